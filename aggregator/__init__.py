@@ -1,0 +1,1 @@
+"""The decision: policies and cases, without any framework."""

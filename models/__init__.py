@@ -1,0 +1,1 @@
+"""The members of the ensemble: detectors, and the features that they share."""

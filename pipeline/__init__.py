@@ -1,0 +1,1 @@
+"""The graph: uploads in, verdicts out, on Apache Beam."""

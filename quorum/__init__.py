@@ -1,0 +1,5 @@
+"""Quorum: content moderation as an ensemble on a stream."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,483 @@
+"""The messages that travel on the streams: frozen values, JSON on the wire.
+
+Every message keeps the fields that it does not know, so that a newer producer and an older
+consumer can share a stream. Times are RFC 3339 in UTC. ``docs/schemas/`` holds the JSON
+Schema of each message, generated from this module by ``quorum schemas``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from quorum.errors import MalformedMessage
+
+__all__ = [
+    "ACTIONS",
+    "MAX_MESSAGE_BYTES",
+    "MESSAGES",
+    "Action",
+    "DeadLetter",
+    "Evidence",
+    "Message",
+    "Missing",
+    "Prediction",
+    "Review",
+    "Status",
+    "Upload",
+    "UsedPrediction",
+    "Verdict",
+    "digest",
+    "now",
+    "prediction_id",
+]
+
+#: An upload's event is text and links. A larger message is a mistake or an attack, and is kept
+#: whole as a dead letter; Pub/Sub itself takes 10 MB.
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+#: How many bytes of an original one dead letter carries. Base64 adds a third, and Pub/Sub
+#: refuses messages over 10 MB: a larger original is kept in several parts.
+DEAD_LETTER_PART_BYTES = 6 * 1024 * 1024
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+_TERRITORY = re.compile(r"^[A-Z]{2}$")
+_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
+
+#: Times before the first video platform or beyond this century are mistakes of a clock or a unit.
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The time in UTC."""
+    return datetime.now(UTC)
+
+
+def digest(*parts: str) -> str:
+    """A stable 128-bit identifier of some strings, as 32 hexadecimal digits.
+
+    Each part is prefixed by its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
+    """
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        sha.update(len(data).to_bytes(8, "big"))
+        sha.update(data)
+    return sha.hexdigest()[:32]
+
+
+def prediction_id(upload_id: str, detector: str, version: str) -> str:
+    """The identifier of what one version of a detector says of one upload."""
+    return digest("prediction", upload_id, detector, version)
+
+
+def _time_from_text(value: object) -> object:
+    if isinstance(value, str) and not _RFC3339.match(value):
+        msg = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
+        raise ValueError(msg)
+    if not isinstance(value, str | datetime):
+        msg = "must be an RFC 3339 time as text"
+        raise ValueError(msg)
+    return value
+
+
+def _time_in_range(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        msg = "has no time zone"
+        raise ValueError(msg)
+    value = value.astimezone(UTC)
+    if not _EARLIEST <= value < _LATEST:
+        msg = "is not between the years 2000 and 2100"
+        raise ValueError(msg)
+    return value
+
+
+def _time_to_text(value: datetime) -> str:
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def _identifier(value: str) -> str:
+    if _CONTROL.search(value):
+        msg = "holds control or invisible characters"
+        raise ValueError(msg)
+    if value != value.strip():
+        msg = "begins or ends with white space"
+        raise ValueError(msg)
+    return value
+
+
+Time = Annotated[
+    datetime,
+    BeforeValidator(_time_from_text),
+    AfterValidator(_time_in_range),
+    PlainSerializer(_time_to_text, return_type=str, when_used="json"),
+]
+Identifier = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_identifier)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class Action(StrEnum):
+    """What happens to an upload, from mild to severe."""
+
+    ALLOW = "allow"
+    RESTRICT = "restrict"
+    REVIEW = "review"
+    REMOVE = "remove"
+
+    @property
+    def severity(self) -> int:
+        """0 for ``allow`` to 3 for ``remove``."""
+        return ACTIONS.index(self)
+
+
+#: The actions from mild to severe.
+ACTIONS: tuple[Action, ...] = (Action.ALLOW, Action.RESTRICT, Action.REVIEW, Action.REMOVE)
+
+
+class Status(StrEnum):
+    """Whether a detector could say anything of an upload."""
+
+    SCORED = "scored"
+    ABSTAINED = "abstained"
+    FAILED = "failed"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+
+
+class Message(_Value):
+    """What all messages share: frozen, unknown fields kept, CloudEvents 1.0 attributes."""
+
+    #: The last part of the CloudEvents type, and the name of the schema's file.
+    kind: ClassVar[str] = "message"
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a message from its JSON.
+
+        Raises:
+            MalformedMessage: If the bytes are not valid UTF-8, not JSON, of the wrong shape, or
+                more than ``MAX_MESSAGE_BYTES``. The text names the field and what was expected,
+                and quotes nothing of the content.
+        """
+        if len(data) > MAX_MESSAGE_BYTES and cls.kind != "dead-letter":
+            msg = f"message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}"
+            raise MalformedMessage(msg)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            msg = f"not valid UTF-8 at byte {error.start}"
+            raise MalformedMessage(msg) from None
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)
+            told = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc']) or cls.kind}: {item['msg']}"
+                for item in first[:5]
+            )
+            more = f" (and {len(first) - 5} more)" if len(first) > 5 else ""
+            msg = f"not a valid {cls.kind}: {told}{more}"
+            raise MalformedMessage(msg) from None
+        except RecursionError:
+            msg = f"not a valid {cls.kind}: nested too deeply"
+            raise MalformedMessage(msg) from None
+
+    def to_bytes(self) -> bytes:
+        """The message as UTF-8 JSON on one line; absent optional fields are left out."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    def event_id(self) -> str:
+        """The CloudEvents ``id``: the same message has the same one, however often it is sent."""
+        raise NotImplementedError
+
+    def event_time(self) -> datetime:
+        """The CloudEvents ``time``: when what the message tells happened."""
+        raise NotImplementedError
+
+    def attributes(self, source: str) -> dict[str, str]:
+        """The CloudEvents 1.0 attributes, as Pub/Sub carries them.
+
+        Args:
+            source: Who sends: a URI reference such as ``/quorum/stream``.
+        """
+        return {
+            "ce-specversion": "1.0",
+            "ce-id": self.event_id(),
+            "ce-source": source,
+            "ce-type": f"quorum.{self.kind}.v1",
+            "ce-time": _time_to_text(self.event_time()),
+            "ce-dataschema": f"quorum/schemas/{self.kind}.schema.json",
+            "content-type": "application/json",
+        }
+
+
+class Upload(Message):
+    """The event of the producer: something was uploaded and waits for a verdict."""
+
+    kind: ClassVar[str] = "upload"
+
+    id: Identifier
+    uploader: Identifier
+    title: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    language: Annotated[str, Field(max_length=35)] | None = None
+    #: Where the media lies: ``https:``, ``gs:`` or ``file:``, as the settings allow.
+    media: Annotated[str, Field(max_length=4096)] | None = None
+    #: Length of the media in seconds, as the producer knows it.
+    duration: Seconds | None = None
+    #: ISO 3166-1 alpha-2 codes of where it is to be shown; empty for everywhere.
+    territories: tuple[str, ...] = ()
+    published_at: Time
+    comments: tuple[str, ...] = ()
+
+    @field_validator("territories")
+    @classmethod
+    def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if not _TERRITORY.match(code):
+                msg = "must be ISO 3166-1 alpha-2 codes in capitals, such as DE"
+                raise ValueError(msg)
+        return value
+
+    def event_id(self) -> str:
+        """See Message."""
+        return self.id
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.published_at
+
+
+class Evidence(_Value):
+    """What in an upload led a detector to its score.
+
+    ``kind`` says what ``start`` and ``end`` count: characters of ``field`` for ``text``, seconds
+    of the media for ``video`` and ``audio``, seconds of the upload for ``match`` (of a reference
+    work, where ``work``, ``work_start`` and ``work_end`` tell the other side).
+    """
+
+    kind: Literal["text", "video", "audio", "match"]
+    what: str
+    #: ``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text seen in them.
+    field: str | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    #: How much it counts, from 0 to 1 where the detector can say.
+    weight: float | None = None
+    work: str | None = None
+    work_start: Seconds | None = None
+    work_end: Seconds | None = None
+
+
+class Prediction(Message):
+    """What one version of a detector says of one upload."""
+
+    kind: ClassVar[str] = "prediction"
+
+    id: Identifier
+    upload_id: Identifier
+    detector: Identifier
+    version: Identifier
+    status: Status
+    #: Calibrated probability that the upload has the detector's harm; only when scored.
+    score: Probability | None = None
+    #: Paths in the tree of labels, such as ``violence/fight``, each with its probability.
+    labels: dict[str, Probability] = Field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    #: Why the detector abstained or failed.
+    reason: str | None = None
+    #: Seconds of work for this upload (its share of a batch).
+    elapsed: Seconds = 0.0
+    at: Time
+    shadow: bool = False
+
+    @model_validator(mode="after")
+    def _score_goes_with_status(self) -> Self:
+        if (self.score is not None) != (self.status is Status.SCORED):
+            msg = "score must be given when status is scored, and only then"
+            raise ValueError(msg)
+        if self.status is not Status.SCORED and not self.reason:
+            msg = f"reason must say why the detector {self.status.value}"
+            raise ValueError(msg)
+        return self
+
+    def event_id(self) -> str:
+        """See Message."""
+        return self.id
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.at
+
+
+class UsedPrediction(_Value):
+    """A prediction as a verdict lists it: enough to decide again."""
+
+    id: Identifier
+    detector: Identifier
+    version: Identifier
+    status: Status
+    score: Probability | None = None
+    labels: dict[str, Probability] = Field(default_factory=dict)
+    reason: str | None = None
+    shadow: bool = False
+
+
+class Missing(_Value):
+    """A detector that had said nothing when a verdict was made, and why."""
+
+    detector: Identifier
+    why: str
+
+
+class Verdict(Message):
+    """The decision on an upload, sent to the producer; a later revision supersedes it."""
+
+    kind: ClassVar[str] = "verdict"
+
+    id: Identifier
+    upload_id: Identifier
+    action: Action
+    revision: Annotated[int, Field(ge=1)]
+    #: Identifier of the verdict that this one replaces.
+    supersedes: Identifier | None = None
+    policy_version: Identifier
+    #: The rule that decided.
+    rule: str
+    category: str | None = None
+    #: Sentences that a person can read.
+    reasons: tuple[str, ...]
+    predictions: tuple[UsedPrediction, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    decided_by: Literal["policy", "deadline", "reviewer", "cap"]
+    at: Time
+    #: Seconds from the arrival of the upload to this verdict.
+    latency: Seconds
+    statement: str | None = None
+
+    def event_id(self) -> str:
+        """See Message."""
+        return self.id
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.at
+
+
+class Review(Message):
+    """A human's decision on a case."""
+
+    kind: ClassVar[str] = "review"
+
+    upload_id: Identifier
+    verdict_id: Identifier
+    action: Action
+    reviewer: Identifier
+    labels: tuple[str, ...] = ()
+    note: str = ""
+    at: Time
+
+    def event_id(self) -> str:
+        """See Message."""
+        return digest(
+            "review", self.upload_id, self.verdict_id, self.reviewer, self.action, str(self.at)
+        )
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.at
+
+
+def _from_base64(value: object) -> object:
+    if isinstance(value, str):
+        return base64.b64decode(value, validate=True)
+    return value
+
+
+class DeadLetter(Message):
+    """A message that cannot be processed, kept whole with the reason."""
+
+    kind: ClassVar[str] = "dead-letter"
+
+    #: The original bytes (base64 on the wire), or one part of them.
+    data: Annotated[
+        bytes,
+        BeforeValidator(_from_base64),
+        PlainSerializer(
+            lambda value: base64.b64encode(value).decode(), return_type=str, when_used="json"
+        ),
+    ]
+    #: The original attributes.
+    original: dict[str, str] = Field(default_factory=dict)
+    stage: str
+    error: str
+    at: Time
+    #: Where an original is too large for one message: this part, from 1, of how many.
+    part: Annotated[int, Field(ge=1)] = 1
+    parts: Annotated[int, Field(ge=1)] = 1
+    #: Digest of the whole original, shared by its parts.
+    original_id: Identifier
+
+    @classmethod
+    def of(
+        cls, data: bytes, attributes: dict[str, str], stage: str, error: str, at: datetime
+    ) -> tuple[DeadLetter, ...]:
+        """The dead letters that keep one message whole: one, or several for a large one."""
+        size = DEAD_LETTER_PART_BYTES
+        count = max(1, math.ceil(len(data) / size))
+        original_id = hashlib.sha256(data).hexdigest()[:32]
+        return tuple(
+            cls(
+                data=data[index * size : (index + 1) * size],
+                original=attributes,
+                stage=stage,
+                error=error,
+                at=at,
+                part=index + 1,
+                parts=count,
+                original_id=original_id,
+            )
+            for index in range(count)
+        )
+
+    def event_id(self) -> str:
+        """See Message."""
+        return digest("dead-letter", self.original_id, self.stage, str(self.part))
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.at
+
+
+#: The messages that have a topic and a schema.
+MESSAGES: tuple[type[Message], ...] = (Upload, Prediction, Verdict, Review, DeadLetter)
+
+
+def schema(message: type[Message]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a message as it is on the wire."""
+    made = message.model_json_schema(mode="serialization")
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["$id"] = f"quorum/schemas/{message.kind}.schema.json"
+    return made

@@ -1,0 +1,107 @@
+"""What a deployment sets: detectors, the policy, and the places that media may come from.
+
+Settings come from a YAML file (``--settings``, or ``QUORUM_SETTINGS``); each has a sane
+default, so that no file is needed to start. Secrets are never in it: they come from the
+environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from quorum.errors import ConfigurationError
+
+__all__ = ["DetectorSettings", "MediaAccess", "Settings", "load_settings"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MediaAccess(_Section):
+    """Where media may be fetched from, and how much of it.
+
+    By default nothing is fetched: a platform names its own bucket, host or folder.
+    """
+
+    #: Hosts that ``https:`` media may come from, such as ``media.example.org``; a leading
+    #: ``*.`` admits subdomains. Redirects are checked again, private addresses are refused.
+    hosts: tuple[str, ...] = ()
+    #: Buckets that ``gs:`` media may come from.
+    buckets: tuple[str, ...] = ()
+    #: Folders that ``file:`` media may come from; links that lead out of them are refused.
+    folders: tuple[str, ...] = ()
+    #: A download is stopped when it is larger.
+    max_bytes: Annotated[int, Field(gt=0)] = 512 * 1024 * 1024
+    #: No more than this much of the media, in seconds, is decoded.
+    max_seconds: Annotated[float, Field(gt=0)] = 600.0
+    #: A frame of more pixels is refused before it is decoded (8K is 33 million).
+    max_pixels: Annotated[int, Field(gt=0)] = 40_000_000
+    #: Seconds that one fetch may take in all.
+    timeout: Annotated[float, Field(gt=0)] = 20.0
+
+
+class DetectorSettings(_Section):
+    """How one detector is run."""
+
+    #: Where its artifact comes from: ``package:``, ``file:``, ``hf:``, ``gs:``, ``mlflow:``; None
+    #: for the one that ships with it.
+    model: str | None = None
+    #: Seconds that one batch may take before its uploads are reported as failed.
+    timeout: Annotated[float, Field(gt=0)] = 30.0
+    #: The most uploads that it scores at once.
+    max_batch: Annotated[int, Field(ge=1, le=1024)] = 32
+    #: Scored and recorded, never deciding.
+    shadow: bool = False
+
+
+class Settings(_Section):
+    """All settings of a deployment."""
+
+    #: Names of the detectors that run here; by default, all that are installed.
+    detectors: dict[str, DetectorSettings] | None = None
+    #: A policy's file, or the name of one that ships.
+    policy: str = "balanced"
+    media: MediaAccess = MediaAccess()
+    #: File or folder of the catalogue of reference works; None for the small one that ships.
+    catalogue: str | None = None
+
+
+def load_settings(path: str | Path | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The YAML file; by default the one that ``QUORUM_SETTINGS`` names, else the defaults.
+
+    Raises:
+        ConfigurationError: If the file cannot be read or holds an unknown or a wrong setting; the
+            text names the file, the line where YAML tells it, and the setting.
+    """
+    chosen = path or os.environ.get("QUORUM_SETTINGS")
+    if not chosen:
+        return Settings()
+    file = Path(chosen)
+    try:
+        data = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read the settings {file}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        msg = f"{file}:{line}: not valid YAML: {error.problem}"
+        raise ConfigurationError(msg) from None
+    try:
+        return Settings.model_validate(data or {})
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        msg = f"{file}: {told}"
+        raise ConfigurationError(msg) from None

@@ -280,7 +280,7 @@ class Evidence(_Value):
 
     kind: Literal["text", "video", "audio", "match"]
     what: str
-    #: ``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text seen in them.
+    #: ``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them.
     field: str | None = None
     start: Seconds | None = None
     end: Seconds | None = None

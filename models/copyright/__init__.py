@@ -1,0 +1,1 @@
+"""Copyright: finds registered works inside uploads, and which seconds of which work."""

@@ -22,8 +22,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     ValidationError,
-    field_validator,
+    WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -57,9 +60,16 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 #: refuses messages over 10 MB: a larger original is kept in several parts.
 DEAD_LETTER_PART_BYTES = 6 * 1024 * 1024
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
-_TERRITORY = re.compile(r"^[A-Z]{2}$")
-_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
+#: How much of an error's text a dead letter carries: an exception may quote a whole message, and
+#: the letter must stay under what Pub/Sub takes.
+DEAD_LETTER_ERROR_CHARACTERS = 4000
+
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_TERRITORY = re.compile(r"[A-Z]{2}")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 #: Times before the first video platform or beyond this century are mistakes of a clock or a unit.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -90,7 +100,7 @@ def prediction_id(upload_id: str, detector: str, version: str) -> str:
 
 
 def _time_from_text(value: object) -> object:
-    if isinstance(value, str) and not _RFC3339.match(value):
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
         msg = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
         raise ValueError(msg)
     if not isinstance(value, str | datetime):
@@ -103,11 +113,10 @@ def _time_in_range(value: datetime) -> datetime:
     if value.tzinfo is None:
         msg = "has no time zone"
         raise ValueError(msg)
-    value = value.astimezone(UTC)
     if not _EARLIEST <= value < _LATEST:
         msg = "is not between the years 2000 and 2100"
         raise ValueError(msg)
-    return value
+    return value.astimezone(UTC)
 
 
 def _time_to_text(value: datetime) -> str:
@@ -124,12 +133,41 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _territory(value: str) -> str:
+    if not _TERRITORY.fullmatch(value):
+        msg = "must be an ISO 3166-1 alpha-2 code in capitals, such as DE"
+        raise ValueError(msg)
+    return value
+
+
 Time = Annotated[
     datetime,
     BeforeValidator(_time_from_text),
     AfterValidator(_time_in_range),
     PlainSerializer(_time_to_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+Territory = Annotated[
+    str,
+    AfterValidator(_territory),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$"}),
+]
+
+
+def _is_json(value: object) -> bool:
+    """Whether all numbers in a tree of parsed JSON are finite (walked without recursion)."""
+    todo: list[object] = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            return False
+        if isinstance(item, dict):
+            todo.extend(item.values())
+        elif isinstance(item, list | tuple):
+            todo.extend(item)
+    return True
+
+
 Identifier = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_identifier)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -162,7 +200,24 @@ class Status(StrEnum):
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="null")
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+
+    @model_validator(mode="after")
+    def _unknown_fields_are_json(self) -> Self:
+        if self.model_extra and not _is_json(self.model_extra):
+            msg = "holds NaN or Infinity, which JSON does not have"
+            raise ValueError(msg)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _keep_unknown_nulls(
+        self, serialise: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        """Leave out absent fields of ours only: what a producer added comes back as it was."""
+        made: dict[str, Any] = serialise(self)
+        if info.exclude_none and self.model_extra:
+            made.update((name, None) for name, value in self.model_extra.items() if value is None)
+        return made
 
 
 class Message(_Value):
@@ -193,8 +248,7 @@ class Message(_Value):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)
             told = "; ".join(
-                f"{'.'.join(str(part) for part in item['loc']) or cls.kind}: {item['msg']}"
-                for item in first[:5]
+                f"{_where(item['loc']) or cls.kind}: {item['msg']}" for item in first[:5]
             )
             more = f" (and {len(first) - 5} more)" if len(first) > 5 else ""
             msg = f"not a valid {cls.kind}: {told}{more}"
@@ -243,23 +297,14 @@ class Upload(Message):
     description: str = ""
     tags: tuple[str, ...] = ()
     language: Annotated[str, Field(max_length=35)] | None = None
-    #: Where the media lies: ``https:``, ``gs:`` or ``file:``, as the settings allow.
     media: Annotated[str, Field(max_length=4096)] | None = None
-    #: Length of the media in seconds, as the producer knows it.
+    """Where the media lies: ``https:``, ``gs:`` or ``file:``, as the settings allow."""
     duration: Seconds | None = None
-    #: ISO 3166-1 alpha-2 codes of where it is to be shown; empty for everywhere.
-    territories: tuple[str, ...] = ()
+    """Length of the media in seconds, as the producer knows it."""
+    territories: tuple[Territory, ...] = ()
+    """ISO 3166-1 alpha-2 codes of where it is to be shown; empty for everywhere."""
     published_at: Time
     comments: tuple[str, ...] = ()
-
-    @field_validator("territories")
-    @classmethod
-    def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for code in value:
-            if not _TERRITORY.match(code):
-                msg = "must be ISO 3166-1 alpha-2 codes in capitals, such as DE"
-                raise ValueError(msg)
-        return value
 
     def event_id(self) -> str:
         """See Message."""
@@ -280,12 +325,12 @@ class Evidence(_Value):
 
     kind: Literal["text", "video", "audio", "match"]
     what: str
-    #: ``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them.
     field: str | None = None
+    """``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them."""
     start: Seconds | None = None
     end: Seconds | None = None
-    #: How much it counts, from 0 to 1 where the detector can say.
-    weight: float | None = None
+    weight: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    """How much it counts, from 0 to 1 where the detector can say."""
     work: str | None = None
     work_start: Seconds | None = None
     work_end: Seconds | None = None
@@ -294,6 +339,19 @@ class Evidence(_Value):
 class Prediction(Message):
     """What one version of a detector says of one upload."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"status": {"const": "scored"}}},
+            "then": {"required": ["score"], "properties": {"score": {"type": "number"}}},
+            "else": {
+                "required": ["reason"],
+                "properties": {
+                    "score": {"type": "null"},
+                    "reason": {"type": "string", "minLength": 1},
+                },
+            },
+        }
+    )
     kind: ClassVar[str] = "prediction"
 
     id: Identifier
@@ -301,15 +359,15 @@ class Prediction(Message):
     detector: Identifier
     version: Identifier
     status: Status
-    #: Calibrated probability that the upload has the detector's harm; only when scored.
     score: Probability | None = None
-    #: Paths in the tree of labels, such as ``violence/fight``, each with its probability.
+    """Calibrated probability that the upload has the detector's harm; only when scored."""
     labels: dict[str, Probability] = Field(default_factory=dict)
+    """Paths in the tree of labels, such as ``violence/fight``, each with its probability."""
     evidence: tuple[Evidence, ...] = ()
-    #: Why the detector abstained or failed.
     reason: str | None = None
-    #: Seconds of work for this upload (its share of a batch).
+    """Why the detector abstained or failed."""
     elapsed: Seconds = 0.0
+    """Seconds of work for this upload (its share of a batch)."""
     at: Time
     shadow: bool = False
 
@@ -361,20 +419,20 @@ class Verdict(Message):
     upload_id: Identifier
     action: Action
     revision: Annotated[int, Field(ge=1)]
-    #: Identifier of the verdict that this one replaces.
     supersedes: Identifier | None = None
+    """Identifier of the verdict that this one replaces."""
     policy_version: Identifier
-    #: The rule that decided.
     rule: str
+    """The rule that decided."""
     category: str | None = None
-    #: Sentences that a person can read.
     reasons: tuple[str, ...]
+    """Sentences that a person can read."""
     predictions: tuple[UsedPrediction, ...] = ()
     missing: tuple[Missing, ...] = ()
     decided_by: Literal["policy", "deadline", "reviewer", "cap"]
     at: Time
-    #: Seconds from the arrival of the upload to this verdict.
     latency: Seconds
+    """Seconds from the arrival of the upload to this verdict."""
     statement: str | None = None
 
     def event_id(self) -> str:
@@ -421,24 +479,25 @@ class DeadLetter(Message):
 
     kind: ClassVar[str] = "dead-letter"
 
-    #: The original bytes (base64 on the wire), or one part of them.
     data: Annotated[
         bytes,
         BeforeValidator(_from_base64),
         PlainSerializer(
             lambda value: base64.b64encode(value).decode(), return_type=str, when_used="json"
         ),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
     ]
-    #: The original attributes.
+    """The original bytes (base64 on the wire), or one part of them."""
     original: dict[str, str] = Field(default_factory=dict)
+    """The original attributes."""
     stage: str
     error: str
     at: Time
-    #: Where an original is too large for one message: this part, from 1, of how many.
     part: Annotated[int, Field(ge=1)] = 1
+    """Where an original is too large for one message: this part, from 1, of how many."""
     parts: Annotated[int, Field(ge=1)] = 1
-    #: Digest of the whole original, shared by its parts.
     original_id: Identifier
+    """Digest of the whole original, shared by its parts."""
 
     @classmethod
     def of(
@@ -453,7 +512,7 @@ class DeadLetter(Message):
                 data=data[index * size : (index + 1) * size],
                 original=attributes,
                 stage=stage,
-                error=error,
+                error=error[:DEAD_LETTER_ERROR_CHARACTERS],
                 at=at,
                 part=index + 1,
                 parts=count,
@@ -474,10 +533,20 @@ class DeadLetter(Message):
 #: The messages that have a topic and a schema.
 MESSAGES: tuple[type[Message], ...] = (Upload, Prediction, Verdict, Review, DeadLetter)
 
+_MODELS: tuple[type[BaseModel], ...] = (*MESSAGES, Evidence, UsedPrediction, Missing)
+_OUR_FIELDS = frozenset(name for model in _MODELS for name in model.model_fields)
+
+
+def _where(path: tuple[int | str, ...]) -> str:
+    """Where in a message a mistake is; the names that a producer chose are not quoted."""
+    return ".".join(
+        str(part) if isinstance(part, int) or part in _OUR_FIELDS else "*" for part in path
+    )
+
 
 def schema(message: type[Message]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a message as it is on the wire."""
-    made = message.model_json_schema(mode="serialization")
+    made = message.model_json_schema(mode="validation")
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["$id"] = f"quorum/schemas/{message.kind}.schema.json"
     return made

@@ -8,20 +8,49 @@ environment.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from quorum.errors import ConfigurationError
 
 __all__ = ["DetectorSettings", "MediaAccess", "Settings", "load_settings"]
 
 
+_HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _host(value: str) -> str:
+    value = value.lower()
+    if not _HOST.fullmatch(value):
+        msg = "must be a host's name alone, such as media.example.org or *.example.org"
+        raise ValueError(msg)
+    return value
+
+
+def _bucket(value: str) -> str:
+    if not value or "/" in value or ":" in value:
+        msg = "must be a bucket's name alone, without gs:// and without a path"
+        raise ValueError(msg)
+    return value
+
+
+def _defaults_if_empty(value: object) -> object:
+    return {} if value is None else value
+
+
+Host = Annotated[str, AfterValidator(_host)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+#: A limit that guards something: without an end it would guard nothing.
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class MediaAccess(_Section):
@@ -32,19 +61,19 @@ class MediaAccess(_Section):
 
     #: Hosts that ``https:`` media may come from, such as ``media.example.org``; a leading
     #: ``*.`` admits subdomains. Redirects are checked again, private addresses are refused.
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[Host, ...] = ()
     #: Buckets that ``gs:`` media may come from.
-    buckets: tuple[str, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
     #: Folders that ``file:`` media may come from; links that lead out of them are refused.
     folders: tuple[str, ...] = ()
     #: A download is stopped when it is larger.
     max_bytes: Annotated[int, Field(gt=0)] = 512 * 1024 * 1024
     #: No more than this much of the media, in seconds, is decoded.
-    max_seconds: Annotated[float, Field(gt=0)] = 600.0
+    max_seconds: Limit = 600.0
     #: A frame of more pixels is refused before it is decoded (8K is 33 million).
     max_pixels: Annotated[int, Field(gt=0)] = 40_000_000
     #: Seconds that one fetch may take in all.
-    timeout: Annotated[float, Field(gt=0)] = 20.0
+    timeout: Limit = 20.0
 
 
 class DetectorSettings(_Section):
@@ -54,7 +83,7 @@ class DetectorSettings(_Section):
     #: for the one that ships with it.
     model: str | None = None
     #: Seconds that one batch may take before its uploads are reported as failed.
-    timeout: Annotated[float, Field(gt=0)] = 30.0
+    timeout: Limit = 30.0
     #: The most uploads that it scores at once.
     max_batch: Annotated[int, Field(ge=1, le=1024)] = 32
     #: Scored and recorded, never deciding.
@@ -65,10 +94,12 @@ class Settings(_Section):
     """All settings of a deployment."""
 
     #: Names of the detectors that run here; by default, all that are installed.
-    detectors: dict[str, DetectorSettings] | None = None
+    detectors: (
+        dict[str, Annotated[DetectorSettings, BeforeValidator(_defaults_if_empty)]] | None
+    ) = None
     #: A policy's file, or the name of one that ships.
     policy: str = "balanced"
-    media: MediaAccess = MediaAccess()
+    media: Annotated[MediaAccess, BeforeValidator(_defaults_if_empty)] = MediaAccess()
     #: File or folder of the catalogue of reference works; None for the small one that ships.
     catalogue: str | None = None
 
@@ -92,12 +123,24 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except OSError as error:
         msg = f"cannot read the settings {file}: {error.strerror or error}"
         raise ConfigurationError(msg) from None
+    except UnicodeDecodeError as error:
+        msg = f"{file}: not valid UTF-8 at byte {error.start}; save it as UTF-8"
+        raise ConfigurationError(msg) from None
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        msg = f"{file}:{line}: not valid YAML: {error.problem}"
+        problem = " ".join((error.problem or "cannot be read").split())
+        msg = f"{file}:{line}: not valid YAML: {problem}"
         raise ConfigurationError(msg) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        msg = f"{file}: not valid YAML: {' '.join(str(error).split())}"
+        raise ConfigurationError(msg) from None
+    if data is None:
+        return Settings()
+    if not isinstance(data, dict):
+        msg = f"{file}: must be a mapping of settings, such as `policy: balanced`"
+        raise ConfigurationError(msg)
     try:
-        return Settings.model_validate(data or {})
+        return Settings.model_validate(data)
     except ValidationError as error:
         told = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"

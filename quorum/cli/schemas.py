@@ -1,0 +1,67 @@
+"""``quorum schemas``: write the JSON Schemas of the messages, or check that they are current."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorum.messages import MESSAGES, schema
+
+__all__ = ["generated", "schemas", "stale"]
+
+
+def generated() -> dict[str, str]:
+    """The text of each schema file, by its name."""
+    return {
+        f"{message.kind}.schema.json": json.dumps(
+            schema(message), indent=2, ensure_ascii=False, sort_keys=True
+        )
+        + "\n"
+        for message in MESSAGES
+    }
+
+
+def stale(folder: Path) -> list[Path]:
+    """The files of ``folder`` that are absent, differ from the messages, or have no message."""
+    made = generated()
+    wrong = [
+        folder / name
+        for name, text in made.items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    ]
+    strays = [file for file in folder.glob("*.schema.json") if file.name not in made]
+    return sorted(wrong + strays)
+
+
+def schemas(
+    folder: Annotated[Path, typer.Option(help="Where the schema files lie.")] = Path(
+        "docs/schemas"
+    ),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 and name the stale files.")
+    ] = False,
+) -> None:
+    """Write the JSON Schema of each message.
+
+    Example: quorum schemas --check
+    """
+    if check:
+        wrong = stale(folder)
+        for file in wrong:
+            typer.echo(f"{file} is not what the messages say; run: quorum schemas", err=True)
+        if wrong:
+            raise typer.Exit(1)
+        typer.echo(f"{len(MESSAGES)} schemas in {folder} are current")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in stale(folder):
+        text = generated().get(file.name)
+        if text is None:
+            file.unlink()
+            typer.echo(f"removed {file}")
+        else:
+            file.write_text(text, encoding="utf-8")
+            typer.echo(f"wrote {file}")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.messages import Evidence, Status, Upload
+from quorum.settings import Settings
 
 __all__ = [
     "Audio",
@@ -94,7 +95,8 @@ class Features:
     Attributes:
         upload: The event itself.
         text: Its words, if any detector needs them.
-        embedding: Sentence embedding of ``text.joined``, L2-normalised, shape (384,), float32.
+        embedding: Sentence embedding of ``text.normalised``, L2-normalised, shape (384,),
+            float32; absent where there is no text.
         frames: Frames of the media.
         audio: Sound of the media.
         fingerprint: What the copyright detector compares; its type is that detector's.
@@ -179,6 +181,16 @@ class Detector(ABC):
     name: str
     version: str
     needs: frozenset[Feature]
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the detector as a deployment sets it; without settings of its own, as ``cls()``.
+
+        Raises:
+            ArtifactError: If its model is absent, altered or of an unknown format.
+            ConfigurationError: If a setting of it cannot be used.
+        """
+        return cls()
 
     @abstractmethod
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:

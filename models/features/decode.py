@@ -1,0 +1,269 @@
+"""Decode media once: frames on a grid of times, sound as mono PCM, in one pass, without seeking.
+
+Only demuxers of real media are admitted: FFmpeg's playlist formats (HLS, concat, DASH) open
+further files and addresses of their own accord, which a stranger's file must never make us do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Audio, Frames
+from quorum.errors import MediaRefused
+
+__all__ = ["AUDIO_RATE", "GRID", "MAX_FRAMES", "Decoded", "decode"]
+
+#: Seconds from frame to frame on the finest grid.
+GRID = 0.25
+#: Of more frames every second one is dropped and the grid doubled; so a clip of 16 s keeps four
+#: frames a second, and one of ten minutes has one each 16 s.
+MAX_FRAMES = 64
+#: The shorter side of a frame is reduced to this; detectors look at 224 to 260 pixels.
+_SHORT_SIDE = 256
+_LONG_SIDE = 1024
+AUDIO_RATE = 16_000
+#: A file that decodes more slowly than this is given up: it is vast, or made to be slow.
+_MAX_WORK_SECONDS = 30.0
+#: Broken packets in a row after which the rest of a file is given up.
+_MAX_BROKEN = 200
+
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,"
+    "gif,apng,h264,hevc,ivf,m4v,mpegvideo,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,jpegxl_pipe"
+)
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What could be read of a file.
+
+    Attributes:
+        frames: The frames, if asked for and there are any.
+        audio: The sound, if asked for and there is any.
+        no_frames: Why ``frames`` is None.
+        no_audio: Why ``audio`` is None.
+        lacking: What is lacking of what was read: "damaged after 3.2 s".
+    """
+
+    frames: Frames | None = None
+    audio: Audio | None = None
+    no_frames: str = "no video in the media"
+    no_audio: str = "no sound in the media"
+    lacking: list[str] = field(default_factory=list)
+
+
+class _Grid:
+    """Keeps the first frame at or after each point of a grid that coarsens as it fills."""
+
+    def __init__(self) -> None:
+        self.step = GRID
+        self.times: list[float] = []
+        self.pixels: list[NDArray[np.uint8]] = []
+        self._next = 0.0
+
+    def wants(self, at: float) -> bool:
+        return at >= self._next - 1e-6
+
+    def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
+        self.times.append(at)
+        self.pixels.append(pixels)
+        if len(self.times) > MAX_FRAMES:
+            self.step *= 2
+            kept = [0]
+            for index, moment in enumerate(self.times):
+                if moment >= self.times[kept[-1]] + self.step - GRID / 2:
+                    kept.append(index)
+            self.times = [self.times[index] for index in kept]
+            self.pixels = [self.pixels[index] for index in kept]
+        self._next = (np.floor(self.times[-1] / self.step + 1e-6) + 1) * self.step
+
+
+class _Pass:
+    """One pass over an open container."""
+
+    def __init__(self, container: Any, max_seconds: float, max_pixels: int) -> None:
+        self._container = container
+        self._max_seconds = max_seconds
+        self._max_pixels = max_pixels
+        self._grid = _Grid()
+        self._sound: list[NDArray[np.float32]] = []
+        self._samples = 0
+        self._start: float | None = None
+        self._size: tuple[int, int] | None = None
+        self.reached = 0.0
+        self.result = Decoded()
+
+    def run(self, *, frames: bool, audio: bool) -> Decoded:
+        import av
+
+        if not self._container.streams:
+            msg = "media cannot be read: it holds no streams"
+            raise MediaRefused(msg)
+        streams = []
+        if frames and self._container.streams.video:
+            video = self._container.streams.video[0]
+            if video.codec_context is None:
+                self.result.no_frames = "the video's codec is not known"
+            elif video.codec_context.width * video.codec_context.height > self._max_pixels:
+                self.result.no_frames = self._too_large(video.codec_context)
+            else:
+                video.codec_context.options = {"max_pixels": str(self._max_pixels)}
+                video.codec_context.thread_count = 1
+                streams.append(video)
+        if audio and self._container.streams.audio:
+            sound = self._container.streams.audio[0]
+            if sound.codec_context is None:
+                self.result.no_audio = "the sound's codec is not known"
+            else:
+                streams.append(sound)
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
+        if streams:
+            for kind, frame in self._decoded(streams):
+                if kind == "video":
+                    self._see(frame)
+                else:
+                    self._hear(resampler.resample(frame))
+            with contextlib.suppress(av.error.FFmpegError, ValueError):
+                self._hear(resampler.resample(None))
+        return self._finish()
+
+    def _too_large(self, size: Any) -> str:
+        limit = f"the limit is {self._max_pixels:,} pixels"
+        return f"frames of {size.width} x {size.height} pixels; {limit}"
+
+    def _decoded(self, streams: list[Any]) -> Iterator[tuple[str, Any]]:
+        import av
+
+        end = time.monotonic() + _MAX_WORK_SECONDS
+        broken = 0
+        done: set[int] = set()
+        packets = self._container.demux(streams)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError):
+                self.result.lacking.append(f"damaged after {self.reached:.1f} s")
+                return
+            if time.monotonic() > end:
+                self.result.lacking.append(
+                    f"too slow to decode: only the first {self.reached:.0f} s"
+                )
+                return
+            if packet.stream.index in done:
+                continue
+            try:
+                for frame in packet.decode():
+                    at = self._time_of(frame)
+                    if at > self._max_seconds:
+                        done.add(packet.stream.index)
+                        break
+                    broken = 0
+                    self.reached = max(self.reached, at)
+                    yield packet.stream.type, frame
+            except MediaRefused as refused:
+                self.result.lacking.append(str(refused))
+                return
+            except (av.error.FFmpegError, ValueError, OSError):
+                if broken == 0:
+                    self.result.lacking.append(f"damaged at {self.reached:.1f} s")
+                broken += 1
+                if broken >= _MAX_BROKEN:
+                    return
+            if len(done) == len(streams):
+                self.result.lacking.append(f"only the first {self._max_seconds:.0f} s were read")
+                return
+
+    def _time_of(self, frame: Any) -> float:
+        at = frame.time
+        if at is None:
+            return self.reached
+        if self._start is None:
+            self._start = float(at)
+        return max(0.0, float(at) - self._start)
+
+    def _see(self, frame: Any) -> None:
+        if frame.width * frame.height > self._max_pixels:
+            raise MediaRefused(self._too_large(frame))
+        at = self._time_of(frame)
+        if not self._grid.wants(at) or (self._grid.times and at <= self._grid.times[-1]):
+            return
+        if self._size is None:
+            scale = min(1.0, _SHORT_SIDE / min(frame.width, frame.height))
+            scale = min(scale, _LONG_SIDE / max(frame.width, frame.height))
+            self._size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+        width, height = self._size
+        small = frame.reformat(width=width, height=height, format="rgb24")
+        self._grid.add(at, np.ascontiguousarray(small.to_ndarray()))
+
+    def _hear(self, frames: list[Any]) -> None:
+        limit = int(self._max_seconds * AUDIO_RATE)
+        for frame in frames:
+            samples = np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1)
+            samples = samples[: max(0, limit - self._samples)]
+            self._samples += len(samples)
+            if len(samples):
+                self._sound.append(samples)
+
+    def _finish(self) -> Decoded:
+        result = self.result
+        if self._grid.pixels:
+            result.frames = Frames(
+                pixels=np.stack(self._grid.pixels),
+                times=np.asarray(self._grid.times, dtype=np.float64),
+                duration=self.reached,
+            )
+            result.lacking = list(dict.fromkeys(result.lacking))
+        elif result.lacking and result.no_frames == "no video in the media":
+            result.no_frames = f"no frame could be read: {result.lacking[0]}"
+        if self._sound:
+            samples = np.clip(np.nan_to_num(np.concatenate(self._sound)), -1.0, 1.0)
+            result.audio = Audio(samples.astype(np.float32), AUDIO_RATE)
+        return result
+
+
+class _Nameless:
+    """An open file without its name, by which FFmpeg would choose a demuxer or find more files."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+def decode(
+    path: Path, *, frames: bool, audio: bool, max_seconds: float, max_pixels: int
+) -> Decoded:
+    """Decode a media file in one pass.
+
+    Args:
+        path: The file.
+        frames: Whether frames are wanted.
+        audio: Whether sound is wanted.
+        max_seconds: No more of it is decoded.
+        max_pixels: A larger frame is refused before it is decoded.
+
+    Raises:
+        MediaRefused: If nothing of it can be read: not a known format, or damaged at its start.
+    """
+    import av
+
+    av.logging.set_level(av.logging.PANIC)
+    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file,pipe"}
+    try:
+        with path.open("rb") as file, av.open(_Nameless(file), options=options) as container:
+            return _Pass(container, max_seconds, max_pixels).run(frames=frames, audio=audio)
+    except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:
+        told = getattr(error, "strerror", None) or type(error).__name__
+        msg = f"media cannot be read: {told}"
+        raise MediaRefused(msg) from error

@@ -1,0 +1,216 @@
+"""Make the features of a batch of uploads: each once, however many detectors need it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Audio, Feature, Features, Frames, Text
+from models.features.decode import decode
+from models.features.media import fetched
+from models.features.text import MAX_CHARACTERS, text_of
+from quorum.errors import MediaRefused
+from quorum.messages import Upload
+from quorum.settings import MediaAccess
+
+__all__ = ["Costs", "Extractor"]
+
+_OF_MEDIA = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT)
+_NO_MEDIA = "no media"
+_NO_TEXT = "no text"
+
+
+@dataclass(slots=True)
+class Costs:
+    """How much work an extractor has done; each count is of uploads."""
+
+    fetches: int = 0
+    decodes: int = 0
+    fingerprints: int = 0
+    embeddings: int = 0
+    embedding_batches: int = 0
+
+
+@dataclass(slots=True)
+class _Draft:
+    """Features in the making."""
+
+    upload: Upload
+    text: Text | None = None
+    embedding: NDArray[np.float32] | None = None
+    frames: Frames | None = None
+    audio: Audio | None = None
+    fingerprint: Any = None
+    absent: dict[Feature, str] = field(default_factory=dict)
+    partial: dict[Feature, str] = field(default_factory=dict)
+
+    def lacks(self, features: Iterable[Feature], reason: str) -> None:
+        for feature in features:
+            self.absent.setdefault(feature, reason)
+
+    def finished(self) -> Features:
+        return Features(
+            upload=self.upload,
+            text=self.text,
+            embedding=self.embedding,
+            frames=self.frames,
+            audio=self.audio,
+            fingerprint=self.fingerprint,
+            absent=self.absent,
+            partial=self.partial,
+        )
+
+
+class Extractor:
+    """Makes what a set of detectors needs; made once in a process and shared by its threads.
+
+    Args:
+        needs: The features that any of the detectors needs; others are not made.
+        media: Where media may come from, and how much of it.
+        fingerprinter: Makes the fingerprint of a media file; by default the copyright
+            detector's.
+
+    Attributes:
+        costs: What it has done so far.
+    """
+
+    def __init__(
+        self,
+        needs: frozenset[Feature],
+        media: MediaAccess,
+        fingerprinter: Callable[[Path], Any] | None = None,
+    ) -> None:
+        self._needs = needs
+        self._media = media
+        self._fingerprinter = fingerprinter
+        self._wanted = tuple(feature for feature in _OF_MEDIA if feature in needs)
+        self._lock = threading.Lock()
+        self.costs = Costs()
+
+    def extract(self, uploads: Sequence[Upload]) -> list[Features]:
+        """Make the features of a batch, in its order.
+
+        Never raises for an upload: what cannot be made is None, and ``Features.absent`` says why.
+        """
+        drafts = [_Draft(upload) for upload in uploads]
+        for draft in drafts:
+            self._read(draft)
+        self._embed(drafts)
+        for draft in drafts:
+            self._open(draft)
+        return [draft.finished() for draft in drafts]
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            for name, count in more.items():
+                setattr(self.costs, name, getattr(self.costs, name) + count)
+
+    def _read(self, draft: _Draft) -> None:
+        asked = self._needs & {Feature.TEXT, Feature.EMBEDDING}
+        if not asked:
+            return
+        try:
+            text, whole = text_of(draft.upload)
+        except Exception as error:  # a text that no library foresaw costs its own upload only
+            draft.lacks(asked, f"text cannot be read: {type(error).__name__}")
+            return
+        if not text.joined:
+            draft.lacks(asked, _NO_TEXT)
+            return
+        draft.text = text
+        if not whole:
+            for feature in asked:
+                draft.partial[feature] = f"only the first {MAX_CHARACTERS:,} characters were read"
+
+    def _embed(self, drafts: Sequence[_Draft]) -> None:
+        if Feature.EMBEDDING not in self._needs:
+            return
+        worded = []
+        for draft in drafts:
+            if draft.text is not None and draft.text.normalised:
+                worded.append(draft)
+            else:
+                draft.lacks([Feature.EMBEDDING], _NO_TEXT)
+        if not worded:
+            return
+        from models.features.embedding import shared_embedder
+
+        texts = [draft.text.normalised for draft in worded if draft.text is not None]
+        try:
+            vectors = shared_embedder().embed(texts)
+        except Exception as error:  # no embedding is a feature lacking, not the end of the stream
+            for draft in worded:
+                draft.lacks([Feature.EMBEDDING], f"embedding failed: {type(error).__name__}")
+            return
+        self._count(embeddings=len(texts), embedding_batches=1)
+        for draft, vector in zip(worded, vectors, strict=True):
+            draft.embedding = vector
+
+    def _open(self, draft: _Draft) -> None:
+        if not self._wanted:
+            return
+        if not draft.upload.media:
+            draft.lacks(self._wanted, _NO_MEDIA)
+            return
+        with ExitStack() as held:
+            try:
+                path = held.enter_context(fetched(draft.upload.media, self._media))
+                self._count(fetches=1)
+                self._decode(draft, path)
+                self._fingerprint(draft, path)
+            except MediaRefused as refused:
+                draft.lacks(self._wanted, str(refused))
+            except Exception as error:  # damage that no library foresaw costs its own upload only
+                draft.lacks(self._wanted, f"media cannot be read: {type(error).__name__}")
+
+    def _decode(self, draft: _Draft, path: Path) -> None:
+        frames = Feature.FRAMES in self._needs
+        audio = Feature.AUDIO in self._needs
+        if not frames and not audio:
+            return
+        self._count(decodes=1)
+        try:
+            made = decode(
+                path,
+                frames=frames,
+                audio=audio,
+                max_seconds=self._media.max_seconds,
+                max_pixels=self._media.max_pixels,
+            )
+        except MediaRefused as refused:
+            draft.lacks(self._needs & {Feature.FRAMES, Feature.AUDIO}, str(refused))
+            return
+        draft.frames = made.frames
+        draft.audio = made.audio
+        if frames and made.frames is None:
+            draft.absent[Feature.FRAMES] = made.no_frames
+        if audio and made.audio is None:
+            draft.absent[Feature.AUDIO] = made.no_audio
+        if made.lacking:
+            told = "; ".join(made.lacking)
+            if made.frames is not None:
+                draft.partial[Feature.FRAMES] = told
+            if made.audio is not None:
+                draft.partial[Feature.AUDIO] = told
+
+    def _fingerprint(self, draft: _Draft, path: Path) -> None:
+        if Feature.FINGERPRINT not in self._needs:
+            return
+        if self._fingerprinter is None:
+            from models.copyright.fingerprint import fingerprint
+
+            self._fingerprinter = fingerprint
+        try:
+            self._count(fingerprints=1)
+            draft.fingerprint = self._fingerprinter(path)
+        except MediaRefused as refused:
+            draft.lacks([Feature.FINGERPRINT], str(refused))
+        except Exception as error:  # as above
+            draft.lacks([Feature.FINGERPRINT], f"no fingerprint: {type(error).__name__}: {error}")

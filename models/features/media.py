@@ -1,0 +1,293 @@
+"""Fetch media from allowed places only, within limits.
+
+An upload's media is an address that a stranger chose. So each scheme has its own list of places,
+the host's name is resolved once and the connection made to the very address that was checked
+(nothing can be rebound in between), every redirect passes the same checks again, no proxy of the
+environment is used, and bytes and time are limited while they flow.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+import httpcore
+
+from quorum.errors import MediaRefused
+from quorum.settings import MediaAccess
+
+__all__ = ["MediaGone", "fetched", "is_public"]
+
+_MAX_REDIRECTS = 5
+_CHUNK = 1024 * 1024
+#: Well-known prefixes that carry an IPv4 address inside an IPv6 one: NAT64 and 6to4.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_6TO4 = ipaddress.ip_network("2002::/16")
+
+_Options = Iterable[httpcore.SOCKET_OPTION]
+
+
+class MediaGone(MediaRefused):
+    """Media that is allowed, but is not there or does not arrive."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet.
+
+    Private, loopback, link-local (also the clouds' metadata service), shared, reserved and
+    multicast addresses are not, nor are IPv6 forms that wrap one of these.
+    """
+    made = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(made, ipaddress.IPv6Address):
+        inner = made.ipv4_mapped
+        if inner is None and made in _NAT64:
+            inner = ipaddress.IPv4Address(int(made) & 0xFFFFFFFF)
+        if inner is None and made in _6TO4:
+            inner = ipaddress.IPv4Address((int(made) >> 80) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return made.is_global and not made.is_multicast and not made.is_reserved
+
+
+class _CheckedNetwork(httpcore.SyncBackend):
+    """Connects only to addresses that pass a check, and to the very address it checked."""
+
+    def __init__(self, admits: Callable[[str], bool]) -> None:
+        self._admits = admits
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: _Options | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            msg = f"media is gone: the host {host} has no address"
+            raise MediaGone(msg) from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for address in addresses:
+            if not self._admits(address):
+                msg = f"media refused: the host {host} has an address that is not public"
+                raise MediaRefused(msg)
+        last: Exception | None = None
+        for address in addresses:
+            try:
+                return super().connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        msg = f"media is gone: the host {host} does not answer"
+        raise MediaGone(msg) from last
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: _Options | None = None
+    ) -> httpcore.NetworkStream:
+        msg = "media refused: not over a socket of this machine"
+        raise MediaRefused(msg)
+
+
+class _Limits:
+    """Counts the bytes and the seconds of one fetch."""
+
+    def __init__(self, access: MediaAccess) -> None:
+        self._max_bytes = access.max_bytes
+        self._timeout = access.timeout
+        self._end = time.monotonic() + access.timeout
+        self._bytes = 0
+
+    def left(self) -> float:
+        """Seconds left, or MediaGone."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            msg = f"media is gone: it did not arrive within {self._timeout:g} s"
+            raise MediaGone(msg)
+        return left
+
+    def announce(self, size: int) -> None:
+        """Refuse before a byte flows if the announced size is too large."""
+        if size > self._max_bytes:
+            msg = f"media refused: {size:,} bytes; the limit is {self._max_bytes:,}"
+            raise MediaRefused(msg)
+
+    def add(self, size: int) -> None:
+        """Count what has arrived."""
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            msg = f"media refused: more than {self._max_bytes:,} bytes"
+            raise MediaRefused(msg)
+        self.left()
+
+
+def _host_allowed(host: str, port: int | None, allowed: Iterable[str]) -> bool:
+    for entry in allowed:
+        name, _, wanted = entry.lower().partition(":")
+        if (port or 443) != int(wanted or 443):
+            continue
+        if host == name or (name.startswith("*.") and host.endswith(name[1:])):
+            return True
+    return False
+
+
+def _checked_https(parts: SplitResult, access: MediaAccess) -> None:
+    try:
+        port = parts.port
+    except ValueError:
+        msg = "media refused: its address has no valid port"
+        raise MediaRefused(msg) from None
+    if parts.username is not None or parts.password is not None:
+        msg = "media refused: its address carries a user name or a password"
+        raise MediaRefused(msg)
+    host = (parts.hostname or "").rstrip(".")
+    if not host or not _host_allowed(host, port, access.hosts):
+        msg = "media refused: its host is not among media.hosts of the settings"
+        raise MediaRefused(msg)
+
+
+def _download(
+    uri: str,
+    access: MediaAccess,
+    out: IO[bytes],
+    admits: Callable[[str], bool],
+    context: ssl.SSLContext | None,
+) -> None:
+    limits = _Limits(access)
+    with httpcore.ConnectionPool(
+        ssl_context=context, network_backend=_CheckedNetwork(admits), max_connections=1
+    ) as pool:
+        for _ in range(_MAX_REDIRECTS + 1):
+            parts = urlsplit(uri)
+            if parts.scheme.lower() != "https":
+                msg = "media refused: it redirects to a place that is not https"
+                raise MediaRefused(msg)
+            _checked_https(parts, access)
+            wait = dict.fromkeys(("connect", "read", "write", "pool"), limits.left())
+            headers: dict[bytes | str, bytes | str] = {
+                "Host": parts.netloc,
+                "Accept-Encoding": "identity",
+                "User-Agent": "quorum",
+            }
+            with pool.stream("GET", uri, headers=headers, extensions={"timeout": wait}) as response:
+                told = {name.lower(): value for name, value in response.headers}
+                if response.status in (301, 302, 303, 307, 308) and b"location" in told:
+                    uri = urljoin(uri, told[b"location"].decode("latin-1"))
+                    continue
+                if response.status != 200:
+                    msg = f"media is gone: HTTP {response.status}"
+                    raise MediaGone(msg)
+                size = told.get(b"content-length", b"")
+                if size.isdigit():
+                    limits.announce(int(size))
+                for chunk in response.iter_stream():
+                    limits.add(len(chunk))
+                    out.write(chunk)
+                return
+    msg = f"media refused: more than {_MAX_REDIRECTS} redirects"
+    raise MediaRefused(msg)
+
+
+def _from_bucket(parts: SplitResult, access: MediaAccess, out: IO[bytes]) -> None:
+    if parts.netloc not in access.buckets:
+        msg = "media refused: its bucket is not among media.buckets of the settings"
+        raise MediaRefused(msg)
+    try:
+        from google.cloud import storage  # type: ignore[attr-defined, unused-ignore]
+    except ImportError:
+        msg = "media refused: gs: needs the package google-cloud-storage; install it"
+        raise MediaRefused(msg) from None
+    limits = _Limits(access)
+    blob = storage.Client().bucket(parts.netloc).get_blob(unquote(parts.path.lstrip("/")))
+    if blob is None:
+        msg = "media is gone: not in its bucket"
+        raise MediaGone(msg)
+    limits.announce(int(blob.size or 0))
+    with blob.open("rb", chunk_size=_CHUNK) as source:
+        while chunk := source.read(_CHUNK):
+            limits.add(len(chunk))
+            out.write(chunk)
+
+
+def _in_folder(parts: SplitResult, access: MediaAccess) -> Path:
+    if parts.netloc not in ("", "localhost"):
+        msg = "media refused: a file: address must name no host, as file:///folder/clip.mp4"
+        raise MediaRefused(msg)
+    try:
+        path = Path(unquote(parts.path)).resolve(strict=True)
+        folders = [Path(folder).resolve(strict=True) for folder in access.folders]
+    except (OSError, ValueError, RuntimeError):
+        path, folders = None, []
+    inside = path is not None and any(path.is_relative_to(folder) for folder in folders)
+    if path is None:
+        allowed = [Path(folder).absolute() for folder in access.folders]
+        named = Path(unquote(parts.path).replace("\0", ""))
+        if ".." not in named.parts and any(named.is_relative_to(folder) for folder in allowed):
+            msg = "media is gone: no such file"
+            raise MediaGone(msg)
+    if path is None or not inside:
+        msg = "media refused: not inside one of media.folders of the settings"
+        raise MediaRefused(msg)
+    if not path.is_file():
+        msg = "media refused: not a regular file"
+        raise MediaRefused(msg)
+    _Limits(access).announce(path.stat().st_size)
+    return path
+
+
+@contextmanager
+def fetched(
+    uri: str,
+    access: MediaAccess,
+    *,
+    admits: Callable[[str], bool] = is_public,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Iterator[Path]:
+    """Media as a file: in place for ``file:``, else downloaded and removed afterwards.
+
+    Args:
+        uri: Its address: ``https:``, ``gs:`` or ``file:``.
+        access: The places that are allowed, and the limits.
+        admits: Whether an IP address may be connected to.
+        ssl_context: Which certificates are trusted; by default those of certifi.
+
+    Raises:
+        MediaRefused: If the place is not allowed or a limit is passed.
+        MediaGone: If it is allowed but is not there or does not arrive in time.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        msg = "media refused: not a valid address"
+        raise MediaRefused(msg) from None
+    scheme = parts.scheme.lower()
+    if scheme == "file":
+        yield _in_folder(parts, access)
+        return
+    if scheme not in ("https", "gs"):
+        msg = "media refused: its address must begin with https:, gs: or file:"
+        raise MediaRefused(msg)
+    with tempfile.NamedTemporaryFile(prefix="quorum-media-", suffix=".bin") as out:
+        try:
+            if scheme == "gs":
+                _from_bucket(parts, access, out)
+            else:
+                _download(uri, access, out, admits, ssl_context)
+        except MediaRefused:
+            raise
+        except httpcore.TimeoutException as error:
+            msg = f"media is gone: it did not arrive within {access.timeout:g} s"
+            raise MediaGone(msg) from error
+        except Exception as error:  # a library's own error: the connection, TLS, the bucket
+            msg = f"media is gone: {type(error).__name__}"
+            raise MediaGone(msg) from error
+        out.flush()
+        yield Path(out.name)

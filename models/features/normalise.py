@@ -1,0 +1,259 @@
+"""Undo evasions, so that a text reads as what it says.
+
+Spammers write ``frее`` with Cyrillic letters, ``f r e e``, ``fr33``, ``f🔥r🔥e🔥e``, and links as
+``example (dot) com``. Each step here undoes one such habit and remembers where every character
+came from, so that evidence can point into the original text.
+
+Look-alikes are those of Unicode's UTS 39 (the package ``confusable-homoglyphs``), applied only to
+words that mix scripts, or that stand in a text that is otherwise Latin: Russian stays Russian.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+__all__ = ["Aligned", "align", "normalise"]
+
+#: Common endings of names of hosts; a bare ``name.ending`` counts as a link only with these.
+_ENDINGS = (
+    "com|net|org|info|biz|io|ly|tv|me|co|uk|de|fr|ru|us|xyz|club|online|site|top|link|shop|store|"
+    "live|app|gg|be|cc|to|in|br|eu|gl|tk|ml|pro|dev|page|money|cash|bet|vip|website|space|fun|win"
+)
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});?", re.IGNORECASE)
+_ANCHOR = re.compile(r"<a\s[^>]{0,300}?href=[\"']?([^\"'>\s]{1,1000})[^>]{0,300}>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
+_EMOJI = "[\u2190-\u2bff\U0001f000-\U0001faff]"
+#: Letters with something between each of them: ``f r e e``, ``f.r.e.e``, ``f🔥r🔥e🔥e``.
+_SPACED = re.compile(
+    rf"(?<![a-z0-9])[a-z0-9](?:(?:[ \t._\-*~|/\\+,'`^]|[ ]?{_EMOJI}{{1,3}}[ ]?)[a-z0-9@$!]){{2,}}"
+    r"(?![a-z0-9])"
+)
+_EMOJI_INSIDE = re.compile(rf"(?<=[a-z0-9]){_EMOJI}{{1,3}}(?=[a-z0-9])")
+_DOT_WORD = re.compile(
+    rf"(?<=[a-z0-9])\s?(?:[(\[{{<]\s?(?:dot|\.|punkt|point)\s?[)\]}}>]|\s(?:dot|\.|d0t)\s|\s\.|\.\s)"
+    rf"\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
+)
+_SCHEME = re.compile(r"\bh(?:xx|tt|\*\*|__)ps?\s{0,2}(?::|\[:\])\s{0,2}/{1,2}\s{0,2}")
+_LINK = re.compile(
+    r"(?:https?://|www\.)(?P<host>[\w\-.:]{1,200})(?P<path>[/?#]\S{0,2000})?"
+    rf"|(?<![\w@.\-])(?P<bare>(?:[a-z0-9\-]{{1,63}}\.){{1,4}}(?:{_ENDINGS}))(?![\w\-])(?P<rest>[/?#]\S{{0,2000}})?"
+)
+_MENTION = re.compile(r"(?<![\w.])@[\w.\-]{2,64}")
+_NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
+_WORD = re.compile(r"[^\s]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_REPEATED = re.compile(r"([^\W\d_])\1{2,}|([!?.,\-_=*~])\2{2,}")
+_SPACE = re.compile(r"[^\S\n]+")
+_LEET = {
+    "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
+    "@": "a", "$": "s", "!": "i", "|": "l", "€": "e", "£": "l", "+": "t", "(": "c",
+}  # fmt: skip
+_LEET_WORD = re.compile(r"[a-z0-9@$!|€£+(]{3,40}")
+#: Words in which digits are digits: 2pm, 90s, 1st, mp3, 10k, 1080p, 3d, 4k, ps4.
+_PLAIN_NUMBER = re.compile(
+    r"\d+(?:st|nd|rd|th|s|am|pm|k|m|b|x|d|p|g|gb|mb|kg|km|cm|mm|fps|hz|yrs?|min|hrs?|sec|yo)?"
+    r"|(?:mp|ps|gt|gta|h|x|f|g|v|rtx|gtx|iphone|ios|win|covid|top|part|ep|vol|ch)\d{1,4}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """A text with the place that each of its characters had in the original.
+
+    Attributes:
+        text: The text as it is now.
+        origins: For each character, its index in the original text; never decreasing.
+        length: How long the original text is.
+    """
+
+    text: str
+    origins: Sequence[int]
+    length: int
+
+    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> Aligned:
+        """Replace each match.
+
+        What is left of the match's own characters keeps its origin; characters that are new take
+        the origin of the match's beginning.
+        """
+        parts: list[str] = []
+        origins: list[int] = []
+        done = 0
+        for match in pattern.finditer(self.text):
+            start, end = match.span()
+            made = make(match)
+            if made == match.group():
+                continue
+            parts.append(self.text[done:start])
+            origins.extend(self.origins[done:start])
+            parts.append(made)
+            if len(made) == end - start:
+                origins.extend(self.origins[start:end])
+            else:
+                kept = _kept(match.group(), made)
+                origins.extend(self.origins[start + offset] for offset in kept)
+            done = end
+        if not parts:
+            return self
+        parts.append(self.text[done:])
+        origins.extend(self.origins[done:])
+        return Aligned("".join(parts), tuple(origins), self.length)
+
+    def each(self, change: Callable[[str], str]) -> Aligned:
+        """Replace each character by any number of characters."""
+        parts: list[str] = []
+        origins: list[int] = []
+        for character, origin in zip(self.text, self.origins, strict=True):
+            made = change(character)
+            parts.append(made)
+            origins.extend([origin] * len(made))
+        return Aligned("".join(parts), tuple(origins), self.length)
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where characters ``start`` to ``end`` stood in the original text."""
+        if start >= end:
+            return (0, 0)
+        after = bisect_right(self.origins, self.origins[end - 1])
+        last = self.origins[after] if after < len(self.origins) else self.length
+        return self.origins[start], last
+
+
+def _kept(before: str, after: str) -> list[int]:
+    """For each character of ``after`` its offset in ``before``, if nothing but gaps was made."""
+    offsets: list[int] = []
+    place = 0
+    for character in after:
+        place = before.find(character, place)
+        if place < 0:
+            return [0] * len(after)
+        offsets.append(place)
+        place += 1
+    return offsets
+
+
+@lru_cache(maxsize=8192)
+def _plain(character: str) -> str:
+    """One character without decoration: 𝐟 and ⓕ and 🅵 give f, é gives e, joiners give nothing."""
+    code = ord(character)
+    if 0x1F150 <= code <= 0x1F169 or 0x1F170 <= code <= 0x1F189:
+        return chr(ord("a") + (code - 0x1F150) % 32)
+    if unicodedata.category(character) == "Cf" or 0xFE00 <= code <= 0xFE0F:
+        return ""
+    if character in "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800":
+        return ""
+    if 0xD800 <= code <= 0xDFFF:
+        return "\ufffd"
+    made = unicodedata.normalize("NFKD", character)
+    if not made[0].isascii() and not unicodedata.combining(made[0]):
+        return unicodedata.normalize("NFC", made)
+    kept = "".join(
+        part
+        for part in made
+        if not (0x0300 <= ord(part) <= 0x036F or 0x20D0 <= ord(part) <= 0x20FF)
+    )
+    return unicodedata.normalize("NFC", kept)
+
+
+@lru_cache(maxsize=1)
+def _lookalikes() -> dict[str, str]:
+    """Each letter of another script with the Latin letter or digit that it looks like."""
+    from confusable_homoglyphs.confusables import confusables_data
+
+    table: dict[str, str] = {}
+    for character, likenesses in confusables_data.items():
+        if len(character) != 1 or character.isascii() or not character.isalpha():
+            continue
+        for likeness in likenesses:
+            plain = likeness["c"]
+            if len(plain) == 1 and plain.isascii() and plain.isalpha():
+                table[character] = plain.lower()
+                break
+    return table
+
+
+def _latin(text: str) -> bool:
+    return any("a" <= character <= "z" or "A" <= character <= "Z" for character in text)
+
+
+def _look_alikes_undone(aligned: Aligned) -> Aligned:
+    table = _lookalikes()
+    letters = [character for character in aligned.text if character.isalpha()]
+    foreign = sum(1 for character in letters if not character.isascii() and character not in table)
+    plain = sum(1 for character in letters if character.isascii())
+    mainly_latin = plain > foreign
+
+    def undo(match: re.Match[str]) -> str:
+        word = match.group()
+        if word.isascii():
+            return word
+        mixed = _latin(word)
+        whole = all(character.isascii() or character in table for character in word)
+        if mixed or (mainly_latin and whole):
+            return "".join(table.get(character, character) for character in word)
+        return word
+
+    return aligned.replace(_LETTERS, undo)
+
+
+def _unleet(match: re.Match[str]) -> str:
+    word = match.group()
+    if word.isalpha() or _PLAIN_NUMBER.fullmatch(word):
+        return word
+    bare = word.rstrip("!+|(")
+    letters = sum(character.isalpha() for character in bare)
+    if letters == 0 or len(bare) < 3 or letters / len(bare) < 0.3:
+        return word
+    return "".join(_LEET.get(character, character) for character in bare) + word[len(bare) :]
+
+
+def _link(match: re.Match[str]) -> str:
+    host = match.group("host") or match.group("bare") or ""
+    host = host.strip(".:-").removeprefix("www.")
+    return f" url {' '.join(part for part in host.split('.') if part)} "
+
+
+def _joined_letters(match: re.Match[str]) -> str:
+    kept = "".join(
+        character for character in match.group() if character.isalnum() or character in "@$!"
+    )
+    return match.group() if kept.isdigit() else kept
+
+
+def align(text: str) -> Aligned:
+    """Normalise a text, remembering where each character came from."""
+    made = Aligned(text, range(len(text)), len(text))
+    if "&" in text:
+        made = made.replace(_ENTITY, lambda match: html.unescape(match.group()))
+    if "<" in made.text:
+        made = made.replace(_ANCHOR, lambda match: f" {match.group(1)} ")
+        made = made.replace(_TAG, lambda match: " ")
+    if not made.text.isascii():
+        made = made.each(_plain)
+        made = _look_alikes_undone(made)
+    made = (
+        Aligned(made.text.lower(), made.origins, len(text))
+        if made.text.isascii()
+        else made.each(str.lower)
+    )
+    made = made.replace(_SCHEME, lambda match: "http://")
+    made = made.replace(_SPACED, _joined_letters)
+    if not made.text.isascii():
+        made = made.replace(_EMOJI_INSIDE, lambda match: "")
+    made = made.replace(_DOT_WORD, lambda match: ".")
+    made = made.replace(_LINK, _link)
+    made = made.replace(_MENTION, lambda match: " mention ")
+    made = made.replace(_NUMBER, lambda match: " longnumber ")
+    made = made.replace(_LEET_WORD, _unleet)
+    made = made.replace(_REPEATED, lambda match: (match.group(1) or match.group(2)) * 2)
+    return made.replace(_SPACE, lambda match: " ")
+
+
+def normalise(text: str) -> str:
+    """The text with evasions undone, in lower case."""
+    return align(text).text.strip()

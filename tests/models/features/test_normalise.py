@@ -1,0 +1,68 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.features.normalise import align, normalise
+
+
+@pytest.mark.parametrize(
+    ("evasion", "meaning"),
+    [
+        ("frее mоnеу сору", "free money copy"),
+        ("f r e e  m o n e y", "free money"),
+        ("f.r.e.e", "free"),
+        ("S-U-B-S-C-R-I-B-E", "subscribe"),
+        ("f🔥r🔥e🔥e", "free"),
+        ("su😀bscr😀ibe", "subscribe"),
+        ("fr33 m0n3y $ub$cribe ch4nnel", "free money subscribe channel"),
+        ("vis\u200bit my ch\u200can\u00adnel", "visit my channel"),
+        ("example (dot) com now", "url example com now"),
+        ("hxxp://foo[.]com/a?b=1", "url foo com"),
+        ("myspam . com", "url myspam com"),
+        ("ＦＲＥＥ 𝐟𝐫𝐞𝐞 ⓕⓡⓔⓔ 🅵🆁🅴🅴", "free free free free"),
+        ("call +447935454150 @joe.b", "call longnumber mention"),
+        (
+            '<a href="http://www.example.com/x">2:19</a> best&amp;part<br />',
+            "url example com 2:19 best&part",
+        ),
+    ],
+)
+def test_evasions_read_as_what_they_say(evasion, meaning):
+    assert " ".join(normalise(evasion).split()) == meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "привет, как дела? это сообщение",
+        "שלום עולם",
+        "1080p at 2pm, 90s mp3, 10k",
+        "i am a big fan",
+        "3 2 1 go",
+        "a b",
+        "ελληνικά γράμματα",
+    ],
+)
+def test_innocent_text_stays_as_it_is(text):
+    assert normalise(text) == text
+
+
+@given(st.text(max_size=300))
+def test_each_character_has_an_origin_and_they_never_go_back(text):
+    made = align(text)
+    assert len(made.text) == len(made.origins)
+    assert all(0 <= origin < len(text) for origin in made.origins)
+    assert list(made.origins) == sorted(made.origins)
+
+
+@given(st.text(alphabet="abc @.1🔥\u200bе", max_size=60))
+def test_normalising_is_stable_in_what_it_removes(text):
+    assert "\u200b" not in normalise(text)
+
+
+def test_span_points_into_the_original():
+    text = "hello f r e e now"
+    made = align(text)
+    start = made.text.index("free")
+    first, last = made.span(start, start + 4)
+    assert text[first:last] == "f r e e"

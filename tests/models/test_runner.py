@@ -1,0 +1,139 @@
+import threading
+from datetime import UTC, datetime
+
+import pytest
+
+from models.base import Detector, Example, Features, Finding
+from models.runner import predict, score_safely
+from quorum.messages import Evidence, Status, Upload, prediction_id
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def features(*titles):
+    return [
+        Features(Upload(id=f"u{index}", uploader="x", title=title, published_at=AT))
+        for index, title in enumerate(titles)
+    ]
+
+
+class Scripted(Detector):
+    """Does what a test says."""
+
+    name = "scripted"
+    version = "1"
+    needs = frozenset()
+
+    def __init__(self, act):
+        self.act = act
+        self.calls = 0
+
+    def score(self, batch):
+        self.calls += 1
+        return self.act(batch)
+
+    @classmethod
+    def examples(cls) -> list[Example]:
+        return []
+
+
+def test_findings_come_back_in_order():
+    detector = Scripted(lambda batch: [Finding.scored(len(f.upload.title) / 10) for f in batch])
+    found = score_safely(detector, features("a", "abc", ""), 5)
+    assert [finding.score for finding in found] == [0.1, 0.3, 0.0]
+    assert score_safely(detector, [], 5) == []
+
+
+def test_only_the_upload_that_raises_fails():
+    def act(batch):
+        if any(f.upload.title == "bad" for f in batch):
+            raise ValueError("cannot  read\nthis")
+        return [Finding.scored(0.5) for _ in batch]
+
+    found = score_safely(Scripted(act), features("a", "bad", "b"), 5)
+    assert [finding.status for finding in found] == [Status.SCORED, Status.FAILED, Status.SCORED]
+    assert found[1].reason == "ValueError: cannot read this"
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), RecursionError()])
+def test_not_even_an_exit_gets_out(error):
+    def act(batch):
+        raise error
+
+    (found,) = score_safely(Scripted(act), features("a"), 5)
+    assert found.status is Status.FAILED
+
+
+def test_a_wrong_length_is_mended_one_by_one():
+    found = score_safely(Scripted(lambda batch: [Finding.scored(0.2)]), features("a", "b"), 5)
+    assert [finding.score for finding in found] == [0.2, 0.2]
+    found = score_safely(Scripted(lambda batch: []), features("a", "b"), 5)
+    assert [finding.status for finding in found] == [Status.FAILED] * 2
+    assert "0 findings for 1 uploads" in found[0].reason
+
+
+@pytest.mark.parametrize("result", [None, 3, object()])
+def test_what_is_no_list_fails(result):
+    (found,) = score_safely(Scripted(lambda batch: result), features("a"), 5)
+    assert found.status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding.scored(float("nan")),
+        Finding.scored(float("inf")),
+        Finding.scored(1.0001),
+        Finding.scored(-0.1),
+        Finding.scored(0.5, {"spam/x": 2.0}),
+        Finding.scored(0.5, {"spam/x": float("nan")}),
+        Finding.scored(0.5, evidence=["not evidence"]),
+        Finding(Status.SCORED, None),
+        Finding(Status.SCORED, "0.5"),
+        Finding(Status.SCORED, True),
+        Finding(Status.ABSTAINED),
+        Finding(Status.FAILED, reason=""),
+        0.7,
+        None,
+    ],
+)
+def test_a_finding_that_breaks_the_contract_fails_alone(finding):
+    found = score_safely(
+        Scripted(lambda batch: [Finding.scored(0.5), finding]), features("a", "b"), 5
+    )
+    assert found[0].score == 0.5
+    assert found[1].status is Status.FAILED
+    assert found[1].reason
+
+
+def test_a_detector_that_hangs_is_given_up_and_not_called_while_it_hangs():
+    gate = threading.Event()
+
+    def act(batch):
+        gate.wait(30)
+        return [Finding.scored(0.5) for _ in batch]
+
+    detector = Scripted(act)
+    found = score_safely(detector, features("a", "b"), 0.05)
+    assert [finding.reason for finding in found] == ["timed out after 0.05 s"] * 2
+    found = score_safely(detector, features("c"), 0.05)
+    assert found[0].reason == "the detector still hangs in an earlier batch"
+    assert detector.calls == 1
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name == "score-scripted":
+            thread.join()
+    assert score_safely(detector, features("d"), 5)[0].score == 0.5
+
+
+def test_prediction_tells_the_finding():
+    detector = Scripted(lambda batch: [])
+    finding = Finding.scored(0.9, {"spam": 0.9}, [Evidence(kind="text", what="free")])
+    made = predict(detector, features("a")[0], finding, AT, 0.1, shadow=True)
+    assert made.id == prediction_id("u0", "scripted", "1")
+    assert (made.score, made.status, made.shadow) == (0.9, Status.SCORED, True)
+    again = type(made).from_bytes(made.to_bytes())
+    assert again == made
+    abstained = predict(detector, features("a")[0], Finding.abstained("no media"), AT, -1.0)
+    assert abstained.reason == "no media"
+    assert abstained.elapsed == 0.0

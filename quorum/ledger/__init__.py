@@ -1,0 +1,29 @@
+"""The ledger: the database of uploads, predictions, verdicts, reviews and statements."""
+
+from quorum.ledger.connection import database_url, redacted
+from quorum.ledger.errors import LedgerOutdated, LedgerUnavailable
+from quorum.ledger.ledger import Ledger
+from quorum.ledger.values import (
+    CaseFilter,
+    CaseSummary,
+    Forgotten,
+    LedgerCase,
+    Pruned,
+    Span,
+    Statement,
+)
+
+__all__ = [
+    "CaseFilter",
+    "CaseSummary",
+    "Forgotten",
+    "Ledger",
+    "LedgerCase",
+    "LedgerOutdated",
+    "LedgerUnavailable",
+    "Pruned",
+    "Span",
+    "Statement",
+    "database_url",
+    "redacted",
+]

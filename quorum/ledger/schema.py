@@ -1,0 +1,211 @@
+"""The tables of the ledger.
+
+Each message is kept whole, as the JSON it had on the wire (``body``), beside the columns that
+queries need. ``cases`` holds one row an upload, with the upload's facts and its current verdict,
+so that a console finds a page of 100,000 cases by an index and joins nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+__all__ = [
+    "UtcTime",
+    "cases",
+    "dead_letters",
+    "forgotten",
+    "metadata",
+    "predictions",
+    "reviews",
+    "statements",
+    "uploads",
+    "verdicts",
+]
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time with its zone, in UTC; SQLite, which knows no zones, keeps the bare UTC time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without zone; give the database UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "a time of the ledger must have a zone"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: Constraint names are fixed, so that a migration can name what it alters on any database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+_KEY = String(256)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("uploader", _KEY, nullable=False),
+    Column("published_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_uploads_uploader", "uploader"),
+    Index("ix_uploads_published_at_id", "published_at", "id"),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("detector", _KEY, nullable=False),
+    Column("version", _KEY, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("score", Float),
+    Column("shadow", Boolean, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_predictions_upload_id", "upload_id"),
+    Index("ix_predictions_detector_at", "detector", "at"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("category", _KEY),
+    Column("rule", _KEY, nullable=False),
+    Column("policy_version", _KEY, nullable=False),
+    Column("decided_by", String(16), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("latency", Float, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_verdicts_upload_id_revision", "upload_id", "revision"),
+    Index("ix_verdicts_at_id", "at", "id"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("reviewer", _KEY, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("ix_reviews_upload_id", "upload_id"),
+    Index("ix_reviews_at_id", "at", "id"),
+    Index("ix_reviews_reviewer_at", "reviewer", "at"),
+)
+
+statements = Table(
+    "statements",
+    metadata,
+    Column("verdict_id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    #: The text for the uploader.
+    Column("text", Text, nullable=False),
+    #: The record for a transparency database, as JSON, where one was made.
+    Column("record", Text),
+    Index("ix_statements_upload_id", "upload_id"),
+    Index("ix_statements_at_verdict_id", "at", "verdict_id"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("original_id", _KEY, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("stage", _KEY, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    #: Whose it was, where the bytes could be read so far: erasure needs it.
+    Column("upload_id", _KEY),
+    Column("uploader", _KEY),
+    Column("attributes", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("ix_dead_letters_at_id", "at", "id"),
+    Index("ix_dead_letters_stage_at", "stage", "at"),
+    Index("ix_dead_letters_uploader", "uploader"),
+    Index("ix_dead_letters_upload_id", "upload_id"),
+    Index("ix_dead_letters_original_id", "original_id"),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    # The upload's facts; null until it is recorded.
+    Column("uploader", _KEY),
+    Column("title", Text),
+    Column("language", String(35)),
+    Column("published_at", UtcTime),
+    # The current verdict, which is the one with the greatest (revision, at); null until one is.
+    Column("verdict_id", _KEY),
+    Column("revision", Integer),
+    Column("action", String(16)),
+    Column("category", _KEY),
+    Column("rule", _KEY),
+    Column("policy_version", _KEY),
+    Column("decided_by", String(16)),
+    Column("at", UtcTime),
+    Column("latency", Float),
+    #: The highest score of a prediction that the verdict used, shadows left out.
+    Column("top_score", Float),
+    #: When a human last decided.
+    Column("reviewed_at", UtcTime),
+    Index("ix_cases_at_upload_id", "at", "upload_id"),
+    Index("ix_cases_published_at_upload_id", "published_at", "upload_id"),
+    Index("ix_cases_action_at_upload_id", "action", "at", "upload_id"),
+    Index("ix_cases_action_top_score_upload_id", "action", "top_score", "upload_id"),
+    Index("ix_cases_category_at_upload_id", "category", "at", "upload_id"),
+    Index("ix_cases_rule_at_upload_id", "rule", "at", "upload_id"),
+    Index("ix_cases_uploader_at_upload_id", "uploader", "at", "upload_id"),
+)
+
+#: Digests of the uploaders and the uploads that were erased on request: a replay of an old
+#: stream must not bring them back. A digest names nobody.
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+)

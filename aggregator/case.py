@@ -1,0 +1,371 @@
+"""The case: all of one upload's life, from its arrival until it is forgotten.
+
+A plain class, driven from outside: each ``on_…`` takes one event and the time, and returns what
+is to be done. The caller asks ``notify_at`` when to call ``on_deadline``, and keeps
+``snapshot`` between events. Events may come in any order, twice, late or never.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from aggregator.decision import Decision, Said, weigh
+from aggregator.policy import Policy
+from quorum.messages import (
+    Action,
+    Missing,
+    Prediction,
+    Review,
+    Status,
+    Upload,
+    UsedPrediction,
+    Verdict,
+    digest,
+)
+
+__all__ = ["Case", "Discard", "Effect", "Emit", "Forget"]
+
+_ORPHAN = "its upload did not arrive within {wait:g} s"
+_ORPHAN_AT_END = "its upload did not arrive before the input ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Publish this verdict."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Keep this message as a dead letter: it can decide nothing."""
+
+    message: Prediction | Review
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The case is over: clear its state and its timer."""
+
+
+Effect = Emit | Discard | Forget
+
+
+class _Heard(NamedTuple):
+    """What the case keeps of a prediction."""
+
+    id: str
+    detector: str
+    version: str
+    #: Microseconds since 1970, as all times in a case: whole, so that a timer fires exactly.
+    at: int
+    code: str
+    score: float | None
+    labels: dict[str, float]
+    reason: str | None
+    shadow: bool
+
+    @property
+    def status(self) -> Status:
+        return Status(self.code)
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """Which of two for the same detector counts: a total order, so arrival does not matter.
+
+        A score counts more than an abstention, that more than a failure; then the newest.
+        """
+        return (
+            ("failed", "abstained", "scored").index(self.code),
+            self.at,
+            self.version,
+            self.id,
+            self.score or 0.0,
+            sorted(self.labels.items()),
+            self.reason or "",
+        )
+
+
+class _Given(NamedTuple):
+    """What the case keeps of a verdict or a review."""
+
+    id: str
+    action: str
+    revision: int
+    at: int
+    #: Reviewer and note; empty for a verdict.
+    words: str = ""
+
+
+class Case:
+    """One upload's case.
+
+    Args:
+        policy: Decides it. A restored case may be given another policy than it was made with.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._clear()
+
+    def _clear(self) -> None:
+        #: JSON of the upload, None while it is unknown.
+        self._upload: str | None = None
+        self._opened = 0
+        self._heard: dict[str, _Heard] = {}
+        #: JSON of messages whose upload is unknown.
+        self._orphans: list[tuple[str, str]] = []
+        self._verdict: _Given | None = None
+        self._review: _Given | None = None
+        self._wake: int | None = None
+        self.__dict__.pop("_facts", None)
+
+    @classmethod
+    def restore(cls, policy: Policy, snapshot: bytes) -> Case:
+        """The case as it was when ``snapshot`` was taken."""
+        case = cls(policy)
+        upload, opened, heard, orphans, verdict, review, wake = json.loads(snapshot)
+        case._upload = upload
+        case._opened = opened
+        case._heard = {_key(one[1], one[8]): _Heard(*one) for one in heard}
+        case._orphans = [(kind, text) for kind, text in orphans]
+        case._verdict = None if verdict is None else _Given(*verdict)
+        case._review = None if review is None else _Given(*review)
+        case._wake = wake
+        return case
+
+    def snapshot(self) -> bytes:
+        """All that is to be kept until the next event, as compact JSON."""
+        return _ENCODER.encode(
+            (
+                self._upload,
+                self._opened,
+                tuple(self._heard.values()),
+                self._orphans,
+                self._verdict,
+                self._review,
+                self._wake,
+            )
+        ).encode()
+
+    def notify_at(self) -> datetime | None:
+        """When ``on_deadline`` is to be called, or None for never."""
+        return None if self._wake is None else _EPOCH + timedelta(microseconds=self._wake)
+
+    def on_upload(self, upload: Upload, now: datetime) -> Sequence[Effect]:
+        """The upload arrived, first or again; only the first counts."""
+        if self._upload is not None:
+            return ()
+        self._upload = upload.model_dump_json(exclude_none=True)
+        self.__dict__["_facts"] = upload
+        self._opened = _micros(now)
+        orphans, self._orphans = self._orphans, []
+        for kind, text in orphans:
+            if kind == Prediction.kind:
+                self._hear(Prediction.model_validate_json(text))
+            else:
+                self._take_review(Review.model_validate_json(text))
+        return self._reconsider(now)
+
+    def on_prediction(self, prediction: Prediction, now: datetime) -> Sequence[Effect]:
+        """A detector spoke, first or again, in time or late."""
+        if self._upload is None:
+            return self._wait(prediction, now)
+        if not self._hear(prediction):
+            return self._reconsider(now) if self._is_due(now) else ()
+        return self._reconsider(now)
+
+    def on_review(self, review: Review, now: datetime) -> Sequence[Effect]:
+        """A human decided; from now on no prediction changes the action."""
+        if self._upload is None:
+            return self._wait(review, now)
+        self._take_review(review)
+        return self._reconsider(now)
+
+    def on_deadline(self, now: datetime) -> Sequence[Effect]:
+        """The timer fired, perhaps early, late or twice."""
+        if self._wake is None or _micros(now) < self._wake:
+            return ()
+        if self._upload is None:
+            return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
+        if self._verdict is not None and _micros(now) >= self._verdict.at + _span(
+            self._policy.retention
+        ):
+            return self._forget()
+        return self._reconsider(now)
+
+    def on_end(self, now: datetime) -> Sequence[Effect]:
+        """Nothing else will come: decide with what is there, and end the case."""
+        if self._upload is None:
+            return self._give_up(_ORPHAN_AT_END) if self._orphans else self._forget()
+        return (*self._reconsider(now, ended=True), *self._forget())
+
+    def _wait(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
+        if self._wake is None:
+            self._wake = _micros(now) + _span(self._policy.orphan_wait)
+        elif _micros(now) >= self._wake:
+            self._orphans.append((message.kind, message.model_dump_json(exclude_none=True)))
+            return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
+        text = message.model_dump_json(exclude_none=True)
+        if (message.kind, text) not in self._orphans:
+            self._orphans.append((message.kind, text))
+        return ()
+
+    def _give_up(self, error: str) -> Sequence[Effect]:
+        discards = tuple(
+            Discard(
+                (Prediction if kind == Prediction.kind else Review).model_validate_json(text),
+                error,
+            )
+            for kind, text in self._orphans
+        )
+        return (*discards, *self._forget())
+
+    def _forget(self) -> Sequence[Effect]:
+        self._clear()
+        return (Forget(),)
+
+    def _hear(self, prediction: Prediction) -> bool:
+        """Keep a prediction if it counts more than what is there; whether it did."""
+        heard = _Heard(
+            prediction.id,
+            prediction.detector,
+            prediction.version,
+            _micros(prediction.at),
+            prediction.status.value,
+            prediction.score,
+            dict(prediction.labels),
+            prediction.reason,
+            prediction.shadow,
+        )
+        key = _key(heard.detector, heard.shadow)
+        known = self._heard.get(key)
+        if known is not None and known.rank >= heard.rank:
+            return False
+        self._heard[key] = heard
+        return True
+
+    def _take_review(self, review: Review) -> None:
+        words = f"{review.reviewer}: {review.note}" if review.note else review.reviewer
+        given = _Given(review.event_id(), review.action.value, 0, _micros(review.at), words)
+        known = self._review
+        if known is None or (known.at, known.id) < (given.at, given.id):
+            self._review = given
+
+    @cached_property
+    def _facts(self) -> Upload:
+        return Upload.model_validate_json(self._upload or "")
+
+    def _deadlines(self) -> Iterator[tuple[str, int]]:
+        """Detectors of the policy that have not answered, and when they count as missing."""
+        end = self._opened + _span(self._policy.deadline)
+        for name, detector in self._policy.detectors.items():
+            if not detector.shadow and name not in self._heard:
+                yield name, min(self._opened + _span(detector.deadline), end)
+
+    def _is_due(self, now: datetime) -> bool:
+        return self._wake is not None and _micros(now) >= self._wake
+
+    def _reconsider(self, now: datetime, *, ended: bool = False) -> Sequence[Effect]:
+        """Decide again with what is known, and say so if that gives another action."""
+        at = _micros(now)
+        waiting = [] if ended else [(n, when) for n, when in self._deadlines() if when > at]
+        weighed = weigh(
+            self._policy,
+            lambda: self._facts,
+            self._heard.values(),
+            {},
+            frozenset(name for name, _ in waiting),
+        )
+        case_is_due = ended or at >= self._opened + _span(self._policy.deadline)
+        effects: Sequence[Effect] = ()
+        if self._review is not None or weighed.settled or case_is_due:
+            verdict = self._judge(weighed.decision, {name for name, _ in waiting}, now)
+            if self._verdict is None or self._verdict.action != verdict.action.value:
+                self._verdict = _Given(
+                    verdict.id, verdict.action.value, verdict.revision, _micros(verdict.at)
+                )
+                effects = (Emit(verdict),)
+        self._wake = self._next_wake(at, waiting, weighed.settled)
+        return effects
+
+    def _next_wake(self, at: int, waiting: list[tuple[str, int]], settled: bool) -> int:
+        if self._verdict is None or (waiting and not settled and self._review is None):
+            end = self._opened + _span(self._policy.deadline)
+            return min([when for _, when in waiting], default=max(end, at))
+        return self._verdict.at + _span(self._policy.retention)
+
+    def _judge(self, decision: Decision, waiting: set[str], now: datetime) -> Verdict:
+        """The verdict that a decision, or the review that overrules it, gives."""
+        past = self._verdict
+        revision = 1 if past is None else past.revision + 1
+        upload_id = self._facts.id
+        decided_by: Literal["policy", "deadline", "reviewer"]
+        reasons: tuple[str, ...]
+        inputs: tuple[str, ...]
+        if self._review is not None:
+            action, rule, category = Action(self._review.action), "review", None
+            reasons = (f"A reviewer decided ({self._review.words}).",)
+            inputs = (self._review.id,)
+            decided_by = "reviewer"
+        else:
+            action, rule, category = decision.action, decision.rule, decision.category
+            reasons, inputs = decision.reasons, decision.inputs
+            late = any(name not in waiting for name, _ in decision.missing)
+            decided_by = "deadline" if late else "policy"
+        return Verdict(
+            id=digest("verdict", upload_id, str(revision), self._policy.version, rule, *inputs),
+            upload_id=upload_id,
+            action=action,
+            revision=revision,
+            supersedes=None if past is None else past.id,
+            policy_version=self._policy.version,
+            rule=rule,
+            category=category,
+            reasons=reasons,
+            predictions=tuple(_used(one) for one in decision.used),
+            missing=tuple(Missing(detector=name, why=why) for name, why in decision.missing),
+            decided_by=decided_by,
+            at=now,
+            latency=max(0, _micros(now) - self._opened) / 1e6,
+        )
+
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False
+)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _span(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
+
+def _key(detector: str, shadow: bool) -> str:
+    return f"{detector} (shadow)" if shadow else detector
+
+
+def _used(one: Said) -> UsedPrediction:
+    labels: Mapping[str, float] = one.labels
+    return UsedPrediction(
+        id=one.id,
+        detector=one.detector,
+        version=one.version,
+        status=one.status,
+        score=one.score,
+        labels=dict(labels),
+        reason=one.reason,
+        shadow=one.shadow,
+    )

@@ -1,0 +1,36 @@
+"""Builders that the tests of the aggregator share."""
+
+from datetime import UTC, datetime, timedelta
+
+from quorum.messages import Prediction, Review, Status, Upload, prediction_id
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def after(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def upload(upload_id="u1", **fields):
+    return Upload(**{"id": upload_id, "uploader": "ann", "published_at": START, **fields})
+
+
+def said(detector, score=None, *, status=None, version="v1", at=0.0, upload_id="u1", **fields):
+    status = status or (Status.FAILED if score is None else Status.SCORED)
+    return Prediction(
+        id=prediction_id(upload_id, detector, version),
+        upload_id=upload_id,
+        detector=detector,
+        version=version,
+        status=status,
+        score=score,
+        reason=None if score is not None else "out of order",
+        at=after(at),
+        **fields,
+    )
+
+
+def reviewed(action, *, at=100.0, upload_id="u1", reviewer="rita"):
+    return Review(
+        upload_id=upload_id, verdict_id="x", action=action, reviewer=reviewer, at=after(at)
+    )

@@ -1,0 +1,190 @@
+import pytest
+from aggregator_cases import START, after, reviewed, said, upload
+
+from aggregator.case import Case, Discard, Emit, Forget
+from aggregator.policy import Policy, load_policy
+from quorum.messages import Action, Status
+
+BALANCED = load_policy("balanced")
+CLEAN = [said("spam", 0.01), said("violence", 0.01), said("copyright", 0.0)]
+
+
+def verdicts(effects):
+    return [effect.verdict for effect in effects if isinstance(effect, Emit)]
+
+
+def opened(policy=BALANCED):
+    case = Case(policy)
+    assert case.on_upload(upload(), START) == ()
+    return case
+
+
+def test_all_answers_give_one_verdict_at_once():
+    case = opened()
+    assert case.notify_at() == after(30)
+    assert case.on_prediction(CLEAN[0], after(1)) == ()
+    assert case.on_prediction(CLEAN[1], after(2)) == ()
+    (verdict,) = verdicts(case.on_prediction(CLEAN[2], after(3)))
+    assert (verdict.action, verdict.revision, verdict.supersedes) == (Action.ALLOW, 1, None)
+    assert (verdict.decided_by, verdict.rule, verdict.latency) == ("policy", "default", 3.0)
+    assert verdict.policy_version == BALANCED.version
+    assert {used.detector for used in verdict.predictions} == {"spam", "violence", "copyright"}
+    assert case.notify_at() == after(3 + 3600)
+    assert case.on_deadline(after(3600)) == ()
+    assert case.on_deadline(after(3 + 3600)) == (Forget(),)
+    assert case.notify_at() is None
+
+
+def test_a_removal_is_early():
+    case = opened()
+    (verdict,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
+    assert (verdict.action, verdict.decided_by) == (Action.REMOVE, "policy")
+    assert all("not waited for" in one.why for one in verdict.missing)
+
+
+def test_the_deadline_decides_with_what_is_there():
+    case = opened()
+    case.on_prediction(CLEAN[0], after(1))
+    assert case.on_deadline(after(29.999999)) == ()
+    (verdict,) = verdicts(case.on_deadline(after(30)))
+    assert (verdict.action, verdict.decided_by) == (Action.REVIEW, "deadline")
+    assert verdict.rule == "missing:violence"
+    assert {one.detector for one in verdict.missing} == {"violence", "copyright"}
+
+
+def test_a_late_prediction_that_changes_the_action_supersedes():
+    case = opened()
+    case.on_prediction(CLEAN[0], after(1))
+    case.on_prediction(CLEAN[1], after(1))
+    (first,) = verdicts(case.on_deadline(after(31)))
+    (second,) = verdicts(case.on_prediction(CLEAN[2], after(40)))
+    assert (first.action, second.action) == (Action.REVIEW, Action.ALLOW)
+    assert (second.revision, second.supersedes) == (2, first.id)
+    assert second.id != first.id
+    assert case.on_prediction(CLEAN[2], after(41)) == ()
+    assert case.on_prediction(said("spam", 0.02, at=9), after(42)) == ()
+
+
+def test_a_detector_with_its_own_deadline_is_not_waited_for_longer():
+    text = BALANCED.text.replace("  copyright:\n", "  copyright:\n    deadline: 2 s\n")
+    case = opened(Policy.from_text(text))
+    case.on_prediction(CLEAN[0], after(1))
+    case.on_prediction(CLEAN[1], after(1))
+    assert case.notify_at() == after(2)
+    (verdict,) = verdicts(case.on_deadline(after(2)))
+    assert (verdict.rule, verdict.decided_by) == ("missing:copyright", "deadline")
+
+
+def test_a_review_wins_over_all_predictions():
+    case = opened()
+    for prediction in CLEAN:
+        case.on_prediction(prediction, after(1))
+    (verdict,) = verdicts(case.on_review(reviewed("remove"), after(100)))
+    assert (verdict.action, verdict.decided_by, verdict.rule) == (
+        Action.REMOVE,
+        "reviewer",
+        "review",
+    )
+    assert (verdict.revision, len(verdict.predictions)) == (2, 3)
+    assert case.on_prediction(said("violence", 0.99, at=200), after(200)) == ()
+    assert case.on_review(reviewed("allow", at=50), after(210)) == ()
+    (third,) = verdicts(case.on_review(reviewed("restrict", at=150), after(220)))
+    assert (third.revision, third.supersedes) == (3, verdict.id)
+
+
+def test_a_review_that_agrees_changes_nothing_but_holds():
+    case = opened()
+    for prediction in CLEAN:
+        case.on_prediction(prediction, after(1))
+    assert case.on_review(reviewed("allow"), after(100)) == ()
+    assert case.on_prediction(said("violence", 0.99, at=200), after(200)) == ()
+
+
+def test_duplicates_and_another_content_change_nothing():
+    case = opened()
+    case.on_prediction(CLEAN[0], after(1))
+    before = case.snapshot()
+    assert case.on_prediction(CLEAN[0], after(2)) == ()
+    assert case.on_upload(upload(title="another"), after(3)) == ()
+    assert case.snapshot() == before
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_score_counts_more_than_a_failure_of_the_same_version(order):
+    case = opened()
+    both = [said("violence", 0.0, at=1), said("violence", at=5)]
+    for index in order:
+        case.on_prediction(both[index], after(6))
+    case.on_prediction(CLEAN[0], after(7))
+    (verdict,) = verdicts(case.on_prediction(CLEAN[2], after(8)))
+    assert verdict.action is Action.ALLOW
+
+
+def test_predictions_before_the_upload_wait_for_it():
+    case = Case(BALANCED)
+    for prediction in CLEAN:
+        assert case.on_prediction(prediction, after(0)) == ()
+    assert case.notify_at() == after(600)
+    (verdict,) = verdicts(case.on_upload(upload(), after(10)))
+    assert (verdict.action, verdict.latency) == (Action.ALLOW, 0)
+
+
+def test_orphans_end_as_dead_letters():
+    case = Case(BALANCED)
+    case.on_prediction(CLEAN[0], after(0))
+    case.on_prediction(CLEAN[0], after(1))
+    case.on_review(reviewed("remove"), after(2))
+    assert case.on_deadline(after(599)) == ()
+    effects = case.on_deadline(after(600))
+    assert [type(effect) for effect in effects] == [Discard, Discard, Forget]
+    assert effects[0].message == CLEAN[0]
+    assert "upload" in effects[0].error
+
+
+def test_the_end_of_bounded_input_decides_at_once():
+    case = opened()
+    case.on_prediction(CLEAN[0], after(1))
+    effects = case.on_end(after(2))
+    (verdict,) = verdicts(effects)
+    assert (verdict.action, verdict.decided_by, verdict.latency) == (Action.REVIEW, "deadline", 2)
+    assert effects[-1] == Forget()
+    orphan = Case(BALANCED)
+    orphan.on_prediction(CLEAN[0], after(1))
+    assert [type(effect) for effect in orphan.on_end(after(2))] == [Discard, Forget]
+    done = opened()
+    for prediction in CLEAN:
+        done.on_prediction(prediction, after(1))
+    assert done.on_end(after(2)) == (Forget(),)
+
+
+def test_redelivery_in_another_order_gives_the_same_verdict():
+    predictions = [said("spam", 0.99), said("violence", 0.99), said("copyright", 0.99)]
+    ids = set()
+    for order in [(0, 1, 2), (2, 1, 0), (1, 2, 0)]:
+        case = opened()
+        found = []
+        for index in order:
+            found += verdicts(case.on_prediction(predictions[index], after(1)))
+        ids.add((found[0].id, found[0].rule))
+        assert len(found) == 1
+    assert len(ids) == 1
+
+
+def test_a_shadow_prediction_is_listed_and_does_not_decide():
+    case = opened()
+    case.on_prediction(said("spam", 1.0, shadow=True, version="v2"), after(1))
+    for prediction in CLEAN[:2]:
+        case.on_prediction(prediction, after(1))
+    (verdict,) = verdicts(case.on_prediction(CLEAN[2], after(1)))
+    assert verdict.action is Action.ALLOW
+    assert [used.shadow for used in verdict.predictions] == [False, False, False, True]
+
+
+def test_an_abstention_is_kept_with_its_reason():
+    case = opened()
+    for prediction in CLEAN[:2]:
+        case.on_prediction(prediction, after(1))
+    abstained = said("copyright", status=Status.ABSTAINED)
+    (verdict,) = verdicts(case.on_prediction(abstained, after(1)))
+    assert verdict.action is Action.ALLOW
+    assert [u.reason for u in verdict.predictions if u.detector == "copyright"] == ["out of order"]

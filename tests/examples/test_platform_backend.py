@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import importlib.util
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from quorum.messages import Upload, Verdict
+
+FILE = Path(__file__).parents[2] / "examples" / "platform_backend.py"
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    spec = importlib.util.spec_from_file_location("platform_backend", FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def verdict(revision: int, seconds: int, action: str, upload: str = "u1") -> Verdict:
+    return Verdict(
+        id=f"v{revision}-{seconds}-{action}",
+        upload_id=upload,
+        action=action,
+        revision=revision,
+        policy_version="1",
+        rule="default",
+        reasons=("because",),
+        decided_by="policy",
+        at=AT + timedelta(seconds=seconds),
+        latency=0.1,
+    )
+
+
+def test_the_greatest_revision_and_time_counts_in_any_order(backend):
+    first, again, second = (
+        verdict(1, 0, "allow"),
+        verdict(1, 5, "review"),
+        verdict(2, 3, "remove"),
+    )
+    for order in permutations([first, again, second, first, second]):
+        verdicts = backend.Verdicts()
+        taken = [each for each in order if verdicts.take(each)]
+        assert verdicts.by_upload == {"u1": second}
+        assert len(taken) == len(set(taken)), "a verdict was applied twice"
+        assert taken[-1] == second
+
+
+def test_each_upload_has_its_own_verdict(backend):
+    verdicts = backend.Verdicts()
+    assert verdicts.take(verdict(1, 0, "allow", "u1"))
+    assert verdicts.take(verdict(1, 0, "remove", "u2"))
+    assert verdicts.by_upload["u1"].action == "allow"
+
+
+class Message:
+    """What the subscriber hands to a callback."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.answer = ""
+
+    def ack(self) -> None:
+        self.answer = "ack"
+
+    def nack(self) -> None:
+        self.answer = "nack"
+
+
+def test_verdicts_are_acknowledged_once_kept_and_others_are_given_back(
+    backend, monkeypatch, capsys
+):
+    given = {}
+
+    class Client:
+        def subscribe(self, subscription, callback):
+            given[subscription] = callback
+
+    monkeypatch.setattr(backend.pubsub_v1, "SubscriberClient", Client)
+    verdicts = backend.Verdicts()
+    backend.watch("projects/p/subscriptions/verdicts", verdicts)
+    callback = given["projects/p/subscriptions/verdicts"]
+    messages = [
+        Message(verdict(2, 0, "remove").to_bytes()),
+        Message(verdict(1, 0, "allow").to_bytes()),
+        Message(b"{}"),
+    ]
+    for message in messages:
+        callback(message)
+    assert [message.answer for message in messages] == ["ack", "ack", "nack"]
+    shown = capsys.readouterr()
+    assert shown.out == "u1: remove. because\n"
+    assert "not a verdict" in shown.err
+
+
+def test_publishing_waits_for_the_broker(backend, monkeypatch):
+    sent, waited = [], []
+
+    class Future:
+        def result(self, timeout):
+            waited.append(timeout)
+
+    class Client:
+        def publish(self, topic, data, **attributes):
+            sent.append((topic, data, attributes))
+            return Future()
+
+    monkeypatch.setattr(backend.pubsub_v1, "PublisherClient", Client)
+    upload = Upload(id="u1", uploader="ana", published_at=AT)
+    assert backend.publish("projects/p/topics/uploads", [upload.to_bytes(), b"\n"]) == 1
+    assert len(waited) == 1
+    topic, data, attributes = sent[0]
+    assert topic == "projects/p/topics/uploads"
+    assert Upload.from_bytes(data) == upload
+    assert attributes["ce-id"] == "u1"
+    assert attributes["ce-type"] == "quorum.upload.v1"

@@ -158,13 +158,22 @@ class Case:
         """When ``on_deadline`` is to be called, or None for never."""
         return None if self._wake is None else _EPOCH + timedelta(microseconds=self._wake)
 
-    def on_upload(self, upload: Upload, now: datetime) -> Sequence[Effect]:
-        """The upload arrived, first or again; only the first counts."""
+    def on_upload(
+        self, upload: Upload, now: datetime, arrived: datetime | None = None
+    ) -> Sequence[Effect]:
+        """The upload arrived, first or again; only the first counts.
+
+        Args:
+            upload: The upload.
+            now: The time.
+            arrived: When it was taken from its stream, if detectors saw it before this case did;
+                deadlines and latency count from here.
+        """
         if self._upload is not None:
             return ()
         self._upload = upload.model_dump_json(exclude_none=True)
         self.__dict__["_facts"] = upload
-        self._opened = _micros(now)
+        self._opened = _micros(now if arrived is None else min(arrived, now))
         orphans, self._orphans = self._orphans, []
         for kind, text in orphans:
             if kind == Prediction.kind:

@@ -46,7 +46,9 @@ def write(
         out.mux(video.encode(None))
         if audio is not None and sound is not None:
             for start in range(0, len(sound), 1024):
-                frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], "fltp", "mono")
+                frame = av.AudioFrame.from_ndarray(
+                    sound[None, start : start + 1024], "fltp", "mono"
+                )
                 frame.sample_rate, frame.pts = RATE, start
                 out.mux(audio.encode(frame))
             out.mux(audio.encode(None))

@@ -1,1 +1,28 @@
-"""The command line: one file a verb."""
+"""The command line: one file a verb.
+
+A verb's module is imported only when it is called, so that ``quorum --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from quorum.cli.app import app
+from quorum.errors import QuorumError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line.
+
+    An error of Quorum's own ends as one line with the mend and its own exit code (see
+    ``quorum.errors``); anything else is a fault in Quorum, and shows its traceback.
+    """
+    try:
+        app()
+    except QuorumError as error:
+        print(f"quorum: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

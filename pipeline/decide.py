@@ -1,0 +1,248 @@
+"""The second half of the graph: from uploads, predictions and reviews to verdicts.
+
+The DoFn is thin: ``aggregator.case.Case`` decides, and this keeps its snapshot in state, its
+time in a timer, and the receipts of what it waits with until a verdict is published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+from apache_beam import coders
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+
+from aggregator.case import Case, Discard, Effect, Emit, Forget
+from aggregator.policy import Policy
+from pipeline.detect import dead_letter
+from pipeline.metrics import Meter
+from pipeline.streams.base import Joined, Outgoing, Received
+from quorum.errors import MalformedMessage
+from quorum.messages import Message, Prediction, Review, Upload, now
+
+__all__ = ["Decide", "KeyByUpload"]
+
+STAGE = "decide"
+
+_MESSAGES: dict[str, type[Message]] = {
+    "uploads": Upload,
+    "predictions": Prediction,
+    "reviews": Review,
+}
+
+
+class KeyByUpload(beam.DoFn):
+    """From received messages of any stream to ``(upload id, joined)``; bad ones to ``dead``."""
+
+    def setup(self) -> None:
+        self._meter = Meter()
+
+    def process(self, received: Received) -> Iterator[tuple[str, Joined]]:
+        try:
+            message: Any = _MESSAGES[received.stream].from_bytes(received.data)
+        except MalformedMessage as error:
+            stage = f"{STAGE}.{received.stream}"
+            self._meter.dead_letter(stage)
+            yield beam.pvalue.TaggedOutput(  # type: ignore[misc]
+                "dead", dead_letter(received, stage, str(error))
+            )
+            return
+        yield (
+            (message.id if isinstance(message, Upload) else message.upload_id),
+            Joined((received,)),
+        )
+
+
+@dataclass(slots=True)
+class _Stored:
+    """What is kept of one upload between its messages.
+
+    Attributes:
+        case: The case.
+        waiting: Messages that are not given back before a verdict: ``(event id, receipt)``, and
+            for those whose upload is unknown their attributes and body as well.
+        decided: Whether a verdict has been made.
+        due: When the timer is set to, in seconds since the epoch; 0 for not at all.
+    """
+
+    case: Case
+    waiting: list[list[Any]] = field(default_factory=list)
+    decided: bool = False
+    opened: bool = False
+    due: float = 0.0
+
+    @classmethod
+    def restore(cls, policy: Policy, data: bytes | None) -> _Stored:
+        if not data:
+            return cls(Case(policy))
+        size = int.from_bytes(data[:4], "big")
+        waiting, decided, opened, due = json.loads(data[4 : 4 + size])
+        return cls(Case.restore(policy, data[4 + size :]), waiting, decided, opened, due)
+
+    def snapshot(self) -> bytes:
+        head = json.dumps([self.waiting, self.decided, self.opened, self.due]).encode()
+        return len(head).to_bytes(4, "big") + head + self.case.snapshot()
+
+
+class _Cases(beam.DoFn):
+    """What both kinds of run share: takes a message or a time to a case, and its effects out."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def setup(self) -> None:
+        self._meter = Meter()
+
+    def _on_message(self, stored: _Stored, received: Received) -> Iterator[Any]:
+        message: Any = _MESSAGES[received.stream].from_bytes(received.data)
+        at = now()
+        if isinstance(message, Upload):
+            arrived = datetime.fromtimestamp(received.arrived, UTC)
+            stored.opened = True
+            effects = stored.case.on_upload(message, at, arrived=min(arrived, at))
+        elif isinstance(message, Prediction):
+            effects = stored.case.on_prediction(message, at)
+        else:
+            effects = stored.case.on_review(message, at)
+        entry: list[Any] = [message.event_id(), received.receipt]
+        if not stored.opened:
+            entry += [dict(received.attributes), received.data.decode(), received.stream]
+        if received.receipt or not stored.opened:
+            stored.waiting.append(entry)
+        yield from self._out(stored, effects)
+
+    def _out(self, stored: _Stored, effects: Iterable[Effect]) -> Iterator[Any]:
+        for effect in effects:
+            match effect:
+                case Emit(verdict=verdict):
+                    stored.decided = True
+                    self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
+                    yield Outgoing((verdict,), self._released(stored))
+                case Discard(message=message, error=error):
+                    yield from self._discard(stored, message, error)
+                case Forget():
+                    yield from self._absorb(stored)
+        if stored.decided:
+            yield from self._absorb(stored)
+
+    def _released(self, stored: _Stored) -> tuple[str, ...]:
+        waiting, stored.waiting = stored.waiting, []
+        return tuple(entry[1] for entry in waiting if entry[1])
+
+    def _absorb(self, stored: _Stored) -> Iterator[Outgoing]:
+        if receipts := self._released(stored):
+            yield Outgoing((), receipts)
+
+    def _discard(self, stored: _Stored, message: Message, error: str) -> Iterator[Any]:
+        event_id = message.event_id()
+        mine = [entry for entry in stored.waiting if entry[0] == event_id]
+        stored.waiting = [entry for entry in stored.waiting if entry[0] != event_id]
+        originals = [
+            Received(entry[3].encode(), entry[2], entry[1], entry[4])
+            for entry in mine
+            if len(entry) > 2
+        ] or [Received(message.to_bytes(), {}, "", f"{message.kind}s")]
+        for original in originals:
+            stage = f"{STAGE}.{original.stream}"
+            self._meter.dead_letter(stage)
+            yield beam.pvalue.TaggedOutput("dead", dead_letter(original, stage, error))
+
+
+def _forgets(effects: Iterable[Effect]) -> bool:
+    return any(isinstance(effect, Forget) for effect in effects)
+
+
+class _DecideStream(_Cases):
+    """Cases of an unbounded stream: deadlines in processing time."""
+
+    CASE = ReadModifyWriteStateSpec("case", coders.BytesCoder())
+    DUE = TimerSpec("due", TimeDomain.REAL_TIME)
+
+    def process(
+        self,
+        element: tuple[str, Joined],
+        case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
+        due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
+    ) -> Iterator[Any]:
+        stored = _Stored.restore(self.policy, case.read())
+        for received in element[1].messages:
+            yield from self._on_message(stored, received)
+        self._keep(stored, case, due)
+
+    @on_timer(DUE)
+    def on_due(
+        self,
+        case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
+        due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
+    ) -> Iterator[Any]:
+        data = case.read()
+        if not data:
+            return
+        stored = _Stored.restore(self.policy, data)
+        stored.due = 0.0
+        effects = tuple(stored.case.on_deadline(now()))
+        yield from self._out(stored, effects)
+        if _forgets(effects):
+            case.clear()
+            due.clear()
+        else:
+            self._keep(stored, case, due)
+
+    @staticmethod
+    def _keep(stored: _Stored, case: Any, due: Any) -> None:
+        when = stored.case.notify_at()
+        if when is not None and stored.due != when.timestamp():
+            stored.due = when.timestamp()
+            due.set(Timestamp.of(stored.due))
+        case.write(stored.snapshot())
+
+
+class _DecideBounded(_Cases):
+    """Cases of a bounded input: what has not come by its end does not come."""
+
+    CASE = ReadModifyWriteStateSpec("case", coders.BytesCoder())
+    END = TimerSpec("end", TimeDomain.WATERMARK)
+
+    def process(
+        self,
+        element: tuple[str, Joined],
+        case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
+        end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
+    ) -> Iterator[Any]:
+        stored = _Stored.restore(self.policy, case.read())
+        for received in element[1].messages:
+            yield from self._on_message(stored, received)
+        end.set(GlobalWindow().max_timestamp())
+        case.write(stored.snapshot())
+
+    @on_timer(END)
+    def on_end(self, case: Any = beam.DoFn.StateParam(CASE)) -> Iterator[Any]:  # noqa: B008
+        if data := case.read():
+            stored = _Stored.restore(self.policy, data)
+            yield from self._out(stored, tuple(stored.case.on_end(now())))
+            case.clear()
+
+
+class Decide(beam.PTransform):
+    """From ``(upload id, joined)`` to verdicts (main) and dead letters (tag ``dead``).
+
+    Args:
+        policy: The policy that decides.
+        bounded: Whether the input ends; then its end is every case's deadline.
+    """
+
+    def __init__(self, policy: Policy, *, bounded: bool) -> None:
+        super().__init__()
+        self.policy = policy
+        self.bounded = bounded
+
+    def expand(self, keyed: beam.PCollection[tuple[str, Joined]]) -> Any:
+        dofn = (_DecideBounded if self.bounded else _DecideStream)(self.policy)
+        return keyed | "Case" >> beam.ParDo(dofn).with_outputs("dead", main="verdicts")

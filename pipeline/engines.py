@@ -1,0 +1,219 @@
+"""Engines: what each of Beam's runners needs, and when a message may be acknowledged on it.
+
+========  ===========================  ==============================================
+engine    for                          acknowledged
+========  ===========================  ==============================================
+prism     streams on one machine       when the verdict is published
+direct    bounded runs, tests          when the verdict is published
+flink     a cluster                    at the checkpoint (bundle finalizer)
+dataflow  Google Cloud                 by the service, at its own checkpoint
+========  ===========================  ==============================================
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import grpc
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_fn_api_pb2_grpc
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+from apache_beam.utils import thread_pool_executor
+
+from pipeline.streams.base import Acknowledge
+from quorum.errors import ConfigurationError, EngineUnavailable
+
+__all__ = ["DIRECT_RISK", "Engine", "acknowledge_on", "launch", "pipeline_options"]
+
+_log = logging.getLogger(__name__)
+
+#: What a user of the direct runner on an unbounded stream must know.
+DIRECT_RISK = (
+    "the direct runner is for tests and bounded runs: it is slow on a stream (about a third of "
+    "Prism's rate), keeps no checkpoint, and its timers may fire late, so that deadlines slip"
+)
+
+#: The SDK's state cache measures every value deeply at each access: 5 to 9 times slower.
+_PORTABLE = ["--max_cache_memory_usage_mb=0"]
+
+
+class Engine(StrEnum):
+    """The runners that Quorum knows the options of."""
+
+    PRISM = "prism"
+    DIRECT = "direct"
+    FLINK = "flink"
+    DATAFLOW = "dataflow"
+
+
+def acknowledge_on(engine: Engine) -> Acknowledge:
+    """When source messages may be acknowledged on an engine."""
+    if engine in (Engine.FLINK, Engine.DATAFLOW):
+        return Acknowledge.CHECKPOINT
+    return Acknowledge.VERDICT
+
+
+def pipeline_options(
+    engine: Engine, *, streaming: bool, extra: Sequence[str] = (), worker_pool: str = ""
+) -> PipelineOptions:
+    """Beam's options for an engine.
+
+    Args:
+        engine: The engine.
+        streaming: Whether a source is unbounded.
+        extra: More options in Beam's own words, which win over these.
+        worker_pool: Where this process serves workers, for Prism.
+
+    Raises:
+        ConfigurationError: If an option that the engine cannot do without is absent.
+    """
+    args: list[str] = []
+    match engine:
+        case Engine.PRISM:
+            args += [
+                *_PORTABLE,
+                "--prism_log_level=warn",
+                "--environment_type=EXTERNAL",
+                f"--environment_config={worker_pool}",
+            ]
+            if location := os.environ.get("QUORUM_PRISM"):
+                if not Path(location).is_file():
+                    msg = f"QUORUM_PRISM names {location}, which is no file"
+                    raise ConfigurationError(msg)
+                args.append(f"--prism_location={location}")
+        case Engine.DIRECT:
+            args += ["--direct_num_workers=1", "--direct_running_mode=in_memory"]
+        case Engine.FLINK:
+            _require(extra, "--flink_master", "such as --flink_master=jobmanager:8081", engine)
+            args += [
+                *_PORTABLE,
+                "--max_bundle_time_mills=50",
+                "--checkpointing_interval=1000",
+                "--environment_type=DOCKER",
+            ]
+        case Engine.DATAFLOW:
+            _require(extra, "--project", "such as --project=my-project", engine)
+            _require(extra, "--region", "such as --region=europe-west1", engine)
+            _require(extra, "--temp_location", "a gs:// folder", engine)
+            args += [
+                "--experiments=use_runner_v2",
+                "--enable_streaming_engine",
+                "--setup_file=./setup.py",
+            ]
+    if streaming:
+        args.append("--streaming")
+    return PipelineOptions([*args, *extra])
+
+
+def _require(extra: Sequence[str], option: str, example: str, engine: Engine) -> None:
+    if not any(each == option or each.startswith(f"{option}=") for each in extra):
+        msg = f"--runner {engine.value} needs {option} ({example}); give it after `--`"
+        raise ConfigurationError(msg)
+
+
+@contextmanager
+def _worker_pool() -> Iterator[str]:
+    """Serve Beam workers as threads of this process, on loopback only.
+
+    Beam's own loopback environment listens on every interface.
+    """
+    server = grpc.server(
+        thread_pool_executor.shared_unbounded_instance(),
+        options=[
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.max_ping_strikes", 0),
+        ],
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
+        BeamFnExternalWorkerPoolServicer(), server
+    )
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(1)
+
+
+def _runner(engine: Engine, *, streaming: bool) -> Any:
+    match engine:
+        case Engine.PRISM:
+            return "PrismRunner"
+        case Engine.DIRECT if streaming:
+            return "BundleBasedDirectRunner"
+        case Engine.DIRECT:
+            return "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+        case Engine.FLINK:
+            return "FlinkRunner"
+        case Engine.DATAFLOW:
+            return "DataflowRunner"
+
+
+@contextmanager
+def launch(
+    build: Callable[[beam.Pipeline], None],
+    engine: Engine,
+    *,
+    streaming: bool,
+    extra: Sequence[str] = (),
+) -> Iterator[Any]:
+    """Run a graph; gives the running job (a Beam ``PipelineResult``).
+
+    Args:
+        build: Puts the graph on the pipeline.
+        engine: The engine.
+        streaming: Whether a source is unbounded.
+        extra: More of Beam's options.
+
+    Raises:
+        ConfigurationError: If an option is wrong or absent.
+        EngineUnavailable: If the engine cannot be had here; the text says what to do.
+    """
+    if engine is Engine.DIRECT and streaming:
+        _log.warning("%s", DIRECT_RISK)
+    if engine is not Engine.PRISM:
+        yield _start(
+            build, engine, streaming, pipeline_options(engine, streaming=streaming, extra=extra)
+        )
+        return
+    with _worker_pool() as pool:
+        options = pipeline_options(engine, streaming=streaming, extra=extra, worker_pool=pool)
+        yield _start(build, engine, streaming, options)
+
+
+def _start(build: Any, engine: Engine, streaming: bool, options: PipelineOptions) -> Any:
+    pipeline = beam.Pipeline(runner=_runner(engine, streaming=streaming), options=options)
+    build(pipeline)
+    try:
+        return pipeline.run()
+    except (RuntimeError, ValueError, OSError, grpc.RpcError) as error:
+        if engine is Engine.PRISM and "prism" in str(error).lower():
+            msg = (
+                f"Prism, Beam's local streaming engine, cannot be had: {error}. Beam downloads it "
+                "at the first run; without a network, set QUORUM_PRISM to its binary. Or give "
+                f"--runner direct, knowing that {DIRECT_RISK}"
+            )
+            raise EngineUnavailable(msg) from error
+        raise
+
+
+def cancel(result: Any, seconds: float = 10.0) -> None:
+    """Stop a running job; waits no longer than ``seconds`` for the engine's answer."""
+    thread = threading.Thread(target=_cancel, args=(result,), daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+def _cancel(result: Any) -> None:
+    try:
+        result.cancel()
+    except Exception as error:  # the job is ending either way
+        _log.debug("cancel: %s", error)

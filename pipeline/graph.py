@@ -1,0 +1,112 @@
+"""The whole graph: uploads in, verdicts out, and dead letters from every stage.
+
+``stream`` is both halves in one job; ``detect`` and ``decide`` are the halves apart, which
+share only the predictions stream. Each takes its sources and sinks as arguments; the runner is
+the pipeline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+
+from aggregator.policy import Policy
+from pipeline.decide import Decide, KeyByUpload
+from pipeline.detect import Arrival, DecodeUploads, Detect, Member
+from pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
+from quorum.settings import MediaAccess
+
+__all__ = ["decide", "detect", "stream"]
+
+
+def stream(
+    pipeline: beam.Pipeline,
+    *,
+    uploads: Source,
+    verdicts: Sink,
+    dead_letters: Sink,
+    members: Sequence[Member],
+    policy: Policy,
+    media: MediaAccess,
+    predictions: Sink | None = None,
+    others: Sequence[Source] = (),
+) -> None:
+    """Both halves fused: predictions are joined in the job, and published where asked."""
+    outcomes = 2 if predictions else 1
+    decoded = _decode(pipeline, uploads, "stream.uploads", outcomes)
+    predicted = decoded.uploads | "Detect" >> Detect(members, media)
+    if predictions:
+        predicted | "To publish" >> beam.Map(_published) | "Predictions" >> predictions.transform()
+    keyed, dead = _keyed(pipeline, others)
+    own = predicted | "Key uploads" >> beam.Map(_keyed_arrival)
+    joined = (own, *keyed) | "Join" >> beam.Flatten() if keyed else own
+    bounded = uploads.bounded and all(other.bounded for other in others)
+    decided = joined | "Decide" >> Decide(policy, bounded=bounded)
+    decided.verdicts | "Verdicts" >> verdicts.transform()
+    _bury([decoded.dead, decided.dead, *dead], dead_letters)
+
+
+def detect(
+    pipeline: beam.Pipeline,
+    *,
+    uploads: Source,
+    predictions: Sink,
+    dead_letters: Sink,
+    members: Sequence[Member],
+    media: MediaAccess,
+) -> None:
+    """The first half: an upload is given back when all of its predictions are published."""
+    decoded = _decode(pipeline, uploads, "detect.uploads")
+    predicted = decoded.uploads | "Detect" >> Detect(members, media)
+    predicted | "To publish" >> beam.Map(_published) | "Predictions" >> predictions.transform()
+    _bury([decoded.dead], dead_letters)
+
+
+def decide(
+    pipeline: beam.Pipeline,
+    *,
+    sources: Sequence[Source],
+    verdicts: Sink,
+    dead_letters: Sink,
+    policy: Policy,
+) -> None:
+    """The second half: uploads, predictions and reviews are given back with their verdict."""
+    keyed, dead = _keyed(pipeline, sources)
+    joined = keyed | "Join" >> beam.Flatten()
+    bounded = all(source.bounded for source in sources)
+    decided = joined | "Decide" >> Decide(policy, bounded=bounded)
+    decided.verdicts | "Verdicts" >> verdicts.transform()
+    _bury([decided.dead, *dead], dead_letters)
+
+
+def _decode(pipeline, uploads, stage, outcomes=1):
+    received = pipeline | "Uploads" >> uploads.transform()
+    decode = beam.ParDo(DecodeUploads(stage, outcomes))
+    return received | "Decode" >> decode.with_outputs("dead", main="uploads")
+
+
+def _keyed(pipeline, sources):
+    made = []
+    for source in sources:
+        received = pipeline | source.stream.capitalize() >> source.transform()
+        key = beam.ParDo(KeyByUpload()).with_outputs("dead", main="keyed")
+        made.append(received | f"Key {source.stream}" >> key)
+    return [each.keyed for each in made], [each.dead for each in made]
+
+
+def _bury(dead, sink):
+    dead | "All dead letters" >> beam.Flatten() | "Dead letters" >> sink.transform()
+
+
+def _published(arrival: Arrival) -> Outgoing:
+    receipt = arrival.received.receipt
+    return Outgoing(arrival.predictions, (receipt,) if receipt else ())
+
+
+def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:
+    """Predictions first, so that the upload finds all of them in its case."""
+    predictions = [
+        Received(prediction.to_bytes(), stream="predictions") for prediction in arrival.predictions
+    ]
+    return arrival.upload.id, Joined((*predictions, arrival.received))

@@ -1,0 +1,121 @@
+"""What is counted: Beam's metrics everywhere, and Prometheus' where the worker is this process.
+
+A ``Meter`` counts each thing once and shows it in both. Beam names are dotted
+(``predictions.spam.scored``); Prometheus has labels.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from wsgiref.simple_server import WSGIServer
+
+import prometheus_client as prometheus
+from apache_beam.metrics import Metrics
+
+__all__ = ["Meter", "serve_metrics"]
+
+_NAMESPACE = "quorum"
+
+#: From a cached answer of a text model to a case that waits for its deadline.
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+_UPLOADS = prometheus.Counter("quorum_uploads", "Uploads decoded.")
+_PREDICTIONS = prometheus.Counter(
+    "quorum_predictions", "Predictions made here.", ("detector", "status")
+)
+_VERDICTS = prometheus.Counter("quorum_verdicts", "Verdicts made.", ("action", "decided_by"))
+_DEAD_LETTERS = prometheus.Counter("quorum_dead_letters", "Dead letters.", ("stage",))
+_LATENCY = prometheus.Histogram(
+    "quorum_verdict_latency_seconds",
+    "From the arrival of an upload to its verdict.",
+    buckets=_SECONDS,
+)
+_LAG = prometheus.Histogram(
+    "quorum_upload_lag_seconds",
+    "From the publication of an upload to its decoding.",
+    buckets=_SECONDS,
+)
+_SCORING = prometheus.Histogram(
+    "quorum_scoring_seconds",
+    "Seconds of one upload in a detector.",
+    ("detector",),
+    buckets=_SECONDS,
+)
+_HELD = prometheus.Gauge("quorum_held_messages", "Messages pulled and not acknowledged.")
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
+
+
+class Meter:
+    """Counts what happens in a stage; made once in a DoFn's ``setup``."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, object] = {}
+        self._lag = Metrics.distribution(_NAMESPACE, "lag_ms")
+        self._latency = Metrics.distribution(_NAMESPACE, "latency_ms")
+
+    def _count(self, name: str, by: int = 1) -> None:
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = Metrics.counter(_NAMESPACE, name)
+        counter.inc(by)  # type: ignore[attr-defined]
+
+    def upload(self, lag: float) -> None:
+        """An upload was decoded, ``lag`` seconds after it was published."""
+        self._count("uploads")
+        self._lag.update(_milliseconds(lag))
+        _UPLOADS.inc()
+        _LAG.observe(max(0.0, lag))
+
+    def prediction(self, detector: str, status: str, elapsed: float) -> None:
+        """A detector spoke of an upload."""
+        self._count(f"predictions.{detector}.{status}")
+        _PREDICTIONS.labels(detector, status).inc()
+        _SCORING.labels(detector).observe(elapsed)
+
+    def verdict(self, action: str, decided_by: str, latency: float) -> None:
+        """A verdict was made, ``latency`` seconds after its upload came."""
+        self._count(f"verdicts.{action}")
+        self._count(f"decided_by.{decided_by}")
+        self._latency.update(_milliseconds(latency))
+        _VERDICTS.labels(action, decided_by).inc()
+        _LATENCY.observe(max(0.0, latency))
+
+    def dead_letter(self, stage: str) -> None:
+        """A message became a dead letter."""
+        self._count(f"dead_letters.{stage}")
+        _DEAD_LETTERS.labels(stage).inc()
+
+
+def _held() -> float:
+    from pipeline.streams.subscription import open_subscriptions
+
+    return float(sum(each.held for each in open_subscriptions()))
+
+
+def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
+    """Serve Prometheus' format on loopback.
+
+    Args:
+        port: TCP port; 0 for a free one.
+
+    Returns:
+        The server (``server_port`` tells the port) and its thread.
+
+    Raises:
+        OSError: If the port is taken.
+    """
+    _HELD.set_function(_held)
+    return prometheus.start_http_server(port, addr="127.0.0.1")
+
+
+def from_beam(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Beam's counters as a tree: ``{"verdicts": {"allow": 3}, "uploads": {"": 5}}``."""
+    tree: dict[str, dict[str, int]] = {}
+    for name, value in counters.items():
+        head, _, rest = name.partition(".")
+        tree.setdefault(head, {})[rest] = value
+    return tree

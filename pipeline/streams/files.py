@@ -1,0 +1,106 @@
+"""Streams as files of JSON lines: the embedded default, both ways."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam import coders
+
+from pipeline.streams.base import Outgoing, Received, Sink, Source
+from quorum.errors import ConfigurationError
+
+__all__ = ["FileSink", "FileSource"]
+
+
+def _received(line: bytes, stream: str) -> Iterator[Received]:
+    if line.strip():
+        yield Received(data=line.rstrip(b"\r"), stream=stream)
+
+
+class FileSource(Source):
+    """Each line that is not blank is a message; the end of the file ends the stream.
+
+    Args:
+        path: The file; anything that Beam's file systems read (``gs://`` with the extra
+            ``dataflow``), patterns included.
+        stream: Which stream the lines belong to.
+
+    Raises:
+        ConfigurationError: If there is no such local file.
+    """
+
+    bounded = True
+
+    def __init__(self, path: str, stream: str) -> None:
+        if "://" not in path and "*" not in path and not Path(path).is_file():
+            msg = f"there is no file {path!r} to read {stream} from"
+            raise ConfigurationError(msg)
+        self.path = path
+        self.stream = stream
+
+    def transform(self) -> beam.PTransform:
+        """See Source."""
+        return _ReadLines(self.path, self.stream)
+
+
+class _ReadLines(beam.PTransform):
+    def __init__(self, path: str, stream: str) -> None:
+        super().__init__()
+        self.path = path
+        self.stream = stream
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
+        return (
+            begin
+            | "Lines" >> beam.io.ReadFromText(self.path, coder=coders.BytesCoder())
+            | "Receive" >> beam.FlatMap(_received, self.stream).with_output_types(Received)
+        )
+
+
+class FileSink(Sink):
+    """Appends each message as a line, and syncs the file before anything is given back.
+
+    Args:
+        path: A local file; it and its folder are made if they are absent.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def transform(self) -> beam.PTransform:
+        """See Sink."""
+        return beam.ParDo(_Append(self.path))
+
+
+class _Append(beam.DoFn):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def setup(self) -> None:
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+
+    def start_bundle(self) -> None:
+        self._lines: list[bytes] = []
+        self._receipts: list[str] = []
+
+    def process(self, element: Outgoing) -> None:
+        self._lines += [message.to_bytes() + b"\n" for message in element.messages]
+        self._receipts += element.receipts
+
+    def finish_bundle(self) -> None:
+        if self._lines:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                data = memoryview(b"".join(self._lines))
+                while data:
+                    data = data[os.write(file, data) :]
+                os.fsync(file)
+            finally:
+                os.close(file)
+        if self._receipts:
+            from pipeline.streams.subscription import acknowledge
+
+            acknowledge(self._receipts)

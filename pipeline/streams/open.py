@@ -1,0 +1,65 @@
+"""From an address to the source or the sink that serves it."""
+
+from __future__ import annotations
+
+from pipeline.streams.address import AddressKind, parse_address
+from pipeline.streams.base import Acknowledge, Sink, Source
+from pipeline.streams.files import FileSink, FileSource
+from quorum.errors import ConfigurationError
+
+__all__ = ["sink", "source"]
+
+
+def source(
+    address: str,
+    stream: str,
+    *,
+    acknowledge: Acknowledge = Acknowledge.VERDICT,
+    native: bool = False,
+) -> Source:
+    """The source of a stream.
+
+    Args:
+        address: A subscription of Pub/Sub or a file of JSON lines.
+        stream: ``uploads``, ``predictions`` or ``reviews``.
+        acknowledge: When its messages are acknowledged.
+        native: Whether to use Beam's own Pub/Sub source, which Dataflow replaces by its own.
+
+    Raises:
+        ConfigurationError: If the address cannot be read from.
+    """
+    parsed = parse_address(address)
+    if parsed.kind is AddressKind.FILE:
+        return FileSource(parsed.path, stream)
+    if parsed.kind is AddressKind.TOPIC:
+        msg = (
+            f"{parsed} is a topic; {stream} are read from a subscription of it "
+            "(`quorum topics create` makes them)"
+        )
+        raise ConfigurationError(msg)
+    from pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
+
+    if native:
+        return NativePubSubSource(parsed.path, stream)
+    return PubSubSource(parsed.path, stream, acknowledge)
+
+
+def sink(address: str, *, origin: str) -> Sink:
+    """The sink of a stream.
+
+    Args:
+        address: A topic of Pub/Sub or a file of JSON lines.
+        origin: The CloudEvents ``source`` of what is published, such as ``/quorum/stream``.
+
+    Raises:
+        ConfigurationError: If the address cannot be written to.
+    """
+    parsed = parse_address(address)
+    if parsed.kind is AddressKind.FILE:
+        return FileSink(parsed.path)
+    if parsed.kind is AddressKind.SUBSCRIPTION:
+        msg = f"{parsed} is a subscription; messages are published to a topic"
+        raise ConfigurationError(msg)
+    from pipeline.streams.pubsub_sink import PubSubSink
+
+    return PubSubSink(parsed.path, origin)

@@ -1,0 +1,114 @@
+"""A sink that publishes to a Pub/Sub topic, waits for the result, and only then gives back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from google.api_core import retry as google_retry
+from google.api_core.exceptions import InvalidArgument
+from google.pubsub_v1.types import PubsubMessage
+
+from pipeline.streams.base import Outgoing, Sink
+from pipeline.streams.pubsub_clients import publisher_client
+from pipeline.streams.subscription import acknowledge
+
+__all__ = ["PubSubSink"]
+
+_log = logging.getLogger(__name__)
+
+#: Pub/Sub takes 1,000 messages and 10 MB a request; half of that leaves room for attributes.
+_MESSAGES_A_REQUEST = 1_000
+_BYTES_A_REQUEST = 5_000_000
+
+#: How long a broker may be away before the job stops, with everything unacknowledged.
+_PUBLISH_SECONDS = 300.0
+
+_RETRY = google_retry.Retry(initial=0.1, maximum=10.0, multiplier=2.0, timeout=_PUBLISH_SECONDS)
+
+
+class PubSubSink(Sink):
+    """Publishes what a bundle made in as few requests as its size allows.
+
+    Args:
+        path: ``projects/P/topics/T``.
+        origin: The CloudEvents ``source`` of what is published.
+    """
+
+    def __init__(self, path: str, origin: str) -> None:
+        self.path = path
+        self.origin = origin
+
+    def transform(self) -> beam.PTransform:
+        """See Sink."""
+        return beam.ParDo(_Publish(self.path, self.origin))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    messages: tuple[PubsubMessage, ...]
+    receipts: tuple[str, ...]
+    size: int
+
+
+def _requests(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
+    chunk: list[_Prepared] = []
+    count = size = 0
+    for one in prepared:
+        full = count + len(one.messages) > _MESSAGES_A_REQUEST or size + one.size > _BYTES_A_REQUEST
+        if chunk and full:
+            yield chunk
+            chunk, count, size = [], 0, 0
+        chunk.append(one)
+        count += len(one.messages)
+        size += one.size
+    if chunk:
+        yield chunk
+
+
+class _Publish(beam.DoFn):
+    def __init__(self, path: str, origin: str) -> None:
+        self.path = path
+        self.origin = origin
+
+    def setup(self) -> None:
+        self._client: Any = publisher_client()
+
+    def start_bundle(self) -> None:
+        self._prepared: list[_Prepared] = []
+
+    def process(self, element: Outgoing) -> None:
+        messages = tuple(
+            PubsubMessage(data=message.to_bytes(), attributes=message.attributes(self.origin))
+            for message in element.messages
+        )
+        size = sum(len(message.data) for message in messages)
+        self._prepared.append(_Prepared(messages, element.receipts, size))
+
+    def finish_bundle(self) -> None:
+        for chunk in _requests(self._prepared):
+            try:
+                self._send(chunk)
+            except InvalidArgument:
+                self._send_apart(chunk)
+
+    def _send(self, chunk: list[_Prepared]) -> None:
+        messages = [message for one in chunk for message in one.messages]
+        if messages:
+            self._client.publish(topic=self.path, messages=messages, retry=_RETRY, timeout=60.0)
+        acknowledge(receipt for one in chunk for receipt in one.receipts)
+
+    def _send_apart(self, chunk: list[_Prepared]) -> None:
+        """One refused message takes nothing else with it.
+
+        Its source message stays unacknowledged, is delivered again, and ends whole in the
+        dead-letter topic of its subscription.
+        """
+        for one in chunk:
+            try:
+                self._send([one])
+            except InvalidArgument as error:
+                _log.error("%s refused a message of %d bytes: %s", self.path, one.size, error)

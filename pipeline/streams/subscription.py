@@ -1,0 +1,285 @@
+"""Messages held from a Pub/Sub subscription until all that they led to is durable.
+
+One ``Subscription`` a process and path pulls ahead, extends the leases of what is held, and
+acknowledges. A receipt names a held message: the subscription's path and the acknowledgement
+id, with a count of the outcomes that must be durable before the message may be acknowledged.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+
+from pipeline.streams.pubsub_clients import subscriber_client
+
+__all__ = ["Held", "Subscription", "acknowledge", "add_outcomes", "open_subscriptions"]
+
+_log = logging.getLogger(__name__)
+
+#: Messages held at once. Guards memory, and against taking more than can be decided in time.
+MAX_HELD = 5_000
+
+#: Seconds that a lease is extended to, again at a third of it. Short, so that another worker
+#: soon gets what a killed one held; Pub/Sub allows 10 to 600.
+LEASE_SECONDS = 15
+
+#: Seconds after which a lease is no longer extended. Guards against a message that nothing
+#: ever gives back: it is delivered again, and ends in the subscription's dead-letter topic.
+MAX_LEASE_SECONDS = 3_600.0
+
+#: Pub/Sub limits a request to 512 KB; an acknowledgement id has up to about 250 bytes.
+_IDS_A_REQUEST = 1_000
+
+#: Waits between pulls that fail: from the first to the last of these seconds.
+_BACKOFF = (0.1, 10.0)
+
+_SEPARATOR = "|"
+
+
+@dataclass(slots=True)
+class Held:
+    """A message that was pulled and is not yet acknowledged."""
+
+    ack_id: str
+    data: bytes
+    attributes: dict[str, str]
+    since: float
+    outcomes: int = 1
+
+
+class Subscription:
+    """Pulls ahead from one subscription, and holds what it pulled.
+
+    Args:
+        path: ``projects/P/subscriptions/S``.
+        max_held: Pulling pauses while this many messages are held.
+    """
+
+    def __init__(self, path: str, max_held: int = MAX_HELD) -> None:
+        self.path = path
+        self.max_held = max_held
+        self._client: Any = subscriber_client()
+        self._lock = threading.Condition()
+        self._waiting: collections.deque[Held] = collections.deque()
+        self._held: dict[str, Held] = {}
+        self._stopping = False
+        self._to_acknowledge: list[str] = []
+        for work in (self._pull_ahead, self._extend):
+            threading.Thread(
+                target=work, name=f"{work.__name__} {path.rsplit('/', 1)[-1]}", daemon=True
+            ).start()
+
+    @property
+    def held(self) -> int:
+        """How many messages are pulled and not yet acknowledged."""
+        with self._lock:
+            return len(self._held)
+
+    def take(self, limit: int, wait: float) -> list[Held]:
+        """Up to ``limit`` messages; waits up to ``wait`` seconds for the first."""
+        deadline = time.monotonic() + wait
+        with self._lock:
+            while not self._waiting and not self._stopping:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._lock.wait(left):
+                    break
+            if self._stopping:
+                return []
+            count = min(limit, len(self._waiting))
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def put_back(self, held: Held) -> None:
+        """Undo the taking of a message that was not processed."""
+        with self._lock:
+            self._waiting.appendleft(held)
+            self._lock.notify_all()
+
+    def receipt(self, held: Held) -> str:
+        """What to give to ``acknowledge`` later."""
+        return f"{self.path}{_SEPARATOR}{held.ack_id}"
+
+    def add_outcomes(self, ack_id: str, count: int) -> None:
+        """Acknowledge this message only after ``count`` more calls of ``release``."""
+        with self._lock:
+            if held := self._held.get(ack_id):
+                held.outcomes += count
+
+    def release(self, ack_ids: Iterable[str]) -> None:
+        """One outcome of each message is durable; acknowledge those that lack none.
+
+        A failure to acknowledge is logged and no more: the messages are delivered again, and
+        decided again to the same verdict.
+        """
+        done = []
+        with self._lock:
+            for ack_id in ack_ids:
+                held = self._held.get(ack_id)
+                if held is None:
+                    done.append(ack_id)
+                    continue
+                held.outcomes -= 1
+                if held.outcomes <= 0:
+                    del self._held[ack_id]
+                    done.append(ack_id)
+            self._lock.notify_all()
+        for start in range(0, len(done), _IDS_A_REQUEST):
+            chunk = done[start : start + _IDS_A_REQUEST]
+            try:
+                self._client.acknowledge(subscription=self.path, ack_ids=chunk, timeout=30.0)
+            except google_errors.GoogleAPICallError as error:
+                _log.warning(
+                    "could not acknowledge %d messages of %s: %s", len(chunk), self.path, error
+                )
+
+    def drain(self, grace: float) -> int:
+        """Take no more, wait for what is held, then give the rest back.
+
+        Args:
+            grace: Seconds to wait for messages that are being processed.
+
+        Returns:
+            How many messages were given back, to be delivered again.
+        """
+        with self._lock:
+            self._stopping = True
+            untaken = [held.ack_id for held in self._waiting]
+            self._waiting.clear()
+            for ack_id in untaken:
+                self._held.pop(ack_id, None)
+            self._lock.notify_all()
+        self._give_back(untaken)
+        deadline = time.monotonic() + grace
+        with self._lock:
+            while self._held and (left := deadline - time.monotonic()) > 0:
+                self._lock.wait(left)
+            rest = list(self._held)
+            self._held.clear()
+        self._give_back(rest)
+        return len(untaken) + len(rest)
+
+    def _give_back(self, ack_ids: list[str]) -> None:
+        self._modify(ack_ids, 0)
+
+    def _modify(self, ack_ids: list[str], seconds: int) -> None:
+        for start in range(0, len(ack_ids), _IDS_A_REQUEST):
+            chunk = ack_ids[start : start + _IDS_A_REQUEST]
+            try:
+                self._client.modify_ack_deadline(
+                    subscription=self.path,
+                    ack_ids=chunk,
+                    ack_deadline_seconds=seconds,
+                    timeout=10.0,
+                )
+            except google_errors.GoogleAPICallError as error:
+                _log.warning(
+                    "could not change the leases of %d messages of %s: %s",
+                    len(chunk),
+                    self.path,
+                    error,
+                )
+
+    def _pull_ahead(self) -> None:
+        pause = _BACKOFF[0]
+        while True:
+            with self._lock:
+                while not self._stopping and len(self._held) >= self.max_held:
+                    self._lock.wait(1.0)
+                if self._stopping:
+                    return
+                room = self.max_held - len(self._held)
+            try:
+                response = self._client.pull(
+                    subscription=self.path, max_messages=min(1_000, room), timeout=60.0
+                )
+            except google_errors.DeadlineExceeded:
+                continue
+            except google_errors.GoogleAPICallError as error:
+                if self._stopping:
+                    return
+                _log.warning("could not pull from %s, again in %.1f s: %s", self.path, pause, error)
+                time.sleep(pause)
+                pause = min(pause * 2, _BACKOFF[1])
+                continue
+            pause = _BACKOFF[0]
+            self._hold(response.received_messages)
+
+    def _hold(self, messages: Iterable[Any]) -> None:
+        now = time.monotonic()
+        pulled = [
+            Held(
+                ack_id=item.ack_id,
+                data=item.message.data,
+                attributes=dict(item.message.attributes),
+                since=now,
+            )
+            for item in messages
+        ]
+        with self._lock:
+            if not self._stopping:
+                for held in pulled:
+                    self._held[held.ack_id] = held
+                self._waiting.extend(pulled)
+                self._lock.notify_all()
+                return
+        self._give_back([held.ack_id for held in pulled])
+
+    def _extend(self) -> None:
+        while not self._stopping:
+            time.sleep(LEASE_SECONDS / 3)
+            oldest = time.monotonic() - MAX_LEASE_SECONDS
+            with self._lock:
+                for ack_id in [key for key, held in self._held.items() if held.since < oldest]:
+                    _log.error("gave up a message of %s held for too long", self.path)
+                    del self._held[ack_id]
+                ack_ids = list(self._held)
+            if ack_ids:
+                self._modify(ack_ids, LEASE_SECONDS)
+
+
+#: The subscriptions of this process, by path: pulling ahead and leases outlive a bundle and a
+#: DoFn's instance.
+_SUBSCRIPTIONS: dict[str, Subscription] = {}
+_SUBSCRIPTIONS_LOCK = threading.Lock()
+
+
+def subscription(path: str) -> Subscription:
+    """This process's Subscription of a path, made at the first call."""
+    with _SUBSCRIPTIONS_LOCK:
+        if path not in _SUBSCRIPTIONS:
+            _SUBSCRIPTIONS[path] = Subscription(path)
+        return _SUBSCRIPTIONS[path]
+
+
+def open_subscriptions() -> tuple[Subscription, ...]:
+    """The subscriptions that this process holds messages of."""
+    with _SUBSCRIPTIONS_LOCK:
+        return tuple(_SUBSCRIPTIONS.values())
+
+
+def _by_path(receipts: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for receipt in receipts:
+        if receipt:
+            path, ack_id = receipt.split(_SEPARATOR, 1)
+            found.setdefault(path, []).append(ack_id)
+    return found
+
+
+def acknowledge(receipts: Iterable[str]) -> None:
+    """One outcome of each of these messages is durable."""
+    for path, ack_ids in _by_path(receipts).items():
+        subscription(path).release(ack_ids)
+
+
+def add_outcomes(receipt: str, count: int) -> None:
+    """A message leads to ``count`` more outcomes than the one that each has."""
+    for path, ack_ids in _by_path([receipt]).items():
+        for ack_id in ack_ids:
+            subscription(path).add_outcomes(ack_id, count)

@@ -1,0 +1,132 @@
+"""The topics and subscriptions of a deployment, and how they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from google.api_core import exceptions as google_errors
+from google.pubsub_v1.types import DeadLetterPolicy, RetryPolicy, Subscription, Topic
+
+from pipeline.streams.pubsub_clients import emulator_host, publisher_client, subscriber_client
+from quorum.errors import ConfigurationError, EngineUnavailable
+
+__all__ = ["TOPICS", "Plan", "PlannedSubscription", "create_topics", "planned"]
+
+#: The streams of the design; each is a topic under the deployment's prefix.
+TOPICS = ("uploads", "predictions", "verdicts", "reviews", "dead-letters")
+
+#: Who reads what, fused and apart. The platform reads verdicts either way, and dead letters are
+#: kept by a subscription that only a person pulls from.
+_FUSED = ("uploads-stream", "reviews-stream")
+_APART = ("uploads-detect", "uploads-decide", "predictions-decide", "reviews-decide")
+_ALWAYS = ("verdicts-platform", "dead-letters-kept")
+
+#: Deliveries before Pub/Sub sets a message aside. Each crash or drain counts as one, so that a
+#: few restarts in a row must not be taken for a message that kills its worker.
+_MAX_DELIVERIES = 20
+
+_ACK_DEADLINE_SECONDS = 15
+_RETENTION = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSubscription:
+    """A subscription to make.
+
+    Attributes:
+        path: Its full name.
+        topic: The full name of what it reads.
+        dead_letters: The full name of the topic for what cannot be delivered; empty for none.
+    """
+
+    path: str
+    topic: str
+    dead_letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deployment needs."""
+
+    topics: tuple[str, ...]
+    subscriptions: tuple[PlannedSubscription, ...]
+
+
+def planned(project: str, prefix: str, *, fused: bool = True, apart: bool = False) -> Plan:
+    """The topics and subscriptions of a deployment.
+
+    Args:
+        project: The Google Cloud project.
+        prefix: What each name begins with.
+        fused: Whether `quorum stream` reads them.
+        apart: Whether `quorum detect` and `quorum decide` read them.
+    """
+
+    def topic(name: str) -> str:
+        return f"projects/{project}/topics/{prefix}-{name}"
+
+    names = (*(_FUSED if fused else ()), *(_APART if apart else ()), *_ALWAYS)
+    subscriptions = []
+    for name in names:
+        stream = max((each for each in TOPICS if name.startswith(each)), key=len)
+        subscriptions.append(
+            PlannedSubscription(
+                path=f"projects/{project}/subscriptions/{prefix}-{name}",
+                topic=topic(stream),
+                dead_letters="" if stream == "dead-letters" else topic("dead-letters"),
+            )
+        )
+    return Plan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))
+
+
+def create_topics(plan: Plan) -> set[str]:
+    """Make what is absent.
+
+    Returns:
+        The full names of what was made; the rest was there.
+
+    Raises:
+        ConfigurationError: If a name is refused, or access is.
+        EngineUnavailable: If the broker does not answer.
+    """
+    made = set()
+    try:
+        publisher, subscriber = publisher_client(), subscriber_client()
+        for name in plan.topics:
+            try:
+                publisher.create_topic(request=Topic(name=name), timeout=30.0)
+                made.add(name)
+            except google_errors.AlreadyExists:
+                continue
+        for each in plan.subscriptions:
+            try:
+                subscriber.create_subscription(request=_request(each), timeout=30.0)
+                made.add(each.path)
+            except google_errors.AlreadyExists:
+                continue
+    except (google_errors.InvalidArgument, google_errors.PermissionDenied) as error:
+        msg = f"Pub/Sub refused: {error.message}"
+        raise ConfigurationError(msg) from None
+    except (google_errors.GoogleAPICallError, google_errors.RetryError) as error:
+        where = f"the emulator at {emulator_host()}" if emulator_host() else "Pub/Sub"
+        msg = f"{where} does not answer: {error}"
+        raise EngineUnavailable(msg) from None
+    return made
+
+
+def _request(planned: PlannedSubscription) -> Subscription:
+    request = Subscription(
+        name=planned.path,
+        topic=planned.topic,
+        ack_deadline_seconds=_ACK_DEADLINE_SECONDS,
+        message_retention_duration=_RETENTION,
+        retry_policy=RetryPolicy(
+            minimum_backoff=timedelta(seconds=1), maximum_backoff=timedelta(minutes=5)
+        ),
+    )
+    if planned.dead_letters:
+        request.dead_letter_policy = DeadLetterPolicy(
+            dead_letter_topic=planned.dead_letters, max_delivery_attempts=_MAX_DELIVERIES
+        )
+    return request

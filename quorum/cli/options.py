@@ -1,0 +1,73 @@
+"""Options that several verbs share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline.engines import Engine
+from quorum.logs import LogFormat
+
+__all__ = [
+    "BeamArgs",
+    "DeadLetters",
+    "Drain",
+    "Formatted",
+    "Level",
+    "MetricsPort",
+    "PolicyName",
+    "Runner",
+    "SettingsFile",
+]
+
+Runner = Annotated[
+    Engine | None,
+    typer.Option(
+        help="The engine: prism for streams on one machine (the default there), direct for "
+        "bounded runs and tests (the default for files), flink, dataflow.",
+        show_default=False,
+    ),
+]
+SettingsFile = Annotated[
+    str | None,
+    typer.Option("--settings", help="Settings (YAML); or QUORUM_SETTINGS.", show_default=False),
+]
+PolicyName = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        help="A policy's file, or the name of one that ships (default: balanced).",
+        show_default=False,
+    ),
+]
+DeadLetters = Annotated[
+    str,
+    typer.Option(
+        "--dead-letters", help="Topic or .jsonl file for what cannot be processed, kept whole."
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        help="Serve Prometheus metrics on this port of the loopback address.",
+        show_default=False,
+    ),
+]
+Drain = Annotated[
+    float,
+    typer.Option(
+        "--drain-seconds",
+        help="On SIGTERM, how long to finish what is held before the rest is given back.",
+    ),
+]
+Formatted = Annotated[LogFormat, typer.Option("--log-format", help="How logs are written.")]
+Level = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+BeamArgs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="More of Beam's own options, after `--` (--flink_master=…, --project=…).",
+        show_default=False,
+    ),
+]

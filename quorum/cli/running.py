@@ -1,0 +1,133 @@
+"""From a graph to a running job: signals, metrics, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from pipeline.engines import Engine, acknowledge_on, cancel, launch
+from pipeline.metrics import serve_metrics
+from pipeline.streams import Source, parse_address, source
+from pipeline.streams.address import AddressKind
+from pipeline.streams.subscription import open_subscriptions
+from quorum.errors import ConfigurationError, QuorumError
+
+__all__ = ["open_sources", "run"]
+
+_log = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 0.5
+
+
+def open_sources(
+    asked: Engine | None, addresses: Mapping[str, str | None]
+) -> tuple[Engine, dict[str, Source]]:
+    """The sources of these streams, and the engine that was asked for or that fits them.
+
+    Args:
+        asked: The engine that the user named, if any.
+        addresses: By stream, where to read it; None where it is not read.
+
+    Raises:
+        ConfigurationError: If an address cannot be read from.
+    """
+    given = {name: address for name, address in addresses.items() if address}
+    streaming = any(
+        parse_address(address).kind is not AddressKind.FILE for address in given.values()
+    )
+    engine = asked or (Engine.PRISM if streaming else Engine.DIRECT)
+    return engine, {
+        name: source(
+            address,
+            name,
+            acknowledge=acknowledge_on(engine),
+            native=engine is Engine.DATAFLOW,
+        )
+        for name, address in given.items()
+    }
+
+
+def run(
+    build: Callable[[beam.Pipeline], None],
+    engine: Engine,
+    *,
+    sources: Iterable[Source],
+    extra: Sequence[str] = (),
+    metrics_port: int | None = None,
+    drain_seconds: float = 20.0,
+) -> None:
+    """Run a graph until its input ends or a signal asks to stop.
+
+    On SIGTERM or SIGINT a stream drains: it takes no more, finishes what it holds within
+    ``drain_seconds``, gives the rest back, and returns.
+
+    Raises:
+        QuorumError: If the job fails; what was not acknowledged is delivered again.
+    """
+    streaming = not all(each.bounded for each in sources)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if metrics_port is not None:
+        try:
+            serve_metrics(metrics_port)
+        except OSError as error:
+            msg = f"cannot serve metrics on port {metrics_port}: {error.strerror}; give another"
+            raise ConfigurationError(msg) from None
+        _log.info("metrics on http://127.0.0.1:%d/metrics", metrics_port)
+    with launch(build, engine, streaming=streaming, extra=extra) as result:
+        _log.info("running on %s", engine.value)
+        state = _wait(result, stop)
+        if stop.is_set():
+            _drain(result, drain_seconds)
+            return
+    if state != PipelineState.DONE:
+        msg = (
+            f"the job ended as {state}; what it had not acknowledged will be delivered again "
+            "(--log-level debug tells more)"
+        )
+        raise QuorumError(msg)
+
+
+def _wait(result: Any, stop: threading.Event) -> str:
+    ended = threading.Event()
+    state: list[str] = []
+
+    def watch() -> None:
+        try:
+            state.append(result.wait_until_finish())
+        except Exception as error:
+            if not stop.is_set():
+                _log.error("the job failed: %s", error)
+            state.append(PipelineState.FAILED)
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    while not stop.is_set() and not ended.wait(_CHECK_SECONDS):
+        pass
+    return state[0] if state else PipelineState.CANCELLED
+
+
+def _drain(result: Any, seconds: float) -> None:
+    subscriptions = open_subscriptions()
+    _log.info("stopping: taking no more")
+    given_back: list[int] = []
+    threads = [
+        threading.Thread(target=lambda s=each: given_back.append(s.drain(seconds)))
+        for each in subscriptions
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with suppress(Exception):
+        logging.getLogger("PrismRunner").setLevel(logging.CRITICAL)
+        cancel(result)
+    _log.info("stopped; %d messages given back", sum(given_back))

@@ -1,0 +1,70 @@
+"""Structured logs: a line of text, or of JSON with the upload's id, on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+__all__ = ["LogFormat", "configure_logs"]
+
+LogFormat = Literal["text", "json"]
+
+#: What a message may carry through ``extra=`` to be found by it.
+FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
+
+#: Libraries that speak of their own workings where a user expects Quorum's.
+_QUIET = ("apache_beam", "PrismRunner", "PrismJobServer", "google", "urllib3", "httpx", "httpcore")
+
+
+class _Noise(logging.Filter):
+    """Beam tells at import, through the root logger, which Google extras are not installed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.name == "root" and "apitools not found" in record.getMessage())
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        told = " ".join(
+            f"{name}={getattr(record, name)}" for name in FIELDS if hasattr(record, name)
+        )
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        line = f"{at} {record.levelname.lower():7} {record.getMessage()}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return f"{line}  {told}" if told else line
+
+
+def configure_logs(log_format: LogFormat = "text", level: str = "info") -> None:
+    """Send all logs to standard error in one format.
+
+    Args:
+        log_format: ``text`` for people, ``json`` for machines.
+        level: The least level that is shown: ``debug``, ``info``, ``warning`` or ``error``.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if log_format == "json" else _Text())
+    handler.addFilter(_Noise())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    if level != "debug":
+        for name in _QUIET:
+            logging.getLogger(name).setLevel(logging.ERROR)

@@ -45,7 +45,9 @@ class Work(_Value):
             title=title,
             owner=owner,
             licence=licence,
-            fingerprint=_ExactFingerprint.model_validate(found.to_json()),
+            fingerprint=_ExactFingerprint(
+                digest=found.digest, streams=found.streams, duration=found.duration
+            ),
         )
 
 

@@ -1,23 +1,27 @@
 """The fingerprint of a media file: what the catalogue keeps of a work and asks of an upload.
 
-The exact part is a digest of the file and one of each stream's coded packets. Packets survive
-a change of container, a stripped tag and a renamed file, so a copy that was only wrapped anew
-is found by an equality, without a doubt and without decoding.
+One pass over the packets makes all of it: exact digests, which survive a change of container
+and a stripped tag, and the hashes of frames and sound, which survive an edit.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import av
 from av.error import FFmpegError
 
-from quorum.errors import InputError
+from models.copyright.audio import ABSENT, AudioHasher, AudioPrint
+from models.copyright.video import FrameHasher, VideoPrint
+from quorum.errors import InputError, MediaRefused
 
-__all__ = ["Fingerprint", "fingerprint"]
+__all__ = ["SAMPLE_RATE", "Fingerprint", "fingerprint"]
+
+#: Frames that are hashed in a second.
+SAMPLE_RATE = 4.0
 
 _CHUNK = 1 << 20
 
@@ -26,6 +30,13 @@ _CHUNK = 1 << 20
 #: have nothing to do with each other.
 _MIN_DIFFERENT_PACKETS = 8
 _MIN_PACKET_BYTES = 64
+
+#: Above this many frames a second, those that no other frame is built on need not be decoded to
+#: have one every quarter of a second.
+_SKIP_ABOVE_RATE = 16
+
+#: Packets that cannot be decoded before a stream is given up: a damaged one may hold a million.
+_MAX_ERRORS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +47,49 @@ class Fingerprint:
         digest: SHA-256 of the file's bytes, as hexadecimal digits.
         streams: SHA-256 of the coded packets of each video and audio stream that says enough
             to be told from others, in the order of the file.
-        duration: Seconds of the media; 0 where the container does not say.
+        duration: Seconds of the media.
+        video: Hashes of its frames; None without video.
+        audio: Hashes of its sound; None without audio, or where Chromaprint is absent.
+        notices: What is lacking, in words that a person can read.
     """
 
     digest: str
     streams: tuple[str, ...] = ()
     duration: float = 0.0
+    video: VideoPrint | None = None
+    audio: AudioPrint | None = None
+    notices: tuple[str, ...] = field(default=())
 
     def digests(self) -> frozenset[str]:
         """All exact digests; two files that share one carry the same coded content."""
         return frozenset((self.digest, *self.streams))
 
-    def to_json(self) -> dict[str, Any]:
-        """The fingerprint as a catalogue file holds it."""
-        return {"digest": self.digest, "streams": list(self.streams), "duration": self.duration}
 
-
-def fingerprint(path: Path) -> Fingerprint:
+def fingerprint(
+    path: Path, *, max_seconds: float | None = None, max_pixels: int = 40_000_000
+) -> Fingerprint:
     """Fingerprint one media file.
 
     Args:
         path: A local file.
+        max_seconds: No more of the media than this is decoded; None for all of it.
+        max_pixels: A video of larger frames is refused.
 
     Raises:
+        MediaRefused: If its frames are larger than allowed.
         InputError: If the file cannot be read, is empty, is no media, or has neither video nor
             audio.
     """
     try:
         digest = _file_digest(path)
         with av.open(str(path), metadata_errors="ignore") as container:
-            streams, duration = _stream_digests(container)
+            return _Reading(container, path.name, max_seconds, max_pixels).run(digest)
     except FFmpegError as error:
         msg = f"{path.name} is no media that can be read: {error.strerror or error}"
         raise InputError(msg) from None
     except OSError as error:
         msg = f"cannot read {path.name}: {error.strerror or error}"
         raise InputError(msg) from None
-    return Fingerprint(digest, streams, duration)
 
 
 def _file_digest(path: Path) -> str:
@@ -86,38 +103,126 @@ def _file_digest(path: Path) -> str:
     return sha.hexdigest()
 
 
-def _stream_digests(container: Any) -> tuple[tuple[str, ...], float]:
-    """Digest the packets of each stream, and the seconds that the media lasts."""
-    streams = [stream for stream in container.streams if stream.type in ("video", "audio")]
-    if not streams:
-        msg = f"{Path(container.name).name} has neither video nor audio"
-        raise InputError(msg)
-    shas = {stream.index: hashlib.sha256() for stream in streams}
-    different: dict[int, set[bytes]] = {stream.index: set() for stream in streams}
-    end = 0.0
-    try:
-        for packet in container.demux(streams):
-            if not packet.size:
+class _PacketDigest:
+    """The digest of one stream's coded packets."""
+
+    def __init__(self) -> None:
+        self._sha = hashlib.sha256()
+        self._different: set[bytes] = set()
+
+    def add(self, packet: Any) -> None:
+        data = bytes(packet)
+        self._sha.update(len(data).to_bytes(8, "big"))
+        self._sha.update(data)
+        if len(data) >= _MIN_PACKET_BYTES and len(self._different) < _MIN_DIFFERENT_PACKETS:
+            self._different.add(data)
+
+    def result(self) -> str | None:
+        """The digest; None if the stream says too little."""
+        telling = len(self._different) >= _MIN_DIFFERENT_PACKETS
+        return self._sha.hexdigest() if telling else None
+
+
+class _Reading:
+    """One pass over one open container."""
+
+    def __init__(
+        self, container: Any, name: str, max_seconds: float | None, max_pixels: int
+    ) -> None:
+        self._container = container
+        self._limit = max_seconds if max_seconds is not None else float("inf")
+        self._notices: list[str] = []
+        self._end = 0.0
+        self._next_sample = 0.0
+        self._errors = 0
+        self._complete = True
+        streams = [s for s in container.streams if s.type in ("video", "audio")]
+        if not streams:
+            msg = f"{name} has neither video nor audio"
+            raise InputError(msg)
+        self._digests = {stream.index: _PacketDigest() for stream in streams}
+        self._streams = streams
+        pictures = [s for s in container.streams.video if not _is_cover(s)]
+        self._video = self._prepare(pictures[0], name, max_pixels) if pictures else None
+        self._frames = FrameHasher() if self._video else None
+        self._sound = container.streams.audio[0] if container.streams.audio else None
+        self._audio = None
+        if self._sound and AudioHasher.available():
+            self._audio = AudioHasher()
+        elif self._sound:
+            self._notices.append(ABSENT)
+
+    @staticmethod
+    def _prepare(stream: Any, name: str, max_pixels: int) -> Any:
+        context = stream.codec_context
+        if context.width * context.height > max_pixels:
+            msg = f"{name} has frames of {context.width} x {context.height}; too large to decode"
+            raise MediaRefused(msg)
+        stream.thread_type = "NONE"
+        context.thread_count = 1
+        # Deblocking changes nothing that is left after the reduction to a raster.
+        context.options = {"skip_loop_filter": "all"}
+        rate = stream.average_rate
+        if rate and rate >= _SKIP_ABOVE_RATE:
+            context.skip_frame = "NONREF"
+        return stream
+
+    def run(self, digest: str) -> Fingerprint:
+        """Read to the end, to the limit or to where the damage begins."""
+        wanted = {
+            stream.index
+            for stream in (self._video, self._sound if self._audio else None)
+            if stream is not None
+        }
+        try:
+            for packet in self._container.demux(self._streams):
+                if packet.size:
+                    self._digests[packet.stream.index].add(packet)
+                if packet.stream.index in wanted and not self._decode(packet):
+                    wanted.discard(packet.stream.index)
+                    if not wanted:
+                        self._complete = False
+                        break
+        except FFmpegError as error:
+            self._complete = False
+            self._notices.append(f"damaged after {self._end:.1f} s: {error.strerror or error}")
+        if self._errors:
+            self._notices.append(f"{self._errors} damaged places were passed over")
+        found = (self._digests[stream.index].result() for stream in self._streams)
+        duration = self._container.duration
+        return Fingerprint(
+            digest,
+            tuple(each for each in found if each) if self._complete else (),
+            max(duration / av.time_base if duration else 0.0, self._end),
+            self._frames.finish() if self._frames else None,
+            self._audio.finish() if self._audio else None,
+            tuple(self._notices),
+        )
+
+    def _decode(self, packet: Any) -> bool:
+        """Decode one packet; False when nothing more of its stream is wanted."""
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            self._errors += 1
+            return self._errors < _MAX_ERRORS
+        for frame in frames:
+            at = frame.time
+            if at is None:
                 continue
-            data = bytes(packet)
-            index = packet.stream.index
-            sha = shas[index]
-            sha.update(len(data).to_bytes(8, "big"))
-            sha.update(data)
-            telling = len(data) >= _MIN_PACKET_BYTES
-            if telling and len(different[index]) < _MIN_DIFFERENT_PACKETS:
-                different[index].add(data)
-            if packet.pts is not None:
-                last = packet.pts + (packet.duration or 0)
-                end = max(end, float(last * packet.time_base))
-    except FFmpegError:
-        # Damaged in the middle: the whole was not seen, so only the file's digest holds.
-        return (), end
-    if container.duration:
-        end = container.duration / av.time_base
-    kept = tuple(
-        shas[stream.index].hexdigest()
-        for stream in streams
-        if len(different[stream.index]) >= _MIN_DIFFERENT_PACKETS
-    )
-    return kept, end
+            if at > self._limit:
+                self._notices.append(f"only the first {self._limit:g} s were compared")
+                return False
+            self._end = max(self._end, at)
+            if packet.stream.type == "audio":
+                if self._audio:
+                    self._audio.add(frame)
+            elif self._frames and at >= self._next_sample:
+                self._frames.add(frame, at)
+                self._next_sample = (int(at * SAMPLE_RATE) + 1) / SAMPLE_RATE
+        return True
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a video stream is the picture on a record's sleeve."""
+    return bool(stream.disposition & stream.disposition.attached_pic)

@@ -17,14 +17,14 @@ def picture_frames(
     """A window that wanders over a random landscape: frames of one clip differ, and follow."""
     rng = np.random.default_rng(seed)
     height, width = size
-    land = rng.normal(size=(3, height * 2, width * 3))
-    land = np.stack([gaussian_filter(channel, 9) for channel in land])
-    land = (land - land.min()) / (land.max() - land.min()) * 255
+    grain = rng.normal(size=(height * 2, width * 3))
+    rough = sum(width * gaussian_filter(grain, width) for width in (1, 2, 4, 8, 16, 32))
+    land = np.clip(128 + 55 * rough / rough.std(), 0, 255)[None].repeat(3, axis=0)
     frames = []
     for index in range(int(seconds * rate)):
         at = index / rate
-        x = int(width * (1 + 0.95 * np.sin(at * 1.1 + seed)))
-        y = int(height / 2 * (1 + 0.95 * np.cos(at * 1.7 + seed)))
+        x = int(width * (1 + 0.95 * np.sin(at * 0.25 + seed)))
+        y = int(height / 2 * (1 + 0.95 * np.cos(at * 0.35 + seed)))
         window = land[:, y : y + height, x : x + width]
         frames.append(np.ascontiguousarray(window.transpose(1, 2, 0)).astype(np.uint8))
     return frames
@@ -57,3 +57,28 @@ def remux(source: Path, target: Path) -> Path:
                 packet.stream = streams[packet.stream.index]
                 new.mux(packet)
     return target
+
+
+def write_sound(path: Path, seed: int | None, seconds: float = 10.0, rate: int = 22_050) -> Path:
+    """Encode a made-up tune as AAC; silence where there is no seed."""
+    count = int(seconds * rate)
+    samples = np.zeros(count, np.float32)
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        note = rate // 5
+        for start in range(0, count, note):
+            at = np.arange(min(note, count - start)) / rate
+            for step in rng.integers(0, 36, 3):
+                pitch = 220 * 2 ** (step / 12)
+                samples[start : start + note] += np.sin(2 * np.pi * pitch * at) * np.exp(-3 * at)
+        samples *= 0.25
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate)
+        stream.layout = "mono"
+        for start in range(0, count, 1024):
+            part = samples[None, start : start + 1024]
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,14 @@
+"""Where the shared data lies, for tests that need it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("QUORUM_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+needs_copydetect = pytest.mark.skipif(
+    not (DATA / "copydetect").is_dir(), reason="the shared data (copydetect) is absent"
+)

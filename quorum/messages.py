@@ -99,14 +99,20 @@ def prediction_id(upload_id: str, detector: str, version: str) -> str:
     return digest("prediction", upload_id, detector, version)
 
 
-def _time_from_text(value: object) -> object:
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
-        msg = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
-        raise ValueError(msg)
-    if not isinstance(value, str | datetime):
+def _time_from_text(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
         msg = "must be an RFC 3339 time as text"
         raise ValueError(msg)
-    return value
+    if not _RFC3339.fullmatch(value):
+        msg = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
+        raise ValueError(msg)
+    try:
+        return datetime.fromisoformat(value.upper())
+    except ValueError:
+        msg = "is not a time that exists"
+        raise ValueError(msg) from None
 
 
 def _time_in_range(value: datetime) -> datetime:
@@ -233,7 +239,8 @@ class Message(_Value):
         Raises:
             MalformedMessage: If the bytes are not valid UTF-8, not JSON, of the wrong shape, or
                 more than ``MAX_MESSAGE_BYTES``. The text names the field and what was expected,
-                and quotes nothing of the content.
+                and quotes nothing of the content. Values are taken as the schema says: a number
+                written as text is of the wrong shape.
         """
         if len(data) > MAX_MESSAGE_BYTES and cls.kind != "dead-letter":
             msg = f"message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}"
@@ -244,7 +251,7 @@ class Message(_Value):
             msg = f"not valid UTF-8 at byte {error.start}"
             raise MalformedMessage(msg) from None
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)
             told = "; ".join(

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from aggregator.decision import Decision, Said, weigh
+from aggregator.decision import Decision, Said, Uploader, weigh
 from aggregator.policy import Policy
 from quorum.messages import (
     Action,
@@ -57,6 +57,9 @@ class Forget:
 Effect = Emit | Discard | Forget
 
 
+_STATUS: Final = {status.value: status for status in Status}
+
+
 class _Heard(NamedTuple):
     """What the case keeps of a prediction."""
 
@@ -73,7 +76,7 @@ class _Heard(NamedTuple):
 
     @property
     def status(self) -> Status:
-        return Status(self.code)
+        return _STATUS[self.code]
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -96,10 +99,11 @@ class _Given(NamedTuple):
     """What the case keeps of a verdict or a review."""
 
     id: str
+    #: The action, and for a verdict the territories with another one.
     action: str
     revision: int
     at: int
-    #: Reviewer and note; empty for a verdict.
+    #: Of a review: reviewer and note; of a verdict: what decided it.
     words: str = ""
 
 
@@ -118,6 +122,7 @@ class Case:
         #: JSON of the upload, None while it is unknown.
         self._upload: str | None = None
         self._opened = 0
+        self._uploader = Uploader()
         self._heard: dict[str, _Heard] = {}
         #: JSON of messages whose upload is unknown.
         self._orphans: list[tuple[str, str]] = []
@@ -130,9 +135,10 @@ class Case:
     def restore(cls, policy: Policy, snapshot: bytes) -> Case:
         """The case as it was when ``snapshot`` was taken."""
         case = cls(policy)
-        upload, opened, heard, orphans, verdict, review, wake = json.loads(snapshot)
+        upload, opened, uploader, heard, orphans, verdict, review, wake = json.loads(snapshot)
         case._upload = upload
         case._opened = opened
+        case._uploader = Uploader(*uploader)
         case._heard = {_key(one[1], one[8]): _Heard(*one) for one in heard}
         case._orphans = [(kind, text) for kind, text in orphans]
         case._verdict = None if verdict is None else _Given(*verdict)
@@ -146,6 +152,7 @@ class Case:
             (
                 self._upload,
                 self._opened,
+                (self._uploader.strikes, self._uploader.removals, self._uploader.verdicts),
                 tuple(self._heard.values()),
                 self._orphans,
                 self._verdict,
@@ -159,7 +166,11 @@ class Case:
         return None if self._wake is None else _EPOCH + timedelta(microseconds=self._wake)
 
     def on_upload(
-        self, upload: Upload, now: datetime, arrived: datetime | None = None
+        self,
+        upload: Upload,
+        now: datetime,
+        arrived: datetime | None = None,
+        uploader: Uploader | None = None,
     ) -> Sequence[Effect]:
         """The upload arrived, first or again; only the first counts.
 
@@ -168,12 +179,14 @@ class Case:
             now: The time.
             arrived: When it was taken from its stream, if detectors saw it before this case did;
                 deadlines and latency count from here.
+            uploader: Past verdicts on its uploader, where they are known.
         """
         if self._upload is not None:
             return ()
         self._upload = upload.model_dump_json(exclude_none=True)
         self.__dict__["_facts"] = upload
         self._opened = _micros(now if arrived is None else min(arrived, now))
+        self._uploader = uploader or Uploader()
         orphans, self._orphans = self._orphans, []
         for kind, text in orphans:
             if kind == Prediction.kind:
@@ -291,18 +304,39 @@ class Case:
             self._heard.values(),
             {},
             frozenset(name for name, _ in waiting),
+            self._uploader,
         )
         case_is_due = ended or at >= self._opened + _span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if self._review is not None or weighed.settled or case_is_due:
-            verdict = self._judge(weighed.decision, {name for name, _ in waiting}, now)
-            if self._verdict is None or self._verdict.action != verdict.action.value:
-                self._verdict = _Given(
-                    verdict.id, verdict.action.value, verdict.revision, _micros(verdict.at)
-                )
+            effect = self._effect(weighed.decision)
+            if self._verdict is None or self._verdict.action != effect or self._confirms():
+                verdict = self._judge(weighed.decision, {name for name, _ in waiting}, now)
+                self._verdict = _Given(verdict.id, effect, verdict.revision, at, verdict.decided_by)
                 effects = (Emit(verdict),)
         self._wake = self._next_wake(at, waiting, weighed.settled)
         return effects
+
+    def _effect(self, decision: Decision) -> str:
+        """What happens to the upload, as text: the same text means nothing changes."""
+        if self._review is not None:
+            return self._review.action
+        local = "".join(f" {code}:{action}" for code, action in decision.territories)
+        return f"{decision.action.value}{local}"
+
+    def _confirms(self) -> bool:
+        """Whether a reviewer upholds a removal that a cap may have turned into a review.
+
+        The cap acts behind the case, which cannot know; so the reviewer's removal is said again.
+        """
+        past = self._verdict
+        return (
+            past is not None
+            and past.words not in ("", "reviewer")
+            and past.action == Action.REMOVE.value
+            and self._review is not None
+            and self._review.action == Action.REMOVE.value
+        )
 
     def _next_wake(self, at: int, waiting: list[tuple[str, int]], settled: bool) -> int:
         if self._verdict is None or (waiting and not settled and self._review is None):
@@ -343,7 +377,17 @@ class Case:
             decided_by=decided_by,
             at=now,
             latency=max(0, _micros(now) - self._opened) / 1e6,
+            **self._extras(decision),
         )
+
+    def _extras(self, decision: Decision) -> dict[str, Any]:
+        """What few verdicts have, beyond the message's own fields."""
+        extras: dict[str, Any] = {}
+        if decision.territories and self._review is None:
+            extras["territories"] = {code: act.value for code, act in decision.territories}
+        if decision.shadow_matched:
+            extras["shadow_rules"] = list(decision.shadow_matched)
+        return extras
 
 
 _ENCODER = json.JSONEncoder(

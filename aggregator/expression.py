@@ -1,8 +1,8 @@
 """The conditions of rules: CEL, with limits, and with scores that may be unknown.
 
-A condition reads ``score("spam")``, ``label("violence/fight")`` and ``status("copyright")``, and
-the variables ``upload``, ``predictions`` and ``missing``. Before it is compiled,
-each of the three calls is replaced by a variable of its own. Where a detector has no score, that
+A condition reads ``score("spam")``, ``label("violence/fight")``, ``status("copyright")`` and
+``combined("risk")``, and the variables of ``VARIABLES``. Before it is compiled, each of the four
+calls is replaced by a variable of its own. Where a detector has no score, that
 variable is left undefined, and CEL's own rules for errors then make a three-valued logic:
 ``true || unknown`` is true, ``false && unknown`` is false, all else is unknown. An unknown
 condition does not match; what the absence of a score means is said under ``detectors``.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import cel
@@ -42,10 +42,16 @@ MAX_PATTERN: Final = 120
 #: Each of them is a large table when Unicode is compiled in.
 MAX_PATTERN_CLASSES: Final = 6
 
-#: What a condition may read beside the three functions.
-VARIABLES: Final = ("upload", "predictions", "missing")
+#: What a condition may read beside the four functions.
+VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
-_READS: Final = ("score", "label", "status")
+_READS: Final = ("score", "label", "status", "combined")
+_EXAMPLES: Final = {
+    "score": 'score("spam")',
+    "label": 'label("violence/fight")',
+    "status": 'status("spam")',
+    "combined": 'combined("risk")',
+}
 _MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
 _FUNCTIONS: Final = frozenset(
     {
@@ -84,30 +90,29 @@ class ExpressionError(ValueError):
         self.column = column
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Read:
     """One thing that a condition asks of the detectors.
 
     Attributes:
-        what: ``score``, ``label`` or ``status``.
-        name: The detector, or the path of a label, which begins with its detector.
+        what: ``score``, ``label``, ``status`` or ``combined``.
+        name: The detector; the path of a label, which begins with its detector; or the combiner.
         default: What a settled detector without a score counts as in this place, as written.
     """
 
     what: str
     name: str
     default: float | None = None
+    #: The detector that is asked (for ``combined``, the combiner).
+    detector: str = field(init=False)
+    #: Its name in the expression that CEL is given.
+    variable: str = field(init=False)
 
-    @property
-    def detector(self) -> str:
-        """The detector that is asked."""
-        return self.name.split("/", 1)[0]
-
-    @property
-    def variable(self) -> str:
-        """Its name in the expression that CEL is given."""
+    def __post_init__(self) -> None:
         tail = "" if self.default is None else f"|{self.default!r}"
-        return f"q_{f'{self.what}|{self.name}{tail}'.encode().hex()}"
+        variable = f"q_{f'{self.what}|{self.name}{tail}'.encode().hex()}"
+        object.__setattr__(self, "detector", self.name.split("/", 1)[0])
+        object.__setattr__(self, "variable", variable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,8 @@ class Expression:
         compiled: As CEL is given it.
         reads: What it asks of the detectors by name.
         variables: Which of ``VARIABLES`` it reads.
+        fields: The fields of ``upload`` that it reads, or None where that cannot be told.
+        listed: The lists that it names, as ``lists.trusted``.
         safe: Whether it can neither fail nor be anything but true, false or unknown.
     """
 
@@ -126,12 +133,9 @@ class Expression:
     compiled: str
     reads: tuple[Read, ...]
     variables: frozenset[str]
+    fields: frozenset[str] | None
+    listed: frozenset[str]
     safe: bool
-
-    @property
-    def detectors(self) -> frozenset[str]:
-        """The detectors that it names."""
-        return frozenset(read.detector for read in self.reads)
 
     @property
     def opaque(self) -> bool:
@@ -179,7 +183,14 @@ def parse(source: str) -> Expression:
         msg = f"the function `{name}` is unknown{help_text}"
         raise _at(source, _find(solid, name), msg)
     safe = not used and not called and not bound and _is_boolean(program, reads)
-    return Expression(source, compiled, tuple(sorted(set(reads))), frozenset(used), safe)
+    lists = _fields("lists", solid)
+    if lists is None:
+        msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
+        raise _at(source, _find(solid, "lists"), msg)
+    reads = sorted(set(reads), key=lambda read: read.variable)
+    return Expression(
+        source, compiled, tuple(reads), frozenset(used), _fields("upload", solid), lists, safe
+    )
 
 
 def evaluate(program: Any, context: Any) -> tuple[Outcome, str]:
@@ -293,6 +304,18 @@ def _check_macros(source: str, solid: list[tuple[str, str, int]]) -> frozenset[s
     return frozenset(bound)
 
 
+def _fields(of: str, solid: list[tuple[str, str, int]]) -> frozenset[str] | None:
+    fields = set()
+    texts = [text for _, text, _ in solid]
+    for index, (kind, text, _) in enumerate(solid):
+        if kind != "word" or text != of or (index and texts[index - 1] == "."):
+            continue
+        if texts[index + 1 : index + 2] != ["."] or index + 2 >= len(solid):
+            return None
+        fields.add(texts[index + 2])
+    return frozenset(fields)
+
+
 def _check_patterns(source: str, solid: list[tuple[str, str, int]]) -> None:
     for index, (kind, text, at) in enumerate(solid):
         if kind != "word" or text != "matches":
@@ -332,7 +355,7 @@ def _read_call(source: str, solid: list[tuple[str, str, int]], index: int) -> tu
     _, what, at = solid[index]
     rest = solid[index + 1 : index + 6]
     texts = [text for _, text, _ in rest]
-    example = 'label("violence/fight")' if what == "label" else f'{what}("spam")'
+    example = _EXAMPLES[what]
     if len(rest) < 3 or texts[0] != "(" or rest[1][0] != "string":
         raise _at(source, at, f"`{what}` takes a name in quotes, as {example}")
     quoted = texts[1]
@@ -342,7 +365,7 @@ def _read_call(source: str, solid: list[tuple[str, str, int]], index: int) -> tu
     if texts[2] == ")":
         return Read(what, name), rest[2][2] + 1
     if texts[2] == "," and len(rest) == 5 and rest[3][0] == "number" and texts[4] == ")":
-        if what == "status":
-            raise _at(source, at, "`status` takes one name")
+        if what in ("status", "combined"):
+            raise _at(source, at, f"`{what}` takes one name")
         return Read(what, name, float(texts[3].rstrip("u"))), rest[4][2] + 1
     raise _at(source, at, f"`{what}` takes a name, and if wanted a number, as {example}")

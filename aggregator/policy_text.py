@@ -9,10 +9,22 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from quorum.messages import Action
 
-__all__ = ["DetectorText", "PolicyText", "RuleText", "policy_schema"]
+__all__ = [
+    "SECTIONS",
+    "BudgetText",
+    "CapsText",
+    "CategoryText",
+    "CombinerText",
+    "DetectorText",
+    "PolicyText",
+    "RuleText",
+    "StrikesText",
+    "policy_schema",
+]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$")
+_CODE = r"^[A-Z]{2}$"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:-]*$"
 
 
@@ -32,7 +44,7 @@ def _seconds(value: Any) -> Any:
 Duration = Annotated[
     float,
     BeforeValidator(_seconds, json_schema_input_type=float | str),
-    Field(gt=0, le=90 * 86400, allow_inf_nan=False),
+    Field(gt=0, le=3650 * 86400, allow_inf_nan=False),
 ]
 Silence = Annotated[float, Field(ge=0, le=1, strict=True)] | Literal["review", "ignore", "restrict"]
 
@@ -69,15 +81,74 @@ class RuleText(_Part):
 
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
     when: str = Field(
-        description='CEL over score("spam"), label("violence/fight"), status("spam"), upload, '
-        "predictions and missing."
+        description='CEL over score("spam"), label("violence/fight"), status("spam"), '
+        'combined("risk"), upload, uploader, lists, predictions and missing.'
+    )
+    unless: str | None = Field(
+        default=None, description="Where this is true, the rule does not apply."
     )
     action: Action
     category: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         description="A sentence for people; {spam} stands for the score of spam."
     )
+    territories: tuple[Annotated[str, Field(pattern=_CODE)], ...] = Field(
+        default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
+    )
     shadow: bool = Field(default=False, description="Recorded, never deciding.")
+
+
+class CategoryText(_Part):
+    """A harm, with what a statement of reasons must say of it."""
+
+    dsa: str = Field(description="Its category in the DSA Transparency Database, as self-harm.")
+    ground: Literal["terms", "law"] = Field(
+        default="terms", description="Whether it is illegal, or only against the terms."
+    )
+    reference: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default="Community rules", description="The clause of the terms, or the law."
+    )
+    explanation: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
+        default="The platform's rules do not allow such content.",
+        description="Why such content is against it.",
+    )
+
+
+class CombinerText(_Part):
+    """A stacked logistic regression over scores; `quorum policy fit` makes one."""
+
+    bias: Annotated[float, Field(allow_inf_nan=False)]
+    weights: Annotated[
+        dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)
+    ] = Field(description="For each detector or label: what its log-odds count; never negative.")
+    absent: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="What an absent score counts as, as a probability."
+    )
+
+
+class BudgetText(_Part):
+    """How many removals a window of time may hold."""
+
+    removals: Annotated[int, Field(ge=0, strict=True)]
+    per: Duration
+
+
+class CapsText(_Part):
+    """Bounds on removals that no human decided; the excess is reviewed."""
+
+    total: BudgetText | None = None
+    each_rule: BudgetText | None = None
+    rules: dict[str, BudgetText] = Field(default_factory=dict)
+
+
+class StrikesText(_Part):
+    """How past verdicts count against an uploader."""
+
+    half_life: Duration = Field(
+        default=90 * 86400.0, description="After this time a strike counts half."
+    )
+    remove: Annotated[float, Field(ge=0)] = 1.0
+    restrict: Annotated[float, Field(ge=0)] = 0.25
 
 
 class PolicyText(_Part):
@@ -99,6 +170,24 @@ class PolicyText(_Part):
     )
     detectors: Annotated[dict[str, DetectorText], Field(min_length=1)]
     rules: tuple[RuleText, ...] = ()
+    categories: dict[str, CategoryText] = Field(default_factory=dict)
+    combiners: dict[str, CombinerText] = Field(default_factory=dict)
+    lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = Field(
+        default_factory=dict, description="Named lists, as trusted uploaders: `lists.trusted`."
+    )
+    caps: CapsText = CapsText()
+    strikes: StrikesText = StrikesText()
+
+
+#: What the parts of a policy that have names are made of.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "detectors": DetectorText,
+    "rules": RuleText,
+    "categories": CategoryText,
+    "combiners": CombinerText,
+    "caps": CapsText,
+    "strikes": StrikesText,
+}
 
 
 def policy_schema() -> dict[str, Any]:

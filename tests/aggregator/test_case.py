@@ -2,6 +2,7 @@ import pytest
 from aggregator_cases import START, after, reviewed, said, upload
 
 from aggregator.case import Case, Discard, Emit, Forget
+from aggregator.decision import Uploader
 from aggregator.policy import Policy, load_policy
 from quorum.messages import Action, Status
 
@@ -188,3 +189,54 @@ def test_an_abstention_is_kept_with_its_reason():
     (verdict,) = verdicts(case.on_prediction(abstained, after(1)))
     assert verdict.action is Action.ALLOW
     assert [u.reason for u in verdict.predictions if u.detector == "copyright"] == ["out of order"]
+
+
+def test_a_reviewer_who_upholds_a_removal_says_so_once():
+    """A cap behind the case may have turned the removal into a review."""
+    case = opened()
+    (first,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
+    (second,) = verdicts(case.on_review(reviewed("remove"), after(50)))
+    assert (second.action, second.decided_by, second.supersedes) == (
+        Action.REMOVE,
+        "reviewer",
+        first.id,
+    )
+    assert case.on_review(reviewed("remove", at=200), after(200)) == ()
+
+
+def test_what_is_known_of_the_uploader_is_kept():
+    text = BALANCED.text + (
+        "  - {name: repeat, when: 'uploader.strikes >= 2.0 && score(\"spam\") > 0.3',"
+        " action: review, reason: A repeated offender.}\n"
+    )
+    policy = Policy.from_text(text)
+    case = Case(policy)
+    case.on_upload(upload(), START, uploader=Uploader(strikes=2.5, removals=3, verdicts=9))
+    found = []
+    for prediction in [said("spam", 0.4), *CLEAN[1:]]:
+        case = Case.restore(policy, case.snapshot())
+        found += verdicts(case.on_prediction(prediction, after(1)))
+    assert [verdict.rule for verdict in found] == ["repeat"]
+
+
+def test_territories_of_a_verdict():
+    text = BALANCED.text + (
+        "  - {name: banned-there, when: 'score(\"violence\") > 0.3', action: remove,"
+        " territories: [DE], reason: Forbidden there., category: violence}\n"
+    )
+    policy = Policy.from_text(text)
+
+    def verdict_for(**fields):
+        case = Case(policy)
+        case.on_upload(upload(**fields), START)
+        found = []
+        for prediction in [CLEAN[0], said("violence", 0.4), CLEAN[2]]:
+            found += verdicts(case.on_prediction(prediction, after(1)))
+        (verdict,) = found
+        return verdict
+
+    everywhere = verdict_for()
+    assert everywhere.action is Action.RESTRICT
+    assert everywhere.territories == {"DE": "remove"}
+    assert verdict_for(territories=("DE",)).action is Action.REMOVE
+    assert verdict_for(territories=("FR",)).action is Action.ALLOW

@@ -111,7 +111,7 @@ def best(predictions):
     return {str(key): p for key, p in kept.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(POLICIES), events)
 def test_the_life_of_a_case(policy, stream):
     out, opened, case = drive(policy, stream, restart=False)
@@ -136,7 +136,8 @@ def test_the_life_of_a_case(policy, stream):
     for number, (verdict, _) in enumerate(emitted, start=1):
         assert verdict.revision == number
         assert verdict.supersedes == (previous.id if previous else None)
-        assert previous is None or verdict.action is not previous.action
+        upheld = verdict.decided_by == "reviewer" and verdict.action is Action.REMOVE
+        assert previous is None or verdict.action is not previous.action or upheld
         previous = verdict
 
     heard = [what for what, _ in stream if hasattr(what, "detector")]
@@ -148,7 +149,7 @@ def test_the_life_of_a_case(policy, stream):
         assert previous.action is decide(policy, upload(), best(heard), {}).action
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(POLICIES), st.lists(spoken(), max_size=7), st.randoms())
 def test_order_and_duplicates_change_no_final_action(policy, predictions, random):
     def final(sequence):
@@ -160,7 +161,7 @@ def test_order_and_duplicates_change_no_final_action(policy, predictions, random
     assert final(shuffled) is final(predictions)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(POLICIES[:2]),
     st.fixed_dictionaries(

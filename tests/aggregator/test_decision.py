@@ -96,7 +96,7 @@ def test_a_rule_that_fails_is_reviewed_and_says_so():
 
 def test_a_fact_that_rules_cannot_hold_is_reviewed():
     rules = """
-        - {name: odd, when: 'upload.title == "x"', action: restrict, reason: Odd.}
+        - {name: odd, when: 'upload.extra.deep == "x"', action: restrict, reason: Odd.}
     """
     heard = by_detector(said("spam", 0.0), said("violence", 0.0))
     odd = upload(extra={"deep": object()})
@@ -185,3 +185,57 @@ def test_many_rules_compile():
     )
     heard = by_detector(said("spam", 0.0), said("violence", 0.0))
     assert decide(policy(rules), upload(), heard, {}).action is Action.ALLOW
+
+
+def test_an_exception_holds_only_where_it_is_certain():
+    rules = """
+        - name: fight
+          when: score("violence") >= 0.9
+          unless: upload.uploader in lists.trusted || score("sports") > 0.9
+          action: remove
+          reason: A fight.
+    """
+    made = policy(
+        rules,
+        "  violence: {}\n  sports: {required: false}\n",
+        head="lists:\n  trusted: [reuters, afp]\n",
+    )
+    fight = by_detector(said("violence", 0.95))
+    assert decide(made, upload(uploader="reuters"), fight, {}).action is Action.ALLOW
+    assert decide(made, upload(), fight, {}).action is Action.REMOVE
+    ring = fight | by_detector(said("sports", 0.95))
+    assert decide(made, upload(), ring, {}).action is Action.ALLOW
+
+
+def test_a_combiner_weighs_scores_together():
+    rules = """
+        - {name: risk, when: 'combined("risk") >= 0.5', action: review, reason: 'Risk {risk}.'}
+    """
+    weights = "weights: {spam: 1, violence/fight: 1}, absent: {spam: 0.1}"
+    head = f"combiners:\n  risk: {{bias: 0, {weights}}}\n"
+    made = policy(rules, head=head)
+    labelled = {"labels": {"violence/fight": 0.7}}
+    both = by_detector(said("spam", 0.6), said("violence", 0.7, **labelled))
+    decision = decide(made, upload(), both, {})
+    assert (decision.rule, decision.reasons) == ("risk", ("Risk 0.78.",))
+    assert len(decision.inputs) == 2
+    one = by_detector(said("spam", status=Status.ABSTAINED), said("violence", 0.7, **labelled))
+    assert decide(made, upload(), one, {}).action is Action.ALLOW
+    assert not weighed(made, [both["violence"]], "spam").settled
+
+
+def test_territorial_rules_restrict_where_they_do_not_cover_all():
+    rules = """
+        - name: local
+          when: score("violence") > 0.3
+          action: remove
+          territories: [DE, AT]
+          reason: Forbidden there.
+    """
+    made = policy(rules)
+    heard = by_detector(said("spam", 0.0), said("violence", 0.5))
+    decision = decide(made, upload(territories=("DE", "FR")), heard, {})
+    assert decision.action is Action.RESTRICT
+    assert decision.territories == (("AT", Action.REMOVE), ("DE", Action.REMOVE))
+    everywhere = decide(made, upload(territories=("AT",)), heard, {})
+    assert (everywhere.action, everywhere.territories) == (Action.REMOVE, ())

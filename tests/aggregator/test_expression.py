@@ -28,7 +28,7 @@ def test_reads_are_found():
         Read("label", "violence/fight"),
         Read("score", "x", 0.1),
     }
-    assert expression.detectors == {"spam", "violence", "x"}
+    assert {read.detector for read in expression.reads} == {"spam", "violence", "x"}
     assert expression.safe
 
 

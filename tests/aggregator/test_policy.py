@@ -113,3 +113,59 @@ def test_a_file_that_is_not_text(tmp_path):
 def test_what_is_no_policy_is_refused(text):
     with pytest.raises(PolicyError):
         Policy.from_text(text)
+
+
+RICH = SMALL + textwrap.dedent(
+    """\
+      - name: strict
+        when: combined("risk") > 0.5 && uploader.strikes > 1.0
+        unless: upload.uploader in lists.trusted
+        action: remove
+        category: mine
+        territories: [DE]
+        reason: Risk {risk}.
+    lists: {trusted: [ann]}
+    combiners:
+      risk: {bias: -1, weights: {spam: 1.5}, absent: {spam: 0.2}}
+    categories:
+      mine: {dsa: self-harm, ground: law, reference: Law 1, explanation: Forbidden.}
+    caps:
+      total: {removals: 10, per: 1 h}
+      rules: {spam: {removals: 2, per: 60}}
+    strikes: {half_life: 30 d, remove: 2}
+    """
+)
+
+
+def test_the_whole_language():
+    policy = Policy.from_text(RICH)
+    rule = policy.rules[1]
+    assert rule.detectors == {"spam"}
+    assert rule.territories == ("DE",)
+    assert policy.categories["mine"].dsa == "self-harm"
+    assert policy.caps.rules["spam"].removals == 2
+    assert policy.caps.total.per == 3600
+    assert policy.strikes.weights[Action.REMOVE] == 2
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "line", "told"),
+    [
+        ('combined("risk")', 'combined("rsk")', 16, "did you mean `risk`"),
+        ("lists.trusted", "lists.trsted", 17, "did you mean `trusted`"),
+        ("lists.trusted", "lists", 17, "name of a list"),
+        ("category: mine", "category: violense", 19, "did you mean `violence`"),
+        ("territories: [DE]", "territories: [de]", 20, "pattern"),
+        ("weights: {spam: 1.5}", "weights: {spam: -1.5}", 24, "greater than or equal to 0"),
+        ("weights: {spam: 1.5}", "weights: {spma: 1.5}", 24, "did you mean `spam`"),
+        ("dsa: self-harm", "dsa: selfharm", 26, "did you mean `self-harm`"),
+        ("rules: {spam: {removals", "rules: {spma: {removals", 29, "did you mean `spam`"),
+        ("half_life: 30 d", "half_live: 30 d", 30, "did you mean `half_life`"),
+    ],
+)
+def test_errors_in_the_whole_language(before, now, line, told):
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(RICH.replace(before, now, 1), "mine.yaml")
+    assert told in caught.value.message
+    assert caught.value.line == line

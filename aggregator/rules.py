@@ -1,0 +1,440 @@
+"""A policy's rules, compiled in this process, and asked about one upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+from aggregator.expression import Outcome, Read, compile_program, evaluate, make_context
+from aggregator.policy import Policy, Rule
+from quorum.messages import Action, Status, Upload
+
+__all__ = [
+    "DEFAULT",
+    "ERRORS",
+    "QUORUM",
+    "SEVERITY",
+    "SILENCES",
+    "Facts",
+    "Match",
+    "Rank",
+    "Rules",
+    "Said",
+    "Uploader",
+    "compiled",
+    "number",
+]
+
+SEVERITY: Final[Mapping[Action, int]] = {action: action.severity for action in Action}
+
+#: Where rules that could not be evaluated, silences, the quorum and the default stand among the
+#: matches of one severity: after all rules, in this order.
+ERRORS, SILENCES, QUORUM, DEFAULT = (1_000_000 * step for step in (1, 2, 3, 4))
+
+#: Negative severity, then place: the least one decides.
+Rank = tuple[int, int]
+
+_NO_ANSWER: Final = "no answer by its deadline"
+
+
+class Said(Protocol):
+    """What a decision reads of a prediction; ``Prediction`` and ``UsedPrediction`` have it."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def detector(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> Status: ...  # noqa: D102
+    @property
+    def score(self) -> float | None: ...  # noqa: D102
+    @property
+    def labels(self) -> Mapping[str, float]: ...  # noqa: D102
+    @property
+    def reason(self) -> str | None: ...  # noqa: D102
+    @property
+    def shadow(self) -> bool: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """What is known of who uploaded, from past verdicts.
+
+    Attributes:
+        strikes: Past restrictions and removals, each decayed by its age.
+        removals: How many uploads were removed.
+        verdicts: How many were decided.
+    """
+
+    strikes: float = 0.0
+    removals: int = 0
+    verdicts: int = 0
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that rules may ask about one upload.
+
+    Attributes:
+        live: Predictions that count, by detector.
+        outstanding: Detectors that may still answer.
+        missing: Why a detector said nothing, where that is known.
+        upload: Gives the event; asked only where a rule reads it.
+        uploader: Past verdicts.
+    """
+
+    live: Mapping[str, Said]
+    outstanding: frozenset[str]
+    missing: Mapping[str, str]
+    upload: Callable[[], Upload]
+    uploader: Uploader = field(default_factory=Uploader)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Something that asks for an action.
+
+    Attributes:
+        action: What it asks for, for the upload as a whole.
+        order: Its place among those of one severity.
+        name: As verdicts name it.
+        category: The harm.
+        reason: A sentence.
+        reads: The detectors that it rests on.
+        territories: Where its own action applies, if not everywhere.
+        local: Its own action there.
+    """
+
+    action: Action
+    order: int
+    name: str
+    category: str | None
+    reason: str
+    reads: frozenset[str]
+    territories: tuple[str, ...] = ()
+    local: Action | None = None
+
+    @property
+    def rank(self) -> Rank:
+        """The least rank decides."""
+        return (-SEVERITY[self.action], self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    order: int
+    rule: Rule
+    when: Any
+    unless: Any
+    opaque: bool
+    safe: bool
+
+
+class Rules:
+    """The rules of one policy.
+
+    Attributes:
+        live: The detectors that count, by name.
+        named: Those on which the default rests: all that could have led elsewhere.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.live = {name: one for name, one in policy.detectors.items() if not one.shadow}
+        self._policy = policy
+        everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
+        self._rules = [one for one in everything if not one.rule.shadow]
+        self._shadow = [one for one in everything if one.rule.shadow]
+        self._reads = _reads(one.rule for one in self._rules)
+        self._shadow_reads = _reads(one.rule for one in self._shadow)
+        self._variables = _variables(self._rules)
+        self._shadow_variables = _variables(self._shadow)
+        self._any = _any_of(self._rules)
+        self._lists = {name: list(items) for name, items in policy.lists.items()}
+        self._opaque = any(one.opaque for one in self._rules)
+        self._local = any(one.rule.territories for one in self._rules)
+        silent = frozenset(name for name, one in self.live.items() if one.silences)
+        asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
+        self.named = frozenset(self.live) if self._opaque else asked
+
+    def match(self, facts: Facts) -> tuple[list[Match], list[Rank]]:
+        """The rules that apply, and the ranks of what outstanding answers may still bring."""
+        matches: list[Match] = []
+        unsure: list[Rank] = []
+        outstanding = facts.outstanding
+        values = self._values(self._reads, facts)
+        try:
+            if self._variables:
+                values |= self._facts(self._variables, facts, self._rules)
+            context = make_context(values)
+        except Exception as error:
+            told = f"the upload cannot be read by rules ({type(error).__name__})"
+            for one in self._rules:
+                matches.append(_failed(one, told))
+            return matches, unsure
+        if not (outstanding and (self._opaque or self._local)) and self._none(values, context):
+            return matches, unsure
+        for one in self._rules:
+            outcome, told = _ask(one, context)
+            waits = bool(outstanding) and (
+                one.opaque or not outstanding.isdisjoint(one.rule.detectors)
+            )
+            if waits and (one.opaque or outcome in ("unknown", "error")):
+                action, _ = self._effect(one.rule, facts)
+                unsure.append((-SEVERITY[action], one.order))
+                if one.rule.territories:
+                    unsure.append((-SEVERITY[one.rule.action], one.order))
+                if not one.safe:
+                    unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
+            elif outcome == "true":
+                matches.append(self._matched(one, facts))
+            elif outcome == "error":
+                matches.append(_failed(one, told))
+        return matches, unsure
+
+    def shadow(self, facts: Facts, everything: Iterable[Said]) -> tuple[str, ...]:
+        """The names of shadow rules that apply, with shadow predictions taken as live."""
+        if not self._shadow:
+            return ()
+        heard = {one.detector: one for one in everything}
+        heard |= {one.detector: one for one in everything if one.shadow}
+        seen = Facts(
+            heard, facts.outstanding - heard.keys(), facts.missing, facts.upload, facts.uploader
+        )
+        try:
+            values = self._values(self._shadow_reads, seen)
+            context = make_context(values | self._facts(self._shadow_variables, seen, self._shadow))
+        except Exception:
+            return ()
+        return tuple(one.rule.name for one in self._shadow if _ask(one, context)[0] == "true")
+
+    def ask(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
+        """What each live rule says, for explanations."""
+        values = self._values(self._reads, facts)
+        context = make_context(values | self._facts(self._variables, facts, self._rules))
+        return [(one.rule, *_ask(one, context)) for one in self._rules]
+
+    def _none(self, values: Mapping[str, Any], context: Any) -> bool:
+        """Whether one look tells that no rule applies, fails or waits (the common case)."""
+        if self._any is None:
+            return not self._rules
+        known = all(read.variable in values for read in self._reads)
+        return known and evaluate(self._any, context)[0] == "false"
+
+    def _values(self, reads: Iterable[Read], facts: Facts) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        live, outstanding = facts.live, facts.outstanding
+        for read in reads:
+            what, name, detector = read.what, read.name, read.detector
+            if what == "combined":
+                found = self._combined(name, facts)
+            elif detector in outstanding:
+                continue
+            elif what == "status":
+                answer = live.get(detector)
+                values[read.variable] = "missing" if answer is None else answer.status.value
+                continue
+            else:
+                found = self._score(what, name, detector, live.get(detector))
+                if found is None:
+                    found = read.default
+            if found is not None:
+                values[read.variable] = found
+        return values
+
+    def _score(self, what: str, name: str, detector: str, answer: Said | None) -> float | None:
+        found = number(what, name, detector, answer)
+        if found is None:
+            declared = self._policy.detectors.get(detector)
+            if declared is not None:
+                meaning = declared.meaning(None if answer is None else answer.status)
+                if isinstance(meaning, float):
+                    return meaning
+        return found
+
+    def _combined(self, name: str, facts: Facts) -> float | None:
+        combiner = self._policy.combiners[name]
+        if not facts.outstanding.isdisjoint(combiner.detectors):
+            return None
+        scores = {}
+        for part in combiner.weights:
+            detector = part.split("/", 1)[0]
+            what = "label" if "/" in part else "score"
+            scores[part] = self._score(what, part, detector, facts.live.get(detector))
+        return combiner.combine(scores)
+
+    def _facts(
+        self, wanted: frozenset[str], facts: Facts, rules: list[_Compiled]
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if "upload" in wanted:
+            found["upload"] = _upload_fields(facts.upload(), rules)
+        if "uploader" in wanted:
+            one = facts.uploader
+            found["uploader"] = {
+                "strikes": one.strikes,
+                "removals": one.removals,
+                "verdicts": one.verdicts,
+            }
+        if "lists" in wanted:
+            found["lists"] = self._lists
+        if "predictions" in wanted:
+            found["predictions"] = {
+                name: {
+                    "status": one.status.value,
+                    "version": one.version,
+                    "labels": dict(one.labels),
+                    **({} if one.score is None else {"score": one.score}),
+                }
+                for name, one in facts.live.items()
+            }
+        if "missing" in wanted:
+            found["missing"] = {
+                name: facts.missing.get(name, _NO_ANSWER)
+                for name in self.live
+                if name not in facts.live
+            }
+        return found
+
+    def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
+        """The action for the upload as a whole, and the rule's own where that is local.
+
+        A rule for some territories restricts the upload (it is blocked there), unless the upload
+        is to be shown nowhere else.
+        """
+        if not rule.territories:
+            return rule.action, None
+        shown = facts.upload().territories
+        if shown and set(shown) <= set(rule.territories):
+            return rule.action, None
+        if shown and not set(shown) & set(rule.territories):
+            return Action.ALLOW, None
+        return min(rule.action, Action.RESTRICT, key=SEVERITY.__getitem__), rule.action
+
+    def _matched(self, one: _Compiled, facts: Facts) -> Match:
+        rule = one.rule
+        action, local = self._effect(rule, facts)
+        return Match(
+            action=action,
+            order=one.order,
+            name=rule.name,
+            category=rule.category,
+            reason=self._fill(rule.reason, facts),
+            reads=rule.detectors | frozenset(self.live) if one.opaque else rule.detectors,
+            territories=() if local is None else rule.territories,
+            local=local,
+        )
+
+    def _fill(self, reason: str, facts: Facts) -> str:
+        if "{" not in reason:
+            return reason
+        out = []
+        for index, piece in enumerate(reason.replace("}", "{").split("{")):
+            if index % 2 == 0:
+                out.append(piece)
+                continue
+            if piece in self._policy.combiners and piece not in self._policy.detectors:
+                value = self._combined(piece, facts)
+            else:
+                detector = piece.split("/", 1)[0]
+                what = "label" if "/" in piece else "score"
+                value = number(what, piece, detector, facts.live.get(detector))
+            out.append("unknown" if value is None else f"{value:.2f}")
+        return "".join(out)
+
+
+@lru_cache(maxsize=64)
+def compiled(policy: Policy) -> Rules:
+    """A policy's rules; compiled once in a process."""
+    return Rules(policy)
+
+
+def number(what: str, name: str, detector: str, answer: Said | None) -> float | None:
+    """A score or a label's probability; None where the detector did not score.
+
+    A label that a detector does not give has the greatest of those below it, else 0.
+    """
+    if answer is None or answer.score is None:
+        return None
+    if what == "score":
+        return answer.score
+    exact = answer.labels.get(name)
+    if exact is not None:
+        return exact
+    if name == detector:
+        return answer.score
+    below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
+    return max(below, default=0.0)
+
+
+def _compile(order: int, rule: Rule) -> _Compiled:
+    return _Compiled(
+        order=order,
+        rule=rule,
+        when=compile_program(rule.when.compiled),
+        unless=None if rule.unless is None else compile_program(rule.unless.compiled),
+        opaque=any(one.opaque for one in rule.conditions),
+        safe=rule.when.safe,
+    )
+
+
+def _any_of(rules: list[_Compiled]) -> Any:
+    """One program that is false where no rule applies; None where CEL does not take it."""
+    if not rules:
+        return None
+    joined = " || ".join(f"({one.rule.when.compiled}\n)" for one in rules)
+    try:
+        return compile_program(joined)
+    except Exception:
+        return compile_program("true")
+
+
+def _ask(one: _Compiled, context: Any) -> tuple[Outcome, str]:
+    outcome, told = evaluate(one.when, context)
+    if one.unless is None or outcome in ("false", "error"):
+        return outcome, told
+    exempt, _ = evaluate(one.unless, context)
+    if exempt == "true":
+        return "false", ""
+    return outcome, told
+
+
+def _failed(one: _Compiled, told: str) -> Match:
+    return Match(
+        action=Action.REVIEW,
+        order=ERRORS + one.order,
+        name=f"error:{one.rule.name}",
+        category=one.rule.category,
+        reason=f"The rule {one.rule.name} could not be evaluated: {told}.",
+        reads=one.rule.detectors,
+    )
+
+
+def _reads(rules: Iterable[Rule]) -> list[Read]:
+    found = {read.variable: read for rule in rules for one in rule.conditions for read in one.reads}
+    return list(found.values())
+
+
+def _variables(rules: list[_Compiled]) -> frozenset[str]:
+    return frozenset().union(
+        *(condition.variables for one in rules for condition in one.rule.conditions), frozenset()
+    )
+
+
+def _upload_fields(upload: Upload, rules: list[_Compiled]) -> dict[str, Any]:
+    """The fields that rules read; all, where that cannot be told."""
+    wanted: set[str] = set()
+    for one in rules:
+        for condition in one.rule.conditions:
+            if condition.fields is None:
+                return upload.model_dump(mode="python")
+            wanted |= condition.fields
+    extra = upload.model_extra or {}
+    return {
+        name: extra[name] if name in extra else getattr(upload, name)
+        for name in wanted
+        if name in extra or name in Upload.model_fields
+    }

@@ -8,12 +8,13 @@ is to be done. The caller asks ``notify_at`` when to call ``on_deadline``, and k
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from aggregator.answer import Answer, micros
 from aggregator.decision import Decision, Said, Uploader, weigh
 from aggregator.policy import Policy
 from quorum.messages import (
@@ -21,7 +22,6 @@ from quorum.messages import (
     Missing,
     Prediction,
     Review,
-    Status,
     Upload,
     UsedPrediction,
     Verdict,
@@ -57,44 +57,6 @@ class Forget:
 Effect = Emit | Discard | Forget
 
 
-_STATUS: Final = {status.value: status for status in Status}
-
-
-class _Heard(NamedTuple):
-    """What the case keeps of a prediction."""
-
-    id: str
-    detector: str
-    version: str
-    #: Microseconds since 1970, as all times in a case: whole, so that a timer fires exactly.
-    at: int
-    code: str
-    score: float | None
-    labels: dict[str, float]
-    reason: str | None
-    shadow: bool
-
-    @property
-    def status(self) -> Status:
-        return _STATUS[self.code]
-
-    @property
-    def rank(self) -> tuple[Any, ...]:
-        """Which of two for the same detector counts: a total order, so arrival does not matter.
-
-        A score counts more than an abstention, that more than a failure; then the newest.
-        """
-        return (
-            ("failed", "abstained", "scored").index(self.code),
-            self.at,
-            self.version,
-            self.id,
-            self.score or 0.0,
-            sorted(self.labels.items()),
-            self.reason or "",
-        )
-
-
 class _Given(NamedTuple):
     """What the case keeps of a verdict or a review."""
 
@@ -123,7 +85,7 @@ class Case:
         self._upload: str | None = None
         self._opened = 0
         self._uploader = Uploader()
-        self._heard: dict[str, _Heard] = {}
+        self._heard: dict[str, Answer] = {}
         #: JSON of messages whose upload is unknown.
         self._orphans: list[tuple[str, str]] = []
         self._verdict: _Given | None = None
@@ -139,7 +101,7 @@ class Case:
         case._upload = upload
         case._opened = opened
         case._uploader = Uploader(*uploader)
-        case._heard = {_key(one[1], one[8]): _Heard(*one) for one in heard}
+        case._heard = {_key(one[1], one[8]): Answer(*one) for one in heard}
         case._orphans = [(kind, text) for kind, text in orphans]
         case._verdict = None if verdict is None else _Given(*verdict)
         case._review = None if review is None else _Given(*review)
@@ -185,7 +147,7 @@ class Case:
             return ()
         self._upload = upload.model_dump_json(exclude_none=True)
         self.__dict__["_facts"] = upload
-        self._opened = _micros(now if arrived is None else min(arrived, now))
+        self._opened = micros(now if arrived is None else min(arrived, now))
         self._uploader = uploader or Uploader()
         orphans, self._orphans = self._orphans, []
         for kind, text in orphans:
@@ -212,11 +174,11 @@ class Case:
 
     def on_deadline(self, now: datetime) -> Sequence[Effect]:
         """The timer fired, perhaps early, late or twice."""
-        if self._wake is None or _micros(now) < self._wake:
+        if self._wake is None or micros(now) < self._wake:
             return ()
         if self._upload is None:
             return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
-        if self._verdict is not None and _micros(now) >= self._verdict.at + _span(
+        if self._verdict is not None and micros(now) >= self._verdict.at + _span(
             self._policy.retention
         ):
             return self._forget()
@@ -230,8 +192,8 @@ class Case:
 
     def _wait(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
         if self._wake is None:
-            self._wake = _micros(now) + _span(self._policy.orphan_wait)
-        elif _micros(now) >= self._wake:
+            self._wake = micros(now) + _span(self._policy.orphan_wait)
+        elif micros(now) >= self._wake:
             self._orphans.append((message.kind, message.model_dump_json(exclude_none=True)))
             return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
         text = message.model_dump_json(exclude_none=True)
@@ -255,17 +217,7 @@ class Case:
 
     def _hear(self, prediction: Prediction) -> bool:
         """Keep a prediction if it counts more than what is there; whether it did."""
-        heard = _Heard(
-            prediction.id,
-            prediction.detector,
-            prediction.version,
-            _micros(prediction.at),
-            prediction.status.value,
-            prediction.score,
-            dict(prediction.labels),
-            prediction.reason,
-            prediction.shadow,
-        )
+        heard = Answer.of(prediction)
         key = _key(heard.detector, heard.shadow)
         known = self._heard.get(key)
         if known is not None and known.rank >= heard.rank:
@@ -275,7 +227,7 @@ class Case:
 
     def _take_review(self, review: Review) -> None:
         words = f"{review.reviewer}: {review.note}" if review.note else review.reviewer
-        given = _Given(review.event_id(), review.action.value, 0, _micros(review.at), words)
+        given = _Given(review.event_id(), review.action.value, 0, micros(review.at), words)
         known = self._review
         if known is None or (known.at, known.id) < (given.at, given.id):
             self._review = given
@@ -292,11 +244,11 @@ class Case:
                 yield name, min(self._opened + _span(detector.deadline), end)
 
     def _is_due(self, now: datetime) -> bool:
-        return self._wake is not None and _micros(now) >= self._wake
+        return self._wake is not None and micros(now) >= self._wake
 
     def _reconsider(self, now: datetime, *, ended: bool = False) -> Sequence[Effect]:
         """Decide again with what is known, and say so if that gives another action."""
-        at = _micros(now)
+        at = micros(now)
         waiting = [] if ended else [(n, when) for n, when in self._deadlines() if when > at]
         weighed = weigh(
             self._policy,
@@ -376,7 +328,7 @@ class Case:
             missing=tuple(Missing(detector=name, why=why) for name, why in decision.missing),
             decided_by=decided_by,
             at=now,
-            latency=max(0, _micros(now) - self._opened) / 1e6,
+            latency=max(0, micros(now) - self._opened) / 1e6,
             **self._extras(decision),
         )
 
@@ -398,10 +350,6 @@ _ENCODER = json.JSONEncoder(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
 def _span(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
@@ -411,14 +359,6 @@ def _key(detector: str, shadow: bool) -> str:
 
 
 def _used(one: Said) -> UsedPrediction:
-    labels: Mapping[str, float] = one.labels
-    return UsedPrediction(
-        id=one.id,
-        detector=one.detector,
-        version=one.version,
-        status=one.status,
-        score=one.score,
-        labels=dict(labels),
-        reason=one.reason,
-        shadow=one.shadow,
-    )
+    if isinstance(one, Answer):
+        return one.used()
+    return UsedPrediction.model_validate(one, from_attributes=True)

@@ -1,0 +1,214 @@
+"""Past cases: what was known of an upload when it was decided, to decide it again.
+
+One case is one line of JSON, as ``quorum ledger`` exports it and as ``quorum policy`` reads it::
+
+    {"upload": {...}, "predictions": [...], "missing": {"spam": "timed out"},
+     "uploader": {"strikes": 1.2}, "action": "remove", "rule": "spam-certain",
+     "review": "allow", "at": "2026-03-01T12:00:00Z"}
+
+``upload`` and the items of ``predictions`` are the messages of the same names; all else may be
+left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aggregator.answer import Answer
+from aggregator.decision import Decision, Uploader, weigh
+from aggregator.policy import Policy
+from quorum.errors import InputError
+from quorum.messages import Action, Upload, Verdict
+
+__all__ = ["PastCase", "read_cases"]
+
+
+@dataclass(frozen=True)
+class PastCase:
+    """One upload with all that was said of it.
+
+    Attributes:
+        facts: The upload's event as JSON values.
+        answers: What the detectors said.
+        missing: Why a detector said nothing.
+        uploader: Past verdicts on its uploader, as they stood.
+        action: What was decided, if it was.
+        rule: What decided.
+        review: What a reviewer decided, if one did.
+        at: When it was decided, RFC 3339.
+    """
+
+    facts: Mapping[str, Any]
+    answers: tuple[Answer, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    uploader: Uploader = field(default_factory=Uploader)
+    action: Action | None = None
+    rule: str | None = None
+    review: Action | None = None
+    at: str | None = None
+
+    @classmethod
+    def of(cls, upload: Upload, verdict: Verdict, review: Action | None = None) -> PastCase:
+        """The case of a verdict, from what it lists."""
+        return cls(
+            facts=json.loads(upload.model_dump_json(exclude_none=True)),
+            answers=tuple(
+                Answer(
+                    used.id,
+                    used.detector,
+                    used.version,
+                    0,
+                    used.status.value,
+                    used.score,
+                    dict(used.labels),
+                    used.reason,
+                    used.shadow,
+                )
+                for used in verdict.predictions
+            ),
+            missing={one.detector: one.why for one in verdict.missing},
+            action=verdict.action,
+            rule=verdict.rule,
+            review=review,
+            at=verdict.at.isoformat(),
+        )
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> PastCase:
+        """Read one line.
+
+        Raises:
+            InputError: If it is not a past case.
+        """
+        try:
+            data = json.loads(line)
+            facts = data["upload"]
+            facts["id"], facts["uploader"]
+            uploader = data.get("uploader")
+            return cls(
+                facts=facts,
+                answers=tuple(_answer(one) for one in data["predictions"]),
+                missing=data.get("missing") or {},
+                uploader=_NOBODY if not uploader else Uploader(**uploader),
+                action=_action(data.get("action")),
+                rule=data.get("rule"),
+                review=_action(data.get("review")),
+                at=data.get("at"),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            kind = type(error).__name__
+            told = f"`{error.args[0]}` is lacking" if isinstance(error, KeyError) else kind
+            msg = f"not a past case: {told}"
+            raise InputError(msg) from None
+
+    def to_json(self) -> str:
+        """The case as one line."""
+        data: dict[str, Any] = {
+            "upload": dict(self.facts),
+            "predictions": [_prediction(one) for one in self.answers],
+            "missing": dict(self.missing) or None,
+            "action": self.action,
+            "rule": self.rule,
+            "review": self.review,
+            "at": self.at,
+        }
+        if self.uploader != _NOBODY:
+            data["uploader"] = {
+                "strikes": self.uploader.strikes,
+                "removals": self.uploader.removals,
+                "verdicts": self.uploader.verdicts,
+            }
+        return json.dumps({key: value for key, value in data.items() if value is not None})
+
+    @cached_property
+    def upload(self) -> Upload:
+        """The event.
+
+        Raises:
+            InputError: If it is no valid upload.
+        """
+        try:
+            return Upload.model_validate_json(json.dumps(self.facts))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            msg = f"the upload of a past case is not valid: {where}: {first['msg']}"
+            raise InputError(msg) from None
+
+    def decide(self, policy: Policy) -> Decision:
+        """What a policy makes of it, by the one decision function."""
+        return weigh(
+            policy, lambda: self.upload, self.answers, self.missing, uploader=self.uploader
+        ).decision
+
+
+_NOBODY = Uploader()
+_ACTIONS = {action.value: action for action in Action}
+
+
+def _action(value: Any) -> Action | None:
+    return None if value is None else _ACTIONS[value]
+
+
+def _answer(data: Mapping[str, Any]) -> Answer:
+    score = data.get("score")
+    status = data.get("status") or ("scored" if score is not None else "failed")
+    if (score is not None) != (status == "scored"):
+        msg = "score goes with the status scored"
+        raise ValueError(msg)
+    if score is not None and not (isinstance(score, float | int) and 0 <= score <= 1):
+        msg = "score is a probability"
+        raise ValueError(msg)
+    return Answer(
+        data.get("id") or data["detector"],
+        data["detector"],
+        data.get("version") or "",
+        0,
+        status,
+        None if score is None else float(score),
+        data.get("labels") or {},
+        data.get("reason"),
+        bool(data.get("shadow")),
+    )
+
+
+def _prediction(answer: Answer) -> dict[str, Any]:
+    data = {
+        "id": answer.id,
+        "detector": answer.detector,
+        "version": answer.version,
+        "status": answer.code,
+        "score": answer.score,
+        "labels": dict(answer.labels) or None,
+        "reason": answer.reason,
+        "shadow": answer.shadow or None,
+    }
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def read_cases(files: Sequence[Path] | Iterable[Path]) -> Iterator[PastCase]:
+    """Past cases of files, one JSON object a line.
+
+    Raises:
+        InputError: At the first line that is none, with its file and number.
+    """
+    for file in files:
+        try:
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        try:
+                            yield PastCase.from_json(line)
+                        except InputError as error:
+                            msg = f"{file}:{number}: {error}"
+                            raise InputError(msg) from None
+        except OSError as error:
+            msg = f"cannot read the cases {file}: {error.strerror or error}"
+            raise InputError(msg) from None

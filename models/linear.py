@@ -1,0 +1,59 @@
+"""Logistic regression over dense features, such as a sentence embedding, kept without pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["DenseLogistic"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class DenseLogistic:
+    """A linear classifier.
+
+    Attributes:
+        coefficients: Shape (d,).
+        intercept: Log-odds of the harm where all features are zero.
+    """
+
+    coefficients: NDArray[np.float64]
+    intercept: float
+
+    @classmethod
+    def fit(
+        cls, features: ArrayLike, labels: ArrayLike, *, strength: float, balanced: bool = False
+    ) -> Self:
+        """Train.
+
+        Args:
+            features: Shape (n, d).
+            labels: 1 for the harm, else 0.
+            strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
+            balanced: Whether both classes count alike, however many examples each has.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(
+            C=strength, max_iter=3000, tol=1e-6, class_weight="balanced" if balanced else None
+        ).fit(features, labels)
+        return cls(np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]))
+
+    def decide(self, features: ArrayLike) -> NDArray[np.float64]:
+        """Log-odds of the harm, shape (n,)."""
+        return np.asarray(features, dtype=np.float64) @ self.coefficients + self.intercept
+
+    def as_tensors(self) -> dict[str, NDArray[Any]]:
+        """The numbers that an artifact keeps."""
+        return {
+            "coefficients": self.coefficients.astype(np.float32),
+            "intercept": np.array([self.intercept], dtype=np.float32),
+        }
+
+    @classmethod
+    def restore(cls, tensors: dict[str, NDArray[Any]]) -> Self:
+        """Make the classifier again of what ``as_tensors`` gave."""
+        return cls(tensors["coefficients"].astype(np.float64), float(tensors["intercept"][0]))

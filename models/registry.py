@@ -1,0 +1,103 @@
+"""Find the detectors that are installed, and load those that a deployment runs.
+
+A detector is a package's entry point in the group ``quorum.detectors``; finding it imports
+nothing. Loading happens once in a process: weights are shared by whoever asks for them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+
+from models.base import Detector
+from quorum.errors import ConfigurationError, QuorumError
+from quorum.settings import Settings
+
+__all__ = ["GROUP", "installed", "load_class", "load_detectors"]
+
+#: The group of entry points that a plug-in's package names its detectors in.
+GROUP = "quorum.detectors"
+
+_loading = threading.Lock()
+
+
+def installed() -> Mapping[str, EntryPoint]:
+    """The detectors that are installed, by name; nothing of them is imported.
+
+    Raises:
+        ConfigurationError: If two packages give a detector of the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        other = found.get(entry.name)
+        if other is not None and other.value != entry.value:
+            msg = (
+                f"two packages install a detector named {entry.name}: {other.value} and "
+                f"{entry.value}; remove one of them"
+            )
+            raise ConfigurationError(msg)
+        found[entry.name] = entry
+    return found
+
+
+def load_class(name: str) -> type[Detector]:
+    """Import one detector's class.
+
+    Raises:
+        ConfigurationError: If there is none of this name, or it cannot be imported, or it is
+            not a detector.
+    """
+    known = installed()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        msg = f"no detector named {name}{hint} Installed: {', '.join(known) or 'none'}"
+        raise ConfigurationError(msg)
+    entry = known[name]
+    try:
+        made = entry.load()
+    except Exception as error:  # a plug-in's import may raise anything
+        msg = f"the detector {name} ({entry.value}) cannot be imported: {error}"
+        raise ConfigurationError(msg) from error
+    if not (isinstance(made, type) and issubclass(made, Detector)):
+        msg = f"the entry point {name} = {entry.value} is not a Detector's class"
+        raise ConfigurationError(msg)
+    if made.name != name:
+        msg = f"the entry point {name} = {entry.value} names itself {made.name}; make them one"
+        raise ConfigurationError(msg)
+    return made
+
+
+def load_detectors(settings: Settings) -> list[Detector]:
+    """Load the detectors of a deployment, in the order of their names.
+
+    The same settings give the same objects, as long as the process lives.
+
+    Raises:
+        ConfigurationError: If the settings name a detector that is not installed, or a setting
+            of one cannot be used.
+        ArtifactError: If a model is absent, altered or of an unknown format.
+    """
+    with _loading:
+        return list(_loaded(settings.model_dump_json()))
+
+
+@lru_cache(maxsize=8)
+def _loaded(document: str) -> tuple[Detector, ...]:
+    settings = Settings.model_validate_json(document)
+    names = installed() if settings.detectors is None else settings.detectors
+    return tuple(_made(name, settings) for name in sorted(names))
+
+
+def _made(name: str, settings: Settings) -> Detector:
+    kind = load_class(name)
+    try:
+        return kind.from_settings(settings)
+    except QuorumError:
+        raise
+    except Exception as error:  # a plug-in's constructor may raise anything
+        msg = f"the detector {name} cannot be loaded: {type(error).__name__}: {error}"
+        raise ConfigurationError(msg) from error

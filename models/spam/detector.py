@@ -1,0 +1,142 @@
+"""The spam detector: TF-IDF over normalised words beside the sentence embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from models.artifacts import Artifact, open_artifact
+from models.base import Detector, Example, Feature, Features, Finding
+from models.calibration import Platt
+from models.linear import DenseLogistic
+from models.segments import windows
+from models.spam.evidence import locate
+from models.tfidf import TfidfLogistic
+from quorum.messages import Upload
+from quorum.settings import Settings
+
+__all__ = ["ARTIFACT", "SpamDetector"]
+
+ARTIFACT = Path(__file__).parent / "artifact"
+#: Below this score nobody asks why.
+_EXPLAIN_FROM = 0.3
+
+
+class SpamDetector(Detector):
+    """Scores the words of an upload for spam.
+
+    The title, description, tags and comments are normalised and cut into windows of a comment's
+    length; the window that looks most like spam is taken, and averaged with what the embedding
+    of the whole says.
+
+    Args:
+        artifact: Its model; by default the one that ships.
+
+    Raises:
+        ArtifactError: If the model is absent, altered or of another detector.
+    """
+
+    name = "spam"
+    needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
+
+    def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
+        held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
+        settings = held.document("model.json")
+        self.version = held.version
+        self._words = TfidfLogistic.restore(
+            held.tensors("words.safetensors"), held.document("terms.json")
+        )
+        self._meaning = DenseLogistic.restore(held.tensors("meaning.safetensors"))
+        self._share = float(settings["share_of_meaning"])
+        self._calibration = Platt.from_document(settings["calibration"])
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """See Detector."""
+        return cls()
+
+    def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """See Detector."""
+        findings: list[Finding | None] = [None] * len(batch)
+        segments: list[str] = []
+        spans: list[tuple[int, int, int]] = []
+        for index, features in enumerate(batch):
+            if features.text is None:
+                why = features.absent.get(Feature.TEXT, "no text")
+                findings[index] = (
+                    Finding.abstained(why) if why == "no text" else Finding.failed(why)
+                )
+            elif not any(character.isalpha() for character in features.text.normalised):
+                findings[index] = Finding.abstained("no words in the text")
+            else:
+                made = windows(features.text.normalised)
+                spans.append((index, len(segments), len(segments) + len(made)))
+                segments.extend(made)
+        if segments:
+            odds = self._words.decide(segments)
+            for index, start, end in spans:
+                best = start + int(np.argmax(odds[start:end]))
+                findings[index] = self._judge(batch[index], float(odds[best]), segments[best])
+        return [finding for finding in findings if finding is not None]
+
+    def _judge(self, features: Features, odds: float, segment: str) -> Finding:
+        if features.embedding is not None:
+            meaning = float(self._meaning.decide(features.embedding))
+            odds = (1 - self._share) * odds + self._share * meaning
+        score = float(self._calibration.apply(odds))
+        evidence = []
+        if score >= _EXPLAIN_FROM and features.text is not None:
+            evidence = locate(self._words.words(segment), features.text)
+        return Finding.scored(score, {"spam/promotion": score}, evidence)
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """See Detector."""
+        return (
+            Example(
+                _upload(
+                    "spam-channel", "CHECK OUT MY CHANNEL and subscribe for free gift cards!!!"
+                ),
+                "flagged",
+                "asks for subscribers with a bait",
+            ),
+            Example(
+                _upload(
+                    "spam-evasion", "ch3ck 0ut my ch4nnеl and s u b s c r i b e for fr33 m0ney"
+                ),
+                "flagged",
+                "the same with letters replaced and spaced",
+            ),
+            Example(
+                _upload(
+                    "spam-link", "Earn $500 a day from home, visit http://easy-cash.example.com now"
+                ),
+                "flagged",
+                "a promise of money with a link",
+            ),
+            Example(
+                _upload(
+                    "spam-none",
+                    "Walking along the river at sunrise",
+                    "Filmed in autumn with an old camera; the birds were louder than I expected.",
+                ),
+                "clear",
+                "an ordinary title and description",
+            ),
+            Example(_upload("spam-fan", "this song never gets old, I love it"), "clear", "a fan"),
+            Example(_upload("spam-empty", ""), "abstained", "no text"),
+        )
+
+
+def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002
+    return Upload(
+        id=id,
+        uploader="example",
+        title=title,
+        description=description,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )

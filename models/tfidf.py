@@ -1,0 +1,136 @@
+"""TF-IDF over words and parts of words with logistic regression, kept without pickle.
+
+The vocabulary is JSON, the numbers are safetensors; real scikit-learn objects are made of them
+again, so that what was evaluated is what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TfidfLogistic"]
+
+_ANALYSERS: dict[str, dict[str, Any]] = {
+    "words": {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
+    "parts": {"analyzer": "char_wb", "ngram_range": (2, 5)},
+}
+
+
+class TfidfLogistic:
+    """A linear text classifier on normalised text.
+
+    Args:
+        vectorizers: Fitted ``TfidfVectorizer`` of ``words`` and of ``parts``.
+        model: Fitted ``LogisticRegression`` over both, side by side.
+    """
+
+    def __init__(self, vectorizers: dict[str, Any], model: Any) -> None:
+        self._vectorizers = vectorizers
+        self._model = model
+        self._weights = np.asarray(model.coef_[0], dtype=np.float64)
+        self._split = len(vectorizers["words"].vocabulary_)
+
+    @staticmethod
+    def _vectorizer(kind: str, **more: Any) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
+            lowercase=False, sublinear_tf=True, dtype=np.float64, **_ANALYSERS[kind], **more
+        )
+
+    @classmethod
+    def fit(cls, texts: Sequence[str], labels: Sequence[int], *, strength: float = 10.0) -> Self:
+        """Train on normalised texts.
+
+        Args:
+            texts: Normalised texts.
+            labels: 1 for the harm, else 0.
+            strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
+        """
+        from scipy.sparse import hstack
+        from sklearn.linear_model import LogisticRegression
+
+        vectorizers = {kind: cls._vectorizer(kind, min_df=2) for kind in _ANALYSERS}
+        made = hstack([made.fit_transform(texts) for made in vectorizers.values()]).tocsr()
+        model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit(made, labels)
+        return cls(vectorizers, model)
+
+    def vectors(self, texts: Sequence[str]) -> Any:
+        """Sparse vectors of texts, shape (n, terms)."""
+        from scipy.sparse import hstack
+
+        return hstack([made.transform(texts) for made in self._vectorizers.values()]).tocsr()
+
+    def decide(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Log-odds of the harm, shape (n,)."""
+        return np.asarray(self._model.decision_function(self.vectors(texts)))
+
+    def words(self, text: str) -> list[tuple[str, float]]:
+        """Each distinct word of a text with its part in the log-odds.
+
+        A word's part is that of its own term, half of each pair it stands in, and that of the
+        parts of it; these sum over words to the log-odds without the intercept.
+        """
+        row = self.vectors([text]).toarray()[0] * self._weights
+        tokenise = self._vectorizers["words"].build_tokenizer()
+        known_words = self._vectorizers["words"].vocabulary_
+        known_parts = self._vectorizers["parts"].vocabulary_
+        cut = self._vectorizers["parts"].build_analyzer()
+        tokens = tokenise(text)
+        counts: dict[int, int] = {}
+        owners: list[tuple[str, int, float]] = []
+        for index, token in enumerate(tokens):
+            terms = [(known_words.get(token), 1.0)]
+            if index + 1 < len(tokens):
+                pair = known_words.get(f"{token} {tokens[index + 1]}")
+                terms.append((pair, 0.5))
+                owners.extend([(tokens[index + 1], pair, 0.5)] if pair is not None else [])
+            for part in cut(token):
+                place = known_parts.get(part)
+                terms.append((None if place is None else place + self._split, 1.0))
+            for place, share in terms:
+                if place is not None:
+                    owners.append((token, place, share))
+        for _, place, share in owners:
+            counts[place] = counts.get(place, 0) + round(share * 2)
+        parts: dict[str, float] = {}
+        for token, place, share in owners:
+            parts[token] = parts.get(token, 0.0) + row[place] * share * 2 / counts[place]
+        return sorted(parts.items(), key=lambda entry: -entry[1])
+
+    def as_tensors(self) -> dict[str, NDArray[Any]]:
+        """The numbers that an artifact keeps."""
+        return {
+            "coefficients": self._weights.astype(np.float32),
+            "intercept": np.asarray(self._model.intercept_, dtype=np.float32),
+            **{
+                f"idf_{kind}": np.asarray(made.idf_, dtype=np.float32)
+                for kind, made in self._vectorizers.items()
+            },
+        }
+
+    def as_document(self) -> dict[str, list[str]]:
+        """The terms that an artifact keeps, in the order of the numbers."""
+        return {
+            kind: sorted(made.vocabulary_, key=made.vocabulary_.__getitem__)
+            for kind, made in self._vectorizers.items()
+        }
+
+    @classmethod
+    def restore(cls, tensors: dict[str, NDArray[Any]], document: dict[str, list[str]]) -> Self:
+        """Make the classifier again of what ``as_tensors`` and ``as_document`` gave."""
+        from sklearn.linear_model import LogisticRegression
+
+        vectorizers = {}
+        for kind in _ANALYSERS:
+            vectorizers[kind] = cls._vectorizer(kind, vocabulary=document[kind])
+            vectorizers[kind].idf_ = tensors[f"idf_{kind}"].astype(np.float64)
+        model = LogisticRegression()
+        model.classes_ = np.array([0, 1])
+        model.coef_ = tensors["coefficients"].astype(np.float64)[None, :]
+        model.intercept_ = tensors["intercept"].astype(np.float64)
+        return cls(vectorizers, model)

@@ -1,0 +1,1 @@
+"""Violence: threats, incitement and graphic accounts in words, fights in frames."""

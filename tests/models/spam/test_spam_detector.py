@@ -1,0 +1,6 @@
+from models.spam.detector import SpamDetector
+from tests.contract.detector import DetectorContract
+
+
+class TestSpam(DetectorContract):
+    detector = SpamDetector

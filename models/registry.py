@@ -14,9 +14,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from models.base import Detector
 from quorum.errors import ConfigurationError, QuorumError
-from quorum.settings import Settings
+from quorum.settings import DetectorSettings, Settings
 
-__all__ = ["GROUP", "installed", "load_class", "load_detectors"]
+__all__ = ["GROUP", "installed", "load_class", "load_detector", "load_detectors", "selected"]
 
 #: The group of entry points that a plug-in's package names its detectors in.
 GROUP = "quorum.detectors"
@@ -52,10 +52,7 @@ def load_class(name: str) -> type[Detector]:
     """
     known = installed()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        msg = f"no detector named {name}{hint} Installed: {', '.join(known) or 'none'}"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(_unknown(name, known))
     entry = known[name]
     try:
         made = entry.load()
@@ -71,33 +68,52 @@ def load_class(name: str) -> type[Detector]:
     return made
 
 
-def load_detectors(settings: Settings) -> list[Detector]:
-    """Load the detectors of a deployment, in the order of their names.
-
-    The same settings give the same objects, as long as the process lives.
+def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
+    """The detectors that a deployment runs, with the settings of each, in the order of names.
 
     Raises:
-        ConfigurationError: If the settings name a detector that is not installed, or a setting
-            of one cannot be used.
-        ArtifactError: If a model is absent, altered or of an unknown format.
+        ConfigurationError: If the settings name a detector that is not installed.
+    """
+    known = installed()
+    if settings.detectors is None:
+        return {name: DetectorSettings() for name in sorted(known)}
+    for name in settings.detectors:
+        if name not in known:
+            raise ConfigurationError(_unknown(name, known))
+    return {name: settings.detectors[name] for name in sorted(settings.detectors)}
+
+
+def load_detector(name: str, settings: Settings) -> Detector:
+    """Load one detector as a deployment sets it.
+
+    The same settings give the same object, as long as the process lives.
+
+    Raises:
+        ConfigurationError: If it is not installed, or a setting of it cannot be used.
+        ArtifactError: If its model is absent, altered or of an unknown format.
     """
     with _loading:
-        return list(_loaded(settings.model_dump_json()))
+        return _loaded(name, settings.model_dump_json())
 
 
-@lru_cache(maxsize=8)
-def _loaded(document: str) -> tuple[Detector, ...]:
-    settings = Settings.model_validate_json(document)
-    names = installed() if settings.detectors is None else settings.detectors
-    return tuple(_made(name, settings) for name in sorted(names))
+def load_detectors(settings: Settings) -> list[Detector]:
+    """Load all detectors of a deployment, in the order of their names; see ``load_detector``."""
+    return [load_detector(name, settings) for name in selected(settings)]
 
 
-def _made(name: str, settings: Settings) -> Detector:
+@lru_cache(maxsize=64)
+def _loaded(name: str, document: str) -> Detector:
     kind = load_class(name)
     try:
-        return kind.from_settings(settings)
+        return kind.from_settings(Settings.model_validate_json(document))
     except QuorumError:
         raise
     except Exception as error:  # a plug-in's constructor may raise anything
         msg = f"the detector {name} cannot be loaded: {type(error).__name__}: {error}"
         raise ConfigurationError(msg) from error
+
+
+def _unknown(name: str, known: Mapping[str, EntryPoint]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"no detector named {name}: {hint}installed are {', '.join(known) or 'none'}"

@@ -1,4 +1,4 @@
-"""``quorum schemas``: write the JSON Schemas of the messages, or check that they are current."""
+"""``quorum schemas``: write the JSON Schemas of messages and policies, or check them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from aggregator.policy_text import policy_schema
 from quorum.messages import MESSAGES, schema
 
 __all__ = ["generated", "schemas", "stale"]
@@ -15,25 +16,26 @@ __all__ = ["generated", "schemas", "stale"]
 
 def generated() -> dict[str, str]:
     """The text of each schema file, by its name."""
+    made = {message.kind: schema(message) for message in MESSAGES} | {"policy": policy_schema()}
     return {
-        f"{message.kind}.schema.json": json.dumps(
-            schema(message), indent=2, ensure_ascii=False, sort_keys=True
-        )
-        + "\n"
-        for message in MESSAGES
+        f"{name}.schema.json": json.dumps(each, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        for name, each in made.items()
     }
 
 
 def stale(folder: Path) -> list[Path]:
-    """The files of ``folder`` that are absent, differ from the messages, or have no message."""
+    """The files of ``folder`` that are absent, differ from what the code says, or are strays."""
     made = generated()
-    wrong = [
-        folder / name
-        for name, text in made.items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
-    ]
+    wrong = [folder / name for name, text in made.items() if not _says(folder / name, text)]
     strays = [file for file in folder.glob("*.schema.json") if file.name not in made]
     return sorted(wrong + strays)
+
+
+def _says(file: Path, text: str) -> bool:
+    try:
+        return bool(json.loads(file.read_text(encoding="utf-8")) == json.loads(text))
+    except (OSError, ValueError):
+        return False
 
 
 def schemas(
@@ -44,17 +46,17 @@ def schemas(
         bool, typer.Option("--check", help="Write nothing; exit 1 and name the stale files.")
     ] = False,
 ) -> None:
-    """Write the JSON Schema of each message.
+    """Write the JSON Schema of each message, and of the policy.
 
     Example: quorum schemas --check
     """
     if check:
         wrong = stale(folder)
         for file in wrong:
-            typer.echo(f"{file} is not what the messages say; run: quorum schemas", err=True)
+            typer.echo(f"{file} is not what the code says; run: quorum schemas", err=True)
         if wrong:
             raise typer.Exit(1)
-        typer.echo(f"{len(MESSAGES)} schemas in {folder} are current")
+        typer.echo(f"{len(generated())} schemas in {folder} are current")
         return
     folder.mkdir(parents=True, exist_ok=True)
     for file in stale(folder):

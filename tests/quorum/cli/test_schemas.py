@@ -117,18 +117,19 @@ def test_the_command_writes_all_and_then_finds_them_current(tmp_path):
     assert {file.name for file in folder.iterdir()} == set(generated())
     result = run("--folder", str(folder), "--check")
     assert result.exit_code == 0
-    assert "5 schemas" in result.output
+    assert "6 schemas" in result.output
 
 
 def test_check_names_what_is_stale_and_writes_nothing(tmp_path):
     run("--folder", str(tmp_path))
     (tmp_path / "upload.schema.json").write_text("{}")
+    (tmp_path / "prediction.schema.json").write_bytes(b"\xff")
     (tmp_path / "review.schema.json").unlink()
     (tmp_path / "gone.schema.json").write_text("{}")
     result = run("--folder", str(tmp_path), "--check")
     assert result.exit_code == 1
-    for name in ("upload", "review", "gone"):
-        assert f"{name}.schema.json is not what the messages say" in result.output
+    for name in ("upload", "prediction", "review", "gone"):
+        assert f"{name}.schema.json is not what the code says" in result.output
     assert "verdict" not in result.output
     assert (tmp_path / "upload.schema.json").read_text() == "{}"
     assert run("--folder", str(tmp_path)).exit_code == 0

@@ -1,0 +1,82 @@
+"""What the shipped detectors and the policy ``balanced`` make of the shipped uploads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from aggregator.decision import Decision, decide
+from aggregator.policy import load_policy
+from models.copyright.fingerprint import fingerprint
+from models.features.extract import Extractor
+from models.registry import load_detectors
+from models.runner import predict, score_safely
+from quorum.errors import MalformedMessage
+from quorum.messages import Action, Upload
+from quorum.settings import MediaAccess, Settings
+
+FOLDER = Path(__file__).parents[2] / "examples"
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.slow
+
+
+def shipped() -> list[Upload]:
+    """The uploads with their media as absolute URIs, as the demo publishes them."""
+    made = {}
+    for line in (FOLDER / "uploads.jsonl").read_bytes().splitlines():
+        try:
+            upload = Upload.from_bytes(line)
+        except MalformedMessage:
+            continue
+        media = (FOLDER / upload.media).as_uri() if upload.media else None
+        made[upload.id] = upload.model_copy(update={"media": media})
+    return list(made.values())
+
+
+@pytest.fixture(scope="module")
+def decisions() -> list[tuple[Upload, Decision]]:
+    uploads = shipped()
+    detectors = load_detectors(Settings())
+    needs = frozenset().union(*(detector.needs for detector in detectors))
+    access = MediaAccess(folders=(str(FOLDER / "media"),))
+    features = Extractor(needs, access, fingerprint).extract(uploads)
+    said: list[dict] = [{} for _ in uploads]
+    for detector in detectors:
+        for index, finding in enumerate(score_safely(detector, features, timeout=60)):
+            said[index][detector.name] = predict(detector, features[index], finding, AT, 0.0)
+    policy = load_policy("balanced")
+    return [
+        (upload, decide(policy, upload, each)) for upload, each in zip(uploads, said, strict=True)
+    ]
+
+
+def of(decisions, media: str) -> list[Decision]:
+    return [each for upload, each in decisions if upload.media and upload.media.endswith(media)]
+
+
+def test_each_outcome_occurs(decisions):
+    assert {decision.action for _, decision in decisions} == set(Action)
+
+
+def test_most_uploads_are_allowed(decisions):
+    allowed = [upload for upload, decision in decisions if decision.action is Action.ALLOW]
+    assert len(allowed) >= len(decisions) / 2
+
+
+def test_the_copy_of_the_registered_work_is_removed(decisions):
+    (copy,) = of(decisions, "bunny-again.mkv")
+    assert (copy.action, copy.rule) == (Action.REMOVE, "copyright-match")
+
+
+def test_media_that_cannot_be_read_is_never_taken_for_innocent(decisions):
+    for name in ("gone.mp4", "damaged.mp4"):
+        (decision,) = of(decisions, name)
+        assert decision.action is not Action.ALLOW
+
+
+def test_media_that_copies_nothing_is_allowed(decisions):
+    for name in ("lights.mp4", "session.mp4"):
+        assert {decision.action for decision in of(decisions, name)} == {Action.ALLOW}

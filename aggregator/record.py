@@ -25,7 +25,7 @@ from aggregator.answer import Answer
 from aggregator.decision import Decision, Uploader, weigh
 from aggregator.policy import Policy
 from quorum.errors import InputError
-from quorum.messages import Action, Upload, Verdict
+from quorum.messages import Action, Prediction, Review, Upload, Verdict
 
 __all__ = ["PastCase", "read_cases"]
 
@@ -55,29 +55,44 @@ class PastCase:
     at: str | None = None
 
     @classmethod
-    def of(cls, upload: Upload, verdict: Verdict, review: Action | None = None) -> PastCase:
-        """The case of a verdict, from what it lists."""
+    def gather(
+        cls,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        verdicts: Iterable[Verdict] = (),
+        reviews: Iterable[Review] = (),
+    ) -> PastCase:
+        """The case of an upload from all messages about it, in any order.
+
+        Of several predictions of one detector the one counts that counts in a stream; what was
+        decided is the last verdict that no reviewer made.
+        """
+        answers: dict[tuple[str, bool], Answer] = {}
+        for prediction in predictions:
+            answer = Answer.of(prediction)
+            key = (answer.detector, answer.shadow)
+            if key not in answers or answers[key].rank < answer.rank:
+                answers[key] = answer
+        decided = max(
+            (verdict for verdict in verdicts if verdict.decided_by != "reviewer"),
+            key=lambda verdict: (verdict.revision, verdict.at),
+            default=None,
+        )
+        review = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
         return cls(
             facts=json.loads(upload.model_dump_json(exclude_none=True)),
-            answers=tuple(
-                Answer(
-                    used.id,
-                    used.detector,
-                    used.version,
-                    0,
-                    used.status.value,
-                    used.score,
-                    dict(used.labels),
-                    used.reason,
-                    used.shadow,
-                )
-                for used in verdict.predictions
-            ),
-            missing={one.detector: one.why for one in verdict.missing},
-            action=verdict.action,
-            rule=verdict.rule,
-            review=review,
-            at=verdict.at.isoformat(),
+            answers=tuple(answers.values()),
+            missing={}
+            if decided is None
+            else {
+                one.detector: one.why
+                for one in decided.missing
+                if (one.detector, False) not in answers
+            },
+            action=None if decided is None else decided.action,
+            rule=None if decided is None else decided.rule,
+            review=None if review is None else review.action,
+            at=None if decided is None else decided.at.isoformat(),
         )
 
     @classmethod

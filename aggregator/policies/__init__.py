@@ -1,0 +1,1 @@
+"""The policies that ship, each with its golden cases beside it."""

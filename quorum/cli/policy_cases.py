@@ -1,0 +1,88 @@
+"""Where ``quorum policy`` takes past cases from: files of cases, or the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aggregator.record import PastCase, read_cases
+from quorum.errors import InputError
+from quorum.ledger import Ledger, Span
+
+__all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases"]
+
+Cases = Annotated[
+    list[Path] | None,
+    typer.Option("--cases", help="A file of past cases, one JSON object a line; may be repeated."),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(help="Take the cases from this ledger instead; `-` for QUORUM_DATABASE."),
+]
+Since = Annotated[datetime | None, typer.Option(help="Only cases decided from then on (UTC).")]
+Until = Annotated[datetime | None, typer.Option(help="Only cases decided before then (UTC).")]
+Limit = Annotated[int | None, typer.Option(help="No more than so many cases.")]
+
+
+def past_cases(
+    files: list[Path] | None,
+    database: str | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> Iterator[PastCase]:
+    """The cases that the options name.
+
+    Raises:
+        InputError: If none are named, or a file holds something else.
+    """
+    if database is not None:
+        found = _ledger_cases(None if database == "-" else database, _utc(since), _utc(until))
+    elif files:
+        found = read_cases(files)
+    else:
+        msg = "name past cases with --cases FILE or --database URL"
+        raise InputError(msg)
+    return islice(found, limit)
+
+
+def case_lines(
+    files: list[Path] | None,
+    database: str | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+) -> Iterable[bytes]:
+    """The same cases as lines, unread, so that several processes can share the reading."""
+    if database is None and files:
+        return islice(_lines(files), limit)
+    cases = past_cases(files, database, since, until, limit)
+    return (case.to_json().encode() for case in cases)
+
+
+def _lines(files: list[Path]) -> Iterator[bytes]:
+    for file in files:
+        try:
+            with file.open("rb") as lines:
+                yield from lines
+        except OSError as error:
+            msg = f"cannot read the cases {file}: {error.strerror or error}"
+            raise InputError(msg) from None
+
+
+def _utc(when: datetime | None) -> datetime | None:
+    return None if when is None else when.replace(tzinfo=when.tzinfo or UTC)
+
+
+def _ledger_cases(
+    url: str | None, since: datetime | None, until: datetime | None
+) -> Iterator[PastCase]:
+    with Ledger(url) as ledger:
+        for case in ledger.cases(Span(since, until), order="decided"):
+            if case.upload is not None:
+                yield PastCase.gather(case.upload, case.predictions, case.verdicts, case.reviews)

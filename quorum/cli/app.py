@@ -40,6 +40,7 @@ _VERBS: dict[str, tuple[str, str]] = {
         "quorum.cli.topics",
         "Make the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
     ),
+    "serve": ("quorum.cli.serve", "One upload in, one verdict out, over HTTP.  [quorum serve]"),
     "ledger": ("quorum.cli.ledger", "Make and keep the database.  [quorum ledger init]"),
     "schemas": ("quorum.cli.schemas", "Write the messages' JSON Schemas.  [quorum schemas]"),
     "health": ("quorum.cli.health", "Ask a running job whether it lives.  [quorum health]"),

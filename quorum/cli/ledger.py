@@ -18,6 +18,8 @@ __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     help="The database of uploads, predictions, verdicts and reviews.\n\n"
     "Example: quorum ledger init --database sqlite:///quorum.db",
 )

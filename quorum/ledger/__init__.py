@@ -6,6 +6,7 @@ from quorum.ledger.ledger import Ledger
 from quorum.ledger.values import (
     CaseFilter,
     CaseSummary,
+    Delivery,
     Forgotten,
     LedgerCase,
     Pruned,
@@ -16,6 +17,7 @@ from quorum.ledger.values import (
 __all__ = [
     "CaseFilter",
     "CaseSummary",
+    "Delivery",
     "Forgotten",
     "Ledger",
     "LedgerCase",

@@ -31,6 +31,7 @@ _OWNED = (
     (schema.verdicts, "upload_id"),
     (schema.reviews, "upload_id"),
     (schema.statements, "upload_id"),
+    (schema.deliveries, "upload_id"),
     (schema.cases, "upload_id"),
 )
 

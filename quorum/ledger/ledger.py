@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from sqlalchemy import URL, Connection
 
 from quorum.errors import QuorumError
-from quorum.ledger import erasure, reading
+from quorum.ledger import erasure, outbox, reading
 from quorum.ledger.connection import database_url
 from quorum.ledger.errors import LedgerOutdated
 from quorum.ledger.recording import as_rows, write
@@ -19,6 +19,7 @@ from quorum.ledger.transactions import RETRY_SECONDS, Transactions
 from quorum.ledger.values import (
     CaseFilter,
     CaseSummary,
+    Delivery,
     Forgotten,
     LedgerCase,
     Pruned,
@@ -112,7 +113,7 @@ class Ledger:
 
     # Writing
 
-    def record(self, messages: Iterable[Message | Statement]) -> None:
+    def record(self, messages: Iterable[Message | Statement | Delivery]) -> None:
         """Record messages of any kind, all or none.
 
         Raises:
@@ -301,6 +302,30 @@ class Ledger:
         return self._run(
             lambda connection: erasure.forget(connection, uploader, at, dry_run=dry_run),
             writes=not dry_run,
+        )
+
+    # Deliveries
+
+    def claim_deliveries(self, *, lease: timedelta, limit: int = 50) -> list[Delivery]:
+        """Take deliveries that are due; for the lease no other worker sees them."""
+        at = now()
+        return self._run(
+            lambda connection: outbox.claim_deliveries(connection, at, at + lease, limit),
+            writes=True,
+        )
+
+    def postpone_delivery(self, delivery: Delivery, due_at: datetime, error: str) -> None:
+        """Try a delivery again later."""
+        self._run(
+            lambda connection: outbox.postpone_delivery(connection, delivery, due_at, error),
+            writes=True,
+        )
+
+    def end_delivery(self, delivery: Delivery, error: str | None = None) -> None:
+        """A delivery was made, or, with an error, given up."""
+        at = now()
+        self._run(
+            lambda connection: outbox.end_delivery(connection, delivery, at, error), writes=True
         )
 
     # The rim

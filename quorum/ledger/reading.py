@@ -188,6 +188,7 @@ def stats(connection: Connection) -> dict[str, int]:
         schema.reviews,
         schema.statements,
         schema.dead_letters,
+        schema.deliveries,
         schema.cases,
     )
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from quorum.ledger import erasure, rows, schema, writing
-from quorum.ledger.values import Statement
+from quorum.ledger.values import Delivery, Statement
 from quorum.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict
 
 __all__ = ["Rows", "as_rows", "write"]
@@ -32,11 +32,12 @@ _WRITERS: dict[type, tuple[Callable[[Any], dict[str, Any]], Callable[..., None]]
     Verdict: (rows.verdict_row, writing.write_verdicts),
     Review: (rows.review_row, writing.write_reviews),
     Statement: (rows.statement_row, writing.write_statements),
+    Delivery: (rows.delivery_row, writing.write_deliveries),
     DeadLetter: (rows.dead_letter_row, writing.write_dead_letters),
 }
 
 
-def as_rows(messages: Iterable[Message | Statement]) -> Rows:
+def as_rows(messages: Iterable[Message | Statement | Delivery]) -> Rows:
     """The rows of messages, with the statements' texts that verdicts carry.
 
     Raises:
@@ -79,9 +80,9 @@ class _Remembered:
     def admits(self, kind: type, row: dict[str, Any]) -> bool:
         """Whether the row is of no one who was erased, or of a time after that."""
         dated = kind in {Upload, DeadLetter}
-        at = row["published_at"] if kind is Upload else row["at"]
+        at = row["published_at" if kind is Upload else "at"] if dated else None
         return all(
-            value not in self._gone or (dated and at > self._gone[value])
+            value not in self._gone or (at is not None and at > self._gone[value])
             for value in _digests(kind, row)
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from quorum.ledger.values import Statement
+from quorum.ledger.values import Delivery, Statement
 from quorum.messages import DeadLetter, Prediction, Review, Upload, Verdict
 
 __all__ = [
     "dead_letter_row",
+    "delivery_row",
     "prediction_row",
     "review_row",
     "statement_row",
@@ -103,6 +104,20 @@ def statement_row(statement: Statement) -> Row:
         "at": statement.at,
         "text": _text(statement.text),
         "record": None if record is None else json.dumps(dict(record), sort_keys=True),
+    }
+
+
+def delivery_row(delivery: Delivery) -> Row:
+    """The row of ``deliveries``."""
+    return {
+        "id": delivery.id,
+        "endpoint": delivery.endpoint,
+        "upload_id": delivery.upload_id,
+        "verdict_id": delivery.verdict_id,
+        "attempts": delivery.attempts,
+        "due_at": delivery.due_at,
+        "error": delivery.error,
+        "body": delivery.body,
     }
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "UtcTime",
     "cases",
     "dead_letters",
+    "deliveries",
     "forgotten",
     "metadata",
     "predictions",
@@ -199,6 +200,25 @@ cases = Table(
     Index("ix_cases_category_at_upload_id", "category", "at", "upload_id"),
     Index("ix_cases_rule_at_upload_id", "rule", "at", "upload_id"),
     Index("ix_cases_uploader_at_upload_id", "uploader", "at", "upload_id"),
+)
+
+#: Verdicts that wait to be told to an endpoint (webhooks), and those that were told.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("endpoint", _KEY, nullable=False),
+    Column("upload_id", _KEY, nullable=False),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    #: When to try next; null when it was delivered or given up.
+    Column("due_at", UtcTime),
+    Column("ended_at", UtcTime),
+    #: Why the last try failed; null after success.
+    Column("error", Text),
+    Column("body", Text, nullable=False),
+    Index("ix_deliveries_due_at", "due_at"),
+    Index("ix_deliveries_upload_id", "upload_id"),
 )
 
 #: Digests of the uploaders and the uploads that were erased on request: a replay of an old

@@ -9,7 +9,16 @@ from typing import Any
 
 from quorum.messages import Action, Prediction, Review, Upload, Verdict
 
-__all__ = ["CaseFilter", "CaseSummary", "Forgotten", "LedgerCase", "Pruned", "Span", "Statement"]
+__all__ = [
+    "CaseFilter",
+    "CaseSummary",
+    "Delivery",
+    "Forgotten",
+    "LedgerCase",
+    "Pruned",
+    "Span",
+    "Statement",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,31 @@ class Statement:
     at: datetime
     text: str
     record: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A verdict that is to be told to an endpoint.
+
+    Attributes:
+        id: The same for the same verdict and endpoint, so that it is told once.
+        endpoint: Name of the endpoint.
+        upload_id: The upload.
+        verdict_id: The verdict.
+        body: What is sent, as JSON.
+        attempts: How often it was tried.
+        due_at: When to try next; None when it ended.
+        error: Why the last try failed.
+    """
+
+    id: str
+    endpoint: str
+    upload_id: str
+    verdict_id: str
+    body: str
+    attempts: int = 0
+    due_at: datetime | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +167,7 @@ class Pruned:
     reviews: int = 0
     statements: int = 0
     dead_letters: int = 0
+    deliveries: int = 0
     cases: int = 0
 
     @property

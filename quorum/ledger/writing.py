@@ -13,6 +13,7 @@ from quorum.ledger import schema
 
 __all__ = [
     "write_dead_letters",
+    "write_deliveries",
     "write_predictions",
     "write_reviews",
     "write_statements",
@@ -102,6 +103,11 @@ def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
 def write_dead_letters(connection: Connection, rows: Sequence[Row]) -> None:
     """Insert dead letters; the same original at the same stage is one, first told first kept."""
     _upsert(connection, schema.dead_letters, rows, "id", None)
+
+
+def write_deliveries(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert deliveries; one that is known, delivered or not, stays as it is."""
+    _upsert(connection, schema.deliveries, rows, "id", None)
 
 
 def _only(row: Row, table: Table) -> Row:

@@ -74,6 +74,21 @@ def upgrade() -> None:
     op.create_index("ix_dead_letters_upload_id", "dead_letters", ["upload_id"], unique=False)
     op.create_index("ix_dead_letters_uploader", "dead_letters", ["uploader"], unique=False)
     op.create_table(
+        "deliveries",
+        sa.Column("id", sa.String(length=256), nullable=False),
+        sa.Column("endpoint", sa.String(length=256), nullable=False),
+        sa.Column("upload_id", sa.String(length=256), nullable=False),
+        sa.Column("verdict_id", sa.String(length=256), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+    )
+    op.create_index("ix_deliveries_due_at", "deliveries", ["due_at"], unique=False)
+    op.create_index("ix_deliveries_upload_id", "deliveries", ["upload_id"], unique=False)
+    op.create_table(
         "forgotten",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -154,6 +169,7 @@ def downgrade() -> None:
     """Undo."""
     op.drop_table("cases")
     op.drop_table("dead_letters")
+    op.drop_table("deliveries")
     op.drop_table("forgotten")
     op.drop_table("predictions")
     op.drop_table("reviews")

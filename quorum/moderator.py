@@ -1,0 +1,220 @@
+"""Moderation in process: uploads in, verdicts out, without a stream.
+
+It goes through the same features, the same runner and the same case as the stream, so that the
+same upload, policy and models give the same verdict behind a request, in a batch and on a
+stream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from aggregator.case import Case, Effect, Emit
+from aggregator.policy import Policy, load_policy
+from models.base import Detector, Feature, Features
+from models.features.extract import Extractor
+from models.runner import predict, score_safely
+from quorum.messages import Prediction, Upload, Verdict, now
+from quorum.settings import DetectorSettings, MediaAccess, Settings
+
+__all__ = ["Ensemble", "Member", "Moderated", "Moderator", "open_case", "verdicts_of"]
+
+#: How many uploads have their features made at once; more gains nothing on a CPU, and holds
+#: more frames in memory.
+FEATURE_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A detector that is loaded, and how it is run."""
+
+    detector: Detector
+    settings: DetectorSettings
+
+    def score(self, batch: Sequence[Features]) -> list[Prediction]:
+        """What it says of each upload; never raises."""
+        started = time.perf_counter()
+        findings = score_safely(self.detector, batch, self.settings.timeout)
+        elapsed = (time.perf_counter() - started) / max(1, len(batch))
+        at = now()
+        return [
+            predict(self.detector, features, finding, at, elapsed, shadow=self.settings.shadow)
+            for features, finding in zip(batch, findings, strict=True)
+        ]
+
+
+class Ensemble:
+    """The detectors that run together, and the features that they share.
+
+    Args:
+        members: The detectors, by name.
+        media: Where media may be fetched from.
+    """
+
+    def __init__(self, members: Mapping[str, Member], media: MediaAccess) -> None:
+        self.members = dict(members)
+        needs: frozenset[Feature] = frozenset().union(
+            *(member.detector.needs for member in members.values())
+        )
+        self.extractor = Extractor(needs, media)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """Load the detectors that the settings choose.
+
+        Raises:
+            ConfigurationError: If a name is unknown or a setting cannot be used.
+            ArtifactError: If a model is absent, altered or of an unknown format.
+        """
+        from models.registry import load_detector, selected
+
+        members = {
+            name: Member(load_detector(name, settings), chosen)
+            for name, chosen in selected(settings).items()
+        }
+        return cls(members, settings.media)
+
+    @classmethod
+    def of(cls, detectors: Iterable[Detector], settings: Settings | None = None) -> Self:
+        """An ensemble of detectors that are there already; settings are found by their names."""
+        settings = settings or Settings()
+        known = settings.detectors or {}
+        members = {
+            detector.name: Member(detector, known.get(detector.name, DetectorSettings()))
+            for detector in detectors
+        }
+        return cls(members, settings.media)
+
+    def close(self) -> None:
+        """Give back what the detectors hold."""
+        for member in self.members.values():
+            member.detector.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Moderated:
+    """An upload's verdict, with all that was said of it in full.
+
+    Attributes:
+        verdict: The verdict.
+        predictions: Those of all detectors that answered, with their evidence, shadows too.
+    """
+
+    verdict: Verdict
+    predictions: tuple[Prediction, ...]
+
+
+def verdicts_of(effects: Iterable[Effect]) -> list[Verdict]:
+    """The verdicts that a case's effects ask to be published."""
+    return [effect.verdict for effect in effects if isinstance(effect, Emit)]
+
+
+def open_case(
+    policy: Policy,
+    upload: Upload,
+    predictions: Iterable[Prediction],
+    *,
+    arrived: datetime,
+    at: datetime,
+) -> tuple[Case | None, Verdict]:
+    """Decide an upload with what was said; nothing more is waited for.
+
+    Args:
+        policy: Decides.
+        upload: The upload.
+        predictions: All that was said in time.
+        arrived: When the upload came.
+        at: When this is.
+
+    Returns:
+        The case, which takes predictions that come late, and its verdict. No case where the
+        policy still waits for detectors that are not run here: then it ends with the verdict.
+    """
+    case = Case(policy)
+    # Said before its upload is known: then the case decides once, with all of it, and the
+    # verdict does not depend on who spoke first.
+    for prediction in predictions:
+        case.on_prediction(prediction, at)
+    made = verdicts_of(case.on_upload(upload, at, arrived=arrived))
+    made = made or verdicts_of(case.on_deadline(at))
+    if made:
+        return case, made[-1]
+    return None, verdicts_of(case.on_end(at))[-1]
+
+
+class Moderator:
+    """One ensemble and one policy: uploads in, verdicts out.
+
+    May be shared by threads. Nothing is waited for but the detectors' own time-outs; a service
+    that must answer by the policy's deadline is ``quorum.web``.
+
+    Args:
+        settings: The deployment's; its policy is used where none is given.
+        policy: Decides.
+        ensemble: The detectors; by default those that the settings choose.
+
+    Raises:
+        ConfigurationError: If a setting or the policy cannot be used.
+        ArtifactError: If a model is absent, altered or of an unknown format.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        policy: Policy | None = None,
+        ensemble: Ensemble | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        self.policy = policy or load_policy(settings.policy)
+        self.ensemble = ensemble or Ensemble.load(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the detectors hold."""
+        self.ensemble.close()
+
+    def moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
+        """The verdict of each upload, in their order."""
+        made: list[Moderated] = []
+        for start in range(0, len(uploads), FEATURE_BATCH):
+            made += self._moderate(uploads[start : start + FEATURE_BATCH])
+        return made
+
+    def _moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
+        arrived = now()
+        said = self.predict(uploads)
+        at = now()
+        return [
+            Moderated(
+                open_case(self.policy, upload, predictions, arrived=arrived, at=at)[1],
+                tuple(predictions),
+            )
+            for upload, predictions in zip(uploads, said, strict=True)
+        ]
+
+    def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
+        """What each detector says of each upload, by upload."""
+        features = self.ensemble.extractor.extract(uploads)
+        said: list[list[Prediction]] = [[] for _ in uploads]
+        for member in self.ensemble.members.values():
+            size = member.settings.max_batch
+            for start in range(0, len(uploads), size):
+                predictions = member.score(features[start : start + size])
+                for index, prediction in enumerate(predictions, start):
+                    said[index].append(prediction)
+        return said

@@ -1,0 +1,1 @@
+"""The ensemble behind a request: one upload in, one verdict out."""

@@ -1,0 +1,125 @@
+"""The web application, put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aggregator.policy import Policy
+from quorum import __version__
+from quorum.ledger import Ledger
+from quorum.moderator import Ensemble
+from quorum.web import lookups, moderation
+from quorum.web.body import BodyLimits
+from quorum.web.endpoints import Courier, Endpoint
+from quorum.web.idempotency import Answers
+from quorum.web.keys import ApiKey, Keyring
+from quorum.web.metrics import REQUESTS
+from quorum.web.problems import install_problems
+from quorum.web.recorder import Recorder
+from quorum.web.service import Service
+from quorum.web.settings import Limits
+from quorum.web.state import State
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    policy: Policy,
+    ensemble: Ensemble,
+    *,
+    ledger: Ledger | None = None,
+    keys: Sequence[ApiKey] | None = None,
+    endpoints: Sequence[Endpoint] = (),
+    limits: Limits | None = None,
+    media_folder: Path | None = None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        policy: Decides.
+        ensemble: Scores.
+        ledger: Where uploads, predictions and verdicts are recorded; None for nowhere.
+        keys: Who may ask; None for everyone.
+        endpoints: Webhooks that are told verdicts; they need the ledger.
+        limits: What clients may do.
+        media_folder: A folder for media that comes with requests, which the ensemble may read
+            from; None to take none.
+    """
+    chosen = limits or Limits()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = Service(policy, ensemble, pending=chosen.pending)
+        state = State(
+            service=service,
+            answers=Answers(chosen.idempotency_seconds, chosen.idempotency_keys),
+            limits=chosen,
+            keyring=None if keys is None else Keyring(tuple(keys)),
+            ledger=ledger,
+            recorder=None if ledger is None else Recorder(ledger),
+            courier=Courier(ledger, endpoints) if ledger is not None and endpoints else None,
+            endpoints=tuple(endpoints),
+            media_folder=media_folder,
+        )
+        service.on_late = state.on_late
+        app.state.quorum = state
+        if state.courier is not None:
+            state.courier.start()
+        try:
+            yield
+        finally:
+            state.closing = True
+            await service.close()
+            if state.recorder is not None:
+                await state.recorder.close()
+            if state.courier is not None:
+                state.courier.close()
+
+    app = FastAPI(
+        title="Quorum",
+        version=__version__,
+        summary="Content moderation: one upload in, one explained verdict out.",
+        lifespan=lifespan,
+        # The pages would load scripts from elsewhere; /openapi.json needs none.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(moderation.router)
+    app.include_router(lookups.router)
+    install_problems(app)
+
+    async def on_disconnect(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=400)
+
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_middleware(BodyLimits, limits=chosen)
+    app.add_middleware(_Counted)
+    return app
+
+
+class _Counted:
+    """ASGI middleware that counts answers by route and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Not the path itself: everyone can make up new ones.
+                route = getattr(scope.get("route"), "path", "other")
+                REQUESTS.labels(route, str(message["status"])).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted)

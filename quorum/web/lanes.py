@@ -1,0 +1,71 @@
+"""Micro-batching: requests that come together are scored together, each detector on its own.
+
+A lane is a thread that takes all that waits for it, up to a batch, whenever it is free: under
+little load an upload waits for nobody, under much load batches grow by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+__all__ = ["Lane"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Lane(Generic[T]):
+    """A thread that works off batches.
+
+    Args:
+        name: Names the thread.
+        work: Called with each batch; what it raises is logged and costs that batch.
+        size: The most items of a batch.
+    """
+
+    def __init__(self, name: str, work: Callable[[Sequence[T]], None], size: int) -> None:
+        self._work = work
+        self._size = size
+        self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Add an item."""
+        self._queue.put(item)
+
+    def waiting(self) -> int:
+        """How many items wait."""
+        return self._queue.qsize()
+
+    def close(self, seconds: float) -> None:
+        """Work off what waits, for no longer than so many seconds."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            item = self._queue.get()
+            batch: list[T] = []
+            while True:
+                if item is None:
+                    ending = True
+                    break
+                batch.append(item)
+                if len(batch) >= self._size:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                try:
+                    self._work(batch)
+                except Exception:
+                    _log.exception("a batch of %d was lost in %s", len(batch), self._thread.name)

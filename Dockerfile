@@ -1,5 +1,8 @@
 # docker build -t quorum --build-arg TORCH_INDEX=<the index of PyTorch's CPU builds> .
 # docker run --rm --init quorum demo
+#
+# Beam downloads Prism, its local streaming engine, at the first run. Where that is not to be, mount
+# its binary and name it: -v /opt/prism:/opt/prism:ro -e QUORUM_PRISM=/opt/prism
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
@@ -37,6 +40,6 @@ USER 10001
 WORKDIR /app
 STOPSIGNAL SIGTERM
 # The start period covers loading the models; a worker that serves no metrics is unhealthy.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=90s --retries=3 CMD ["quorum", "health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=90s --retries=3 CMD ["quorum", "health"]
 ENTRYPOINT ["quorum"]
 CMD ["--help"]

@@ -99,6 +99,7 @@ class _Pass:
         self._samples = 0
         self._start: float | None = None
         self._size: tuple[int, int] | None = None
+        self._last_frame = 0.0
         self.reached = 0.0
         self.result = Decoded()
 
@@ -196,6 +197,7 @@ class _Pass:
         if frame.width * frame.height > self._max_pixels:
             raise MediaRefused(self._too_large(frame))
         at = self._time_of(frame)
+        self._last_frame = max(self._last_frame, at)
         if not self._grid.wants(at) or (self._grid.times and at <= self._grid.times[-1]):
             return
         if self._size is None:
@@ -221,11 +223,14 @@ class _Pass:
             result.frames = Frames(
                 pixels=np.stack(self._grid.pixels),
                 times=np.asarray(self._grid.times, dtype=np.float64),
-                duration=self.reached,
+                duration=self._last_frame,
             )
             result.lacking = list(dict.fromkeys(result.lacking))
         elif result.lacking and result.no_frames == "no video in the media":
-            result.no_frames = f"no frame could be read: {result.lacking[0]}"
+            result.no_frames = (
+                f"no frame could be read: {result.lacking[0]}, or of more than "
+                f"{self._max_pixels:,} pixels"
+            )
         if self._sound:
             samples = np.clip(np.nan_to_num(np.concatenate(self._sound)), -1.0, 1.0)
             result.audio = Audio(samples.astype(np.float32), AUDIO_RATE)

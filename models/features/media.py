@@ -129,14 +129,11 @@ class _Limits:
         self.left()
 
 
-def _host_allowed(host: str, port: int | None, allowed: Iterable[str]) -> bool:
-    for entry in allowed:
-        name, _, wanted = entry.lower().partition(":")
-        if (port or 443) != int(wanted or 443):
-            continue
-        if host == name or (name.startswith("*.") and host.endswith(name[1:])):
-            return True
-    return False
+def _host_allowed(host: str, allowed: Iterable[str]) -> bool:
+    return any(
+        host == entry.lower() or (entry.startswith("*.") and host.endswith(entry[1:].lower()))
+        for entry in allowed
+    )
 
 
 def _checked_https(parts: SplitResult, access: MediaAccess) -> None:
@@ -149,7 +146,10 @@ def _checked_https(parts: SplitResult, access: MediaAccess) -> None:
         msg = "media refused: its address carries a user name or a password"
         raise MediaRefused(msg)
     host = (parts.hostname or "").rstrip(".")
-    if not host or not _host_allowed(host, port, access.hosts):
+    if port not in (None, 443):
+        msg = "media refused: its address names a port other than 443"
+        raise MediaRefused(msg)
+    if not host or not _host_allowed(host, access.hosts):
         msg = "media refused: its host is not among media.hosts of the settings"
         raise MediaRefused(msg)
 
@@ -229,8 +229,9 @@ def _in_folder(parts: SplitResult, access: MediaAccess) -> Path:
     inside = path is not None and any(path.is_relative_to(folder) for folder in folders)
     if path is None:
         allowed = [Path(folder).absolute() for folder in access.folders]
-        named = Path(unquote(parts.path).replace("\0", ""))
-        if ".." not in named.parts and any(named.is_relative_to(folder) for folder in allowed):
+        named = Path(unquote(parts.path))
+        valid = ".." not in named.parts and "\0" not in parts.path + str(named)
+        if valid and any(named.is_relative_to(folder) for folder in allowed):
             msg = "media is gone: no such file"
             raise MediaGone(msg)
     if path is None or not inside:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from quorum.cli.schemas import generated, schemas, stale
 from quorum.errors import MalformedMessage
-from quorum.messages import MESSAGES, Prediction, Upload, Verdict, schema
+from quorum.messages import MESSAGES, Prediction, Upload, Verdict, prediction_id, schema
 from tests.quorum.strategies import messages
 
 FOLDER = Path(__file__).parents[3] / "docs" / "schemas"
@@ -135,3 +136,17 @@ def test_check_names_what_is_stale_and_writes_nothing(tmp_path):
     assert run("--folder", str(tmp_path)).exit_code == 0
     assert stale(tmp_path) == []
     assert not (tmp_path / "gone.schema.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    re.findall(
+        r"```json (\S+)\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    ),
+)
+def test_the_examples_of_the_page_are_messages(kind, text):
+    VALIDATORS[kind].validate(json.loads(text))
+    (message,) = (each for each in MESSAGES if each.kind == kind)
+    read = message.from_bytes(text.encode())
+    if isinstance(read, Prediction):
+        assert read.id == prediction_id(read.upload_id, read.detector, read.version)

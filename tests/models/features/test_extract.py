@@ -1,0 +1,153 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from models.base import Feature
+from models.features import extract
+from models.features.extract import Extractor
+from quorum.errors import MediaRefused
+from quorum.messages import Upload
+from quorum.settings import MediaAccess
+from tests.models.features.media_files import audio, video
+
+ALL = frozenset(Feature)
+
+
+def upload(**fields):
+    return Upload(id="u", uploader="x", published_at=datetime(2026, 1, 1, tzinfo=UTC), **fields)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    video(tmp_path / "both.mp4", sound=True)
+    audio(tmp_path / "sound.wav")
+    (tmp_path / "bad.mp4").write_bytes(b"nothing")
+    return tmp_path
+
+
+def made(folder, needs=ALL, fingerprinter=lambda path: path.stat().st_size):
+    return Extractor(needs, MediaAccess(folders=(str(folder),)), fingerprinter)
+
+
+def test_each_feature_is_made_once_for_all(folder):
+    extractor = made(folder)
+    media = (folder / "both.mp4").as_uri()
+    batch = extractor.extract([upload(title=f"number {n}", media=media) for n in range(3)])
+    assert extractor.costs.decodes == 3
+    assert extractor.costs.fetches == 3
+    assert extractor.costs.fingerprints == 3
+    assert extractor.costs.embeddings == 3
+    assert extractor.costs.embedding_batches == 1
+    for features in batch:
+        assert features.absent == {}
+        assert features.frames is not None
+        assert features.audio is not None
+        assert features.fingerprint > 0
+        assert features.embedding.shape == (384,)
+        assert np.linalg.norm(features.embedding) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_only_what_is_needed_is_made(folder):
+    extractor = made(folder, frozenset({Feature.TEXT}))
+    (features,) = extractor.extract([upload(title="x", media=(folder / "both.mp4").as_uri())])
+    assert features.text is not None
+    assert features.embedding is None
+    assert features.frames is None
+    assert features.absent == {}
+    assert (extractor.costs.fetches, extractor.costs.embeddings) == (0, 0)
+
+
+def test_what_is_not_there_is_said(folder):
+    extractor = made(folder)
+    batch = extractor.extract(
+        [
+            upload(),
+            upload(title="x", media=(folder / "sound.wav").as_uri()),
+            upload(title="x", media=(folder / "gone.mp4").as_uri()),
+            upload(title="x", media="file:///etc/hostname"),
+            upload(title="x", media="https://example.org/a.mp4"),
+            upload(title="x", media=(folder / "bad.mp4").as_uri()),
+        ]
+    )
+    assert batch[0].absent == {
+        Feature.TEXT: "no text",
+        Feature.EMBEDDING: "no text",
+        Feature.FRAMES: "no media",
+        Feature.AUDIO: "no media",
+        Feature.FINGERPRINT: "no media",
+    }
+    assert batch[1].absent == {Feature.FRAMES: "no video in the media"}
+    assert batch[1].audio is not None
+    assert batch[2].absent[Feature.FRAMES] == "media is gone: no such file"
+    assert "media.folders" in batch[3].absent[Feature.FRAMES]
+    assert "media.hosts" in batch[4].absent[Feature.FINGERPRINT]
+    assert "media cannot be read" in batch[5].absent[Feature.FRAMES]
+    assert batch[5].fingerprint == 7
+
+
+def test_one_bad_upload_takes_nothing_else_with_it(folder, monkeypatch):
+    def fingerprinter(path):
+        if path.name == "sound.wav":
+            raise ZeroDivisionError("no luck")
+        if path.name == "bad.mp4":
+            raise MediaRefused("media refused: a reason")
+        return 1
+
+    real = extract.text_of
+
+    def text_of(one):
+        if one.title == "bad":
+            raise RuntimeError("boom")
+        return real(one)
+
+    monkeypatch.setattr(extract, "text_of", text_of)
+    extractor = made(folder, fingerprinter=fingerprinter)
+    names = ["both.mp4", "sound.wav", "bad.mp4"]
+    batch = extractor.extract(
+        [upload(title="bad", media=(folder / name).as_uri()) for name in names]
+        + [upload(title="good")]
+    )
+    assert batch[0].fingerprint == 1
+    assert batch[0].absent[Feature.TEXT] == "text cannot be read: RuntimeError"
+    assert batch[1].absent[Feature.FINGERPRINT] == "no fingerprint: ZeroDivisionError: no luck"
+    assert batch[1].audio is not None
+    assert batch[2].absent[Feature.FINGERPRINT] == "media refused: a reason"
+    assert batch[3].embedding is not None
+
+
+def test_an_embedding_that_fails_is_a_feature_lacking(folder, monkeypatch):
+    from models.features import embedding
+
+    def broken():
+        raise OSError("no weights")
+
+    monkeypatch.setattr(embedding, "shared_embedder", broken)
+    (features,) = made(folder).extract([upload(title="hello")])
+    assert features.text is not None
+    assert features.absent[Feature.EMBEDDING] == "embedding failed: OSError"
+
+
+def test_a_partial_text_says_so(folder):
+    (features,) = made(folder, frozenset({Feature.TEXT})).extract([upload(title="word " * 20_000)])
+    assert "50,000 characters" in features.partial[Feature.TEXT]
+
+
+def test_a_downloaded_file_is_removed(folder, monkeypatch):
+    seen = []
+
+    def download(uri, access, out, admits, context):
+        out.write((folder / "both.mp4").read_bytes())
+
+    from models.features import media
+
+    monkeypatch.setattr(media, "_download", download)
+    extractor = Extractor(
+        frozenset({Feature.FRAMES, Feature.FINGERPRINT}),
+        MediaAccess(hosts=("example.org",)),
+        lambda path: seen.append(path) or path.stat().st_size,
+    )
+    (features,) = extractor.extract([upload(media="https://example.org/a.mp4")])
+    assert features.frames is not None
+    assert features.fingerprint == (folder / "both.mp4").stat().st_size
+    assert not seen[0].exists()

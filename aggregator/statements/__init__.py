@@ -1,0 +1,1 @@
+"""What uploaders are told, one file a language."""

@@ -176,17 +176,23 @@ def _fewest(bound: float, level: float) -> int:
 def _lacking(
     ordered: Sequence[tuple[float, bool]], bound: float, level: float, first: int
 ) -> int | None:
-    """How many more labels it takes, if errors stay as rare as among the highest scores."""
-    top = ordered[: max(first, 1)]
-    errors = sum(is_wrong for _, is_wrong in top)
-    if not errors:
-        return max(1, first - len(ordered))
-    share = errors / len(top)
-    if share >= bound:
+    """How many more labels it takes, if errors stay as rare as among the highest scores.
+
+    The highest scores are as many as there are with a share of errors below the bound; fewer than
+    a quarter of what it takes say nothing.
+    """
+    highest, wrongs, errors = 0, 0, 0
+    least = min(first, len(ordered)) / 4
+    for index, (_, is_wrong) in enumerate(ordered):
+        errors += is_wrong
+        if index + 1 >= least and errors < bound * (index + 1):
+            highest, wrongs = index + 1, errors
+    if not highest:
         return None
+    share = wrongs / highest
     needed = first
     while binom.cdf(math.ceil(share * needed), needed, bound) > level:
         needed = math.ceil(needed * 1.05)
         if needed > MAX_LABELS:
             return None
-    return max(1, needed - len(top))
+    return max(1, needed - highest)

@@ -22,6 +22,7 @@ from aggregator.golden import load_golden, read_golden, run_golden
 from aggregator.policy import Policy, load_policy, shipped_policies
 from aggregator.policy_text import policy_schema
 from aggregator.record import PastCase
+from quorum.cli import policy_learn
 from quorum.cli.policy_cases import (
     Cases,
     Database,
@@ -32,6 +33,7 @@ from quorum.cli.policy_cases import (
     past_cases,
 )
 from quorum.cli.policy_report import write_report
+from quorum.cli.policy_statements import statements
 from quorum.errors import InputError
 
 __all__ = ["app"]
@@ -227,6 +229,13 @@ def export_cases(
     """
     for case in past_cases(None, database, since, until, limit):
         typer.echo(case.to_json())
+
+
+app.command()(policy_learn.tune)
+app.command()(policy_learn.fit)
+app.command()(policy_learn.drift)
+app.command("compare-shadow")(policy_learn.compare_shadow_command)
+app.command()(statements)
 
 
 def _typed_case(policy: Policy, scores: list[str]) -> PastCase:

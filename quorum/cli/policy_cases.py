@@ -14,7 +14,7 @@ from aggregator.record import PastCase, read_cases
 from quorum.errors import InputError
 from quorum.ledger import Ledger, Span
 
-__all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases"]
+__all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases", "span"]
 
 Cases = Annotated[
     list[Path] | None,
@@ -42,7 +42,7 @@ def past_cases(
         InputError: If none are named, or a file holds something else.
     """
     if database is not None:
-        found = _ledger_cases(None if database == "-" else database, _utc(since), _utc(until))
+        found = _ledger_cases(None if database == "-" else database, span(since, until))
     elif files:
         found = read_cases(files)
     else:
@@ -75,14 +75,24 @@ def _lines(files: list[Path]) -> Iterator[bytes]:
             raise InputError(msg) from None
 
 
+def span(since: datetime | None, until: datetime | None) -> Span:
+    """The range of time that the options name; times without a zone are UTC.
+
+    Raises:
+        InputError: If it ends before it begins.
+    """
+    try:
+        return Span(_utc(since), _utc(until))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
 def _utc(when: datetime | None) -> datetime | None:
     return None if when is None else when.replace(tzinfo=when.tzinfo or UTC)
 
 
-def _ledger_cases(
-    url: str | None, since: datetime | None, until: datetime | None
-) -> Iterator[PastCase]:
+def _ledger_cases(url: str | None, within: Span) -> Iterator[PastCase]:
     with Ledger(url) as ledger:
-        for case in ledger.cases(Span(since, until), order="decided"):
+        for case in ledger.cases(within, order="decided"):
             if case.upload is not None:
                 yield PastCase.gather(case.upload, case.predictions, case.verdicts, case.reviews)

@@ -137,3 +137,94 @@ def test_cases_come_from_the_ledger(tmp_path):
     assert json.loads(line)["predictions"][0]["score"] == 0.9
     assert "review" in run("explain", "u1", "--database", url).stdout
     assert "1 cases" in run("backtest", "balanced", "--database", url, "--workers", "1").stdout
+
+
+def reviewed_cases(file, count=400):
+    lines = []
+    for number in range(count):
+        score = number / count
+        predictions = [
+            {"detector": "spam", "score": score, "version": "1"},
+            {"detector": "violence", "score": 0.1, "version": "1"},
+            {"detector": "spam", "score": 0.99, "version": "2", "shadow": True},
+        ]
+        review = "remove" if score > 0.5 else "allow"
+        facts = {**UPLOAD, "id": f"u{number}"}
+        lines.append(json.dumps({"upload": facts, "predictions": predictions, "review": review}))
+    file.write_text("\n".join(lines))
+    return str(file)
+
+
+def test_tune(tmp_path):
+    file = reviewed_cases(tmp_path / "reviewed.jsonl")
+    out = run("tune", "balanced", "--score", "spam", "--bound", "0.05", "--cases", file).stdout
+    assert 'when: score("spam") >= 0.4' in out or 'when: score("spam") >= 0.5' in out
+    few = run("tune", "balanced", "--score", "spam", "--bound", "0.001", "--cases", file)
+    assert few.exit_code == 1
+    assert "more reviewed cases" in few.stdout
+
+
+def test_fit_prints_what_a_policy_takes(tmp_path):
+    file = reviewed_cases(tmp_path / "reviewed.jsonl")
+    out = run("fit", "--score", "spam", "--score", "violence", "--cases", file).stdout
+    policy = tmp_path / "mine.yaml"
+    policy.write_text(load_policy("balanced").text + "\n" + out)
+    assert load_policy(policy).combiners["risk"].weights["spam"] > 0
+
+
+def test_drift(tmp_path):
+    file = reviewed_cases(tmp_path / "reviewed.jsonl")
+    saved = tmp_path / "reference.json"
+    run("drift", "--cases", file, "--save", str(saved))
+    same = run("drift", "--cases", file, "--reference", str(saved))
+    assert same.exit_code == 0
+    assert "0.000" in same.stdout
+    other = tmp_path / "other.jsonl"
+    other.write_text(
+        (tmp_path / "reviewed.jsonl").read_text().replace('"score": 0.1,', '"score": 0.95,')
+    )
+    moved = run("drift", "--cases", str(other), "--reference", str(saved))
+    assert moved.exit_code == 1
+    assert "alarm" in moved.stdout
+    with pytest.raises(InputError, match="name a --reference"):
+        run("drift", "--cases", file)
+
+
+def test_compare_shadow(tmp_path):
+    file = reviewed_cases(tmp_path / "reviewed.jsonl")
+    out = run("compare-shadow", "balanced", "--cases", file).stdout
+    assert "spam 2 in shadow spoke in 400 cases" in out
+    assert "would be remove instead of" in out
+
+
+def test_statements_of_what_the_ledger_holds(tmp_path):
+    from quorum.ledger import Ledger
+    from quorum.messages import Upload, Verdict
+
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    version = load_policy("balanced").version
+    shared = {
+        "action": "remove",
+        "revision": 1,
+        "rule": "spam-certain",
+        "category": "spam",
+        "reasons": ("z",),
+        "decided_by": "policy",
+        "at": "2026-01-01T00:00:00Z",
+        "latency": 0,
+    }
+    with Ledger(url, create=True) as ledger:
+        ledger.record_uploads([Upload.model_validate({**UPLOAD, "id": n}) for n in ("u1", "u2")])
+        ledger.record_verdicts(
+            [
+                Verdict(id="v1", upload_id="u1", policy_version=version, **shared),
+                Verdict(id="v2", upload_id="u2", policy_version="older@1", **shared),
+            ]
+        )
+    result = run("statements", "balanced", "--database", url)
+    (line,) = result.stdout.splitlines()
+    (record,) = json.loads(line)["statements"]
+    assert record["puid"] == "v1"
+    assert "1 verdicts were left out" in result.stderr
+    told = run("statements", "balanced", "--database", url, "--text", "--language", "de").stdout
+    assert told.startswith("Wir haben Ihren Upload entfernt.")

@@ -19,10 +19,10 @@ from aggregator.policy import Policy, load_policy
 from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
 from models.runner import predict, score_safely
-from quorum.messages import Prediction, Upload, Verdict, now
+from quorum.messages import Prediction, Upload, Verdict, digest, now
 from quorum.settings import DetectorSettings, MediaAccess, Settings
 
-__all__ = ["Ensemble", "Member", "Moderated", "Moderator", "open_case", "verdicts_of"]
+__all__ = ["Ensemble", "Member", "Moderated", "Moderator", "open_case", "supersede", "verdicts_of"]
 
 #: How many uploads have their features made at once; more gains nothing on a CPU, and holds
 #: more frames in memory.
@@ -145,6 +145,27 @@ def open_case(
     if made:
         return case, made[-1]
     return None, verdicts_of(case.on_end(at))[-1]
+
+
+def supersede(past: Verdict, verdict: Verdict) -> Verdict | None:
+    """The verdict as the next revision after one that an upload has.
+
+    Returns:
+        None where the action stays as it was: then there is nothing to say.
+    """
+    if (past.action, _local(past)) == (verdict.action, _local(verdict)):
+        return None
+    return verdict.model_copy(
+        update={
+            "id": digest("supersede", past.id, verdict.id),
+            "revision": past.revision + 1,
+            "supersedes": past.id,
+        }
+    )
+
+
+def _local(verdict: Verdict) -> object:
+    return (verdict.model_extra or {}).get("territories")
 
 
 class Moderator:

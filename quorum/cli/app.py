@@ -40,6 +40,11 @@ _VERBS: dict[str, tuple[str, str]] = {
         "quorum.cli.topics",
         "Make the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
     ),
+    "moderate": (
+        "quorum.cli.moderate",
+        "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
+    ),
+    "batch": ("quorum.cli.batch", "Moderate a table or files, in windows.  [quorum batch]"),
     "serve": ("quorum.cli.serve", "One upload in, one verdict out, over HTTP.  [quorum serve]"),
     "ledger": ("quorum.cli.ledger", "Make and keep the database.  [quorum ledger init]"),
     "schemas": ("quorum.cli.schemas", "Write the messages' JSON Schemas.  [quorum schemas]"),

@@ -10,6 +10,7 @@ from quorum.ledger.values import (
     Forgotten,
     LedgerCase,
     Pruned,
+    Run,
     Span,
     Statement,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "LedgerOutdated",
     "LedgerUnavailable",
     "Pruned",
+    "Run",
     "Span",
     "Statement",
     "database_url",

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 from sqlalchemy import URL, Connection
 
 from quorum.errors import QuorumError
-from quorum.ledger import erasure, outbox, reading
+from quorum.ledger import erasure, outbox, reading, runs
 from quorum.ledger.connection import database_url
 from quorum.ledger.errors import LedgerOutdated
 from quorum.ledger.recording import as_rows, write
@@ -23,6 +23,7 @@ from quorum.ledger.values import (
     Forgotten,
     LedgerCase,
     Pruned,
+    Run,
     Span,
     Statement,
 )
@@ -199,6 +200,14 @@ class Ledger:
         """The uploads published in a range of time, oldest first, read page by page."""
         return self._pages(reading.upload_page, span, page)
 
+    def bounds(self, span: Span | None = None) -> tuple[datetime, datetime] | None:
+        """When the first and the last upload of a range were published; None without any."""
+        return self._run(lambda connection: reading.bounds(connection, span or Span()))
+
+    def count_uploads(self, span: Span | None = None) -> int:
+        """How many uploads were published in a range."""
+        return self._run(lambda connection: reading.count_uploads(connection, span or Span()))
+
     def dead_letters(self, span: Span | None = None, *, page: int = 50) -> Iterator[DeadLetter]:
         """The dead letters of a range of time, oldest first, read page by page."""
         return self._pages(reading.dead_letter_page, span, page)
@@ -303,6 +312,16 @@ class Ledger:
             lambda connection: erasure.forget(connection, uploader, at, dry_run=dry_run),
             writes=not dry_run,
         )
+
+    # Runs
+
+    def record_run(self, run: Run) -> None:
+        """Record a batch run that ended."""
+        self._run(lambda connection: runs.write_run(connection, run), writes=True)
+
+    def last_run(self) -> Run | None:
+        """The batch run that ended last."""
+        return self._run(runs.last_run)
 
     # Deliveries
 

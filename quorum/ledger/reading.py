@@ -17,8 +17,10 @@ from quorum.messages import Action, DeadLetter, Message, Prediction, Review, Upl
 __all__ = [
     "Order",
     "Part",
+    "bounds",
     "case_page",
     "count_cases",
+    "count_uploads",
     "dead_letter_page",
     "load_cases",
     "stats",
@@ -113,6 +115,21 @@ def upload_page(
         ((row.published_at, row.id), Upload.model_validate_json(row.body))
         for row in connection.execute(query)
     ]
+
+
+def bounds(connection: Connection, span: Span) -> tuple[datetime, datetime] | None:
+    """When the first and the last upload of a range were published."""
+    time = schema.uploads.c.published_at
+    query = select(func.min(time), func.max(time)).where(*_within(time, span))
+    first, last = connection.execute(query).one()
+    return None if first is None else (first, last)
+
+
+def count_uploads(connection: Connection, span: Span) -> int:
+    """How many uploads were published in a range."""
+    time = schema.uploads.c.published_at
+    query = select(func.count()).select_from(schema.uploads).where(*_within(time, span))
+    return int(connection.execute(query).scalar_one())
 
 
 def dead_letter_page(

@@ -34,6 +34,7 @@ __all__ = [
     "metadata",
     "predictions",
     "reviews",
+    "runs",
     "statements",
     "uploads",
     "verdicts",
@@ -219,6 +220,18 @@ deliveries = Table(
     Column("body", Text, nullable=False),
     Index("ix_deliveries_due_at", "due_at"),
     Index("ix_deliveries_upload_id", "upload_id"),
+)
+
+#: Batch runs: what each covered and found, for reports that compare them.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime, nullable=False),
+    Column("policy_version", _KEY, nullable=False),
+    Column("summary", Text, nullable=False),
+    Index("ix_runs_ended_at", "ended_at"),
 )
 
 #: Digests of the uploaders and the uploads that were erased on request: a replay of an old

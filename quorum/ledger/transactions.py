@@ -74,7 +74,7 @@ class Transactions:
         password = self._engine.url.password
         if password:
             said = said.replace(str(password), "***")
-        return f"the ledger {self.name} could not be used: {said}"
+        return f"the database {self.name} could not be used: {said}"
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "Forgotten",
     "LedgerCase",
     "Pruned",
+    "Run",
     "Span",
     "Statement",
 ]
@@ -84,6 +85,25 @@ class Delivery:
     attempts: int = 0
     due_at: datetime | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A batch run that ended.
+
+    Attributes:
+        id: Its id.
+        started_at: When it began.
+        ended_at: When it ended.
+        policy_version: What decided.
+        summary: What it found, as JSON values.
+    """
+
+    id: str
+    started_at: datetime
+    ended_at: datetime
+    policy_version: str
+    summary: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,16 @@ def upgrade() -> None:
     op.create_index("ix_reviews_reviewer_at", "reviews", ["reviewer", "at"], unique=False)
     op.create_index("ix_reviews_upload_id", "reviews", ["upload_id"], unique=False)
     op.create_table(
+        "runs",
+        sa.Column("id", sa.String(length=256), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("policy_version", sa.String(length=256), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+    )
+    op.create_index("ix_runs_ended_at", "runs", ["ended_at"], unique=False)
+    op.create_table(
         "statements",
         sa.Column("verdict_id", sa.String(length=256), nullable=False),
         sa.Column("upload_id", sa.String(length=256), nullable=False),
@@ -173,6 +183,7 @@ def downgrade() -> None:
     op.drop_table("forgotten")
     op.drop_table("predictions")
     op.drop_table("reviews")
+    op.drop_table("runs")
     op.drop_table("statements")
     op.drop_table("uploads")
     op.drop_table("verdicts")

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from quorum.cli.moderate import app
+from quorum.errors import InputError
+from quorum.messages import Prediction, Verdict
+from quorum.moderator import Ensemble
+from tests.quorum.web.doubles import POLICY, Slow, Words
+
+
+@pytest.fixture(autouse=True)
+def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(
+        "quorum.moderator.Ensemble.load", lambda _settings: Ensemble.of([Words(), Slow()])
+    )
+    monkeypatch.setattr("quorum.cli.moderate.configure_logs", lambda *_: None)
+    (tmp_path / "p.yaml").write_text(POLICY.text)
+    monkeypatch.chdir(tmp_path)
+
+
+def line(number: int, title: str) -> str:
+    return (
+        f'{{"id": "u{number}", "uploader": "b", "title": "{title}", '
+        '"published_at": "2026-01-31T12:00:00Z"}\n'
+    )
+
+
+def test_verdicts_come_in_the_order_of_the_file() -> None:
+    Path("in.jsonl").write_text("".join(line(n, "bad" if n % 2 else "ok") for n in range(150)))
+    args = ["in.jsonl", "--policy", "p.yaml", "--output", "o.jsonl", "--predictions", "p.jsonl"]
+    assert CliRunner().invoke(app, args, catch_exceptions=False).exit_code == 0
+    made = [Verdict.from_bytes(one) for one in Path("o.jsonl").read_bytes().splitlines()]
+    assert [one.upload_id for one in made] == [f"u{n}" for n in range(150)]
+    assert [one.action for one in made[:2]] == ["allow", "remove"]
+    said = [Prediction.from_bytes(one) for one in Path("p.jsonl").read_bytes().splitlines()]
+    assert len(said) == 300
+
+
+def test_bad_lines_are_told_and_take_no_other_with_them() -> None:
+    Path("in.jsonl").write_text(line(1, "ok") + "no json\n\n" + line(2, "bad"))
+    args = ["in.jsonl", "--policy", "p.yaml", "--output", "o.jsonl"]
+    with pytest.raises(InputError, match=r"1 lines of in\.jsonl"):
+        CliRunner().invoke(app, args, catch_exceptions=False)
+    assert len(Path("o.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_a_file_that_is_not_there() -> None:
+    with pytest.raises(InputError, match="No such file"):
+        CliRunner().invoke(app, ["none.jsonl", "--policy", "p.yaml"], catch_exceptions=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -198,7 +198,8 @@ def backtest_lines(
     workers = workers or os.cpu_count() or 1
     found = Backtest()
     if workers == 1:
-        found.merge(_chunk([line for line in lines if line.strip()], candidate, base))
+        for chunk in _chunks(lines):
+            found.merge(_chunk(chunk, candidate, base))
         return found
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = []
@@ -211,15 +212,16 @@ def backtest_lines(
     return found
 
 
-def _chunks(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
-    solid = (line for line in lines if line.strip())
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Many lines in one piece, which is quick to hand to another process."""
+    solid = (line.strip() for line in lines if line.strip())
     while chunk := list(islice(solid, CHUNK)):
-        yield chunk
+        yield b"\n".join(chunk)
 
 
-def _chunk(lines: Sequence[bytes], candidate: Policy, base: Policy | None) -> Backtest:
+def _chunk(lines: bytes, candidate: Policy, base: Policy | None) -> Backtest:
     found = Backtest()
-    for line in lines:
+    for line in lines.split(b"\n"):
         try:
             case = PastCase.from_json(line)
         except InputError:

@@ -74,10 +74,12 @@ class Case:
 
     Args:
         policy: Decides it. A restored case may be given another policy than it was made with.
+        shadows: Policies that only watch: what each would have decided is told in the verdict.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, shadows: Sequence[Policy] = ()) -> None:
         self._policy = policy
+        self._shadows = tuple(shadows)
         self._clear()
 
     def _clear(self) -> None:
@@ -94,9 +96,9 @@ class Case:
         self.__dict__.pop("_facts", None)
 
     @classmethod
-    def restore(cls, policy: Policy, snapshot: bytes) -> Case:
+    def restore(cls, policy: Policy, snapshot: bytes, shadows: Sequence[Policy] = ()) -> Case:
         """The case as it was when ``snapshot`` was taken."""
-        case = cls(policy)
+        case = cls(policy, shadows)
         upload, opened, uploader, heard, orphans, verdict, review, wake = json.loads(snapshot)
         case._upload = upload
         case._opened = opened
@@ -339,7 +341,22 @@ class Case:
             extras["territories"] = {code: act.value for code, act in decision.territories}
         if decision.shadow_matched:
             extras["shadow_rules"] = list(decision.shadow_matched)
+        if self._shadows:
+            extras["shadow_policies"] = [self._watch(policy) for policy in self._shadows]
         return extras
+
+    def _watch(self, policy: Policy) -> dict[str, str]:
+        """What a policy in shadow makes of what is known; where it fails, that is told."""
+        try:
+            heard = self._heard.values()
+            made = weigh(policy, lambda: self._facts, heard, {}, uploader=self._uploader).decision
+        except Exception as error:
+            return {"policy_version": policy.version, "error": type(error).__name__}
+        return {
+            "policy_version": policy.version,
+            "action": made.action.value,
+            "rule": made.rule,
+        }
 
 
 _ENCODER = json.JSONEncoder(

@@ -13,6 +13,7 @@ from typing import Final
 from aggregator.policy import DetectorPolicy, Policy
 from aggregator.rules import (
     DEFAULT,
+    DEFAULT_RULE,
     QUORUM,
     SEVERITY,
     SILENCES,
@@ -36,9 +37,7 @@ __all__ = [
     "weigh",
 ]
 
-#: What the verdict names where no rule, no silence and no quorum asked for more than ``allow``.
-DEFAULT_RULE: Final = "default"
-#: What it names where too few detectors scored.
+#: What a verdict names where too few detectors scored.
 QUORUM_RULE: Final = "quorum"
 
 _REVIEW: Final = -SEVERITY[Action.REVIEW]
@@ -163,9 +162,9 @@ def weigh(
     matched: tuple[str, ...] = ()
     territories: tuple[tuple[str, Action], ...] = ()
     if not matches:
-        best, reasons = _allowed(rules.named), (_ALLOWED,)
+        best, reasons = rules.default, (rules.default.reason,)
     else:
-        matches.append(_allowed(rules.named))
+        matches.append(rules.default)
         matches.sort(key=_rank)
         best = matches[0]
         reasons = tuple(m.reason for m in matches if m.action is best.action)
@@ -187,13 +186,6 @@ def weigh(
     )
     rank = best.rank
     return Weighed(decision, all(possible > rank for possible in unsure))
-
-
-_ALLOWED: Final = "No rule asks for more than to allow it."
-
-
-def _allowed(named: frozenset[str]) -> Match:
-    return Match(Action.ALLOW, DEFAULT, DEFAULT_RULE, None, _ALLOWED, named)
 
 
 def _place(one: Said) -> tuple[bool, str, str]:

@@ -13,6 +13,7 @@ from quorum.messages import Action, Status, Upload
 
 __all__ = [
     "DEFAULT",
+    "DEFAULT_RULE",
     "ERRORS",
     "QUORUM",
     "SEVERITY",
@@ -32,6 +33,9 @@ SEVERITY: Final[Mapping[Action, int]] = {action: action.severity for action in A
 #: Where rules that could not be evaluated, silences, the quorum and the default stand among the
 #: matches of one severity: after all rules, in this order.
 ERRORS, SILENCES, QUORUM, DEFAULT = (1_000_000 * step for step in (1, 2, 3, 4))
+
+#: What a verdict names where no rule, no silence and no quorum asked for more than ``allow``.
+DEFAULT_RULE: Final = "default"
 
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]
@@ -132,6 +136,25 @@ class _Compiled:
     unless: Any
     opaque: bool
     safe: bool
+    #: Whether it is unknown where none of its reads has a value.
+    mute: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to ask the rules where some of their reads have a value.
+
+    Attributes:
+        wholly: Rules all of whose reads have one.
+        partly: Rules that are asked one by one.
+        silent: Rules that are surely unknown.
+        any: False where none of ``wholly`` applies or fails: the common case, in one look.
+    """
+
+    wholly: tuple[_Compiled, ...]
+    partly: tuple[_Compiled, ...]
+    silent: tuple[_Compiled, ...]
+    any: Any
 
 
 class Rules:
@@ -139,7 +162,8 @@ class Rules:
 
     Attributes:
         live: The detectors that count, by name.
-        named: Those on which the default rests: all that could have led elsewhere.
+        default: What decides where nothing asks for more; it rests on all detectors that could
+            have led elsewhere.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -152,48 +176,94 @@ class Rules:
         self._shadow_reads = _reads(one.rule for one in self._shadow)
         self._variables = _variables(self._rules)
         self._shadow_variables = _variables(self._shadow)
-        self._any = _any_of(self._rules)
+        self._plans: dict[int, _Plan] = {}
+        self._all = _Plan((), tuple(self._rules), (), None)
         self._lists = {name: list(items) for name, items in policy.lists.items()}
         self._opaque = any(one.opaque for one in self._rules)
         self._local = any(one.rule.territories for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
         asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
-        self.named = frozenset(self.live) if self._opaque else asked
+        self.default = Match(
+            action=Action.ALLOW,
+            order=DEFAULT,
+            name=DEFAULT_RULE,
+            category=None,
+            reason="No rule asks for more than to allow it.",
+            reads=frozenset(self.live) if self._opaque else asked,
+        )
 
     def match(self, facts: Facts) -> tuple[list[Match], list[Rank]]:
         """The rules that apply, and the ranks of what outstanding answers may still bring."""
         matches: list[Match] = []
         unsure: list[Rank] = []
-        outstanding = facts.outstanding
-        values = self._values(self._reads, facts)
+        values, known = self._values(self._reads, facts)
         try:
             if self._variables:
                 values |= self._facts(self._variables, facts, self._rules)
             context = make_context(values)
         except Exception as error:
             told = f"the upload cannot be read by rules ({type(error).__name__})"
-            for one in self._rules:
-                matches.append(_failed(one, told))
-            return matches, unsure
-        if not (outstanding and (self._opaque or self._local)) and self._none(values, context):
-            return matches, unsure
-        for one in self._rules:
-            outcome, told = _ask(one, context)
-            waits = bool(outstanding) and (
-                one.opaque or not outstanding.isdisjoint(one.rule.detectors)
-            )
-            if waits and (one.opaque or outcome in ("unknown", "error")):
-                action, _ = self._effect(one.rule, facts)
-                unsure.append((-SEVERITY[action], one.order))
-                if one.rule.territories:
-                    unsure.append((-SEVERITY[one.rule.action], one.order))
-                if not one.safe:
-                    unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
-            elif outcome == "true":
-                matches.append(self._matched(one, facts))
-            elif outcome == "error":
-                matches.append(_failed(one, told))
+            return [_failed(one, told) for one in self._rules], unsure
+        plan = self._plans.get(known)
+        if plan is None:
+            plan = self._plans[known] = self._plan(known)
+        if facts.outstanding:
+            if self._opaque or self._local:
+                plan = self._all
+            else:
+                for one in plan.silent:
+                    if not facts.outstanding.isdisjoint(one.rule.detectors):
+                        self._wait(one, facts, unsure)
+        for one in plan.partly:
+            self._consider(one, context, facts, matches, unsure)
+        if plan.any is not None and evaluate(plan.any, context)[0] != "false":
+            for one in plan.wholly:
+                self._consider(one, context, facts, matches, unsure)
         return matches, unsure
+
+    def _plan(self, known: int) -> _Plan:
+        """Which rules to ask how, where these of the reads have a value."""
+        variables = {read.variable for bit, read in enumerate(self._reads) if known >> bit & 1}
+        silent, partly, wholly = [], [], []
+        for one in self._rules:
+            reads = {read.variable for condition in one.rule.conditions for read in condition.reads}
+            if reads <= variables:
+                wholly.append(one)
+            elif one.mute and not reads & variables:
+                silent.append(one)
+            else:
+                partly.append(one)
+        joined = _any_of(wholly)
+        if joined is None:
+            return _Plan((), (*partly, *wholly), tuple(silent), None)
+        return _Plan(tuple(wholly), tuple(partly), tuple(silent), joined)
+
+    def _consider(
+        self,
+        one: _Compiled,
+        context: Any,
+        facts: Facts,
+        matches: list[Match],
+        unsure: list[Rank],
+    ) -> None:
+        outcome, told = _ask(one, context)
+        outstanding = facts.outstanding
+        waits = bool(outstanding) and (one.opaque or not outstanding.isdisjoint(one.rule.detectors))
+        if waits and (one.opaque or outcome in ("unknown", "error")):
+            self._wait(one, facts, unsure)
+        elif outcome == "true":
+            matches.append(self._matched(one, facts))
+        elif outcome == "error":
+            matches.append(_failed(one, told))
+
+    def _wait(self, one: _Compiled, facts: Facts, unsure: list[Rank]) -> None:
+        """Note what a rule may still bring."""
+        action, _ = self._effect(one.rule, facts)
+        unsure.append((-SEVERITY[action], one.order))
+        if one.rule.territories:
+            unsure.append((-SEVERITY[one.rule.action], one.order))
+        if not one.safe:
+            unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
 
     def shadow(self, facts: Facts, everything: Iterable[Said]) -> tuple[str, ...]:
         """The names of shadow rules that apply, with shadow predictions taken as live."""
@@ -205,7 +275,7 @@ class Rules:
             heard, facts.outstanding - heard.keys(), facts.missing, facts.upload, facts.uploader
         )
         try:
-            values = self._values(self._shadow_reads, seen)
+            values, _ = self._values(self._shadow_reads, seen)
             context = make_context(values | self._facts(self._shadow_variables, seen, self._shadow))
         except Exception:
             return ()
@@ -213,37 +283,35 @@ class Rules:
 
     def ask(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
         """What each live rule says, for explanations."""
-        values = self._values(self._reads, facts)
+        values, _ = self._values(self._reads, facts)
         context = make_context(values | self._facts(self._variables, facts, self._rules))
         return [(one.rule, *_ask(one, context)) for one in self._rules]
 
-    def _none(self, values: Mapping[str, Any], context: Any) -> bool:
-        """Whether one look tells that no rule applies, fails or waits (the common case)."""
-        if self._any is None:
-            return not self._rules
-        known = all(read.variable in values for read in self._reads)
-        return known and evaluate(self._any, context)[0] == "false"
-
-    def _values(self, reads: Iterable[Read], facts: Facts) -> dict[str, Any]:
+    def _values(self, reads: Iterable[Read], facts: Facts) -> tuple[dict[str, Any], int]:
+        """The values of reads that have one, and which those are, a bit each."""
         values: dict[str, Any] = {}
+        known = 0
+        bit = 1
         live, outstanding = facts.live, facts.outstanding
         for read in reads:
-            what, name, detector = read.what, read.name, read.detector
+            what, detector = read.what, read.detector
+            found: Any
             if what == "combined":
-                found = self._combined(name, facts)
+                found = self._combined(read.name, facts)
             elif detector in outstanding:
-                continue
+                found = None
             elif what == "status":
                 answer = live.get(detector)
-                values[read.variable] = "missing" if answer is None else answer.status.value
-                continue
+                found = "missing" if answer is None else answer.status.value
             else:
-                found = self._score(what, name, detector, live.get(detector))
+                found = self._score(what, read.name, detector, live.get(detector))
                 if found is None:
                     found = read.default
             if found is not None:
                 values[read.variable] = found
-        return values
+                known |= bit
+            bit <<= 1
+        return values, known
 
     def _score(self, what: str, name: str, detector: str, answer: Said | None) -> float | None:
         found = number(what, name, detector, answer)
@@ -357,39 +425,40 @@ def number(what: str, name: str, detector: str, answer: Said | None) -> float | 
 
     A label that a detector does not give has the greatest of those below it, else 0.
     """
-    if answer is None or answer.score is None:
+    if answer is None:
         return None
-    if what == "score":
-        return answer.score
+    score = answer.score
+    if score is None or what == "score":
+        return score
     exact = answer.labels.get(name)
     if exact is not None:
         return exact
     if name == detector:
-        return answer.score
+        return score
     below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
     return max(below, default=0.0)
 
 
 def _compile(order: int, rule: Rule) -> _Compiled:
+    program = compile_program(rule.when.compiled)
+    plain = not any(one.variables for one in rule.conditions)
     return _Compiled(
         order=order,
         rule=rule,
-        when=compile_program(rule.when.compiled),
+        when=program,
         unless=None if rule.unless is None else compile_program(rule.unless.compiled),
         opaque=any(one.opaque for one in rule.conditions),
         safe=rule.when.safe,
+        mute=plain and evaluate(program, make_context({}))[0] == "unknown",
     )
 
 
 def _any_of(rules: list[_Compiled]) -> Any:
     """One program that is false where no rule applies; None where CEL does not take it."""
-    if not rules:
-        return None
-    joined = " || ".join(f"({one.rule.when.compiled}\n)" for one in rules)
     try:
-        return compile_program(joined)
+        return compile_program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))
     except Exception:
-        return compile_program("true")
+        return None
 
 
 def _ask(one: _Compiled, context: Any) -> tuple[Outcome, str]:

@@ -240,3 +240,18 @@ def test_territories_of_a_verdict():
     assert everywhere.territories == {"DE": "remove"}
     assert verdict_for(territories=("DE",)).action is Action.REMOVE
     assert verdict_for(territories=("FR",)).action is Action.ALLOW
+
+
+def test_a_policy_in_shadow_is_told_and_does_not_decide():
+    strict = load_policy("strict")
+    case = Case(BALANCED, [strict])
+    case.on_upload(upload(), START)
+    found = []
+    for prediction in [said("spam", 0.45), *CLEAN[1:]]:
+        case = Case.restore(BALANCED, case.snapshot(), [strict])
+        found += verdicts(case.on_prediction(prediction, after(1)))
+    (verdict,) = found
+    assert verdict.action is Action.ALLOW
+    assert verdict.shadow_policies == [
+        {"policy_version": strict.version, "action": "restrict", "rule": "spam-hinted"}
+    ]

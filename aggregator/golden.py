@@ -201,7 +201,7 @@ def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
 
 def _answer(name: str, told: Told) -> Answer:
     if isinstance(told, str):
-        return Answer(name, name, "golden", 0, told, None, {}, f"golden case: {told}")
+        return Answer(name, name, "golden", 0, told, None, {}, "as written")
     if isinstance(told, dict):
         labels = {key: value for key, value in told.items() if key != "score"}
         score = told.get("score", max(labels.values(), default=0.0))

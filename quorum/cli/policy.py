@@ -247,7 +247,7 @@ def _typed_case(policy: Policy, scores: list[str]) -> PastCase:
             raise InputError(msg)
         told[name.strip()] = value.strip()
     body = ", ".join(f"{json.dumps(name)}: {value}" for name, value in told.items())
-    text = f"[{{name: typed, scores: {{{body}}}, expect: allow}}]"
+    text = f"[{{name: typed, upload: {{id: these scores}}, scores: {{{body}}}, expect: allow}}]"
     return read_golden(policy, text)[0].case
 
 

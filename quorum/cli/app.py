@@ -46,6 +46,10 @@ _VERBS: dict[str, tuple[str, str]] = {
     ),
     "batch": ("quorum.cli.batch", "Moderate a table or files, in windows.  [quorum batch]"),
     "serve": ("quorum.cli.serve", "One upload in, one verdict out, over HTTP.  [quorum serve]"),
+    "record": (
+        "quorum.cli.record",
+        "Write the streams into the ledger.  [quorum record --verdicts SUB]",
+    ),
     "ledger": ("quorum.cli.ledger", "Make and keep the database.  [quorum ledger init]"),
     "schemas": ("quorum.cli.schemas", "Write the messages' JSON Schemas.  [quorum schemas]"),
     "health": ("quorum.cli.health", "Ask a running job whether it lives.  [quorum health]"),

@@ -1,7 +1,7 @@
 """The ledger: the database of uploads, predictions, verdicts, reviews and statements."""
 
 from quorum.ledger.connection import database_url, redacted
-from quorum.ledger.errors import LedgerOutdated, LedgerUnavailable
+from quorum.ledger.errors import LedgerOutdated, LedgerRefused, LedgerUnavailable
 from quorum.ledger.ledger import Ledger
 from quorum.ledger.values import (
     CaseFilter,
@@ -23,6 +23,7 @@ __all__ = [
     "Ledger",
     "LedgerCase",
     "LedgerOutdated",
+    "LedgerRefused",
     "LedgerUnavailable",
     "Pruned",
     "Run",

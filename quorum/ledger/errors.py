@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from quorum.errors import ConfigurationError, QuorumError
+from quorum.errors import ConfigurationError, InputError, QuorumError
 
-__all__ = ["LedgerOutdated", "LedgerUnavailable"]
+__all__ = ["LedgerOutdated", "LedgerRefused", "LedgerUnavailable"]
 
 
 class LedgerUnavailable(QuorumError):
@@ -15,3 +15,7 @@ class LedgerUnavailable(QuorumError):
 
 class LedgerOutdated(ConfigurationError):
     """The database has no tables of ours, or those of another version."""
+
+
+class LedgerRefused(InputError):
+    """The database does not take a value of a message; trying again would not help."""

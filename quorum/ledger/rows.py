@@ -20,6 +20,9 @@ __all__ = [
 
 #: An indexed column holds no more than this; the body keeps the whole.
 MAX_KEY = 256
+#: A larger number is a mistake or an attack; the body keeps it.
+MAX_INTEGER = 2**31 - 1
+
 #: As much of a title as a list shows.
 MAX_TITLE = 1000
 
@@ -69,7 +72,7 @@ def verdict_row(verdict: Verdict) -> Row:
     return {
         "id": verdict.id,
         "upload_id": verdict.upload_id,
-        "revision": verdict.revision,
+        "revision": min(verdict.revision, MAX_INTEGER),
         "action": verdict.action.value,
         "category": _key(verdict.category),
         "rule": _key(verdict.rule),
@@ -127,8 +130,8 @@ def dead_letter_row(letter: DeadLetter) -> Row:
     return {
         "id": letter.event_id(),
         "original_id": letter.original_id,
-        "part": letter.part,
-        "parts": letter.parts,
+        "part": min(letter.part, MAX_INTEGER),
+        "parts": min(letter.parts, MAX_INTEGER),
         "stage": _key(letter.stage),
         "error": _text(letter.error),
         "at": letter.at,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from quorum.ledger.connection import connect, redacted
-from quorum.ledger.errors import LedgerUnavailable
+from quorum.ledger.errors import LedgerRefused, LedgerUnavailable
 
 __all__ = ["RETRY_SECONDS", "Transactions"]
 
@@ -52,6 +52,7 @@ class Transactions:
 
         Raises:
             LedgerUnavailable: If it cannot be done; nothing was written.
+            LedgerRefused: If the database does not take a value; nothing was written.
         """
         for wait in (*self._retry, None):
             try:
@@ -59,6 +60,11 @@ class Transactions:
                     connection = plain.execution_options(quorum_writes=writes)
                     with connection.begin():
                         return work(connection)
+            except (DataError, IntegrityError, OverflowError) as error:
+                # Its own text may quote the value.
+                kind = type(getattr(error, "orig", None) or error).__name__
+                msg = f"the database {self.name} refuses a value: {kind}"
+                raise LedgerRefused(msg) from None
             except DBAPIError as error:
                 if wait is None or not _may_pass(error):
                     raise LedgerUnavailable(self._told(error)) from None

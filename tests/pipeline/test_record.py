@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from google.pubsub_v1.types import PubsubMessage, Subscription
+from typer.testing import CliRunner
+
+from pipeline.record import Recorder, SubscriptionFeed, Taken
+from pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from quorum.cli.record import app
+from quorum.errors import ConfigurationError
+from quorum.ledger import Ledger, LedgerRefused, LedgerUnavailable
+from quorum.messages import Action, Message
+from tests.quorum.ledger.messages_for_ledger import prediction, review, upload, verdict
+
+_names = itertools.count()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as made:
+        yield made
+
+
+class ListFeed:
+    """A stream whose messages a test knows, and what was given back of it."""
+
+    def __init__(self, messages: Sequence[bytes]) -> None:
+        self.waiting = [Taken(data, {"a": "b"}, str(n)) for n, data in enumerate(messages)]
+        self.given_back: list[str] = []
+        self.closed = False
+
+    def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
+        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return taken or None
+
+    def give_back(self, receipts: Sequence[str]) -> None:
+        self.given_back += receipts
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def messages() -> dict[str, list[Message]]:
+    return {
+        "uploads": [upload(n) for n in range(900)],
+        "predictions": [prediction(n) for n in range(900)],
+        "verdicts": [verdict(n, action=Action.REMOVE) for n in range(900)],
+        "reviews": [review(1, verdict(1))],
+    }
+
+
+def test_all_streams_are_recorded_and_given_back(ledger: Ledger) -> None:
+    feeds = {name: ListFeed([m.to_bytes() for m in all_]) for name, all_ in messages().items()}
+    feeds["verdicts"].waiting.append(Taken(b"not json", {"ce-id": "7"}, "bad"))
+    recorder = Recorder(ledger, feeds)
+    recorder.run()
+    stats = ledger.stats()
+    assert (stats["uploads"], stats["predictions"], stats["verdicts"]) == (900, 900, 900)
+    (letter,) = ledger.dead_letters()
+    assert (letter.data, letter.stage) == (b"not json", "record.verdicts")
+    assert letter.original == {"ce-id": "7"}
+    assert len(feeds["verdicts"].given_back) == 901
+    assert all(feed.closed for feed in feeds.values())
+    assert recorder.recorded["verdicts"] == 901
+
+
+def test_nothing_is_given_back_before_the_ledger_has_it(ledger: Ledger) -> None:
+    real, away = ledger.record, threading.Event()
+    away.set()
+
+    def record(made: Sequence[Message]) -> None:
+        if away.is_set():
+            msg = "away"
+            raise LedgerUnavailable(msg)
+        real(made)
+
+    ledger.record = record  # type: ignore[method-assign, assignment]
+    feed = ListFeed([upload(n).to_bytes() for n in range(10)])
+    recorder = Recorder(ledger, {"uploads": feed})
+    thread = threading.Thread(target=recorder.run)
+    thread.start()
+    time.sleep(0.3)
+    assert feed.given_back == []
+    away.clear()
+    thread.join(20)
+    assert len(feed.given_back) == 10
+    assert ledger.stats()["uploads"] == 10
+
+
+def test_stop_while_the_ledger_is_away_gives_nothing_back(ledger: Ledger) -> None:
+    def record(made: Sequence[Message]) -> None:
+        msg = "away"
+        raise LedgerUnavailable(msg)
+
+    ledger.record = record  # type: ignore[method-assign, assignment]
+    feed = ListFeed([upload(1).to_bytes()])
+    recorder = Recorder(ledger, {"uploads": feed})
+    thread = threading.Thread(target=recorder.run)
+    thread.start()
+    time.sleep(0.2)
+    recorder.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert feed.given_back == []
+    assert feed.closed
+
+
+def test_a_value_that_the_database_refuses_takes_no_other_with_it(ledger: Ledger) -> None:
+    real = ledger.record
+
+    def record(made: Sequence[Message]) -> None:
+        if any(getattr(one, "id", "") == "up-3" for one in made):
+            msg = "the database refuses a value: DataError"
+            raise LedgerRefused(msg)
+        real(made)
+
+    ledger.record = record  # type: ignore[method-assign, assignment]
+    feed = ListFeed([upload(n).to_bytes() for n in range(6)])
+    Recorder(ledger, {"uploads": feed}).run()
+    assert ledger.stats()["uploads"] == 5
+    (letter,) = ledger.dead_letters()
+    assert letter.data == upload(3).to_bytes()
+    assert len(feed.given_back) == 6
+
+
+def test_numbers_that_no_column_holds_are_recorded(ledger: Ledger) -> None:
+    ledger.record([verdict(1, revision=10**30)])
+    case = ledger.get_case("up-1")
+    assert case is not None and case.verdict is not None
+    assert case.verdict.revision == 10**30
+
+
+def test_files_through_the_command(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorum.cli.record.configure_logs", lambda *_: None)
+    args = ["--database", f"sqlite:///{tmp_path}/l.db"]
+    for name, all_ in messages().items():
+        file = tmp_path / f"{name}.jsonl"
+        file.write_bytes(b"".join(one.to_bytes() + b"\n" for one in all_))
+        args += [f"--{name}", str(file)]
+    for _ in range(2):
+        done = CliRunner().invoke(app, args, catch_exceptions=False)
+        assert done.exit_code == 0
+        assert ledger.stats()["verdicts"] == 900
+    with pytest.raises(ConfigurationError, match="at least one stream"):
+        CliRunner().invoke(app, [], catch_exceptions=False)
+    with pytest.raises(ConfigurationError, match="is a topic"):
+        topic = "projects/p/topics/t"
+        CliRunner().invoke(app, [*args[:2], "--uploads", topic], catch_exceptions=False)
+
+
+class Broker:
+    """A topic with a subscription for the recorder, on the real emulator."""
+
+    def __init__(self) -> None:
+        name = f"record{next(_names)}"
+        self.topic = f"projects/quorum-test/topics/{name}"
+        self.path = f"projects/quorum-test/subscriptions/{name}"
+        self._publisher = publisher_client()
+        self._publisher.create_topic(name=self.topic)
+        wanted = Subscription(name=self.path, topic=self.topic, ack_deadline_seconds=10)
+        subscriber_client().create_subscription(wanted)
+
+    def publish(self, all_: Sequence[Message]) -> None:
+        for start in range(0, len(all_), 500):
+            self._publisher.publish(
+                topic=self.topic,
+                messages=[PubsubMessage(data=m.to_bytes()) for m in all_[start : start + 500]],
+            )
+
+
+@pytest.mark.emulator
+def test_a_real_subscription(emulator: str, ledger: Ledger) -> None:
+    broker = Broker()
+    broker.publish([upload(n) for n in range(300)])
+    recorder = Recorder(ledger, {"uploads": SubscriptionFeed(broker.path)})
+    thread = threading.Thread(target=recorder.run)
+    thread.start()
+    end = time.monotonic() + 30
+    while ledger.stats()["uploads"] < 300:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    recorder.stop()
+    thread.join(40)
+    assert not thread.is_alive()
+
+
+@pytest.mark.emulator
+@pytest.mark.slow
+def test_a_recorder_that_is_killed_loses_nothing(
+    emulator: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    broker = Broker()
+    broker.publish([verdict(n) for n in range(3000)])
+    command = [
+        *(sys.executable, "-c", "import sys; from quorum.cli.record import app; app(sys.argv[1:])"),
+        *("--verdicts", broker.path, "--database", f"sqlite:///{tmp_path}/l.db"),
+    ]
+    end = time.monotonic() + 90
+    kills = 0
+    while ledger.stats()["verdicts"] < 3000:
+        assert time.monotonic() < end
+        process = subprocess.Popen(command, env=os.environ.copy(), stderr=subprocess.DEVNULL)
+        try:
+            wanted = min(3000, ledger.stats()["verdicts"] + 700)
+            while ledger.stats()["verdicts"] < wanted and time.monotonic() < end:
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL if kills < 2 else signal.SIGTERM)
+            code = process.wait(60)
+            assert code == (-9 if kills < 2 else 0)
+            kills += 1
+        finally:
+            process.kill()
+            process.wait()
+    assert kills >= 2
+    assert len({row.upload_id for row in ledger.find(limit=5000)}) == 3000

@@ -245,4 +245,5 @@ class Decide(beam.PTransform):
 
     def expand(self, keyed: beam.PCollection[tuple[str, Joined]]) -> Any:
         dofn = (_DecideBounded if self.bounded else _DecideStream)(self.policy)
-        return keyed | "Case" >> beam.ParDo(dofn).with_outputs("dead", main="verdicts")
+        case = beam.ParDo(dofn).with_input_types(tuple[str, Joined])
+        return keyed | "Case" >> case.with_outputs("dead", main="verdicts")

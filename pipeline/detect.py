@@ -17,18 +17,27 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
-from models.registry import load_detector, selected
 
 from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
+from models.registry import installed, load_class, load_detectors
 from models.runner import predict, score_safely
 from pipeline.metrics import Meter
 from pipeline.streams.base import Outgoing, Received
 from quorum.errors import MalformedMessage
 from quorum.messages import DeadLetter, Prediction, Upload, now
-from quorum.settings import MediaAccess, Settings
+from quorum.settings import DetectorSettings, MediaAccess, Settings
 
-__all__ = ["Arrival", "DecodeUploads", "Detect", "Member", "dead_letter", "members"]
+__all__ = [
+    "Arrival",
+    "DecodeUploads",
+    "Detect",
+    "Member",
+    "dead_letter",
+    "loaded",
+    "members",
+    "warm_up",
+]
 
 #: The most uploads whose features are made at once. More gains nothing on a CPU, and holds more
 #: frames in memory.
@@ -60,24 +69,30 @@ class _Load:
     settings: Settings
 
     def __call__(self) -> Detector:
-        return load_detector(self.name, self.settings)
+        every = load_detectors(self.settings)
+        return next(detector for detector in every if detector.name == self.name)
 
 
 def members(settings: Settings) -> tuple[Member, ...]:
     """The detectors that the settings choose; by default all that are installed.
 
     Raises:
-        ConfigurationError: If a name is unknown.
+        ConfigurationError: If a name is unknown, or its module cannot be imported.
     """
+    chosen = settings.detectors
+    if chosen is None:
+        chosen = {name: DetectorSettings() for name in installed()}
+    for name in chosen:
+        load_class(name)
     return tuple(
         Member(
             name=name,
             load=_Load(name, settings),
-            timeout=chosen.timeout,
-            max_batch=chosen.max_batch,
-            shadow=chosen.shadow,
+            timeout=each.timeout,
+            max_batch=each.max_batch,
+            shadow=each.shadow,
         )
-        for name, chosen in selected(settings).items()
+        for name, each in sorted(chosen.items())
     )
 
 
@@ -93,6 +108,25 @@ def loaded(member: Member) -> Detector:
         if key not in _LOADED:
             _LOADED[key] = member.load()
         return _LOADED[key]
+
+
+def warm_up(chosen: Sequence[Member], media: MediaAccess) -> None:
+    """Load all that this process will share, so that the first upload does not wait for it.
+
+    Raises:
+        ArtifactError: If a detector's artifact is absent or altered.
+        ConfigurationError: If a detector cannot be loaded with its settings.
+    """
+    upload = Upload(
+        id="warm-up", uploader="quorum", title="A title to warm up with.", published_at=now()
+    )
+    (features,) = Extractor(_needs(chosen), media).extract([upload])
+    for member in chosen:
+        score_safely(loaded(member), [features], member.timeout)
+
+
+def _needs(chosen: Sequence[Member]) -> frozenset[Feature]:
+    return frozenset().union(*(loaded(member).needs for member in chosen))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +190,7 @@ class _Extract(beam.DoFn):
         self.media = media
 
     def setup(self) -> None:
-        needs: frozenset[Feature] = frozenset().union(
-            *(loaded(member).needs for member in self.members)
-        )
-        self._extractor = Extractor(needs, self.media)
+        self._extractor = Extractor(_needs(self.members), self.media)
 
     def start_bundle(self) -> None:
         self._arrivals: list[Arrival] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,13 +26,22 @@ import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
+from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
 
 from pipeline.streams.base import Acknowledge
 from quorum.errors import ConfigurationError, EngineUnavailable
 
-__all__ = ["DIRECT_RISK", "Engine", "acknowledge_on", "launch", "pipeline_options"]
+__all__ = [
+    "DIRECT_RISK",
+    "Engine",
+    "acknowledge_on",
+    "cancel",
+    "find_prism",
+    "launch",
+    "pipeline_options",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +50,9 @@ DIRECT_RISK = (
     "the direct runner is for tests and bounded runs: it is slow on a stream (about a third of "
     "Prism's rate), keeps no checkpoint, and its timers may fire late, so that deadlines slip"
 )
+
+#: How long Beam's download of Prism may stand still.
+_DOWNLOAD_SECONDS = 20.0
 
 #: The SDK's state cache measures every value deeply at each access: 5 to 9 times slower.
 _PORTABLE = ["--max_cache_memory_usage_mb=0"]
@@ -62,7 +75,12 @@ def acknowledge_on(engine: Engine) -> Acknowledge:
 
 
 def pipeline_options(
-    engine: Engine, *, streaming: bool, extra: Sequence[str] = (), worker_pool: str = ""
+    engine: Engine,
+    *,
+    streaming: bool,
+    extra: Sequence[str] = (),
+    prism: str = "",
+    worker_pool: str = "",
 ) -> PipelineOptions:
     """Beam's options for an engine.
 
@@ -70,6 +88,7 @@ def pipeline_options(
         engine: The engine.
         streaming: Whether a source is unbounded.
         extra: More options in Beam's own words, which win over these.
+        prism: Prism's binary, for Prism.
         worker_pool: Where this process serves workers, for Prism.
 
     Raises:
@@ -80,15 +99,11 @@ def pipeline_options(
         case Engine.PRISM:
             args += [
                 *_PORTABLE,
+                f"--prism_location={prism}",
                 "--prism_log_level=warn",
                 "--environment_type=EXTERNAL",
                 f"--environment_config={worker_pool}",
             ]
-            if location := os.environ.get("QUORUM_PRISM"):
-                if not Path(location).is_file():
-                    msg = f"QUORUM_PRISM names {location}, which is no file"
-                    raise ConfigurationError(msg)
-                args.append(f"--prism_location={location}")
         case Engine.DIRECT:
             args += ["--direct_num_workers=1", "--direct_running_mode=in_memory"]
         case Engine.FLINK:
@@ -117,6 +132,32 @@ def _require(extra: Sequence[str], option: str, example: str, engine: Engine) ->
     if not any(each == option or each.startswith(f"{option}=") for each in extra):
         msg = f"--runner {engine.value} needs {option} ({example}); give it after `--`"
         raise ConfigurationError(msg)
+
+
+def find_prism() -> tuple[str | None, str]:
+    """Prism's binary: as ``QUORUM_PRISM`` names it, from Beam's cache, or downloaded by Beam.
+
+    Returns:
+        Its path, or None; and in words what was found or is lacking.
+
+    Raises:
+        ConfigurationError: If ``QUORUM_PRISM`` names no file.
+    """
+    if named := os.environ.get("QUORUM_PRISM"):
+        if not Path(named).is_file():
+            msg = f"QUORUM_PRISM names {named}, which is no file"
+            raise ConfigurationError(msg)
+        return named, named
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
+    try:
+        server = PrismJobServer(PipelineOptions([]))
+        path = server.local_bin(server.path_to_binary())
+    except (RuntimeError, OSError, ValueError) as error:
+        return None, f"no Prism, Beam's local streaming engine ({error})"
+    finally:
+        socket.setdefaulttimeout(before)
+    return path, path
 
 
 @contextmanager
@@ -180,29 +221,27 @@ def launch(
     if engine is Engine.DIRECT and streaming:
         _log.warning("%s", DIRECT_RISK)
     if engine is not Engine.PRISM:
-        yield _start(
-            build, engine, streaming, pipeline_options(engine, streaming=streaming, extra=extra)
-        )
+        options = pipeline_options(engine, streaming=streaming, extra=extra)
+        yield _start(build, engine, streaming, options)
         return
+    prism, told = find_prism()
+    if prism is None:
+        msg = (
+            f"there is {told}. Beam downloads it at the first run; without a network, set "
+            f"QUORUM_PRISM to its binary. Or give --runner direct, knowing that {DIRECT_RISK}"
+        )
+        raise EngineUnavailable(msg)
     with _worker_pool() as pool:
-        options = pipeline_options(engine, streaming=streaming, extra=extra, worker_pool=pool)
+        options = pipeline_options(
+            engine, streaming=streaming, extra=extra, prism=prism, worker_pool=pool
+        )
         yield _start(build, engine, streaming, options)
 
 
 def _start(build: Any, engine: Engine, streaming: bool, options: PipelineOptions) -> Any:
     pipeline = beam.Pipeline(runner=_runner(engine, streaming=streaming), options=options)
     build(pipeline)
-    try:
-        return pipeline.run()
-    except (RuntimeError, ValueError, OSError, grpc.RpcError) as error:
-        if engine is Engine.PRISM and "prism" in str(error).lower():
-            msg = (
-                f"Prism, Beam's local streaming engine, cannot be had: {error}. Beam downloads it "
-                "at the first run; without a network, set QUORUM_PRISM to its binary. Or give "
-                f"--runner direct, knowing that {DIRECT_RISK}"
-            )
-            raise EngineUnavailable(msg) from error
-        raise
+    return pipeline.run()
 
 
 def cancel(result: Any, seconds: float = 10.0) -> None:

@@ -19,6 +19,8 @@ from quorum.settings import MediaAccess
 
 __all__ = ["decide", "detect", "stream"]
 
+KEYED = tuple[str, Joined]
+
 
 def stream(
     pipeline: beam.Pipeline,
@@ -37,13 +39,13 @@ def stream(
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes)
     predicted = decoded.uploads | "Detect" >> Detect(members, media)
     if predictions:
-        predicted | "To publish" >> beam.Map(_published) | "Predictions" >> predictions.transform()
+        _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others)
-    own = predicted | "Key uploads" >> beam.Map(_keyed_arrival)
+    own = predicted | "Key uploads" >> beam.Map(_keyed_arrival).with_output_types(KEYED)
     joined = (own, *keyed) | "Join" >> beam.Flatten() if keyed else own
     bounded = uploads.bounded and all(other.bounded for other in others)
     decided = joined | "Decide" >> Decide(policy, bounded=bounded)
-    decided.verdicts | "Verdicts" >> verdicts.transform()
+    decided.verdicts | "Publish verdicts" >> verdicts.transform()
     _bury([decoded.dead, decided.dead, *dead], dead_letters)
 
 
@@ -59,7 +61,7 @@ def detect(
     """The first half: an upload is given back when all of its predictions are published."""
     decoded = _decode(pipeline, uploads, "detect.uploads")
     predicted = decoded.uploads | "Detect" >> Detect(members, media)
-    predicted | "To publish" >> beam.Map(_published) | "Predictions" >> predictions.transform()
+    _publish(predicted, predictions)
     _bury([decoded.dead], dead_letters)
 
 
@@ -76,12 +78,12 @@ def decide(
     joined = keyed | "Join" >> beam.Flatten()
     bounded = all(source.bounded for source in sources)
     decided = joined | "Decide" >> Decide(policy, bounded=bounded)
-    decided.verdicts | "Verdicts" >> verdicts.transform()
+    decided.verdicts | "Publish verdicts" >> verdicts.transform()
     _bury([decided.dead, *dead], dead_letters)
 
 
 def _decode(pipeline, uploads, stage, outcomes=1):
-    received = pipeline | "Uploads" >> uploads.transform()
+    received = pipeline | "Read uploads" >> uploads.transform()
     decode = beam.ParDo(DecodeUploads(stage, outcomes))
     return received | "Decode" >> decode.with_outputs("dead", main="uploads")
 
@@ -89,14 +91,19 @@ def _decode(pipeline, uploads, stage, outcomes=1):
 def _keyed(pipeline, sources):
     made = []
     for source in sources:
-        received = pipeline | source.stream.capitalize() >> source.transform()
-        key = beam.ParDo(KeyByUpload()).with_outputs("dead", main="keyed")
-        made.append(received | f"Key {source.stream}" >> key)
+        received = pipeline | f"Read {source.stream}" >> source.transform()
+        key = beam.ParDo(KeyByUpload()).with_output_types(KEYED)
+        made.append(received | f"Key {source.stream}" >> key.with_outputs("dead", main="keyed"))
     return [each.keyed for each in made], [each.dead for each in made]
 
 
+def _publish(predicted, sink):
+    outgoing = predicted | "To publish" >> beam.Map(_published)
+    outgoing | "Publish predictions" >> sink.transform()
+
+
 def _bury(dead, sink):
-    dead | "All dead letters" >> beam.Flatten() | "Dead letters" >> sink.transform()
+    dead | "All dead letters" >> beam.Flatten() | "Publish dead letters" >> sink.transform()
 
 
 def _published(arrival: Arrival) -> Outgoing:

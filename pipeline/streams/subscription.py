@@ -34,6 +34,12 @@ LEASE_SECONDS = 15
 #: ever gives back: it is delivered again, and ends in the subscription's dead-letter topic.
 MAX_LEASE_SECONDS = 3_600.0
 
+#: How long a bundle should take, and its bounds. Longer, and its first upload waits for its
+#: last; shorter, and the engine's own cost for each bundle is felt.
+BUNDLE_SECONDS = 0.4
+LEAST_BUNDLE = 8
+MOST_BUNDLE = 256
+
 #: Pub/Sub limits a request to 512 KB; an acknowledgement id has up to about 250 bytes.
 _IDS_A_REQUEST = 1_000
 
@@ -70,7 +76,10 @@ class Subscription:
         self._waiting: collections.deque[Held] = collections.deque()
         self._held: dict[str, Held] = {}
         self._stopping = False
-        self._to_acknowledge: list[str] = []
+        self._bundle = 0
+        self._bundle_began = 0.0
+        #: Seconds a message took in the last bundles, smoothed.
+        self._pace: float | None = None
         for work in (self._pull_ahead, self._extend):
             threading.Thread(
                 target=work, name=f"{work.__name__} {path.rsplit('/', 1)[-1]}", daemon=True
@@ -81,6 +90,22 @@ class Subscription:
         """How many messages are pulled and not yet acknowledged."""
         with self._lock:
             return len(self._held)
+
+    def take_bundle(self, wait: float) -> list[Held]:
+        """As many messages as one bundle should have; waits up to ``wait`` seconds for the first.
+
+        A bundle's messages are published together: the slower each is, the fewer are taken, so
+        that the first of them does not wait long for the last.
+        """
+        if self._bundle:
+            each = (time.monotonic() - self._bundle_began) / self._bundle
+            self._pace = each if self._pace is None else 0.7 * self._pace + 0.3 * each
+        limit = LEAST_BUNDLE
+        if self._pace is not None:
+            limit = min(MOST_BUNDLE, max(LEAST_BUNDLE, int(BUNDLE_SECONDS / self._pace)))
+        taken = self.take(limit, wait)
+        self._bundle, self._bundle_began = len(taken), time.monotonic()
+        return taken
 
     def take(self, limit: int, wait: float) -> list[Held]:
         """Up to ``limit`` messages; waits up to ``wait`` seconds for the first."""

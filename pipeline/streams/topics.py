@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from google.api_core import exceptions as google_errors
+from google.api_core import retry as google_retry
 from google.pubsub_v1.types import DeadLetterPolicy, RetryPolicy, Subscription, Topic
 
 from pipeline.streams.pubsub_clients import emulator_host, publisher_client, subscriber_client
@@ -28,6 +29,8 @@ _MAX_DELIVERIES = 20
 
 _ACK_DEADLINE_SECONDS = 15
 _RETENTION = timedelta(days=7)
+
+_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +94,22 @@ def create_topics(plan: Plan) -> set[str]:
         EngineUnavailable: If the broker does not answer.
     """
     made = set()
+    retry = google_retry.Retry(timeout=_TIMEOUT_SECONDS)
     try:
         publisher, subscriber = publisher_client(), subscriber_client()
         for name in plan.topics:
             try:
-                publisher.create_topic(request=Topic(name=name), timeout=30.0)
+                publisher.create_topic(
+                    request=Topic(name=name), retry=retry, timeout=_TIMEOUT_SECONDS
+                )
                 made.add(name)
             except google_errors.AlreadyExists:
                 continue
         for each in plan.subscriptions:
             try:
-                subscriber.create_subscription(request=_request(each), timeout=30.0)
+                subscriber.create_subscription(
+                    request=_request(each), retry=retry, timeout=_TIMEOUT_SECONDS
+                )
                 made.add(each.path)
             except google_errors.AlreadyExists:
                 continue

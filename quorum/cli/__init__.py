@@ -9,6 +9,7 @@ import sys
 
 from quorum.cli.app import app
 from quorum.errors import QuorumError
+from quorum.logs import configure_logs
 
 __all__ = ["app", "main"]
 
@@ -19,6 +20,7 @@ def main() -> None:
     An error of Quorum's own ends as one line with the mend and its own exit code (see
     ``quorum.errors``); anything else is a fault in Quorum, and shows its traceback.
     """
+    configure_logs("text", "warning")
     try:
         app()
     except QuorumError as error:

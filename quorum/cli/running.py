@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
+from pipeline.detect import Member, loaded, warm_up
 from pipeline.engines import Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
 from pipeline.streams import Source, parse_address, source
 from pipeline.streams.address import AddressKind
 from pipeline.streams.subscription import open_subscriptions
 from quorum.errors import ConfigurationError, QuorumError
+from quorum.settings import MediaAccess
 
 __all__ = ["open_sources", "run"]
 
@@ -59,6 +62,8 @@ def run(
     engine: Engine,
     *,
     sources: Iterable[Source],
+    ensemble: Sequence[Member] = (),
+    media: MediaAccess | None = None,
     extra: Sequence[str] = (),
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,
@@ -72,6 +77,10 @@ def run(
         QuorumError: If the job fails; what was not acknowledged is delivered again.
     """
     streaming = not all(each.bounded for each in sources)
+    if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
+        warm_up(ensemble, media or MediaAccess())
+        for member in ensemble:
+            _log.info("loaded %s, version %s", member.name, loaded(member).version)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -127,7 +136,14 @@ def _drain(result: Any, seconds: float) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    with suppress(Exception):
-        logging.getLogger("PrismRunner").setLevel(logging.CRITICAL)
-        cancel(result)
     _log.info("stopped; %d messages given back", sum(given_back))
+    _hush()
+    cancel(result)
+
+
+def _hush() -> None:
+    """All is durable or given back: what Beam's threads print while they end is no news."""
+    sys.stderr.flush()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stderr.fileno())
+    os.close(null)

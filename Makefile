@@ -1,0 +1,52 @@
+# Quorum. `make help` shows all that a newcomer needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# More options for pip, such as the index of PyTorch's CPU builds:
+#   make demo PIP_OPTIONS="--extra-index-url URL"
+PIP_OPTIONS ?=
+EXTRAS ?= dev
+
+# Beam downloads Prism, its local streaming engine, at the first run; where it lies ready, it is
+# taken from there.
+ifneq ($(wildcard ../shared/tools/prism),)
+export QUORUM_PRISM ?= $(abspath ../shared/tools/prism)
+endif
+export HF_HUB_OFFLINE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean
+
+help: ## Show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/quorum: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Quorum needs Python 3.11 or newer; give one: make demo PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c requirements.lock -e ".[$(EXTRAS)]"
+	@touch $(BIN)/quorum
+
+setup: $(BIN)/quorum ## Make a virtual environment with all that is needed
+
+demo: setup ## Watch shipped uploads become verdicts
+	$(BIN)/quorum demo
+
+test: setup ## Run the tests; what this machine lacks is skipped with a reason
+	$(BIN)/python -m pytest
+
+check: setup ## Lint, format, types, the import rule and current schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/quorum schemas --check
+
+bench: setup ## Measure, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks.stream
+
+lock: ## Compile requirements.lock anew from pyproject.toml
+	LOCKRECIPE
+
+clean: ## Remove the virtual environment and what was made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from aggregator.answer import Answer, micros
 from aggregator.decision import Decision, Said, Uploader, weigh
 from aggregator.policy import Policy
+from aggregator.statement import tell
 from quorum.messages import (
     Action,
     Missing,
@@ -30,6 +31,13 @@ from quorum.messages import (
 
 __all__ = ["Case", "Discard", "Effect", "Emit", "Forget"]
 
+#: Detectors that the policy does not name, and shadows, whose predictions a case keeps (the first
+#: by name): the stream is open to all, and a flood of invented detectors must not fill the state.
+MAX_STRANGERS: Final = 50
+#: Messages that wait for one unknown upload; more end as dead letters at once, for the same reason.
+MAX_ORPHANS: Final = 200
+
+_CROWD = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
 
@@ -199,8 +207,11 @@ class Case:
             self._orphans.append((message.kind, message.model_dump_json(exclude_none=True)))
             return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
         text = message.model_dump_json(exclude_none=True)
-        if (message.kind, text) not in self._orphans:
-            self._orphans.append((message.kind, text))
+        if (message.kind, text) in self._orphans:
+            return ()
+        if len(self._orphans) >= MAX_ORPHANS:
+            return (Discard(message, _CROWD),)
+        self._orphans.append((message.kind, text))
         return ()
 
     def _give_up(self, error: str) -> Sequence[Effect]:
@@ -225,7 +236,10 @@ class Case:
         if known is not None and known.rank >= heard.rank:
             return False
         self._heard[key] = heard
-        return True
+        strangers = sorted(name for name in self._heard if name not in self._policy.detectors)
+        for name in strangers[MAX_STRANGERS:]:
+            del self._heard[name]
+        return key in self._heard
 
     def _take_review(self, review: Review) -> None:
         words = f"{review.reviewer}: {review.note}" if review.note else review.reviewer
@@ -316,7 +330,7 @@ class Case:
             reasons, inputs = decision.reasons, decision.inputs
             late = any(name not in waiting for name, _ in decision.missing)
             decided_by = "deadline" if late else "policy"
-        return Verdict(
+        verdict = Verdict(
             id=digest("verdict", upload_id, str(revision), self._policy.version, rule, *inputs),
             upload_id=upload_id,
             action=action,
@@ -333,6 +347,8 @@ class Case:
             latency=max(0, micros(now) - self._opened) / 1e6,
             **self._extras(decision),
         )
+        told = tell(self._policy, verdict, self._facts.language)
+        return verdict if told is None else verdict.model_copy(update={"statement": told})
 
     def _extras(self, decision: Decision) -> dict[str, Any]:
         """What few verdicts have, beyond the message's own fields."""
@@ -372,7 +388,7 @@ def _span(seconds: float) -> int:
 
 
 def _key(detector: str, shadow: bool) -> str:
-    return f"{detector} (shadow)" if shadow else detector
+    return f"{detector}\0shadow" if shadow else detector
 
 
 def _used(one: Said) -> UsedPrediction:

@@ -24,7 +24,7 @@ from aggregator.policy import Policy
 from quorum.errors import ConfigurationError
 from quorum.messages import Action, Upload, Verdict
 
-__all__ = ["EEA", "Record", "Statement", "languages", "state", "submissions"]
+__all__ = ["EEA", "Record", "Statement", "languages", "state", "submissions", "tell"]
 
 #: The countries that the database takes: the European Union, and with the last three the EEA.
 EEA: Final[tuple[str, ...]] = (
@@ -146,15 +146,23 @@ def state(
     Raises:
         ConfigurationError: If a template of the language lacks a sentence.
     """
-    local = _local(verdict)
-    restrictive = verdict.action in (Action.RESTRICT, Action.REMOVE)
-    if not restrictive and not local:
+    text = tell(policy, verdict, language)
+    if text is None:
         return None
-    category = policy.categories.get(verdict.category or "", _UNCATEGORISED)
-    return Statement(
-        text=_text(policy, verdict, category, _words(language), local),
-        record=_record(policy, verdict, upload, category, local),
-    )
+    return Statement(text, _record(policy, verdict, upload, _category(policy, verdict)))
+
+
+def tell(policy: Policy, verdict: Verdict, language: str | None = "en") -> str | None:
+    """What the uploader is told of a verdict; None where it restricts nothing.
+
+    Args:
+        policy: Names the categories.
+        verdict: What was decided.
+        language: As in ``state``.
+    """
+    if verdict.action not in (Action.RESTRICT, Action.REMOVE) and not _local(verdict):
+        return None
+    return _text(policy, verdict, _category(policy, verdict), _words(language or "en"))
 
 
 def submissions(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
@@ -182,13 +190,12 @@ def _scope(verdict: Verdict, upload: Upload, local: Mapping[str, str]) -> tuple[
     return tuple(sorted(set(shown) & set(EEA)))
 
 
-def _record(
-    policy: Policy,
-    verdict: Verdict,
-    upload: Upload,
-    category: Category,
-    local: Mapping[str, str],
-) -> Record | None:
+def _category(policy: Policy, verdict: Verdict) -> Category:
+    return policy.categories.get(verdict.category or "", _UNCATEGORISED)
+
+
+def _record(policy: Policy, verdict: Verdict, upload: Upload, category: Category) -> Record | None:
+    local = _local(verdict)
     scope = _scope(verdict, upload, local)
     if not scope:
         return None
@@ -272,8 +279,8 @@ def _text(
     verdict: Verdict,
     category: Category,
     words: Mapping[str, str],
-    local: Mapping[str, str],
 ) -> str:
+    local = _local(verdict)
     lines = []
     if local:
         removed = sorted(code for code, action in local.items() if action == Action.REMOVE.value)

@@ -1,7 +1,7 @@
 import pytest
 from aggregator_cases import START, after, reviewed, said, upload
 
-from aggregator.case import Case, Discard, Emit, Forget
+from aggregator.case import MAX_ORPHANS, MAX_STRANGERS, Case, Discard, Emit, Forget
 from aggregator.decision import Uploader
 from aggregator.policy import Policy, load_policy
 from quorum.messages import Action, Status
@@ -255,3 +255,41 @@ def test_a_policy_in_shadow_is_told_and_does_not_decide():
     assert verdict.shadow_policies == [
         {"policy_version": strict.version, "action": "restrict", "rule": "spam-hinted"}
     ]
+
+
+def test_a_restrictive_verdict_tells_its_uploader_why():
+    case = Case(BALANCED)
+    case.on_upload(upload(language="de-AT", title="Zorbanax"), START)
+    (verdict,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
+    assert verdict.statement.startswith("Wir haben Ihren Upload entfernt.")
+    assert "Zorbanax" not in verdict.statement
+    case = opened()
+    for prediction in CLEAN[:2]:
+        case.on_prediction(prediction, after(1))
+    (verdict,) = verdicts(case.on_prediction(CLEAN[2], after(1)))
+    assert verdict.statement is None
+
+
+def test_a_flood_of_invented_detectors_does_not_fill_the_state():
+    names = [f"invented-{number:04}" for number in range(500)]
+    kept = []
+    for order in (names, names[::-1]):
+        case = opened()
+        for name in order:
+            case.on_prediction(said(name, 0.5), after(1))
+        for prediction in CLEAN[:2]:
+            case.on_prediction(prediction, after(1))
+        (verdict,) = verdicts(case.on_prediction(CLEAN[2], after(1)))
+        assert verdict.action is Action.ALLOW
+        kept.append([used.detector for used in verdict.predictions])
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 3 + MAX_STRANGERS
+
+
+def test_a_flood_before_the_upload_ends_as_dead_letters():
+    case = Case(BALANCED)
+    effects = []
+    for number in range(MAX_ORPHANS + 5):
+        effects += case.on_prediction(said(f"invented-{number}", 0.5), after(1))
+    assert [type(effect) for effect in effects] == [Discard] * 5
+    assert len(case.on_deadline(after(601))) == MAX_ORPHANS + 1

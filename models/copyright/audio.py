@@ -52,6 +52,10 @@ class AudioPrint:
         windows = np.lib.stride_tricks.sliding_window_view(self.items, WORD_ITEMS)
         return np.ascontiguousarray(windows).view(np.uint8).reshape(-1, 32)
 
+    def seconds(self, words: NDArray[np.intp]) -> NDArray[np.float32]:
+        """When some words begin."""
+        return (words * ITEM_SECONDS).astype(np.float32)
+
     def telling(self) -> NDArray[np.bool_]:
         """Which words are more than silence or a steady tone, shape (n - 7,)."""
         if len(self.items) < WORD_ITEMS:

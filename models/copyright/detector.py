@@ -2,39 +2,92 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from models.base import Detector, Example, Feature, Features, Finding
-from models.copyright.catalogue import Work, load_catalogue
-from models.copyright.fingerprint import Fingerprint
-from quorum.messages import Evidence, Upload
+from quorum.errors import QuorumError
+from quorum.messages import Action, Evidence, Upload, now
+
+if TYPE_CHECKING:
+    from models.copyright.matching import Match
+    from models.copyright.rules import Ruling
+    from quorum.settings import Settings
 
 __all__ = ["CopyrightDetector"]
 
 _ARTIFACT = Path(__file__).parent / "artifact"
 
+#: Seconds after which a changed catalogue is looked for: a work that was added is found within.
+_REFRESH_SECONDS = 5.0
+
+
+#: However sure a match is, the score says no more than the work's rule asks for, so that a policy
+#: which goes by the score alone removes only what a rights holder wants removed.
+_CEILING = {Action.REMOVE: 1.0, Action.REVIEW: 0.9, Action.RESTRICT: 0.55, Action.ALLOW: 0.0}
+
 
 class CopyrightDetector(Detector):
     """Compares an upload's fingerprint with the catalogue of registered works.
 
+    The score is the probability that the upload holds a work whose rule asks for removal; for a
+    milder rule it stays under 0.9 (review) or 0.55 (restrict), and a work that may be used raises
+    none. The labels say it in full: ``copyright/match`` for any work, and ``copyright/remove``,
+    ``copyright/review``, ``copyright/restrict`` or ``copyright/allow`` for what the rules say.
+
     Args:
-        catalogue: The catalogue's file; None for the small one that ships.
+        catalogue: The catalogue's folder or JSON file; None for the small one that ships.
+
+    Raises:
+        ConfigurationError: If there is no such catalogue.
     """
 
     name = "copyright"
     needs = frozenset({Feature.FINGERPRINT})
 
     def __init__(self, catalogue: str | Path | None = None) -> None:
+        # The index brings a compiler with it: only who compares pays for its import.
+        from models.copyright.exchange import load_catalogue
+
         self._catalogue = load_catalogue(catalogue)
-        self.version = self._catalogue.version
+        self._lock = threading.Lock()
+        self._refreshed = time.monotonic()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """See Detector."""
+        return cls(settings.catalogue)
+
+    @property
+    def version(self) -> str:  # type: ignore[override]
+        """A digest of the works and their rules: a work that is added makes another version."""
+        return self._catalogue.version
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
+        self._refresh()
         return [self._judge(features) for features in batch]
 
+    def close(self) -> None:
+        """See Detector."""
+        self._catalogue.close()
+
+    def _refresh(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._refreshed < _REFRESH_SECONDS:
+                return
+            self._refreshed = time.monotonic()
+        self._catalogue.refresh()
+
     def _judge(self, features: Features) -> Finding:
+        from models.copyright.fingerprint import Fingerprint
+        from models.copyright.matching import find_matches
+        from models.copyright.rules import rulings
+
         found = features.fingerprint
         if found is None:
             if features.upload.media is None:
@@ -42,21 +95,20 @@ class CopyrightDetector(Detector):
             return Finding.failed(features.absent.get(Feature.FINGERPRINT, "no fingerprint"))
         if not isinstance(found, Fingerprint):
             return Finding.failed(f"the fingerprint is a {type(found).__name__}")
-        works = self._catalogue.find(found)
-        if not works:
-            return Finding.scored(0.0)
-        return Finding.scored(
-            1.0, {"copyright/match": 1.0}, [_evidence(found, work) for work in works]
-        )
+        try:
+            made = rulings(find_matches(found, self._catalogue), features.upload, now())
+        except QuorumError as error:
+            return Finding.failed(str(error))
+        return _finding(made)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
             Example(
-                _upload("copyright-copy", "my new clip", _ARTIFACT / "copy.mkv"),
+                _upload("copyright-copy", "my new clip", _ARTIFACT / "copy.mp4"),
                 "flagged",
-                "a registered work in another container, under another name",
+                "a registered work, mirrored, cropped and encoded anew",
             ),
             Example(
                 _upload("copyright-own", "my own clip", _ARTIFACT / "other.mp4"),
@@ -67,16 +119,39 @@ class CopyrightDetector(Detector):
         )
 
 
-def _evidence(found: Fingerprint, work: Work) -> Evidence:
+def _finding(made: Sequence[Ruling]) -> Finding:
+    labels: dict[str, float] = {}
+    evidence: list[Evidence] = []
+    score = 0.0
+    for ruling in made:
+        for label in ("copyright/match", f"copyright/{ruling.action}"):
+            labels[label] = max(labels.get(label, 0.0), ruling.score)
+        score = max(score, min(ruling.score, _CEILING[ruling.action]))
+        evidence += [_evidence(match, ruling) for match in ruling.matches]
+    return Finding.scored(score, labels, evidence)
+
+
+def _evidence(match: Match, ruling: Ruling) -> Evidence:
+    how = {
+        "file": "the same file or coded content",
+        "video": "the picture",
+        "audio": "the sound",
+        "both": "picture and sound",
+    }[match.medium]
+    edits = [
+        *(["mirrored"] if match.mirrored else []),
+        *([f"at {match.speed:g} times its speed"] if abs(match.speed - 1) > 0.03 else []),
+    ]
+    told = ", ".join([f"{how} of {match.work.title!r} of {match.work.owner}", *edits])
     return Evidence(
         kind="match",
-        what=f"the same coded content as {work.title!r} of {work.owner}",
-        start=0.0,
-        end=found.duration,
-        weight=1.0,
-        work=work.id,
-        work_start=0.0,
-        work_end=work.fingerprint.duration,
+        what=f"{told}; {ruling.why}",
+        start=match.start,
+        end=match.end,
+        weight=match.score,
+        work=match.work.id,
+        work_start=match.work_start,
+        work_end=match.work_end,
     )
 
 

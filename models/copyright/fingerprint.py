@@ -18,10 +18,12 @@ from models.copyright.audio import ABSENT, AudioHasher, AudioPrint
 from models.copyright.video import FrameHasher, VideoPrint
 from quorum.errors import InputError, MediaRefused
 
-__all__ = ["SAMPLE_RATE", "Fingerprint", "fingerprint"]
+__all__ = ["UPLOAD_RATE", "WORK_RATE", "Fingerprint", "fingerprint"]
 
-#: Frames that are hashed in a second.
-SAMPLE_RATE = 4.0
+#: Frames of an upload, and of a work, that are hashed in a second. A work is sampled more often:
+#: a frame of the upload then has a partner within a sixteenth of a second at any speed.
+UPLOAD_RATE = 4.0
+WORK_RATE = 8.0
 
 _CHUNK = 1 << 20
 
@@ -31,9 +33,9 @@ _CHUNK = 1 << 20
 _MIN_DIFFERENT_PACKETS = 8
 _MIN_PACKET_BYTES = 64
 
-#: Above this many frames a second, those that no other frame is built on need not be decoded to
-#: have one every quarter of a second.
-_SKIP_ABOVE_RATE = 16
+#: Where there are this many times more frames than are hashed, those that no other frame is
+#: built on need not be decoded.
+_SKIP_ABOVE = 3.5
 
 #: Packets that cannot be decoded before a stream is given up: a damaged one may hold a million.
 _MAX_ERRORS = 50
@@ -66,12 +68,17 @@ class Fingerprint:
 
 
 def fingerprint(
-    path: Path, *, max_seconds: float | None = None, max_pixels: int = 40_000_000
+    path: Path,
+    *,
+    rate: float = UPLOAD_RATE,
+    max_seconds: float | None = None,
+    max_pixels: int = 40_000_000,
 ) -> Fingerprint:
     """Fingerprint one media file.
 
     Args:
         path: A local file.
+        rate: Frames that are hashed in a second: ``UPLOAD_RATE`` or ``WORK_RATE``.
         max_seconds: No more of the media than this is decoded; None for all of it.
         max_pixels: A video of larger frames is refused.
 
@@ -83,7 +90,7 @@ def fingerprint(
     try:
         digest = _file_digest(path)
         with av.open(str(path), metadata_errors="ignore") as container:
-            return _Reading(container, path.name, max_seconds, max_pixels).run(digest)
+            return _Reading(container, path.name, rate, max_seconds, max_pixels).run(digest)
     except FFmpegError as error:
         msg = f"{path.name} is no media that can be read: {error.strerror or error}"
         raise InputError(msg) from None
@@ -127,9 +134,15 @@ class _Reading:
     """One pass over one open container."""
 
     def __init__(
-        self, container: Any, name: str, max_seconds: float | None, max_pixels: int
+        self,
+        container: Any,
+        name: str,
+        rate: float,
+        max_seconds: float | None,
+        max_pixels: int,
     ) -> None:
         self._container = container
+        self._rate = rate
         self._limit = max_seconds if max_seconds is not None else float("inf")
         self._notices: list[str] = []
         self._end = 0.0
@@ -152,8 +165,7 @@ class _Reading:
         elif self._sound:
             self._notices.append(ABSENT)
 
-    @staticmethod
-    def _prepare(stream: Any, name: str, max_pixels: int) -> Any:
+    def _prepare(self, stream: Any, name: str, max_pixels: int) -> Any:
         context = stream.codec_context
         if context.width * context.height > max_pixels:
             msg = f"{name} has frames of {context.width} x {context.height}; too large to decode"
@@ -162,8 +174,7 @@ class _Reading:
         context.thread_count = 1
         # Deblocking changes nothing that is left after the reduction to a raster.
         context.options = {"skip_loop_filter": "all"}
-        rate = stream.average_rate
-        if rate and rate >= _SKIP_ABOVE_RATE:
+        if stream.average_rate and stream.average_rate >= _SKIP_ABOVE * self._rate:
             context.skip_frame = "NONREF"
         return stream
 
@@ -219,7 +230,7 @@ class _Reading:
                     self._audio.add(frame)
             elif self._frames and at >= self._next_sample:
                 self._frames.add(frame, at)
-                self._next_sample = (int(at * SAMPLE_RATE) + 1) / SAMPLE_RATE
+                self._next_sample = (int(at * self._rate) + 1) / self._rate
         return True
 
 

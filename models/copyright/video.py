@@ -20,12 +20,12 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from models.copyright import pdq
 
-__all__ = ["INDEXED_VIEWS", "FrameHasher", "VideoPrint", "View", "active_areas"]
+__all__ = ["FrameHasher", "VideoPrint", "View", "active_areas"]
 
 #: Frames hashed together: bounds the memory.
 _CHUNK = 256
 
-#: Bars must stand still for this many frames before and after: a work may be only a part of the
+#: Bars must stand still for this many frames before or after: a work may be only a part of the
 #: upload, so they are not looked for in all of it.
 _STEADY = 4
 
@@ -40,23 +40,28 @@ _TURN = 3.0
 
 
 class View(IntEnum):
-    """How a frame is looked at."""
+    """How a frame is looked at; ``FULL`` ones with what may be bars, ``ACTIVE`` ones without."""
 
     FULL = 0
-    ACTIVE = 1
-    CROP_94 = 2
-    CROP_89 = 3
-    CROP_84 = 4
-    CROP_80 = 5
+    FULL_94 = 1
+    FULL_89 = 2
+    FULL_84 = 3
+    FULL_80 = 4
+    FULL_UPPER = 5
     TURN_LEFT = 6
     TURN_RIGHT = 7
+    ACTIVE = 8
+    ACTIVE_94 = 9
+    ACTIVE_89 = 10
+    ACTIVE_84 = 11
+    ACTIVE_80 = 12
+    ACTIVE_UPPER = 13
 
 
-#: The views by which a work is indexed. A crop to 80 % of the work shows as the upload's whole
-#: active area, one to 90 % as 89 % of it, and so on.
-INDEXED_VIEWS = (View.ACTIVE, View.CROP_80)
+_CENTRES = (1.0, 0.94, 0.89, 0.84, 0.80)
 
-_CROPS = {View.CROP_94: 0.94, View.CROP_89: 0.89, View.CROP_84: 0.84, View.CROP_80: 0.80}
+#: The part above captions and subtitles.
+_UPPER = 0.80
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class VideoPrint:
         times: Seconds from the start, shape (n,), float32, increasing.
         quality: PDQ quality, 0 to 100, shape (n,), uint8.
         published: PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
-        views: Hashes by view, shape (n, 8, 32), uint8.
+        views: Hashes by view, shape (n, 14, 32), uint8.
         mirrored: The same of the mirrored frames.
     """
 
@@ -91,20 +96,20 @@ def active_areas(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
         Top, left, bottom, right, from 0 to 1, shape (n, 4); the whole frame where there is no
         bar, or where too little would be left to be a picture.
     """
-    edges = np.empty((len(luma), 4))
-    for side, axis in ((0, 2), (1, 1)):
-        low = luma.min(axis=axis)
-        high = luma.max(axis=axis)
-        window = (2 * _STEADY + 1, 1)
-        low = minimum_filter(low, size=window, mode="nearest")
-        high = maximum_filter(high, size=window, mode="nearest")
-        first = _first_busy(low, high)
-        last = _first_busy(low[:, ::-1], high[:, ::-1])
-        edges[:, side] = first / pdq.RASTER
-        edges[:, side + 2] = 1 - last / pdq.RASTER
-    sides = edges[:, 2:] - edges[:, :2]
-    edges[sides.min(axis=1) < _LEAST_ACTIVE] = (0.0, 0.0, 1.0, 1.0)
-    return edges
+    steady = []
+    for origin in (-(_STEADY // 2), _STEADY // 2):
+        edges = np.empty((len(luma), 4))
+        for side, axis in ((0, 2), (1, 1)):
+            window = {"size": (_STEADY + 1, 1), "origin": (origin, 0), "mode": "nearest"}
+            low = minimum_filter(luma.min(axis=axis), **window)
+            high = maximum_filter(luma.max(axis=axis), **window)
+            edges[:, side] = _first_busy(low, high) / pdq.RASTER
+            edges[:, side + 2] = 1 - _first_busy(low[:, ::-1], high[:, ::-1]) / pdq.RASTER
+        sides = edges[:, 2:] - edges[:, :2]
+        edges[sides.min(axis=1) < _LEAST_ACTIVE] = (0.0, 0.0, 1.0, 1.0)
+        steady.append((edges, np.prod(edges[:, 2:] - edges[:, :2], axis=1)))
+    (after, after_size), (before, before_size) = steady
+    return np.where((after_size < before_size)[:, None], after, before)
 
 
 def _first_busy(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -181,13 +186,18 @@ class FrameHasher:
     def _spectra(
         self, luma: NDArray[np.uint8], area: tuple[float, float, float, float]
     ) -> Iterator[tuple[View, NDArray[np.float32]]]:
-        yield View.FULL, pdq.spectrum(luma)
-        yield View.ACTIVE, pdq.spectrum(luma, area)
-        for view, share in _CROPS.items():
-            yield view, pdq.spectrum(luma, _within(area, share))
+        for first, (top, left, bottom, right) in (
+            (View.FULL, (0.0, 0.0, 1.0, 1.0)),
+            (View.ACTIVE, area),
+        ):
+            for step, share in enumerate(_CENTRES):
+                within = _within((top, left, bottom, right), share)
+                yield View(first + step), pdq.spectrum(luma, within)
+            upper = (top, left, top + (bottom - top) * _UPPER, right)
+            yield View(first + len(_CENTRES)), pdq.spectrum(luma, upper)
         for view, degrees in ((View.TURN_LEFT, _TURN), (View.TURN_RIGHT, -_TURN)):
             turned = pdq.turned(luma, degrees, self._aspect)
-            yield view, pdq.spectrum(turned, _within(area, 0.80))
+            yield view, pdq.spectrum(turned, _within((0.0, 0.0, 1.0, 1.0), _CENTRES[-1]))
 
 
 def _luma(frame: Any) -> NDArray[np.uint8]:

@@ -52,13 +52,13 @@ def test_a_mirrored_copy_is_seen_in_the_mirror(plain, tmp_path):
     assert apart(seen(flipped), seen(plain)) > 80
 
 
-@pytest.mark.parametrize(("share", "view"), [(0.8, View.ACTIVE), (0.9, View.CROP_89)])
+@pytest.mark.parametrize(("share", "view"), [(0.8, View.FULL), (0.9, View.FULL_89)])
 def test_a_crop_meets_the_crop_of_the_work(plain, tmp_path, share, view):
     height, width = (round(side * share / 2) * 2 for side in (180, 240))
     top, left = (180 - height) // 2, (240 - width) // 2
     cut = [np.ascontiguousarray(f[top : top + height, left : left + width]) for f in FRAMES]
     cropped = write_video(tmp_path / "crop.mp4", cut)
-    assert apart(seen(cropped, view), seen(plain, View.CROP_80)) <= 24
+    assert apart(seen(cropped, view), seen(plain, View.FULL_80)) <= 24
 
 
 def test_the_active_area_of_a_plain_picture_is_all_of_it():

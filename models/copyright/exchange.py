@@ -1,0 +1,169 @@
+"""Works in files: our own JSON, and hash lists as others publish them.
+
+A hash list is text, one frame a line. That of the vPDQ tool has the frame's number, its quality,
+its PDQ hash and its second; a plain PDQ list has a hash a line, as hash-sharing programmes send
+them. Such works are matched by PDQ hashes of whole frames only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from models.copyright import pdq
+from models.copyright.catalogue import Catalogue
+from models.copyright.works import Work, WorkPrint
+from quorum.errors import ConfigurationError, InputError, QuorumError
+
+__all__ = ["load_catalogue", "read_hashes", "read_works", "write_hashes", "write_works"]
+
+_FORMAT = 2
+
+#: Frames of a list without times are taken to be this far apart, in seconds.
+_STEP = 1.0
+
+#: Quality of the hashes of a list that does not tell it.
+_QUALITY = 100
+
+
+def load_catalogue(path: str | Path | None = None) -> Catalogue:
+    """Open a catalogue to be searched.
+
+    Args:
+        path: A catalogue's folder or JSON file; None for the small one that ships.
+
+    Raises:
+        ConfigurationError: If it cannot be read or is no catalogue; the text says where.
+    """
+    file = Path(path) if path else _shipped()
+    if file.is_dir():
+        return Catalogue(file, read_only=True)
+    made = Catalogue()
+    try:
+        made.add_all(list(read_works(file)))
+    except OSError as error:
+        msg = f"cannot read the catalogue {file}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    except InputError as error:
+        raise ConfigurationError(str(error)) from None
+    made.refresh()
+    return made
+
+
+def _shipped() -> Path:
+    return Path(str(resources.files("models.copyright") / "artifact" / "catalogue.json"))
+
+
+def write_works(path: Path, works: Iterable[tuple[Work, WorkPrint]]) -> int:
+    """Write works as one JSON file, which can be a catalogue by itself.
+
+    Returns:
+        How many.
+    """
+    told = [
+        {
+            **work.model_dump(mode="json", exclude_defaults=True),
+            "fingerprint": base64.b64encode(found.to_bytes()).decode(),
+        }
+        for work, found in works
+    ]
+    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in told)
+    path.write_text(f'{{"format": {_FORMAT}, "works": [\n{lines}\n]}}\n', encoding="utf-8")
+    return len(told)
+
+
+def read_works(path: Path) -> Iterator[tuple[Work, WorkPrint]]:
+    """Read what ``write_works`` wrote.
+
+    Raises:
+        OSError: If the file cannot be read.
+        InputError: If it is something else; the text says where.
+    """
+    try:
+        data: Any = json.loads(path.read_bytes())
+        works, known = data["works"], data["format"]
+    except (ValueError, KeyError, TypeError):
+        msg = f"{path} is no catalogue: neither a folder nor JSON with a format and works"
+        raise InputError(msg) from None
+    if known != _FORMAT:
+        msg = f"{path} is no catalogue of format {_FORMAT}; export it again with this Quorum"
+        raise InputError(msg)
+    for index, each in enumerate(works):
+        try:
+            facts = dict(each)
+            found = WorkPrint.from_bytes(base64.b64decode(facts.pop("fingerprint"), validate=True))
+            yield Work.model_validate(facts), found
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            msg = f"{path}: works.{index}.{where}: {first['msg']}"
+            raise InputError(msg) from None
+        except (KeyError, TypeError, ValueError, QuorumError) as error:
+            msg = f"{path}: works.{index}.fingerprint: {error}"
+            raise InputError(msg) from None
+
+
+def read_hashes(path: Path) -> WorkPrint:
+    """Read a PDQ or vPDQ hash list.
+
+    Raises:
+        OSError: If the file cannot be read.
+        InputError: If a line is none of either; the text names the line.
+    """
+    hashes, quality, times = [], [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        parts = [part.strip() for part in line.split(",")]
+        if not any(parts) or line.startswith("#"):
+            continue
+        try:
+            if len(parts) >= 4:
+                quality.append(int(parts[1]))
+                times.append(float(parts[3]))
+                text = parts[2]
+            else:
+                quality.append(int(parts[1]) if len(parts) > 1 else _QUALITY)
+                times.append(len(times) * _STEP)
+                text = parts[0]
+            found = bytes.fromhex(text)
+            if len(found) != pdq.BITS // 8 or not 0 <= quality[-1] <= 100:
+                raise ValueError(text)
+        except ValueError:
+            msg = f"{path}:{number}: neither a PDQ hash nor a line of vPDQ"
+            raise InputError(msg) from None
+        hashes.append(np.frombuffer(found, np.uint8))
+    if not hashes:
+        msg = f"{path} holds no hash"
+        raise InputError(msg)
+    count = len(hashes)
+    return WorkPrint(
+        (),
+        max(times),
+        np.array(times, np.float32),
+        np.array(quality, np.uint8),
+        np.stack(hashes),
+        np.zeros((count, 0, 32), np.uint8),
+        np.zeros(0, np.uint32),
+    )
+
+
+def write_hashes(path: Path, found: WorkPrint) -> int:
+    """Write the hashes of a work as the vPDQ tool does: frame, quality, hash, second.
+
+    Returns:
+        How many.
+    """
+    lines = [
+        f"{row},{quality},{pdq.to_hex(hashed)},{second:.3f}"
+        for row, (quality, hashed, second) in enumerate(
+            zip(found.quality, found.published, found.times, strict=True)
+        )
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)

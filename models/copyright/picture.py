@@ -1,0 +1,320 @@
+"""Follows the frames of a work through those of an upload.
+
+Frames that look alike are only seeds: two signers before one wall, two animations of one toolkit
+look alike for seconds. A match must follow the work in time, and its picture must change as the
+work's picture changes: what does not move is no evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.copyright import pdq
+from models.copyright.alignment import Line, Seeds, lines_of
+from models.copyright.index import Hits
+from models.copyright.telling import MIN_QUALITY
+from models.copyright.video import VideoPrint, View
+from models.copyright.works import WORK_VIEWS, WorkPrint
+
+__all__ = ["MIN_SECONDS", "RADIUS", "Queries", "VideoRun", "queries_of", "runs_of"]
+
+#: Bits within which two frames are a seed.
+RADIUS = 31
+
+#: A shorter run is told from chance and look-alikes by luck only.
+MIN_SECONDS = 2.4
+
+#: Where a run's score is a half, and how fast it rises: set on the edits of
+#: benchmarks/copyright.py so that no look-alike of its clips reaches a half.
+_EVIDENCE = 0.57
+_SHARPNESS = 0.025
+
+#: Speeds nearer to each other than this, as a logarithm, are the same.
+_SAME_SPEED = 0.04
+
+#: Seconds by which a fitted line may run over the ends of a work.
+_SLACK = 0.2
+
+#: How far a line is moved when it is refined: seconds, and parts of its speed; the smallest first.
+_SHIFTS = tuple(sorted((step / 16 for step in range(-10, 11)), key=abs))
+_TURNS = (1.0, 0.99, 1.01, 0.98, 1.02)
+
+#: Bits by which the work may change from one frame to the next and be called still.
+_STILL = 24
+
+#: Bits at which a pair of frames speaks neither for nor against a match; chance is 128.
+_EVEN = 80.0
+
+_Hashes = NDArray[np.uint8]
+
+_WHOLE = frozenset({View.FULL, View.ACTIVE})
+_UPPER = frozenset({View.FULL_UPPER, View.ACTIVE_UPPER})
+
+
+def _fits(view: View, work_view: View) -> bool:
+    """Whether an upload's view can show what a view of the work shows, after some edit."""
+    if work_view in _WHOLE:
+        return view in _WHOLE
+    if work_view in _UPPER:
+        return view in _UPPER
+    return view not in _UPPER
+
+
+#: Which pairs of views are compared, shape (views, work views).
+_PAIRS = np.array([[_fits(view, work_view) for work_view in WORK_VIEWS] for view in View])
+
+#: The same by the kind of an index entry, for seeds.
+_SEED_PAIRS = np.zeros((len(View), 256), np.bool_)
+_SEED_PAIRS[:, list(WORK_VIEWS)] = _PAIRS
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRun:
+    """A run of an upload's frames that follows a run of a work's.
+
+    Attributes:
+        start: Seconds of the upload, from.
+        end: To.
+        line: How moments map to the work's.
+        mirrored: Whether the picture is flipped left to right.
+        view: How the upload has to be looked at.
+        work_view: How the work has to be looked at.
+        frames: Frames of the upload in the run.
+        distance: Median distance of the pairs, in bits.
+        agreement: How far the bits that change in the work change alike in the upload: the
+            correlation over time, from -1 to 1.
+        motion: Bits that change, on average, around their mean in the work.
+        odd: Part of the frames that contradict the match.
+    """
+
+    start: float
+    end: float
+    line: Line
+    mirrored: bool
+    view: View
+    work_view: View
+    frames: int
+    distance: float
+    agreement: float
+    motion: float
+    odd: float
+
+    @property
+    def score(self) -> float:
+        """Probability that the upload shows the work, and not something that looks like it."""
+        if self.end - self.start < MIN_SECONDS:
+            return 0.0
+        cropped = not (self.view in _WHOLE and self.work_view in _WHOLE)
+        paced = abs(np.log(self.line.speed)) > _SAME_SPEED
+        # Each further edit that must be assumed gives chance more ways to fit.
+        assumed = 0.03 * (cropped + paced) + 0.08 * (cropped and paced)
+        length = min(0.1, 0.05 * np.log2(self.frames / 20))
+        evidence = self.agreement - 4 * self.odd - assumed + length
+        return float(1 / (1 + np.exp((_EVIDENCE - evidence) / _SHARPNESS)))
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What of an upload is looked up; rows belong together.
+
+    Attributes:
+        hashes: Shape (n, 32).
+        frames: Row of the frame, shape (n,).
+        mirrored: Whether it is the mirrored frame, shape (n,).
+        views: How it is looked at, shape (n,).
+    """
+
+    hashes: _Hashes
+    frames: NDArray[np.intp]
+    mirrored: NDArray[np.bool_]
+    views: NDArray[np.uint8]
+
+
+def queries_of(video: VideoPrint, step: int = 1) -> Queries:
+    """The hashes by which a video is looked up: all views, and mirrored.
+
+    Args:
+        video: Its fingerprint.
+        step: Every how many frames.
+    """
+    rows = np.flatnonzero(video.quality >= MIN_QUALITY)[::step]
+    count, views = len(rows), len(View)
+    hashes = np.concatenate([video.views[rows], video.mirrored[rows]], axis=1)
+    hashes = hashes.reshape(count * 2 * views, 32)
+    frames = rows.repeat(2 * views)
+    mirrored = np.tile(np.repeat([False, True], views), count)
+    looks = np.tile(np.arange(views, dtype=np.uint8), 2 * count)
+    kept = np.ones((count, 2, views), np.bool_)
+    # Without bars, the views of the active area are those of all of the frame.
+    for side, hashed in enumerate((video.views[rows], video.mirrored[rows])):
+        whole = hashed[:, View.FULL : View.TURN_LEFT]
+        kept[:, side, View.ACTIVE :] = (hashed[:, View.ACTIVE :] != whole).any(axis=2)
+    chosen = kept.reshape(-1)
+    return Queries(
+        np.ascontiguousarray(hashes[chosen]), frames[chosen], mirrored[chosen], looks[chosen]
+    )
+
+
+def runs_of(video: VideoPrint, queries: Queries, hits: Hits, work: WorkPrint) -> list[VideoRun]:
+    """The runs in which an upload follows one work.
+
+    Args:
+        video: The upload's frames.
+        queries: What was looked up.
+        hits: What was found of this work.
+        work: Its fingerprint.
+    """
+    found: list[VideoRun] = []
+    for mirrored in (False, True):
+        chosen = queries.mirrored[hits.queries] == mirrored
+        chosen &= _SEED_PAIRS[queries.views[hits.queries], hits.kinds]
+        seeds = Seeds(
+            video.times[queries.frames[hits.queries[chosen]]].astype(np.float64),
+            hits.seconds[chosen].astype(np.float64),
+            1.0 - hits.distances[chosen] / (2 * RADIUS),
+        )
+        for line in lines_of(seeds):
+            run = _follow(video, work, line, mirrored)
+            if run:
+                found.append(run)
+    return found
+
+
+def _follow(video: VideoPrint, work: WorkPrint, line: Line, mirrored: bool) -> VideoRun | None:
+    """Compare all frames along a line, and take the stretch that speaks most for a match."""
+    times = video.times.astype(np.float64)
+    at = line.at(times)
+    rows = np.flatnonzero(
+        (at >= work.times[0] - _SLACK)
+        & (at <= work.times[-1] + _SLACK)
+        & (video.quality >= MIN_QUALITY)
+    )
+    if len(rows) < 2 or len(work.times) < 2:
+        return None
+    seen = (video.mirrored if mirrored else video.views)[rows]
+    view, work_view = _best_views(seen, work.views[_around(work.times, at[rows])[0]])
+    ours, theirs = np.ascontiguousarray(seen[:, view]), work.views[:, work_view]
+    line = _refined(ours, times[rows], theirs, work.times, line)
+    distance, partner = _paired(ours, theirs, _around(work.times, line.at(times[rows])))
+    low, high = _stretch(_EVEN - distance)
+    if high - low < 2:
+        return None
+    inside = slice(low, high)
+    agreement, motion = _agreement(ours[inside], theirs[partner[inside]])
+    return VideoRun(
+        float(times[rows[low]]),
+        float(times[rows[high - 1]]),
+        line,
+        mirrored,
+        View(view),
+        WORK_VIEWS[work_view],
+        high - low,
+        float(np.median(distance[inside])),
+        agreement,
+        motion,
+        _odd(distance[inside], theirs, partner[inside]),
+    )
+
+
+def _around(
+    times: NDArray[np.float32], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows of the frames before and after some moments, the nearer one first."""
+    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    before = after - 1
+    nearer = wanted - times[before] <= times[after] - wanted
+    return np.where(nearer, before, after), np.where(nearer, after, before)
+
+
+def _best_views(seen: _Hashes, theirs: _Hashes) -> tuple[int, int]:
+    """The pair of views in which the frames are nearest.
+
+    A part of the line may lie outside of the copy, so that it is not the mean that counts.
+    """
+    apart = pdq.distances(seen[:, :, None], theirs[:, None])
+    typical = np.where(_PAIRS, np.percentile(apart, 35, axis=0), np.inf)
+    view, work_view = np.unravel_index(int(np.argmin(typical)), typical.shape)
+    return int(view), int(work_view)
+
+
+def _refined(
+    ours: _Hashes,
+    times: NDArray[np.float64],
+    theirs: _Hashes,
+    their_times: NDArray[np.float32],
+    line: Line,
+) -> Line:
+    """The line, moved a little to where the frames are nearest."""
+    middle = float(np.median(times))
+    best, least = line, np.inf
+    low = int(np.searchsorted(their_times, line.at(times).min() - 1.0))
+    high = int(np.searchsorted(their_times, line.at(times).max() + 1.0))
+    local = their_times[low:high]
+    if len(local) < 2:
+        return line
+    apart = np.minimum(pdq.distances(ours[:, None], theirs[None, low:high]), _EVEN)
+    each = np.arange(len(ours))
+    # Most copies play at the work's own speed; a fitted one must be worth it.
+    own = [1.0] if abs(np.log(line.speed)) < _SAME_SPEED else []
+    for speed in (*own, *(line.speed * turn for turn in _TURNS)):
+        for shift in _SHIFTS:
+            offset = line.at(np.array([middle]))[0] + shift - speed * middle
+            row, _ = _around(local, speed * times + offset)
+            cost = float(apart[each, row].mean())
+            if cost < least - 0.25:
+                best, least = Line(speed, float(offset), line.votes), cost
+    return best
+
+
+def _paired(
+    ours: _Hashes, theirs: _Hashes, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """For each frame, the nearer in looks of the two frames of the work around its moment."""
+    near, far = rows
+    to_near = pdq.distances(ours, theirs[near]).astype(np.float64)
+    to_far = pdq.distances(ours, theirs[far]).astype(np.float64)
+    better = to_far < to_near
+    return np.where(better, to_far, to_near), np.where(better, far, near)
+
+
+def _stretch(gain: NDArray[np.float64]) -> tuple[int, int]:
+    """From and to of the stretch of largest sum (Kadane)."""
+    total = np.concatenate([[0.0], np.cumsum(np.clip(gain, -_EVEN, _EVEN))])
+    lowest = np.minimum.accumulate(total)
+    high = int(np.argmax(total - lowest))
+    low = int(np.argmin(total[: high + 1]))
+    return low, high
+
+
+def _agreement(hashes: _Hashes, theirs: _Hashes) -> tuple[float, float]:
+    """The correlation over time of the bits that change, and how many change."""
+    ours_bits = np.unpackbits(hashes, axis=1).astype(np.float32)
+    their_bits = np.unpackbits(theirs, axis=1).astype(np.float32)
+    ours_bits -= ours_bits.mean(axis=0)
+    their_bits -= their_bits.mean(axis=0)
+    ours, their = float((ours_bits**2).sum()), float((their_bits**2).sum())
+    motion = their / len(theirs)
+    if ours < 1 or their < 1:
+        return 0.0, motion
+    return float((ours_bits * their_bits).sum() / np.sqrt(ours * their)), motion
+
+
+def _odd(distance: NDArray[np.float64], theirs: _Hashes, partner: NDArray[np.intp]) -> float:
+    """Part of the still frames that lie further off than the edit explains.
+
+    An edit changes all frames alike, and a frame that moves may be met a moment off; but where
+    the work stands still, a look-alike that shows something else gives itself away.
+    """
+    usual = float(np.percentile(distance, 20))
+    before = np.clip(partner - 1, 0, len(theirs) - 1)
+    after = np.clip(partner + 1, 0, len(theirs) - 1)
+    moving = np.maximum(
+        pdq.distances(theirs[partner], theirs[before]),
+        pdq.distances(theirs[partner], theirs[after]),
+    )
+    still = moving <= _STILL
+    off = still & (distance > 2.5 * usual + 10)
+    return float(off.sum() / len(distance))

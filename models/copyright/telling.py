@@ -1,0 +1,75 @@
+"""Which hashes of a work say enough to be looked up by: not black, not flat, not a still."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.copyright import pdq
+from models.copyright.index import Entries
+from models.copyright.video import View
+from models.copyright.works import KIND_PUBLISHED, KIND_SOUND, WORK_VIEWS, WorkPrint
+
+__all__ = ["MIN_QUALITY", "entries_of"]
+
+#: PDQ's quality under which a hash is more noise than picture.
+MIN_QUALITY = 30
+
+#: A frame this near to the one before adds nothing that a search would not find already; of a
+#: still, one in this many is taken.
+_SAME_BITS = 4
+_STILL_STRIDE = 8
+
+#: Of the frames of a work, every second one is looked up: four a second.
+_FRAME_STRIDE = 2
+
+#: Words of sound overlap; every fourth item starts one that is looked up, twice a second.
+_WORD_STRIDE = 4
+
+
+def entries_of(serial: int, found: WorkPrint) -> Entries:
+    """The index entries of one work.
+
+    Args:
+        serial: Its serial number.
+        found: Its fingerprint.
+    """
+    parts: list[tuple[NDArray[np.uint8], NDArray[np.float32], int]] = []
+    good = (found.quality >= MIN_QUALITY) & (np.arange(len(found.times)) % _FRAME_STRIDE == 0)
+    if found.views.shape[1]:
+        for index, view in enumerate(WORK_VIEWS):
+            hashes = found.views[:, index]
+            chosen = good & _new(hashes)
+            if view >= View.ACTIVE:
+                # Without bars, it is the same as that of the whole frame.
+                whole = found.views[:, index - len(WORK_VIEWS) // 2]
+                chosen &= (hashes != whole).any(axis=1)
+            parts.append((hashes[chosen], found.times[chosen], view))
+    else:
+        chosen = good & _new(found.published)
+        parts.append((found.published[chosen], found.times[chosen], KIND_PUBLISHED))
+    audio = found.audio
+    telling = audio.telling()
+    telling[np.arange(len(telling)) % _WORD_STRIDE != 0] = False
+    at = np.flatnonzero(telling)
+    parts.append((audio.words()[at], audio.seconds(at), KIND_SOUND))
+    return Entries.join(
+        [
+            Entries(
+                np.ascontiguousarray(hashes),
+                np.full(len(hashes), serial, np.uint32),
+                seconds.astype(np.float32),
+                np.full(len(hashes), kind, np.uint8),
+            )
+            for hashes, seconds, kind in parts
+        ]
+    )
+
+
+def _new(hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which hashes differ from the one before; of a still, one in a few."""
+    taken = np.arange(len(hashes)) % _STILL_STRIDE == 0
+    taken[_FRAME_STRIDE:] |= (
+        pdq.distances(hashes[_FRAME_STRIDE:], hashes[:-_FRAME_STRIDE]) > _SAME_BITS
+    )
+    return taken

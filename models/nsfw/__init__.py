@@ -1,1 +1,0 @@
-"""NSFW: explicit pictures in the frames of an upload's media."""

@@ -62,7 +62,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Frames of the media on a fixed grid of times.
+    """Frames of the media in bursts of four, a quarter of a second apart, on a grid of times.
+
+    Up to 16 s the bursts follow one another; of longer media they are spread, so that movement
+    can be seen within each.
 
     Attributes:
         pixels: RGB, shape (n, height, width, 3), uint8.
@@ -176,11 +179,14 @@ class Detector(ABC):
         version: Derived from the artifact's content, so that a retrained model is another
             version and the same bytes are the same version.
         needs: The features that must be made for it.
+        max_batch: The most uploads that one call of ``score`` is given, whatever the stream
+            gathers. A detector that is slow an upload sets few, to stay within its timeout.
     """
 
     name: str
     version: str
     needs: frozenset[Feature]
+    max_batch: int = 1024
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

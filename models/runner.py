@@ -114,14 +114,20 @@ def score_safely(detector: Detector, batch: Sequence[Features], timeout: float) 
 
     Args:
         detector: The detector.
-        batch: Features of the uploads.
-        timeout: Seconds for the whole batch, tries one by one included.
+        batch: Features of the uploads; more than ``Detector.max_batch`` are scored in parts.
+        timeout: Seconds for a batch (for each part), tries one by one included.
 
     Returns:
         For each upload what the detector found, or ``failed`` with the reason. Never raises.
     """
-    if not batch:
-        return []
+    most = max(1, detector.max_batch)
+    findings: list[Finding] = []
+    for start in range(0, len(batch), most):
+        findings.extend(_score_part(detector, batch[start : start + most], timeout))
+    return findings
+
+
+def _score_part(detector: Detector, batch: Sequence[Features], timeout: float) -> list[Finding]:
     with _stuck_lock:
         thread = _stuck.get(id(detector))
         if thread is not None and thread.is_alive():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["sentences", "windows"]
+__all__ = ["segments_of", "sentences", "windows"]
 
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
@@ -27,6 +27,29 @@ def windows(text: str, size: int = 40, stride: int = 20, most: int = 400) -> lis
         return [text]
     starts = range(0, max(1, len(words) - size + stride), stride)
     return [" ".join(words[start : start + size]) for start in list(starts)[:most]]
+
+
+def segments_of(text: str, size: int = 40, small: int = 12, most: int = 600) -> list[str]:
+    """A text of a comment's length as it is; of a longer one its lines, and windows of these.
+
+    Args:
+        text: Normalised text; its lines are fields, paragraphs or comments.
+        size: Words of a long window; a text of no more is one segment.
+        small: Words of a short window: one sentence of spam amid innocent words fills it.
+        most: No more segments are made; they then cover the beginning of the text.
+    """
+    if len(text.split()) <= size:
+        return [text]
+    made: list[str] = []
+    for line in text.split("\n"):
+        if not line.strip():
+            continue
+        made.extend(windows(line, size, size // 2))
+        if len(line.split()) > small:
+            made.extend(windows(line, small, small // 3))
+        if len(made) >= most:
+            break
+    return made[:most]
 
 
 def sentences(text: str, most: int = 64) -> list[tuple[int, int]]:

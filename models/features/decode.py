@@ -1,4 +1,4 @@
-"""Decode media once: frames on a grid of times, sound as mono PCM, in one pass, without seeking.
+"""Decode media once, in one pass, without seeking: bursts of frames, and sound as mono PCM.
 
 Only demuxers of real media are admitted: FFmpeg's playlist formats (HLS, concat, DASH) open
 further files and addresses of their own accord, which a stranger's file must never make us do.
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from models.base import Audio, Frames
 from quorum.errors import MediaRefused
 
-__all__ = ["AUDIO_RATE", "GRID", "MAX_FRAMES", "Decoded", "decode"]
+__all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
 
-#: Seconds from frame to frame on the finest grid.
+#: Seconds from frame to frame within a burst.
 GRID = 0.25
-#: Of more frames every second one is dropped and the grid doubled; so a clip of 16 s keeps four
-#: frames a second, and one of ten minutes has one each 16 s.
-MAX_FRAMES = 64
+#: Frames of one burst: enough to see movement.
+BURST = 4
+#: Of more bursts every second one is dropped. So a clip of 16 s keeps four frames a second, and
+#: one of ten minutes keeps a burst each 64 s; movement can be seen in both.
+MAX_BURSTS = 16
 #: The shorter side of a frame is reduced to this; detectors look at 224 to 260 pixels.
 _SHORT_SIDE = 256
 _LONG_SIDE = 1024
@@ -62,29 +64,39 @@ class Decoded:
 
 
 class _Grid:
-    """Keeps the first frame at or after each point of a grid that coarsens as it fills."""
+    """Keeps bursts of frames, first as many as there are, then every second, every fourth, ..."""
 
     def __init__(self) -> None:
-        self.step = GRID
         self.times: list[float] = []
         self.pixels: list[NDArray[np.uint8]] = []
-        self._next = 0.0
+        self._period = BURST * GRID
+        self._last = (-1, -1)
+        self._bursts = 0
+
+    def _place(self, at: float) -> tuple[int, int]:
+        """Which burst a moment is of, and which of its frames; the frame is BURST in between."""
+        burst = int((at + 1e-6) // self._period)
+        frame = int((at + 1e-6 - burst * self._period) // GRID)
+        return burst, min(frame, BURST)
 
     def wants(self, at: float) -> bool:
-        return at >= self._next - 1e-6
+        place = self._place(at)
+        return place > self._last and place[1] < BURST
 
     def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
+        place = self._place(at)
+        self._bursts += place[0] != self._last[0]
+        self._last = place
         self.times.append(at)
         self.pixels.append(pixels)
-        if len(self.times) > MAX_FRAMES:
-            self.step *= 2
-            kept = [0]
-            for index, moment in enumerate(self.times):
-                if moment >= self.times[kept[-1]] + self.step - GRID / 2:
-                    kept.append(index)
+        while self._bursts > MAX_BURSTS:
+            self._period *= 2
+            places = [self._place(moment) for moment in self.times]
+            kept = [index for index, place in enumerate(places) if place[1] < BURST]
             self.times = [self.times[index] for index in kept]
             self.pixels = [self.pixels[index] for index in kept]
-        self._next = (np.floor(self.times[-1] / self.step + 1e-6) + 1) * self.step
+            self._bursts = len({places[index][0] for index in kept})
+            self._last = self._place(at)
 
 
 class _Pass:

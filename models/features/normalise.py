@@ -30,14 +30,19 @@ _ANCHOR = re.compile(r"<a\s[^>]{0,300}?href=[\"']?([^\"'>\s]{1,1000})[^>]{0,300}
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
 _EMOJI = "[\u2190-\u2bff\U0001f000-\U0001faff]"
 #: Letters with something between each of them: ``f r e e``, ``f.r.e.e``, ``f🔥r🔥e🔥e``.
+#: The separator is the same throughout, so that two spaces still part words.
 _SPACED = re.compile(
-    rf"(?<![a-z0-9])[a-z0-9](?:(?:[ \t._\-*~|/\\+,'`^]|[ ]?{_EMOJI}{{1,3}}[ ]?)[a-z0-9@$!]){{2,}}"
-    r"(?![a-z0-9])"
+    r"(?<![a-z0-9])[a-z0-9@$!](?:"
+    r"([ \t._\-*~|/\\+,'`^])[a-z0-9@$!](?:\1[a-z0-9@$!])+"
+    rf"|(?:[ ]?{_EMOJI}{{1,3}}[ ]?[a-z0-9@$!]){{2,}}"
+    r")(?![a-z0-9])"
 )
 _EMOJI_INSIDE = re.compile(rf"(?<=[a-z0-9]){_EMOJI}{{1,3}}(?=[a-z0-9])")
 _DOT_WORD = re.compile(
-    rf"(?<=[a-z0-9])\s?(?:[(\[{{<]\s?(?:dot|\.|punkt|point)\s?[)\]}}>]|\s(?:dot|\.|d0t)\s|\s\.|\.\s)"
-    rf"\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
+    r"(?<=[a-z0-9])\s?[(\[{<]\s?(?:dot|\.|punkt|point|d0t)\s?[)\]}>]\s?(?=[a-z0-9])"
+    r"|(?<=\bwww)\s?(?:dot|\.)\s?(?=[a-z0-9])"
+    rf"|(?<=[a-z0-9])\s(?:dot|d0t|\.)\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
+    rf"|(?<=[a-z0-9])\.\s(?=(?:com|net|org)(?![a-z0-9]))"
 )
 _SCHEME = re.compile(r"\bh(?:xx|tt|\*\*|__)ps?\s{0,2}(?::|\[:\])\s{0,2}/{1,2}\s{0,2}")
 _LINK = re.compile(
@@ -177,6 +182,10 @@ def _lookalikes() -> dict[str, str]:
     return table
 
 
+#: Letters that UTS 39 does not equate and people do; undone only in words that mix scripts.
+_ALIKE_TO_PEOPLE = dict(zip("пиηυτνχωвдя", "nnnutvxwbdr", strict=True))
+
+
 def _latin(text: str) -> bool:
     return any("a" <= character <= "z" or "A" <= character <= "Z" for character in text)
 
@@ -195,7 +204,9 @@ def _look_alikes_undone(aligned: Aligned) -> Aligned:
         mixed = _latin(word)
         whole = all(character.isascii() or character in table for character in word)
         if mixed or (mainly_latin and whole):
-            return "".join(table.get(character, character) for character in word)
+            word = "".join(table.get(character, character) for character in word)
+        if mixed:
+            return "".join(_ALIKE_TO_PEOPLE.get(character, character) for character in word)
         return word
 
     return aligned.replace(_LETTERS, undo)

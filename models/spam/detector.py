@@ -13,7 +13,8 @@ from models.artifacts import Artifact, open_artifact
 from models.base import Detector, Example, Feature, Features, Finding
 from models.calibration import Platt
 from models.linear import DenseLogistic
-from models.segments import windows
+from models.references import chosen_artifact
+from models.segments import segments_of
 from models.spam.evidence import locate
 from models.tfidf import TfidfLogistic
 from quorum.messages import Upload
@@ -29,9 +30,9 @@ _EXPLAIN_FROM = 0.3
 class SpamDetector(Detector):
     """Scores the words of an upload for spam.
 
-    The title, description, tags and comments are normalised and cut into windows of a comment's
-    length; the window that looks most like spam is taken, and averaged with what the embedding
-    of the whole says.
+    The title, description, tags and comments are normalised; more than a comment's length of them
+    is cut into overlapping segments. The segment that looks most like spam by its words is taken,
+    and averaged with what its embedding says.
 
     Args:
         artifact: Its model; by default the one that ships.
@@ -57,7 +58,7 @@ class SpamDetector(Detector):
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """See Detector."""
-        return cls()
+        return cls(chosen_artifact(cls.name, settings) or ARTIFACT)
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
@@ -73,20 +74,45 @@ class SpamDetector(Detector):
             elif not any(character.isalpha() for character in features.text.normalised):
                 findings[index] = Finding.abstained("no words in the text")
             else:
-                made = windows(features.text.normalised)
+                made = segments_of(features.text.normalised)
                 spans.append((index, len(segments), len(segments) + len(made)))
                 segments.extend(made)
-        if segments:
-            odds = self._words.decide(segments)
-            for index, start, end in spans:
-                best = start + int(np.argmax(odds[start:end]))
-                findings[index] = self._judge(batch[index], float(odds[best]), segments[best])
+        if not segments:
+            return [finding for finding in findings if finding is not None]
+        odds = self._words.decide(segments)
+        best = [start + int(np.argmax(odds[start:end])) for _, start, end in spans]
+        meanings = self._meanings(
+            [
+                (batch[index], segments[place] if end - start > 1 and odds[place] > 0 else None)
+                for (index, start, end), place in zip(spans, best, strict=True)
+            ]
+        )
+        for (index, _, _), place, meaning in zip(spans, best, meanings, strict=True):
+            both = float(odds[place])
+            if meaning is not None:
+                both = (1 - self._share) * both + self._share * meaning
+            findings[index] = self._judge(batch[index], both, segments[place])
         return [finding for finding in findings if finding is not None]
 
+    def _meanings(self, suspects: Sequence[tuple[Features, str | None]]) -> list[float | None]:
+        """What the embedding says of each upload, or of its one segment that is suspect.
+
+        The embedding of a long text says little of one line in it, so that this line is embedded
+        on its own.
+        """
+        lines = [line for _, line in suspects if line is not None]
+        vectors = {}
+        if lines:
+            from models.features.embedding import shared_embedder
+
+            vectors = dict(zip(lines, shared_embedder().embed(lines), strict=True))
+        made: list[float | None] = []
+        for features, line in suspects:
+            vector = features.embedding if line is None else vectors[line]
+            made.append(None if vector is None else float(self._meaning.decide(vector)))
+        return made
+
     def _judge(self, features: Features, odds: float, segment: str) -> Finding:
-        if features.embedding is not None:
-            meaning = float(self._meaning.decide(features.embedding))
-            odds = (1 - self._share) * odds + self._share * meaning
         score = float(self._calibration.apply(odds))
         evidence = []
         if score >= _EXPLAIN_FROM and features.text is not None:

@@ -137,3 +137,19 @@ def test_prediction_tells_the_finding():
     abstained = predict(detector, features("a")[0], Finding.abstained("no media"), AT, -1.0)
     assert abstained.reason == "no media"
     assert abstained.elapsed == 0.0
+
+
+def test_a_large_batch_is_scored_in_parts_that_fail_alone():
+    sizes = []
+
+    def act(batch):
+        sizes.append(len(batch))
+        if batch[0].upload.title == "bad":
+            raise ValueError("no")
+        return [Finding.scored(0.5) for _ in batch]
+
+    detector = Scripted(act)
+    detector.max_batch = 2
+    found = score_safely(detector, features("a", "b", "c", "d", "bad"), 5)
+    assert sizes[:3] == [2, 2, 1]
+    assert [finding.status for finding in found] == [Status.SCORED] * 4 + [Status.FAILED]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.segments import sentences, windows
+from models.segments import segments_of, sentences, windows
 
 
 def test_a_short_text_is_one_window_as_it_is():
@@ -27,3 +27,20 @@ def test_sentences_point_into_the_text():
         "Second!",
         "Third line",
     ]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=20))
+def test_segments_cover_every_word_and_never_cross_lines(lengths):
+    lines = [[f"l{row}w{index}" for index in range(count)] for row, count in enumerate(lengths)]
+    text = "\n".join(" ".join(line) for line in lines)
+    made = segments_of(text)
+    assert {word for one in made for word in one.split()} == {w for line in lines for w in line}
+    if sum(lengths) <= 40:
+        assert made == [text]
+    else:
+        assert all("\n" not in one for one in made)
+        assert all(len(one.split()) <= 40 for one in made)
+
+
+def test_segments_are_limited():
+    assert len(segments_of("word " * 20_000)) <= 600

@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 
-from models.features.decode import AUDIO_RATE, GRID, MAX_FRAMES, decode
+from models.features.decode import AUDIO_RATE, BURST, GRID, MAX_BURSTS, decode
 from quorum.errors import MediaRefused
 from tests.models.features.media_files import audio, video
 
@@ -36,13 +36,21 @@ def test_common_containers_are_read(tmp_path, name):
     assert len(read(video(tmp_path / name)).frames.times) == 8
 
 
-def test_a_long_clip_has_a_coarser_grid(tmp_path):
-    made = read(video(tmp_path / "a.mkv", seconds=70.0, rate=5))
-    times = made.frames.times
-    assert MAX_FRAMES / 2 <= len(times) <= MAX_FRAMES
+def test_a_long_clip_is_seen_in_bursts(tmp_path):
+    times = read(video(tmp_path / "a.mkv", seconds=70.0, rate=8)).frames.times
+    starts = times[::BURST]
+    assert len(times) % BURST == 0 or times[-1] > 69
+    assert MAX_BURSTS / 2 <= len(starts) <= MAX_BURSTS
+    assert np.allclose(np.diff(starts), 8.0, atol=0.1)
+    assert np.allclose(np.diff(times.reshape(-1, BURST), axis=1), GRID, atol=0.1)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 15.9, 16.1, 33.0])
+def test_bursts_stay_within_their_number(tmp_path, seconds):
+    times = read(video(tmp_path / "a.mkv", seconds=seconds, rate=4)).frames.times
+    assert len(times) <= MAX_BURSTS * BURST
     assert (np.diff(times) > 0).all()
-    assert np.diff(times).max() <= 2.5
-    assert times[-1] > 65
+    assert times[0] == 0.0
 
 
 def test_a_single_frame(tmp_path):

@@ -1,0 +1,1 @@
+"""NSFW: explicit pictures in the frames of an upload's media."""

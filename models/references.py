@@ -1,0 +1,179 @@
+"""Find a model's artifact by its reference, from wherever it is kept, and check its digest.
+
+========================= =====================================================================
+``package:models.spam``   the folder ``artifact`` of an installed package
+``file:/models/spam``     a folder of this machine; a relative one is of the working directory
+``hf:org/name@revision``  a repository of the Hugging Face Hub (or of ``HF_ENDPOINT``)
+``gs://bucket/folder``    a folder of a Google Cloud Storage bucket
+``mlflow:models:/spam@champion``  a version, stage or alias of an MLflow registry
+========================= =====================================================================
+
+A reference may end in ``#`` and the version that the artifact must have. Every artifact is checked
+against its own manifest in any case, and holds data only: nothing of it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from models.artifacts import MANIFEST, Artifact, open_artifact
+from quorum.errors import ArtifactError
+from quorum.settings import Settings
+
+__all__ = ["SCHEMES", "chosen_artifact", "local_folder", "open_reference"]
+
+#: Only what an artifact may hold is fetched; in particular no pickle.
+_PATTERNS = ("*.json", "*.safetensors", "*.onnx", "*.txt", "*.model")
+_VERSION = re.compile(r"#([0-9a-f]{16})$")
+#: A model of more files or bytes than this is not one of ours.
+_MAX_FILES = 200
+_MAX_BYTES = 4 * 1024**3
+
+
+def _from_package(place: str) -> Path:
+    try:
+        found = find_spec(place)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        msg = f"package:{place}: no package of this name is installed"
+        raise ArtifactError(msg)
+    return Path(str(files(place))) / "artifact"
+
+
+def _from_file(place: str) -> Path:
+    folder = Path(place.removeprefix("//")).expanduser()
+    if not folder.is_dir():
+        msg = f"file:{place}: no such folder"
+        raise ArtifactError(msg)
+    return folder
+
+
+def _from_hub(place: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = place.removeprefix("//").partition("@")
+    try:
+        return Path(
+            snapshot_download(name, revision=revision or None, allow_patterns=list(_PATTERNS))
+        )
+    except Exception as error:  # the hub's many errors, and those of the network
+        told = str(error).strip().split("\n")[0]
+        msg = f"hf:{place} cannot be had: {told or type(error).__name__}"
+        raise ArtifactError(msg) from error
+
+
+def _from_bucket(place: str) -> Path:
+    try:
+        from google.cloud import storage  # type: ignore[attr-defined, unused-ignore]
+    except ImportError:
+        msg = f"gs:{place} needs the package google-cloud-storage; install it"
+        raise ArtifactError(msg) from None
+    bucket, _, folder = place.removeprefix("//").partition("/")
+    prefix = folder.rstrip("/") + "/" if folder else ""
+    target = _cache("gs", bucket, folder)
+    total = 0
+    try:
+        for count, blob in enumerate(storage.Client().list_blobs(bucket, prefix=prefix)):
+            name = blob.name[len(prefix) :]
+            if not name or Path(name).name != name or not _wanted(name):
+                continue
+            total += int(blob.size or 0)
+            if count >= _MAX_FILES or total > _MAX_BYTES:
+                msg = f"gs:{place} holds more than an artifact does; name the artifact's own folder"
+                raise ArtifactError(msg)
+            blob.download_to_filename(str(target / name))
+    except ArtifactError:
+        raise
+    except Exception as error:  # the client's errors, and those of the network
+        msg = f"gs:{place} cannot be had: {error}"
+        raise ArtifactError(msg) from error
+    return target
+
+
+def _from_registry(place: str) -> Path:
+    try:
+        from mlflow.artifacts import download_artifacts
+    except ImportError:
+        msg = f"mlflow:{place} needs the package mlflow-skinny; install it"
+        raise ArtifactError(msg) from None
+    try:
+        found = Path(download_artifacts(artifact_uri=place))
+    except Exception as error:  # the registry's errors, and those of the network
+        msg = f"mlflow:{place} cannot be had: {error}"
+        raise ArtifactError(msg) from error
+    inner = found / "artifact"
+    return inner if inner.is_dir() and not (found / MANIFEST).is_file() else found
+
+
+def _wanted(name: str) -> bool:
+    return any(name.endswith(pattern[1:]) for pattern in _PATTERNS)
+
+
+def _cache(*parts: str) -> Path:
+    """A new private folder: another process never sees a half of an artifact."""
+    root = Path(os.environ.get("QUORUM_CACHE", tempfile.gettempdir())) / "quorum-models"
+    root.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.-]+", "-", "-".join(parts))[:80]
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
+
+
+#: How each scheme's place becomes a folder of this machine.
+SCHEMES: dict[str, Callable[[str], Path]] = {
+    "package": _from_package,
+    "file": _from_file,
+    "hf": _from_hub,
+    "gs": _from_bucket,
+    "mlflow": _from_registry,
+}
+
+
+def local_folder(reference: str) -> Path:
+    """Bring what a reference names to this machine, unchecked.
+
+    Raises:
+        ArtifactError: If the scheme is unknown, or it cannot be had.
+    """
+    scheme, colon, place = _VERSION.sub("", reference).partition(":")
+    if not colon or scheme not in SCHEMES or not place.strip("/"):
+        known = ", ".join(f"{name}:" for name in SCHEMES)
+        msg = f"{reference!r} is not a model's reference; it must begin with one of {known}"
+        raise ArtifactError(msg)
+    return SCHEMES[scheme](place)
+
+
+def open_reference(reference: str, detector: str | None = None) -> Artifact:
+    """Open the artifact that a reference names, with every file's digest checked.
+
+    Args:
+        reference: See the table above.
+        detector: The detector that it must be for; any if None.
+
+    Raises:
+        ArtifactError: If it cannot be had, is altered, is another detector's, or has another
+            version than the reference asks for.
+    """
+    artifact = open_artifact(local_folder(reference), detector)
+    wanted = _VERSION.search(reference)
+    if wanted and artifact.version != wanted[1]:
+        msg = f"{reference}: the artifact there has the version {artifact.version}"
+        raise ArtifactError(msg)
+    return artifact
+
+
+def chosen_artifact(detector: str, settings: Settings) -> Artifact | None:
+    """The artifact that a deployment chose for a detector; None for the one that ships.
+
+    Raises:
+        ArtifactError: See ``open_reference``.
+    """
+    chosen = (settings.detectors or {}).get(detector)
+    if chosen is None or chosen.model is None:
+        return None
+    return open_reference(chosen.model, detector)

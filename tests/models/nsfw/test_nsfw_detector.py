@@ -1,0 +1,25 @@
+import models.nsfw.detector as module
+from models.features.extract import Extractor
+from models.nsfw.detector import NsfwDetector
+from quorum.settings import MediaAccess
+from tests.contract.detector import DetectorContract
+
+
+class TestNsfw(DetectorContract):
+    detector = NsfwDetector
+    folders = (str(module._CLIPS),)
+
+    def test_the_evidence_names_the_seconds(self, made, examples):
+        finding = made.score(examples)[0]
+        (seconds,) = finding.evidence
+        # The shapes stand from 2 s to 4 s; smoothing may cost a frame at either end.
+        assert 1.7 <= seconds.start <= 2.3
+        assert 3.7 <= seconds.end <= 4.3
+        assert seconds.weight == round(finding.score, 4)
+
+    def test_media_that_cannot_be_read_fails(self, made):
+        (upload,) = [one.upload for one in made.examples() if one.upload.id == "nsfw-none"]
+        refused = Extractor(made.needs, MediaAccess()).extract([upload])
+        (finding,) = made.score(refused)
+        assert finding.status == "failed"
+        assert "media.folders" in finding.reason

@@ -8,7 +8,7 @@ is to be done. The caller asks ``notify_at`` when to call ``on_deadline``, and k
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -117,6 +117,58 @@ class Case:
         case._review = None if review is None else _Given(*review)
         case._wake = wake
         return case
+
+    @classmethod
+    def resume(
+        cls,
+        policy: Policy,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        reviews: Iterable[Review] = (),
+        last: Verdict | None = None,
+        uploader: Uploader | None = None,
+    ) -> Case:
+        """A case whose state is gone, from what was recorded of it; nothing is emitted.
+
+        Ask ``on_replay`` what the policy makes of it now.
+
+        Args:
+            policy: Decides from now on; another one than before for a roll-back.
+            upload: The event.
+            predictions: All that were recorded, in any order.
+            reviews: All that were recorded, in any order.
+            last: The verdict that holds.
+            uploader: Past verdicts on its uploader.
+        """
+        case = cls(policy)
+        case._upload = upload.model_dump_json(exclude_none=True)
+        case.__dict__["_facts"] = upload
+        case._uploader = uploader or Uploader()
+        for prediction in predictions:
+            case._hear(prediction)
+        for review in reviews:
+            case._take_review(review)
+        if last is not None:
+            local = _territories(last)
+            effect = last.action.value
+            if last.decided_by != "reviewer":
+                effect += "".join(f" {code}:{local[code]}" for code in sorted(local))
+            at = micros(last.at)
+            case._verdict = _Given(last.id, effect, last.revision, at, last.decided_by)
+            case._opened = at - _span(last.latency)
+        return case
+
+    def on_replay(self, now: datetime) -> Sequence[Effect]:
+        """Decide again with all that is known, as after the deadline.
+
+        Gives the next revision where the action changes, else nothing; so a replay of what was
+        already replayed gives nothing. What a reviewer decided stays.
+        """
+        if self._verdict is not None and self._verdict.words == "reviewer":
+            return ()
+        if self._opened == 0:
+            self._opened = micros(now)
+        return self._reconsider(now, ended=True)
 
     def snapshot(self) -> bytes:
         """All that is to be kept until the next event, as compact JSON."""
@@ -381,6 +433,10 @@ _ENCODER = json.JSONEncoder(
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _territories(verdict: Verdict) -> Mapping[str, str]:
+    return (verdict.model_extra or {}).get("territories") or {}
 
 
 def _span(seconds: float) -> int:

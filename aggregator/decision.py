@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from aggregator.facts import NO_ANSWER, Facts, Said, Uploader
 from aggregator.policy import DetectorPolicy, Policy
 from aggregator.rules import (
     DEFAULT,
@@ -17,11 +18,8 @@ from aggregator.rules import (
     QUORUM,
     SEVERITY,
     SILENCES,
-    Facts,
     Match,
     Rank,
-    Said,
-    Uploader,
     compiled,
 )
 from quorum.messages import Action, Upload
@@ -148,7 +146,7 @@ def weigh(
         if answer is not None and answer.score is not None:
             scored += 1
         elif answer is None and name in outstanding:
-            unsure += [(-SEVERITY[action], SILENCES + order) for action in detector.silences]
+            unsure += rules.silences[name]
         else:
             silence = _silence(detector, answer, missing, order)
             if silence is not None:
@@ -210,7 +208,7 @@ def _territories(matches: Iterable[Match], action: Action) -> tuple[tuple[str, A
 def _why(name: str, outstanding: frozenset[str]) -> str:
     if name in outstanding:
         return "not waited for: its answer could not change the decision"
-    return "no answer by its deadline"
+    return NO_ANSWER
 
 
 def _inputs(
@@ -234,7 +232,7 @@ def _silence(
     if not isinstance(meaning, Action) or meaning is Action.ALLOW:
         return None
     if answer is None:
-        kind, told = "missing", missing.get(detector.name, "no answer by its deadline")
+        kind, told = "missing", missing.get(detector.name, NO_ANSWER)
     else:
         kind, told = answer.status.value, answer.reason or "no reason given"
     verb = {"missing": "did not answer", "failed": "failed", "abstained": "abstained"}[kind]

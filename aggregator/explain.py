@@ -11,9 +11,10 @@ from aggregator.answer import Answer
 from aggregator.check import turning_points
 from aggregator.decision import Decision
 from aggregator.expression import Outcome
+from aggregator.facts import Facts, number
 from aggregator.policy import Policy
 from aggregator.record import PastCase
-from aggregator.rules import Facts, compiled, number
+from aggregator.rules import compiled
 from quorum.messages import Action, Status
 
 __all__ = ["Change", "Explanation", "Step", "explain"]

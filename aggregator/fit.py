@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from aggregator.combiner import CLIP, Combiner
+from aggregator.facts import number
 from aggregator.record import PastCase
-from aggregator.rules import number
 from quorum.errors import InputError
 from quorum.messages import Action
 

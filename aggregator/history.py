@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from aggregator.answer import micros
+from aggregator.facts import Uploader
 from aggregator.policy import Policy
-from aggregator.rules import Uploader
 from quorum.messages import Action, Verdict
 
 __all__ = ["History"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from aggregator.expression import Outcome, Read, compile_program, evaluate, make_context
+from aggregator.expression import Outcome, compile_program, evaluate, make_context
+from aggregator.facts import Asked, Facts, Said, number
 from aggregator.policy import Policy, Rule
-from quorum.messages import Action, Status, Upload
+from quorum.messages import Action
 
 __all__ = [
     "DEFAULT",
@@ -18,14 +19,10 @@ __all__ = [
     "QUORUM",
     "SEVERITY",
     "SILENCES",
-    "Facts",
     "Match",
     "Rank",
     "Rules",
-    "Said",
-    "Uploader",
     "compiled",
-    "number",
 ]
 
 SEVERITY: Final[Mapping[Action, int]] = {action: action.severity for action in Action}
@@ -39,63 +36,6 @@ DEFAULT_RULE: Final = "default"
 
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]
-
-_NO_ANSWER: Final = "no answer by its deadline"
-
-
-class Said(Protocol):
-    """What a decision reads of a prediction; ``Prediction`` and ``UsedPrediction`` have it."""
-
-    @property
-    def id(self) -> str: ...  # noqa: D102
-    @property
-    def detector(self) -> str: ...  # noqa: D102
-    @property
-    def version(self) -> str: ...  # noqa: D102
-    @property
-    def status(self) -> Status: ...  # noqa: D102
-    @property
-    def score(self) -> float | None: ...  # noqa: D102
-    @property
-    def labels(self) -> Mapping[str, float]: ...  # noqa: D102
-    @property
-    def reason(self) -> str | None: ...  # noqa: D102
-    @property
-    def shadow(self) -> bool: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Uploader:
-    """What is known of who uploaded, from past verdicts.
-
-    Attributes:
-        strikes: Past restrictions and removals, each decayed by its age.
-        removals: How many uploads were removed.
-        verdicts: How many were decided.
-    """
-
-    strikes: float = 0.0
-    removals: int = 0
-    verdicts: int = 0
-
-
-@dataclass(slots=True)
-class Facts:
-    """All that rules may ask about one upload.
-
-    Attributes:
-        live: Predictions that count, by detector.
-        outstanding: Detectors that may still answer.
-        missing: Why a detector said nothing, where that is known.
-        upload: Gives the event; asked only where a rule reads it.
-        uploader: Past verdicts.
-    """
-
-    live: Mapping[str, Said]
-    outstanding: frozenset[str]
-    missing: Mapping[str, str]
-    upload: Callable[[], Upload]
-    uploader: Uploader = field(default_factory=Uploader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +102,7 @@ class Rules:
 
     Attributes:
         live: The detectors that count, by name.
+        silences: For each of them: the ranks of what its silence may ask for.
         default: What decides where nothing asks for more; it rests on all detectors that could
             have led elsewhere.
     """
@@ -169,16 +110,17 @@ class Rules:
     def __init__(self, policy: Policy) -> None:
         self.live = {name: one for name, one in policy.detectors.items() if not one.shadow}
         self._policy = policy
+        self.silences = {
+            name: tuple((-SEVERITY[action], SILENCES + order) for action in one.silences)
+            for order, (name, one) in enumerate(self.live.items())
+        }
         everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
         self._rules = [one for one in everything if not one.rule.shadow]
         self._shadow = [one for one in everything if one.rule.shadow]
-        self._reads = _reads(one.rule for one in self._rules)
-        self._shadow_reads = _reads(one.rule for one in self._shadow)
-        self._variables = _variables(self._rules)
-        self._shadow_variables = _variables(self._shadow)
+        self._asked = Asked(policy, [one.rule for one in self._rules])
+        self._shadow_asked = Asked(policy, [one.rule for one in self._shadow])
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), tuple(self._rules), (), None)
-        self._lists = {name: list(items) for name, items in policy.lists.items()}
         self._opaque = any(one.opaque for one in self._rules)
         self._local = any(one.rule.territories for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
@@ -196,10 +138,11 @@ class Rules:
         """The rules that apply, and the ranks of what outstanding answers may still bring."""
         matches: list[Match] = []
         unsure: list[Rank] = []
-        values, known = self._values(self._reads, facts)
+        asked = self._asked
+        values, known = asked.values(facts)
         try:
-            if self._variables:
-                values |= self._facts(self._variables, facts, self._rules)
+            if asked.variables:
+                values |= asked.facts(facts)
             context = make_context(values)
         except Exception as error:
             told = f"the upload cannot be read by rules ({type(error).__name__})"
@@ -223,7 +166,9 @@ class Rules:
 
     def _plan(self, known: int) -> _Plan:
         """Which rules to ask how, where these of the reads have a value."""
-        variables = {read.variable for bit, read in enumerate(self._reads) if known >> bit & 1}
+        variables = {
+            read.variable for bit, read in enumerate(self._asked.reads) if known >> bit & 1
+        }
         silent, partly, wholly = [], [], []
         for one in self._rules:
             reads = {read.variable for condition in one.rule.conditions for read in condition.reads}
@@ -275,97 +220,17 @@ class Rules:
             heard, facts.outstanding - heard.keys(), facts.missing, facts.upload, facts.uploader
         )
         try:
-            values, _ = self._values(self._shadow_reads, seen)
-            context = make_context(values | self._facts(self._shadow_variables, seen, self._shadow))
+            values, _ = self._shadow_asked.values(seen)
+            context = make_context(values | self._shadow_asked.facts(seen))
         except Exception:
             return ()
         return tuple(one.rule.name for one in self._shadow if _ask(one, context)[0] == "true")
 
     def ask(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
         """What each live rule says, for explanations."""
-        values, _ = self._values(self._reads, facts)
-        context = make_context(values | self._facts(self._variables, facts, self._rules))
+        values, _ = self._asked.values(facts)
+        context = make_context(values | self._asked.facts(facts))
         return [(one.rule, *_ask(one, context)) for one in self._rules]
-
-    def _values(self, reads: Iterable[Read], facts: Facts) -> tuple[dict[str, Any], int]:
-        """The values of reads that have one, and which those are, a bit each."""
-        values: dict[str, Any] = {}
-        known = 0
-        bit = 1
-        live, outstanding = facts.live, facts.outstanding
-        for read in reads:
-            what, detector = read.what, read.detector
-            found: Any
-            if what == "combined":
-                found = self._combined(read.name, facts)
-            elif detector in outstanding:
-                found = None
-            elif what == "status":
-                answer = live.get(detector)
-                found = "missing" if answer is None else answer.status.value
-            else:
-                found = self._score(what, read.name, detector, live.get(detector))
-                if found is None:
-                    found = read.default
-            if found is not None:
-                values[read.variable] = found
-                known |= bit
-            bit <<= 1
-        return values, known
-
-    def _score(self, what: str, name: str, detector: str, answer: Said | None) -> float | None:
-        found = number(what, name, detector, answer)
-        if found is None:
-            declared = self._policy.detectors.get(detector)
-            if declared is not None:
-                meaning = declared.meaning(None if answer is None else answer.status)
-                if isinstance(meaning, float):
-                    return meaning
-        return found
-
-    def _combined(self, name: str, facts: Facts) -> float | None:
-        combiner = self._policy.combiners[name]
-        if not facts.outstanding.isdisjoint(combiner.detectors):
-            return None
-        scores = {}
-        for part in combiner.weights:
-            detector = part.split("/", 1)[0]
-            what = "label" if "/" in part else "score"
-            scores[part] = self._score(what, part, detector, facts.live.get(detector))
-        return combiner.combine(scores)
-
-    def _facts(
-        self, wanted: frozenset[str], facts: Facts, rules: list[_Compiled]
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if "upload" in wanted:
-            found["upload"] = _upload_fields(facts.upload(), rules)
-        if "uploader" in wanted:
-            one = facts.uploader
-            found["uploader"] = {
-                "strikes": one.strikes,
-                "removals": one.removals,
-                "verdicts": one.verdicts,
-            }
-        if "lists" in wanted:
-            found["lists"] = self._lists
-        if "predictions" in wanted:
-            found["predictions"] = {
-                name: {
-                    "status": one.status.value,
-                    "version": one.version,
-                    "labels": dict(one.labels),
-                    **({} if one.score is None else {"score": one.score}),
-                }
-                for name, one in facts.live.items()
-            }
-        if "missing" in wanted:
-            found["missing"] = {
-                name: facts.missing.get(name, _NO_ANSWER)
-                for name in self.live
-                if name not in facts.live
-            }
-        return found
 
     def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
         """The action for the upload as a whole, and the rule's own where that is local.
@@ -405,7 +270,7 @@ class Rules:
                 out.append(piece)
                 continue
             if piece in self._policy.combiners and piece not in self._policy.detectors:
-                value = self._combined(piece, facts)
+                value = self._asked.combined(piece, facts)
             else:
                 detector = piece.split("/", 1)[0]
                 what = "label" if "/" in piece else "score"
@@ -418,25 +283,6 @@ class Rules:
 def compiled(policy: Policy) -> Rules:
     """A policy's rules; compiled once in a process."""
     return Rules(policy)
-
-
-def number(what: str, name: str, detector: str, answer: Said | None) -> float | None:
-    """A score or a label's probability; None where the detector did not score.
-
-    A label that a detector does not give has the greatest of those below it, else 0.
-    """
-    if answer is None:
-        return None
-    score = answer.score
-    if score is None or what == "score":
-        return score
-    exact = answer.labels.get(name)
-    if exact is not None:
-        return exact
-    if name == detector:
-        return score
-    below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
-    return max(below, default=0.0)
 
 
 def _compile(order: int, rule: Rule) -> _Compiled:
@@ -480,30 +326,3 @@ def _failed(one: _Compiled, told: str) -> Match:
         reason=f"The rule {one.rule.name} could not be evaluated: {told}.",
         reads=one.rule.detectors,
     )
-
-
-def _reads(rules: Iterable[Rule]) -> list[Read]:
-    found = {read.variable: read for rule in rules for one in rule.conditions for read in one.reads}
-    return list(found.values())
-
-
-def _variables(rules: list[_Compiled]) -> frozenset[str]:
-    return frozenset().union(
-        *(condition.variables for one in rules for condition in one.rule.conditions), frozenset()
-    )
-
-
-def _upload_fields(upload: Upload, rules: list[_Compiled]) -> dict[str, Any]:
-    """The fields that rules read; all, where that cannot be told."""
-    wanted: set[str] = set()
-    for one in rules:
-        for condition in one.rule.conditions:
-            if condition.fields is None:
-                return upload.model_dump(mode="python")
-            wanted |= condition.fields
-    extra = upload.model_extra or {}
-    return {
-        name: extra[name] if name in extra else getattr(upload, name)
-        for name in wanted
-        if name in extra or name in Upload.model_fields
-    }

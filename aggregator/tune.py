@@ -21,9 +21,9 @@ from typing import Final
 import numpy as np
 from scipy.stats import beta, binom
 
+from aggregator.facts import number
 from aggregator.policy import Policy
 from aggregator.record import PastCase
-from aggregator.rules import number
 from quorum.errors import InputError
 from quorum.messages import Action
 

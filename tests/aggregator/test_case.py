@@ -293,3 +293,23 @@ def test_a_flood_before_the_upload_ends_as_dead_letters():
         effects += case.on_prediction(said(f"invented-{number}", 0.5), after(1))
     assert [type(effect) for effect in effects] == [Discard] * 5
     assert len(case.on_deadline(after(601))) == MAX_ORPHANS + 1
+
+
+def test_a_case_resumed_under_another_policy_revises_once():
+    case = opened()
+    said_now = [said("spam", 0.96), *CLEAN[1:]]
+    found = []
+    for prediction in said_now:
+        found += verdicts(case.on_prediction(prediction, after(1)))
+    (first,) = found
+    strict = load_policy("strict")
+    resumed = Case.resume(strict, upload(), said_now, (), first)
+    (second,) = verdicts(resumed.on_replay(after(9000)))
+    assert (first.action, second.action) == (Action.REVIEW, Action.REMOVE)
+    assert (second.revision, second.supersedes) == (2, first.id)
+    assert second.policy_version == strict.version
+    assert Case.resume(strict, upload(), said_now, (), second).on_replay(after(9999)) == ()
+    again = Case.resume(strict, upload(), said_now[::-1], (), first)
+    assert verdicts(again.on_replay(after(9001)))[0].id == second.id
+    held = Case.resume(strict, upload(), said_now, [reviewed("review")], first)
+    assert held.on_replay(after(9000)) == ()

@@ -24,7 +24,7 @@ from pipeline.tally import AddUp, Tally
 from quorum.errors import MalformedMessage
 from quorum.ledger import Delivery, Ledger, LedgerCase, Span, Statement
 from quorum.messages import DeadLetter, Message, Prediction, Upload, Verdict, now
-from quorum.moderator import Ensemble, Moderator, open_case, supersede
+from quorum.moderator import Ensemble, Moderator, batches, open_case, supersede
 from quorum.settings import Settings
 
 __all__ = ["BatchOptions", "ModerateBatch", "Window", "progress", "windows"]
@@ -218,8 +218,7 @@ class _Moderate(beam.DoFn):
                 said[upload.id] = known
             else:
                 fresh.append(upload)
-        for start in range(0, len(fresh), BATCH):
-            some = fresh[start : start + BATCH]
+        for some in batches(fresh):
             for upload, predictions in zip(some, self._moderator.predict(some), strict=True):
                 said[upload.id] = predictions
         return said

@@ -8,7 +8,7 @@ stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -22,11 +22,23 @@ from models.runner import predict, score_safely
 from quorum.messages import Prediction, Upload, Verdict, digest, now
 from quorum.settings import DetectorSettings, MediaAccess, Settings
 
-__all__ = ["Ensemble", "Member", "Moderated", "Moderator", "open_case", "supersede", "verdicts_of"]
+__all__ = [
+    "Ensemble",
+    "Member",
+    "Moderated",
+    "Moderator",
+    "batches",
+    "open_case",
+    "supersede",
+    "verdicts_of",
+]
 
-#: How many uploads have their features made at once; more gains nothing on a CPU, and holds
-#: more frames in memory.
-FEATURE_BATCH = 32
+#: The most uploads whose features are made at once: texts of like length are embedded together,
+#: and of many texts more are alike (256 at once are twice as fast as 32).
+TEXT_BATCH = 256
+
+#: The most of them that have media, whose frames are held in memory.
+MEDIA_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,20 @@ class Moderated:
 
     verdict: Verdict
     predictions: tuple[Prediction, ...]
+
+
+def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
+    """The uploads in their order, in batches that are worth making features of at once."""
+    batch: list[Upload] = []
+    media = 0
+    for upload in uploads:
+        if len(batch) == TEXT_BATCH or (upload.media and media == MEDIA_BATCH):
+            yield batch
+            batch, media = [], 0
+        batch.append(upload)
+        media += bool(upload.media)
+    if batch:
+        yield batch
 
 
 def verdicts_of(effects: Iterable[Effect]) -> list[Verdict]:
@@ -212,8 +238,8 @@ class Moderator:
     def moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         """The verdict of each upload, in their order."""
         made: list[Moderated] = []
-        for start in range(0, len(uploads), FEATURE_BATCH):
-            made += self._moderate(uploads[start : start + FEATURE_BATCH])
+        for batch in batches(uploads):
+            made += self._moderate(batch)
         return made
 
     def _moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:

@@ -15,11 +15,15 @@ from aggregator.case import Case
 from aggregator.policy import Policy
 from models.base import Features
 from quorum.messages import Prediction, Upload, Verdict, now
-from quorum.moderator import FEATURE_BATCH, Ensemble, Member, Moderated, open_case, verdicts_of
+from quorum.moderator import Ensemble, Member, Moderated, open_case, verdicts_of
 from quorum.web.lanes import Lane
 from quorum.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
 
 __all__ = ["Busy", "Service"]
+
+#: The most uploads whose features are made at once: more are faster together, and each waits
+#: for all of them.
+FEATURE_BATCH = 64
 
 #: Verdicts of the last so many seconds tell how fast the service works.
 RATE_SECONDS = 10.0

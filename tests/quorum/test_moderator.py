@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from aggregator.decision import decide
 from models.base import Finding
 from quorum.messages import Action, Status, Upload, now
-from quorum.moderator import Ensemble, Moderator
+from quorum.moderator import Ensemble, Moderator, batches
 from quorum.settings import DetectorSettings, Settings
 from tests.quorum.web.doubles import POLICY, Slow, Words
 
@@ -33,6 +33,18 @@ def test_each_upload_gets_its_verdict_in_order() -> None:
     ]
     assert words.batches == [32, 32, 6]
     assert {p.detector for p in made[0].predictions} == {"words", "slow"}
+
+
+@given(media=st.lists(st.booleans(), max_size=700))
+def test_batches_keep_the_order_and_hold_few_with_media(media: list[bool]) -> None:
+    uploads = [
+        upload(n, "x").model_copy(update={"media": "https://x/y" if has else None})
+        for n, has in enumerate(media)
+    ]
+    made = list(batches(uploads))
+    assert [one.id for batch in made for one in batch] == [one.id for one in uploads]
+    assert all(len(batch) <= 256 for batch in made)
+    assert all(sum(bool(one.media) for one in batch) <= 32 for batch in made)
 
 
 def test_one_bad_upload_takes_no_other_with_it() -> None:

@@ -1,0 +1,162 @@
+"""One ensemble, deployed in three ways: on a stream, in batch, behind a request."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
+
+import apache_beam as beam
+import httpx
+
+from aggregator.policy import load_policy
+from pipeline import graph
+from pipeline.batch import BatchOptions, ModerateBatch
+from pipeline.batch_sources import FileBatch
+from pipeline.detect import members
+from pipeline.engines import Engine, launch
+from pipeline.streams import sink, source
+from quorum.client import Client
+from quorum.errors import MalformedMessage
+from quorum.ledger import Ledger, Span
+from quorum.messages import Upload, Verdict
+from quorum.moderator import Ensemble
+from quorum.settings import MediaAccess, Settings
+from quorum.web.app import create_app
+from tests.quorum.web.serving import run
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+DATA = Path(os.environ.get("QUORUM_DATA", ROOT.parent / "shared" / "data"))
+SETTINGS = Settings(media=MediaAccess(folders=(str(EXAMPLES),)))
+
+
+def told(verdict: Verdict) -> tuple[object, ...]:
+    return (verdict.id, verdict.action, verdict.revision, verdict.rule, verdict.category)
+
+
+def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
+    out, dead = folder / "out.jsonl", folder / "dead.jsonl"
+
+    def build(pipeline: beam.Pipeline) -> None:
+        graph.stream(
+            pipeline,
+            uploads=source(str(file), "uploads"),
+            verdicts=sink(str(out), origin="/test"),
+            dead_letters=sink(str(dead), origin="/test"),
+            members=members(SETTINGS),
+            policy=load_policy("balanced"),
+            media=SETTINGS.media,
+        )
+
+    with launch(build, Engine.DIRECT, streaming=False) as result:
+        result.wait_until_finish()
+    made = [Verdict.from_bytes(line) for line in out.read_bytes().splitlines()]
+    made.sort(key=lambda one: (one.revision, one.at))
+    return {verdict.upload_id: verdict for verdict in made}
+
+
+def batched(file: Path, folder: Path) -> dict[str, Verdict]:
+    url = f"sqlite:///{folder}/ledger.db"
+    with Ledger(url, create=True) as ledger:
+        how = BatchOptions(load_policy("balanced"), SETTINGS, url)
+        files = FileBatch(str(file))
+
+        def build(pipeline: beam.Pipeline) -> None:
+            pipeline | ModerateBatch(files, files.ranges(Span(), 1), how)
+
+        with launch(build, Engine.DIRECT, streaming=False) as result:
+            result.wait_until_finish()
+        cases = ledger.cases(parts=("verdicts",))
+        return {case.upload_id: case.verdict for case in cases if case.verdict}
+
+
+def requested(uploads: Sequence[Upload]) -> dict[str, Verdict]:
+    app = create_app(load_policy("balanced"), Ensemble.load(SETTINGS))
+    made: dict[str, Verdict] = {}
+    with run(app) as url, Client(url, timeout=100) as client:
+        assert httpx.get(f"{url}/ready").status_code == 200
+        for start in range(0, len(uploads), 50):
+            some = uploads[start : start + 50]
+            for upload, answer in zip(some, client.moderate_batch(some), strict=True):
+                assert not isinstance(answer, Exception), answer
+                made[upload.id] = answer.verdict
+    return made
+
+
+def write(uploads: Sequence[Upload], file: Path) -> None:
+    file.write_bytes(b"".join(upload.to_bytes() + b"\n" for upload in uploads))
+
+
+def same(uploads: Sequence[Upload], folder: Path) -> dict[str, Verdict]:
+    file = folder / "in.jsonl"
+    write(uploads, file)
+    ways = [streamed(file, folder), batched(file, folder), requested(uploads)]
+    for upload in uploads:
+        assert len({told(way[upload.id]) for way in ways}) == 1, upload.id
+    return ways[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_shipped_examples(tmp_path: Path) -> None:
+    uploads: dict[str, Upload] = {}
+    for line in (EXAMPLES / "uploads.jsonl").read_bytes().splitlines():
+        try:
+            upload = Upload.from_bytes(line)
+        except MalformedMessage:
+            continue
+        if upload.media and "://" not in upload.media:
+            media = (EXAMPLES / upload.media).resolve().as_uri()
+            upload = upload.model_copy(update={"media": media})
+        uploads.setdefault(upload.id, upload)
+    made = same(list(uploads.values()), tmp_path)
+    assert {verdict.action.value for verdict in made.values()} == {
+        "allow",
+        "restrict",
+        "review",
+        "remove",
+    }
+
+
+def real_texts(count: int) -> list[str]:
+    comments = sorted((DATA / "youtube_spam").glob("*.csv"))
+    prompts = DATA / "openai_moderation" / "violence_filtered.jsonl"
+    if not comments or not prompts.is_file():
+        pytest.skip("needs shared/data (QUORUM_DATA)")
+    texts: list[str] = []
+    for file in comments:
+        with file.open(encoding="utf-8-sig", newline="") as rows:
+            texts += [row["CONTENT"] for row in csv.DictReader(rows)]
+    with prompts.open(encoding="utf-8") as lines:
+        texts += [json.loads(line)["prompt"] for line in itertools.islice(lines, count)]
+    assert len(texts) >= count
+    return texts[:count]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_thousand_real_texts(tmp_path: Path) -> None:
+    uploads = [
+        Upload.model_validate_json(
+            json.dumps(
+                {
+                    "id": f"text-{number}",
+                    "uploader": f"someone-{number % 97}",
+                    "title": text[:300],
+                    "published_at": "2026-01-31T12:00:00Z",
+                }
+            )
+        )
+        for number, text in enumerate(real_texts(2000))
+    ]
+    made = same(uploads, tmp_path)
+    assert len(made) == 2000
+    assert len({verdict.action for verdict in made.values()}) >= 3

@@ -42,6 +42,9 @@ MAX_PATTERN: Final = 120
 #: Each of them is a large table when Unicode is compiled in.
 MAX_PATTERN_CLASSES: Final = 6
 
+#: Sums of texts are copies.
+MAX_SUMS: Final = 20
+
 #: What a condition may read beside the four functions.
 VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
@@ -165,8 +168,9 @@ def parse(source: str) -> Expression:
         raise ExpressionError(msg)
     _check_depth(source, solid)
     _compile(source)
-    bound = _check_macros(source, solid)
-    _check_patterns(source, solid)
+    bound, inside = _check_macros(source, solid)
+    _check_patterns(source, solid, inside)
+    _check_sums(source, solid)
     compiled, reads = _replace_reads(source, solid)
     program = _compile(compiled)
     names = {read.variable for read in reads}
@@ -272,12 +276,20 @@ def _check_depth(source: str, solid: list[tuple[str, str, int]]) -> None:
             depth -= 1
 
 
-def _check_macros(source: str, solid: list[tuple[str, str, int]]) -> frozenset[str]:
-    """Names that macros bind; nested macros are refused, for their cost multiplies."""
+def _check_macros(
+    source: str, solid: list[tuple[str, str, int]]
+) -> tuple[frozenset[str], frozenset[int]]:
+    """Names that macros bind, and where the tokens within macros stand.
+
+    Nested macros are refused, for their cost multiplies.
+    """
     bound: set[str] = set()
+    within: set[int] = set()
     depth = 0
     inside: int | None = None
     for index, (kind, text, at) in enumerate(solid):
+        if inside is not None:
+            within.add(at)
         if kind == "sign" and text in "([{":
             depth += 1
         elif kind == "sign" and text in ")]}":
@@ -301,7 +313,14 @@ def _check_macros(source: str, solid: list[tuple[str, str, int]]) -> frozenset[s
         if name in VARIABLES or name in _READS or name.startswith("q_"):
             msg = f"a macro cannot bind the name `{name}`"
             raise _at(source, _find(solid, name), msg)
-    return frozenset(bound)
+    return frozenset(bound), frozenset(within)
+
+
+def _check_sums(source: str, solid: list[tuple[str, str, int]]) -> None:
+    """Each sum of texts copies all before it, so many of them cost the square of their number."""
+    sums = [at for kind, text, at in solid if kind == "sign" and text == "+"]
+    if len(sums) > MAX_SUMS:
+        raise _at(source, sums[MAX_SUMS], f"the condition has more than {MAX_SUMS} sums")
 
 
 def _fields(of: str, solid: list[tuple[str, str, int]]) -> frozenset[str] | None:
@@ -316,7 +335,7 @@ def _fields(of: str, solid: list[tuple[str, str, int]]) -> frozenset[str] | None
     return frozenset(fields)
 
 
-def _check_patterns(source: str, solid: list[tuple[str, str, int]]) -> None:
+def _check_patterns(source: str, solid: list[tuple[str, str, int]], inside: frozenset[int]) -> None:
     for index, (kind, text, at) in enumerate(solid):
         if kind != "word" or text != "matches":
             continue
@@ -325,6 +344,9 @@ def _check_patterns(source: str, solid: list[tuple[str, str, int]]) -> None:
             raise _at(source, at, "`matches` takes one pattern, written out in quotes")
         pattern = rest[1][1]
         classes = len(re.findall(r"\\+[wWdDsSpPbB]", pattern))
+        if at in inside and classes:
+            msg = f"a pattern within a macro cannot have classes such as {chr(92)}w; write [a-z]"
+            raise _at(source, rest[1][2], msg)
         if len(pattern) > MAX_PATTERN or "{" in pattern or classes > MAX_PATTERN_CLASSES:
             msg = (
                 f"the pattern costs too much: at most {MAX_PATTERN} characters, no `{{n}}`, and "

@@ -11,6 +11,9 @@ from quorum.messages import Status, Upload
 
 __all__ = ["NO_ANSWER", "Asked", "Facts", "Said", "Uploader", "number"]
 
+#: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
+MAX_ITEMS: Final = 5000
+
 #: Why a detector said nothing, where nobody tells.
 NO_ANSWER: Final = "no answer by its deadline"
 
@@ -154,13 +157,27 @@ class Asked:
         return found
 
     def _upload(self, upload: Upload) -> dict[str, Any]:
-        """The fields that rules read; all, where that cannot be told."""
+        """The fields that rules read; all, where that cannot be told.
+
+        Raises:
+            ValueError: If one of them has more items than a macro may look at.
+        """
         if self._fields is None:
-            return upload.model_dump(mode="python")
+            found = upload.model_dump(mode="python")
+        else:
+            found = self._chosen(upload, self._fields)
+        for name, value in found.items():
+            if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
+                msg = f"{name} has {len(value)} items"
+                raise ValueError(msg)
+        return found
+
+    @staticmethod
+    def _chosen(upload: Upload, names: set[str]) -> dict[str, Any]:
         extra = upload.model_extra or {}
         return {
             name: extra[name] if name in extra else getattr(upload, name)
-            for name in self._fields
+            for name in names
             if name in extra or name in Upload.model_fields
         }
 

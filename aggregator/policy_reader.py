@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -36,6 +36,9 @@ from quorum.errors import PolicyError
 from quorum.messages import Action, digest
 
 __all__ = ["read_policy", "read_tree"]
+
+#: Brackets within brackets that a policy may have.
+MAX_NESTING: Final = 64
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
@@ -96,6 +99,7 @@ def read_tree(text: str, file: str | None) -> CommentedMap:
     if len(text) > MAX_POLICY_BYTES:
         msg = f"the policy has {len(text):,} characters; the limit is {MAX_POLICY_BYTES:,}"
         raise PolicyError(msg, file=file)
+    _check_nesting(text, file)
     if re.search(r"(?m)(^|[\s,\[{:-])[&*][\w]", re.sub(r"\"[^\"\n]*\"|'[^'\n]*'|#.*", "", text)):
         aliases = _aliases(text)
         if aliases is not None:
@@ -120,6 +124,20 @@ def read_tree(text: str, file: str | None) -> CommentedMap:
         msg = "a policy is a mapping with `name`, `detectors` and `rules`"
         raise PolicyError(msg, file=file, line=1, column=1)
     return tree
+
+
+def _check_nesting(text: str, file: str | None) -> None:
+    """Refuse brackets that are nested as no policy nests them; the parser is slow on them."""
+    depth = 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        for character in line:
+            if character in "[{":
+                depth += 1
+            elif character in "]}":
+                depth = max(0, depth - 1)
+        if depth > MAX_NESTING:
+            msg = f"brackets are nested more than {MAX_NESTING} deep"
+            raise PolicyError(msg, file=file, line=number)
 
 
 def _aliases(text: str) -> tuple[int, int] | None:

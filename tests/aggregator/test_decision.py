@@ -239,3 +239,13 @@ def test_territorial_rules_restrict_where_they_do_not_cover_all():
     assert decision.territories == (("AT", Action.REMOVE), ("DE", Action.REMOVE))
     everywhere = decide(made, upload(territories=("AT",)), heard, {})
     assert (everywhere.action, everywhere.territories) == (Action.REMOVE, ())
+
+
+def test_an_upload_with_too_many_items_is_reviewed():
+    rules = """
+        - {name: tags, when: 'upload.tags.exists(t, t.contains("x"))', action: restrict, reason: R.}
+    """
+    heard = by_detector(said("spam", 0.0), said("violence", 0.0))
+    decision = decide(policy(rules), upload(tags=("y",) * 20_000), heard, {})
+    assert (decision.action, decision.rule) == (Action.REVIEW, "error:tags")
+    assert decide(policy(rules), upload(tags=("y",) * 100), heard, {}).action is Action.ALLOW

@@ -84,6 +84,8 @@ HOSTILE = {
     "counted pattern": 'upload.title.matches("(((a{1,100}){1,100}){1,100})")',
     "classes": 'upload.title.matches("' + "\\\\w" * 40 + '")',
     "pattern from the upload": "upload.title.matches(upload.description)",
+    "classes in a macro": 'upload.tags.exists(t, t.matches("\\\\w+"))',
+    "many sums": "upload.title" + " + upload.title" * 50 + ' == "x"',
     "quotes": '"' * 999,
     "nul": "\x00" * 999,
     "exclamations": "!" * 999 + "x",

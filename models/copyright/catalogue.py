@@ -300,6 +300,21 @@ class Catalogue:
         for name in old:
             self._path(name).unlink(missing_ok=True)
 
+    @staticmethod
+    def rebuild(folder: str | Path) -> None:
+        """Make the index files of a catalogue anew from its works.
+
+        Raises:
+            ConfigurationError: If there is no catalogue.
+        """
+        database = Database(Path(folder), read_only=False)
+        with database.writing():
+            database.insert("DELETE FROM segments")
+        database.close()
+        made = Catalogue(folder)
+        made.compact(whole=True)
+        made.close()
+
     def _living(self, entries: Entries) -> Entries:
         removed = self._database.rows("SELECT serial FROM works WHERE removed")
         gone = np.array([serial for (serial,) in removed], np.uint32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -70,20 +71,27 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if self.folder is None:
             return sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        file = self.folder / _FILE
+        folder = self.folder
+        file = folder / _FILE
         if self._read_only and not file.is_file():
             msg = f"there is no catalogue in {self.folder}; quorum catalogue add makes one"
             raise ConfigurationError(msg)
         if not self._read_only:
             (self.folder / "segments").mkdir(parents=True, exist_ok=True)
-        mode = "ro" if self._read_only else "rwc"
-        return sqlite3.connect(
+        # After a writer was killed, the first who opens the file takes back what it left half
+        # done; a reader that may write does so too, and writes nothing else.
+        may_write = not self._read_only or (os.access(file, os.W_OK) and os.access(folder, os.W_OK))
+        mode = "ro" if not may_write else "rw" if self._read_only else "rwc"
+        connection = sqlite3.connect(
             f"{file.absolute().as_uri()}?mode={mode}",
             uri=True,
             timeout=_BUSY_SECONDS,
             check_same_thread=False,
             isolation_level=None,
         )
+        if self._read_only:
+            connection.execute("PRAGMA query_only = ON")
+        return connection
 
     def _prepare(self) -> None:
         database = self._connection

@@ -32,6 +32,9 @@ MIN_SECONDS = 2.4
 _EVIDENCE = 0.57
 _SHARPNESS = 0.025
 
+#: Frames of a run that is neither short nor long.
+_USUAL_FRAMES = 20
+
 #: Speeds nearer to each other than this, as a logarithm, are the same.
 _SAME_SPEED = 0.04
 
@@ -111,7 +114,8 @@ class VideoRun:
         paced = abs(np.log(self.line.speed)) > _SAME_SPEED
         # Each further edit that must be assumed gives chance more ways to fit.
         assumed = 0.03 * (cropped + paced) + 0.08 * (cropped and paced)
-        length = min(0.1, 0.05 * np.log2(self.frames / 20))
+        length = np.log2(self.frames / _USUAL_FRAMES)
+        length = min(0.1, (0.05 if length > 0 else 0.08) * length)
         evidence = self.agreement - 4 * self.odd - assumed + length
         return float(1 / (1 + np.exp((_EVIDENCE - evidence) / _SHARPNESS)))
 

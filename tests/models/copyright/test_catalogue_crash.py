@@ -1,0 +1,74 @@
+"""A writer that is killed in the middle of adds loses nothing that it confirmed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from models.copyright.catalogue import Catalogue
+from tests.models.copyright.prints import made_up
+
+WRITER = """
+import sys
+from models.copyright import catalogue
+from tests.models.copyright.prints import made_up
+catalogue._WAITING_ENTRIES = 300
+opened = catalogue.Catalogue(sys.argv[1])
+for number in range(int(sys.argv[2]), 1_000_000):
+    opened.add(*made_up(f"w{number}", 16))
+    print("+", number, flush=True)
+    if number % 5 == 4:
+        opened.remove(f"w{number - 1}")
+        print("-", number - 1, flush=True)
+"""
+
+
+def confirmed(folder, first: int, seconds: float) -> list[tuple[str, str]]:
+    """Let a writer add works from a number on, kill it, and tell what it confirmed."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(first)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert writer.stdout is not None
+    begun = writer.stdout.readline()
+    assert begun, writer.stderr.read() if writer.stderr else ""
+    time.sleep(seconds)
+    writer.send_signal(signal.SIGKILL)
+    rest, _ = writer.communicate(timeout=30)
+    lines = [line.split() for line in (begun + rest).splitlines()]
+    return [(line[0], f"w{line[1]}") for line in lines if len(line) == 2]
+
+
+@pytest.mark.parametrize(
+    "kills", [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_every_confirmed_add_is_there(tmp_path, kills):
+    rng = random.Random(7)
+    held: set[str] = set()
+    following = 0
+    for _ in range(kills):
+        for sign, name in confirmed(tmp_path, following, rng.uniform(0.0, 0.25)):
+            (held.add if sign == "+" else held.remove)(name)
+            following = max(following, int(name[1:]) + 1)
+        opened = Catalogue(tmp_path, read_only=True)
+        there = {work.id for work in opened.works()}
+        # What was under way when it was killed is there as a whole, or not at all.
+        assert there - held <= {f"w{following}"}
+        assert held - there <= {f"w{following - 2}"}
+        for name in sorted(there)[:: max(1, len(there) // 10)]:
+            hits = opened.search(np.ascontiguousarray(made_up(name, 16)[1].views[::2, 0]), 0)
+            assert {opened.by_serial(int(serial))[0].id for serial in set(hits.works)} == {name}
+        opened.close()
+        held = there
+        following += f"w{following}" in there
+    assert len(held) > kills

@@ -1,0 +1,93 @@
+"""The removal cap in the graph: the policy's buckets in the state of one key.
+
+Only verdicts that remove without a human pass through that key; all others pass by. On an engine
+without checkpoints a restart fills the buckets: a crash loop is bounded by what it can decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import prometheus_client as prometheus
+from apache_beam import coders
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
+
+from aggregator.cap import Cap
+from aggregator.policy import Policy
+from pipeline.streams.base import Outgoing
+from quorum.messages import Verdict
+
+__all__ = ["CapRemovals"]
+
+#: Not zero: software removes faster than the policy's caps allow, and someone should look.
+_CAPPED = prometheus.Counter(
+    "quorum_capped_removals", "Removals that a cap turned into reviews.", ("bucket",)
+)
+
+
+class CapRemovals(beam.PTransform):
+    """From outgoing verdicts to outgoing verdicts, with no more removals than the caps allow.
+
+    Args:
+        policy: Its caps; without any, everything passes untouched.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def expand(self, decided: beam.PCollection[Outgoing]) -> beam.PCollection[Outgoing]:
+        """See PTransform."""
+        caps = self.policy.caps
+        if caps.total is None and caps.each_rule is None and not caps.rules:
+            return decided
+        parted = decided | "Part" >> beam.ParDo(_Part()).with_outputs("removing", main="others")
+        capped = (
+            parted.removing
+            | "One key" >> beam.Map(_keyed).with_output_types(tuple[str, Outgoing])
+            | "Spend" >> beam.ParDo(_Spend(self.policy)).with_output_types(Outgoing)
+        )
+        return (parted.others, capped) | "Together" >> beam.Flatten()
+
+
+class _Part(beam.DoFn):
+    def process(self, outgoing: Outgoing) -> Iterator[Any]:
+        if any(isinstance(one, Verdict) and Cap.concerns(one) for one in outgoing.messages):
+            yield beam.pvalue.TaggedOutput("removing", outgoing)
+        else:
+            yield outgoing
+
+
+def _keyed(outgoing: Outgoing) -> tuple[str, Outgoing]:
+    return "removals", outgoing
+
+
+class _Spend(beam.DoFn):
+    BUCKETS = ReadModifyWriteStateSpec("buckets", coders.BytesCoder())
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def process(
+        self,
+        element: tuple[str, Outgoing],
+        buckets: Any = beam.DoFn.StateParam(BUCKETS),  # noqa: B008
+    ) -> Iterator[Outgoing]:
+        data = buckets.read()
+        cap = Cap.restore(self.policy, data) if data else Cap(self.policy)
+        outgoing = element[1]
+        messages = tuple(
+            self._spent(cap, one) if isinstance(one, Verdict) else one for one in outgoing.messages
+        )
+        buckets.write(cap.snapshot())
+        yield Outgoing(messages, outgoing.receipts)
+
+    def _spent(self, cap: Cap, verdict: Verdict) -> Verdict:
+        taken = cap.take(verdict)
+        if taken.capped and taken.bucket is not None:
+            Metrics.counter("quorum", f"capped.{taken.bucket}").inc()
+            _CAPPED.labels(taken.bucket).inc()
+        return taken.verdict

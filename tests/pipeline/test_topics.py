@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.streams.pubsub_clients import subscriber_client
-from pipeline.streams.topics import create_topics, planned
+from pipeline.streams.topics import create_topics, planned, subscription_request
 from quorum.errors import ConfigurationError, EngineUnavailable
 
 
@@ -16,6 +16,16 @@ def test_a_plan_names_every_stream_and_reads_each_from_its_topic() -> None:
         stream = subscription.topic.removeprefix("projects/p/topics/q-")
         assert subscription.path.startswith(f"projects/p/subscriptions/q-{stream}")
         assert bool(subscription.dead_letters) == (stream != "dead-letters")
+
+
+def test_what_a_worker_could_not_finish_is_tried_again_with_growing_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
+    request = subscription_request(planned("p", "q").subscriptions[0])
+    assert request.retry_policy.minimum_backoff.total_seconds() == 1
+    assert request.retry_policy.maximum_backoff.total_seconds() == 60
+    assert request.dead_letter_policy.dead_letter_topic == "projects/p/topics/q-dead-letters"
 
 
 @pytest.mark.emulator
@@ -29,7 +39,6 @@ def test_what_is_absent_is_made_with_its_policies_and_once(emulator: str) -> Non
     )
     assert made.dead_letter_policy.dead_letter_topic.endswith("making-dead-letters")
     assert made.dead_letter_policy.max_delivery_attempts == 20
-    assert made.retry_policy.minimum_backoff.total_seconds() == 1
 
 
 @pytest.mark.emulator

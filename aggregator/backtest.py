@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -58,6 +58,7 @@ class Backtest:
     Attributes:
         cases: How many were decided again.
         unreadable: Lines that are no case.
+        retried: Cases in which a version of a detector that is tried had spoken.
         changes: By action before and after.
         by_rule: For changed cases, by the rule that decides now, and the change.
         by_category: By category and change.
@@ -70,6 +71,7 @@ class Backtest:
 
     cases: int = 0
     unreadable: int = 0
+    retried: int = 0
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     by_rule: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     by_category: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -88,6 +90,7 @@ class Backtest:
         """Add what another one found."""
         self.cases += other.cases
         self.unreadable += other.unreadable
+        self.retried += other.retried
         for name in (
             "changes",
             "by_rule",
@@ -122,6 +125,7 @@ def backtest(
     candidate: Policy,
     base: Policy | None = None,
     group: Callable[[PastCase], str] = uploader_group,
+    versions: Mapping[str, str] | None = None,
 ) -> Backtest:
     """Decide cases again.
 
@@ -130,10 +134,11 @@ def backtest(
         candidate: The policy to try.
         base: What to compare with; by default, what was decided at the time.
         group: Names the group of a case's uploader.
+        versions: Versions of detectors to try, by detector.
     """
     found = Backtest()
     for case in cases:
-        _add(found, case, candidate, base, group)
+        _add(found, case, candidate, base, group, versions or {})
     return found
 
 
@@ -143,8 +148,11 @@ def _add(
     candidate: Policy,
     base: Policy | None,
     group: Callable[[PastCase], str],
+    versions: Mapping[str, str],
 ) -> None:
-    decision = case.decide(candidate)
+    tried = case.under(versions) if versions else case
+    found.retried += tried is not case
+    decision = tried.decide(candidate)
     if base is not None:
         earlier = case.decide(base)
         old, old_rule = earlier.action.value, earlier.rule
@@ -186,6 +194,7 @@ def backtest_lines(
     candidate: Policy,
     base: Policy | None = None,
     workers: int | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Backtest:
     """Decide many cases again, in several processes.
 
@@ -194,17 +203,18 @@ def backtest_lines(
         candidate: The policy to try.
         base: What to compare with; by default, what was decided at the time.
         workers: How many processes; by default, as many as there are cores.
+        versions: Versions of detectors to try, by detector.
     """
     workers = workers or os.cpu_count() or 1
     found = Backtest()
     if workers == 1:
         for chunk in _chunks(lines):
-            found.merge(_chunk(chunk, candidate, base))
+            found.merge(_chunk(chunk, candidate, base, versions or {}))
         return found
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = []
         for chunk in _chunks(lines):
-            waiting.append(pool.submit(_chunk, chunk, candidate, base))
+            waiting.append(pool.submit(_chunk, chunk, candidate, base, dict(versions or {})))
             if len(waiting) > 2 * workers:
                 found.merge(waiting.pop(0).result())
         for one in waiting:
@@ -219,7 +229,9 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n".join(chunk)
 
 
-def _chunk(lines: bytes, candidate: Policy, base: Policy | None) -> Backtest:
+def _chunk(
+    lines: bytes, candidate: Policy, base: Policy | None, versions: Mapping[str, str]
+) -> Backtest:
     found = Backtest()
     for line in lines.split(b"\n"):
         try:
@@ -227,5 +239,5 @@ def _chunk(lines: bytes, candidate: Policy, base: Policy | None) -> Backtest:
         except InputError:
             found.unreadable += 1
             continue
-        _add(found, case, candidate, base, uploader_group)
+        _add(found, case, candidate, base, uploader_group, versions)
     return found

@@ -73,8 +73,10 @@ class _Given(NamedTuple):
     action: str
     revision: int
     at: int
-    #: Of a review: reviewer and note; of a verdict: what decided it.
-    words: str = ""
+    #: What decided; empty for a review.
+    by: str = ""
+    #: The harm that a reviewer named.
+    category: str | None = None
 
 
 class Case:
@@ -164,7 +166,7 @@ class Case:
         Gives the next revision where the action changes, else nothing; so a replay of what was
         already replayed gives nothing. What a reviewer decided stays.
         """
-        if self._verdict is not None and self._verdict.words == "reviewer":
+        if self._verdict is not None and self._verdict.by == "reviewer":
             return ()
         if self._opened == 0:
             self._opened = micros(now)
@@ -294,8 +296,10 @@ class Case:
         return key in self._heard
 
     def _take_review(self, review: Review) -> None:
-        words = f"{review.reviewer}: {review.note}" if review.note else review.reviewer
-        given = _Given(review.event_id(), review.action.value, 0, micros(review.at), words)
+        roots = (label.split("/", 1)[0] for label in review.labels)
+        category = next((root for root in roots if root in self._policy.categories), None)
+        at = micros(review.at)
+        given = _Given(review.event_id(), review.action.value, 0, at, category=category)
         known = self._review
         if known is None or (known.at, known.id) < (given.at, given.id):
             self._review = given
@@ -352,7 +356,7 @@ class Case:
         past = self._verdict
         return (
             past is not None
-            and past.words not in ("", "reviewer")
+            and past.by not in ("", "reviewer")
             and past.action == Action.REMOVE.value
             and self._review is not None
             and self._review.action == Action.REMOVE.value
@@ -373,8 +377,10 @@ class Case:
         reasons: tuple[str, ...]
         inputs: tuple[str, ...]
         if self._review is not None:
-            action, rule, category = Action(self._review.action), "review", None
-            reasons = (f"A reviewer decided ({self._review.words}).",)
+            action, rule = Action(self._review.action), "review"
+            category = self._review.category or decision.category
+            category = None if action is Action.ALLOW else category
+            reasons = ("A reviewer decided.",)
             inputs = (self._review.id,)
             decided_by = "reviewer"
         else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,33 @@ class PastCase:
         predictions: Iterable[Prediction],
         verdicts: Iterable[Verdict] = (),
         reviews: Iterable[Review] = (),
+        uploader: Uploader | None = None,
+        versions: Mapping[str, str] | None = None,
     ) -> PastCase:
         """The case of an upload from all messages about it, in any order.
 
         Of several predictions of one detector the one counts that counts in a stream; what was
         decided is the last verdict that no reviewer made.
+
+        Args:
+            upload: The event.
+            predictions: All that were recorded.
+            verdicts: All revisions.
+            reviews: All that were recorded.
+            uploader: Past verdicts on its uploader, as they stood.
+            versions: For some detectors, a version whose answers are kept in shadow even where
+                another version decided, so that ``under`` finds them.
         """
         answers: dict[tuple[str, bool], Answer] = {}
         for prediction in predictions:
             answer = Answer.of(prediction)
+            wanted = (versions or {}).get(answer.detector)
+            if wanted is not None:
+                key = (answer.detector, True)
+                if answer.version == wanted:
+                    answers[key] = answer._replace(shadow=True)
+                if answer.shadow:
+                    continue
             key = (answer.detector, answer.shadow)
             if key not in answers or answers[key].rank < answer.rank:
                 answers[key] = answer
@@ -89,6 +107,7 @@ class PastCase:
                 for one in decided.missing
                 if (one.detector, False) not in answers
             },
+            uploader=uploader or _NOBODY,
             action=None if decided is None else decided.action,
             rule=None if decided is None else decided.rule,
             review=None if review is None else review.action,
@@ -156,6 +175,21 @@ class PastCase:
             where = ".".join(str(part) for part in first["loc"])
             msg = f"the upload of a past case is not valid: {where}: {first['msg']}"
             raise InputError(msg) from None
+
+    def under(self, versions: Mapping[str, str]) -> PastCase:
+        """The case as other versions of detectors would have had it.
+
+        A detector whose version said nothing of this upload stays as it was.
+        """
+        chosen = {
+            one.detector: one._replace(shadow=False)
+            for one in self.answers
+            if versions.get(one.detector) == one.version
+        }
+        if not chosen:
+            return self
+        others = tuple(one for one in self.answers if one.shadow or one.detector not in chosen)
+        return replace(self, answers=(*others, *chosen.values()))
 
     def decide(self, policy: Policy) -> Decision:
         """What a policy makes of it, by the one decision function."""

@@ -161,7 +161,7 @@ def explain(
         msg = "name an upload (with --cases or --database), or give scores with --score"
         raise InputError(msg)
     else:
-        case = _find(upload, past_cases(cases, database))
+        case = _find(upload, past_cases(cases, database, policy=made))
     _draw(made, case, explain_case(made, case))
 
 
@@ -187,7 +187,7 @@ def diff(
     if not sentences:
         console.print("They say the same.")
     if cases or database:
-        lines = case_lines(cases, database, since, until, limit)
+        lines = case_lines(cases, database, since, until, limit, after)
         _summary(console, backtest_lines(lines, after, before, workers=1))
 
 
@@ -202,6 +202,10 @@ def backtest(
     against: Annotated[
         str | None, typer.Option(help="Compare with this policy; by default, with what was done.")
     ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(help="Try another version of a detector, as spam@VERSION; repeat it."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page to read (HTML).")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default, the cores.")] = None,
 ) -> None:
@@ -211,9 +215,12 @@ def backtest(
     """
     candidate = load_policy(name)
     base = None if against is None else load_policy(against)
-    lines = case_lines(cases, database, since, until, limit)
-    found = backtest_lines(lines, candidate, base, workers)
+    versions = _versions(candidate, detector or [])
+    lines = case_lines(cases, database, since, until, limit, candidate, versions)
+    found = backtest_lines(lines, candidate, base, workers, versions)
     _summary(Console(), found)
+    if versions:
+        typer.echo(f"the versions that are tried had spoken in {found.retried:,} of them")
     if report is not None:
         write_report(report, found, candidate, base)
         typer.echo(f"the report is in {report}")
@@ -236,6 +243,18 @@ app.command()(policy_learn.fit)
 app.command()(policy_learn.drift)
 app.command("compare-shadow")(policy_learn.compare_shadow_command)
 app.command()(statements)
+
+
+def _versions(policy: Policy, given: list[str]) -> dict[str, str]:
+    versions = {}
+    for one in given:
+        name, separator, version = one.partition("@")
+        if not separator or name not in policy.detectors:
+            known = ", ".join(policy.detectors)
+            msg = f"`{one}` names no version; write DETECTOR@VERSION with one of {known}"
+            raise InputError(msg)
+        versions[name] = version
+    return versions
 
 
 def _typed_case(policy: Policy, scores: list[str]) -> PastCase:

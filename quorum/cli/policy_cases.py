@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
+from aggregator.history import History
+from aggregator.policy import Policy
 from aggregator.record import PastCase, read_cases
 from quorum.errors import InputError
-from quorum.ledger import Ledger, Span
+from quorum.ledger import Ledger, LedgerCase, Span
 
 __all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases", "span"]
 
@@ -35,14 +37,26 @@ def past_cases(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
+    policy: Policy | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Iterator[PastCase]:
     """The cases that the options name.
+
+    Args:
+        files: Files of cases.
+        database: The ledger's URL; ``-`` for the one of the environment.
+        since: Only cases decided from then on.
+        until: Only cases decided before then.
+        limit: No more than so many.
+        policy: Where its rules read the uploader's history, that is told from the ledger.
+        versions: Versions of detectors whose answers are wanted too.
 
     Raises:
         InputError: If none are named, or a file holds something else.
     """
     if database is not None:
-        found = _ledger_cases(None if database == "-" else database, span(since, until))
+        url = None if database == "-" else database
+        found = _ledger_cases(url, span(since, until), policy, versions)
     elif files:
         found = read_cases(files)
     else:
@@ -57,11 +71,13 @@ def case_lines(
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int | None = None,
+    policy: Policy | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> Iterable[bytes]:
     """The same cases as lines, unread, so that several processes can share the reading."""
     if database is None and files:
         return islice(_lines(files), limit)
-    cases = past_cases(files, database, since, until, limit)
+    cases = past_cases(files, database, since, until, limit, policy, versions)
     return (case.to_json().encode() for case in cases)
 
 
@@ -91,8 +107,37 @@ def _utc(when: datetime | None) -> datetime | None:
     return None if when is None else when.replace(tzinfo=when.tzinfo or UTC)
 
 
-def _ledger_cases(url: str | None, within: Span) -> Iterator[PastCase]:
+def _ledger_cases(
+    url: str | None,
+    within: Span,
+    policy: Policy | None,
+    versions: Mapping[str, str] | None,
+) -> Iterator[PastCase]:
+    """Cases in the order of their verdicts, each with its uploader's history as it stood."""
+    histories: dict[str, History] = {}
+    told = policy is not None and any(
+        "uploader" in one.variables for rule in policy.rules for one in rule.conditions
+    )
     with Ledger(url) as ledger:
+        if told and policy is not None and within.since is not None:
+            before = Span(None, within.since)
+            for case in ledger.cases(before, order="decided", parts=("upload", "verdicts")):
+                _remember(histories, case, policy)
         for case in ledger.cases(within, order="decided"):
-            if case.upload is not None:
-                yield PastCase.gather(case.upload, case.predictions, case.verdicts, case.reviews)
+            if case.upload is None:
+                continue
+            known = None
+            if told and policy is not None and case.verdict is not None:
+                history = histories.get(case.upload.uploader)
+                known = None if history is None else history.uploader(case.verdict.at)
+                _remember(histories, case, policy)
+            yield PastCase.gather(
+                case.upload, case.predictions, case.verdicts, case.reviews, known, versions
+            )
+
+
+def _remember(histories: dict[str, History], case: LedgerCase, policy: Policy) -> None:
+    if case.upload is not None:
+        history = histories.setdefault(case.upload.uploader, History(policy))
+        for verdict in case.verdicts:
+            history.on_verdict(verdict)

@@ -118,3 +118,19 @@ def test_the_stream_and_the_backtest_decide_alike():
         assert (verdict.action, verdict.rule) == (again.action, again.rule)
         assert (batch.action, batch.rule) == (again.action, again.rule)
         assert gathered.review is Action.ALLOW
+
+
+def test_a_candidate_version_of_a_detector():
+    heard = [
+        said("spam", 0.1, version="v1", at=1),
+        said("spam", 0.99, version="v2", at=0),
+        said("violence", 0.0),
+        said("copyright", 0.0),
+    ]
+    case = PastCase.gather(upload(), heard, versions={"spam": "v2"})
+    assert case.decide(BALANCED).action is Action.ALLOW
+    assert case.under({"spam": "v2"}).decide(BALANCED).action is Action.REMOVE
+    assert case.under({"spam": "v3"}) is case
+    lines = [case.to_json().encode(), past(1, 0.01).to_json().encode()]
+    found = backtest_lines(lines, BALANCED, BALANCED, workers=1, versions={"spam": "v2"})
+    assert (found.retried, found.changes["allow", "remove"]) == (1, 1)

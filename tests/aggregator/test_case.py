@@ -313,3 +313,19 @@ def test_a_case_resumed_under_another_policy_revises_once():
     assert verdicts(again.on_replay(after(9001)))[0].id == second.id
     held = Case.resume(strict, upload(), said_now, [reviewed("review")], first)
     assert held.on_replay(after(9000)) == ()
+
+
+def test_a_review_names_the_harm_and_not_the_reviewer():
+    case = opened()
+    for prediction in [said("spam", 0.9), *CLEAN[1:]]:
+        case.on_prediction(prediction, after(1))
+    held = reviewed("remove").model_copy(update={"note": "I know them"})
+    (verdict,) = verdicts(case.on_review(held, after(100)))
+    assert verdict.category == "spam", "what it was held for"
+    named = reviewed("restrict", at=200).model_copy(update={"labels": ("violence/fight",)})
+    case = Case.restore(BALANCED, case.snapshot())
+    (verdict,) = verdicts(case.on_review(named, after(200)))
+    assert verdict.category == "violence"
+    assert "rita" not in verdict.model_dump_json()
+    (verdict,) = verdicts(case.on_review(reviewed("allow", at=300), after(300)))
+    assert verdict.category is None

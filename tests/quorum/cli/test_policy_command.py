@@ -228,3 +228,42 @@ def test_statements_of_what_the_ledger_holds(tmp_path):
     assert "1 verdicts were left out" in result.stderr
     told = run("statements", "balanced", "--database", url, "--text", "--language", "de").stdout
     assert told.startswith("Wir haben Ihren Upload entfernt.")
+
+
+def test_an_uploaders_history_is_told_as_it_stood(tmp_path):
+    from datetime import UTC, datetime, timedelta
+
+    from quorum.ledger import Ledger
+    from quorum.messages import Prediction, Upload, Verdict
+
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    with Ledger(url, create=True) as ledger:
+        for number in range(4):
+            at = start + timedelta(minutes=number)
+            name = f"u{number}"
+            ledger.record([Upload(id=name, uploader="ann", published_at=at)])
+            ledger.record(
+                Prediction(
+                    id=f"{name}-{detector}", upload_id=name, detector=detector, version="1",
+                    status="scored", score=score, at=at,
+                )
+                for detector, score in (("spam", 0.85), ("violence", 0.0), ("copyright", 0.0))
+            )  # fmt: skip
+            ledger.record(
+                [
+                    Verdict(
+                        id=f"v{number}", upload_id=name, action="remove", revision=1,
+                        policy_version="x", rule="y", reasons=(), decided_by="policy", at=at,
+                        latency=0,
+                    )
+                ]
+            )  # fmt: skip
+    words = ["backtest", "strict", "--database", url, "--workers", "1"]
+    out = run(*words).stdout
+    assert "4 cases decided again; 2 actions change" in out, "the third has two strikes"
+    out = run(*words, "--since", "2026-01-01T00:03:00", "--detector", "spam@2").stdout
+    assert "1 cases decided again; 0 actions change" in out
+    assert "had spoken in 0 of them" in out
+    with pytest.raises(InputError, match="names no version"):
+        run(*words, "--detector", "spam")

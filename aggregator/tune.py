@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from aggregator.facts import number
 from aggregator.policy import Policy
@@ -87,7 +87,7 @@ def tune(
     first = _fewest(bound, level)
     counts = np.arange(1, len(ordered) + 1)
     errors = np.cumsum([is_wrong for _, is_wrong in ordered], dtype=np.int64)
-    chances = binom.cdf(errors, counts, bound)
+    chances = bdtr(errors, counts, bound)
     chosen: tuple[float, int, int] | None = None
     for index in range(first - 1, len(ordered)):
         if index + 1 < len(ordered) and ordered[index + 1][0] == ordered[index][0]:
@@ -116,7 +116,7 @@ def tune(
         labels=len(ordered),
         removals=removals,
         wrongful=wrongful,
-        upper=float(beta.ppf(confidence, wrongful + 1, removals - wrongful))
+        upper=float(betaincinv(wrongful + 1, removals - wrongful, confidence))
         if wrongful < removals
         else 1.0,
         caught=(removals - wrongful) / harmful if harmful else 0.0,
@@ -191,7 +191,7 @@ def _lacking(
         return None
     share = wrongs / highest
     needed = first
-    while binom.cdf(math.ceil(share * needed), needed, bound) > level:
+    while bdtr(math.ceil(share * needed), needed, bound) > level:
         needed = math.ceil(needed * 1.05)
         if needed > MAX_LABELS:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,9 @@ from aggregator.history import History
 from aggregator.policy import Policy
 from aggregator.record import PastCase, read_cases
 from quorum.errors import InputError
-from quorum.ledger import Ledger, LedgerCase, Span
+
+if TYPE_CHECKING:
+    from quorum.ledger import LedgerCase, Span
 
 __all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases", "span"]
 
@@ -97,6 +99,8 @@ def span(since: datetime | None, until: datetime | None) -> Span:
     Raises:
         InputError: If it ends before it begins.
     """
+    from quorum.ledger import Span
+
     try:
         return Span(_utc(since), _utc(until))
     except ValueError as error:
@@ -114,6 +118,8 @@ def _ledger_cases(
     versions: Mapping[str, str] | None,
 ) -> Iterator[PastCase]:
     """Cases in the order of their verdicts, each with its uploader's history as it stood."""
+    from quorum.ledger import Ledger, Span
+
     histories: dict[str, History] = {}
     told = policy is not None and any(
         "uploader" in one.variables for rule in policy.rules for one in rule.conditions

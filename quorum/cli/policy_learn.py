@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,13 +13,13 @@ from ruamel.yaml import YAML
 
 from aggregator.drift import ALARM, Profiles
 from aggregator.drift import drift as compare
-from aggregator.fit import fit as fit_combiner
 from aggregator.policy import load_policy
 from aggregator.shadow import compare_shadow
-from aggregator.tune import Tuned, reviewed_scores
-from aggregator.tune import tune as choose
 from quorum.cli.policy_cases import Cases, Database, Limit, Since, Until, past_cases
 from quorum.errors import InputError
+
+if TYPE_CHECKING:
+    from aggregator.tune import Tuned
 
 __all__ = ["compare_shadow_command", "drift", "fit", "tune"]
 
@@ -46,6 +46,9 @@ def tune(
 
     Example: quorum policy tune balanced --score spam --bound 0.02 --cases cases.jsonl
     """
+    from aggregator.tune import reviewed_scores
+    from aggregator.tune import tune as choose
+
     policy = load_policy(name)
     found = past_cases(cases, database, since, until, limit)
     scores, wrong = reviewed_scores(policy, found, score)
@@ -94,6 +97,8 @@ def fit(
 
     Example: quorum policy fit --score spam --score violence --cases cases.jsonl
     """
+    from aggregator.fit import fit as fit_combiner
+
     made = fit_combiner(name, score, past_cases(cases, database, since, until, limit))
     single, ranking = made.best_single
     typer.echo(

@@ -12,7 +12,6 @@ import typer
 from aggregator.policy import Policy, load_policy
 from aggregator.statement import Record, state, submissions
 from quorum.cli.policy_cases import Since, Until, span
-from quorum.ledger import Ledger
 
 __all__ = ["statements"]
 
@@ -66,6 +65,8 @@ def _stated(
     language: str,
     skipped: list[str],
 ) -> Iterator[tuple[Record | None, str]]:
+    from quorum.ledger import Ledger
+
     with Ledger(None if database == "-" else database) as ledger:
         for case in ledger.cases(span(since, until), order="decided"):
             verdict = case.verdict

@@ -1,0 +1,80 @@
+"""Drift as it happens: how detectors score now, against a reference, as Prometheus gauges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import prometheus_client as prometheus
+
+from aggregator.drift import FEWEST, Profiles, stability
+from quorum.errors import ConfigurationError, InputError
+from quorum.messages import Verdict
+
+__all__ = ["ScoreWatch", "load_reference"]
+
+#: Verdicts in one half of what counts as now: enough for the index to be no noise.
+HALF: Final = 5_000
+#: The gauges are set after so many verdicts.
+EVERY: Final = 250
+
+_STABILITY = prometheus.Gauge(
+    "quorum_score_stability",
+    "Population stability index of a detector's scores against its reference; alarm above 0.25.",
+    ("detector",),
+)
+_SILENT = prometheus.Gauge(
+    "quorum_silent_share", "Share of uploads that a detector failed on or missed.", ("detector",)
+)
+_LATE = prometheus.Gauge("quorum_deadline_share", "Share of verdicts made at their deadline.")
+
+
+class ScoreWatch:
+    """Counts verdicts of the last while, and tells how they differ from a reference.
+
+    Args:
+        reference: From ``quorum policy drift --save``; without one, only silence is told.
+        half: How many verdicts make half of the last while.
+    """
+
+    def __init__(self, reference: Profiles | None = None, half: int = HALF) -> None:
+        self._reference = reference
+        self._half = half
+        self._now = Profiles()
+        self._before = Profiles()
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Count a verdict; sets the gauges now and then."""
+        self._now.add_verdict(verdict)
+        if self._now.verdicts and self._now.verdicts % EVERY == 0:
+            self.publish()
+        if self._now.verdicts >= self._half:
+            self._before, self._now = self._now, Profiles()
+
+    def publish(self) -> None:
+        """Set the gauges to what is known now."""
+        recent = Profiles()
+        recent.merge(self._before)
+        recent.merge(self._now)
+        if recent.verdicts:
+            _LATE.set(recent.at_deadline / recent.verdicts)
+        for detector in {name for name, _ in recent.by_version}:
+            here = recent.of(detector)
+            _SILENT.labels(detector).set(here.silent)
+            if self._reference is not None:
+                there = self._reference.of(detector)
+                if min(here.scored, there.scored) >= FEWEST:
+                    _STABILITY.labels(detector).set(stability(here, there))
+
+
+def load_reference(file: str | Path) -> Profiles:
+    """Read a reference of score distributions.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or is something else.
+    """
+    try:
+        return Profiles.from_json(Path(file).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        msg = f"cannot use the reference {file}: {getattr(error, 'strerror', None) or error}"
+        raise ConfigurationError(msg) from None

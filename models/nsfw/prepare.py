@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from models.artifacts import write_artifact
+from models.calibration import Platt
 from models.features.extract import Extractor
 from models.nsfw.detector import ARTIFACT, NsfwDetector
 from quorum.messages import Upload
 from quorum.settings import MediaAccess
 
-SETTINGS = {"most_frames": 32, "smoothing_frames": 3, "evidence_from": 0.5}
+SETTINGS = {
+    "most_frames": 32,
+    "smoothing_frames": 3,
+    "evidence_from": 0.5,
+    "calibration": Platt(1.0, 0.0).as_document(),
+}
 _SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
 
 

@@ -1,4 +1,4 @@
-"""The violence detector: the meaning of an upload's words."""
+"""The violence detector: the meaning of an upload's words, and fights in its frames."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from models.artifacts import Artifact, open_artifact
-from models.base import Detector, Example, Feature, Features, Finding, Text
+from models.base import Detector, Example, Feature, Features, Finding, Frames, Text
 from models.calibration import Platt
 from models.features.normalise import normalise
 from models.linear import DenseLogistic
+from models.references import chosen_artifact
 from models.segments import sentences
+from models.timeline import runs, smoothed
 from quorum.messages import Evidence, Upload
 from quorum.settings import Settings
 
-__all__ = ["ARTIFACT", "ViolenceDetector"]
+__all__ = ["ARTIFACT", "ViolenceDetector", "fused"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
 #: Below this score nobody asks why; above, each sentence is embedded on its own.
@@ -27,8 +30,19 @@ _MOST_SENTENCES = 12
 _MOST_EVIDENCE = 3
 
 
+def fused(words: ArrayLike, frames: ArrayLike) -> NDArray[np.float64]:
+    """One probability of two: an upload is violent if its words are or its frames are.
+
+    The greater of both. Calm words do not make a fight less likely, nor a calm picture a threat.
+    """
+    return np.maximum(np.asarray(words, dtype=np.float64), np.asarray(frames, dtype=np.float64))
+
+
 class ViolenceDetector(Detector):
-    """Scores the meaning of an upload's words for violence.
+    """Scores the words of an upload for threats and its frames for fights.
+
+    Where media is there but cannot be read, calm words alone are not taken for innocence: the
+    finding fails, unless the words are violent by themselves.
 
     Args:
         artifact: Its model; by default the one that ships.
@@ -38,35 +52,90 @@ class ViolenceDetector(Detector):
     """
 
     name = "violence"
-    needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
+    trainer = "models.violence.trainer:train_from"
+    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES})
+    #: Frames cost about a tenth of a second each on one core.
+    max_batch = 8
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
         settings = held.document("model.json")
         self.version = held.version
         self._meaning = DenseLogistic.restore(held.tensors("meaning.safetensors"))
-        self._calibration = Platt.from_document(settings["calibration"])
+        self._fights = DenseLogistic.restore(held.tensors("fights.safetensors"))
+        self._of_words = Platt.from_document(settings["calibration"]["text"])
+        self._of_frames = Platt.from_document(settings["calibration"]["frames"])
+        self._smoothing = int(settings["smoothing"])
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """See Detector."""
-        return cls()
+        return cls(chosen_artifact(cls.name, settings) or ARTIFACT)
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
         return [self._judge(features) for features in batch]
 
     def _judge(self, features: Features) -> Finding:
-        if features.embedding is None or features.text is None:
-            why = features.absent.get(Feature.EMBEDDING, "no text")
-            return Finding.abstained(why) if why == "no text" else Finding.failed(why)
-        if not any(character.isalpha() for character in features.text.normalised):
-            return Finding.abstained("no words in the text")
-        score = float(self._calibration.apply(self._meaning.decide(features.embedding)))
-        evidence = self._explain(features.text) if score >= _EXPLAIN_FROM else []
-        return Finding.scored(score, {"violence/threat": score}, evidence)
+        labels: dict[str, float] = {}
+        evidence: list[Evidence] = []
+        text = features.text
+        worded = text is not None and any(one.isalpha() for one in text.normalised)
+        if worded and features.embedding is not None and text is not None:
+            words = float(self._of_words.apply(self._meaning.decide(features.embedding)))
+            labels["violence/threat"] = words
+            if words >= _EXPLAIN_FROM:
+                evidence += self._sentences(text)
+        if features.frames is not None:
+            labels["violence/fight"], seconds = self._watch(features.frames)
+            evidence += seconds
+        reason = self._why_not(features, worded)
+        if not labels:
+            return Finding.failed(reason) if self._unread(features) else Finding.abstained(reason)
+        score = float(fused(labels.get("violence/threat", 0.0), labels.get("violence/fight", 0.0)))
+        if self._unread(features) and score < _EXPLAIN_FROM:
+            return Finding.failed(f"{reason}; what could be read scores {score:.2f}")
+        return Finding.scored(score, labels, evidence)
 
-    def _explain(self, text: Text) -> list[Evidence]:
+    @staticmethod
+    def _unread(features: Features) -> bool:
+        """Whether there was something to judge that could not be."""
+        absent = features.absent
+        media = features.frames is None and features.upload.media is not None
+        words = features.embedding is None and absent.get(Feature.EMBEDDING, "no text") != "no text"
+        return (media and absent.get(Feature.FRAMES) != "no video in the media") or words
+
+    @staticmethod
+    def _why_not(features: Features, worded: bool) -> str:
+        told = []
+        if features.embedding is None or not worded:
+            told.append(features.absent.get(Feature.EMBEDDING, "no words in the text"))
+        if features.frames is None:
+            told.append(features.absent.get(Feature.FRAMES, "no frames"))
+        return "; ".join(dict.fromkeys(told))
+
+    def _watch(self, frames: Frames) -> tuple[float, list[Evidence]]:
+        """The score of the frames, and the seconds that look like a fight."""
+        from models.violence.vision import describe, scenes, shared_encoder
+
+        encoder = shared_encoder()
+        found = scenes(frames)
+        told = np.stack([describe(encoder.encode(frames.pixels[scene])) for scene in found])
+        odds = smoothed(self._fights.decide(told), self._smoothing)
+        scores = self._of_frames.apply(odds)
+        starts = np.array([frames.times[scene[0]] for scene in found])
+        return float(scores.max()), [
+            Evidence(
+                kind="video",
+                what="looks like a fight",
+                start=start,
+                end=min(end, frames.duration) if end > start else end,
+                weight=round(weight, 4),
+            )
+            for start, end, weight in runs(scores, starts, _EXPLAIN_FROM, _MOST_EVIDENCE)
+        ]
+
+    def _sentences(self, text: Text) -> list[Evidence]:
         """The sentences that would score highest on their own."""
         from models.features.embedding import shared_embedder
 
@@ -78,7 +147,7 @@ class ViolenceDetector(Detector):
         if not places:
             return []
         read = [normalise(text.fields[field][start:end]) for field, start, end in places]
-        scores = self._calibration.apply(self._meaning.decide(shared_embedder().embed(read)))
+        scores = self._of_words.apply(self._meaning.decide(shared_embedder().embed(read)))
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
             Evidence(

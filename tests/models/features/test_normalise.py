@@ -11,6 +11,8 @@ from models.features.normalise import align, normalise
         ("frее mоnеу сору", "free money copy"),
         ("f r e e  m o n e y", "free money"),
         ("f.r.e.e", "free"),
+        ("subscriiiibe nooow for freeeeee chaaannel", "subscribe now for free channel"),
+        ("looooove!!!!", "love!!"),
         ("S-U-B-S-C-R-I-B-E", "subscribe"),
         ("f🔥r🔥e🔥e", "free"),
         ("su😀bscr😀ibe", "subscribe"),

@@ -1,0 +1,68 @@
+"""Train the spam detector on a user's own labelled texts: ``quorum models train spam``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.artifacts import write_artifact
+from models.dataset import Labelled
+from models.evaluation import evaluate
+from models.features.embedding import shared_embedder
+from models.spam.train import SHARE_OF_MEANING, fit
+from models.training import calibrated, folds_of, normalised
+
+__all__ = ["train_from"]
+
+
+def train_from(
+    data: Labelled, out: Path, seed: int, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """See ``models.training.Trainer``."""
+    texts, labels = normalised(data), data.labels
+    progress(f"embedding {len(texts)} texts")
+    vectors = shared_embedder().embed(texts)
+    odds = np.zeros(len(texts))
+    folds = np.full(len(texts), -1)
+    for fold, (kept, left) in enumerate(folds_of(texts, labels, data.sources, seed)):
+        words, meaning = fit([texts[index] for index in kept], vectors[kept], labels[kept])
+        odds[left] = (1 - SHARE_OF_MEANING) * words.decide(
+            [texts[index] for index in left]
+        ) + SHARE_OF_MEANING * meaning.decide(vectors[left])
+        folds[left] = fold
+        progress(f"fold {fold + 1} left out")
+    seen = folds >= 0
+    calibration, told = calibrated(odds[seen], labels[seen], folds[seen])
+    report = evaluate(labels[seen], calibration.apply(odds[seen]).tolist(), seed=seed)
+    metrics = {
+        "split": f"{len(set(folds[seen].tolist()))} folds, by source where there are several",
+        "rows": report.rows,
+        "positives": report.positives,
+        **{name: round(figure.value, 4) for name, figure in report.figures.items()},
+    }
+    progress("training on all")
+    words, meaning = fit(texts, vectors, labels)
+    write_artifact(
+        out,
+        detector="spam",
+        tensors={
+            "words.safetensors": words.as_tensors(),
+            "meaning.safetensors": meaning.as_tensors(),
+        },
+        documents={
+            "terms.json": words.as_document(),
+            "model.json": {
+                "share_of_meaning": SHARE_OF_MEANING,
+                "calibration": calibration.as_document(),
+            },
+        },
+        training_data=[data.origin],
+        metrics=metrics,
+        calibration=told,
+        licence="as the training data allows",
+        seed=seed,
+    )
+    return {**metrics, "calibration": told}

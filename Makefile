@@ -45,8 +45,9 @@ check: setup ## Lint, format, types, the import rule and current schemas
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream
 
-lock: ## Compile requirements.lock anew from pyproject.toml
-	LOCKRECIPE
+lock: setup ## Compile requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
 clean: ## Remove the virtual environment and what was made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

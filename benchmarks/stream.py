@@ -1,0 +1,343 @@
+"""Throughput, latency and memory of the stream, beside a plain loop over the same uploads.
+
+``python -m benchmarks.stream`` starts the Pub/Sub emulator and a job on Prism for each ensemble,
+and writes a section of ``docs/benchmarks.md``. The plain loop has the same models, the same
+features in the same batches and the same decision, and neither streams nor engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from google.pubsub_v1.types import PubsubMessage
+
+from aggregator.case import Case, Emit
+from aggregator.policy import Policy, load_policy
+from benchmarks.document import machine, peak_megabytes, table, write_section
+from models.base import Detector, Example, Feature, Features, Finding
+from models.features.extract import Extractor
+from models.runner import predict, score_safely
+from pipeline.detect import Member, loaded, members, warm_up
+from pipeline.engines import Engine, launch
+from pipeline.streams import sink, source
+from pipeline.streams.emulator import emulator
+from pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from pipeline.streams.topics import create_topics, planned
+from quorum.demo.examples import example_messages, examples_folder
+from quorum.errors import MalformedMessage
+from quorum.messages import Upload, now
+from quorum.settings import MediaAccess, Settings
+
+_PROJECT, _PREFIX = "quorum-bench", "bench"
+_BATCH = 32
+_TRIVIAL_POLICY = """
+name: trivial
+detectors:
+  one: {required: true, missing: review, failed: review, abstained: ignore}
+  two: {required: true, missing: review, failed: review, abstained: ignore}
+  three: {required: true, missing: review, failed: review, abstained: ignore}
+rules:
+  - name: high
+    when: score("one") >= 0.9 || score("two") >= 0.9 || score("three") >= 0.9
+    action: remove
+    reason: A detector is certain.
+"""
+
+
+class Constant(Detector):
+    """Costs nothing: what is left is the cost of the stream."""
+
+    version = "constant"
+    needs = frozenset({Feature.TEXT})
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """0.1 for each."""
+        return [Finding.scored(0.1) for _ in batch]
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """None."""
+        return []
+
+
+class MakeConstant:
+    """Makes a Constant."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self) -> Detector:
+        """The detector."""
+        return Constant(self.name)
+
+    def __repr__(self) -> str:
+        return f"constant {self.name}"
+
+
+def ensemble(kind: str) -> tuple[tuple[Member, ...], Policy]:
+    """The members and the policy of ``trivial`` or ``real``."""
+    if kind == "real":
+        return members(Settings()), load_policy("balanced")
+    names = ("one", "two", "three")
+    return tuple(Member(name, MakeConstant(name)) for name in names), Policy.from_text(
+        _TRIVIAL_POLICY
+    )
+
+
+def uploads(count: int, prefix: str) -> list[bytes]:
+    """Uploads with the texts of the shipped examples, each with an id of its own."""
+    texts = []
+    for data in example_messages(examples_folder()):
+        try:
+            Upload.from_bytes(data)
+        except MalformedMessage:
+            continue
+        texts.append({**json.loads(data), "media": None})
+    return [
+        json.dumps({**texts[index % len(texts)], "id": f"{prefix}-{index}"}).encode()
+        for index in range(count)
+    ]
+
+
+def plain(kind: str, count: int) -> float:
+    """Uploads a second of the plain loop."""
+    chosen, policy = ensemble(kind)
+    warm_up(chosen, MediaAccess())
+    detectors = [loaded(member) for member in chosen]
+    extractor = Extractor(
+        frozenset().union(*(detector.needs for detector in detectors)), MediaAccess()
+    )
+    data = uploads(count, "plain")
+    done = 0
+    began = time.perf_counter()
+    for start in range(0, count, _BATCH):
+        batch = [Upload.from_bytes(each) for each in data[start : start + _BATCH]]
+        features = extractor.extract(batch)
+        cases = [Case(policy) for _ in batch]
+        for detector in detectors:
+            findings = score_safely(detector, features, 30.0)
+            for case, seen, finding in zip(cases, features, findings, strict=True):
+                case.on_prediction(predict(detector, seen, finding, now(), 0.0), now())
+        for case, upload in zip(cases, batch, strict=True):
+            for effect in case.on_upload(upload, now()):
+                if isinstance(effect, Emit):
+                    effect.verdict.to_bytes()
+                    done += 1
+    elapsed = time.perf_counter() - began
+    if done != count:
+        sys.exit(f"the plain loop made {done} verdicts of {count} uploads")
+    return count / elapsed
+
+
+def job(kind: str) -> None:
+    """The job under test: the fused graph on Prism, until it is told to stop."""
+    chosen, policy = ensemble(kind)
+    warm_up(chosen, MediaAccess())
+    origin = "/quorum/bench"
+
+    def address(what: str, name: str) -> str:
+        return f"projects/{_PROJECT}/{what}/{_PREFIX}-{name}"
+
+    from pipeline import graph
+    from pipeline.engines import acknowledge_on, cancel
+
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with launch(
+        lambda pipeline: graph.stream(
+            pipeline,
+            uploads=source(
+                address("subscriptions", "uploads-stream"),
+                "uploads",
+                acknowledge=acknowledge_on(Engine.PRISM),
+            ),
+            verdicts=sink(address("topics", "verdicts"), origin=origin),
+            predictions=sink(address("topics", "predictions"), origin=origin),
+            dead_letters=sink(address("topics", "dead-letters"), origin=origin),
+            members=chosen,
+            policy=policy,
+            media=MediaAccess(),
+        ),
+        Engine.PRISM,
+        streaming=True,
+    ) as result:
+        stop.wait()
+        cancel(result)
+
+
+class Platform:
+    """Publishes uploads and notes when each verdict comes."""
+
+    def __init__(self) -> None:
+        create_topics(planned(_PROJECT, _PREFIX))
+        self.publisher = publisher_client()
+        self.subscriber = subscriber_client()
+        self.came: dict[str, float] = {}
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        subscription = f"projects/{_PROJECT}/subscriptions/{_PREFIX}-verdicts-platform"
+        while True:
+            try:
+                response = self.subscriber.pull(
+                    subscription=subscription, max_messages=1000, timeout=30.0
+                )
+            except Exception:  # an empty pull times out
+                continue
+            at = time.perf_counter()
+            received = response.received_messages
+            for one in received:
+                self.came.setdefault(json.loads(one.message.data)["upload_id"], at)
+            if received:
+                self.subscriber.acknowledge(
+                    subscription=subscription, ack_ids=[one.ack_id for one in received]
+                )
+
+    def publish(self, data: list[bytes]) -> None:
+        """Publish uploads, as fast as the broker takes them."""
+        topic = f"projects/{_PROJECT}/topics/{_PREFIX}-uploads"
+        for start in range(0, len(data), 500):
+            chunk = [PubsubMessage(data=each) for each in data[start : start + 500]]
+            self.publisher.publish(topic=topic, messages=chunk)
+
+    def await_all(self, count: int, prefix: str, limit: float) -> None:
+        """Wait for the verdicts of ``count`` uploads."""
+        end = time.perf_counter() + limit
+        while sum(name.startswith(f"{prefix}-") for name in list(self.came)) < count:
+            if time.perf_counter() > end:
+                sys.exit(f"not all verdicts of {prefix} came within {limit:g} s")
+            time.sleep(0.02)
+
+    def throughput(self, count: int, prefix: str) -> float:
+        """Uploads a second, from the first publication to the last verdict."""
+        data = uploads(count, prefix)
+        began = time.perf_counter()
+        self.publish(data)
+        self.await_all(count, prefix, 300.0)
+        last = max(at for name, at in self.came.items() if name.startswith(f"{prefix}-"))
+        return count / (last - began)
+
+    def latencies(self, rate: float, count: int, prefix: str) -> list[float]:
+        """Milliseconds from publication to the verdict, at a steady rate; sorted."""
+        sent = []
+        began = time.perf_counter()
+        for index, data in enumerate(uploads(count, prefix)):
+            time.sleep(max(0.0, began + index / rate - time.perf_counter()))
+            sent.append(time.perf_counter())
+            self.publish([data])
+        self.await_all(count, prefix, 60.0)
+        return sorted((self.came[f"{prefix}-{index}"] - at) * 1000 for index, at in enumerate(sent))
+
+
+def _children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(each) for each in text.split()]
+
+
+def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
+    """One row of the table."""
+    told = subprocess.run(
+        [sys.executable, "-m", "benchmarks.stream", "--plain", kind, "--count", str(count)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    bare = float(told.split()[-1])
+    with emulator():
+        platform = Platform()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.stream", "--job", kind],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            platform.publish(uploads(64, f"{kind}-warm"))
+            platform.await_all(64, f"{kind}-warm", 120.0)
+            spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
+            through = platform.throughput(count, f"{kind}-burst")
+            memory = peak_megabytes(process.pid)
+            engine = sum(peak_megabytes(child) for child in _children(process.pid))
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    p99 = spent[min(len(spent) - 1, int(len(spent) * 0.99))]
+    row = [
+        kind,
+        f"{through:,.0f}",
+        f"{bare:,.0f}",
+        f"{through / bare:.2f}",
+        f"{statistics.median(spent):,.0f}",
+        f"{p99:,.0f}",
+        f"{memory:,.0f} + {engine:,.0f}",
+    ]
+    print("  ".join(row), flush=True)
+    return row
+
+
+def main() -> None:
+    """Run the benchmark, or one of its processes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trivial", type=int, default=4000, help="uploads with trivial detectors")
+    parser.add_argument("--real", type=int, default=800, help="uploads with the real detectors")
+    parser.add_argument("--rate", type=float, default=20.0, help="uploads/s for the latency")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long at that rate")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--plain", help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        job(args.job)
+        return
+    if args.plain:
+        print(plain(args.plain, args.count))
+        return
+    head = [
+        "detectors",
+        "stream, uploads/s",
+        "plain loop, uploads/s",
+        "ratio",
+        f"p50 at {args.rate:g}/s, ms",
+        f"p99 at {args.rate:g}/s, ms",
+        "peak memory, worker + Prism, MiB",
+    ]
+    print("  ".join(head))
+    rows = [
+        measure(kind, count, args.rate, args.seconds)
+        for kind, count in (("trivial", args.trivial), ("real", args.real))
+    ]
+    write_section(
+        "stream",
+        f"""## The stream
+
+`python -m benchmarks.stream`, on {machine()}.
+
+The fused graph on Prism over the Pub/Sub emulator on the same machine; predictions are
+published too. `trivial` detectors cost nothing; `real` are those that ship, on texts. Throughput is
+from the first publication to the last verdict of {args.trivial:,} and {args.real:,} uploads;
+latency is from publication to the verdict at the platform. The plain loop is one process with the same
+models, features and decisions in batches of {_BATCH}.
+
+{table(head, rows)}
+""",
+    )
+
+
+if __name__ == "__main__":
+    main()

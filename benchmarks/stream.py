@@ -331,8 +331,8 @@ def main() -> None:
 The fused graph on Prism over the Pub/Sub emulator on the same machine; predictions are
 published too. `trivial` detectors cost nothing; `real` are those that ship, on texts. Throughput is
 from the first publication to the last verdict of {args.trivial:,} and {args.real:,} uploads;
-latency is from publication to the verdict at the platform. The plain loop is one process with the same
-models, features and decisions in batches of {_BATCH}.
+latency is from publication to the verdict at the platform. The plain loop is one process with the
+same models, features and decisions in batches of {_BATCH}.
 
 {table(head, rows)}
 """,

@@ -12,47 +12,26 @@ from quorum import __version__
 
 __all__ = ["app"]
 
-#: Each verb: the module that holds it as ``app``, and its line in the help.
-_VERBS: dict[str, tuple[str, str]] = {
-    "demo": ("quorum.cli.demo", "Watch shipped uploads become verdicts.  [quorum demo]"),
-    "stream": (
-        "quorum.cli.stream",
-        (
-            "Uploads in, verdicts out, in one job.  "
-            "[quorum stream --uploads in.jsonl --verdicts out.jsonl]"
-        ),
-    ),
-    "detect": (
-        "quorum.cli.detect",
-        (
-            "The first half: uploads to predictions.  "
-            "[quorum detect --uploads SUB --predictions TOPIC]"
-        ),
-    ),
-    "decide": (
-        "quorum.cli.decide",
-        (
-            "The second half: predictions to verdicts.  "
-            "[quorum decide --uploads SUB --predictions SUB --verdicts TOPIC]"
-        ),
-    ),
-    "topics": (
-        "quorum.cli.topics",
-        "Make the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
-    ),
-    "moderate": (
-        "quorum.cli.moderate",
-        "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
-    ),
-    "batch": ("quorum.cli.batch", "Moderate a table or files, in windows.  [quorum batch]"),
-    "serve": ("quorum.cli.serve", "One upload in, one verdict out, over HTTP.  [quorum serve]"),
-    "record": (
-        "quorum.cli.record",
-        "Write the streams into the ledger.  [quorum record --verdicts SUB]",
-    ),
-    "ledger": ("quorum.cli.ledger", "Make and keep the database.  [quorum ledger init]"),
-    "schemas": ("quorum.cli.schemas", "Write the messages' JSON Schemas.  [quorum schemas]"),
-    "health": ("quorum.cli.health", "Ask a running job whether it lives.  [quorum health]"),
+#: Each verb, which is a module of this package, and its line in the help with an example.
+_VERBS: dict[str, str] = {
+    "demo": "Watch shipped uploads become verdicts.  [quorum demo]",
+    "stream": "Uploads in, verdicts out, in one job.  [quorum stream --uploads in.jsonl "
+    "--verdicts out.jsonl --dead-letters dead.jsonl]",
+    "detect": "The first half: uploads to predictions.  [quorum detect --uploads SUB "
+    "--predictions TOPIC --dead-letters TOPIC]",
+    "decide": "The second half: predictions to verdicts.  [quorum decide --uploads SUB "
+    "--predictions SUB --verdicts TOPIC --dead-letters TOPIC]",
+    "topics": "Make the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
+    "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
+    "batch": "Moderate a table or files, in windows.  [quorum batch]",
+    "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",
+    "policy": "Check, explain, test, compare and tune policies.  [quorum policy check]",
+    "models": "List, train, evaluate and compare models.  [quorum models list]",
+    "record": "Write the streams into the ledger.  [quorum record --verdicts SUB]",
+    "replay": "Decide past cases again and publish what changes.  [quorum replay --help]",
+    "ledger": "Make and keep the database.  [quorum ledger init]",
+    "schemas": "Write the messages' JSON Schemas.  [quorum schemas]",
+    "health": "Ask a running job whether it lives.  [quorum health]",
 }
 
 
@@ -63,10 +42,9 @@ class _Lazy(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _VERBS:
             return None
-        module, told = _VERBS[cmd_name]
         if ctx.resilient_parsing or _only_help(ctx):
-            return _told(told)
-        return _load(module, cmd_name)
+            return _told(_VERBS[cmd_name])
+        return _load(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         ctx.meta["quorum.verb"] = args[0] if args else None
@@ -79,8 +57,8 @@ def _told(line: str) -> Any:
     return typer.main.get_command(stub)
 
 
-def _load(module: str, name: str) -> Any:
-    found = importlib.import_module(module)
+def _load(name: str) -> Any:
+    found = importlib.import_module(f"quorum.cli.{name}")
     if not hasattr(found, "app"):
         made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
         made.command()(getattr(found, name))

@@ -79,7 +79,7 @@ def edited(pictures: Iterable[Picture]) -> Iterator[Picture]:
     """As someone who hides a copy would do: mirrored, cropped, brighter, with a caption's bar."""
     for picture in pictures:
         high, wide = picture.shape[:2]
-        made = picture[high // 10 : -high // 10, wide // 10 : -wide // 10][:, ::-1]
+        made = picture[high // 20 : -high // 20, wide // 20 : -wide // 20][:, ::-1]
         made = made[: made.shape[0] // 2 * 2, : made.shape[1] // 2 * 2].copy()
         made = np.clip(made.astype(np.int16) + 18, 0, 255).astype(np.uint8)
         made[-16:] = 12
@@ -125,7 +125,7 @@ def main(bunny: Path, session: Path) -> None:
     """Make all clips."""
     write("bunny.mp4", Fraction(25), cut(bunny, 0, 5.3, 320), sound_of(bunny, 0, 5.3))
     rewrap("bunny.mp4", "bunny-again.mkv")
-    write("bunny-edited.mp4", Fraction(25), edited(cut(bunny, 0.8, 4.8, 320)), None)
+    write("bunny-edited.mp4", Fraction(25), edited(cut(bunny, 0.2, 5.2, 320)), None)
     write("session.mp4", Fraction(24), cut(session, 14, 22, 176), sound_of(session, 14, 22))
     write("lights.mp4", Fraction(24), rendered(6, 24), chime(6))
     whole = (HERE / "lights.mp4").read_bytes()

@@ -66,9 +66,11 @@ def test_most_uploads_are_allowed(decisions):
     assert len(allowed) >= len(decisions) / 2
 
 
-def test_the_copy_of_the_registered_work_is_removed(decisions):
-    (copy,) = of(decisions, "bunny-again.mkv")
-    assert (copy.action, copy.rule) == (Action.REMOVE, "copyright-match")
+def test_copies_of_the_registered_work_are_removed(decisions):
+    """One only in another container, one mirrored, cropped, brightened and with a bar."""
+    for name in ("bunny-again.mkv", "bunny-edited.mp4"):
+        (copy,) = of(decisions, name)
+        assert (copy.action, copy.rule) == (Action.REMOVE, "copyright-match")
 
 
 def test_media_that_cannot_be_read_is_never_taken_for_innocent(decisions):
@@ -77,6 +79,8 @@ def test_media_that_cannot_be_read_is_never_taken_for_innocent(decisions):
         assert decision.action is not Action.ALLOW
 
 
-def test_media_that_copies_nothing_is_allowed(decisions):
-    for name in ("lights.mp4", "session.mp4"):
-        assert {decision.action for decision in of(decisions, name)} == {Action.ALLOW}
+def test_media_that_harms_nobody_is_not_removed(decisions):
+    assert {decision.action for decision in of(decisions, "lights.mp4")} == {Action.ALLOW}
+    # A concert under flickering lights may be taken for a fight: then a human looks at it.
+    (concert,) = of(decisions, "session.mp4")
+    assert concert.action is not Action.REMOVE

@@ -26,7 +26,7 @@ from models.artifacts import MANIFEST, Artifact, open_artifact
 from quorum.errors import ArtifactError
 from quorum.settings import Settings
 
-__all__ = ["SCHEMES", "chosen_artifact", "local_folder", "open_reference"]
+__all__ = ["SCHEMES", "chosen_artifact", "is_recipe", "local_folder", "open_reference"]
 
 #: Only what an artifact may hold is fetched; in particular no pickle.
 _PATTERNS = ("*.json", "*.safetensors", "*.onnx", "*.txt", "*.model")
@@ -165,6 +165,11 @@ def open_reference(reference: str, detector: str | None = None) -> Artifact:
         msg = f"{reference}: the artifact there has the version {artifact.version}"
         raise ArtifactError(msg)
     return artifact
+
+
+def is_recipe(reference: str | None) -> bool:
+    """Whether a reference names a file that describes a model; see ``models.huggingface``."""
+    return reference is not None and re.fullmatch(r"file:.+\.ya?ml", reference) is not None
 
 
 def chosen_artifact(detector: str, settings: Settings) -> Artifact | None:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from models.base import Detector
+from models.references import is_recipe
 from quorum.errors import ConfigurationError, QuorumError
 from quorum.settings import DetectorSettings, Settings
 
@@ -77,8 +78,8 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
     known = installed()
     if settings.detectors is None:
         return {name: DetectorSettings() for name in sorted(known)}
-    for name in settings.detectors:
-        if name not in known:
+    for name, chosen in settings.detectors.items():
+        if name not in known and not is_recipe(chosen.model):
             raise ConfigurationError(_unknown(name, known))
     return {name: settings.detectors[name] for name in sorted(settings.detectors)}
 
@@ -103,9 +104,15 @@ def load_detectors(settings: Settings) -> list[Detector]:
 
 @lru_cache(maxsize=64)
 def _loaded(name: str, document: str) -> Detector:
+    settings = Settings.model_validate_json(document)
+    chosen = (settings.detectors or {}).get(name)
+    if chosen is not None and is_recipe(chosen.model):
+        from models.huggingface import HuggingFaceDetector
+
+        return HuggingFaceDetector.of(name, settings)
     kind = load_class(name)
     try:
-        return kind.from_settings(Settings.model_validate_json(document))
+        return kind.from_settings(settings)
     except QuorumError:
         raise
     except Exception as error:  # a plug-in's constructor may raise anything

@@ -26,7 +26,7 @@ ARTIFACT = Path(__file__).parent / "artifact"
 #: Below this score nobody asks why.
 _EXPLAIN_FROM = 0.3
 #: Log-odds taken off where a text was cut: of many segments one looks like spam by chance.
-HANDICAP = 0.2
+HANDICAP = 0.1
 
 
 class SpamDetector(Detector):

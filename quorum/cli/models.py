@@ -15,8 +15,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from models.artifacts import Artifact, open_artifact
-from models.references import local_folder, open_reference
-from models.registry import installed, load_class
+from models.references import is_recipe, local_folder, open_reference
+from models.registry import installed, load_class, load_detector
 from quorum.errors import ConfigurationError, InputError, QuorumError
 
 if TYPE_CHECKING:
@@ -238,6 +238,9 @@ def calibrate(
     from models.trial import recalibrated
 
     examples = read_labelled(data)
+    if is_recipe(model):
+        _calibrate_recipe(name, str(model), examples, out)
+        return
     held = open_reference(model, name) if model else _shipped(name)
     if held is None:
         msg = f"{name} keeps no artifact that could be calibrated"
@@ -255,6 +258,30 @@ def calibrate(
         return
     typer.echo(f"Expected calibration error {made.before:.3f} before, {made.after:.3f} after.")
     typer.echo(f"Wrote {out}, version {made.artifact.version}.")
+
+
+def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> None:
+    """Write a copy of a Hugging Face model's file with the calibration in it."""
+    import numpy as np
+    from ruamel.yaml import YAML
+
+    from models.calibration import Platt
+    from models.huggingface import read_recipe
+
+    recipe, _ = read_recipe(model)
+    if recipe.calibration is not None:
+        msg = f"{model} has a calibration already; take it out first"
+        raise ConfigurationError(msg)
+    (findings,) = _run([_load(name, model)], examples)
+    kept = [index for index, finding in enumerate(findings) if finding.score is not None]
+    scores = np.clip([findings[index].score or 0.0 for index in kept], 1e-6, 1 - 1e-6)
+    share = float(examples.labels[kept].mean()) if kept else 0.0
+    made = _measured(lambda: Platt.fit(np.log(scores / (1 - scores)), examples.labels[kept], share))
+    told = recipe.model_dump(mode="json", exclude_none=True)
+    told["calibration"] = made.as_document()
+    with out.open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(told, file)
+    typer.echo(f"Wrote {out}, calibrated on {len(kept)} examples.")
 
 
 def _shipped(name: str) -> Artifact | None:
@@ -284,8 +311,7 @@ def _headline(metrics: Any) -> str:
 def _load(name: str, model: str | None) -> Detector:
     from quorum.settings import DetectorSettings, Settings
 
-    settings = Settings(detectors={name: DetectorSettings(model=model)})
-    return load_class(name).from_settings(settings)
+    return load_detector(name, Settings(detectors={name: DetectorSettings(model=model)}))
 
 
 def _run(detectors: list[Detector], examples: Labelled) -> list[list[Finding]]:

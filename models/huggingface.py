@@ -1,0 +1,282 @@
+"""Any text- or image-classification model in the Hugging Face format, as a detector.
+
+Nothing is written but configuration. The settings name a file for a detector of any new name:
+
+.. code-block:: yaml
+
+    detectors:
+      toxicity: {model: file:toxicity.yaml}
+
+and the file says what the model is and what its labels mean:
+
+.. code-block:: yaml
+
+    task: text-classification            # or image-classification
+    model: hf:org/name@revision          # or file:folder
+    labels: {toxic: hate/insult, threat: violence/threat}
+    language: [en]                       # others abstain; left out: any
+    calibration: {slope: 1.3, offset: -0.4, prevalence: 0.2}   # by quorum models calibrate
+
+Only safetensors are read, and no code of the repository is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from models.artifacts import digest_of_file
+from models.base import Detector, Example, Feature, Features, Finding, Text
+from models.calibration import Platt
+from models.references import local_folder
+from models.segments import sentences
+from models.timeline import runs, smoothed, spread
+from quorum.errors import ArtifactError, ConfigurationError
+from quorum.messages import Evidence
+from quorum.settings import Settings
+
+__all__ = ["HuggingFaceDetector", "Recipe", "read_recipe"]
+
+_EXPLAIN_FROM = 0.5
+_MOST_EVIDENCE = 3
+_MOST_SENTENCES = 12
+_MOST_FRAMES = 16
+_SMOOTHING = 3
+_EDGE = 1e-6
+
+
+class _Calibration(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    slope: Annotated[float, Field(gt=0)]
+    offset: float
+    prevalence: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Recipe(BaseModel):
+    """What the file says; see the module."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Literal["text-classification", "image-classification"]
+    model: str
+    #: Which of the model's labels are harm, and what they are called in the tree of labels.
+    labels: Annotated[dict[str, str], Field(min_length=1)]
+    language: tuple[str, ...] = ()
+    calibration: _Calibration | None = None
+
+
+def read_recipe(reference: str) -> tuple[Recipe, Path]:
+    """Read the file that a reference names.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or says what it may not.
+    """
+    path = Path(reference.removeprefix("file:").removeprefix("//"))
+    try:
+        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return Recipe.model_validate(data or {}), path
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    except YAMLError as error:
+        msg = f"{path} is not valid YAML: {error}"
+        raise ConfigurationError(msg) from None
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        msg = f"{path}: {told}"
+        raise ConfigurationError(msg) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model with what prepares its input."""
+
+    model: Any
+    prepare: Any
+    names: list[str]
+    several: bool
+
+
+def _load(folder: Path, task: str) -> _Loaded:
+    import torch
+    from transformers import (
+        AutoImageProcessor,
+        AutoModelForImageClassification,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    torch.set_num_threads(1)
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    text = task == "text-classification"
+    kind = AutoModelForSequenceClassification if text else AutoModelForImageClassification
+    try:
+        model = kind.from_pretrained(folder, use_safetensors=True, **safe).eval()
+        prepare = (AutoTokenizer if text else AutoImageProcessor).from_pretrained(folder, **safe)
+    except Exception as error:  # the library's many ways to say that a folder is not its own
+        told = str(error).strip().split("\n")[0]
+        msg = f"{folder} holds no model for {task} in safetensors: {told}"
+        raise ArtifactError(msg) from error
+    names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
+    several = model.config.problem_type == "multi_label_classification"
+    return _Loaded(model, prepare, names, several)
+
+
+class HuggingFaceDetector(Detector):
+    """A detector that a file of configuration describes.
+
+    Args:
+        name: The harm, as the settings name it.
+        reference: The file's reference.
+
+    Raises:
+        ConfigurationError: If the file says what it may not, or names labels that the model has
+            not.
+        ArtifactError: If the model cannot be had or is of another kind.
+    """
+
+    max_batch = 16
+
+    def __init__(self, name: str, reference: str) -> None:
+        self.recipe, path = read_recipe(reference)
+        self.name = name
+        folder = local_folder(self.recipe.model)
+        self._loaded = _load(folder, self.recipe.task)
+        unknown = sorted(set(self.recipe.labels) - set(self._loaded.names))
+        if unknown:
+            msg = (
+                f"{path}: the model has no label {', '.join(unknown)}; "
+                f"it has {', '.join(self._loaded.names)}"
+            )
+            raise ConfigurationError(msg)
+        self._text = self.recipe.task == "text-classification"
+        self.needs = frozenset({Feature.TEXT if self._text else Feature.FRAMES})
+        self.version = _version(folder, self.recipe)
+        told = self.recipe.calibration
+        self._calibration = Platt(told.slope, told.offset, told.prevalence) if told else None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, name: str, settings: Settings) -> Self:
+        """Make the detector that the settings describe under a name."""
+        reference = (settings.detectors or {})[name].model
+        if reference is None:
+            msg = f"the detector {name} names no model"
+            raise ConfigurationError(msg)
+        return cls(name, reference)
+
+    def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """See Detector."""
+        return [self._judge(features) for features in batch]
+
+    def _judge(self, features: Features) -> Finding:
+        text = features.text
+        if self.recipe.language and text and text.language not in self.recipe.language:
+            return Finding.abstained(f"language not covered: {text.language or 'unknown'}")
+        if self._text:
+            if text is None:
+                why = features.absent.get(Feature.TEXT, "no text")
+                return Finding.abstained(why) if why == "no text" else Finding.failed(why)
+            made = self._harms(self._texts([text.joined]))
+            score = float(made["score"][0])
+            evidence = self._sentences(text) if score >= _EXPLAIN_FROM else []
+        elif features.frames is None:
+            why = features.absent.get(Feature.FRAMES, "no frames")
+            nothing = features.upload.media is None or why == "no video in the media"
+            return Finding.abstained(why) if nothing else Finding.failed(why)
+        else:
+            chosen = spread(len(features.frames.times), _MOST_FRAMES)
+            made = self._harms(self._pictures(features.frames.pixels[chosen]))
+            made = {name: smoothed(values, _SMOOTHING) for name, values in made.items()}
+            score = float(made["score"].max())
+            times = features.frames.times[chosen]
+            evidence = [
+                Evidence(kind="video", what=self.name, start=start, end=end, weight=weight)
+                for start, end, weight in runs(made["score"], times, _EXPLAIN_FROM, _MOST_EVIDENCE)
+            ]
+        labels = {name: float(made[name].max()) for name in set(self.recipe.labels.values())}
+        return Finding.scored(score, labels, evidence)
+
+    def _harms(self, probabilities: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
+        """For each item the calibrated score, and what each of our labels gets."""
+        made: dict[str, NDArray[np.float64]] = {}
+        together = np.maximum if self._loaded.several else np.add
+        for theirs, ours in self.recipe.labels.items():
+            column = probabilities[:, self._loaded.names.index(theirs)]
+            made[ours] = together(made[ours], column) if ours in made else column
+        score = np.max(list(made.values()), axis=0)
+        if not self._loaded.several:
+            score = np.sum(list(made.values()), axis=0)
+        if self._calibration is not None:
+            edge = np.clip(score, _EDGE, 1 - _EDGE)
+            score = self._calibration.apply(np.log(edge / (1 - edge)))
+        made = {name: np.clip(values, 0.0, 1.0) for name, values in made.items()}
+        return {**made, "score": np.clip(score, 0.0, 1.0)}
+
+    def _texts(self, texts: list[str]) -> NDArray[np.float64]:
+        longest = min(512, int(self._loaded.prepare.model_max_length))
+        with self._lock:  # the tokenizer's padding and truncation are state
+            return self._run(
+                self._loaded.prepare(
+                    texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+                )
+            )
+
+    def _pictures(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        with self._lock:
+            return self._run(self._loaded.prepare(images=list(pixels), return_tensors="pt"))
+
+    def _run(self, given: Any) -> NDArray[np.float64]:
+        import torch
+
+        with torch.inference_mode():
+            logits = self._loaded.model(**given).logits.double()
+        made = logits.sigmoid() if self._loaded.several else logits.softmax(dim=-1)
+        return np.asarray(made.numpy())
+
+    def _sentences(self, text: Text) -> list[Evidence]:
+        """The sentences that would score highest on their own."""
+        places = [
+            (field, start, end)
+            for field, value in text.fields.items()
+            for start, end in sentences(value, _MOST_SENTENCES)
+        ][:_MOST_SENTENCES]
+        if not places:
+            return []
+        told = [text.fields[field][start:end] for field, start, end in places]
+        scores = self._harms(self._texts(told))["score"]
+        best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
+        return [
+            Evidence(
+                kind="text", what=told[index], field=places[index][0], start=places[index][1],
+                end=places[index][2], weight=round(float(scores[index]), 4),
+            )
+            for index in best
+        ]  # fmt: skip
+
+    @classmethod
+    def examples(cls) -> Sequence[Example]:
+        """None: what is flagged is the configured model's to say."""
+        return ()
+
+
+def _version(folder: Path, recipe: Recipe) -> str:
+    sha = hashlib.sha256(recipe.model_dump_json(exclude={"model"}).encode())
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model"):
+            sha.update(f"{path.name}\0{digest_of_file(path)}\n".encode())
+    return sha.hexdigest()[:16]

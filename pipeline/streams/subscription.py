@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.api_core import exceptions as google_errors
+from google.auth import exceptions as auth_errors
 
 from pipeline.streams.pubsub_clients import subscriber_client
 
@@ -48,6 +49,9 @@ _BACKOFF = (0.1, 10.0)
 
 _SEPARATOR = "|"
 
+#: A broker that is away, refuses, or whose tokens cannot be had: it may come back.
+_AWAY = (google_errors.GoogleAPIError, auth_errors.GoogleAuthError)
+
 
 @dataclass(slots=True)
 class Held:
@@ -76,6 +80,7 @@ class Subscription:
         self._waiting: collections.deque[Held] = collections.deque()
         self._held: dict[str, Held] = {}
         self._stopping = False
+        self._closed = False
         self._bundle = 0
         self._bundle_began = 0.0
         #: Seconds a message took in the last bundles, smoothed.
@@ -139,15 +144,15 @@ class Subscription:
     def release(self, ack_ids: Iterable[str]) -> None:
         """One outcome of each message is durable; acknowledge those that lack none.
 
-        A failure to acknowledge is logged and no more: the messages are delivered again, and
-        decided again to the same verdict.
+        What is no longer held was given back, and other outcomes of it may never come about: it
+        is left to its next delivery. A failure to acknowledge is logged and no more: the messages
+        are delivered again, and decided again to the same verdict.
         """
         done = []
         with self._lock:
             for ack_id in ack_ids:
                 held = self._held.get(ack_id)
                 if held is None:
-                    done.append(ack_id)
                     continue
                 held.outcomes -= 1
                 if held.outcomes <= 0:
@@ -158,7 +163,7 @@ class Subscription:
             chunk = done[start : start + _IDS_A_REQUEST]
             try:
                 self._client.acknowledge(subscription=self.path, ack_ids=chunk, timeout=30.0)
-            except google_errors.GoogleAPICallError as error:
+            except _AWAY as error:
                 _log.warning(
                     "could not acknowledge %d messages of %s: %s", len(chunk), self.path, error
                 )
@@ -186,6 +191,7 @@ class Subscription:
                 self._lock.wait(left)
             rest = list(self._held)
             self._held.clear()
+            self._closed = True
         self._give_back(rest)
         return len(untaken) + len(rest)
 
@@ -202,7 +208,7 @@ class Subscription:
                     ack_deadline_seconds=seconds,
                     timeout=10.0,
                 )
-            except google_errors.GoogleAPICallError as error:
+            except _AWAY as error:
                 _log.warning(
                     "could not change the leases of %d messages of %s: %s",
                     len(chunk),
@@ -225,7 +231,7 @@ class Subscription:
                 )
             except google_errors.DeadlineExceeded:
                 continue
-            except google_errors.GoogleAPICallError as error:
+            except _AWAY as error:
                 if self._stopping:
                     return
                 _log.warning("could not pull from %s, again in %.1f s: %s", self.path, pause, error)
@@ -256,7 +262,7 @@ class Subscription:
         self._give_back([held.ack_id for held in pulled])
 
     def _extend(self) -> None:
-        while not self._stopping:
+        while not self._closed:
             time.sleep(LEASE_SECONDS / 3)
             oldest = time.monotonic() - MAX_LEASE_SECONDS
             with self._lock:

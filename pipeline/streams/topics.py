@@ -21,6 +21,8 @@ TOPICS = ("uploads", "predictions", "verdicts", "reviews", "dead-letters")
 #: kept by a subscription that only a person pulls from.
 _FUSED = ("uploads-stream", "reviews-stream")
 _APART = ("uploads-detect", "uploads-decide", "predictions-decide", "reviews-decide")
+#: What `quorum record` reads: a subscription of its own to each stream.
+_RECORD = tuple(f"{topic}-record" for topic in TOPICS)
 _ALWAYS = ("verdicts-platform", "dead-letters-kept")
 
 #: Deliveries before Pub/Sub sets a message aside. Each crash or drain counts as one, so that a
@@ -61,7 +63,9 @@ class Plan:
     subscriptions: tuple[PlannedSubscription, ...]
 
 
-def planned(project: str, prefix: str, *, fused: bool = True, apart: bool = False) -> Plan:
+def planned(
+    project: str, prefix: str, *, fused: bool = True, apart: bool = False, record: bool = False
+) -> Plan:
     """The topics and subscriptions of a deployment.
 
     Args:
@@ -69,12 +73,18 @@ def planned(project: str, prefix: str, *, fused: bool = True, apart: bool = Fals
         prefix: What each name begins with.
         fused: Whether `quorum stream` reads them.
         apart: Whether `quorum detect` and `quorum decide` read them.
+        record: Whether `quorum record` reads them.
     """
 
     def topic(name: str) -> str:
         return f"projects/{project}/topics/{prefix}-{name}"
 
-    names = (*(_FUSED if fused else ()), *(_APART if apart else ()), *_ALWAYS)
+    names = (
+        *(_FUSED if fused else ()),
+        *(_APART if apart else ()),
+        *(_RECORD if record else ()),
+        *_ALWAYS,
+    )
     subscriptions = []
     for name in names:
         stream = max((each for each in TOPICS if name.startswith(each)), key=len)

@@ -44,6 +44,9 @@ def create(
             "decide` (apart), or both. One that nobody reads piles up.",
         ),
     ] = Halves.FUSED,
+    record: Annotated[
+        bool, typer.Option("--record", help="Also subscriptions for `quorum record`.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Only show what would be made.")] = False,
 ) -> None:
     """Make what is absent; what is there already stays as it is.
@@ -57,7 +60,13 @@ def create(
     from pipeline.streams.topics import create_topics, planned
 
     console = Console()
-    plan = planned(project, prefix, fused=halves != Halves.APART, apart=halves != Halves.FUSED)
+    plan = planned(
+        project,
+        prefix,
+        fused=halves != Halves.APART,
+        apart=halves != Halves.FUSED,
+        record=record,
+    )
     table = Table("", "name", "reads from", "", box=None)
     made = set() if dry_run else create_topics(plan)
     for topic in plan.topics:

@@ -1,0 +1,191 @@
+"""The deployment files are held against the commands, routes and topics that they name."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.streams.topics import planned
+from quorum.cli.app import _VERBS, _load
+from quorum.settings import Settings
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+TERRAFORM = "".join(path.read_text() for path in sorted((DEPLOY / "terraform").glob("*.tf")))
+
+
+def documents() -> Iterator[dict[str, Any]]:
+    for path in MANIFESTS:
+        yield from YAML(typ="safe").load_all(path.read_text())
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    for document in documents():
+        name = document["metadata"]["name"]
+        if document["kind"] == "Deployment":
+            yield name, document["spec"]["template"]["spec"]
+        if document["kind"] == "CronJob":
+            yield name, document["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def command_of(words: list[str]) -> Any:
+    module, _ = _VERBS[words[0]]
+    found = _load(module, words[0])
+    return found.commands[words[1]] if hasattr(found, "commands") else found
+
+
+def check(words: list[str]) -> None:
+    """That a verb is there and takes these options."""
+    command = command_of(words)
+    known = {name for option in command.params for name in option.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= known, f"quorum {words[0]} has no {given - known}"
+    required = {o.opts[0] for o in command.params if o.required and o.opts[0].startswith("--")}
+    assert required <= given, f"quorum {words[0]} needs {required - given}"
+
+
+def compose() -> dict[str, Any]:
+    made: dict[str, Any] = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text())
+    return made
+
+
+OURS = [
+    ("compose", name, service["command"])
+    for name, service in compose()["services"].items()
+    if "image" in service and service["image"] == "quorum"
+]
+
+
+@pytest.mark.parametrize(("_where", "name", "words"), OURS)
+def test_compose_calls_commands_that_are_there(_where: str, name: str, words: list[str]) -> None:
+    check(words)
+
+
+def test_compose_needs_what_it_names() -> None:
+    made = compose()
+    for service in made["services"].values():
+        assert set(service.get("depends_on", {})) <= set(made["services"])
+    assert {name for _, name, _ in OURS} == {"topics", "migrate", "stream", "record", "web"}
+    plan = planned("quorum", "quorum", record=True)
+    known = {*plan.topics, *(each.path for each in plan.subscriptions)}
+    named = set(re.findall(r"projects/quorum/\w+/[\w-]+", str(made["services"])))
+    assert named <= known
+
+
+def test_ports_are_on_loopback_only() -> None:
+    for service in compose()["services"].values():
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+@pytest.mark.parametrize(("name", "pod"), list(pods()))
+def test_pods_are_confined_limited_and_call_what_is_there(name: str, pod: dict[str, Any]) -> None:
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        check(container["args"])
+        assert set(container["resources"]) == {"requests", "limits"}
+        confined = container["securityContext"]
+        assert confined["allowPrivilegeEscalation"] is False
+        assert confined["readOnlyRootFilesystem"] is True
+        assert confined["capabilities"] == {"drop": ["ALL"]}
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
+        drain = [a.partition("=")[2] for a in container["args"] if a.startswith("--drain")]
+        assert all(int(seconds) < pod["terminationGracePeriodSeconds"] for seconds in drain)
+
+
+def test_probes_ask_routes_that_are_there() -> None:
+    pytest.importorskip("fastapi")
+    from quorum.web import lookups
+
+    routes = {getattr(route, "path", "") for route in lookups.router.routes}
+    asked = {
+        probe["httpGet"]["path"]
+        for _, pod in pods()
+        for container in pod["containers"]
+        for key, probe in container.items()
+        if key.endswith("Probe") and "httpGet" in probe
+    }
+    assert asked == {"/health", "/ready"}
+    assert asked <= routes
+
+
+def test_each_reference_has_its_object() -> None:
+    found = {(document["kind"], document["metadata"]["name"]) for document in documents()}
+    for document in documents():
+        if document["kind"] == "HorizontalPodAutoscaler":
+            target = document["spec"]["scaleTargetRef"]
+            assert (target["kind"], target["name"]) in found
+        if document["kind"] == "Deployment":
+            spec = document["spec"]
+            labels = spec["template"]["metadata"]["labels"]
+            assert spec["selector"]["matchLabels"].items() <= labels.items()
+    for _, pod in pods():
+        assert ("ServiceAccount", pod["serviceAccountName"]) in found
+
+
+def test_the_settings_are_settings() -> None:
+    (made,) = [d for d in documents() if d["kind"] == "ConfigMap"]
+    Settings.model_validate(YAML(typ="safe").load(made["data"]["settings.yaml"]))
+
+
+def test_the_streams_of_terraform_are_those_of_the_command() -> None:
+    block = re.search(r"subscriptions = \{(.*?)\n  \}", TERRAFORM, re.S)
+    assert block
+    made = dict(re.findall(r'"([\w-]+)"\s+= "([\w-]+)"', block[1]))
+    plan = planned("p", "q", fused=False, apart=True, record=True)
+    wanted = {
+        each.path.rsplit("/q-", 1)[1]: each.topic.rsplit("/q-", 1)[1] for each in plan.subscriptions
+    }
+    assert made == wanted
+    named = re.search(r"topics = toset\(\[(.*?)\]\)", TERRAFORM)
+    assert named
+    assert set(re.findall(r'"([\w-]+)"', named[1])) == {
+        topic.rsplit("/q-", 1)[1] for topic in plan.topics
+    }
+    for path in re.findall(
+        r"projects/PROJECT/subscriptions/quorum-([\w-]+)",
+        "".join(manifest.read_text() for manifest in MANIFESTS),
+    ):
+        assert path in wanted
+
+
+def test_no_account_may_do_more_than_read_and_write_its_streams() -> None:
+    roles = set(re.findall(r'"(roles/[\w./]+)"', TERRAFORM))
+    assert roles == {
+        "roles/pubsub.publisher",
+        "roles/pubsub.subscriber",
+        "roles/storage.objectViewer",
+    }
+
+
+def test_terraform_is_formatted() -> None:
+    program = shutil.which("terraform")
+    if program is None:
+        pytest.skip("needs terraform")
+    folder = str(DEPLOY / "terraform")
+    done = subprocess.run(
+        [program, "fmt", "-check", "-diff", folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_timer_and_cron_call_commands_that_are_there() -> None:
+    service = (DEPLOY / "systemd" / "quorum-batch.service").read_text()
+    lines = re.findall(r"^ExecStart=\S+/quorum (.+)$", service, re.M)
+    cron = (DEPLOY / "cron" / "quorum").read_text()
+    lines += re.findall(r"bin/quorum (.+)$", cron, re.M)
+    assert len(lines) == 3
+    for line in lines:
+        check(line.split())
+
+
+def test_a_wrong_option_would_be_found() -> None:
+    with pytest.raises(AssertionError, match="no"):
+        check(["batch", "--widow=hourly"])

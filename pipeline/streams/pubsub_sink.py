@@ -54,19 +54,34 @@ class _Prepared:
     size: int
 
 
-def _requests(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
-    chunk: list[_Prepared] = []
+def _requests(messages: Iterable[PubsubMessage]) -> Iterator[list[PubsubMessage]]:
+    chunk: list[PubsubMessage] = []
+    size = 0
+    for message in messages:
+        full = len(chunk) >= _MESSAGES_A_REQUEST or size + len(message.data) > _BYTES_A_REQUEST
+        if chunk and full:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(message)
+        size += len(message.data)
+    if chunk:
+        yield chunk
+
+
+def _groups(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
+    """What is published and then given back together: about a request's worth."""
+    group: list[_Prepared] = []
     count = size = 0
     for one in prepared:
         full = count + len(one.messages) > _MESSAGES_A_REQUEST or size + one.size > _BYTES_A_REQUEST
-        if chunk and full:
-            yield chunk
-            chunk, count, size = [], 0, 0
-        chunk.append(one)
+        if group and full:
+            yield group
+            group, count, size = [], 0, 0
+        group.append(one)
         count += len(one.messages)
         size += one.size
-    if chunk:
-        yield chunk
+    if group:
+        yield group
 
 
 class _Publish(beam.DoFn):
@@ -89,25 +104,25 @@ class _Publish(beam.DoFn):
         self._prepared.append(_Prepared(messages, element.receipts, size))
 
     def finish_bundle(self) -> None:
-        for chunk in _requests(self._prepared):
+        for group in _groups(self._prepared):
             try:
-                self._send(chunk)
+                self._send(group)
             except InvalidArgument:
-                self._send_apart(chunk)
+                self._send_apart(group)
 
-    def _send(self, chunk: list[_Prepared]) -> None:
-        messages = [message for one in chunk for message in one.messages]
-        if messages:
+    def _send(self, group: list[_Prepared]) -> None:
+        # What belongs together may be more than a request: the parts of a large dead letter.
+        for messages in _requests(message for one in group for message in one.messages):
             self._client.publish(topic=self.path, messages=messages, retry=_RETRY, timeout=60.0)
-        acknowledge(receipt for one in chunk for receipt in one.receipts)
+        acknowledge(receipt for one in group for receipt in one.receipts)
 
-    def _send_apart(self, chunk: list[_Prepared]) -> None:
+    def _send_apart(self, group: list[_Prepared]) -> None:
         """One refused message takes nothing else with it.
 
         Its source message stays unacknowledged, is delivered again, and ends whole in the
         dead-letter topic of its subscription.
         """
-        for one in chunk:
+        for one in group:
             try:
                 self._send([one])
             except InvalidArgument as error:

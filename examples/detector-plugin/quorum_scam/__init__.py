@@ -1,0 +1,1 @@
+"""A fourth harm for Quorum: scams."""

@@ -2,7 +2,7 @@
 
 A hash list is text, one frame a line. That of the vPDQ tool has the frame's number, its quality,
 its PDQ hash and its second; a plain PDQ list has a hash a line, as hash-sharing programmes send
-them. Such works are matched by PDQ hashes of whole frames only.
+them. Such works are matched by the hashes of their whole frames only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from models.copyright import pdq
 from models.copyright.catalogue import Catalogue
-from models.copyright.works import Work, WorkPrint
+from models.copyright.fingerprint import WORK_RATE
+from models.copyright.works import WORK_VIEWS, Work, WorkPrint
 from quorum.errors import ConfigurationError, InputError, QuorumError
 
 __all__ = ["load_catalogue", "read_hashes", "read_works", "write_hashes", "write_works"]
@@ -141,14 +142,19 @@ def read_hashes(path: Path) -> WorkPrint:
     if not hashes:
         msg = f"{path} holds no hash"
         raise InputError(msg)
-    count = len(hashes)
+    # Lists of each frame are thinned to what a work of our own has.
+    seconds = np.array(times, np.float32)
+    slots = np.floor(seconds * WORK_RATE)
+    kept = np.concatenate([[True], np.diff(slots) > 0])
+    published = np.stack(hashes)[kept]
+    views = np.ascontiguousarray(published[:, None].repeat(len(WORK_VIEWS), axis=1))
     return WorkPrint(
         (),
-        max(times),
-        np.array(times, np.float32),
-        np.array(quality, np.uint8),
-        np.stack(hashes),
-        np.zeros((count, 0, 32), np.uint8),
+        float(seconds.max()),
+        seconds[kept],
+        np.array(quality, np.uint8)[kept],
+        published,
+        views,
         np.zeros(0, np.uint32),
     )
 

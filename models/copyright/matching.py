@@ -107,8 +107,8 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[Match]:
         for medium, each in hits:
             mine = each.where(each.works == serial)
             if medium == "video" and video is not None and queries is not None:
-                runs: Iterable[picture.VideoRun | sound.SoundRun] = (
-                    picture.runs_of(video, queries, mine, kept) if kept.views.shape[1] else []
+                runs: Iterable[picture.VideoRun | sound.SoundRun] = picture.runs_of(
+                    video, queries, mine, kept
                 )
             elif audio is not None and items is not None:
                 runs = sound.runs_of(audio, items, mine, kept.audio)

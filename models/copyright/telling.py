@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.copyright import pdq
 from models.copyright.index import Entries
 from models.copyright.video import View
-from models.copyright.works import KIND_PUBLISHED, KIND_SOUND, WORK_VIEWS, WorkPrint
+from models.copyright.works import KIND_SOUND, WORK_VIEWS, WorkPrint
 
 __all__ = ["MIN_QUALITY", "entries_of"]
 
@@ -36,18 +36,16 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
     """
     parts: list[tuple[NDArray[np.uint8], NDArray[np.float32], int]] = []
     good = (found.quality >= MIN_QUALITY) & (np.arange(len(found.times)) % _FRAME_STRIDE == 0)
-    if found.views.shape[1]:
-        for index, view in enumerate(WORK_VIEWS):
-            hashes = found.views[:, index]
-            chosen = good & _new(hashes)
-            if view >= View.ACTIVE:
-                # Without bars, it is the same as that of the whole frame.
-                whole = found.views[:, index - len(WORK_VIEWS) // 2]
-                chosen &= (hashes != whole).any(axis=1)
-            parts.append((hashes[chosen], found.times[chosen], view))
-    else:
-        chosen = good & _new(found.published)
-        parts.append((found.published[chosen], found.times[chosen], KIND_PUBLISHED))
+    whole = found.views[:, 0]
+    for index, view in enumerate(WORK_VIEWS):
+        hashes = found.views[:, index]
+        chosen = good & _new(hashes)
+        if index:
+            # Without bars, a view of the active area is that of the whole frame; and a list that
+            # others published has one hash for all views.
+            same = found.views[:, index - len(WORK_VIEWS) // 2] if view >= View.ACTIVE else whole
+            chosen &= (hashes != same).any(axis=1)
+        parts.append((hashes[chosen], found.times[chosen], view))
     audio = found.audio
     telling = audio.telling()
     telling[np.arange(len(telling)) % _WORD_STRIDE != 0] = False

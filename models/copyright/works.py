@@ -15,7 +15,7 @@ from models.copyright.video import View
 from quorum.errors import ArtifactError
 from quorum.messages import Action, Identifier, Probability, Seconds, Time
 
-__all__ = ["KIND_PUBLISHED", "KIND_SOUND", "WORK_VIEWS", "Rule", "Work", "WorkPrint"]
+__all__ = ["KIND_SOUND", "WORK_VIEWS", "Rule", "Work", "WorkPrint"]
 
 #: The views of a frame that are kept of a work. Its centre stands for crops of the work: an
 #: upload cropped to 80 % shows it as its whole frame, one to 90 % as 89 % of that.
@@ -28,10 +28,8 @@ WORK_VIEWS = (
     View.ACTIVE_UPPER,
 )
 
-#: What an index entry is of, beside the views of a frame: a word of sound, a hash of a list that
-#: others published.
+#: What an index entry is of, where it is no view of a frame: a word of sound.
 KIND_SOUND = 16
-KIND_PUBLISHED = 17
 
 
 class _Value(BaseModel):
@@ -89,8 +87,8 @@ class WorkPrint:
         times: Seconds of its sampled frames, shape (n,), float32.
         quality: Their PDQ quality, shape (n,), uint8.
         published: Their PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
-        views: Their hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; (n, 0, 32) for a work
-            that was imported from a list of published hashes.
+        views: Their hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; of a work that came as a
+            list of published hashes, those in the place of each.
         sound: Chromaprint's items, shape (k,), uint32.
     """
 
@@ -164,7 +162,16 @@ class WorkPrint:
             raise ArtifactError(msg) from None
         count = len(made.times)
         shapes = (made.quality.shape == (count,), made.published.shape == (count, 32))
-        if facts.get("format") != 1 or not all(shapes) or made.views.shape[::2] != (count, 32):
+        if (
+            facts.get("format") != 1
+            or not all(shapes)
+            or made.views.shape
+            != (
+                count,
+                len(WORK_VIEWS),
+                32,
+            )
+        ):
             msg = "a stored fingerprint is of an unknown format"
             raise ArtifactError(msg)
         return made

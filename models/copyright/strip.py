@@ -1,0 +1,79 @@
+"""Evidence that people can see: frames of the upload above the frames of the work they match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from PIL import Image, ImageDraw, ImageOps
+
+from models.copyright.matching import Match
+from quorum.errors import InputError
+
+__all__ = ["strip"]
+
+_WIDTH, _HEIGHT, _LABEL = 192, 108, 16
+
+
+def strip(upload: Path, work: Path, match: Match, pairs: int = 6) -> Image.Image:
+    """Paired frames of a match, upload above and work below, with their seconds.
+
+    A mirrored upload is shown as it is: that it is flipped is part of the evidence.
+
+    Args:
+        upload: The upload's media.
+        work: The work's media.
+        match: The segment.
+        pairs: How many.
+
+    Raises:
+        InputError: If one of them cannot be read.
+    """
+    part = (np.arange(pairs) + 0.5) / pairs
+    ours = match.start + part * (match.end - match.start)
+    theirs = match.work_start + part * (match.work_end - match.work_start)
+    made = Image.new("RGB", (pairs * _WIDTH, 2 * (_HEIGHT + _LABEL)), "white")
+    draw = ImageDraw.Draw(made)
+    for row, (path, times, name) in enumerate(
+        ((upload, ours, "upload"), (work, theirs, match.work.id))
+    ):
+        top = row * (_HEIGHT + _LABEL)
+        for column, (picture, second) in enumerate(_pictures(path, times)):
+            left = column * _WIDTH
+            made.paste(ImageOps.pad(picture, (_WIDTH, _HEIGHT), color="black"), (left, top))
+            draw.text((left + 4, top + _HEIGHT + 2), f"{name} {_clock(second)}", fill="black")
+    return made
+
+
+def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:
+    """For each wanted second, the first frame from it on, and its own second."""
+    found: list[tuple[Image.Image, float]] = []
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            last = None
+            for frame in container.decode(video=0):
+                if frame.time is None:
+                    continue
+                last = frame
+                while len(found) < len(times) and frame.time >= times[len(found)]:
+                    found.append((_upright(frame), frame.time))
+                if len(found) == len(times):
+                    break
+            while last is not None and len(found) < len(times):
+                found.append((_upright(last), last.time))
+    except (FFmpegError, OSError, IndexError) as error:
+        msg = f"no frames can be shown of {path.name}: {error}"
+        raise InputError(msg) from None
+    return found
+
+
+def _upright(frame: Any) -> Image.Image:
+    picture: Image.Image = frame.to_image()
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+
+
+def _clock(second: float) -> str:
+    return f"{int(second // 60)}:{second % 60:04.1f}"

@@ -1,0 +1,335 @@
+"""``quorum catalogue``: the works that the copyright detector looks for."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from models.copyright.catalogue import Catalogue
+from models.copyright.exchange import (
+    load_catalogue,
+    read_hashes,
+    read_works,
+    write_hashes,
+    write_works,
+)
+from models.copyright.fingerprint import WORK_RATE, fingerprint
+from models.copyright.matching import find_matches
+from models.copyright.strip import strip
+from models.copyright.works import Rule, Work, WorkPrint
+from quorum.errors import InputError
+from quorum.messages import Action
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Register, list and search the works that uploads are compared with.\n\n"
+    "Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove",
+)
+
+Folder = Annotated[
+    Path, typer.Option("--catalogue", envvar="QUORUM_CATALOGUE", help="The catalogue's folder.")
+]
+
+#: What ``import`` takes from a folder.
+_MEDIA = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".mp3", ".ogg", ".wav", ".flac", ".m4a", ".ts"}
+_LISTS = {".txt", ".vpdq", ".pdq"}
+
+#: Columns of a CSV that hold several values, separated by spaces.
+_LISTED = ("territories", "exceptions")
+
+
+@app.command()
+def add(
+    media: Annotated[Path, typer.Argument(help="The work's media, or its PDQ or vPDQ list.")],
+    id: Annotated[str, typer.Option(help="Its identifier.")],  # noqa: A002
+    owner: Annotated[str, typer.Option(help="Who has the rights.")],
+    title: Annotated[str, typer.Option(help="Its title; by default the file's name.")] = "",
+    licence: Annotated[str, typer.Option(help="The work's own licence.")] = "",
+    territory: Annotated[list[str] | None, typer.Option(help="Where; repeat it.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="An uploader who may.")] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
+    action: Annotated[Action, typer.Option(help="What follows from a match.")] = Action.REVIEW,
+    min_seconds: Annotated[float, typer.Option(help="A shorter match is let pass.")] = 3.0,
+    min_fraction: Annotated[float, typer.Option(help="So is a smaller part.")] = 0.0,
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Register a work.
+
+    Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove
+    """
+    rule = {"action": action, "min_seconds": min_seconds, "min_fraction": min_fraction}
+    facts: dict[str, Any] = {
+        "id": id,
+        "owner": owner,
+        "title": title or media.stem,
+        "licence": licence,
+        "territories": territory or [],
+        "exceptions": exception or [],
+        "rule": rule,
+    }
+    if embargo_until:
+        facts["embargo_until"] = embargo_until.replace(tzinfo=UTC)
+    work = _work(facts, str(media))
+    found, notices = _print_of(media)
+    with_it = Catalogue(catalogue)
+    with_it.add(work, found)
+    for notice in notices:
+        typer.echo(f"{media.name}: {notice}", err=True)
+    typer.echo(f"registered {work.id}: {found.duration:.1f} s, {len(found.times)} frames")
+
+
+@app.command()
+def remove(
+    ids: Annotated[list[str], typer.Argument(help="Identifiers of works.")],
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Take works out; running detectors cease to find them within seconds.
+
+    Example: quorum catalogue remove film-1
+    """
+    opened = Catalogue(catalogue)
+    for each in ids:
+        opened.remove(each)
+        typer.echo(f"removed {each}")
+
+
+@app.command("list")
+def list_works(
+    words: Annotated[str, typer.Argument(help="In the id, the title or the owner.")] = "",
+    limit: Annotated[int, typer.Option(help="No more than these.")] = 100,
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """List works.
+
+    Example: quorum catalogue list studio
+    """
+    table = Table("id", "title", "owner", "action", "from", "where", "may use it")
+    for work in Catalogue(catalogue, read_only=True).works(words, limit):
+        table.add_row(
+            work.id,
+            work.title,
+            work.owner,
+            work.rule.action,
+            f"{work.rule.min_seconds:g} s",
+            " ".join(work.territories) or "everywhere",
+            " ".join(work.exceptions),
+        )
+    Console().print(table)
+
+
+@app.command()
+def search(
+    media: Annotated[Path, typer.Argument(help="A media file, as an upload would be.")],
+    strips: Annotated[
+        Path | None, typer.Option(help="Write a picture of paired frames into this folder.")
+    ] = None,
+    works: Annotated[
+        Path | None, typer.Option(help="Where the works' media lie, by id, for --strips.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(envvar="QUORUM_CATALOGUE", help="Folder or JSON file; None: the shipped."),
+    ] = None,
+) -> None:
+    """Tell which seconds of a file are which seconds of which work.
+
+    Example: quorum catalogue search upload.mp4 --strips evidence --works films
+    """
+    found = fingerprint(media)
+    matches = find_matches(found, load_catalogue(catalogue))
+    for notice in found.notices:
+        typer.echo(f"{media.name}: {notice}", err=True)
+    table = Table("work", "upload", "work's", "by", "speed", "of upload", "of work", "probability")
+    for number, match in enumerate(matches):
+        table.add_row(
+            match.work.id,
+            f"{match.start:.1f}-{match.end:.1f} s",
+            f"{match.work_start:.1f}-{match.work_end:.1f} s",
+            match.medium + (", mirrored" if match.mirrored else ""),
+            f"{match.speed:g}",
+            f"{match.upload_fraction:.0%}",
+            f"{match.work_fraction:.0%}",
+            f"{match.score:.3f}",
+        )
+        source = _media_of(works, match.work.id) if strips and works else None
+        if strips and source:
+            strips.mkdir(parents=True, exist_ok=True)
+            strip(media, source, match).save(strips / f"{media.stem}-{number}-{match.work.id}.png")
+    Console().print(table if matches else f"nothing of the catalogue is in {media.name}")
+
+
+@app.command("import")
+def import_works(
+    source: Annotated[
+        Path, typer.Argument(help="A folder, a CSV (file, id, title, owner, ...), or our JSON.")
+    ],
+    owner: Annotated[str, typer.Option(help="Who has the rights, where it is not told.")] = "",
+    action: Annotated[Action, typer.Option(help="Action, where it is not told.")] = Action.REVIEW,
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Register many works; run it again to go on where it was stopped.
+
+    What is registered already is passed over, what cannot be read is told at the end.
+
+    Example: quorum catalogue import works.csv
+    """
+    opened = Catalogue(catalogue)
+    added, passed, refused = 0, 0, []
+    jobs = list(_jobs(source, owner, action))
+    with Progress(console=Console(stderr=True)) as progress:
+        for facts, given in progress.track(jobs, description="registering"):
+            if opened.get(str(facts["id"])):
+                passed += 1
+                continue
+            try:
+                found = given if isinstance(given, WorkPrint) else _print_of(given)[0]
+                opened.add(_work(facts, str(source)), found)
+                added += 1
+            except InputError as error:
+                refused.append(str(error))
+    for line in refused:
+        typer.echo(line, err=True)
+    typer.echo(f"registered {added}, there already {passed}, not readable {len(refused)}")
+    if refused:
+        raise typer.Exit(InputError.exit_code)
+
+
+@app.command()
+def export(
+    target: Annotated[Path, typer.Argument(help="A .json file, or a folder for vPDQ lists.")],
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Write all works: as one JSON file, or the PDQ hashes of each as the vPDQ tool does.
+
+    Example: quorum catalogue export works.json
+    """
+    opened = Catalogue(catalogue, read_only=True)
+    pairs = (pair for work in opened.works() if (pair := opened.get(work.id)))
+    if target.suffix == ".json":
+        typer.echo(f"wrote {write_works(target, pairs)} works")
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for work, found in pairs:
+        name = "".join(each if each.isalnum() or each in "-_." else "_" for each in work.id)
+        count += write_hashes(target / f"{name}.txt", found) > 0
+    typer.echo(f"wrote {count} lists")
+
+
+@app.command()
+def stats(catalogue: Folder = Path("catalogue")) -> None:
+    """Tell what the catalogue holds.
+
+    Example: quorum catalogue stats
+    """
+    told = Catalogue(catalogue, read_only=True).stats()
+    table = Table(show_header=False)
+    for name, value in (
+        ("works", f"{told.works:,}"),
+        ("hours", f"{told.seconds / 3600:,.2f}"),
+        ("hashes", f"{told.entries:,}"),
+        ("index files", f"{told.segments}"),
+        ("waiting for one", f"{told.waiting:,}"),
+        ("on disk", f"{told.bytes / 2**20:,.1f} MB"),
+        ("version", told.version),
+    ):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+@app.command()
+def compact(catalogue: Folder = Path("catalogue")) -> None:
+    """Merge all index files into one, without what was removed.
+
+    Example: quorum catalogue compact
+    """
+    Catalogue(catalogue).compact(whole=True)
+
+
+@app.command()
+def rebuild(catalogue: Folder = Path("catalogue")) -> None:
+    """Make the index files anew from the works: after one was damaged or lost.
+
+    Example: quorum catalogue rebuild
+    """
+    Catalogue.rebuild(catalogue)
+
+
+def _print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
+    if path.suffix.lower() in _LISTS:
+        try:
+            return read_hashes(path), ()
+        except OSError as error:
+            msg = f"cannot read {path}: {error.strerror or error}"
+            raise InputError(msg) from None
+    found = fingerprint(path, rate=WORK_RATE)
+    return WorkPrint.of(found), found.notices
+
+
+def _work(facts: dict[str, Any], where: str) -> Work:
+    try:
+        return Work.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        msg = f"{where}: {facts.get('id', 'a work')}: {field}: {first['msg']}"
+        raise InputError(msg) from None
+
+
+def _media_of(folder: Path, id: str) -> Path | None:  # noqa: A002
+    return next((path for path in sorted(folder.iterdir()) if path.stem == id), None)
+
+
+def _jobs(
+    source: Path, owner: str, action: Action
+) -> Iterator[tuple[dict[str, Any], Path | WorkPrint]]:
+    usual = {"owner": owner, "rule": Rule(action=action).model_dump()}
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() in _MEDIA | _LISTS:
+                yield {**usual, "id": path.stem, "title": path.stem}, path
+        return
+    try:
+        if source.suffix == ".json":
+            for work, found in read_works(source):
+                yield json.loads(work.model_dump_json()), found
+            return
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.DictReader(file), 2):
+                yield _from_row(row, usual, source, number)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"cannot read {source}: {error}"
+        raise InputError(msg) from None
+
+
+def _from_row(
+    row: dict[str, str], usual: dict[str, Any], source: Path, number: int
+) -> tuple[dict[str, Any], Path]:
+    told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
+    if "file" not in told:
+        msg = f"{source}:{number}: no file is told; the columns are file, id, title, owner, ..."
+        raise InputError(msg)
+    path = source.parent / told.pop("file")
+    rule = {
+        **usual["rule"],
+        **{key: told.pop(key) for key in ("action", "min_seconds", "min_fraction") if key in told},
+    }
+    facts: dict[str, Any] = {"id": path.stem, "title": path.stem, **usual, **told, "rule": rule}
+    for key in _LISTED:
+        if key in facts:
+            facts[key] = facts[key].split()
+    return facts, path

@@ -1,0 +1,1 @@
+"""Another domain on the same framework: one event, three consumers, and a batch."""

@@ -122,7 +122,6 @@ class Rules:
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), tuple(self._rules), (), None)
         self._opaque = any(one.opaque for one in self._rules)
-        self._local = any(one.rule.territories for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
         asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
         self.default = Match(
@@ -151,7 +150,7 @@ class Rules:
         if plan is None:
             plan = self._plans[known] = self._plan(known)
         if facts.outstanding:
-            if self._opaque or self._local:
+            if self._opaque:
                 plan = self._all
             else:
                 for one in plan.silent:

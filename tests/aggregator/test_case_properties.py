@@ -31,6 +31,24 @@ POLICIES = [
             'score("violence") >= 0.75', 'predictions.spam.score > 0.9 || "spam" in missing'
         )
     ),
+    Policy.from_text(
+        load_policy("balanced").text
+        + """\
+  - name: local
+    when: score("violence") >= 0.3 && combined("risk") > 0.4
+    unless: score("copyright") > 0.9
+    action: remove
+    territories: [DE]
+    reason: Forbidden there.
+  - name: local-too
+    when: score("spam") >= 0.7
+    action: remove
+    territories: [FR]
+    reason: Forbidden there.
+combiners:
+  risk: {bias: 0, weights: {spam: 1, violence: 1}, absent: {spam: 0.3}}
+"""
+    ),
 ]
 DETECTORS = ("spam", "violence", "copyright", "other")
 
@@ -111,7 +129,11 @@ def best(predictions):
     return {str(key): p for key, p in kept.items()}
 
 
-@settings(max_examples=150, deadline=None)
+def territories(verdict):
+    return (verdict.model_extra or {}).get("territories", {})
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(POLICIES), events)
 def test_the_life_of_a_case(policy, stream):
     out, opened, case = drive(policy, stream, restart=False)
@@ -137,7 +159,8 @@ def test_the_life_of_a_case(policy, stream):
         assert verdict.revision == number
         assert verdict.supersedes == (previous.id if previous else None)
         upheld = verdict.decided_by == "reviewer" and verdict.action is Action.REMOVE
-        assert previous is None or verdict.action is not previous.action or upheld
+        moved = previous is None or territories(verdict) != territories(previous)
+        assert moved or verdict.action is not previous.action or upheld
         previous = verdict
 
     heard = [what for what, _ in stream if hasattr(what, "detector")]
@@ -146,7 +169,9 @@ def test_the_life_of_a_case(policy, stream):
         last = max(judged, key=lambda one: (one.at, one.event_id()))
         assert previous.action is last.action
     else:
-        assert previous.action is decide(policy, upload(), best(heard), {}).action
+        at_the_end = decide(policy, upload(), best(heard), {})
+        assert previous.action is at_the_end.action
+        assert territories(previous) == dict(at_the_end.territories)
 
 
 @settings(max_examples=80, deadline=None)
@@ -163,7 +188,7 @@ def test_order_and_duplicates_change_no_final_action(policy, predictions, random
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(POLICIES[:2]),
+    st.sampled_from([*POLICIES[:2], POLICIES[3]]),
     st.fixed_dictionaries(
         {},
         optional={
@@ -180,3 +205,4 @@ def test_an_early_verdict_is_the_verdict_of_the_deadline(policy, scores, order):
     at_the_end = decide(policy, upload(), {p.detector: p for p in predictions}, {})
     assert len(emitted) == 1
     assert (emitted[0].action, emitted[0].rule) == (at_the_end.action, at_the_end.rule)
+    assert territories(emitted[0]) == dict(at_the_end.territories)

@@ -249,3 +249,39 @@ def test_an_upload_with_too_many_items_is_reviewed():
     decision = decide(policy(rules), upload(tags=("y",) * 20_000), heard, {})
     assert (decision.action, decision.rule) == (Action.REVIEW, "error:tags")
     assert decide(policy(rules), upload(tags=("y",) * 100), heard, {}).action is Action.ALLOW
+
+
+OPTIONAL = "  spam: {required: false}\n  violence: {required: false}\n"
+LIKELY = "- {name: likely, when: 'score(\"spam\") > 0.5', action: review, reason: Likely.}\n"
+
+
+def test_a_rule_over_all_predictions_waits_for_all():
+    rules = "- {name: two, when: size(predictions) >= 2, action: review, reason: Two.}"
+    made = policy(rules, OPTIONAL)
+    assert not weighed(made, [said("spam", 0.1)], "violence").settled
+    assert weighed(made, [said("spam", 0.1)]).settled
+
+
+def test_a_rule_for_some_territories_is_waited_for_under_a_review():
+    """It would not change the action, but what happens there."""
+    rules = LIKELY + (
+        "- {name: there, when: 'score(\"violence\") > 0.5', action: remove, territories: [DE],"
+        " reason: There.}\n"
+    )
+    made = policy(rules, OPTIONAL)
+    now = weighed(made, [said("spam", 0.9)], "violence")
+    assert (now.decision.rule, now.settled) == ("likely", False)
+    assert weighed(made, [said("spam", 0.9), said("violence", 0.9)]).decision.territories
+
+
+def test_a_rule_that_may_fail_is_waited_for():
+    """Were it to fail, a human would be asked."""
+    rules = (
+        "- {name: hint, when: 'score(\"spam\") > 0.5', action: restrict, reason: Hint.}\n"
+        "- {name: long, when: 'score(\"violence\") > 0.5 && upload.duration > 60.0',"
+        " action: restrict, reason: Long.}\n"
+    )
+    made = policy(rules, OPTIONAL)
+    assert not weighed(made, [said("spam", 0.9)], "violence").settled
+    late = weighed(made, [said("spam", 0.9), said("violence", 0.9)])
+    assert (late.decision.action, late.decision.rule) == (Action.REVIEW, "error:long")

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aggregator.answer import micros
 from aggregator.policy import Budget, Policy
+from aggregator.verdicts import local_actions
 from quorum.messages import Action, Verdict
 
 __all__ = ["Cap", "Taken"]
@@ -69,7 +70,8 @@ class Cap:
     def concerns(verdict: Verdict) -> bool:
         """Whether a verdict removes without a human, so that it must pass here."""
         return verdict.decided_by in ("policy", "deadline") and (
-            verdict.action is Action.REMOVE or Action.REMOVE.value in _local(verdict).values()
+            verdict.action is Action.REMOVE
+            or Action.REMOVE.value in local_actions(verdict).values()
         )
 
     def take(self, verdict: Verdict) -> Taken:
@@ -139,11 +141,6 @@ class Cap:
             "reasons": (f"A human decides, for {told}.", *verdict.reasons),
             "statement": None,
         }
-        if _local(verdict):
+        if local_actions(verdict):
             data["territories"] = {}
         return verdict.model_copy(update=data)
-
-
-def _local(verdict: Verdict) -> Mapping[str, str]:
-    """The territories with another action, as a case adds them to its verdict."""
-    return (verdict.model_extra or {}).get("territories") or {}

@@ -8,25 +8,22 @@ is to be done. The caller asks ``notify_at`` when to call ``on_deadline``, and k
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from aggregator.answer import Answer, micros
-from aggregator.decision import Decision, Said, Uploader, weigh
+from aggregator.decision import Decision, Uploader, weigh
 from aggregator.policy import Policy
-from aggregator.statement import tell
+from aggregator.verdicts import Overruled, local_actions, make_verdict
 from quorum.messages import (
     Action,
-    Missing,
     Prediction,
     Review,
     Upload,
-    UsedPrediction,
     Verdict,
-    digest,
 )
 
 __all__ = ["Case", "Discard", "Effect", "Emit", "Forget"]
@@ -151,7 +148,7 @@ class Case:
         for review in reviews:
             case._take_review(review)
         if last is not None:
-            local = _territories(last)
+            local = local_actions(last)
             effect = last.action.value
             if last.decided_by != "reviewer":
                 effect += "".join(f" {code}:{local[code]}" for code in sorted(local))
@@ -370,54 +367,20 @@ class Case:
 
     def _judge(self, decision: Decision, waiting: set[str], now: datetime) -> Verdict:
         """The verdict that a decision, or the review that overrules it, gives."""
-        past = self._verdict
-        revision = 1 if past is None else past.revision + 1
-        upload_id = self._facts.id
-        decided_by: Literal["policy", "deadline", "reviewer"]
-        reasons: tuple[str, ...]
-        inputs: tuple[str, ...]
-        if self._review is not None:
-            action, rule = Action(self._review.action), "review"
-            category = self._review.category or decision.category
-            category = None if action is Action.ALLOW else category
-            reasons = ("A reviewer decided.",)
-            inputs = (self._review.id,)
-            decided_by = "reviewer"
-        else:
-            action, rule, category = decision.action, decision.rule, decision.category
-            reasons, inputs = decision.reasons, decision.inputs
-            late = any(name not in waiting for name, _ in decision.missing)
-            decided_by = "deadline" if late else "policy"
-        verdict = Verdict(
-            id=digest("verdict", upload_id, str(revision), self._policy.version, rule, *inputs),
-            upload_id=upload_id,
-            action=action,
-            revision=revision,
-            supersedes=None if past is None else past.id,
-            policy_version=self._policy.version,
-            rule=rule,
-            category=category,
-            reasons=reasons,
-            predictions=tuple(_used(one) for one in decision.used),
-            missing=tuple(Missing(detector=name, why=why) for name, why in decision.missing),
-            decided_by=decided_by,
-            at=now,
+        past, review = self._verdict, self._review
+        return make_verdict(
+            self._policy,
+            self._facts,
+            decision,
+            past=None if past is None else (past.revision, past.id),
+            review=None
+            if review is None
+            else Overruled(review.id, Action(review.action), review.category),
+            late=any(name not in waiting for name, _ in decision.missing),
+            now=now,
             latency=max(0, micros(now) - self._opened) / 1e6,
-            **self._extras(decision),
+            watched=[self._watch(policy) for policy in self._shadows],
         )
-        told = tell(self._policy, verdict, self._facts.language)
-        return verdict if told is None else verdict.model_copy(update={"statement": told})
-
-    def _extras(self, decision: Decision) -> dict[str, Any]:
-        """What few verdicts have, beyond the message's own fields."""
-        extras: dict[str, Any] = {}
-        if decision.territories and self._review is None:
-            extras["territories"] = {code: act.value for code, act in decision.territories}
-        if decision.shadow_matched:
-            extras["shadow_rules"] = list(decision.shadow_matched)
-        if self._shadows:
-            extras["shadow_policies"] = [self._watch(policy) for policy in self._shadows]
-        return extras
 
     def _watch(self, policy: Policy) -> dict[str, str]:
         """What a policy in shadow makes of what is known; where it fails, that is told."""
@@ -441,19 +404,9 @@ _ENCODER = json.JSONEncoder(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _territories(verdict: Verdict) -> Mapping[str, str]:
-    return (verdict.model_extra or {}).get("territories") or {}
-
-
 def _span(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
 def _key(detector: str, shadow: bool) -> str:
     return f"{detector}\0shadow" if shadow else detector
-
-
-def _used(one: Said) -> UsedPrediction:
-    if isinstance(one, Answer):
-        return one.used()
-    return UsedPrediction.model_validate(one, from_attributes=True)

@@ -29,7 +29,10 @@ _CAPPED = prometheus.Counter(
 
 
 class CapRemovals(beam.PTransform):
-    """From outgoing verdicts to outgoing verdicts, with no more removals than the caps allow.
+    """From outgoing verdicts to the same, with no more removals than the policy's caps allow.
+
+    Gives one collection for what passes by, and one for what went through the caps; they are
+    published apart, because to flatten them every verdict would have to cross the engine.
 
     Args:
         policy: Its caps; without any, everything passes untouched.
@@ -39,18 +42,18 @@ class CapRemovals(beam.PTransform):
         super().__init__()
         self.policy = policy
 
-    def expand(self, decided: beam.PCollection[Outgoing]) -> beam.PCollection[Outgoing]:
+    def expand(self, decided: beam.PCollection[Outgoing]) -> tuple[beam.PCollection[Outgoing], ...]:
         """See PTransform."""
         caps = self.policy.caps
         if caps.total is None and caps.each_rule is None and not caps.rules:
-            return decided
+            return (decided,)
         parted = decided | "Part" >> beam.ParDo(_Part()).with_outputs("removing", main="others")
         capped = (
             parted.removing
             | "One key" >> beam.Map(_keyed).with_output_types(tuple[str, Outgoing])
             | "Spend" >> beam.ParDo(_Spend(self.policy)).with_output_types(Outgoing)
         )
-        return (parted.others, capped) | "Together" >> beam.Flatten()
+        return (parted.others, capped)
 
 
 class _Part(beam.DoFn):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from aggregator.policy import Policy
+from pipeline.caps import CapRemovals
 from pipeline.decide import Decide, KeyByUpload
 from pipeline.detect import Arrival, DecodeUploads, Detect, Member
 from pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
@@ -45,7 +46,7 @@ def stream(
     joined = (own, *keyed) | "Join" >> beam.Flatten() if keyed else own
     bounded = uploads.bounded and all(other.bounded for other in others)
     decided = joined | "Decide" >> Decide(policy, bounded=bounded)
-    decided.verdicts | "Publish verdicts" >> verdicts.transform()
+    _publish_verdicts(decided.verdicts, policy, verdicts)
     _bury([decoded.dead, decided.dead, *dead], dead_letters)
 
 
@@ -78,7 +79,7 @@ def decide(
     joined = keyed | "Join" >> beam.Flatten()
     bounded = all(source.bounded for source in sources)
     decided = joined | "Decide" >> Decide(policy, bounded=bounded)
-    decided.verdicts | "Publish verdicts" >> verdicts.transform()
+    _publish_verdicts(decided.verdicts, policy, verdicts)
     _bury([decided.dead, *dead], dead_letters)
 
 
@@ -100,6 +101,12 @@ def _keyed(pipeline, sources):
 def _publish(predicted, sink):
     outgoing = predicted | "To publish" >> beam.Map(_published)
     outgoing | "Publish predictions" >> sink.transform()
+
+
+def _publish_verdicts(decided, policy, sink):
+    bounded = decided | "Cap removals" >> CapRemovals(policy)
+    for verdicts, label in zip(bounded, ("Publish verdicts", "Publish removals"), strict=False):
+        verdicts | label >> sink.transform()
 
 
 def _bury(dead, sink):

@@ -1,0 +1,40 @@
+"""The removal cap in the whole graph: a detector gone mad cannot empty the platform."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from pipeline import graph
+from pipeline.engines import Engine, launch
+from pipeline.streams import sink, source
+from quorum.settings import MediaAccess
+from tests.pipeline.doubles import POLICY, Policy, ensemble, lines, upload
+
+CAPPED = POLICY + "caps:\n  total: {removals: 5, per: 1 h}\n"
+
+
+def test_removals_stop_at_the_cap_and_uploads_keep_flowing(tmp_path: Path) -> None:
+    uploads = [upload(f"mad-{index}", script={"alpha": 0.99}) for index in range(40)]
+    uploads += [upload(f"calm-{index}") for index in range(10)]
+    (tmp_path / "uploads.jsonl").write_bytes(b"\n".join(uploads) + b"\n")
+    with launch(
+        lambda pipeline: graph.stream(
+            pipeline,
+            uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
+            verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
+            dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
+            members=ensemble(),
+            policy=Policy.from_text(CAPPED),
+            media=MediaAccess(),
+        ),
+        Engine.DIRECT,
+        streaming=False,
+    ) as result:
+        result.wait_until_finish()
+    verdicts = lines(tmp_path / "verdicts.jsonl")
+    assert len({each["upload_id"] for each in verdicts}) == 50
+    assert Counter(each["action"] for each in verdicts) == {"remove": 5, "review": 35, "allow": 10}
+    capped = [each for each in verdicts if each["action"] == "review"]
+    assert all(each["decided_by"] == "cap" for each in capped)
+    assert all("cap" in each["reasons"][0] for each in capped)

@@ -27,6 +27,7 @@ _VERBS: dict[str, str] = {
     "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",
     "policy": "Check, explain, test, compare and tune policies.  [quorum policy check]",
     "models": "List, train, evaluate and compare models.  [quorum models list]",
+    "catalogue": "Register and search reference works.  [quorum catalogue list]",
     "record": "Write the streams into the ledger.  [quorum record --verdicts SUB]",
     "replay": "Decide past cases again and publish what changes.  [quorum replay --help]",
     "ledger": "Make and keep the database.  [quorum ledger init]",

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -248,18 +248,13 @@ class DetectorContract:
                 assert one.score == pytest.approx(other.score, abs=self.tolerance)
 
     @staticmethod
-    def _same(one: object, other: object) -> None:
+    def _same(one: Any, other: Any) -> None:
         if one is None or other is None:
             assert one is other
         elif isinstance(one, np.ndarray):
             assert np.array_equal(one, other)
-        else:
-            for name in one.__slots__:  # type: ignore[attr-defined]
-                DetectorContract._same_value(getattr(one, name), getattr(other, name))
-
-    @staticmethod
-    def _same_value(one: object, other: object) -> None:
-        if isinstance(one, np.ndarray):
-            assert np.array_equal(one, np.asarray(other))
+        elif hasattr(one, "__slots__"):
+            for name in one.__slots__:
+                DetectorContract._same(getattr(one, name), getattr(other, name))
         else:
             assert one == other

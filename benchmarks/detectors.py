@@ -1,0 +1,216 @@
+"""How fast each detector is, beside its bare model, and what the shared features cost.
+
+``python benchmarks/detectors.py --data FOLDER``, where FOLDER holds ``youtube_spam`` and ``clips``.
+Prints tables in Markdown. Each figure is the best of the given number of rounds, so that a busy
+machine disturbs least; the rounds of a detector and of its bare model take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+import resource
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from models.base import Detector, Feature, Features
+from models.features.embedding import shared_embedder
+from models.features.extract import Extractor
+from models.features.normalise import normalise
+from models.nsfw.detector import NsfwDetector
+from models.runner import score_safely
+from models.spam.detector import SpamDetector
+from models.violence.detector import ViolenceDetector
+from models.violence.vision import describe, scenes, shared_encoder
+from quorum.messages import Upload
+from quorum.settings import MediaAccess
+
+SIZES = (1, 8, 32)
+
+
+def uploads_of_texts(folder: Path, count: int) -> list[Upload]:
+    """Real comments as titles."""
+    texts: list[str] = []
+    for path in sorted((folder / "youtube_spam").glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            texts.extend(row["CONTENT"] for row in csv.DictReader(file))
+    step = max(1, len(texts) // count)
+    return [upload(f"t{n}", title=text) for n, text in enumerate(texts[::step][:count])]
+
+
+def uploads_of_media(folder: Path, count: int) -> list[Upload]:
+    """Real clips."""
+    found = sorted((folder / "clips").glob("*.m*"))
+    step = max(1, len(found) // count)
+    return [upload(path.name, media=path.resolve().as_uri()) for path in found[::step][:count]]
+
+
+def upload(name: str, **fields: str) -> Upload:
+    """An upload with these fields."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return Upload.model_validate({"id": name, "uploader": "x", "published_at": at, **fields})
+
+
+def in_batches(items: Sequence, size: int, act: Callable[[Sequence], object]) -> float:
+    """Seconds that an act takes on all items, in batches."""
+    start = time.perf_counter()
+    for place in range(0, len(items), size):
+        act(items[place : place + size])
+    return time.perf_counter() - start
+
+
+def best(rounds: int, *timed: Callable[[], float]) -> list[float]:
+    """The least seconds of each, in turns."""
+    for one in timed:
+        one()
+    return [
+        min(values)
+        for values in zip(*[[one() for one in timed] for _ in range(rounds)], strict=True)
+    ]
+
+
+def text_table(texts: list[Upload], rounds: int) -> None:
+    """Texts a second from upload to finding, and of the bare models on the same texts."""
+    spam, violence = SpamDetector(), ViolenceDetector()
+    needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
+    embedder = shared_embedder()
+
+    def bare(batch: Sequence[Upload]) -> None:
+        read = [normalise(one.title) for one in batch]
+        vectors = embedder.embed(read)
+        spam._words.decide(read)
+        spam._meaning.decide(vectors)
+        violence._meaning.decide(vectors)
+
+    print("| batch | both detectors, texts/s | bare models, texts/s | ratio |\n|---|---|---|---|")
+    for size in SIZES:
+        extractor = Extractor(needs, MediaAccess())
+
+        def whole(batch: Sequence[Upload], extractor: Extractor = extractor) -> None:
+            made = extractor.extract(batch)
+            score_safely(spam, made, 60)
+            score_safely(violence, made, 60)
+
+        ours, theirs = best(
+            rounds,
+            lambda size=size, whole=whole: in_batches(texts, size, whole),
+            lambda size=size: in_batches(texts, size, bare),
+        )
+        rate, raw = len(texts) / ours, len(texts) / theirs
+        print(f"| {size} | {rate:.1f} | {raw:.1f} | {rate / raw:.2f} |")
+
+
+def each_table(made: list[Features], detectors: list[tuple[Detector, str]], rounds: int) -> None:
+    """Uploads a second of each detector on features that are made already."""
+    print("| detector | what | batch 1 | batch 8 | batch 32 |\n|---|---|---|---|---|")
+    for detector, what in detectors:
+        rates = []
+        for size in SIZES:
+            (seconds,) = best(
+                rounds,
+                lambda detector=detector, size=size: in_batches(
+                    made, size, lambda batch: score_safely(detector, batch, 300)
+                ),
+            )
+            rates.append(f"{len(made) / seconds:.1f}")
+        print(f"| {detector.name} | {what} | {' | '.join(rates)} |")
+
+
+def media_table(clips: list[Upload], folder: Path, rounds: int) -> None:
+    """Seconds of video a second, of each detector and of its bare network."""
+    access = MediaAccess(folders=(str((folder / "clips").resolve()),))
+    extractor = Extractor(frozenset({Feature.FRAMES}), access)
+    start = time.perf_counter()
+    made = [one for one in extractor.extract(clips) if one.frames is not None]
+    spent = time.perf_counter() - start
+    video = sum(one.frames.duration for one in made if one.frames is not None)
+    print(
+        f"\n{len(made)} clips, {video:.0f} s of video; decoded at {video / spent:.0f} s a second.\n"
+    )
+    nsfw, violence = NsfwDetector(), ViolenceDetector()
+    encoder = shared_encoder()
+
+    def bare_fights(batch: Sequence[Features]) -> None:
+        for one in batch:
+            for scene in scenes(one.frames):  # type: ignore[arg-type]
+                describe(encoder.encode(one.frames.pixels[scene]))  # type: ignore[union-attr]
+
+    def bare_nsfw(batch: Sequence[Features]) -> None:
+        for one in batch:
+            nsfw._frames(one.frames, np.arange(len(one.frames.times))[:32])  # type: ignore
+
+    print("| detector | batch | s of video a s | bare network | ratio |\n|---|---|---|---|---|")
+    for detector, bare in ((nsfw, bare_nsfw), (violence, bare_fights)):
+        for size in SIZES:
+            ours, theirs = best(
+                rounds,
+                lambda detector=detector, size=size: in_batches(
+                    made, size, lambda batch: score_safely(detector, batch, 600)
+                ),
+                lambda bare=bare, size=size: in_batches(made, size, bare),
+            )
+            print(
+                f"| {detector.name} | {size} | {video / ours:.1f} | {video / theirs:.1f} "
+                f"| {theirs / ours:.2f} |"
+            )
+
+
+def costs(texts: list[Upload], clips: list[Upload], folder: Path) -> None:
+    """How often each upload is decoded and embedded for one detector and for three."""
+    access = MediaAccess(folders=(str((folder / "clips").resolve()),))
+    both = [
+        upload(one.id, title=text.title, media=str(one.media))
+        for one, text in zip(clips, texts, strict=False)
+    ]
+    print(
+        "\n| detectors | uploads | decodes | embeddings | embedding batches |\n"
+        "|---|---|---|---|---|"
+    )
+    for kinds in ((ViolenceDetector,), (SpamDetector, ViolenceDetector, NsfwDetector)):
+        extractor = Extractor(frozenset().union(*(one.needs for one in kinds)), access)
+        extractor.extract(both)
+        told = extractor.costs
+        print(
+            f"| {len(kinds)} | {len(both)} | {told.decodes} | {told.embeddings} "
+            f"| {told.embedding_batches} |"
+        )
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--texts", type=int, default=160)
+    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    texts = uploads_of_texts(given.data, given.texts)
+    clips = uploads_of_media(given.data, given.clips)
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
+        "one thread\n"
+    )
+    text_table(texts, given.rounds)
+    print()
+    extractor = Extractor(frozenset({Feature.TEXT, Feature.EMBEDDING}), MediaAccess())
+    made = extractor.extract(texts)
+    each_table(
+        made,
+        [
+            (SpamDetector(), "texts/s, features made"),
+            (ViolenceDetector(), "texts/s, features made"),
+        ],
+        given.rounds,
+    )
+    media_table(clips, given.data, max(1, given.rounds - 1))
+    costs(texts, clips, given.data)
+    print(f"\nPeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB.")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 from aggregator.answer import micros
 from aggregator.facts import Uploader
-from aggregator.policy import Policy
+from aggregator.policy import Policy, Strikes
 from quorum.messages import Action, Verdict
 
-__all__ = ["History"]
+__all__ = ["History", "known_uploader"]
 
 #: Uploads with a strike that are remembered; older ones have decayed, or the account is lost.
 REMEMBERED: Final = 200
@@ -65,11 +66,30 @@ class History:
 
     def uploader(self, now: datetime) -> Uploader:
         """What rules may ask, as it stands at a time."""
-        instant = micros(now)
-        strikes = 0.0
-        for _, at, action in self._struck.values():
-            weight = self._strikes.weights.get(Action(action), 0.0)
-            age = max(0, instant - at) / 1e6
-            strikes += weight * 0.5 ** (age / self._strikes.half_life)
-        removals = sum(action == Action.REMOVE.value for _, _, action in self._struck.values())
-        return Uploader(strikes=strikes, removals=removals, verdicts=self._verdicts)
+        struck = [(Action(action), at) for _, at, action in self._struck.values()]
+        return _uploader(self._strikes, struck, self._verdicts, micros(now))
+
+
+def known_uploader(
+    policy: Policy, verdicts: Iterable[tuple[Action, datetime]], now: datetime
+) -> Uploader:
+    """What rules may ask of an uploader, from the verdicts that hold, as a ledger lists them.
+
+    Args:
+        policy: Its ``strikes`` say what a verdict counts.
+        verdicts: For each upload: the action that holds, and when it was decided.
+        now: The time.
+    """
+    struck = [(action, micros(at)) for action, at in verdicts]
+    return _uploader(policy.strikes, struck, len(struck), micros(now))
+
+
+def _uploader(
+    rates: Strikes, struck: Iterable[tuple[Action, int]], verdicts: int, now: int
+) -> Uploader:
+    strikes, removals = 0.0, 0
+    for action, at in struck:
+        age = max(0, now - at) / 1e6
+        strikes += rates.weights.get(action, 0.0) * 0.5 ** (age / rates.half_life)
+        removals += action is Action.REMOVE
+    return Uploader(strikes=strikes, removals=removals, verdicts=verdicts)

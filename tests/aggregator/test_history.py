@@ -1,9 +1,9 @@
 import pytest
 from aggregator_cases import after
 
-from aggregator.history import REMEMBERED, History
+from aggregator.history import REMEMBERED, History, known_uploader
 from aggregator.policy import Policy, load_policy
-from quorum.messages import Verdict
+from quorum.messages import Action, Verdict
 
 DAY = 86400.0
 POLICY = Policy.from_text(
@@ -65,3 +65,13 @@ def test_order_and_duplicates_change_nothing():
 def test_what_is_kept_is_bounded():
     found = told(*(verdict(f"u{n}", "remove") for n in range(REMEMBERED + 50)))
     assert found.removals == REMEMBERED
+
+
+def test_from_the_verdicts_that_hold():
+    held = [(Action.REMOVE, after(0)), (Action.RESTRICT, after(0)), (Action.ALLOW, after(0))]
+    found = known_uploader(POLICY, held, after(10 * DAY))
+    assert found.strikes == pytest.approx(0.625)
+    assert (found.removals, found.verdicts) == (1, 3)
+    assert found == told(
+        verdict("a", "remove"), verdict("b", "restrict"), verdict("c", "allow"), at=10 * DAY
+    )

@@ -25,11 +25,16 @@ from pipeline.detect import dead_letter
 from pipeline.metrics import Meter
 from pipeline.streams.base import Joined, Outgoing, Received
 from quorum.errors import MalformedMessage
-from quorum.messages import Message, Prediction, Review, Upload, now
+from quorum.messages import Message, Prediction, Review, Upload, digest, now
 
-__all__ = ["Decide", "KeyByUpload"]
+__all__ = ["MAX_JOINED_BYTES", "Decide", "KeyByUpload"]
 
 STAGE = "decide"
+
+#: The largest prediction or review that joins a case. A case keeps what it hears and what waits
+#: for its upload, and its verdict lists what was heard: larger ones could make a verdict that
+#: Pub/Sub refuses, over 10 MB.
+MAX_JOINED_BYTES = 128 * 1024
 
 _MESSAGES: dict[str, type[Message]] = {
     "uploads": Upload,
@@ -46,7 +51,7 @@ class KeyByUpload(beam.DoFn):
 
     def process(self, received: Received) -> Iterator[tuple[str, Joined]]:
         try:
-            message: Any = _MESSAGES[received.stream].from_bytes(received.data)
+            message = _joining(received)
         except MalformedMessage as error:
             stage = f"{STAGE}.{received.stream}"
             self._meter.dead_letter(stage)
@@ -60,15 +65,24 @@ class KeyByUpload(beam.DoFn):
         )
 
 
+def _joining(received: Received) -> Any:
+    message = _MESSAGES[received.stream].from_bytes(received.data)
+    if not isinstance(message, Upload) and len(received.data) > MAX_JOINED_BYTES:
+        msg = f"{message.kind} of {len(received.data):,} bytes; the limit is {MAX_JOINED_BYTES:,}"
+        raise MalformedMessage(msg)
+    return message
+
+
 @dataclass(slots=True)
 class _Stored:
     """What is kept of one upload between its messages.
 
     Attributes:
         case: The case.
-        waiting: Messages that are not given back before a verdict: ``(event id, receipt)``, and
-            for those whose upload is unknown their attributes and body as well.
+        waiting: Messages that are not given back before a verdict: ``(key, receipt)``, and for
+            the first of those whose upload is unknown its attributes, body and stream as well.
         decided: Whether a verdict has been made.
+        opened: Whether the upload has come.
         due: When the timer is set to, in seconds since the epoch; 0 for not at all.
     """
 
@@ -111,12 +125,19 @@ class _Cases(beam.DoFn):
             effects = stored.case.on_prediction(message, at)
         else:
             effects = stored.case.on_review(message, at)
-        entry: list[Any] = [message.event_id(), received.receipt]
-        if not stored.opened:
-            entry += [dict(received.attributes), received.data.decode(), received.stream]
-        if received.receipt or not stored.opened:
-            stored.waiting.append(entry)
+        self._wait(stored, message, received)
         yield from self._out(stored, effects)
+
+    @staticmethod
+    def _wait(stored: _Stored, message: Message, received: Received) -> None:
+        key = _key(message)
+        if not stored.opened and not any(entry[0] == key for entry in stored.waiting):
+            attributes = dict(received.attributes)
+            stored.waiting.append(
+                [key, received.receipt, attributes, received.data.decode(), received.stream]
+            )
+        elif received.receipt:
+            stored.waiting.append([key, received.receipt])
 
     def _out(self, stored: _Stored, effects: Iterable[Effect]) -> Iterator[Any]:
         for effect in effects:
@@ -129,6 +150,7 @@ class _Cases(beam.DoFn):
                     yield from self._discard(stored, message, error)
                 case Forget():
                     yield from self._absorb(stored)
+                    stored.opened = stored.decided = False
         if stored.decided:
             yield from self._absorb(stored)
 
@@ -141,22 +163,24 @@ class _Cases(beam.DoFn):
             yield Outgoing((), receipts)
 
     def _discard(self, stored: _Stored, message: Message, error: str) -> Iterator[Any]:
-        event_id = message.event_id()
-        mine = [entry for entry in stored.waiting if entry[0] == event_id]
-        stored.waiting = [entry for entry in stored.waiting if entry[0] != event_id]
-        originals = [
-            Received(entry[3].encode(), entry[2], entry[1], entry[4])
-            for entry in mine
-            if len(entry) > 2
-        ] or [Received(message.to_bytes(), {}, "", f"{message.kind}s")]
-        for original in originals:
-            stage = f"{STAGE}.{original.stream}"
-            self._meter.dead_letter(stage)
-            yield beam.pvalue.TaggedOutput("dead", dead_letter(original, stage, error))
+        """One dead letter, however often the message came; all of its receipts go with it."""
+        key = _key(message)
+        mine = [entry for entry in stored.waiting if entry[0] == key]
+        stored.waiting = [entry for entry in stored.waiting if entry[0] != key]
+        attributes, text, stream = next(
+            (entry[2:] for entry in mine if len(entry) > 2),
+            ({}, message.to_bytes().decode(), f"{message.kind}s"),
+        )
+        stage = f"{STAGE}.{stream}"
+        self._meter.dead_letter(stage)
+        letters = dead_letter(Received(text.encode(), attributes, "", stream), stage, error)
+        receipts = tuple(entry[1] for entry in mine if entry[1])
+        yield beam.pvalue.TaggedOutput("dead", Outgoing(letters.messages, receipts))
 
 
-def _forgets(effects: Iterable[Effect]) -> bool:
-    return any(isinstance(effect, Forget) for effect in effects)
+def _key(message: Message) -> str:
+    """The same for the same message; not its id, which another may claim."""
+    return digest(message.kind, message.to_bytes().decode())
 
 
 class _DecideStream(_Cases):
@@ -172,6 +196,9 @@ class _DecideStream(_Cases):
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
         stored = _Stored.restore(self.policy, case.read())
+        if not stored.opened and _is_due(stored):
+            # The timer is late: what waited too long must not take these with it.
+            yield from self._out(stored, stored.case.on_deadline(now()))
         for received in element[1].messages:
             yield from self._on_message(stored, received)
         self._keep(stored, case, due)
@@ -187,21 +214,25 @@ class _DecideStream(_Cases):
             return
         stored = _Stored.restore(self.policy, data)
         stored.due = 0.0
-        effects = tuple(stored.case.on_deadline(now()))
-        yield from self._out(stored, effects)
-        if _forgets(effects):
-            case.clear()
-            due.clear()
-        else:
-            self._keep(stored, case, due)
+        yield from self._out(stored, stored.case.on_deadline(now()))
+        self._keep(stored, case, due)
 
     @staticmethod
     def _keep(stored: _Stored, case: Any, due: Any) -> None:
         when = stored.case.notify_at()
-        if when is not None and stored.due != when.timestamp():
+        if when is None:
+            case.clear()
+            due.clear()
+            return
+        if stored.due != when.timestamp():
             stored.due = when.timestamp()
             due.set(Timestamp.of(stored.due))
         case.write(stored.snapshot())
+
+
+def _is_due(stored: _Stored) -> bool:
+    when = stored.case.notify_at()
+    return when is not None and when <= now()
 
 
 class _DecideBounded(_Cases):

@@ -1,0 +1,327 @@
+"""The stateful step driven directly: every receipt ends once, and nothing is kept for ever."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from apache_beam.pvalue import TaggedOutput
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline import decide as module
+from pipeline.decide import MAX_JOINED_BYTES, KeyByUpload, _DecideBounded, _DecideStream
+from pipeline.streams.base import Joined, Outgoing, Received
+from quorum.messages import DeadLetter, Prediction, Review, Verdict, prediction_id
+from tests.pipeline.doubles import policy, upload
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = policy()
+#: Past the deadline, the wait of orphans and the retention of the policy.
+FOR_EVER = 100_000.0
+
+
+@dataclass
+class State:
+    value: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.value
+
+    def write(self, value: bytes) -> None:
+        self.value = value
+
+    def clear(self) -> None:
+        self.value = None
+
+
+@dataclass
+class Timer:
+    at: float | None = None
+
+    def set(self, at: Any) -> None:
+        self.at = at.micros / 1e6
+
+    def clear(self) -> None:
+        self.at = None
+
+
+@dataclass
+class Key:
+    """One upload's case, as an engine would run it, with a clock of its own."""
+
+    clock: float = 0.0
+    state: State = field(default_factory=State)
+    timer: Timer = field(default_factory=Timer)
+    verdicts: list[Verdict] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    given: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dofn = _DecideStream(POLICY)
+        self.dofn.setup()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.clock)
+
+    def _take(self, outputs: Any) -> None:
+        for output in outputs:
+            assert isinstance(output, TaggedOutput | Outgoing)
+            outgoing = output.value if isinstance(output, TaggedOutput) else output
+            for message in outgoing.messages:
+                (self.verdicts if isinstance(message, Verdict) else self.dead).append(message)
+            self.released += outgoing.receipts
+
+    def give(self, *messages: tuple[str, bytes], receipts: bool = True) -> None:
+        received = []
+        for stream, data in messages:
+            receipt = f"s|{len(self.given)}" if receipts else ""
+            self.given.append((receipt, data))
+            received.append(Received(data, {"n": "1"}, receipt, stream, START.timestamp()))
+        joined = Joined(tuple(received))
+        self._take(self.dofn.process(("u", joined), self.state, self.timer))
+
+    def fire(self) -> None:
+        self._take(self.dofn.on_due(self.state, self.timer))
+
+    def wait(self, seconds: float, *, late: bool = False) -> None:
+        """Let time pass; an engine may fire timers late, and not in its time."""
+        end = self.clock + seconds
+        while not late and self.timer.at is not None:
+            due = self.timer.at - START.timestamp()
+            if due > end:
+                break
+            self.clock = max(self.clock, due)
+            self.timer.at = None
+            self.fire()
+        self.clock = end
+
+    def end(self) -> None:
+        self.wait(0)
+        self.wait(FOR_EVER)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(key: Key) -> Key:
+        monkeypatch.setattr(module, "now", key.now)
+        return key
+
+    return use
+
+
+def prediction(detector: str, score: float = 0.1, at: float = 0.0, **more: Any) -> bytes:
+    told = {
+        "id": prediction_id("u", detector, "1"),
+        "upload_id": "u",
+        "detector": detector,
+        "version": "1",
+        "status": "scored",
+        "score": score,
+        "at": START + timedelta(seconds=at),
+    } | more
+    return Prediction(**told).to_bytes()
+
+
+def review(action: str, at: float = 0.0) -> bytes:
+    return Review(
+        upload_id="u", verdict_id="v", action=action, reviewer="ada",
+        at=START + timedelta(seconds=at),
+    ).to_bytes()  # fmt: skip
+
+
+UPLOAD = ("uploads", upload("u"))
+ALPHA = ("predictions", prediction("alpha"))
+BETA = ("predictions", prediction("beta"))
+CERTAIN = ("predictions", prediction("alpha", 0.95, at=1.0))
+MESSAGES = st.one_of(
+    st.just(UPLOAD),
+    st.builds(
+        lambda detector, score, at: ("predictions", prediction(detector, score, at)),
+        st.sampled_from(["alpha", "beta", "gamma"]),
+        st.sampled_from([0.1, 0.6, 0.95]),
+        st.sampled_from([0.0, 5.0]),
+    ),
+    st.builds(
+        lambda action, at: ("reviews", review(action, at)),
+        st.sampled_from(["allow", "remove"]),
+        st.sampled_from([0.0, 5.0]),
+    ),
+)
+STEPS = st.lists(
+    st.one_of(
+        MESSAGES,
+        st.lists(MESSAGES, min_size=2, max_size=4),
+        st.just("fire"),
+        st.tuples(
+            st.sampled_from(["wait", "wait late"]),
+            st.sampled_from([0.5, 29.0, 31.0, 599.0, 3700.0]),
+        ),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=STEPS)
+@example(steps=[ALPHA, ("wait late", 3700.0), BETA])
+@example(steps=[ALPHA, ("wait late", 3700.0), [ALPHA, BETA, UPLOAD]])
+@example(steps=[UPLOAD, ALPHA, BETA, ("wait late", 3700.0), CERTAIN, UPLOAD])
+def test_every_receipt_is_released_once_and_nothing_is_kept(steps: list[Any]) -> None:
+    key = Key()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "now", key.now)
+        for step in steps:
+            match step:
+                case "fire":
+                    key.fire()
+                case ("wait", seconds):
+                    key.wait(seconds)
+                case ("wait late", seconds):
+                    key.wait(seconds, late=True)
+                case list():
+                    key.give(*step)
+                case _:
+                    key.give(step)
+        key.end()
+    given = [receipt for receipt, _ in key.given]
+    assert Counter(key.released) == Counter(given)
+    assert key.state.value is None
+    assert key.timer.at is None
+    if any(data == UPLOAD[1] for _, data in key.given):
+        assert key.verdicts
+    else:
+        assert not key.verdicts
+        assert {letter.data for letter in key.dead} == {data for _, data in key.given}
+
+
+def test_nothing_is_released_before_its_end(clock: Any) -> None:
+    key = clock(Key())
+    key.give(ALPHA)
+    key.give(UPLOAD)
+    key.give(UPLOAD)
+    assert (key.released, key.verdicts) == ([], [])
+    key.give(BETA)
+    assert sorted(key.released) == ["s|0", "s|1", "s|2", "s|3"]
+    assert len(key.verdicts) == 1
+
+
+def test_late_messages_are_released_at_once_with_or_without_a_revision(clock: Any) -> None:
+    key = clock(Key())
+    key.give(UPLOAD, ALPHA, BETA)
+    key.give(ALPHA)
+    key.give(UPLOAD)
+    assert [verdict.revision for verdict in key.verdicts] == [1]
+    key.give(CERTAIN)
+    key.give(("reviews", review("allow", at=2.0)))
+    assert [verdict.action for verdict in key.verdicts] == ["allow", "remove", "allow"]
+    assert len(key.released) == len(key.given)
+
+
+def test_silence_ends_at_the_deadline(clock: Any) -> None:
+    key = clock(Key())
+    key.give(UPLOAD)
+    key.wait(29.9)
+    assert not key.verdicts
+    key.wait(0.2)
+    assert [verdict.decided_by for verdict in key.verdicts] == ["deadline"]
+    assert key.released == ["s|0"]
+
+
+def test_an_orphan_dies_whole_and_once_however_often_it_came(clock: Any) -> None:
+    key = clock(Key())
+    data = prediction("gamma", 0.7).replace(b'"detector"', b'  "unknown": [1], "detector"')
+    for _ in range(50):
+        key.give(("predictions", data))
+    assert len(key.state.value or b"") < 8_000
+    key.end()
+    (letter,) = key.dead
+    assert letter.data == data
+    assert letter.original == {"n": "1"}
+    assert letter.stage == "decide.predictions"
+    assert len(key.released) == 50
+    assert key.state.value is None
+
+
+def test_orphans_that_claim_one_id_each_die_whole(clock: Any) -> None:
+    key = clock(Key())
+    claimed = [prediction(name, id="claimed") for name in ("gamma", "delta", "epsilon")]
+    for data in claimed:
+        key.give(("predictions", data))
+    key.end()
+    assert sorted(letter.data for letter in key.dead) == sorted(claimed)
+    assert sorted(key.released) == ["s|0", "s|1", "s|2"]
+
+
+def test_an_upload_after_a_late_timer_keeps_the_predictions_that_came_with_it(clock: Any) -> None:
+    key = clock(Key())
+    stray = ("predictions", prediction("gamma"))
+    key.give(stray)
+    key.wait(700.0, late=True)
+    key.give(ALPHA, BETA, UPLOAD)
+    assert [verdict.decided_by for verdict in key.verdicts] == ["policy"]
+    assert [letter.data for letter in key.dead] == [stray[1]]
+
+
+def test_an_orphan_after_a_late_timer_leaves_no_state_behind(clock: Any) -> None:
+    key = clock(Key())
+    key.give(ALPHA)
+    key.wait(700.0, late=True)
+    key.give(BETA)
+    key.end()
+    assert key.state.value is None
+    assert len(key.dead) == 2
+
+
+def test_a_restart_without_state_decides_nothing_from_a_prediction_alone(clock: Any) -> None:
+    key = clock(Key())
+    key.give(UPLOAD, ALPHA, BETA)
+    key.state.clear()
+    key.timer.clear()
+    key.give(CERTAIN)
+    key.end()
+    assert [verdict.revision for verdict in key.verdicts] == [1]
+    assert [letter.data for letter in key.dead] == [CERTAIN[1]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(messages=st.lists(MESSAGES, min_size=1, max_size=10), receipts=st.booleans())
+def test_a_bounded_input_ends_every_message(messages: list[Any], receipts: bool) -> None:
+    dofn = _DecideBounded(POLICY)
+    dofn.setup()
+    key, state = Key(), State()
+    for number, (stream, data) in enumerate(messages):
+        received = Received(data, {}, f"s|{number}" if receipts else "", stream)
+        key._take(dofn.process(("u", Joined((received,))), state, Timer()))
+    key._take(dofn.on_end(state))
+    assert state.value is None
+    assert Counter(key.released) == Counter(f"s|{n}" for n in range(len(messages)) if receipts)
+    opened = UPLOAD in messages
+    assert bool(key.verdicts) == opened
+    assert {letter.data for letter in key.dead} == (
+        set() if opened else {data for _, data in messages}
+    )
+
+
+@pytest.mark.parametrize("stream", ["predictions", "reviews"])
+def test_what_would_fill_a_case_is_a_dead_letter(stream: str) -> None:
+    large = "x" * MAX_JOINED_BYTES
+    data = (
+        prediction("gamma", labels={large: 0.5})
+        if stream == "predictions"
+        else Review(
+            upload_id="u", verdict_id="v", action="allow", reviewer="ada", note=large, at=START
+        ).to_bytes()
+    )
+    keyed = KeyByUpload()
+    keyed.setup()
+    (output,) = keyed.process(Received(data, {"a": "b"}, "s|1", stream))
+    assert isinstance(output, TaggedOutput)
+    (letter,) = output.value.messages
+    assert letter.data == data
+    assert "the limit is" in letter.error
+    assert output.value.receipts == ("s|1",)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from models.base import Detector, Example, Feature, Features, Finding
-from quorum.errors import QuorumError
-from quorum.messages import Action, Evidence, Upload, now
+from quorum.errors import ConfigurationError, QuorumError
+from quorum.messages import (
+    Action,
+    Evidence,
+    Prediction,
+    Status,
+    Upload,
+    now,
+    prediction_id,
+)
 
 if TYPE_CHECKING:
     from models.copyright.matching import Match
@@ -52,8 +60,11 @@ class CopyrightDetector(Detector):
     def __init__(self, catalogue: str | Path | None = None) -> None:
         # The index brings a compiler with it: only who compares pays for its import.
         from models.copyright.exchange import load_catalogue
+        from models.copyright.uploads import KeptUploads
 
         self._catalogue = load_catalogue(catalogue)
+        folder = Path(catalogue) / "uploads" if catalogue else None
+        self._kept = KeptUploads(folder) if folder and folder.is_dir() else None
         self._lock = threading.Lock()
         self._refreshed = time.monotonic()
 
@@ -75,6 +86,8 @@ class CopyrightDetector(Detector):
     def close(self) -> None:
         """See Detector."""
         self._catalogue.close()
+        if self._kept:
+            self._kept.close()
 
     def _refresh(self) -> None:
         with self._lock:
@@ -99,7 +112,40 @@ class CopyrightDetector(Detector):
             made = rulings(find_matches(found, self._catalogue), features.upload, now())
         except QuorumError as error:
             return Finding.failed(str(error))
-        return _finding(made)
+        finding = _finding(made)
+        if self._kept:
+            self._kept.keep(features.upload, found, dict(finding.labels), now())
+        return finding
+
+    def rescan(self) -> Iterator[Prediction]:
+        """Judge kept uploads anew, and tell those of which another thing is to be said now.
+
+        Their predictions carry the catalogue's present version, so that whoever decides takes
+        them for late ones: a verdict whose action changes is superseded.
+
+        Raises:
+            ConfigurationError: If no uploads are kept.
+        """
+        if self._kept is None:
+            msg = "no uploads are kept for this catalogue; quorum catalogue keep makes it do so"
+            raise ConfigurationError(msg)
+        self._kept.forget(now())
+        for upload, found, labels in self._kept:
+            begun = time.perf_counter()
+            finding = self._judge(Features(upload, fingerprint=found))
+            if finding.status is Status.SCORED and _differ(labels, finding.labels):
+                yield Prediction(
+                    id=prediction_id(upload.id, self.name, self.version),
+                    upload_id=upload.id,
+                    detector=self.name,
+                    version=self.version,
+                    status=finding.status,
+                    score=finding.score,
+                    labels=dict(finding.labels),
+                    evidence=finding.evidence,
+                    elapsed=time.perf_counter() - begun,
+                    at=now(),
+                )
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
@@ -117,6 +163,11 @@ class CopyrightDetector(Detector):
             ),
             Example(_upload("copyright-text", "just words", None), "abstained", "no media"),
         )
+
+
+def _differ(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    names = set(before) | set(after)
+    return any(abs(before.get(name, 0.0) - after.get(name, 0.0)) > 0.05 for name in names)
 
 
 def _finding(made: Sequence[Ruling]) -> Finding:

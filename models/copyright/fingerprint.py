@@ -15,8 +15,9 @@ import av
 from av.error import FFmpegError
 
 from models.copyright.audio import ABSENT, AudioHasher, AudioPrint
+from models.copyright.packed import pack, unpack
 from models.copyright.video import FrameHasher, VideoPrint
-from quorum.errors import InputError, MediaRefused
+from quorum.errors import ArtifactError, InputError, MediaRefused
 
 __all__ = ["UPLOAD_RATE", "WORK_RATE", "Fingerprint", "fingerprint"]
 
@@ -26,6 +27,9 @@ UPLOAD_RATE = 4.0
 WORK_RATE = 8.0
 
 _CHUNK = 1 << 20
+
+#: The arrays of a video's print, in their order.
+_VIDEO = ("times", "quality", "published", "views", "mirrored")
 
 #: A stream of fewer different packets, or of packets that hold little but a header, is no
 #: evidence: digital silence, black or one still picture gives the same packets in files that
@@ -65,6 +69,43 @@ class Fingerprint:
     def digests(self) -> frozenset[str]:
         """All exact digests; two files that share one carry the same coded content."""
         return frozenset((self.digest, *self.streams))
+
+    def to_bytes(self) -> bytes:
+        """The fingerprint to be kept: about 1 KB for each second of video."""
+        video = {f"video_{name}": getattr(self.video, name) for name in _VIDEO if self.video}
+        audio = {"audio_items": self.audio.items} if self.audio else {}
+        facts = {
+            "format": 1,
+            "digest": self.digest,
+            "streams": list(self.streams),
+            "duration": self.duration,
+            "notices": list(self.notices),
+        }
+        return pack(facts, {**video, **audio})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Fingerprint:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            ArtifactError: If the bytes are cut short or of an unknown format.
+        """
+        facts, arrays = unpack(data)
+        if facts.get("format") != 1:
+            msg = "a stored fingerprint is of an unknown format"
+            raise ArtifactError(msg)
+        video = [arrays.get(f"video_{name}") for name in _VIDEO]
+        items = arrays.get("audio_items")
+        return cls(
+            facts["digest"],
+            tuple(facts["streams"]),
+            facts["duration"],
+            VideoPrint(*(part for part in video if part is not None))
+            if video[0] is not None
+            else None,
+            AudioPrint(items) if items is not None else None,
+            tuple(facts["notices"]),
+        )
 
 
 def fingerprint(

@@ -113,7 +113,7 @@ class VideoRun:
         cropped = not (self.view in _WHOLE and self.work_view in _WHOLE)
         paced = abs(np.log(self.line.speed)) > _SAME_SPEED
         # Each further edit that must be assumed gives chance more ways to fit.
-        assumed = 0.03 * (cropped + paced) + 0.08 * (cropped and paced)
+        assumed = 0.03 * (cropped + paced) + 0.12 * (cropped and paced)
         length = np.log2(self.frames / _USUAL_FRAMES)
         length = min(0.1, (0.05 if length > 0 else 0.08) * length)
         evidence = self.agreement - 4 * self.odd - assumed + length

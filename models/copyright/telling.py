@@ -20,8 +20,10 @@ MIN_QUALITY = 30
 _SAME_BITS = 4
 _STILL_STRIDE = 8
 
-#: Of the frames of a work, every second one is looked up: four a second.
+#: Of the frames of a work, every second one is looked up, four a second; one between them as
+#: well where the picture changes so fast that it is further than this from both.
 _FRAME_STRIDE = 2
+_FAST_BITS = 20
 
 #: Words of sound overlap; every fourth item starts one that is looked up, twice a second.
 _WORD_STRIDE = 4
@@ -35,7 +37,7 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
         found: Its fingerprint.
     """
     parts: list[tuple[NDArray[np.uint8], NDArray[np.float32], int]] = []
-    good = (found.quality >= MIN_QUALITY) & (np.arange(len(found.times)) % _FRAME_STRIDE == 0)
+    good = found.quality >= MIN_QUALITY
     whole = found.views[:, 0]
     for index, view in enumerate(WORK_VIEWS):
         hashes = found.views[:, index]
@@ -65,9 +67,13 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
 
 
 def _new(hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which hashes differ from the one before; of a still, one in a few."""
-    taken = np.arange(len(hashes)) % _STILL_STRIDE == 0
-    taken[_FRAME_STRIDE:] |= (
-        pdq.distances(hashes[_FRAME_STRIDE:], hashes[:-_FRAME_STRIDE]) > _SAME_BITS
-    )
+    """Which hashes are looked up: those that others of the same work do not stand for."""
+    rows = np.arange(len(hashes))
+    taken = rows % _STILL_STRIDE == 0
+    if len(hashes) <= _FRAME_STRIDE:
+        return taken
+    moved = pdq.distances(hashes[_FRAME_STRIDE:], hashes[:-_FRAME_STRIDE]) > _SAME_BITS
+    taken[_FRAME_STRIDE:] |= moved & (rows[_FRAME_STRIDE:] % _FRAME_STRIDE == 0)
+    step = pdq.distances(hashes[1:], hashes[:-1])
+    taken[1:-1] |= np.minimum(step[:-1], step[1:]) > _FAST_BITS
     return taken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from models.copyright.catalogue import Catalogue
+from models.copyright.detector import CopyrightDetector
 from models.copyright.exchange import (
     load_catalogue,
     read_hashes,
@@ -26,6 +28,7 @@ from models.copyright.exchange import (
 from models.copyright.fingerprint import WORK_RATE, fingerprint
 from models.copyright.matching import find_matches
 from models.copyright.strip import strip
+from models.copyright.uploads import KeptUploads
 from models.copyright.works import Rule, Work, WorkPrint
 from quorum.errors import InputError
 from quorum.messages import Action
@@ -267,6 +270,46 @@ def rebuild(catalogue: Folder = Path("catalogue")) -> None:
     Example: quorum catalogue rebuild
     """
     Catalogue.rebuild(catalogue)
+
+
+@app.command()
+def keep(
+    days: Annotated[float, typer.Option(min=0.0, help="For how long.")] = 30.0,
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Let detectors keep the fingerprints of uploads, so that later works can find them.
+
+    Example: quorum catalogue keep --days 90
+    """
+    Catalogue(catalogue).close()
+    KeptUploads.create(catalogue / "uploads", days)
+    typer.echo(f"fingerprints of uploads are kept for {days:g} days")
+
+
+@app.command()
+def rescan(
+    predictions: Annotated[
+        Path | None, typer.Option(help="Where to write; by default to the output.")
+    ] = None,
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Compare kept uploads with the works of today, and write what is new as predictions.
+
+    Publish them on the predictions stream: who decides takes them for late predictions, and
+    supersedes the verdicts that change.
+
+    Example: quorum catalogue rescan --predictions new.jsonl
+    """
+    detector = CopyrightDetector(catalogue)
+    with predictions.open("wb") if predictions else nullcontext() as file:
+        count = 0
+        for each in detector.rescan():
+            count += 1
+            if file:
+                file.write(each.to_bytes() + b"\n")
+            else:
+                typer.echo(each.to_bytes().decode())
+    typer.echo(f"{count} uploads have something new", err=True)
 
 
 def _print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from models.copyright.catalogue import Catalogue
 from models.copyright.detector import CopyrightDetector
 from models.copyright.exchange import read_works, write_works
 from models.copyright.fingerprint import WORK_RATE, fingerprint
+from models.copyright.uploads import KeptUploads
 from models.copyright.works import Rule, Work, WorkPrint
 from quorum.errors import ConfigurationError
 from quorum.messages import Action, Status, Upload
@@ -200,3 +201,46 @@ def test_a_missing_catalogue_is_told(tmp_path):
 def test_a_work_twice_is_told(film, tmp_path):
     with pytest.raises(ConfigurationError, match="a work w1 already"):
         detector_of(tmp_path, work_of(film), work_of(film))
+
+
+def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_path):
+    Catalogue(tmp_path).close()
+    KeptUploads.create(tmp_path / "uploads", days=30)
+    detector = CopyrightDetector(tmp_path)
+    batch = [of(edited), Features(upload(), fingerprint=fingerprint(clips["two"]))]
+    batch[1] = Features(
+        batch[1].upload.model_copy(update={"id": "u2"}), fingerprint=batch[1].fingerprint
+    )
+    assert [finding.score for finding in detector.score(batch)] == [0.0, 0.0]
+    assert list(detector.rescan()) == []
+    before = detector.version
+    Catalogue(tmp_path).add(*work_of(film))
+    again = CopyrightDetector(tmp_path)
+    (new,) = again.rescan()
+    assert (new.upload_id, new.version) == ("u1", again.version)
+    assert new.version != before
+    assert new.score > 0.95
+    assert new.evidence[0].work == "w1"
+    assert list(again.rescan()) == []
+
+
+def test_uploads_are_kept_only_so_long(edited, tmp_path):
+    KeptUploads.create(tmp_path, days=2)
+    kept = KeptUploads(tmp_path)
+    found = fingerprint(edited)
+    at = datetime(2026, 1, 10, tzinfo=UTC)
+    kept.keep(upload(), found, {}, at)
+    ((again, print_again, labels),) = kept
+    assert (again, labels) == (upload(), {})
+    assert print_again.digests() == found.digests()
+    np.testing.assert_array_equal(print_again.video.mirrored, found.video.mirrored)
+    assert kept.forget(at + timedelta(days=1)) == 0
+    assert kept.forget(at + timedelta(days=3)) == 1
+    assert list(kept) == []
+
+
+def test_without_a_place_no_uploads_are_kept(tmp_path):
+    with pytest.raises(ConfigurationError, match="no uploads are kept"):
+        next(CopyrightDetector().rescan())
+    with pytest.raises(ConfigurationError, match="keeps no uploads"):
+        KeptUploads(tmp_path)

@@ -21,7 +21,9 @@ from apache_beam.utils.timestamp import Timestamp
 
 from aggregator.case import Case, Discard, Effect, Emit, Forget
 from aggregator.policy import Policy
+from pipeline.case_options import CaseOptions
 from pipeline.detect import dead_letter
+from pipeline.drift import process_watch
 from pipeline.metrics import Meter
 from pipeline.streams.base import Joined, Outgoing, Received
 from quorum.errors import MalformedMessage
@@ -108,11 +110,13 @@ class _Stored:
 class _Cases(beam.DoFn):
     """What both kinds of run share: takes a message or a time to a case, and its effects out."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, options: CaseOptions | None = None) -> None:
         self.policy = policy
+        self.options = options or CaseOptions()
 
     def setup(self) -> None:
         self._meter = Meter()
+        self._watch = process_watch(self.options.reference)
 
     def _on_message(self, stored: _Stored, received: Received) -> Iterator[Any]:
         message: Any = _MESSAGES[received.stream].from_bytes(received.data)
@@ -145,6 +149,7 @@ class _Cases(beam.DoFn):
                 case Emit(verdict=verdict):
                     stored.decided = True
                     self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
+                    self._watch.verdict(verdict)
                     yield Outgoing((verdict,), self._released(stored))
                 case Discard(message=message, error=error):
                     yield from self._discard(stored, message, error)
@@ -267,14 +272,18 @@ class Decide(beam.PTransform):
     Args:
         policy: The policy that decides.
         bounded: Whether the input ends; then its end is every case's deadline.
+        options: What stands beside the policy.
     """
 
-    def __init__(self, policy: Policy, *, bounded: bool) -> None:
+    def __init__(
+        self, policy: Policy, *, bounded: bool, options: CaseOptions | None = None
+    ) -> None:
         super().__init__()
         self.policy = policy
         self.bounded = bounded
+        self.options = options
 
     def expand(self, keyed: beam.PCollection[tuple[str, Joined]]) -> Any:
-        dofn = (_DecideBounded if self.bounded else _DecideStream)(self.policy)
+        dofn = (_DecideBounded if self.bounded else _DecideStream)(self.policy, self.options)
         case = beam.ParDo(dofn).with_input_types(tuple[str, Joined])
         return keyed | "Case" >> case.with_outputs("dead", main="verdicts")

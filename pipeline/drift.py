@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,7 @@ from aggregator.drift import FEWEST, Profiles, stability
 from quorum.errors import ConfigurationError, InputError
 from quorum.messages import Verdict
 
-__all__ = ["ScoreWatch", "load_reference"]
+__all__ = ["ScoreWatch", "load_reference", "process_watch"]
 
 #: Verdicts in one half of what counts as now: enough for the index to be no noise.
 HALF: Final = 5_000
@@ -32,6 +34,8 @@ _LATE = prometheus.Gauge("quorum_deadline_share", "Share of verdicts made at the
 class ScoreWatch:
     """Counts verdicts of the last while, and tells how they differ from a reference.
 
+    May be shared by threads.
+
     Args:
         reference: From ``quorum policy drift --save``; without one, only silence is told.
         half: How many verdicts make half of the last while.
@@ -40,16 +44,21 @@ class ScoreWatch:
     def __init__(self, reference: Profiles | None = None, half: int = HALF) -> None:
         self._reference = reference
         self._half = half
+        self._lock = threading.Lock()
         self._now = Profiles()
         self._before = Profiles()
 
     def verdict(self, verdict: Verdict) -> None:
         """Count a verdict; sets the gauges now and then."""
-        self._now.add_verdict(verdict)
-        if self._now.verdicts and self._now.verdicts % EVERY == 0:
-            self.publish()
-        if self._now.verdicts >= self._half:
-            self._before, self._now = self._now, Profiles()
+        with self._lock:
+            before = self._now.verdicts
+            self._now.add_verdict(verdict)
+            if self._now.verdicts == before:
+                return
+            if self._now.verdicts % EVERY == 0:
+                self.publish()
+            if self._now.verdicts >= self._half:
+                self._before, self._now = self._now, Profiles()
 
     def publish(self) -> None:
         """Set the gauges to what is known now."""
@@ -65,6 +74,24 @@ class ScoreWatch:
                 there = self._reference.of(detector)
                 if min(here.scored, there.scored) >= FEWEST:
                     _STABILITY.labels(detector).set(stability(here, there))
+
+
+def process_watch(reference: Profiles | None) -> ScoreWatch:
+    """The watch of this process for a reference.
+
+    The gauges belong to the process, and an engine runs a stage in several threads: each with
+    counts of its own would overwrite what the others tell.
+    """
+    with _lock:
+        return _watch(None if reference is None else reference.to_json())
+
+
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def _watch(reference: str | None) -> ScoreWatch:
+    return ScoreWatch(None if reference is None else Profiles.from_json(reference))
 
 
 def load_reference(file: str | Path) -> Profiles:

@@ -13,6 +13,7 @@ import apache_beam as beam
 
 from aggregator.policy import Policy
 from pipeline.caps import CapRemovals
+from pipeline.case_options import CaseOptions
 from pipeline.decide import Decide, KeyByUpload
 from pipeline.detect import Arrival, DecodeUploads, Detect, Member
 from pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
@@ -34,6 +35,7 @@ def stream(
     media: MediaAccess,
     predictions: Sink | None = None,
     others: Sequence[Source] = (),
+    options: CaseOptions | None = None,
 ) -> None:
     """Both halves fused: predictions are joined in the job, and published where asked."""
     outcomes = 2 if predictions else 1
@@ -45,7 +47,7 @@ def stream(
     own = predicted | "Key uploads" >> beam.Map(_keyed_arrival).with_output_types(KEYED)
     joined = (own, *keyed) | "Join" >> beam.Flatten() if keyed else own
     bounded = uploads.bounded and all(other.bounded for other in others)
-    decided = joined | "Decide" >> Decide(policy, bounded=bounded)
+    decided = joined | "Decide" >> Decide(policy, bounded=bounded, options=options)
     _publish_verdicts(decided.verdicts, policy, verdicts)
     _bury([decoded.dead, decided.dead, *dead], dead_letters)
 
@@ -73,12 +75,13 @@ def decide(
     verdicts: Sink,
     dead_letters: Sink,
     policy: Policy,
+    options: CaseOptions | None = None,
 ) -> None:
     """The second half: uploads, predictions and reviews are given back with their verdict."""
     keyed, dead = _keyed(pipeline, sources)
     joined = keyed | "Join" >> beam.Flatten()
     bounded = all(source.bounded for source in sources)
-    decided = joined | "Decide" >> Decide(policy, bounded=bounded)
+    decided = joined | "Decide" >> Decide(policy, bounded=bounded, options=options)
     _publish_verdicts(decided.verdicts, policy, verdicts)
     _bury([decided.dead, *dead], dead_letters)
 

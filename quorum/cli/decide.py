@@ -25,6 +25,7 @@ def decide(
         typer.Option(help="Subscription or file of reviewers' decisions.", show_default=False),
     ] = None,
     policy: options.PolicyName = None,
+    drift_reference: options.DriftReference = None,
     settings: options.SettingsFile = None,
     runner: options.Runner = None,
     metrics_port: options.MetricsPort = None,
@@ -45,11 +46,16 @@ def decide(
     configure_logs(log_format, log_level)
     from aggregator.policy import load_policy
     from pipeline import graph
+    from pipeline.case_options import CaseOptions
+    from pipeline.drift import load_reference
     from pipeline.streams import sink
     from quorum.cli.running import open_sources, run
     from quorum.settings import load_settings
 
     rules = load_policy(policy or load_settings(settings).policy)
+    beside = CaseOptions(
+        reference=load_reference(drift_reference) if drift_reference else None,
+    )
     engine, opened = open_sources(
         runner, {"uploads": uploads, "predictions": predictions, "reviews": reviews}
     )
@@ -61,6 +67,7 @@ def decide(
             verdicts=sink(verdicts, origin=origin),
             dead_letters=sink(dead_letters, origin=origin),
             policy=rules,
+            options=beside,
         ),
         engine,
         sources=opened.values(),

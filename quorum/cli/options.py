@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ __all__ = [
     "BeamArgs",
     "DeadLetters",
     "Drain",
+    "DriftReference",
     "Formatted",
     "Level",
     "MetricsPort",
@@ -60,6 +62,15 @@ Drain = Annotated[
     typer.Option(
         "--drain-seconds",
         help="On SIGTERM, how long to finish what is held before the rest is given back.",
+    ),
+]
+DriftReference = Annotated[
+    Path | None,
+    typer.Option(
+        "--drift-reference",
+        help="Tell in the metrics how scores differ from these distributions (made by "
+        "`quorum policy drift --save`).",
+        show_default=False,
     ),
 ]
 Formatted = Annotated[LogFormat, typer.Option("--log-format", help="How logs are written.")]

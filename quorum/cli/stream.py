@@ -35,6 +35,7 @@ def stream(
         typer.Option(help="Subscription or file of reviewers' decisions.", show_default=False),
     ] = None,
     policy: options.PolicyName = None,
+    drift_reference: options.DriftReference = None,
     settings: options.SettingsFile = None,
     runner: options.Runner = None,
     metrics_port: options.MetricsPort = None,
@@ -61,7 +62,9 @@ def stream(
     configure_logs(log_format, log_level)
     from aggregator.policy import load_policy
     from pipeline import graph
+    from pipeline.case_options import CaseOptions
     from pipeline.detect import members
+    from pipeline.drift import load_reference
     from pipeline.streams import sink
     from quorum.cli.running import open_sources, run
     from quorum.settings import load_settings
@@ -69,6 +72,9 @@ def stream(
     chosen = load_settings(settings)
     rules = load_policy(policy or chosen.policy)
     ensemble = members(chosen)
+    beside = CaseOptions(
+        reference=load_reference(drift_reference) if drift_reference else None,
+    )
     engine, opened = open_sources(
         runner, {"uploads": uploads, "predictions": other_predictions, "reviews": reviews}
     )
@@ -82,6 +88,7 @@ def stream(
             predictions=sink(predictions, origin=origin) if predictions else None,
             members=ensemble,
             policy=rules,
+            options=beside,
             media=chosen.media,
             others=[opened[name] for name in ("predictions", "reviews") if name in opened],
         ),

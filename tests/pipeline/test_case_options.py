@@ -1,0 +1,84 @@
+"""What stands beside the policy in the stateful step: it is told, and decides nothing."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from typing import Any
+
+import prometheus_client as prometheus
+from apache_beam.pvalue import TaggedOutput
+
+from aggregator.drift import Profiles
+from pipeline.case_options import CaseOptions
+from pipeline.decide import _DecideBounded
+from pipeline.streams.base import Joined, Received
+from quorum.messages import Prediction, Verdict, now, prediction_id
+from tests.pipeline.doubles import policy, upload
+
+
+class State:
+    value: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.value
+
+    def write(self, value: bytes) -> None:
+        self.value = value
+
+    def clear(self) -> None:
+        self.value = None
+
+
+class Timer:
+    def set(self, at: Any) -> None:
+        pass
+
+
+def prediction(upload_id: str, detector: str, score: float, **more: Any) -> Prediction:
+    return Prediction(
+        id=prediction_id(upload_id, detector, "1"), upload_id=upload_id, detector=detector,
+        version="1", status="scored", score=score, at=now(), **more,
+    )  # fmt: skip
+
+
+def decided(step: _DecideBounded, upload_id: str, scores: dict[str, float]) -> list[Verdict]:
+    """What the step gives for one upload, from its arrival to the end of the input."""
+    said = [prediction(upload_id, name, score).to_bytes() for name, score in scores.items()]
+    received = [Received(data, stream="predictions") for data in said]
+    received.append(Received(upload(upload_id), stream="uploads"))
+    state = State()
+    given = [*step.process((upload_id, Joined(tuple(received))), state, Timer())]
+    given += step.on_end(state)
+    assert not any(isinstance(each, TaggedOutput) for each in given)
+    return [message for each in given for message in each.messages]
+
+
+def gauge(name: str, **labels: str) -> float | None:
+    return prometheus.REGISTRY.get_sample_value(name, labels)
+
+
+def test_the_gauges_tell_how_scores_moved_in_all_steps_of_this_process() -> None:
+    draw = random.Random(1)
+    reference = Profiles()
+    for number in range(500):
+        scores = {"alpha": draw.betavariate(1, 8), "beta": draw.betavariate(1, 8)}
+        for verdict in _decided_by(CaseOptions(), f"then-{number}", scores):
+            reference.add_verdict(verdict)
+    options = CaseOptions(reference=reference)
+    steps = [pickle.loads(pickle.dumps(_DecideBounded(policy(), options))) for _ in range(2)]
+    for step in steps:
+        step.setup()
+    for number in range(500):
+        scores = {"alpha": draw.betavariate(1, 8), "beta": draw.betavariate(6, 2)}
+        assert len(decided(steps[number % 2], f"now-{number}", scores)) == 1
+    alpha, beta = (gauge("quorum_score_stability", detector=name) for name in ("alpha", "beta"))
+    assert alpha is not None
+    assert beta is not None
+    assert alpha < 0.25 < beta
+
+
+def _decided_by(options: CaseOptions, upload_id: str, scores: dict[str, float]) -> list[Verdict]:
+    step = _DecideBounded(policy(), options)
+    step.setup()
+    return decided(step, upload_id, scores)

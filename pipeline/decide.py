@@ -7,6 +7,7 @@ time in a timer, and the receipts of what it waits with until a verdict is publi
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ from quorum.errors import MalformedMessage
 from quorum.messages import Message, Prediction, Review, Upload, digest, now
 
 __all__ = ["MAX_JOINED_BYTES", "Decide", "KeyByUpload"]
+
+_log = logging.getLogger(__name__)
 
 STAGE = "decide"
 
@@ -150,6 +153,14 @@ class _Cases(beam.DoFn):
                     stored.decided = True
                     self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
                     self._watch.verdict(verdict)
+                    _log.info(
+                        "verdict",
+                        extra={
+                            "upload_id": verdict.upload_id,
+                            "action": verdict.action.value,
+                            "revision": verdict.revision,
+                        },
+                    )
                     yield Outgoing((verdict,), self._released(stored))
                 case Discard(message=message, error=error):
                     yield from self._discard(stored, message, error)

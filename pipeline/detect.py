@@ -7,6 +7,7 @@ scored takes nothing else with it.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,7 +26,7 @@ from models.runner import predict, score_safely
 from pipeline.metrics import Meter
 from pipeline.streams.base import Outgoing, Received
 from quorum.errors import MalformedMessage
-from quorum.messages import DeadLetter, Prediction, Upload, now
+from quorum.messages import DeadLetter, Prediction, Status, Upload, now
 from quorum.settings import DetectorSettings, MediaAccess, Settings
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "members",
     "warm_up",
 ]
+
+_log = logging.getLogger(__name__)
 
 #: The most uploads whose features are made at once. More gains nothing on a CPU, and holds more
 #: frames in memory.
@@ -148,6 +151,7 @@ class Arrival:
 
 def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
     """The dead letters of a received message, which is given back with them."""
+    _log.warning("dead letter", extra={"stage": stage, "reason": error})
     letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
     return Outgoing(letters, (received.receipt,) if received.receipt else ())
 
@@ -239,6 +243,15 @@ class _Handler(ModelHandler[Arrival, Arrival, Detector]):
         at = now()
         for arrival, seen, finding in zip(batch, features, findings, strict=True):
             meter.prediction(self.member.name, finding.status.value, elapsed)
+            if finding.status is Status.FAILED:
+                _log.warning(
+                    "a detector failed",
+                    extra={
+                        "upload_id": seen.upload.id,
+                        "detector": self.member.name,
+                        "reason": finding.reason,
+                    },
+                )
             made = predict(model, seen, finding, at=at, elapsed=elapsed, shadow=self.member.shadow)
             yield replace(arrival, predictions=(*arrival.predictions, made))
 

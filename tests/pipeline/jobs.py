@@ -100,8 +100,11 @@ class Job:
                 start_new_session=True,
             )
 
+    def whole_log(self) -> str:
+        return self._log.read_text(errors="replace")
+
     def log(self) -> str:
-        return self._log.read_text(errors="replace")[-3000:]
+        return self.whole_log()[-3000:]
 
     def kill(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import defaultdict
 from pathlib import Path
@@ -74,7 +75,9 @@ def test_a_stream_decides_reports_is_reviewed_and_drains(
         assert second.action is review.action
 
         assert job.stop() == 0, job.log()
-        assert '"level": "info"' in job.log()
+        told = [json.loads(line) for line in job.whole_log().splitlines()]
+        assert {line["upload_id"] for line in told if line["message"] == "verdict"} == set(uploads)
+        assert sum(line["message"] == "dead letter" for line in told) == 2
     assert streams.pull("uploads-stream") == []
 
 

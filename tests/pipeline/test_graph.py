@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aggregator.policy import Policy
 from pipeline import graph
 from pipeline.engines import Engine, launch
 from pipeline.streams import sink, source
 from quorum.messages import MAX_MESSAGE_BYTES, Prediction, Verdict, now, prediction_id
 from quorum.settings import MediaAccess
-from tests.pipeline.doubles import ensemble, lines, policy, upload
+from tests.pipeline.doubles import POLICY, ensemble, lines, policy, upload
 
 
 class Run:
@@ -227,3 +229,11 @@ def test_verdicts_are_valid_messages(tmp_path: Path) -> None:
     verdict = Verdict.from_bytes(json.dumps(run.all_verdicts[0]).encode())
     assert verdict.policy_version == policy().version
     assert verdict.latency >= 0
+
+
+def test_removals_stop_at_the_policys_cap(tmp_path: Path) -> None:
+    capped = Policy.from_text(f"{POLICY}\ncaps:\n  each_rule: {{removals: 3, per: 1 h}}\n")
+    uploads = [upload(f"bad-{n}", script={"alpha": 0.95}) for n in range(8)]
+    run = Run(tmp_path, [*uploads, upload("clean")], rules=capped)
+    ends = Counter((each["action"], each["decided_by"]) for each in run.all_verdicts)
+    assert ends == {("remove", "policy"): 3, ("review", "cap"): 5, ("allow", "policy"): 1}

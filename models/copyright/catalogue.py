@@ -247,6 +247,32 @@ class Catalogue:
             self._database.insert("INSERT INTO digests VALUES (?, ?)", (each, serial))
         self._count(content)
 
+    def change(self, work: Work) -> None:
+        """Put other facts in the place of a work's: its rule, its exceptions.
+
+        Raises:
+            InputError: If there is no work of that identifier.
+        """
+        with self._database.writing():
+            rows = self._database.rows(
+                "SELECT serial, content, data FROM works JOIN prints USING (serial)"
+                " WHERE id = ? AND NOT removed",
+                (work.id,),
+            )
+            if not rows:
+                msg = f"there is no work {work.id}"
+                raise InputError(msg)
+            serial, before, data = rows[0]
+            facts = work.model_dump_json()
+            content = digest(facts, hashlib.sha256(data).hexdigest())
+            self._database.insert(
+                "UPDATE works SET title = ?, owner = ?, facts = ?, content = ? WHERE serial = ?",
+                (work.title, work.owner, facts, content, serial),
+            )
+            self._count(before)
+            self._count(content)
+        self._seen = -1
+
     def _count(self, content: str) -> None:
         """Add a work's digest to that of all, or take it away: the order does not matter."""
         (now,) = self._database.rows("SELECT value FROM facts WHERE name = 'content'")[0]

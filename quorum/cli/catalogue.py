@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -20,16 +16,15 @@ from models.copyright.catalogue import Catalogue
 from models.copyright.detector import CopyrightDetector
 from models.copyright.exchange import (
     load_catalogue,
-    read_hashes,
-    read_works,
     write_hashes,
     write_works,
 )
-from models.copyright.fingerprint import WORK_RATE, fingerprint
+from models.copyright.fingerprint import fingerprint
 from models.copyright.matching import find_matches
 from models.copyright.strip import strip
 from models.copyright.uploads import KeptUploads
-from models.copyright.works import Rule, Work, WorkPrint
+from models.copyright.works import WorkPrint
+from quorum.cli.catalogue_sources import print_of, sources, work_of
 from quorum.errors import InputError
 from quorum.messages import Action
 
@@ -46,13 +41,6 @@ app = typer.Typer(
 Folder = Annotated[
     Path, typer.Option("--catalogue", envvar="QUORUM_CATALOGUE", help="The catalogue's folder.")
 ]
-
-#: What ``import`` takes from a folder.
-_MEDIA = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".mp3", ".ogg", ".wav", ".flac", ".m4a", ".ts"}
-_LISTS = {".txt", ".vpdq", ".pdq"}
-
-#: Columns of a CSV that hold several values, separated by spaces.
-_LISTED = ("territories", "exceptions")
 
 
 @app.command()
@@ -86,8 +74,8 @@ def add(
     }
     if embargo_until:
         facts["embargo_until"] = embargo_until.replace(tzinfo=UTC)
-    work = _work(facts, str(media))
-    found, notices = _print_of(media)
+    work = work_of(facts, str(media))
+    found, notices = print_of(media)
     with_it = Catalogue(catalogue)
     with_it.add(work, found)
     for notice in notices:
@@ -108,6 +96,26 @@ def remove(
     for each in ids:
         opened.remove(each)
         typer.echo(f"removed {each}")
+
+
+@app.command()
+def permit(
+    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
+    uploader: Annotated[str, typer.Argument(help="Who may use it from now on.")],
+    catalogue: Folder = Path("catalogue"),
+) -> None:
+    """Record an exception: a licence, or a dispute that was decided for the uploader.
+
+    Example: quorum catalogue permit film-1 uploader-7
+    """
+    opened = Catalogue(catalogue)
+    pair = opened.get(id)
+    if pair is None:
+        msg = f"there is no work {id}"
+        raise InputError(msg)
+    allowed = tuple(sorted({*pair[0].exceptions, uploader}))
+    opened.change(pair[0].model_copy(update={"exceptions": allowed}))
+    typer.echo(f"{uploader} may use {id}")
 
 
 @app.command("list")
@@ -192,15 +200,15 @@ def import_works(
     """
     opened = Catalogue(catalogue)
     added, passed, refused = 0, 0, []
-    jobs = list(_jobs(source, owner, action))
+    jobs = list(sources(source, owner, action))
     with Progress(console=Console(stderr=True)) as progress:
         for facts, given in progress.track(jobs, description="registering"):
             if opened.get(str(facts["id"])):
                 passed += 1
                 continue
             try:
-                found = given if isinstance(given, WorkPrint) else _print_of(given)[0]
-                opened.add(_work(facts, str(source)), found)
+                found = given if isinstance(given, WorkPrint) else print_of(given)[0]
+                opened.add(work_of(facts, str(source)), found)
                 added += 1
             except InputError as error:
                 refused.append(str(error))
@@ -312,67 +320,5 @@ def rescan(
     typer.echo(f"{count} uploads have something new", err=True)
 
 
-def _print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
-    if path.suffix.lower() in _LISTS:
-        try:
-            return read_hashes(path), ()
-        except OSError as error:
-            msg = f"cannot read {path}: {error.strerror or error}"
-            raise InputError(msg) from None
-    found = fingerprint(path, rate=WORK_RATE)
-    return WorkPrint.of(found), found.notices
-
-
-def _work(facts: dict[str, Any], where: str) -> Work:
-    try:
-        return Work.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        msg = f"{where}: {facts.get('id', 'a work')}: {field}: {first['msg']}"
-        raise InputError(msg) from None
-
-
 def _media_of(folder: Path, id: str) -> Path | None:  # noqa: A002
     return next((path for path in sorted(folder.iterdir()) if path.stem == id), None)
-
-
-def _jobs(
-    source: Path, owner: str, action: Action
-) -> Iterator[tuple[dict[str, Any], Path | WorkPrint]]:
-    usual = {"owner": owner, "rule": Rule(action=action).model_dump()}
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in _MEDIA | _LISTS:
-                yield {**usual, "id": path.stem, "title": path.stem}, path
-        return
-    try:
-        if source.suffix == ".json":
-            for work, found in read_works(source):
-                yield json.loads(work.model_dump_json()), found
-            return
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), 2):
-                yield _from_row(row, usual, source, number)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"cannot read {source}: {error}"
-        raise InputError(msg) from None
-
-
-def _from_row(
-    row: dict[str, str], usual: dict[str, Any], source: Path, number: int
-) -> tuple[dict[str, Any], Path]:
-    told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
-    if "file" not in told:
-        msg = f"{source}:{number}: no file is told; the columns are file, id, title, owner, ..."
-        raise InputError(msg)
-    path = source.parent / told.pop("file")
-    rule = {
-        **usual["rule"],
-        **{key: told.pop(key) for key in ("action", "min_seconds", "min_fraction") if key in told},
-    }
-    facts: dict[str, Any] = {"id": path.stem, "title": path.stem, **usual, **told, "rule": rule}
-    for key in _LISTED:
-        if key in facts:
-            facts[key] = facts[key].split()
-    return facts, path

@@ -29,16 +29,19 @@ def windows(text: str, size: int = 40, stride: int = 20, most: int = 400) -> lis
     return [" ".join(words[start : start + size]) for start in list(starts)[:most]]
 
 
-def segments_of(text: str, size: int = 40, small: int = 12, most: int = 600) -> list[str]:
+def segments_of(
+    text: str, whole: int = 60, size: int = 40, small: int = 12, most: int = 600
+) -> list[str]:
     """A text of a comment's length as it is; of a longer one its lines, and windows of these.
 
     Args:
         text: Normalised text; its lines are fields, paragraphs or comments.
-        size: Words of a long window; a text of no more is one segment.
+        whole: A text of no more words is one segment.
+        size: Words of a long window.
         small: Words of a short window: one sentence of spam amid innocent words fills it.
         most: No more segments are made; they then cover the beginning of the text.
     """
-    if len(text.split()) <= size:
+    if len(text.split()) <= whole:
         return [text]
     made: list[str] = []
     for line in text.split("\n"):

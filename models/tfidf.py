@@ -60,22 +60,44 @@ class TfidfLogistic:
         return cls(vectorizers, model)
 
     def vectors(self, texts: Sequence[str]) -> Any:
-        """Sparse vectors of texts, shape (n, terms)."""
-        from scipy.sparse import hstack
+        """Sparse vectors of texts, shape (n, terms), as ``TfidfVectorizer.transform`` makes them.
 
-        return hstack([made.transform(texts) for made in self._vectorizers.values()]).tocsr()
+        Counting is scikit-learn's; weighting is done here, for its checks of each input cost more
+        than all else where a batch is one text.
+        """
+        from scipy.sparse import hstack
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        halves = []
+        for made in self._vectorizers.values():
+            counts = CountVectorizer.transform(made, texts).tocsr()
+            counts.data = (np.log(counts.data) + 1.0) * made.idf_[counts.indices]
+            rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+            squares = np.bincount(rows, counts.data**2, minlength=counts.shape[0])
+            counts.data /= np.sqrt(np.maximum(squares, 1e-300))[rows]
+            halves.append(counts)
+        return hstack(halves).tocsr()
 
     def decide(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Log-odds of the harm, shape (n,)."""
-        return np.asarray(self._model.decision_function(self.vectors(texts)))
+        return self.decide_vectors(self.vectors(texts))
 
-    def words(self, text: str) -> list[tuple[str, float]]:
+    def decide_vectors(self, vectors: Any) -> NDArray[np.float64]:
+        """Log-odds of the harm of what ``vectors`` made, shape (n,)."""
+        return np.asarray(vectors @ self._weights + float(self._model.intercept_[0]))
+
+    def words(self, text: str, vector: Any = None) -> list[tuple[str, float]]:
         """Each distinct word of a text with its part in the log-odds.
 
         A word's part is that of its own term, half of each pair it stands in, and that of the
         parts of it; these sum over words to the log-odds without the intercept.
+
+        Args:
+            text: The text.
+            vector: Its row of ``vectors``, if that was made already.
         """
-        row = self.vectors([text]).toarray()[0] * self._weights
+        made = self.vectors([text]) if vector is None else vector
+        row = made.toarray()[0] * self._weights
         tokenise = self._vectorizers["words"].build_tokenizer()
         known_words = self._vectorizers["words"].vocabulary_
         known_parts = self._vectorizers["parts"].vocabulary_

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -82,7 +82,8 @@ class SpamDetector(Detector):
                 segments.extend(made)
         if not segments:
             return [finding for finding in findings if finding is not None]
-        odds = self._words.decide(segments)
+        vectors = self._words.vectors(segments)
+        odds = self._words.decide_vectors(vectors)
         best = [start + int(np.argmax(odds[start:end])) for _, start, end in spans]
         meanings = self._meanings(
             [
@@ -96,7 +97,7 @@ class SpamDetector(Detector):
                 both = (1 - self._share) * both + self._share * meaning
             if end - start > 1:
                 both -= HANDICAP
-            findings[index] = self._judge(batch[index], both, segments[place])
+            findings[index] = self._judge(batch[index], both, segments[place], vectors[place])
         return [finding for finding in findings if finding is not None]
 
     def _meanings(self, suspects: Sequence[tuple[Features, str | None]]) -> list[float | None]:
@@ -117,11 +118,11 @@ class SpamDetector(Detector):
             made.append(None if vector is None else float(self._meaning.decide(vector)))
         return made
 
-    def _judge(self, features: Features, odds: float, segment: str) -> Finding:
+    def _judge(self, features: Features, odds: float, segment: str, vector: Any) -> Finding:
         score = float(self._calibration.apply(odds))
         evidence = []
         if score >= _EXPLAIN_FROM and features.text is not None:
-            evidence = locate(self._words.words(segment), features.text)
+            evidence = locate(self._words.words(segment, vector), features.text)
         return Finding.scored(score, {"spam/promotion": score}, evidence)
 
     @classmethod

@@ -43,3 +43,12 @@ def test_words_are_ordered_by_what_they_weigh(trained):
     words = trained.words("love my channel")
     assert words[0][0] == "channel"
     assert words[-1][0] == "love"
+
+
+def test_vectors_are_those_of_scikit_learn(trained):
+    from scipy.sparse import hstack
+
+    texts = [*SPAM, "free free free channel", "", "unknown"]
+    theirs = hstack([made.transform(texts) for made in trained._vectorizers.values()])
+    assert np.allclose(trained.vectors(texts).toarray(), theirs.toarray())
+    assert np.allclose(trained.decide(texts), trained._model.decision_function(theirs.tocsr()))

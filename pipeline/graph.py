@@ -112,10 +112,6 @@ def _publish_verdicts(decided, policy, sink):
         verdicts | label >> sink.transform()
 
 
-def _tell(decided, policy, sink):
-    decided | "Cap" >> CapRemovals(policy) | "Publish verdicts" >> sink.transform()
-
-
 def _bury(dead, sink):
     dead | "All dead letters" >> beam.Flatten() | "Publish dead letters" >> sink.transform()
 

@@ -1,0 +1,170 @@
+"""What each engine is asked for, and what a user is told where one cannot be had."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    PortableOptions,
+    SetupOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+from apache_beam.runners.portability.prism_runner import PrismJobServer
+
+from pipeline import engines
+from pipeline.engines import (
+    DIRECT_RISK,
+    Engine,
+    acknowledge_on,
+    find_prism,
+    launch,
+    pipeline_options,
+)
+from pipeline.streams.base import Acknowledge
+from quorum.errors import ConfigurationError, EngineUnavailable
+
+DATAFLOW = ["--project=p", "--region=europe-west1", "--temp_location=gs://b/t"]
+
+
+def build(_: Any) -> None:
+    pytest.fail("nothing is built where the engine cannot be had")
+
+
+def given(engine: Engine, *extra: str, streaming: bool = True, **more: str) -> dict[str, Any]:
+    options = pipeline_options(engine, streaming=streaming, extra=extra, **more)
+    # Options of Flink's own are known to its job server only.
+    return options.get_all_options(retain_unknown_options=True)
+
+
+def test_prism_runs_workers_of_this_process_without_the_slow_cache() -> None:
+    made = given(Engine.PRISM, prism="/bin/prism", worker_pool="127.0.0.1:5")
+    assert made["prism_location"] == "/bin/prism"
+    assert (made["environment_type"], made["environment_config"]) == ("EXTERNAL", "127.0.0.1:5")
+    assert made["max_cache_memory_usage_mb"] == 0
+    assert made["streaming"] is True
+
+
+def test_direct_runs_in_one_thread_of_this_process() -> None:
+    made = given(Engine.DIRECT, streaming=False)
+    assert (made["direct_num_workers"], made["direct_running_mode"]) == (1, "in_memory")
+    assert not made["streaming"]
+
+
+def test_flink_checkpoints_and_does_not_wait_for_full_bundles() -> None:
+    options = pipeline_options(Engine.FLINK, streaming=True, extra=["--flink_master=job:8081"])
+    made = given(Engine.FLINK, "--flink_master=job:8081")
+    assert made["flink_master"] == "job:8081"
+    assert int(made["max_bundle_time_mills"]) == 50
+    assert int(made["checkpointing_interval"]) == 1000
+    assert options.view_as(WorkerOptions).max_cache_memory_usage_mb == 0
+    assert options.view_as(PortableOptions).environment_type == "DOCKER"
+
+
+def test_dataflow_runs_portable_with_our_package() -> None:
+    options = pipeline_options(Engine.DATAFLOW, streaming=True, extra=DATAFLOW)
+    assert "use_runner_v2" in options.view_as(DebugOptions).experiments
+    assert options.view_as(SetupOptions).setup_file == "./setup.py"
+    assert options.view_as(StandardOptions).streaming
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra", "lacking"),
+    [
+        (Engine.FLINK, [], "--flink_master"),
+        (Engine.FLINK, ["--flink_master_of=x"], "--flink_master"),
+        (Engine.DATAFLOW, DATAFLOW[1:], "--project"),
+        (Engine.DATAFLOW, DATAFLOW[:1] + DATAFLOW[2:], "--region"),
+        (Engine.DATAFLOW, DATAFLOW[:2], "--temp_location"),
+    ],
+)
+def test_an_option_that_lacks_is_named_with_an_example(
+    engine: Engine, extra: list[str], lacking: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        pipeline_options(engine, streaming=True, extra=extra)
+    told = str(caught.value)
+    assert f"--runner {engine.value} needs {lacking} (" in told
+    assert "after `--`" in told
+
+
+def test_the_users_own_options_win() -> None:
+    made = given(Engine.FLINK, "--flink_master", "job:1", "--max_bundle_time_mills=7")
+    assert int(made["max_bundle_time_mills"]) == 7
+
+
+@pytest.mark.parametrize("engine", list(Engine))
+def test_acknowledgement_is_at_the_verdict_only_without_a_checkpoint(engine: Engine) -> None:
+    at_checkpoint = engine in (Engine.FLINK, Engine.DATAFLOW)
+    expected = Acknowledge.CHECKPOINT if at_checkpoint else Acknowledge.VERDICT
+    assert acknowledge_on(engine) is expected
+
+
+def test_the_direct_runner_refuses_an_unbounded_stream_and_says_why() -> None:
+    with pytest.raises(ConfigurationError) as caught, launch(build, Engine.DIRECT, streaming=True):
+        pass
+    assert DIRECT_RISK in str(caught.value)
+    assert "a crash loses them" in DIRECT_RISK
+    assert "--runner prism" in str(caught.value)
+
+
+def test_without_prism_what_to_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: Any) -> str:
+        msg = "Unable to fetch remote job server jar"
+        raise RuntimeError(msg)
+
+    monkeypatch.delenv("QUORUM_PRISM", raising=False)
+    monkeypatch.setattr(PrismJobServer, "local_bin", no_network)
+    with pytest.raises(EngineUnavailable) as caught, launch(build, Engine.PRISM, streaming=True):
+        pass
+    told = str(caught.value)
+    assert "no Prism" in told
+    assert "Unable to fetch" in told
+    assert "QUORUM_PRISM" in told
+    assert "--runner direct" in told
+    assert DIRECT_RISK in told
+    assert caught.value.exit_code == 69
+
+
+def test_a_prism_that_is_no_file_is_a_mistake_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QUORUM_PRISM", str(tmp_path / "absent"))
+    with pytest.raises(ConfigurationError, match=r"QUORUM_PRISM names .*absent"):
+        find_prism()
+
+
+def test_a_prism_that_cannot_be_run_is_a_mistake_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "prism").write_text("not a program")
+    monkeypatch.setenv("QUORUM_PRISM", str(tmp_path / "prism"))
+    with pytest.raises(ConfigurationError, match="chmod"):
+        find_prism()
+
+
+def test_prism_by_name_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUORUM_PRISM", sys.executable)
+    assert find_prism() == (sys.executable, sys.executable)
+
+
+def test_a_job_that_hangs_when_it_is_cancelled_does_not_hold_up() -> None:
+    import threading
+
+    class Hanging:
+        def cancel(self) -> None:
+            threading.Event().wait(5)
+
+    engines.cancel(Hanging(), seconds=0.05)
+
+
+def test_a_job_that_fails_when_it_is_cancelled_is_no_failure() -> None:
+    class Failing:
+        def cancel(self) -> None:
+            raise RuntimeError
+
+    engines.cancel(Failing())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,17 +30,22 @@ class FileSource(Source):
         stream: Which stream the lines belong to.
 
     Raises:
-        ConfigurationError: If there is no such local file.
+        ConfigurationError: If there is no such local file, or none that the pattern fits.
     """
 
     bounded = True
 
     def __init__(self, path: str, stream: str) -> None:
-        if "://" not in path and "*" not in path and not Path(path).is_file():
-            msg = f"there is no file {path!r} to read {stream} from"
-            raise ConfigurationError(msg)
         self.path = path
         self.stream = stream
+        if "://" in path:
+            return
+        if Path(path).is_file():
+            # Its own name may look like a pattern.
+            self.path = glob.escape(path)
+        elif not any(Path(found).is_file() for found in glob.iglob(path)):  # noqa: PTH207
+            msg = f"there is no file {path!r} to read {stream} from"
+            raise ConfigurationError(msg)
 
     def transform(self) -> beam.PTransform:
         """See Source."""
@@ -65,10 +71,18 @@ class FileSink(Sink):
 
     Args:
         path: A local file; it and its folder are made if they are absent.
+
+    Raises:
+        ConfigurationError: If it cannot be written to.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        file = Path(path)
+        there = next(each for each in (file, *file.absolute().parents) if each.exists())
+        if file.is_dir() or (there != file and not there.is_dir()) or not os.access(there, os.W_OK):
+            msg = f"cannot write to {path!r}: it, or the folder it is to lie in, refuses"
+            raise ConfigurationError(msg)
 
     def transform(self) -> beam.PTransform:
         """See Sink."""
@@ -92,9 +106,9 @@ class _Append(beam.DoFn):
 
     def finish_bundle(self) -> None:
         if self._lines:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                data = memoryview(b"".join(self._lines))
+                data = memoryview(_break_after_torn(file) + b"".join(self._lines))
                 while data:
                     data = data[os.write(file, data) :]
                 os.fsync(file)
@@ -104,3 +118,9 @@ class _Append(beam.DoFn):
             from pipeline.streams.subscription import acknowledge
 
             acknowledge(self._receipts)
+
+
+def _break_after_torn(file: int) -> bytes:
+    """A line's end where the last line lacks it: a process was killed while it wrote."""
+    size = os.fstat(file).st_size
+    return b"" if size == 0 or os.pread(file, 1, size - 1) == b"\n" else b"\n"

@@ -305,12 +305,15 @@ class Case:
     def _facts(self) -> Upload:
         return Upload.model_validate_json(self._upload or "")
 
-    def _deadlines(self) -> Iterator[tuple[str, int]]:
-        """Detectors of the policy that have not answered, and when they count as missing."""
-        end = self._opened + _span(self._policy.deadline)
-        for name, detector in self._policy.detectors.items():
+    def _deadlines(self, policy: Policy) -> Iterator[tuple[str, int]]:
+        """Detectors of a policy that have not answered, and when they count as missing."""
+        end = self._opened + _span(policy.deadline)
+        for name, detector in policy.detectors.items():
             if not detector.shadow and name not in self._heard:
                 yield name, min(self._opened + _span(detector.deadline), end)
+
+    def _waiting(self, policy: Policy, at: int) -> list[tuple[str, int]]:
+        return [(name, when) for name, when in self._deadlines(policy) if when > at]
 
     def _is_due(self, now: datetime) -> bool:
         return self._wake is not None and micros(now) >= self._wake
@@ -318,7 +321,7 @@ class Case:
     def _reconsider(self, now: datetime, *, ended: bool = False) -> Sequence[Effect]:
         """Decide again with what is known, and say so if that gives another action."""
         at = micros(now)
-        waiting = [] if ended else [(n, when) for n, when in self._deadlines() if when > at]
+        waiting = [] if ended else self._waiting(self._policy, at)
         weighed = weigh(
             self._policy,
             lambda: self._facts,
@@ -332,7 +335,8 @@ class Case:
         if self._review is not None or weighed.settled or case_is_due:
             effect = self._effect(weighed.decision)
             if self._verdict is None or self._verdict.action != effect or self._confirms():
-                verdict = self._judge(weighed.decision, {name for name, _ in waiting}, now)
+                watched = [self._watch(policy, at, ended=ended) for policy in self._shadows]
+                verdict = self._judge(weighed.decision, waiting, now, watched)
                 self._verdict = _Given(verdict.id, effect, verdict.revision, at, verdict.decided_by)
                 effects = (Emit(verdict),)
         self._wake = self._next_wake(at, waiting, weighed.settled)
@@ -365,9 +369,16 @@ class Case:
             return min([when for _, when in waiting], default=max(end, at))
         return self._verdict.at + _span(self._policy.retention)
 
-    def _judge(self, decision: Decision, waiting: set[str], now: datetime) -> Verdict:
+    def _judge(
+        self,
+        decision: Decision,
+        waiting: list[tuple[str, int]],
+        now: datetime,
+        watched: list[dict[str, str]],
+    ) -> Verdict:
         """The verdict that a decision, or the review that overrules it, gives."""
         past, review = self._verdict, self._review
+        awaited = {name for name, _ in waiting}
         return make_verdict(
             self._policy,
             self._facts,
@@ -376,24 +387,36 @@ class Case:
             review=None
             if review is None
             else Overruled(review.id, Action(review.action), review.category),
-            late=any(name not in waiting for name, _ in decision.missing),
+            late=any(name not in awaited for name, _ in decision.missing),
             now=now,
             latency=max(0, micros(now) - self._opened) / 1e6,
-            watched=[self._watch(policy) for policy in self._shadows],
+            watched=watched,
         )
 
-    def _watch(self, policy: Policy) -> dict[str, str]:
-        """What a policy in shadow makes of what is known; where it fails, that is told."""
+    def _watch(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:
+        """What a policy in shadow makes of what is known; where it fails, that is told.
+
+        The live policy may decide before the one in shadow would: then ``waiting_for`` names the
+        detectors whose answers may still change what the latter says.
+        """
+        waiting = [] if ended else [name for name, _ in self._waiting(policy, at)]
         try:
-            heard = self._heard.values()
-            made = weigh(policy, lambda: self._facts, heard, {}, uploader=self._uploader).decision
+            made = weigh(
+                policy,
+                lambda: self._facts,
+                self._heard.values(),
+                {},
+                frozenset(waiting),
+                self._uploader,
+            )
         except Exception as error:
             return {"policy_version": policy.version, "error": type(error).__name__}
-        return {
+        told = {
             "policy_version": policy.version,
-            "action": made.action.value,
-            "rule": made.rule,
+            "action": made.decision.action.value,
+            "rule": made.decision.rule,
         }
+        return told if made.settled else told | {"waiting_for": ", ".join(waiting)}
 
 
 _ENCODER = json.JSONEncoder(

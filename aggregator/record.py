@@ -43,6 +43,7 @@ class PastCase:
         rule: What decided.
         review: What a reviewer decided, if one did.
         at: When it was decided, RFC 3339.
+        shadow_policies: What policies in shadow made of it then, as the verdict tells.
     """
 
     facts: Mapping[str, Any]
@@ -53,6 +54,7 @@ class PastCase:
     rule: str | None = None
     review: Action | None = None
     at: str | None = None
+    shadow_policies: tuple[Mapping[str, str], ...] = ()
 
     @classmethod
     def gather(
@@ -112,6 +114,7 @@ class PastCase:
             rule=None if decided is None else decided.rule,
             review=None if review is None else review.action,
             at=None if decided is None else decided.at.isoformat(),
+            shadow_policies=() if decided is None else _told(decided.model_extra),
         )
 
     @classmethod
@@ -135,6 +138,7 @@ class PastCase:
                 rule=data.get("rule"),
                 review=_action(data.get("review")),
                 at=data.get("at"),
+                shadow_policies=_told(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
@@ -152,6 +156,7 @@ class PastCase:
             "rule": self.rule,
             "review": self.review,
             "at": self.at,
+            "shadow_policies": [dict(one) for one in self.shadow_policies] or None,
         }
         if self.uploader != _NOBODY:
             data["uploader"] = {
@@ -204,6 +209,16 @@ _ACTIONS = {action.value: action for action in Action}
 
 def _action(value: Any) -> Action | None:
     return None if value is None else _ACTIONS[value]
+
+
+def _told(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
+    """What policies in shadow made of a case; whatever else stands there is left out."""
+    listed = (data or {}).get("shadow_policies")
+    return tuple(
+        one
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict) and isinstance(one.get("policy_version"), str)
+    )
 
 
 def _answer(data: Mapping[str, Any]) -> Answer:

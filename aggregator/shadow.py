@@ -1,15 +1,19 @@
-"""Shadow: what detectors and rules that only watch would have done."""
+"""Shadow: what detectors, rules and policies that only watch would have done."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from aggregator.policy import Policy
 from aggregator.record import PastCase
 
-__all__ = ["ShadowDetector", "ShadowReport", "compare_shadow"]
+__all__ = ["UNSETTLED", "ShadowDetector", "ShadowReport", "compare_shadow"]
+
+#: What a policy in shadow is counted as where the verdict was made before it would have decided.
+UNSETTLED: Final = "undecided yet"
 
 
 @dataclass
@@ -37,11 +41,13 @@ class ShadowReport:
         cases: How many were compared.
         detectors: By detector and version in shadow.
         rules: For each shadow rule: the actions that were decided where it would have applied.
+        policies: By version of a policy in shadow: the action as decided, and as it would be.
     """
 
     cases: int = 0
     detectors: dict[tuple[str, str], ShadowDetector] = field(default_factory=dict)
     rules: dict[str, Counter[str]] = field(default_factory=dict)
+    policies: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
 
 
 def compare_shadow(policy: Policy, cases: Iterable[PastCase]) -> ShadowReport:
@@ -52,6 +58,10 @@ def compare_shadow(policy: Policy, cases: Iterable[PastCase]) -> ShadowReport:
         decision = case.decide(policy)
         for name in decision.shadow_matched:
             report.rules[name][decision.action.value] += 1
+        for told in case.shadow_policies:
+            made = UNSETTLED if told.get("waiting_for") else str(told.get("action", "an error"))
+            acted = "undecided" if case.action is None else case.action.value
+            report.policies.setdefault(told["policy_version"], Counter())[acted, made] += 1
         live = {one.detector: one for one in case.answers if not one.shadow}
         for one in case.answers:
             if not one.shadow:

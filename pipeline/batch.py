@@ -89,6 +89,7 @@ class BatchOptions:
         dry_run: Decide, and write nothing.
         again: Decide uploads again that have a verdict; only another action is written.
         ensemble: Makes the detectors; by default those that the settings choose.
+        shadows: Policies that only watch.
     """
 
     policy: Policy
@@ -97,6 +98,7 @@ class BatchOptions:
     dry_run: bool = False
     again: bool = False
     ensemble: Callable[[], Ensemble] | None = None
+    shadows: tuple[Policy, ...] = ()
 
 
 @dataclass
@@ -190,7 +192,14 @@ class _Moderate(beam.DoFn):
         for upload in todo:
             predictions = said[upload.id]
             tally.predictions(predictions)
-            _, verdict = open_case(self.options.policy, upload, predictions, arrived=arrived, at=at)
+            _, verdict = open_case(
+                self.options.policy,
+                upload,
+                predictions,
+                arrived=arrived,
+                at=at,
+                shadows=self.options.shadows,
+            )
             made = self._revised(past[upload.id], verdict)
             outcome += [upload, *predictions]
             if made is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aggregator.drift import Profiles
+from aggregator.policy import Policy
 
 __all__ = ["CaseOptions"]
 
@@ -14,8 +15,10 @@ class CaseOptions:
     """How cases are decided and watched, beside the policy.
 
     Attributes:
+        shadows: Policies that only watch: verdicts tell what each would have decided.
         reference: What scores are compared with, for the gauges of drift; without one only
             silence is told.
     """
 
+    shadows: tuple[Policy, ...] = ()
     reference: Profiles | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -98,12 +98,13 @@ class _Stored:
     due: float = 0.0
 
     @classmethod
-    def restore(cls, policy: Policy, data: bytes | None) -> _Stored:
+    def restore(cls, policy: Policy, shadows: Sequence[Policy], data: bytes | None) -> _Stored:
         if not data:
-            return cls(Case(policy))
+            return cls(Case(policy, shadows))
         size = int.from_bytes(data[:4], "big")
         waiting, decided, opened, due = json.loads(data[4 : 4 + size])
-        return cls(Case.restore(policy, data[4 + size :]), waiting, decided, opened, due)
+        case = Case.restore(policy, data[4 + size :], shadows)
+        return cls(case, waiting, decided, opened, due)
 
     def snapshot(self) -> bytes:
         head = json.dumps([self.waiting, self.decided, self.opened, self.due]).encode()
@@ -211,7 +212,7 @@ class _DecideStream(_Cases):
         case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
-        stored = _Stored.restore(self.policy, case.read())
+        stored = _Stored.restore(self.policy, self.options.shadows, case.read())
         if not stored.opened and _is_due(stored):
             # The timer is late: what waited too long must not take these with it.
             yield from self._out(stored, stored.case.on_deadline(now()))
@@ -228,7 +229,7 @@ class _DecideStream(_Cases):
         data = case.read()
         if not data:
             return
-        stored = _Stored.restore(self.policy, data)
+        stored = _Stored.restore(self.policy, self.options.shadows, data)
         stored.due = 0.0
         yield from self._out(stored, stored.case.on_deadline(now()))
         self._keep(stored, case, due)
@@ -263,7 +264,7 @@ class _DecideBounded(_Cases):
         case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
         end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
     ) -> Iterator[Any]:
-        stored = _Stored.restore(self.policy, case.read())
+        stored = _Stored.restore(self.policy, self.options.shadows, case.read())
         for received in element[1].messages:
             yield from self._on_message(stored, received)
         end.set(GlobalWindow().max_timestamp())
@@ -272,7 +273,7 @@ class _DecideBounded(_Cases):
     @on_timer(END)
     def on_end(self, case: Any = beam.DoFn.StateParam(CASE)) -> Iterator[Any]:  # noqa: B008
         if data := case.read():
-            stored = _Stored.restore(self.policy, data)
+            stored = _Stored.restore(self.policy, self.options.shadows, data)
             yield from self._out(stored, tuple(stored.case.on_end(now())))
             case.clear()
 

@@ -147,6 +147,7 @@ def open_case(
     *,
     arrived: datetime,
     at: datetime,
+    shadows: Sequence[Policy] = (),
 ) -> tuple[Case | None, Verdict]:
     """Decide an upload with what was said; nothing more is waited for.
 
@@ -156,12 +157,13 @@ def open_case(
         predictions: All that was said in time.
         arrived: When the upload came.
         at: When this is.
+        shadows: Policies that only watch.
 
     Returns:
         The case, which takes predictions that come late, and its verdict. No case where the
         policy still waits for detectors that are not run here: then it ends with the verdict.
     """
-    case = Case(policy)
+    case = Case(policy, shadows)
     # Said before its upload is known: then the case decides once, with all of it, and the
     # verdict does not depend on who spoke first.
     for prediction in predictions:
@@ -204,6 +206,7 @@ class Moderator:
         settings: The deployment's; its policy is used where none is given.
         policy: Decides.
         ensemble: The detectors; by default those that the settings choose.
+        shadows: Policies that only watch: verdicts tell what each would have decided.
 
     Raises:
         ConfigurationError: If a setting or the policy cannot be used.
@@ -215,8 +218,10 @@ class Moderator:
         settings: Settings | None = None,
         policy: Policy | None = None,
         ensemble: Ensemble | None = None,
+        shadows: Sequence[Policy] = (),
     ) -> None:
         settings = settings or Settings()
+        self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
         self.ensemble = ensemble or Ensemble.load(settings)
 
@@ -246,13 +251,13 @@ class Moderator:
         arrived = now()
         said = self.predict(uploads)
         at = now()
-        return [
-            Moderated(
-                open_case(self.policy, upload, predictions, arrived=arrived, at=at)[1],
-                tuple(predictions),
+        made = []
+        for upload, predictions in zip(uploads, said, strict=True):
+            _, verdict = open_case(
+                self.policy, upload, predictions, arrived=arrived, at=at, shadows=self.shadows
             )
-            for upload, predictions in zip(uploads, said, strict=True)
-        ]
+            made.append(Moderated(verdict, tuple(predictions)))
+        return made
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """What each detector says of each upload, by upload."""

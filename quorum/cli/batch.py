@@ -78,6 +78,7 @@ def batch(
     parts: Annotated[int, typer.Option(min=1, help="Ranges that are read in parallel.")] = 4,
     settings: options.SettingsFile = None,
     policy: options.PolicyName = None,
+    shadow_policy: options.ShadowPolicies = None,
     runner: options.Runner = None,
     log_format: options.Formatted = "text",
     log_level: options.Level = "info",
@@ -104,6 +105,7 @@ def batch(
         ledger=ledger,
         dry_run=dry_run,
         again=again,
+        shadows=tuple(load_policy(name) for name in shadow_policy or ()),
     )
     source = _source(database, table, column or [], timezone, files, ledger)
     spans = _spans(since, until, window, backfill=backfill)

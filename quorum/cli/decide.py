@@ -25,6 +25,7 @@ def decide(
         typer.Option(help="Subscription or file of reviewers' decisions.", show_default=False),
     ] = None,
     policy: options.PolicyName = None,
+    shadow_policy: options.ShadowPolicies = None,
     drift_reference: options.DriftReference = None,
     settings: options.SettingsFile = None,
     runner: options.Runner = None,
@@ -54,6 +55,7 @@ def decide(
 
     rules = load_policy(policy or load_settings(settings).policy)
     beside = CaseOptions(
+        shadows=tuple(load_policy(name) for name in shadow_policy or ()),
         reference=load_reference(drift_reference) if drift_reference else None,
     )
     engine, opened = open_sources(

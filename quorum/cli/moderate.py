@@ -39,6 +39,10 @@ def moderate(
         str | None,
         typer.Option(help="A policy's file, or the name of one that ships.", show_default=False),
     ] = None,
+    shadow_policy: Annotated[
+        list[str] | None,
+        typer.Option(help="A policy that only watches; may be repeated.", show_default=False),
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
@@ -56,12 +60,13 @@ def moderate(
 
     chosen = load_settings(settings)
     rules = load_policy(policy or chosen.policy)
+    shadows = tuple(load_policy(name) for name in shadow_policy or ())
     bad = 0
     with ExitStack() as held:
         lines = _opened(file, held)
         out = sys.stdout.buffer if output is None else held.enter_context(output.open("wb"))
         said = None if predictions is None else held.enter_context(predictions.open("wb"))
-        moderator = held.enter_context(Moderator(chosen, rules))
+        moderator = held.enter_context(Moderator(chosen, rules, shadows=shadows))
         numbered = enumerate(lines, 1)
         while batch := list(islice(numbered, BATCH)):
             uploads = []

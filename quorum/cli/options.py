@@ -21,6 +21,7 @@ __all__ = [
     "PolicyName",
     "Runner",
     "SettingsFile",
+    "ShadowPolicies",
 ]
 
 Runner = Annotated[
@@ -40,6 +41,15 @@ PolicyName = Annotated[
     typer.Option(
         "--policy",
         help="A policy's file, or the name of one that ships (default: balanced).",
+        show_default=False,
+    ),
+]
+ShadowPolicies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shadow-policy",
+        help="A policy that only watches: verdicts tell what it would have decided; may be "
+        "repeated.",
         show_default=False,
     ),
 ]

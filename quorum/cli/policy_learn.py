@@ -182,7 +182,7 @@ def compare_shadow_command(
     until: Until = None,
     limit: Limit = None,
 ) -> None:
-    """Tell what detectors and rules in shadow would have done.
+    """Tell what detectors, rules and policies in shadow would have done.
 
     Example: quorum policy compare-shadow mine.yaml --cases cases.jsonl
     """
@@ -190,7 +190,7 @@ def compare_shadow_command(
     report = compare_shadow(policy, past_cases(cases, database, since, until, limit))
     console = Console()
     console.print(f"{report.cases:,} cases")
-    if not report.detectors and not report.rules:
+    if not report.detectors and not report.rules and not report.policies:
         console.print("nothing runs in shadow in these cases, and no rule of the policy does")
     for (detector, version), one in report.detectors.items():
         console.print(f"[bold]{detector}[/] {version} in shadow spoke in {one.seen:,} cases")
@@ -205,3 +205,8 @@ def compare_shadow_command(
         )
         for action, count in actions.most_common():
             console.print(f"  {count:,} of them were decided as {action}")
+    for version, changes in report.policies.items():
+        console.print(f"the policy [bold]{version}[/] watched {changes.total():,} cases")
+        for (old, new), count in changes.most_common():
+            if old != new:
+                console.print(f"  {count:,} would be {new} instead of {old}")

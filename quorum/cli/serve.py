@@ -30,6 +30,10 @@ def serve(
     policy: Annotated[
         str | None, typer.Option(help="A policy's file or name, instead of the settings'.")
     ] = None,
+    shadow_policy: Annotated[
+        list[str] | None,
+        typer.Option(help="A policy that only watches; may be repeated.", show_default=False),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8080,
     database: Annotated[
@@ -89,6 +93,7 @@ def serve(
     _run(
         settings=settings,
         policy=policy,
+        shadow_policy=shadow_policy or [],
         address=(host, port),
         database=database,
         keys=known,
@@ -103,6 +108,7 @@ def _run(
     *,
     settings: Path | None,
     policy: str | None,
+    shadow_policy: list[str],
     address: tuple[str, int],
     database: str | None,
     keys: tuple[ApiKey, ...] | None,
@@ -127,6 +133,7 @@ def _run(
         taken = held.enter_context(bind(*address))
         chosen = load_settings(settings)
         rules = load_policy(policy or chosen.policy)
+        shadows = [load_policy(name) for name in shadow_policy]
         url = database or os.environ.get("QUORUM_DATABASE")
         endpoints = () if webhooks is None else read_endpoints(webhooks)
         if endpoints and not url:
@@ -150,6 +157,7 @@ def _run(
             endpoints=endpoints,
             limits=limits,
             media_folder=folder,
+            shadows=shadows,
         )
         host, port = taken.getsockname()[:2]
         typer.echo(f"serving {rules.version} on http://{host}:{port}", err=True)

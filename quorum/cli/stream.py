@@ -35,6 +35,7 @@ def stream(
         typer.Option(help="Subscription or file of reviewers' decisions.", show_default=False),
     ] = None,
     policy: options.PolicyName = None,
+    shadow_policy: options.ShadowPolicies = None,
     drift_reference: options.DriftReference = None,
     settings: options.SettingsFile = None,
     runner: options.Runner = None,
@@ -73,6 +74,7 @@ def stream(
     rules = load_policy(policy or chosen.policy)
     ensemble = members(chosen)
     beside = CaseOptions(
+        shadows=tuple(load_policy(name) for name in shadow_policy or ()),
         reference=load_reference(drift_reference) if drift_reference else None,
     )
     engine, opened = open_sources(

@@ -39,6 +39,7 @@ def create_app(
     endpoints: Sequence[Endpoint] = (),
     limits: Limits | None = None,
     media_folder: Path | None = None,
+    shadows: Sequence[Policy] = (),
 ) -> FastAPI:
     """The application.
 
@@ -51,12 +52,13 @@ def create_app(
         limits: What clients may do.
         media_folder: A folder for media that comes with requests, which the ensemble may read
             from; None to take none.
+        shadows: Policies that only watch.
     """
     chosen = limits or Limits()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = Service(policy, ensemble, pending=chosen.pending)
+        service = Service(policy, ensemble, pending=chosen.pending, shadows=shadows)
         state = State(
             service=service,
             answers=Answers(chosen.idempotency_seconds, chosen.idempotency_keys),

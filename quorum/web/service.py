@@ -119,6 +119,7 @@ class Service:
         pending: The most uploads in the works at once.
         on_late: Told of what comes after an answer: the upload, a superseding verdict if the
             action changed, and the late predictions.
+        shadows: Policies that only watch.
     """
 
     def __init__(
@@ -128,8 +129,10 @@ class Service:
         *,
         pending: int = 256,
         on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
+        shadows: Sequence[Policy] = (),
     ) -> None:
         self.policy = policy
+        self._shadows = tuple(shadows)
         self._limit = pending
         self.on_late = on_late
         self._pending = 0
@@ -268,7 +271,12 @@ class Service:
         # Not before a deadline that the loop's clock has seen: the two clocks differ a little.
         at = max(now(), job.arrived + timedelta(seconds=job.waited))
         case, verdict = open_case(
-            self.policy, job.upload, job.predictions, arrived=job.arrived, at=at
+            self.policy,
+            job.upload,
+            job.predictions,
+            arrived=job.arrived,
+            at=at,
+            shadows=self._shadows,
         )
         job.case = case if job.silent else None
         job.answer.set_result(Moderated(verdict, tuple(job.predictions)))

@@ -257,6 +257,31 @@ def test_a_policy_in_shadow_is_told_and_does_not_decide():
     ]
 
 
+def test_a_policy_in_shadow_that_is_asked_too_early_tells_whom_it_waits_for():
+    spam_first = Policy.from_text("""
+name: spam-first
+deadline: 30 s
+retention: 1 h
+orphan_wait: 10 min
+detectors: {spam: {required: true}, copyright: {required: true}}
+rules:
+  - {name: spam, when: 'score("spam") >= 0.9', action: remove, category: spam, reason: Spam.}
+""")
+    case = Case(BALANCED, [spam_first])
+    case.on_upload(upload(), START)
+    (verdict,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
+    assert verdict.action is Action.REMOVE
+    (told,) = verdict.shadow_policies
+    assert told["waiting_for"] == "spam"
+    case = Case(BALANCED, [spam_first])
+    case.on_upload(upload(), START)
+    case.on_prediction(said("spam", 0.95), after(1))
+    (verdict,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
+    (told,) = verdict.shadow_policies
+    assert (told["action"], told["rule"]) == ("remove", "spam")
+    assert "waiting_for" not in told
+
+
 def test_a_restrictive_verdict_tells_its_uploader_why():
     case = Case(BALANCED)
     case.on_upload(upload(language="de-AT", title="Zorbanax"), START)

@@ -1,8 +1,9 @@
-from aggregator_cases import said, upload
+from aggregator_cases import START, after, said, upload
 
 from aggregator.policy import Policy, load_policy
 from aggregator.record import PastCase
-from aggregator.shadow import compare_shadow
+from aggregator.shadow import UNSETTLED, compare_shadow
+from quorum.moderator import open_case
 
 POLICY = Policy.from_text(
     load_policy("balanced").text
@@ -32,3 +33,32 @@ def test_what_watches_is_compared_with_what_acts():
         ("review", "allow"): 1,
     }
     assert report.rules["trial"]["allow"] == 2, "it takes what is in shadow as live"
+
+
+def test_policies_in_shadow_are_read_from_the_verdicts():
+    strict = load_policy("strict")
+    cases = []
+    for number, spam in enumerate((0.01, 0.45, 0.45, 0.99)):
+        heard = [said("spam", spam), said("copyright", 0.0), said("violence", 0.0)]
+        event = upload(f"u{number}")
+        _, verdict = open_case(POLICY, event, heard, arrived=START, at=after(1), shadows=[strict])
+        case = PastCase.gather(event, heard, [verdict])
+        cases.append(PastCase.from_json(case.to_json()))
+        assert cases[-1].shadow_policies == case.shadow_policies
+    report = compare_shadow(POLICY, cases)
+    assert report.policies[strict.version] == {
+        ("allow", "allow"): 1,
+        ("allow", "restrict"): 2,
+        ("remove", "remove"): 1,
+    }
+
+
+def test_a_policy_in_shadow_that_failed_or_waited_is_told_as_such():
+    line = case(1, 0.1).to_json()[:-1]
+    told = (
+        '[{"policy_version": "a", "action": "remove", "rule": "r", "waiting_for": "spam"},'
+        ' {"policy_version": "a", "error": "ValueError"}, {"action": "remove"}, 7]'
+    )
+    read = PastCase.from_json(f'{line}, "shadow_policies": {told}}}')
+    report = compare_shadow(POLICY, [read])
+    assert report.policies == {"a": {("undecided", UNSETTLED): 1, ("undecided", "an error"): 1}}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -25,6 +26,7 @@ from pipeline.batch_report import drift, page
 from pipeline.batch_sources import FileBatch, LedgerBatch, TableBatch, split
 from pipeline.tally import Tally
 from quorum.cli import batch as command
+from quorum.cli import policy as policy_command
 from quorum.errors import ConfigurationError, QuorumError
 from quorum.ledger import Ledger, LedgerUnavailable, Run, Span
 from quorum.messages import Action, Review, Upload, now
@@ -57,8 +59,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def run(*args: str, policy: str | None = None) -> str:
-    import os
-
     chosen = policy or os.environ["TEST_POLICY"]
     done = CliRunner().invoke(command.app, [*args, "--policy", chosen], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -141,6 +141,18 @@ def test_again_writes_what_changes_and_leaves_reviews_alone(ledger: Ledger, tmp_
     assert second.verdict.action is Action.RESTRICT
     assert actions(ledger)["u0003"] == "remove"
     assert "0 decided" in run("--again", policy=str(milder))
+
+
+def test_a_policy_in_shadow_is_recorded_and_never_acts(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.record_uploads([upload(n, "bad" if n % 2 else "fine") for n in range(20)])
+    mild = tmp_path / "mild.yaml"
+    mild.write_text(POLICY.text.replace("name: words", "name: mild").replace("remove", "restrict"))
+    assert "10 remove" in run("--shadow-policy", str(mild))
+    told = CliRunner().invoke(
+        policy_command.app, ["compare-shadow", os.environ["TEST_POLICY"], "--database", "-"]
+    )
+    assert "watched 20 cases" in told.output
+    assert "10 would be restrict instead of remove" in told.output
 
 
 def test_windows_choose_by_the_time_of_publication(ledger: Ledger) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import pickle
 import random
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import prometheus_client as prometheus
 from apache_beam.pvalue import TaggedOutput
 
 from aggregator.drift import Profiles
+from aggregator.policy import Policy
+from pipeline import graph
 from pipeline.case_options import CaseOptions
 from pipeline.decide import _DecideBounded
+from pipeline.detect import Member
+from pipeline.engines import Engine, launch
+from pipeline.streams import sink, source
 from pipeline.streams.base import Joined, Received
 from quorum.messages import Prediction, Verdict, now, prediction_id
-from tests.pipeline.doubles import policy, upload
+from quorum.settings import MediaAccess
+from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 
 
 class State:
@@ -82,3 +90,56 @@ def _decided_by(options: CaseOptions, upload_id: str, scores: dict[str, float]) 
     step = _DecideBounded(policy(), options)
     step.setup()
     return decided(step, upload_id, scores)
+
+
+MILD = Policy.from_text(POLICY.replace("scripted", "mild").replace("remove", "restrict"))
+
+
+def test_a_policy_in_shadow_is_told_over_all_of_a_case_and_never_acts() -> None:
+    options = CaseOptions(shadows=(MILD, policy()))
+    (bad,) = _decided_by(options, "bad", {"alpha": 0.95, "beta": 0.1})
+    assert (bad.action, bad.rule) == ("remove", "alpha-certain")
+    told = (bad.model_extra or {})["shadow_policies"]
+    assert [(one["policy_version"], one["action"]) for one in told] == [
+        (MILD.version, "restrict"),
+        (policy().version, "remove"),
+    ]
+
+
+def test_shadows_in_the_whole_graph_are_recorded_and_never_act(tmp_path: Path) -> None:
+    """A policy, and a detector that its settings put in shadow."""
+    uploads = [upload(f"u{n}", script={"alpha": n / 10, "gamma": 0.99}) for n in range(10)]
+    (tmp_path / "uploads.jsonl").write_bytes(b"\n".join(uploads) + b"\n")
+    gamma = Member("gamma", Load("gamma", -1), shadow=True)
+    with launch(
+        lambda pipeline: graph.stream(
+            pipeline,
+            uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
+            verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
+            dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
+            members=(*ensemble(), gamma),
+            policy=WATCHED,
+            media=MediaAccess(),
+            options=CaseOptions(shadows=(MILD,)),
+        ),
+        Engine.DIRECT,
+        streaming=False,
+    ) as result:
+        result.wait_until_finish()
+    verdicts = lines(tmp_path / "verdicts.jsonl")
+    assert Counter(each["action"] for each in verdicts) == {"allow": 9, "remove": 1}
+    for each in verdicts:
+        (shadow,) = [one for one in each["predictions"] if one.get("shadow")]
+        assert (shadow["detector"], shadow["score"]) == ("gamma", 0.99)
+        assert each["shadow_rules"] == ["gamma-certain"]
+        (told,) = each["shadow_policies"]
+        assert told["policy_version"] == MILD.version
+        assert told["action"] == ("restrict" if each["action"] == "remove" else "allow")
+
+
+#: It would remove by what runs in shadow, if that counted.
+WATCHED = Policy.from_text(
+    POLICY.replace("rules:\n", "  gamma: {required: false, shadow: true}\nrules:\n")
+    + "  - {name: gamma-certain, when: 'score(\"gamma\") >= 0.9', action: remove,"
+    " category: spam, reason: Gamma., shadow: true}\n"
+)

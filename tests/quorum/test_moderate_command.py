@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,18 @@ def test_bad_lines_are_told_and_take_no_other_with_them() -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(InputError, match="No such file"):
         CliRunner().invoke(app, ["none.jsonl", "--policy", "p.yaml"], catch_exceptions=False)
+
+
+def test_a_policy_in_shadow_is_told_and_never_acts() -> None:
+    Path("mild.yaml").write_text(
+        POLICY.text.replace("name: words", "name: mild").replace("action: remove", "action: review")
+    )
+    Path("in.jsonl").write_text(line(1, "bad") + line(2, "fine"))
+    args = ["in.jsonl", "--policy", "p.yaml", "--shadow-policy", "mild.yaml"]
+    args += ["--shadow-policy", "p.yaml", "--output", "o.jsonl"]
+    assert CliRunner().invoke(app, args, catch_exceptions=False).exit_code == 0
+    bad, fine = (json.loads(one) for one in Path("o.jsonl").read_bytes().splitlines())
+    assert (bad["action"], fine["action"]) == ("remove", "allow")
+    assert [one["action"] for one in bad["shadow_policies"]] == ["review", "remove"]
+    assert [one["action"] for one in fine["shadow_policies"]] == ["allow", "allow"]
+    assert bad["shadow_policies"][0]["policy_version"].startswith("mild@")

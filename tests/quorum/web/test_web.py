@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from aggregator.policy import Policy
 from quorum.ledger import Ledger, LedgerUnavailable
 from quorum.messages import Prediction, Upload, Verdict
 from quorum.moderator import Ensemble, Moderator
@@ -186,6 +187,15 @@ def test_a_detector_that_is_late_is_missing_and_may_supersede() -> None:
         assert told["verdict"]["supersedes"] == made["id"]
         assert [one["id"] for one in told["earlier"]] == [made["id"]]
         assert {one["detector"] for one in told["predictions"]} == {"words", "slow"}
+
+
+def test_a_policy_in_shadow_is_told_and_never_acts() -> None:
+    text = POLICY.text.replace("name: words", "name: mild").replace("remove", "restrict")
+    with serving(shadows=[Policy.from_text(text)]) as client:
+        made = client.post("/v1/moderate", json=event(1, "bad")).json()["verdict"]
+    assert made["action"] == "remove"
+    (told,) = made["shadow_policies"]
+    assert (told["action"], told["rule"]) == ("restrict", "bad-words")
 
 
 def test_requests_that_come_together_are_scored_together() -> None:

@@ -1,8 +1,9 @@
 """How fast each detector is, beside its bare model, and what the shared features cost.
 
 ``python benchmarks/detectors.py --data FOLDER``, where FOLDER holds ``youtube_spam`` and ``clips``.
-Prints tables in Markdown. Each figure is the best of the given number of rounds, so that a busy
-machine disturbs least; the rounds of a detector and of its bare model take turns.
+Prints tables in Markdown. Seconds are those of the processor, of all threads together, so that a
+busy machine disturbs little; each figure is the best of the given number of rounds, and the
+rounds of a detector and of its bare model take turns.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ def upload(name: str, **fields: str) -> Upload:
 
 
 def in_batches(items: Sequence, size: int, act: Callable[[Sequence], object]) -> float:
-    """Seconds that an act takes on all items, in batches."""
-    start = time.perf_counter()
+    """Seconds of the processor that an act takes on all items, in batches."""
+    start = time.process_time()
     for place in range(0, len(items), size):
         act(items[place : place + size])
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def best(rounds: int, *timed: Callable[[], float]) -> list[float]:
@@ -125,9 +126,9 @@ def media_table(clips: list[Upload], folder: Path, rounds: int) -> None:
     """Seconds of video a second, of each detector and of its bare network."""
     access = MediaAccess(folders=(str((folder / "clips").resolve()),))
     extractor = Extractor(frozenset({Feature.FRAMES}), access)
-    start = time.perf_counter()
+    start = time.process_time()
     made = [one for one in extractor.extract(clips) if one.frames is not None]
-    spent = time.perf_counter() - start
+    spent = time.process_time() - start
     video = sum(one.frames.duration for one in made if one.frames is not None)
     print(
         f"\n{len(made)} clips, {video:.0f} s of video; decoded at {video / spent:.0f} s a second.\n"

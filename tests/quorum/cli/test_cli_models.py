@@ -73,6 +73,7 @@ def test_a_trained_model_is_an_artifact_with_its_figures(trained, comments):
         run("train", "spam", "--data", comments, "--out", out)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_version(trained, comments, tmp_path):
     again = json.loads(run("train", "spam", "--data", comments, "--out", tmp_path / "b", "--json"))
     assert again["version"] == trained[1]["version"]
@@ -112,6 +113,7 @@ def test_compare_says_whether_to_ship(trained, comments):
     assert "Ship" in shipped
 
 
+@pytest.mark.slow
 def test_compare_exits_with_1_where_the_new_one_is_worse(trained, comments, tmp_path):
     upside_down = tmp_path / "upside-down.csv"
     rows = comments.read_text().splitlines()
@@ -131,6 +133,7 @@ def test_compare_exits_with_1_where_the_new_one_is_worse(trained, comments, tmp_
     assert "Do not ship: worse beyond chance" in told
 
 
+@pytest.mark.slow
 def test_calibrate_writes_a_copy_whose_scores_mean_what_they_say(trained, comments, tmp_path):
     out = tmp_path / "calibrated"
     told = json.loads(run("calibrate", "spam", "--data", comments, "--out", out, "--json"))

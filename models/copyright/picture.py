@@ -110,10 +110,11 @@ class VideoRun:
         """Probability that the upload shows the work, and not something that looks like it."""
         if self.end - self.start < MIN_SECONDS:
             return 0.0
-        cropped = not (self.view in _WHOLE and self.work_view in _WHOLE)
+        part = not (self.view in _WHOLE and self.work_view in _WHOLE)
+        zoomed = part and self.view % View.ACTIVE != self.work_view % View.ACTIVE
         paced = abs(np.log(self.line.speed)) > _SAME_SPEED
         # Each further edit that must be assumed gives chance more ways to fit.
-        assumed = 0.03 * (cropped + paced) + 0.12 * (cropped and paced)
+        assumed = 0.03 * (part + paced) + paced * (0.08 * part + 0.04 * zoomed)
         length = np.log2(self.frames / _USUAL_FRAMES)
         length = min(0.1, (0.05 if length > 0 else 0.08) * length)
         evidence = self.agreement - 4 * self.odd - assumed + length

@@ -1,0 +1,50 @@
+"""The cards tell the figures that the artifacts' manifests hold."""
+
+from pathlib import Path
+
+import pytest
+
+import models
+from models.artifacts import open_artifact
+
+FOLDER = Path(models.__file__).parent
+
+
+def figures(name):
+    metrics = open_artifact(FOLDER / name / "artifact", name).manifest.metrics
+    if name == "spam":
+        return [f"{metrics[key]:.3f}" for key in ("roc_auc", "roc_auc_words_only")]
+    if name == "violence":
+        return [
+            f"{metrics['text']['roc_auc']:.3f}",
+            f"{metrics['text']['pr_auc']:.3f}",
+            f"{metrics['frames']['roc_auc_surveillance']:.3f}",
+            f"{metrics['both']['expected_calibration_error']:.3f}",
+        ]
+    return [f"Of {metrics['rows']} clips", f"{metrics['flagged_at_0.5']} score 0.5 or more"]
+
+
+@pytest.mark.parametrize("name", ["spam", "violence", "nsfw"])
+def test_the_card_tells_what_was_measured(name):
+    card = (FOLDER / name / "card.md").read_text(encoding="utf-8")
+    for figure in figures(name):
+        assert figure in card
+    for part in ("**What it says.**", "**Trained on.**", "**Where it fails.**", "**Licence.**"):
+        assert part in card
+
+
+@pytest.mark.parametrize("name", ["spam", "violence", "nsfw"])
+def test_an_artifact_names_its_licence_and_holds_no_code(name):
+    held = open_artifact(FOLDER / name / "artifact", name)
+    assert held.manifest.licence
+    kinds = {path.suffix for path in held.folder.iterdir()}
+    assert kinds <= {".json", ".safetensors"}
+
+
+def test_the_figures_that_were_asked_for():
+    spam = open_artifact(FOLDER / "spam" / "artifact").manifest.metrics
+    violence = open_artifact(FOLDER / "violence" / "artifact").manifest.metrics
+    assert spam["split"] == "leave one video out"
+    assert spam["roc_auc"] >= 0.990
+    assert "by source" in violence["frames"]["split"]
+    assert violence["frames"]["roc_auc_surveillance"] > 0.82

@@ -32,6 +32,11 @@ MIN_SECONDS = 2.4
 _EVIDENCE = 0.57
 _SHARPNESS = 0.025
 
+#: What a frame that contradicts a match costs, as a part of all, and how many may: the edge of a
+#: bar in a dark scene is not the same in each encoding.
+_ODD_COSTS = 6.0
+_ODD_ALLOWED = 0.05
+
 #: Frames of a run that is neither short nor long.
 _USUAL_FRAMES = 20
 
@@ -117,7 +122,8 @@ class VideoRun:
         assumed = 0.03 * (part + paced) + paced * (0.08 * part + 0.04 * zoomed)
         length = np.log2(self.frames / _USUAL_FRAMES)
         length = min(0.1, (0.05 if length > 0 else 0.08) * length)
-        evidence = self.agreement - 4 * self.odd - assumed + length
+        odd = _ODD_COSTS * max(0.0, self.odd - _ODD_ALLOWED)
+        evidence = self.agreement - odd - assumed + length
         return float(1 / (1 + np.exp((_EVIDENCE - evidence) / _SHARPNESS)))
 
 

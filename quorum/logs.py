@@ -8,9 +8,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-__all__ = ["LogFormat", "configure_logs"]
+__all__ = ["LogFormat", "LogLevel", "configure_logs"]
 
 LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 #: What a message may carry through ``extra=`` to be found by it.
 FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
@@ -63,7 +64,7 @@ class _Text(logging.Formatter):
         return f"{line}  {told}" if told else line
 
 
-def configure_logs(log_format: LogFormat = "text", level: str = "info") -> None:
+def configure_logs(log_format: LogFormat = "text", level: LogLevel = "info") -> None:
     """Send all logs to standard error in one format.
 
     Args:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import grpc
+from google.auth.exceptions import DefaultCredentialsError
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from quorum.errors import ConfigurationError
 
 __all__ = ["emulator_host", "publisher_client", "subscriber_client"]
 
@@ -25,18 +28,37 @@ def emulator_host() -> str | None:
 
 
 def publisher_client() -> PublisherClient:
-    """A client that publishes and that makes topics."""
+    """A client that publishes and that makes topics.
+
+    Raises:
+        ConfigurationError: If there are no credentials of Google Cloud.
+    """
     if host := emulator_host():
         channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
         transport: Any = PublisherGrpcTransport(channel=channel)
         return PublisherClient(transport=transport)
-    return PublisherClient()
+    return cast("PublisherClient", _with_credentials(PublisherClient))
 
 
 def subscriber_client() -> SubscriberClient:
-    """A client that pulls and acknowledges and that makes subscriptions."""
+    """A client that pulls and acknowledges and that makes subscriptions.
+
+    Raises:
+        ConfigurationError: If there are no credentials of Google Cloud.
+    """
     if host := emulator_host():
         channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
         transport: Any = SubscriberGrpcTransport(channel=channel)
         return SubscriberClient(transport=transport)
-    return SubscriberClient()
+    return cast("SubscriberClient", _with_credentials(SubscriberClient))
+
+
+def _with_credentials(client: type[PublisherClient] | type[SubscriberClient]) -> Any:
+    try:
+        return client()
+    except DefaultCredentialsError:
+        msg = (
+            "there are no credentials of Google Cloud: run `gcloud auth application-default login`,"
+            " name a key in GOOGLE_APPLICATION_CREDENTIALS, or an emulator in PUBSUB_EMULATOR_HOST"
+        )
+        raise ConfigurationError(msg) from None

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from quorum.errors import InputError, MalformedMessage
-from quorum.logs import LogFormat, configure_logs
+from quorum.logs import LogFormat, LogLevel, configure_logs
 from quorum.messages import Upload
 
 __all__ = ["app"]
@@ -44,7 +44,7 @@ def moderate(
         typer.Option(help="A policy that only watches; may be repeated.", show_default=False),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "warning",
 ) -> None:
     """Decide each upload of a file: verdicts as JSON lines, in the file's order.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.engines import Engine
-from quorum.logs import LogFormat
+from quorum.logs import LogFormat, LogLevel
 
 __all__ = [
     "BeamArgs",
@@ -84,7 +84,7 @@ DriftReference = Annotated[
     ),
 ]
 Formatted = Annotated[LogFormat, typer.Option("--log-format", help="How logs are written.")]
-Level = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+Level = Annotated[LogLevel, typer.Option("--log-level", help="The least level that is shown.")]
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from quorum.errors import ConfigurationError
-from quorum.logs import LogFormat, configure_logs
+from quorum.logs import LogFormat, LogLevel, configure_logs
 
 __all__ = ["app"]
 
@@ -37,7 +37,7 @@ def record(
         Path | None, typer.Option(help="YAML list of endpoints to tell verdicts to.")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
 ) -> None:
     """Record streams: one more consumer of each, which never slows a verdict.
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from quorum.errors import ConfigurationError
-from quorum.logs import LogFormat, configure_logs
+from quorum.logs import LogFormat, LogLevel, configure_logs
 from quorum.web.keys import ApiKey, read_keys
 from quorum.web.keys import new_key as make_key
 from quorum.web.settings import Limits
@@ -65,7 +65,7 @@ def serve(
         int, typer.Option(min=0, help="On SIGTERM, how long to finish what is in the works.")
     ] = 25,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
 ) -> None:
     """Serve verdicts over HTTP: POST /v1/moderate; /openapi.json tells the rest.
 

@@ -16,6 +16,7 @@ def source(
     *,
     acknowledge: Acknowledge = Acknowledge.VERDICT,
     native: bool = False,
+    in_turns: bool = False,
 ) -> Source:
     """The source of a stream.
 
@@ -24,6 +25,8 @@ def source(
         stream: ``uploads``, ``predictions`` or ``reviews``.
         acknowledge: When its messages are acknowledged.
         native: Whether to use Beam's own Pub/Sub source, which Dataflow replaces by its own.
+        in_turns: Whether Pub/Sub is to be taken in turns, for the direct runner; uploads only,
+            because a prediction or a review would seldom meet its upload in the same turn.
 
     Raises:
         ConfigurationError: If the address cannot be read from.
@@ -37,6 +40,13 @@ def source(
             "(`quorum topics create` makes them)"
         )
         raise ConfigurationError(msg)
+    if in_turns and stream != "uploads":
+        msg = f"--runner direct cannot take {stream} from Pub/Sub; leave them out or use prism"
+        raise ConfigurationError(msg)
+    if in_turns:
+        from pipeline.streams.pubsub_turns import TurnSource
+
+        return TurnSource(parsed.path, stream)
     from pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
 
     if native:

@@ -14,10 +14,11 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from pipeline.detect import Member, loaded, warm_up
-from pipeline.engines import Engine, acknowledge_on, cancel, launch
+from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
 from pipeline.streams import Source, parse_address, source
 from pipeline.streams.address import AddressKind
+from pipeline.streams.pubsub_turns import TurnSource
 from pipeline.streams.subscription import open_subscriptions
 from quorum.errors import ConfigurationError, QuorumError
 from quorum.settings import MediaAccess
@@ -52,6 +53,7 @@ def open_sources(
             name,
             acknowledge=acknowledge_on(engine),
             native=engine is Engine.DATAFLOW,
+            in_turns=engine is Engine.DIRECT,
         )
         for name, address in given.items()
     }
@@ -76,7 +78,7 @@ def run(
     Raises:
         QuorumError: If the job fails; what was not acknowledged is delivered again.
     """
-    streaming = not all(each.bounded for each in sources)
+    opened = tuple(sources)
     if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
         warm_up(ensemble, media or MediaAccess())
         for member in ensemble:
@@ -91,6 +93,11 @@ def run(
             msg = f"cannot serve metrics on port {metrics_port}: {error.strerror}; give another"
             raise ConfigurationError(msg) from None
         _log.info("metrics on http://127.0.0.1:%d/metrics", metrics_port)
+    turns = [each for each in opened if isinstance(each, TurnSource)]
+    if turns:
+        _run_in_turns(build, turns[0], stop, extra)
+        return
+    streaming = not all(each.bounded for each in opened)
     with launch(build, engine, streaming=streaming, extra=extra) as result:
         _log.info("running on %s", engine.value)
         state = _wait(result, stop)
@@ -103,6 +110,25 @@ def run(
             "(--log-level debug tells more)"
         )
         raise QuorumError(msg)
+
+
+def _run_in_turns(
+    build: Callable[[beam.Pipeline], None],
+    source: TurnSource,
+    stop: threading.Event,
+    extra: Sequence[str],
+) -> None:
+    """A stream on the direct runner: one bounded run after the other, until asked to stop.
+
+    A turn that has begun is finished; what was pulled ahead is given back.
+    """
+    _log.warning("%s", DIRECT_RISK)
+    while not stop.is_set():
+        if source.fill(_CHECK_SECONDS):
+            with launch(build, Engine.DIRECT, streaming=False, extra=extra) as result:
+                result.wait_until_finish()
+    given_back = sum(each.drain(0.0) for each in open_subscriptions())
+    _log.info("stopped; %d messages given back", given_back)
 
 
 def _wait(result: Any, stop: threading.Event) -> str:

@@ -270,9 +270,6 @@ def _size(path: Path) -> str:
 
 def index_cost(count: int) -> None:
     """Queries a second among many hashes, beside faiss."""
-    import faiss
-
-    faiss.omp_set_num_threads(1)
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 256, (count, 32), np.uint8)
     queries = hashes[rng.integers(0, count, 1000)].copy()
@@ -309,6 +306,12 @@ def index_cost(count: int) -> None:
     print(f"\nopening {1000 * opening:.1f} ms; one query alone: median "
           f"{1000 * statistics.median(single):.2f} ms, 99th "
           f"{1000 * sorted(single)[197]:.2f} ms\n")  # fmt: skip
+    try:
+        import faiss
+    except ImportError:
+        print("faiss is not there to stand beside it: pip install faiss-cpu")
+        return
+    faiss.omp_set_num_threads(1)
     for label, made in (
         ("faiss flat", faiss.IndexBinaryFlat(256)),
         ("faiss hash, 16 bits, 1 flip", faiss.IndexBinaryHash(256, 16)),

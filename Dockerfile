@@ -28,6 +28,9 @@ FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="Quorum" \
       org.opencontainers.image.description="Content moderation as an ensemble on a stream" \
       org.opencontainers.image.licenses="Apache-2.0"
+# Chromaprint compares sound; without it the copyright detector compares pictures only.
+RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 10001 --shell /usr/sbin/nologin quorum
 COPY --from=build /opt/quorum /opt/quorum
 COPY --chown=root:root examples /app/examples
@@ -35,7 +38,8 @@ COPY --chown=root:root examples /app/examples
 ENV PATH=/opt/quorum/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HF_HUB_OFFLINE=1
+    HF_HUB_OFFLINE=1 \
+    NUMBA_CACHE_DIR=/tmp/numba
 USER 10001
 WORKDIR /app
 STOPSIGNAL SIGTERM

@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+#: No time is asserted in a test: a loaded machine is slow, not wrong.
+settings.register_profile("quorum", deadline=None)
+settings.load_profile("quorum")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,14 +6,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from ruamel.yaml import YAML
 
 from pipeline.streams.topics import planned
-from quorum.cli.app import _VERBS, _load
 from quorum.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -36,8 +37,7 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def command_of(words: list[str]) -> Any:
-    module, _ = _VERBS[words[0]]
-    found = _load(module, words[0])
+    found = typer.main.get_command(import_module(f"quorum.cli.{words[0]}").app)
     return found.commands[words[1]] if hasattr(found, "commands") else found
 
 

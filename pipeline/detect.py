@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 #: The most uploads whose features are made at once. More gains nothing on a CPU, and holds more
 #: frames in memory.
-_FEATURE_BATCH = 32
+_FEATURE_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,9 @@ def decide(
         reference=load_reference(drift_reference) if drift_reference else None,
     )
     engine, opened = open_sources(
-        runner, {"uploads": uploads, "predictions": predictions, "reviews": reviews}
+        runner,
+        {"uploads": uploads, "predictions": predictions, "reviews": reviews},
+        sinks=(verdicts, dead_letters),
     )
     origin = "/quorum/decide"
     run(

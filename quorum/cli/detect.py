@@ -45,7 +45,7 @@ def detect(
 
     chosen = load_settings(settings)
     ensemble = members(chosen)
-    engine, opened = open_sources(runner, {"uploads": uploads})
+    engine, opened = open_sources(runner, {"uploads": uploads}, sinks=(predictions, dead_letters))
     origin = "/quorum/detect"
     run(
         lambda pipeline: graph.detect(

@@ -18,6 +18,7 @@ from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
 from pipeline.streams import Source, parse_address, source
 from pipeline.streams.address import AddressKind
+from pipeline.streams.check import check_streams
 from pipeline.streams.pubsub_turns import TurnSource
 from pipeline.streams.subscription import open_subscriptions
 from quorum.errors import ConfigurationError, QuorumError
@@ -31,23 +32,23 @@ _CHECK_SECONDS = 0.5
 
 
 def open_sources(
-    asked: Engine | None, addresses: Mapping[str, str | None]
+    asked: Engine | None, addresses: Mapping[str, str | None], sinks: Iterable[str | None]
 ) -> tuple[Engine, dict[str, Source]]:
     """The sources of these streams, and the engine that was asked for or that fits them.
 
     Args:
         asked: The engine that the user named, if any.
         addresses: By stream, where to read it; None where it is not read.
+        sinks: Where the job writes to; None for nowhere.
 
     Raises:
-        ConfigurationError: If an address cannot be read from.
+        ConfigurationError: If an address cannot be read from, or names what is not there.
+        EngineUnavailable: If a broker does not answer.
     """
     given = {name: address for name, address in addresses.items() if address}
-    streaming = any(
-        parse_address(address).kind is not AddressKind.FILE for address in given.values()
-    )
+    streaming = any(_kind(address) is not AddressKind.FILE for address in given.values())
     engine = asked or (Engine.PRISM if streaming else Engine.DIRECT)
-    return engine, {
+    opened = {
         name: source(
             address,
             name,
@@ -57,6 +58,15 @@ def open_sources(
         )
         for name, address in given.items()
     }
+    if engine in (Engine.PRISM, Engine.DIRECT):
+        # A sink that is no topic is refused where it is opened.
+        topics = [each for each in sinks if each and _kind(each) is AddressKind.TOPIC]
+        check_streams([*given.values(), *topics])
+    return engine, opened
+
+
+def _kind(address: str) -> AddressKind:
+    return parse_address(address).kind
 
 
 def run(
@@ -73,19 +83,23 @@ def run(
     """Run a graph until its input ends or a signal asks to stop.
 
     On SIGTERM or SIGINT a stream drains: it takes no more, finishes what it holds within
-    ``drain_seconds``, gives the rest back, and returns.
+    ``drain_seconds``, gives the rest back, and returns. Files have nothing to give back: the signal
+    ends the run at once and as a failure, so that half of a file is not taken for the whole.
 
     Raises:
         QuorumError: If the job fails; what was not acknowledged is delivered again.
     """
     opened = tuple(sources)
+    streaming = not all(each.bounded for each in opened)
+    turns = [each for each in opened if isinstance(each, TurnSource)]
     if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
         warm_up(ensemble, media or MediaAccess())
         for member in ensemble:
             _log.info("loaded %s, version %s", member.name, loaded(member).version)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    if streaming or turns:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
     if metrics_port is not None:
         try:
             serve_metrics(metrics_port)
@@ -93,11 +107,9 @@ def run(
             msg = f"cannot serve metrics on port {metrics_port}: {error.strerror}; give another"
             raise ConfigurationError(msg) from None
         _log.info("metrics on http://127.0.0.1:%d/metrics", metrics_port)
-    turns = [each for each in opened if isinstance(each, TurnSource)]
     if turns:
         _run_in_turns(build, turns[0], stop, extra)
         return
-    streaming = not all(each.bounded for each in opened)
     with launch(build, engine, streaming=streaming, extra=extra) as result:
         _log.info("running on %s", engine.value)
         state = _wait(result, stop)

@@ -78,7 +78,9 @@ def stream(
         reference=load_reference(drift_reference) if drift_reference else None,
     )
     engine, opened = open_sources(
-        runner, {"uploads": uploads, "predictions": other_predictions, "reviews": reviews}
+        runner,
+        {"uploads": uploads, "predictions": other_predictions, "reviews": reviews},
+        sinks=(verdicts, predictions, dead_letters),
     )
     origin = "/quorum/stream"
     run(

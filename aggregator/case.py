@@ -175,7 +175,12 @@ class Case:
             (
                 self._upload,
                 self._opened,
-                (self._uploader.strikes, self._uploader.removals, self._uploader.verdicts),
+                (
+                    self._uploader.strikes,
+                    self._uploader.removals,
+                    self._uploader.verdicts,
+                    self._uploader.known,
+                ),
                 tuple(self._heard.values()),
                 self._orphans,
                 self._verdict,

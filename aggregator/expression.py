@@ -75,6 +75,9 @@ _TOKEN = re.compile(
 )
 _WHERE = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
+#: Why a rule that asks for the uploader's history could not be evaluated.
+UNKNOWN_HISTORY: Final = "the uploader's history is not known"
+
 Outcome = Literal["true", "false", "unknown", "error"]
 
 
@@ -209,6 +212,8 @@ def evaluate(program: Any, context: Any) -> tuple[Outcome, str]:
         text = str(error)
         if text.startswith("Undefined variable or function: 'q_"):
             return "unknown", ""
+        if text.startswith("Undefined variable or function: 'uploader'"):
+            return "error", UNKNOWN_HISTORY
         return "error", text.split(". ", 1)[0]
     except Exception as error:
         kind = "key not found" if isinstance(error, KeyError) else ""

@@ -47,11 +47,13 @@ class Uploader:
         strikes: Past restrictions and removals, each decayed by its age.
         removals: How many uploads were removed.
         verdicts: How many were decided.
+        known: False where it could not be looked up: the numbers then mean nothing.
     """
 
     strikes: float = 0.0
     removals: int = 0
     verdicts: int = 0
+    known: bool = True
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Asked:
         wanted = self.variables
         if "upload" in wanted:
             found["upload"] = self._upload(facts.upload())
-        if "uploader" in wanted:
+        if "uploader" in wanted and facts.uploader.known:
             one = facts.uploader
             found["uploader"] = {
                 "strikes": one.strikes,

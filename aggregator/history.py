@@ -12,7 +12,7 @@ from aggregator.facts import Uploader
 from aggregator.policy import Policy, Strikes
 from quorum.messages import Action, Verdict
 
-__all__ = ["History", "known_uploader"]
+__all__ = ["History", "counted_actions", "known_uploader"]
 
 #: Uploads with a strike that are remembered; older ones have decayed, or the account is lost.
 REMEMBERED: Final = 200
@@ -70,8 +70,17 @@ class History:
         return _uploader(self._strikes, struck, self._verdicts, micros(now))
 
 
+def counted_actions(policy: Policy) -> frozenset[Action]:
+    """The actions that an uploader's strikes and removals are counted from."""
+    weights = policy.strikes.weights
+    return frozenset({Action.REMOVE, *(action for action in Action if weights.get(action))})
+
+
 def known_uploader(
-    policy: Policy, verdicts: Iterable[tuple[Action, datetime]], now: datetime
+    policy: Policy,
+    verdicts: Iterable[tuple[Action, datetime]],
+    now: datetime,
+    decided: int | None = None,
 ) -> Uploader:
     """What rules may ask of an uploader, from the verdicts that hold, as a ledger lists them.
 
@@ -79,9 +88,11 @@ def known_uploader(
         policy: Its ``strikes`` say what a verdict counts.
         verdicts: For each upload: the action that holds, and when it was decided.
         now: The time.
+        decided: How many uploads were decided, where only those that count are listed.
     """
     struck = [(action, micros(at)) for action, at in verdicts]
-    return _uploader(policy.strikes, struck, len(struck), micros(now))
+    total = len(struck) if decided is None else decided
+    return _uploader(policy.strikes, struck, total, micros(now))
 
 
 def _uploader(

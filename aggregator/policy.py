@@ -206,6 +206,15 @@ class Policy:
         """
         return _read(text, file)
 
+    @property
+    def reads_history(self) -> bool:
+        """Whether a rule asks for the past verdicts on the uploader."""
+        return any(
+            "uploader" in condition.variables
+            for rule in self.rules
+            for condition in rule.conditions
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Policy.from_text, (self.text, self.file))
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, Final
 
-from aggregator.expression import Outcome, compile_program, evaluate, make_context
+from aggregator.expression import (
+    UNKNOWN_HISTORY,
+    Outcome,
+    compile_program,
+    evaluate,
+    make_context,
+)
 from aggregator.facts import Asked, Facts, Said, number
 from aggregator.policy import Policy, Rule
 from quorum.messages import Action
@@ -33,6 +40,12 @@ ERRORS, SILENCES, QUORUM, DEFAULT = (1_000_000 * step for step in (1, 2, 3, 4))
 
 #: What a verdict names where no rule, no silence and no quorum asked for more than ``allow``.
 DEFAULT_RULE: Final = "default"
+
+#: What is tried for an uploader whose history is unknown: each number at both of its ends.
+_HISTORIES: Final = tuple(
+    {"strikes": strikes, "removals": removals, "verdicts": verdicts}
+    for strikes, removals, verdicts in product((0.0, 1e6), (0, 1_000_000), (0, 1_000_000))
+)
 
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]
@@ -161,7 +174,29 @@ class Rules:
         if plan.any is not None and evaluate(plan.any, context)[0] != "false":
             for one in plan.wholly:
                 self._consider(one, context, facts, matches, unsure)
+        if not facts.uploader.known:
+            matches += self._without_history(values, context, facts)
         return matches, unsure
+
+    def _without_history(
+        self, values: Mapping[str, Any], context: Any, facts: Facts
+    ) -> Iterator[Match]:
+        """Rules that lack a score and the uploader's history, and that some history would meet.
+
+        ``uploader.strikes >= 3.0 || score("spam") >= 0.9`` is unknown without either, but may be
+        true of this uploader; one that is unknown whatever the history does not apply anyway.
+        """
+        for one in self._rules:
+            if (
+                any("uploader" in condition.variables for condition in one.rule.conditions)
+                and facts.outstanding.isdisjoint(one.rule.detectors)
+                and _ask(one, context)[0] == "unknown"
+                and any(
+                    _ask(one, make_context({**values, "uploader": history}))[0] == "true"
+                    for history in _HISTORIES
+                )
+            ):
+                yield _failed(one, UNKNOWN_HISTORY)
 
     def _plan(self, known: int) -> _Plan:
         """Which rules to ask how, where these of the reads have a value."""

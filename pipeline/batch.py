@@ -22,6 +22,7 @@ from aggregator.policy import Policy
 from pipeline.batch_sources import BatchSource, Range
 from pipeline.tally import AddUp, Tally
 from quorum.errors import MalformedMessage
+from quorum.histories import histories_of
 from quorum.ledger import Delivery, Ledger, LedgerCase, Span, Statement
 from quorum.messages import DeadLetter, Message, Prediction, Upload, Verdict, now
 from quorum.moderator import Ensemble, Moderator, batches, open_case, supersede
@@ -188,6 +189,7 @@ class _Moderate(beam.DoFn):
         arrived = now()
         said = self._said(todo, past)
         at = now()
+        histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
         outcome: list[Message | Statement | Delivery] = []
         for upload in todo:
             predictions = said[upload.id]
@@ -199,6 +201,7 @@ class _Moderate(beam.DoFn):
                 arrived=arrived,
                 at=at,
                 shadows=self.options.shadows,
+                uploader=histories.get(upload.id),
             )
             made = self._revised(past[upload.id], verdict)
             outcome += [upload, *predictions]

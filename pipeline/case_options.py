@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aggregator.drift import Profiles
 from aggregator.policy import Policy
@@ -16,9 +16,13 @@ class CaseOptions:
 
     Attributes:
         shadows: Policies that only watch: verdicts tell what each would have decided.
+        histories: Whether past verdicts on the uploader are looked up in the ledger.
+        ledger: URL of the ledger; None for ``QUORUM_DATABASE``.
         reference: What scores are compared with, for the gauges of drift; without one only
             silence is told.
     """
 
     shadows: tuple[Policy, ...] = ()
     reference: Profiles | None = None
+    histories: bool = False
+    ledger: str | None = field(default=None, repr=False)

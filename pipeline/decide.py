@@ -28,6 +28,8 @@ from pipeline.drift import process_watch
 from pipeline.metrics import Meter
 from pipeline.streams.base import Joined, Outgoing, Received
 from quorum.errors import MalformedMessage
+from quorum.histories import Histories
+from quorum.ledger import Ledger
 from quorum.messages import Message, Prediction, Review, Upload, digest, now
 
 __all__ = ["MAX_JOINED_BYTES", "Decide", "KeyByUpload"]
@@ -121,6 +123,16 @@ class _Cases(beam.DoFn):
     def setup(self) -> None:
         self._meter = Meter()
         self._watch = process_watch(self.options.reference)
+        self._histories = None
+        if self.options.histories:
+            # Without tries of its own: a look-up ends long before a database is back.
+            self._ledger = Ledger(self.options.ledger, check_schema=False, retry=())
+            self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
+
+    def teardown(self) -> None:
+        if self._histories is not None:
+            self._histories.close()
+            self._ledger.close()
 
     def _on_message(self, stored: _Stored, received: Received) -> Iterator[Any]:
         message: Any = _MESSAGES[received.stream].from_bytes(received.data)
@@ -128,7 +140,8 @@ class _Cases(beam.DoFn):
         if isinstance(message, Upload):
             arrived = datetime.fromtimestamp(received.arrived, UTC)
             stored.opened = True
-            effects = stored.case.on_upload(message, at, arrived=min(arrived, at))
+            known = self._histories.of(message, at) if self._histories is not None else None
+            effects = stored.case.on_upload(message, at, arrived=min(arrived, at), uploader=known)
         elif isinstance(message, Prediction):
             effects = stored.case.on_prediction(message, at)
         else:

@@ -42,6 +42,10 @@ _SCORING = prometheus.Histogram(
     ("detector",),
     buckets=_SECONDS,
 )
+_UNKNOWN_HISTORIES = prometheus.Counter(
+    "quorum_unknown_histories",
+    "Uploads decided without their uploader's history, as the ledger was away.",
+)
 _HELD = prometheus.Gauge("quorum_held_messages", "Messages pulled and not acknowledged.")
 
 
@@ -83,6 +87,11 @@ class Meter:
         self._latency.update(_milliseconds(latency))
         _VERDICTS.labels(action, decided_by).inc()
         _LATENCY.observe(max(0.0, latency))
+
+    def unknown_history(self) -> None:
+        """An upload is decided without its uploader's history."""
+        self._count("unknown_histories")
+        _UNKNOWN_HISTORIES.inc()
 
     def dead_letter(self, stage: str) -> None:
         """A message became a dead letter."""

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from aggregator.case import Case, Effect, Emit
+from aggregator.facts import Uploader
 from aggregator.policy import Policy, load_policy
 from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
@@ -148,6 +149,7 @@ def open_case(
     arrived: datetime,
     at: datetime,
     shadows: Sequence[Policy] = (),
+    uploader: Uploader | None = None,
 ) -> tuple[Case | None, Verdict]:
     """Decide an upload with what was said; nothing more is waited for.
 
@@ -158,6 +160,7 @@ def open_case(
         arrived: When the upload came.
         at: When this is.
         shadows: Policies that only watch.
+        uploader: Past verdicts on its uploader, where they are known.
 
     Returns:
         The case, which takes predictions that come late, and its verdict. No case where the
@@ -168,7 +171,7 @@ def open_case(
     # verdict does not depend on who spoke first.
     for prediction in predictions:
         case.on_prediction(prediction, at)
-    made = verdicts_of(case.on_upload(upload, at, arrived=arrived))
+    made = verdicts_of(case.on_upload(upload, at, arrived=arrived, uploader=uploader))
     made = made or verdicts_of(case.on_deadline(at))
     if made:
         return case, made[-1]

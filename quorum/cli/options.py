@@ -16,6 +16,7 @@ __all__ = [
     "Drain",
     "DriftReference",
     "Formatted",
+    "HistoryLedger",
     "Level",
     "MetricsPort",
     "PolicyName",
@@ -50,6 +51,15 @@ ShadowPolicies = Annotated[
         "--shadow-policy",
         help="A policy that only watches: verdicts tell what it would have decided; may be "
         "repeated.",
+        show_default=False,
+    ),
+]
+HistoryLedger = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        help="Ledger of past verdicts on uploaders, for policies that ask for them; by default "
+        "QUORUM_DATABASE, else nobody has any.",
         show_default=False,
     ),
 ]

@@ -121,9 +121,7 @@ def _ledger_cases(
     from quorum.ledger import Ledger, Span
 
     histories: dict[str, History] = {}
-    told = policy is not None and any(
-        "uploader" in one.variables for rule in policy.rules for one in rule.conditions
-    )
+    told = policy is not None and policy.reads_history
     with Ledger(url) as ledger:
         if told and policy is not None and within.since is not None:
             before = Span(None, within.since)

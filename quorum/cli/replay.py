@@ -13,6 +13,7 @@ from rich.table import Table
 from aggregator.case import Case, Emit
 from aggregator.policy import Policy, load_policy
 from quorum.cli.policy_cases import Limit, Since, Until, span
+from quorum.histories import history_before
 from quorum.ledger import Ledger, LedgerCase
 from quorum.messages import Verdict, now
 
@@ -56,7 +57,7 @@ def replay(
             if limit is not None and seen >= limit:
                 break
             seen += 1
-            for before, verdict in replayed(chosen, case):
+            for before, verdict in replayed(chosen, case, ledger):
                 changes[before, verdict.action.value] += 1
                 waiting.append(verdict)
             if yes and len(waiting) >= _TOGETHER:
@@ -75,13 +76,27 @@ def replay(
     console.print(f"{seen:,} cases decided again, {total:,} actions change; {told}")
 
 
-def replayed(policy: Policy, case: LedgerCase) -> Iterator[tuple[str, Verdict]]:
-    """The action that holds and the revision that supersedes it; nothing where it stays."""
+def replayed(
+    policy: Policy, case: LedgerCase, ledger: Ledger | None = None
+) -> Iterator[tuple[str, Verdict]]:
+    """The action that holds and the revision that supersedes it; nothing where it stays.
+
+    Args:
+        policy: Decides.
+        case: What was recorded.
+        ledger: Tells the uploader's history as it stood before the case was decided, so that
+            what is replayed first does not change what comes after.
+    """
     last = case.verdict
     if case.upload is None or last is None:
         return
-    resumed = Case.resume(policy, case.upload, case.predictions, case.reviews, last)
-    for effect in resumed.on_replay(now()):
+    at = now()
+    known = None
+    if ledger is not None:
+        first = min(verdict.at for verdict in case.verdicts)
+        known = history_before(ledger, policy, case.upload, first)
+    resumed = Case.resume(policy, case.upload, case.predictions, case.reviews, last, known)
+    for effect in resumed.on_replay(at):
         if isinstance(effect, Emit):
             yield last.action.value, effect.verdict
 

@@ -13,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
+from aggregator.policy import Policy
 from pipeline.detect import Member, loaded, warm_up
 from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
@@ -22,9 +23,10 @@ from pipeline.streams.check import check_streams
 from pipeline.streams.pubsub_turns import TurnSource
 from pipeline.streams.subscription import open_subscriptions
 from quorum.errors import ConfigurationError, QuorumError
+from quorum.ledger import Ledger, LedgerUnavailable
 from quorum.settings import MediaAccess
 
-__all__ = ["open_sources", "run"]
+__all__ = ["has_histories", "open_sources", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +69,27 @@ def open_sources(
 
 def _kind(address: str) -> AddressKind:
     return parse_address(address).kind
+
+
+def has_histories(url: str | None, *policies: Policy) -> bool:
+    """Whether uploaders' histories are to be looked up: a rule asks, and there is a ledger.
+
+    Raises:
+        ConfigurationError: If the ledger cannot be used; one that is only away may come back.
+    """
+    if not any(policy.reads_history for policy in policies):
+        return False
+    if not url and not os.environ.get("QUORUM_DATABASE"):
+        _log.info(
+            "rules ask for the uploader's history, and there is no ledger (--ledger or "
+            "QUORUM_DATABASE): nobody has strikes"
+        )
+        return False
+    try:
+        Ledger(url, retry=()).close()
+    except LedgerUnavailable as error:
+        _log.warning("%s; until it is back, uploaders' histories are unknown", error)
+    return True
 
 
 def run(

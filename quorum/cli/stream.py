@@ -36,6 +36,7 @@ def stream(
     ] = None,
     policy: options.PolicyName = None,
     shadow_policy: options.ShadowPolicies = None,
+    ledger: options.HistoryLedger = None,
     drift_reference: options.DriftReference = None,
     settings: options.SettingsFile = None,
     runner: options.Runner = None,
@@ -67,14 +68,17 @@ def stream(
     from pipeline.detect import members
     from pipeline.drift import load_reference
     from pipeline.streams import sink
-    from quorum.cli.running import open_sources, run
+    from quorum.cli.running import has_histories, open_sources, run
     from quorum.settings import load_settings
 
     chosen = load_settings(settings)
     rules = load_policy(policy or chosen.policy)
     ensemble = members(chosen)
+    shadows = tuple(load_policy(name) for name in shadow_policy or ())
     beside = CaseOptions(
-        shadows=tuple(load_policy(name) for name in shadow_policy or ()),
+        shadows=shadows,
+        histories=has_histories(ledger, rules, *shadows),
+        ledger=ledger,
         reference=load_reference(drift_reference) if drift_reference else None,
     )
     engine, opened = open_sources(

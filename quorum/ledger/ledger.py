@@ -22,12 +22,14 @@ from quorum.ledger.values import (
     Delivery,
     Forgotten,
     LedgerCase,
+    PastVerdicts,
     Pruned,
     Run,
     Span,
     Statement,
 )
 from quorum.messages import (
+    Action,
     DeadLetter,
     Message,
     Prediction,
@@ -195,6 +197,20 @@ class Ledger:
             if len(marks) < page:
                 return
             after = marks[-1]
+
+    def past_verdicts(
+        self, uploaders: Collection[str], actions: Collection[Action]
+    ) -> dict[str, PastVerdicts]:
+        """The verdicts that hold on each uploader's uploads; the newest of these actions."""
+        return self._run(lambda connection: reading.past_verdicts(connection, uploaders, actions))
+
+    def verdicts_before(
+        self, uploader: str, actions: Collection[Action], before: datetime
+    ) -> PastVerdicts:
+        """The verdicts that held on an uploader's uploads at a time; newest of these actions."""
+        return self._run(
+            lambda connection: reading.verdicts_before(connection, uploader, actions, before)
+        )
 
     def uploads(self, span: Span | None = None, *, page: int = 1000) -> Iterator[Upload]:
         """The uploads published in a range of time, oldest first, read page by page."""

@@ -44,6 +44,19 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class PastVerdicts:
+    """The verdicts that hold on one uploader's uploads.
+
+    Attributes:
+        decided: How many uploads were decided.
+        chosen: Those of the actions that were asked for, newest first: upload, action and time.
+    """
+
+    decided: int = 0
+    chosen: tuple[tuple[str, Action, datetime], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """The reasons that are owed to an uploader for one verdict.
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.policy import Policy
 from quorum import __version__
+from quorum.histories import Histories
 from quorum.ledger import Ledger
 from quorum.moderator import Ensemble
 from quorum.web import lookups, moderation
@@ -20,7 +21,7 @@ from quorum.web.body import BodyLimits
 from quorum.web.endpoints import Courier, Endpoint
 from quorum.web.idempotency import Answers
 from quorum.web.keys import ApiKey, Keyring
-from quorum.web.metrics import REQUESTS
+from quorum.web.metrics import REQUESTS, UNKNOWN_HISTORIES
 from quorum.web.problems import install_problems
 from quorum.web.recorder import Recorder
 from quorum.web.service import Service
@@ -58,7 +59,12 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = Service(policy, ensemble, pending=chosen.pending, shadows=shadows)
+        histories = None
+        if ledger is not None and any(one.reads_history for one in (policy, *shadows)):
+            histories = Histories(policy, ledger, UNKNOWN_HISTORIES.inc)
+        service = Service(
+            policy, ensemble, pending=chosen.pending, shadows=shadows, histories=histories
+        )
         state = State(
             service=service,
             answers=Answers(chosen.idempotency_seconds, chosen.idempotency_keys),
@@ -83,6 +89,8 @@ def create_app(
                 await state.recorder.close()
             if state.courier is not None:
                 state.courier.close()
+            if histories is not None:
+                histories.close()
 
     app = FastAPI(
         title="Quorum",

@@ -13,6 +13,7 @@ __all__ = [
     "PREDICTIONS",
     "REGISTRY",
     "REQUESTS",
+    "UNKNOWN_HISTORIES",
     "VERDICTS",
 ]
 
@@ -34,6 +35,11 @@ LATENCY = Histogram(
 )
 REQUESTS = Counter(
     "quorum_http_requests", "Requests answered.", ("route", "status"), registry=REGISTRY
+)
+UNKNOWN_HISTORIES = Counter(
+    "quorum_unknown_histories",
+    "Uploads decided without their uploader's history, as the ledger was away.",
+    registry=REGISTRY,
 )
 PENDING = Gauge("quorum_pending_uploads", "Uploads in the works.", registry=REGISTRY)
 BACKLOG = Gauge("quorum_ledger_backlog", "Answers that wait for the ledger.", registry=REGISTRY)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aggregator.case import Case
+from aggregator.facts import Uploader
 from aggregator.policy import Policy
 from models.base import Features
+from quorum.histories import Histories
 from quorum.messages import Prediction, Upload, Verdict, now
 from quorum.moderator import Ensemble, Member, Moderated, open_case, verdicts_of
 from quorum.web.lanes import Lane
@@ -58,6 +60,7 @@ class _Job:
     predictions: list[Prediction] = field(default_factory=list)
     case: Case | None = None
     timer: asyncio.TimerHandle | None = None
+    uploader: Uploader | None = None
 
 
 class _Running:
@@ -120,6 +123,7 @@ class Service:
         on_late: Told of what comes after an answer: the upload, a superseding verdict if the
             action changed, and the late predictions.
         shadows: Policies that only watch.
+        histories: Where past verdicts on uploaders are looked up; None for nowhere.
     """
 
     def __init__(
@@ -130,9 +134,11 @@ class Service:
         pending: int = 256,
         on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
         shadows: Sequence[Policy] = (),
+        histories: Histories | None = None,
     ) -> None:
         self.policy = policy
         self._shadows = tuple(shadows)
+        self._histories = histories
         self._limit = pending
         self.on_late = on_late
         self._pending = 0
@@ -185,6 +191,7 @@ class Service:
         job = self._job(upload, scored or upload, cleanup)
         self._pending += 1
         try:
+            await self._look_up(job)
             self._running.put(job)
             self._expire(job)
             made = await job.answer
@@ -196,6 +203,16 @@ class Service:
         VERDICTS.labels(made.verdict.action.value, made.verdict.decided_by).inc()
         LATENCY.observe(made.verdict.latency)
         return made
+
+    async def _look_up(self, job: _Job) -> None:
+        if self._histories is None:
+            return
+        try:
+            job.uploader = await asyncio.to_thread(self._histories.of, job.upload, job.arrived)
+        except BaseException:
+            if job.cleanup is not None:
+                job.cleanup()
+            raise
 
     async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
         """Score with another ensemble from now on; what is in the works ends with the old one."""
@@ -277,6 +294,7 @@ class Service:
             arrived=job.arrived,
             at=at,
             shadows=self._shadows,
+            uploader=job.uploader,
         )
         job.case = case if job.silent else None
         job.answer.set_result(Moderated(verdict, tuple(job.predictions)))

@@ -155,6 +155,27 @@ def test_a_policy_in_shadow_is_recorded_and_never_acts(ledger: Ledger, tmp_path:
     assert "10 would be restrict instead of remove" in told.output
 
 
+def test_past_removals_of_the_uploader_count(ledger: Ledger, tmp_path: Path) -> None:
+    suspicious = tmp_path / "suspicious.yaml"
+    suspicious.write_text(
+        POLICY.text + "  - {name: again, when: uploader.strikes >= 1.5, action: review,"
+        " reason: The uploader has earlier removals.}\n"
+    )
+    ledger.record_uploads([upload(n, "bad", uploader="rogue") for n in range(2)])
+    run(policy=str(suspicious))
+    ledger.record_uploads(
+        [upload(7, uploader="rogue"), upload(8, uploader="gardener"), upload(9, uploader="rogue")]
+    )
+    run(policy=str(suspicious))
+    assert actions(ledger) == {
+        "u0000": "remove",
+        "u0001": "remove",
+        "u0007": "review",
+        "u0008": "allow",
+        "u0009": "review",
+    }
+
+
 def test_windows_choose_by_the_time_of_publication(ledger: Ledger) -> None:
     ledger.record_uploads([upload(n) for n in range(180)])
     told = run("--window", "hourly", "--until", "2026-01-31T14:30:00Z")

@@ -20,7 +20,8 @@ from pipeline.detect import Member
 from pipeline.engines import Engine, launch
 from pipeline.streams import sink, source
 from pipeline.streams.base import Joined, Received
-from quorum.messages import Prediction, Verdict, now, prediction_id
+from quorum.ledger import Ledger
+from quorum.messages import Action, Prediction, Upload, Verdict, now, prediction_id
 from quorum.settings import MediaAccess
 from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 
@@ -86,10 +87,18 @@ def test_the_gauges_tell_how_scores_moved_in_all_steps_of_this_process() -> None
     assert alpha < 0.25 < beta
 
 
-def _decided_by(options: CaseOptions, upload_id: str, scores: dict[str, float]) -> list[Verdict]:
-    step = _DecideBounded(policy(), options)
+def _decided_by(
+    options: CaseOptions,
+    upload_id: str,
+    scores: dict[str, float],
+    rules: Policy | None = None,
+) -> list[Verdict]:
+    step = _DecideBounded(rules or policy(), options)
     step.setup()
-    return decided(step, upload_id, scores)
+    try:
+        return decided(step, upload_id, scores)
+    finally:
+        step.teardown()
 
 
 MILD = Policy.from_text(POLICY.replace("scripted", "mild").replace("remove", "restrict"))
@@ -143,3 +152,37 @@ WATCHED = Policy.from_text(
     + "  - {name: gamma-certain, when: 'score(\"gamma\") >= 0.9', action: remove,"
     " category: spam, reason: Gamma., shadow: true}\n"
 )
+
+
+SUSPICIOUS = Policy.from_text(
+    POLICY + "  - {name: again, when: 'uploader.strikes >= 1.5 && score(\"alpha\") >= 0.5',"
+    " action: review, reason: Again.}\n"
+)
+
+
+def test_past_removals_count_in_the_stream(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    options = CaseOptions(histories=True, ledger=url)
+    with Ledger(url, create=True) as ledger:
+        for number, action in enumerate(("allow", "remove", "remove")):
+            (one,) = _decided_by(options, f"u{number}", {"alpha": 0.6, "beta": 0}, SUSPICIOUS)
+            assert one.action == "allow", "two removals make a strike count"
+            event = Upload.from_bytes(upload(f"u{number}"))
+            ledger.record([event, one.model_copy(update={"action": Action(action)})])
+    (suspect,) = _decided_by(options, "u9", {"alpha": 0.6, "beta": 0}, SUSPICIOUS)
+    assert (suspect.action, suspect.rule) == ("review", "again")
+    (clean,) = _decided_by(options, "u9", {"alpha": 0.1, "beta": 0}, SUSPICIOUS)
+    assert clean.action == "allow"
+    (same,) = _decided_by(options, "u2", {"alpha": 0.6, "beta": 0}, SUSPICIOUS)
+    assert same.action == "allow", "its own verdict is no strike"
+
+
+def test_a_ledger_that_is_away_stops_nothing_and_hides_nothing(tmp_path: Path) -> None:
+    options = CaseOptions(histories=True, ledger=f"sqlite:///{tmp_path}/without-tables.db")
+    before = gauge("quorum_unknown_histories_total") or 0
+    (suspect,) = _decided_by(options, "u1", {"alpha": 0.6, "beta": 0}, SUSPICIOUS)
+    assert (suspect.action, suspect.rule) == ("review", "error:again")
+    assert "history is not known" in suspect.reasons[0]
+    (clean,) = _decided_by(options, "u2", {"alpha": 0.1, "beta": 0}, SUSPICIOUS)
+    assert clean.action == "allow"
+    assert gauge("quorum_unknown_histories_total") == before + 2

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from aggregator.policy import load_policy
 from quorum.cli.replay import app
+from quorum.histories import history_before
 from quorum.ledger import Ledger
 from quorum.messages import Action, Prediction, Review, Upload, prediction_id
 from quorum.moderator import open_case
@@ -80,3 +81,34 @@ def test_what_changes_is_published_and_recorded_once(database, tmp_path):
     back = run("--policy", "balanced", "--database", database, "--yes")
     assert "2 actions change" in back, "rolled back, but for what the reviewer decided"
     assert actions(database)["likely"][-1] == (3, Action.REVIEW.value)
+
+
+def test_the_uploaders_history_is_as_it_stood(tmp_path):
+    """Else what is replayed first would change what comes after, and a second replay more."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    cautious, strict = load_policy("cautious"), load_policy("strict")
+    with Ledger(url, create=True) as ledger:
+        for number in range(6):
+            name = f"u{number}"
+            upload = Upload(id=name, uploader="ann", published_at=START)
+            spam = 0.99 if number < 3 else 0.85
+            said = [
+                Prediction(
+                    id=prediction_id(name, detector, "1"), upload_id=name, detector=detector,
+                    version="1", status="scored", score=score, at=START,
+                )
+                for detector, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
+            ]  # fmt: skip
+            at = START + timedelta(seconds=10 * number)
+            used = strict if number < 3 else cautious
+            known = history_before(ledger, used, upload, at)
+            assert known.removals == min(number, 3)
+            _, verdict = open_case(used, upload, said, arrived=at, at=at, uploader=known)
+            ledger.record([upload, *said, verdict])
+        before = [row.action.value for row in ledger.find(newest_first=False)]
+    assert before == ["remove"] * 3 + ["review"] * 3
+    words = ["--policy", "strict", "--database", url]
+    told = "without its uploader's three removals a suspect upload would stay under review"
+    assert "6 cases decided again, 3 actions change" in run(*words), told
+    assert "3 actions change" in run(*words, "--yes")
+    assert "0 actions change" in run(*words)

@@ -15,6 +15,7 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 
 from fastapi import FastAPI
 
+from aggregator.policy import Policy
 from quorum.moderator import Ensemble
 from quorum.settings import Settings
 from quorum.web.app import create_app
@@ -43,10 +44,10 @@ def run(app: FastAPI) -> Iterator[str]:
 
 @contextlib.contextmanager
 def serving(
-    *detectors: Any, settings: Settings | None = None, **more: Any
+    *detectors: Any, settings: Settings | None = None, policy: Policy = POLICY, **more: Any
 ) -> Iterator[httpx.Client]:
     ensemble = Ensemble.of(detectors or (Words(), Slow()), settings)
-    app = create_app(POLICY, ensemble, **more)
+    app = create_app(policy, ensemble, **more)
     with run(app) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 

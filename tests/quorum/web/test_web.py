@@ -198,6 +198,43 @@ def test_a_policy_in_shadow_is_told_and_never_acts() -> None:
     assert (told["action"], told["rule"]) == ("restrict", "bad-words")
 
 
+SUSPICIOUS = Policy.from_text(
+    POLICY.text + "  - {name: again, when: uploader.strikes >= 1.5, action: review,"
+    " reason: The uploader has earlier removals.}\n"
+)
+
+
+def test_past_removals_of_the_uploader_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorum.histories.MEMORY_SECONDS", 0.0)
+    with (
+        Ledger(f"sqlite:///{tmp_path}/ledger.db", create=True) as ledger,
+        serving(policy=SUSPICIOUS, ledger=ledger) as client,
+    ):
+
+        def rule(number: int, title: str, uploader: str) -> str:
+            sent = event(number, title, uploader=uploader)
+            return str(client.post("/v1/moderate", json=sent).json()["verdict"]["rule"])
+
+        assert rule(1, "bad", "rogue") == "bad-words"
+        assert rule(2, "fine", "rogue") == "default"
+        assert rule(3, "bad", "rogue") == "bad-words"
+        assert rule(4, "fine", "rogue") == "again"
+        assert rule(5, "fine", "gardener") == "default"
+
+
+def test_a_ledger_that_is_away_leaves_the_history_unknown(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/none.db", check_schema=False, retry=())
+    with ledger, serving(policy=SUSPICIOUS, ledger=ledger, limits=Limits(record_seconds=0.1)) as c:
+        answer = c.post("/v1/moderate", json=event(1))
+        assert answer.headers["quorum-recorded"] == "pending"
+        verdict = answer.json()["verdict"]
+        assert (verdict["action"], verdict["rule"]) == ("review", "error:again")
+        told = c.get("/metrics").text
+        assert "quorum_unknown_histories_total" in told
+
+
 def test_requests_that_come_together_are_scored_together() -> None:
     words, slow = Words(), Slow()
     with serving(words, slow) as client, ThreadPoolExecutor(24) as pool:

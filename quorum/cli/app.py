@@ -25,6 +25,8 @@ _VERBS: dict[str, str] = {
     "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
     "batch": "Moderate a table or files, in windows.  [quorum batch]",
     "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",
+    "console": "The reviewers' console.  [quorum console --database sqlite:///quorum.db]",
+    "audit": "Check the console's audit log.  [quorum audit verify]",
     "policy": "Check, explain, test, compare and tune policies.  [quorum policy check]",
     "models": "List, train, evaluate and compare models.  [quorum models list]",
     "catalogue": "Register and search reference works.  [quorum catalogue list]",

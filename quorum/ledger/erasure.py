@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Table, delete, exists, func, or_, select
 
 from quorum.ledger import schema
+from quorum.ledger.console_schema import take_console_rows
 from quorum.ledger.values import Forgotten, Pruned
 
 __all__ = [
@@ -70,7 +71,10 @@ def old_cases(connection: Connection, before: datetime, limit: int | None) -> li
 
 
 def prune_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
-    """Take all that belongs to these uploads."""
+    """Take all that belongs to these uploads, what the console keeps of them too."""
+    if not dry_run:
+        for chunk in _chunks(upload_ids):
+            take_console_rows(connection, chunk)
     counts = {
         table.name: _take(connection, table, column, upload_ids, dry_run=dry_run)
         for table, column in _OWNED

@@ -114,6 +114,18 @@ class Ledger:
         """The revision of the database's tables; None where there are none of ours."""
         return self._run(revision)
 
+    def transact(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """Do work on other tables of the database, all of it or none, in one transaction.
+
+        Args:
+            work: Takes the connection; may be called again if the database goes away.
+            writes: Whether it writes.
+
+        Raises:
+            LedgerUnavailable: If the database cannot be reached; nothing was written.
+        """
+        return self._run(work, writes=writes)
+
     # Writing
 
     def record(self, messages: Iterable[Message | Statement | Delivery]) -> None:

@@ -1,0 +1,363 @@
+"""Decisions of reviewers: made, undone, published as reviews.
+
+A decision waits a few seconds in the ledger, in which it can be undone; then it is published.
+One that cannot be published waits on, and says why.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from quorum.console import audit
+from quorum.console.tasks import LEASE, Task, get_task, lock_case, open_task
+from quorum.errors import QuorumError
+from quorum.ledger import Ledger
+from quorum.ledger.console_schema import appeals, decisions, tasks
+from quorum.ledger.reading import load_cases
+from quorum.ledger.schema import cases
+from quorum.messages import Action, Review, digest, now
+
+__all__ = [
+    "MAX_NOTE",
+    "Conflict",
+    "Decision",
+    "decide",
+    "of_case",
+    "publish_due",
+    "undo",
+    "waiting_of",
+]
+
+#: A note is read by the next person on a screen; Pub/Sub would take 10 MB.
+MAX_NOTE: Final = 4000
+_BATCH: Final = 100
+
+
+class Conflict(QuorumError):
+    """Someone or something was faster; nothing was decided, and the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a reviewer decided of a case."""
+
+    id: str
+    task_id: str
+    upload_id: str
+    verdict_id: str
+    kind: str
+    reviewer: str
+    action: Action
+    category: str | None
+    note: str
+    at: datetime
+    due_at: datetime
+    state: str
+    seconds: float | None
+    error: str | None
+
+    def review(self) -> Review:
+        """The message that tells it."""
+        return Review(
+            upload_id=self.upload_id,
+            verdict_id=self.verdict_id,
+            action=self.action,
+            reviewer=self.reviewer,
+            labels=() if self.category is None else (self.category,),
+            note=self.note,
+            at=self.at,
+        )
+
+
+def decide(
+    ledger: Ledger,
+    task_id: str,
+    reviewer: str,
+    action: Action,
+    category: str | None,
+    note: str,
+    undo: timedelta,
+) -> Decision:
+    """Decide a case that the reviewer holds.
+
+    Args:
+        ledger: Where.
+        task_id: The task.
+        reviewer: Who.
+        action: ``review`` asks for a second person.
+        category: The harm, as the policy names it.
+        note: For other reviewers.
+        undo: For how long it can be undone.
+
+    Raises:
+        Conflict: If the task is not theirs any more, or the verdict changed meanwhile.
+    """
+    if len(note) > MAX_NOTE:
+        msg = f"The note has {len(note):,} characters; up to {MAX_NOTE:,} are kept. Shorten it."
+        raise Conflict(msg)
+
+    def work(connection: Connection) -> Decision:
+        at = now()
+        task = get_task(connection, task_id)
+        if task is None:
+            msg = "This case is in no queue any more."
+            raise Conflict(msg)
+        lock_case(connection, task.upload_id)
+        task = get_task(connection, task_id) or task
+        _check(connection, task, reviewer, action, at)
+        held = None
+        if task.claimed_until is not None:
+            held = max(0.0, (at - (task.claimed_until - LEASE)).total_seconds())
+        asks = action is Action.REVIEW
+        measures = task.kind in ("double", "golden")
+        made = Decision(
+            id=digest("decision", task.id, reviewer, str(at)),
+            task_id=task.id,
+            upload_id=task.upload_id,
+            verdict_id=task.verdict_id,
+            kind=task.kind,
+            reviewer=reviewer,
+            action=action,
+            category=None if action is Action.ALLOW else category,
+            note=note.replace("\x00", "�"),
+            at=at,
+            due_at=at + undo,
+            state="waiting",
+            seconds=held,
+            error=None,
+        )
+        row = {name: getattr(made, name) for name in Decision.__slots__}
+        connection.execute(insert(decisions), {**row, "action": action.value})
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == task.id)
+            .values(state="closed", outcome=action.value, closed_at=at)
+        )
+        details = {"action": action.value, "kind": task.kind, "category": made.category}
+        event = "case.passed-on" if asks else "case.measured" if measures else "case.decided"
+        audit.append(connection, reviewer, event, task.upload_id, **details)
+        return made
+
+    return ledger.transact(work, writes=True)
+
+
+def _check(connection: Connection, task: Task, reviewer: str, action: Action, at: datetime) -> None:
+    if task.state != "open":
+        msg = f"This case was decided meanwhile ({task.outcome}). Nothing was changed by you."
+        raise Conflict(msg)
+    holder = task.held(at)
+    if holder != reviewer:
+        msg = (
+            f"{holder} holds this case now."
+            if holder
+            else "Your hold on this case ran out. Claim it again, and then decide."
+        )
+        raise Conflict(msg)
+    current = connection.execute(
+        select(cases.c.verdict_id).where(cases.c.upload_id == task.upload_id)
+    ).scalar_one_or_none()
+    if current is None:
+        msg = "The ledger no longer knows this upload: retention or erasure took it."
+        raise Conflict(msg)
+    if current != task.verdict_id and task.kind in ("review", "second"):
+        msg = "A newer verdict came meanwhile. Read it first: the page shows it now."
+        raise Conflict(msg)
+    if action is Action.REVIEW and task.kind != "review":
+        msg = "You are the second person here: decide allow, restrict or remove."
+        raise Conflict(msg)
+
+
+def undo(ledger: Ledger, decision_id: str, reviewer: str) -> Decision:
+    """Take back a decision that still waits; the reviewer holds the case again.
+
+    Raises:
+        Conflict: If it is theirs no more to undo.
+    """
+
+    def work(connection: Connection) -> Decision:
+        at = now()
+        done = connection.execute(
+            update(decisions)
+            .where(
+                decisions.c.id == decision_id,
+                decisions.c.reviewer == reviewer,
+                decisions.c.state == "waiting",
+                decisions.c.due_at > at,
+            )
+            .values(state="undone")
+        )
+        found = _get(connection, decision_id)
+        if done.rowcount != 1 or found is None:
+            msg = "It is too late to undo this: the decision is on its way. Decide again instead."
+            raise Conflict(msg)
+        connection.execute(
+            update(tasks)
+            .where(tasks.c.id == found.task_id)
+            .values(
+                state="open",
+                outcome=None,
+                closed_at=None,
+                claimed_by=reviewer,
+                claimed_until=at + LEASE,
+            )
+        )
+        audit.append(connection, reviewer, "case.undone", found.upload_id, kind=found.kind)
+        return found
+
+    return ledger.transact(work, writes=True)
+
+
+def publish_due(
+    ledger: Ledger,
+    publish: Callable[[Sequence[Review]], None],
+    *,
+    double_rate: float,
+    chance: Callable[[], float] = random.random,
+) -> int:
+    """Publish the decisions that can no longer be undone.
+
+    A crash between publishing and noting it publishes the same review again, which changes
+    nothing: its id is the same.
+
+    Args:
+        ledger: Where they wait.
+        publish: Makes reviews durable elsewhere, or raises a ``QuorumError``.
+        double_rate: The share of cases that a second reviewer decides too, unseen.
+        chance: Gives numbers from 0 to 1.
+
+    Returns:
+        How many left.
+    """
+    query = (
+        select(decisions)
+        .where(decisions.c.state == "waiting", decisions.c.due_at <= now())
+        .order_by(decisions.c.due_at)
+        .limit(_BATCH)
+    )
+    due = ledger.transact(lambda connection: [_decision(r) for r in connection.execute(query)])
+    told = [one for one in due if _is_told(one)]
+    if told:
+        reviews = [one.review() for one in told]
+        try:
+            publish(reviews)
+        except QuorumError as error:
+            _note_error(ledger, told, str(error))
+            told_ids = {one.id for one in told}
+            due = [one for one in due if one.id not in told_ids]
+        else:
+            ledger.record_reviews(reviews)
+    if due:
+        ledger.transact(lambda c: _finish(c, due, double_rate, chance), writes=True)
+    return len(due)
+
+
+def _is_told(one: Decision) -> bool:
+    return one.kind not in ("double", "golden") and one.action is not Action.REVIEW
+
+
+def _note_error(ledger: Ledger, failed: Sequence[Decision], error: str) -> None:
+    ids = [one.id for one in failed]
+    ledger.transact(
+        lambda c: c.execute(
+            update(decisions).where(decisions.c.id.in_(ids)).values(error=error[:500])
+        ),
+        writes=True,
+    )
+
+
+def _finish(
+    connection: Connection,
+    done: Sequence[Decision],
+    double_rate: float,
+    chance: Callable[[], float],
+) -> None:
+    for one in done:
+        told = _is_told(one)
+        state = "published" if told else "kept"
+        changed = connection.execute(
+            update(decisions)
+            .where(decisions.c.id == one.id, decisions.c.state == "waiting")
+            .values(state=state, error=None)
+        )
+        if changed.rowcount != 1:
+            continue
+        case = load_cases(connection, [one.upload_id], ("upload", "verdicts"))[0]
+        verdict = next((v for v in case.verdicts if v.id == one.verdict_id), None)
+        if verdict is None:
+            continue
+        if one.kind == "review" and one.action is Action.REVIEW:
+            key = one.id
+            open_task(connection, "second", case.upload, verdict, key=key, not_for=one.reviewer)
+        elif one.kind == "review" and chance() < double_rate:
+            open_task(connection, "double", case.upload, verdict, not_for=one.reviewer)
+        elif one.kind == "appeal":
+            reversed_ = one.action.severity < verdict.action.severity
+            connection.execute(
+                update(appeals)
+                .where(appeals.c.upload_id == one.upload_id, appeals.c.state == "open")
+                .values(
+                    state="reversed" if reversed_ else "upheld",
+                    reviewer=one.reviewer,
+                    decided_at=one.at,
+                    statement=_outcome(one, reversed_),
+                )
+            )
+        if told:
+            details = {"action": one.action.value, "review": one.review().event_id()}
+            audit.append(connection, one.reviewer, "review.published", one.upload_id, **details)
+
+
+def _outcome(one: Decision, reversed_: bool) -> str:
+    if reversed_:
+        return (
+            "Another reviewer looked at your upload and agreed with you. "
+            f"The decision is now: {one.action.value}."
+        )
+    return "Another reviewer looked at your upload and came to the same decision. It stays."
+
+
+def of_case(connection: Connection, upload_id: str) -> list[Decision]:
+    """What was decided of a case in the console, oldest first."""
+    query = select(decisions).where(decisions.c.upload_id == upload_id).order_by(decisions.c.at)
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def waiting_of(connection: Connection, reviewer: str) -> Decision | None:
+    """The reviewer's last decision, if it can still be undone."""
+    query = (
+        select(decisions)
+        .where(
+            decisions.c.reviewer == reviewer,
+            decisions.c.state == "waiting",
+            decisions.c.due_at > now(),
+        )
+        .order_by(decisions.c.at.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _decision(row)
+
+
+def stuck(ledger: Ledger) -> int:
+    """How many decisions could not be published yet."""
+    query = (
+        select(func.count())
+        .select_from(decisions)
+        .where(decisions.c.state == "waiting", decisions.c.error.is_not(None))
+    )
+    return ledger.transact(lambda connection: int(connection.execute(query).scalar_one()))
+
+
+def _get(connection: Connection, decision_id: str) -> Decision | None:
+    row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).first()
+    return None if row is None else _decision(row)
+
+
+def _decision(row: Row[Any]) -> Decision:
+    return Decision(**{**row._mapping, "action": Action(row.action)})

@@ -1,0 +1,140 @@
+"use strict";
+(() => {
+  const $ = (selector) => document.querySelector(selector);
+  const keep = (name, value) => { try { localStorage.setItem(name, value); } catch { /* forbidden */ } };
+  const kept = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+
+  function switchTheme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    keep("theme", root.dataset.theme);
+  }
+
+  function reveal(shown) {
+    document.querySelectorAll(".veiled, .unveiled").forEach((one) => {
+      one.classList.toggle("veiled", !shown);
+      one.classList.toggle("unveiled", shown);
+    });
+    const button = $("#reveal");
+    if (button) { button.hidden = shown; button.setAttribute("aria-pressed", String(shown)); }
+    if ($("#cover")) $("#cover").hidden = !shown;
+  }
+  const revealed = () => document.querySelector(".unveiled") !== null;
+
+  function grey(on) {
+    document.documentElement.classList.toggle("grey", on);
+    if ($("#grey")) $("#grey").setAttribute("aria-pressed", String(on));
+    keep("grey", on ? "1" : "");
+  }
+
+  // The clock of the server and that of the browser may differ: only the difference counts.
+  function countdown(element, show) {
+    const end = performance.now() + (Number(element.dataset.until) - Number(element.dataset.now)) * 1000;
+    const tick = () => {
+      const left = Math.ceil((end - performance.now()) / 1000);
+      show(Math.max(0, left));
+      if (left > 0) setTimeout(tick, 250);
+    };
+    tick();
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    $("#theme")?.addEventListener("click", switchTheme);
+    $("#keys")?.addEventListener("click", () => $("#help").showModal());
+    $("#reveal")?.addEventListener("click", () => reveal(true));
+    $("#cover")?.addEventListener("click", () => reveal(false));
+    $("#grey")?.addEventListener("click", () => grey(!document.documentElement.classList.contains("grey")));
+    grey(kept("grey") === "1");
+
+    const toast = $("#toast");
+    if (toast) countdown(toast, (left) => {
+      toast.querySelector(".count").textContent = `${left} s`;
+      if (left === 0) toast.remove();
+    });
+    const lease = $(".lease");
+    if (lease) {
+      countdown(lease, (left) => {
+        lease.textContent = left > 0 ? `yours for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "your hold ran out";
+        lease.classList.toggle("late", left < 60);
+      });
+      // Whoever is at work on the page keeps the case.
+      let worked = 0;
+      document.addEventListener("keydown", () => { worked = performance.now(); });
+      document.addEventListener("pointermove", () => { worked = performance.now(); });
+      setInterval(async () => {
+        const form = $("#renew");
+        if (!form || performance.now() - worked > 120000) return;
+        const answer = await fetch("/renew", { method: "POST", body: new URLSearchParams(new FormData(form)) });
+        if (answer.status === 204) {
+          lease.dataset.now = "0";
+          lease.dataset.until = "600";
+        }
+      }, 120000);
+    }
+
+    const video = $("#video");
+    document.querySelectorAll("[data-seek]").forEach((link) => link.addEventListener("click", (event) => {
+      event.preventDefault();
+      if (video) { video.currentTime = Number(link.dataset.seek); video.scrollIntoView({ block: "nearest" }); }
+    }));
+    video?.addEventListener("timeupdate", () => {
+      const part = video.duration ? (100 * video.currentTime) / video.duration : 0;
+      document.querySelectorAll(".playhead").forEach((line) => { line.setAttribute("x1", `${part}%`); line.setAttribute("x2", `${part}%`); });
+    });
+
+    const live = $("#live");
+    if (live) {
+      const source = new EventSource(live.dataset.source);
+      source.addEventListener("verdict", (event) => {
+        const told = JSON.parse(event.data);
+        const row = document.createElement("li");
+        const badge = document.createElement("span");
+        badge.className = `badge ${["allow", "restrict", "review", "remove"].includes(told.action) ? told.action : ""}`;
+        badge.textContent = told.action;
+        const link = document.createElement("a");
+        link.href = `/case?upload=${encodeURIComponent(told.upload_id)}`;
+        const title = document.createElement("bdi");
+        title.textContent = told.title || "(no title)";
+        link.append(title);
+        const small = document.createElement("small");
+        small.textContent = `${told.rule} · ${told.decided_by}`;
+        row.append(badge, " ", link, " ", small);
+        live.prepend(row);
+        while (live.children.length > 12) live.lastElementChild.remove();
+      });
+      addEventListener("pagehide", () => source.close());
+    }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const field = event.target.closest?.("input, textarea, select");
+    if (field) { if (event.key === "Escape") field.blur(); return; }
+    if ($("#help")?.open) return;
+    const click = (selector) => { const found = $(selector); if (found) { event.preventDefault(); found.click(); } };
+    const focus = (selector) => { const found = $(selector); if (found) { event.preventDefault(); found.focus(); } };
+    const decision = document.querySelector(`#decide [data-key="${CSS.escape(event.key)}"]`);
+    if (decision) { event.preventDefault(); decision.click(); return; }
+    switch (event.key) {
+      case "n": click($("#claim") ? "#claim" : "#next button"); break;
+      case "u": click("#undo button"); break;
+      case "b": if ($("#reveal")) reveal(!revealed()); break;
+      case "g": if ($("#grey")) $("#grey").click(); break;
+      case "c": focus("#category"); break;
+      case "m": focus("#note"); break;
+      case "s": if ($(".skipping")) { event.preventDefault(); $(".skipping").open = true; $("#reason").focus(); } break;
+      case "q": location.href = "/queue"; break;
+      case "/": event.preventDefault(); if ($("#text")) $("#text").focus(); else location.href = "/search"; break;
+      case "t": switchTheme(); break;
+      case "?": $("#help")?.showModal(); break;
+    }
+  });
+
+  // One decision a form: a second press of a key must not send it again.
+  document.addEventListener("submit", (event) => {
+    if (event.target.id !== "decide") return;
+    if (event.target.dataset.sent) event.preventDefault();
+    event.target.dataset.sent = "1";
+  });
+})();

@@ -1,0 +1,62 @@
+"""What the console does by itself: keeps the queues current and publishes decisions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from quorum.console import decisions, tasks
+from quorum.console.publishing import Reviews
+from quorum.errors import QuorumError
+from quorum.ledger import Ledger
+
+__all__ = ["Worker"]
+
+_log = logging.getLogger(__name__)
+
+_PUBLISH_SECONDS = 0.5
+_SYNC_SECONDS = 2.0
+
+
+class Worker:
+    """A thread beside the pages; several consoles may run on one ledger.
+
+    Args:
+        ledger: The ledger.
+        reviews: Where decisions are published.
+        double_rate: The share of cases that a second reviewer decides too.
+    """
+
+    def __init__(self, ledger: Ledger, reviews: Reviews, double_rate: float) -> None:
+        self._ledger = ledger
+        self._reviews = reviews
+        self._double_rate = double_rate
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after what is in the works; what waits is published by the next console."""
+        self._stopping.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        synced = 0.0
+        while not self._stopping.is_set():
+            try:
+                decisions.publish_due(
+                    self._ledger, self._reviews.publish, double_rate=self._double_rate
+                )
+                if time.monotonic() - synced > _SYNC_SECONDS:
+                    tasks.sync(self._ledger)
+                    synced = time.monotonic()
+            except QuorumError as error:
+                _log.warning("%s", error)
+            except Exception:
+                # One bad row must not end the queue for everyone.
+                _log.exception("the console's worker failed at this and goes on")
+            self._stopping.wait(_PUBLISH_SECONDS)

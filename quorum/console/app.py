@@ -16,7 +16,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from aggregator.policy import Policy
-from quorum.console import case_pages, login_pages, media, queue_pages
+from quorum.console import (
+    case_pages,
+    login_pages,
+    media,
+    overview_pages,
+    queue_pages,
+    search_pages,
+)
+from quorum.console.overview import Overviews
 from quorum.console.pages import Console, LoginNeeded, Refused, go, render
 from quorum.console.publishing import Reviews
 from quorum.console.security import Guard, content_security_policy
@@ -49,9 +57,11 @@ def create_console(
     """
     chosen = settings or ConsoleSettings()
 
+    overviews = Overviews(ledger, sorted(policy.detectors))
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(ledger, reviews, chosen.double_rate)
+        worker = Worker(ledger, reviews, chosen.double_rate, overviews)
         worker.start()
         try:
             yield
@@ -59,8 +69,9 @@ def create_console(
             worker.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.overviews = overviews
     app.state.console = Console(ledger, policy, reviews, chosen, keyring)
-    for module in (login_pages, queue_pages, case_pages, media):
+    for module in (login_pages, queue_pages, case_pages, media, overview_pages, search_pages):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")

@@ -50,6 +50,8 @@ _ENVIRONMENT = jinja2.Environment(
 #: The pages of the main navigation, and who may see them.
 _PAGES = (
     ("/queue", "Queue", Permission.READ),
+    ("/overview", "Overview", Permission.READ),
+    ("/search", "Search", Permission.READ),
     ("/audit", "Audit", Permission.AUDIT),
     ("/users", "Users", Permission.ADMIN),
 )

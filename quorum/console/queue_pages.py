@@ -47,8 +47,8 @@ Chosen = Annotated[Queue, Depends(chosen)]
 
 @router.get("/")
 def first(request: Request, session: Visitor) -> Response:
-    """The queue."""
-    return go(request, "/queue")
+    """Reviewers begin with their queue, others with the overview."""
+    return go(request, "/queue" if session.user.may(Permission.DECIDE) else "/overview")
 
 
 @router.get("/queue")

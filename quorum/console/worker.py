@@ -7,6 +7,7 @@ import threading
 import time
 
 from quorum.console import decisions, tasks
+from quorum.console.overview import Overviews
 from quorum.console.publishing import Reviews
 from quorum.errors import QuorumError
 from quorum.ledger import Ledger
@@ -26,12 +27,16 @@ class Worker:
         ledger: The ledger.
         reviews: Where decisions are published.
         double_rate: The share of cases that a second reviewer decides too.
+        overviews: The figures of the overview, which it counts anew.
     """
 
-    def __init__(self, ledger: Ledger, reviews: Reviews, double_rate: float) -> None:
+    def __init__(
+        self, ledger: Ledger, reviews: Reviews, double_rate: float, overviews: Overviews
+    ) -> None:
         self._ledger = ledger
         self._reviews = reviews
         self._double_rate = double_rate
+        self._overviews = overviews
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
 
@@ -54,6 +59,7 @@ class Worker:
                 if time.monotonic() - synced > _SYNC_SECONDS:
                     tasks.sync(self._ledger)
                     synced = time.monotonic()
+                self._overviews.refresh(force=False)
             except QuorumError as error:
                 _log.warning("%s", error)
             except Exception:

@@ -131,6 +131,8 @@
     }
   });
 
+  document.documentElement.dataset.ready = "1";
+
   // One decision a form: a second press of a key must not send it again.
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "decide") return;

@@ -51,7 +51,7 @@ def browse(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
         page.fill("[name=name]", name)
         page.fill("[name=password]", PASSWORD)
         page.click("button.primary")
-        page.wait_for_selector("nav")
+        page.wait_for_selector("html[data-ready] nav")
         return page
 
     yield make
@@ -63,17 +63,17 @@ def test_two_reviewers_decide_by_keyboard_and_never_meet(browse, cases: Ledger):
     ana, ben = browse("ana"), browse("ben")
     for page in (ana, ben):
         page.keyboard.press("n")
-        page.wait_for_selector("#decide")
+        page.wait_for_selector("html[data-ready] #decide")
     assert ana.url != ben.url
     first = ana.url
     ana.keyboard.press("x")
-    ana.wait_for_selector("#toast")
-    assert ana.url != first
+    ana.wait_for_url(lambda url: url != first)
+    ana.wait_for_selector("html[data-ready] #toast")
     ana.keyboard.press("u")
-    ana.wait_for_selector("#decide")
+    ana.wait_for_selector("html[data-ready] #decide")
     assert ana.url.split("upload=")[1] == first.split("upload=")[1].split("&")[0]
     ana.keyboard.press("a")
-    ana.wait_for_selector("#toast")
+    ana.wait_for_selector("html[data-ready] #toast")
     upload_id = first.split("upload=")[1].split("&")[0]
     ana.goto(f"/case?upload={upload_id}")
     ana.wait_for_selector("text=New verdict", timeout=30_000)
@@ -126,9 +126,9 @@ def test_what_the_worker_publishes(browse, cases: Ledger):
     page = browse("ana")
     page.goto("/case?upload=up-3")
     page.keyboard.press("n")
-    page.wait_for_selector("#decide")
+    page.wait_for_selector("html[data-ready] #decide")
     page.select_option("#category", "violence")
     page.keyboard.press("Escape")
     page.click(".act.restrict")
-    page.wait_for_selector("#toast")
+    page.wait_for_selector("html[data-ready] #toast")
     soon(lambda: len(cases.get_case("up-3").verdicts) == 2)

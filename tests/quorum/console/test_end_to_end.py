@@ -58,7 +58,7 @@ def test_a_reviewer_decides_and_the_verdict_changes(
             detector=name,
             version="v1",
             status=Status.SCORED,
-            score=0.6 if name == "violence" else 0.01,
+            score=0.8 if name == "violence" else 0.01,
             at=now(),
         )
         for name in policy.detectors
@@ -91,14 +91,14 @@ def test_a_reviewer_decides_and_the_verdict_changes(
         page.fill("[name=name]", "ana")
         page.fill("[name=password]", PASSWORD)
         page.keyboard.press("Enter")
-        page.wait_for_selector("#next")
+        page.wait_for_selector("html[data-ready] #next")
         page.keyboard.press("n")
-        page.wait_for_selector("#decide")
+        page.wait_for_selector("html[data-ready] #decide")
         page.keyboard.press("m")
         page.keyboard.type("clearly a fight")
         page.keyboard.press("Escape")
         page.keyboard.press("x")
-        page.wait_for_selector("#toast")
+        page.wait_for_selector("html[data-ready] #toast")
         page.click("#toast a")
         page.wait_for_selector("text=New verdict", timeout=60_000)
         page.click("text=Show it")

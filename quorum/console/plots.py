@@ -1,0 +1,109 @@
+"""Pictures of figures as shapes that a template draws: no library, no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["Bars", "Line", "bars", "line"]
+
+WIDTH, HEIGHT = 640, 200
+_LEFT, _TOP, _BOTTOM = 40, 8, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One piece of a stacked bar."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Stacked bars; ``grid`` and ``ticks`` are positions with their words."""
+
+    bars: tuple[Bar, ...]
+    grid: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of points, with gaps where there is nothing."""
+
+    paths: tuple[str, ...]
+    grid: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def bars(times: Sequence[datetime], series: Mapping[str, Sequence[int]]) -> Bars:
+    """Stacked bars over time, in the order of the series."""
+    totals = [sum(values) for values in zip(*series.values(), strict=True)]
+    top = _nice(max([*totals, 1]))
+    width = (WIDTH - _LEFT) / max(1, len(times))
+    made = []
+    for index in range(len(times)):
+        low = 0
+        for name, values in series.items():
+            count = values[index]
+            if count:
+                made.append(
+                    Bar(
+                        round(_LEFT + index * width + 1, 1),
+                        round(_y(low + count, top), 1),
+                        round(width - 2, 1),
+                        round(_y(low, top) - _y(low + count, top), 1),
+                        name,
+                        count,
+                    )
+                )
+            low += count
+    return Bars(tuple(made), _grid(top), _ticks(times))
+
+
+def line(times: Sequence[datetime], values: Sequence[float | None]) -> Line:
+    """A line over time."""
+    top = _nice(max([*(value for value in values if value is not None), 1e-3]))
+    width = (WIDTH - _LEFT) / max(1, len(times))
+    paths: list[list[str]] = [[]]
+    for index, value in enumerate(values):
+        if value is None:
+            paths.append([])
+        else:
+            x = _LEFT + (index + 0.5) * width
+            paths[-1].append(f"{x:.1f},{_y(value, top):.1f}")
+    # A single point would not be seen: it is drawn as a short dash.
+    told = [points * 2 if len(points) == 1 else points for points in paths if points]
+    return Line(tuple(" ".join(points) for points in told), _grid(top), _ticks(times))
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - _BOTTOM - (HEIGHT - _BOTTOM - _TOP) * value / top
+
+
+def _grid(top: float) -> tuple[tuple[float, str], ...]:
+    return tuple((round(_y(top * part, top), 1), f"{top * part:g}") for part in (0, 0.5, 1))
+
+
+def _ticks(times: Sequence[datetime]) -> tuple[tuple[float, str], ...]:
+    width = (WIDTH - _LEFT) / max(1, len(times))
+    every = max(1, len(times) // 6)
+    days = len(times) > 1 and (times[-1] - times[0]).days >= 1
+    form = "%d %b %H:%M" if days else "%H:%M:%S"
+    return tuple(
+        (round(_LEFT + index * width, 1), times[index].strftime(form))
+        for index in range(0, len(times) - every // 2, every)
+    )
+
+
+def _nice(value: float) -> float:
+    unit = 1e-3
+    while unit * 10 < value:
+        unit *= 10
+    return next((unit * m for m in (1, 2, 4, 5, 10) if unit * m >= value), value)

@@ -3,15 +3,15 @@
 Each shipped policy decides the same random cases twice: through the one decision function, and
 through the same rules written by hand in Python, which gives the same answer (that is checked)
 in the same form. A backtest reads its cases from lines, as a ledger's export has them.
+Writes a section of ``docs/benchmarks.md``.
 
-    python -m benchmarks.decisions [--cases N] [--lines N]
+    python -m benchmarks.decisions [--cases N] [--lines N] [--dry-run]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +23,7 @@ from aggregator.backtest import backtest_lines
 from aggregator.decision import Decision, Uploader, weigh
 from aggregator.policy import Policy, load_policy
 from aggregator.record import PastCase
+from benchmarks.document import machine, table, write_section
 from quorum.messages import Action, Upload
 
 ALLOW, RESTRICT, REVIEW, REMOVE = Action.ALLOW, Action.RESTRICT, Action.REVIEW, Action.REMOVE
@@ -193,40 +194,74 @@ def lines(count: int) -> list[bytes]:
     return list(islice(cycle(made), count))
 
 
+def decisions(name: str, cases: Sequence[Case]) -> list[str]:
+    """A policy's line of the table, beside the same rules by hand."""
+    decide = through(load_policy(name))
+
+    def hand(case: Case) -> Decision:
+        return by_hand(name, *case)
+
+    same = sum(
+        (one.action, one.rule, one.category, one.reasons, one.missing)
+        == (other.action, other.rule, other.category, other.reasons, other.missing)
+        for one, other in ((decide(case), hand(case)) for case in cases)
+    )
+    ours, theirs = rate(decide, cases), rate(hand, cases)
+    return [
+        name,
+        f"{ours:,.0f}",
+        f"{theirs:,.0f}",
+        f"{theirs / ours:.1f}",
+        f"{same / len(cases):.1%}",
+    ]
+
+
+def backtests(prepared: Sequence[bytes], workers: int) -> list[str]:
+    """A line of the table of backtests."""
+    began = time.perf_counter()
+    found = backtest_lines(iter(prepared), load_policy("strict"), workers=workers)
+    took = time.perf_counter() - began
+    assert found.cases == len(prepared)
+    return [
+        f"{workers}",
+        f"{found.cases:,}",
+        f"{took:.1f}",
+        f"{found.cases / took:,.0f}",
+        f"{1e6 * took / found.cases:.0f}",
+    ]
+
+
 def main() -> None:
-    """Measure, and print a table in Markdown."""
+    """Measure, print, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--lines", type=int, default=200_000)
+    parser.add_argument("--dry-run", action="store_true", help="print, and write nothing")
     chosen = parser.parse_args()
-    cases = random_cases(chosen.cases)
-    print(f"machine: {platform.machine()}, Python {platform.python_version()}")
-    print(f"{len(cases):,} random cases, one core, process time, best of 3\n")
-    print("| policy | decisions/s | by hand/s | by hand is faster by | same decisions |")
-    print("| --- | ---: | ---: | ---: | ---: |")
-    for name in BY_HAND:
-        decide = through(load_policy(name))
+    cases, prepared = random_cases(chosen.cases), lines(chosen.lines)
+    made = table(
+        ["policy", "decisions/s", "by hand/s", "ratio", "the same decision"],
+        [decisions(name, cases) for name in BY_HAND],
+    )
+    again = table(
+        ["processes", "cases", "seconds", "cases/s", "seconds for a million"],
+        [backtests(prepared, workers) for workers in (1, 2)],
+    )
+    body = f"""## Decisions
 
-        def hand(case: Case, name: str = name) -> Decision:
-            return by_hand(name, *case)
+`python -m benchmarks.decisions`, on {machine()}.
 
-        same = sum(
-            (one.action, one.rule, one.category, one.reasons, one.missing)
-            == (other.action, other.rule, other.category, other.reasons, other.missing)
-            for one, other in ((decide(case), hand(case)) for case in cases)
-        )
-        ours, theirs = rate(decide, cases), rate(hand, cases)
-        share = f"{same / len(cases):.1%}"
-        print(f"| {name} | {ours:,.0f} | {theirs:,.0f} | {theirs / ours:.1f} x | {share} |")
-    prepared = lines(chosen.lines)
-    for workers in (1, 2):
-        began = time.perf_counter()
-        found = backtest_lines(iter(prepared), load_policy("strict"), workers=workers)
-        took = time.perf_counter() - began
-        print(
-            f"\nbacktest of {found.cases:,} cases, {workers} process(es): {took:.1f} s, "
-            f"{found.cases / took:,.0f} cases/s, a million in {1e6 / (found.cases / took):.0f} s"
-        )
+Each shipped policy decides {len(cases):,} random cases on one core (its processor time, best of
+3), and so do the same rules written by hand in Python.
+
+{made}
+
+`quorum policy backtest` of `strict`, from lines of past cases (time that passed):
+
+{again}"""
+    print(body)
+    if not chosen.dry_run:
+        write_section("decisions", body)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from pipeline import graph
 from pipeline.engines import Engine, launch
 from pipeline.streams import sink, source
 from quorum.settings import MediaAccess
 from tests.pipeline.doubles import POLICY, Policy, ensemble, lines, upload
+from tests.pipeline.jobs import Streams, fused
 
 CAPPED = POLICY + "caps:\n  total: {removals: 5, per: 1 h}\n"
 
@@ -38,3 +41,36 @@ def test_removals_stop_at_the_cap_and_uploads_keep_flowing(tmp_path: Path) -> No
     capped = [each for each in verdicts if each["action"] == "review"]
     assert all(each["decided_by"] == "cap" for each in capped)
     assert all("cap" in each["reasons"][0] for each in capped)
+
+
+#: The spam detector asks for a removal of whatever it scores.
+MAD = """
+name: mad
+deadline: 20 s
+retention: 1 h
+orphan_wait: 1 min
+detectors: {spam: {required: true}}
+rules:
+  - {name: mad, when: 'score("spam") >= 0.0', action: remove, category: spam, reason: '{spam}'}
+caps:
+  each_rule: {removals: 4, per: 10 h}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.prism
+@pytest.mark.timeout(300)
+def test_removals_stop_at_the_cap_on_a_stream(emulator: str, prism: str, tmp_path: Path) -> None:
+    policy = tmp_path / "mad.yaml"
+    policy.write_text(MAD)
+    streams = Streams()
+    names = {f"mad-{index}" for index in range(30)}
+    streams.publish("uploads", [upload(name, title="A walk along the river") for name in names])
+    with fused(streams, tmp_path, "--policy", str(policy)) as job:
+        streams.await_verdicts(names, job)
+        assert job.stop() == 0, job.log()
+    streams.listen()
+    actions = {each.upload_id: (each.action.value, each.decided_by) for each in streams.verdicts}
+    assert Counter(actions.values()) == {("remove", "policy"): 4, ("review", "cap"): 26}
+    assert streams.pull("uploads-stream") == [], "what was capped is given back, too"

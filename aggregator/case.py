@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Final, NamedTuple
 
 from aggregator.answer import Answer, micros
 from aggregator.decision import Decision, Uploader, weigh
+from aggregator.effects import Discard, Effect, Emit, Forget
 from aggregator.policy import Policy
 from aggregator.verdicts import Overruled, local_actions, make_verdict
 from quorum.messages import (
@@ -37,29 +37,6 @@ MAX_ORPHANS: Final = 200
 _CROWD = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
-
-
-@dataclass(frozen=True, slots=True)
-class Emit:
-    """Publish this verdict."""
-
-    verdict: Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """Keep this message as a dead letter: it can decide nothing."""
-
-    message: Prediction | Review
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """The case is over: clear its state and its timer."""
-
-
-Effect = Emit | Discard | Forget
 
 
 class _Given(NamedTuple):

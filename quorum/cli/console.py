@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+import tempfile
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quorum.errors import ConfigurationError
 from quorum.logs import LogFormat, configure_logs
+
+if TYPE_CHECKING:
+    from aggregator.policy import Policy
+    from quorum.ledger import Ledger
+    from quorum.settings import Settings
 
 __all__ = ["app"]
 
@@ -60,6 +66,16 @@ def console(
     works: Annotated[
         Path | None, typer.Option(help="Folder of registered works' media, for pairs of frames.")
     ] = None,
+    policy_file: Annotated[
+        Path | None, typer.Option(help="Where a policy that two people activated is written.")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys of platforms that send appeals, as `quorum serve --new-key` "
+            "makes them."
+        ),
+    ] = None,
     undo_seconds: Annotated[
         int, typer.Option(min=0, max=60, help="How long a decision can be undone.")
     ] = 8,
@@ -69,6 +85,9 @@ def console(
     golden: Annotated[
         float, typer.Option(min=0, max=1, help="Share of cases whose right answer is known.")
     ] = 0.05,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Show a few hundred shipped cases in a new ledger.")
+    ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -76,6 +95,7 @@ def console(
 
     \b
     quorum console create-user ana --role lead
+    quorum console --demo
     quorum console --database sqlite:///quorum.db
     quorum console --reviews projects/P/topics/quorum-reviews
     """
@@ -89,6 +109,7 @@ def console(
     from quorum.console.settings import ConsoleSettings
     from quorum.ledger import Ledger
     from quorum.settings import load_settings
+    from quorum.web.keys import Keyring, read_keys
     from quorum.web.server import Server, bind
 
     if not _is_loopback(host) and not allow_host:
@@ -97,8 +118,17 @@ def console(
     with ExitStack() as held:
         taken = held.enter_context(bind(host, port))
         chosen = load_settings(settings)
+        if demo:
+            from quorum.console.demo import demo_settings
+
+            chosen, examples = demo_settings()
+            works = works or examples / "media"
+            folder = held.enter_context(tempfile.TemporaryDirectory(prefix="quorum-console-"))
+            database = f"sqlite:///{folder}/demo.db"
         rules = load_policy(policy or chosen.policy)
-        ledger = held.enter_context(Ledger(database))
+        ledger = held.enter_context(Ledger(database, create=demo))
+        if demo:
+            _seed(ledger, rules, chosen, examples)
         made = create_console(
             ledger,
             rules,
@@ -113,7 +143,9 @@ def console(
                 user_header=user_header,
                 proxies=tuple(proxy or ConsoleSettings().proxies),
                 works=works,
+                policy_file=policy_file,
             ),
+            keyring=None if keys is None else Keyring(read_keys(keys)),
         )
         at, number = taken.getsockname()[:2]
         typer.echo(f"the console is on http://{at}:{number}", err=True)
@@ -151,6 +183,15 @@ def create_user(
     with Ledger(database) as ledger:
         access.create_user(ledger, name, access.Role(role), password, "command line")
     typer.echo(f"{name} may use the console as {role}")
+
+
+def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> None:
+    from quorum.console.demo import DEMO_PASSWORD, DEMO_USERS, seed
+
+    typer.echo("the detectors score a few hundred uploads; this takes a minute ...", err=True)
+    count = seed(ledger, rules, chosen, examples)
+    names = ", ".join(f"{name} ({role.value})" for name, role in DEMO_USERS.items())
+    typer.echo(f"{count} cases; log in as {names}; the password is {DEMO_PASSWORD}", err=True)
 
 
 def _needs_extra() -> None:

@@ -21,6 +21,8 @@ from quorum.console import (
     login_pages,
     media,
     overview_pages,
+    policy_pages,
+    quality_pages,
     queue_pages,
     search_pages,
 )
@@ -71,7 +73,17 @@ def create_console(
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overviews = overviews
     app.state.console = Console(ledger, policy, reviews, chosen, keyring)
-    for module in (login_pages, queue_pages, case_pages, media, overview_pages, search_pages):
+    for module in (
+        login_pages,
+        queue_pages,
+        case_pages,
+        media,
+        overview_pages,
+        policy_pages,
+        search_pages,
+        policy_pages,
+        quality_pages,
+    ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")

@@ -25,6 +25,8 @@ from quorum.messages import Action, Prediction, Status, UsedPrediction, Verdict,
 __all__ = ["CaseView", "History", "Score", "load"]
 
 _HISTORY = 12
+#: An uploader may have more uploads than a page can count while it is made.
+_COUNTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The uploader's other uploads."""
+    """The uploader's newest uploads, up to 500 of them counted."""
 
     total: int
     by_action: Mapping[str, int]
@@ -208,14 +210,13 @@ def _history(console: Console, uploader: str | None, upload_id: str) -> History:
     recent = console.ledger.find(chosen, limit=_HISTORY + 1)
 
     def work(connection: Connection) -> Counter[str]:
-        from sqlalchemy import func
-
         query = (
-            select(cases.c.action, func.count())
-            .where(cases.c.uploader == uploader, cases.c.action.is_not(None))
-            .group_by(cases.c.action)
+            select(cases.c.action)
+            .where(cases.c.uploader == uploader, cases.c.at.is_not(None))
+            .order_by(cases.c.at.desc())
+            .limit(_COUNTED)
         )
-        return Counter({row[0]: row[1] for row in connection.execute(query)})
+        return Counter(connection.execute(query).scalars())
 
     counts = console.ledger.transact(work)
     ordered = {a.value: counts[a.value] for a in Action if counts[a.value]}

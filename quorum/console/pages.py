@@ -52,6 +52,8 @@ _PAGES = (
     ("/queue", "Queue", Permission.READ),
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
+    ("/quality", "Quality", Permission.READ),
+    ("/policy", "Policy", Permission.READ),
     ("/audit", "Audit", Permission.AUDIT),
     ("/users", "Users", Permission.ADMIN),
 )

@@ -25,7 +25,7 @@ router = APIRouter()
 _PAGE = 50
 _EXPORT = 20_000
 #: A label stands within predictions, which no index covers: so many of the newest are read.
-_LABELLED = 2000
+_LABELLED = 800
 _NAMES = ("text", "upload", "uploader", "action", "category", "rule", "label", "since", "until")
 
 

@@ -132,3 +132,57 @@ def test_what_the_worker_publishes(browse, cases: Ledger):
     page.click(".act.restrict")
     page.wait_for_selector("html[data-ready] #toast")
     soon(lambda: len(cases.get_case("up-3").verdicts) == 2)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_meet_wcag_aa(browse, cases: Ledger, scheme: str):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    record_case(
+        cases,
+        70,
+        title="some violent words",
+        tags=("a",),
+        evidence=(
+            Evidence(kind="text", what="violent", field="title", start=5, end=12),
+            Evidence(kind="video", what="blood", start=1, end=3),
+        ),
+    )
+    tasks.sync(cases)
+    page = browse("root", color_scheme=scheme)
+    page.goto("/case?upload=up-70")
+    page.keyboard.press("n")
+    page.wait_for_selector("html[data-ready] #decide")
+    page.goto("/queue")
+    urls = ("/case?upload=up-70", "/queue", "/overview", "/search", "/quality", "/policy")
+    for url in (*urls, "/audit", "/users"):
+        page.goto(url)
+        options = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+        found = axe.run(page, options=options).response["violations"]
+        told = [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found]
+        assert told == [], url
+    assert page.troubles == []
+
+
+def test_the_live_stream_tells_a_new_verdict(browse, cases: Ledger):
+    page = browse("eve")
+    page.goto("/overview")
+    page.wait_for_timeout(1500)
+    record_case(cases, 80, title=HOSTILE, revision=2, rule="fresh")
+    page.wait_for_selector("#live >> text=fresh", timeout=30_000)
+    assert page.evaluate("window.hit") is None
+    assert page.troubles == []
+
+
+def test_four_eyes_in_the_browser(browse):
+    lea, other = browse("lea"), browse("max")
+    lea.goto("/policy")
+    lea.fill("[name=name]", "Stricter")
+    lea.click("text=Save as a draft")
+    lea.click("text=Try it on")
+    lea.wait_for_selector("text=actions change")
+    lea.click("button:has-text('Propose it')")
+    lea.wait_for_selector("text=A second person activates it.")
+    assert lea.is_disabled("button:has-text('Activate it')")
+    other.goto(lea.url)
+    other.click("button:has-text('Activate it')")
+    other.wait_for_selector("text=activated by max")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quorum.errors import ConfigurationError
-from quorum.logs import LogFormat, configure_logs
+from quorum.logs import LogFormat, LogLevel, configure_logs
 
 if TYPE_CHECKING:
     from aggregator.policy import Policy
@@ -89,7 +89,7 @@ def console(
         bool, typer.Option("--demo", help="Show a few hundred shipped cases in a new ledger.")
     ] = False,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     r"""Serve the reviewers' console.
 

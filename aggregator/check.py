@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from aggregator.expression import Expression, Outcome, Read, compile_program, evaluate, make_context
+from aggregator.expression import Expression, Read
 from aggregator.policy import Policy, Rule
+from aggregator.program import Outcome, compile_program, evaluate, make_context
 from aggregator.rules import SEVERITY
 from quorum.messages import Action
 

@@ -10,9 +10,9 @@ from typing import Final
 from aggregator.answer import Answer
 from aggregator.check import turning_points
 from aggregator.decision import Decision
-from aggregator.expression import Outcome
 from aggregator.facts import Facts, number
 from aggregator.policy import Policy
+from aggregator.program import Outcome
 from aggregator.record import PastCase
 from aggregator.rules import compiled
 from quorum.messages import Action, Status

@@ -15,36 +15,36 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import cel
+from aggregator.expression_limits import (
+    MACROS,
+    ExpressionError,
+    Tokens,
+    check_depth,
+    check_macros,
+    check_patterns,
+    check_sums,
+    compile_checked,
+    error_at,
+    find_word,
+)
+from aggregator.program import evaluate, make_context
 
 __all__ = [
     "MAX_LENGTH",
     "VARIABLES",
     "Expression",
     "ExpressionError",
-    "Outcome",
     "Read",
     "did_you_mean",
-    "evaluate",
     "parse",
 ]
 
 #: A longer condition is a program, not a rule; it also bounds the time to compile one.
 MAX_LENGTH: Final = 1000
-#: Brackets within brackets; CEL's parser recurses on them.
-MAX_DEPTH: Final = 24
-#: A larger pattern costs milliseconds at every evaluation.
-MAX_PATTERN: Final = 120
-#: Each of them is a large table when Unicode is compiled in.
-MAX_PATTERN_CLASSES: Final = 6
-
-#: Sums of texts are copies.
-MAX_SUMS: Final = 20
-
 #: What a condition may read beside the four functions.
 VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
@@ -55,7 +55,6 @@ _EXAMPLES: Final = {
     "status": 'status("spam")',
     "combined": 'combined("risk")',
 }
-_MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
 _FUNCTIONS: Final = frozenset(
     {
         *("contains", "startsWith", "endsWith", "matches", "size"),
@@ -73,27 +72,6 @@ _TOKEN = re.compile(
     |(?P<sign>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_WHERE = re.compile(r"<input>:(\d+):(\d+): (.*)")
-
-#: Why a rule that asks for the uploader's history could not be evaluated.
-UNKNOWN_HISTORY: Final = "the uploader's history is not known"
-
-Outcome = Literal["true", "false", "unknown", "error"]
-
-
-class ExpressionError(ValueError):
-    """A condition that cannot be used.
-
-    Attributes:
-        line: Line within the condition, from 1, where it is known.
-        column: Column, from 1.
-    """
-
-    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.line = line
-        self.column = column
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +147,13 @@ def parse(source: str) -> Expression:
     if not solid:
         msg = "the condition is empty; write `true` for a rule that always applies"
         raise ExpressionError(msg)
-    _check_depth(source, solid)
-    _compile(source)
-    bound, inside = _check_macros(source, solid)
-    _check_patterns(source, solid, inside)
-    _check_sums(source, solid)
+    check_depth(source, solid)
+    compile_checked(source)
+    bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *_READS}))
+    check_patterns(source, solid, inside)
+    check_sums(source, solid)
     compiled, reads = _replace_reads(source, solid)
-    program = _compile(compiled)
+    program = compile_checked(compiled)
     names = {read.variable for read in reads}
     used = {name for name in program.variables() if name not in names and name not in bound}
     for name in sorted(used - set(VARIABLES)):
@@ -183,69 +161,21 @@ def parse(source: str) -> Expression:
             f"; there are {', '.join(VARIABLES)}"
         )
         msg = f"`{name}` is unknown{help_text}"
-        raise _at(source, _find(solid, name), msg)
+        raise error_at(source, find_word(solid, name), msg)
     called = {name for name in program.functions() if name[0].isalpha()}
     for name in sorted(called - _FUNCTIONS):
-        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *_MACROS])
+        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
         msg = f"the function `{name}` is unknown{help_text}"
-        raise _at(source, _find(solid, name), msg)
+        raise error_at(source, find_word(solid, name), msg)
     safe = not used and not called and not bound and _is_boolean(program, reads)
     lists = _fields("lists", solid)
     if lists is None:
         msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
-        raise _at(source, _find(solid, "lists"), msg)
+        raise error_at(source, find_word(solid, "lists"), msg)
     reads = sorted(set(reads), key=lambda read: read.variable)
     return Expression(
         source, compiled, tuple(reads), frozenset(used), _fields("upload", solid), lists, safe
     )
-
-
-def evaluate(program: Any, context: Any) -> tuple[Outcome, str]:
-    """Ask a compiled program; never raises.
-
-    Returns:
-        The outcome, and for an error what went wrong.
-    """
-    try:
-        result = program.execute(context)
-    except RuntimeError as error:
-        text = str(error)
-        if text.startswith("Undefined variable or function: 'q_"):
-            return "unknown", ""
-        if text.startswith("Undefined variable or function: 'uploader'"):
-            return "error", UNKNOWN_HISTORY
-        return "error", text.split(". ", 1)[0]
-    except Exception as error:
-        kind = "key not found" if isinstance(error, KeyError) else ""
-        return "error", f"{kind} {str(error).split('. ', 1)[0]}".strip()
-    if result is True:
-        return "true", ""
-    if result is False:
-        return "false", ""
-    return "error", f"it gives {type(result).__name__}, not true or false"
-
-
-def compile_program(compiled: str) -> Any:
-    """The CEL program of what ``parse`` accepted."""
-    return cel.compile(compiled)
-
-
-def make_context(variables: Mapping[str, Any]) -> Any:
-    """The values that programs are asked with."""
-    return cel.Context(variables=dict(variables))
-
-
-def _compile(source: str) -> Any:
-    try:
-        return cel.compile(source)
-    except Exception as error:
-        found = _WHERE.search(str(error))
-        if found is None:
-            msg = "the condition is not valid CEL"
-            raise ExpressionError(msg) from None
-        what = re.sub(r" expecting .*", "", found[3]).removeprefix("Syntax error: ")
-        msg = f"the condition is not valid CEL: {what}"
-        raise ExpressionError(msg, int(found[1]), int(found[2])) from None
 
 
 def _is_boolean(program: Any, reads: list[Read]) -> bool:
@@ -257,78 +187,7 @@ def _is_boolean(program: Any, reads: list[Read]) -> bool:
     return True
 
 
-def _at(source: str, offset: int | None, message: str) -> ExpressionError:
-    if offset is None:
-        return ExpressionError(message)
-    line = source.count("\n", 0, offset) + 1
-    return ExpressionError(message, line, offset - (source.rfind("\n", 0, offset) + 1) + 1)
-
-
-def _find(solid: list[tuple[str, str, int]], word: str) -> int | None:
-    return next((at for kind, text, at in solid if kind == "word" and text == word), None)
-
-
-def _check_depth(source: str, solid: list[tuple[str, str, int]]) -> None:
-    depth = 0
-    for kind, text, at in solid:
-        if kind != "sign":
-            continue
-        if text in "([{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise _at(source, at, f"brackets are nested more than {MAX_DEPTH} deep")
-        elif text in ")]}":
-            depth -= 1
-
-
-def _check_macros(
-    source: str, solid: list[tuple[str, str, int]]
-) -> tuple[frozenset[str], frozenset[int]]:
-    """Names that macros bind, and where the tokens within macros stand.
-
-    Nested macros are refused, for their cost multiplies.
-    """
-    bound: set[str] = set()
-    within: set[int] = set()
-    depth = 0
-    inside: int | None = None
-    for index, (kind, text, at) in enumerate(solid):
-        if inside is not None:
-            within.add(at)
-        if kind == "sign" and text in "([{":
-            depth += 1
-        elif kind == "sign" and text in ")]}":
-            depth -= 1
-            if inside is not None and depth <= inside:
-                inside = None
-        elif (
-            kind == "word"
-            and text in _MACROS
-            and index
-            and solid[index - 1][1] == "."
-            and index + 2 < len(solid)
-            and solid[index + 1][1] == "("
-        ):
-            if inside is not None:
-                msg = f"`{text}` stands inside another macro; nested macros cost too much"
-                raise _at(source, at, msg)
-            inside = depth
-            bound.add(solid[index + 2][1])
-    for name in sorted(bound):
-        if name in VARIABLES or name in _READS or name.startswith("q_"):
-            msg = f"a macro cannot bind the name `{name}`"
-            raise _at(source, _find(solid, name), msg)
-    return frozenset(bound), frozenset(within)
-
-
-def _check_sums(source: str, solid: list[tuple[str, str, int]]) -> None:
-    """Each sum of texts copies all before it, so many of them cost the square of their number."""
-    sums = [at for kind, text, at in solid if kind == "sign" and text == "+"]
-    if len(sums) > MAX_SUMS:
-        raise _at(source, sums[MAX_SUMS], f"the condition has more than {MAX_SUMS} sums")
-
-
-def _fields(of: str, solid: list[tuple[str, str, int]]) -> frozenset[str] | None:
+def _fields(of: str, solid: Tokens) -> frozenset[str] | None:
     fields = set()
     texts = [text for _, text, _ in solid]
     for index, (kind, text, _) in enumerate(solid):
@@ -340,30 +199,7 @@ def _fields(of: str, solid: list[tuple[str, str, int]]) -> frozenset[str] | None
     return frozenset(fields)
 
 
-def _check_patterns(source: str, solid: list[tuple[str, str, int]], inside: frozenset[int]) -> None:
-    for index, (kind, text, at) in enumerate(solid):
-        if kind != "word" or text != "matches":
-            continue
-        rest = solid[index + 1 : index + 4]
-        if len(rest) < 3 or rest[0][1] != "(" or rest[1][0] != "string" or rest[2][1] != ")":
-            raise _at(source, at, "`matches` takes one pattern, written out in quotes")
-        pattern = rest[1][1]
-        classes = len(re.findall(r"\\+[wWdDsSpPbB]", pattern))
-        if at in inside and classes:
-            msg = f"a pattern within a macro cannot have classes such as {chr(92)}w; write [a-z]"
-            raise _at(source, rest[1][2], msg)
-        if len(pattern) > MAX_PATTERN or "{" in pattern or classes > MAX_PATTERN_CLASSES:
-            msg = (
-                f"the pattern costs too much: at most {MAX_PATTERN} characters, no `{{n}}`, and "
-                f"{MAX_PATTERN_CLASSES} classes such as \\w"
-            )
-            raise _at(source, rest[1][2], msg)
-        tried = evaluate(_compile(f'"".matches({pattern})'), make_context({}))
-        if tried[0] == "error":
-            raise _at(source, rest[1][2], "the pattern is not a valid regular expression")
-
-
-def _replace_reads(source: str, solid: list[tuple[str, str, int]]) -> tuple[str, list[Read]]:
+def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
     reads: list[Read] = []
     pieces: list[str] = []
     end = 0
@@ -377,22 +213,22 @@ def _replace_reads(source: str, solid: list[tuple[str, str, int]]) -> tuple[str,
     return "".join([*pieces, source[end:]]), reads
 
 
-def _read_call(source: str, solid: list[tuple[str, str, int]], index: int) -> tuple[Read, int]:
+def _read_call(source: str, solid: Tokens, index: int) -> tuple[Read, int]:
     """The read that begins at a token, and where its call ends in the source."""
     _, what, at = solid[index]
     rest = solid[index + 1 : index + 6]
     texts = [text for _, text, _ in rest]
     example = _EXAMPLES[what]
     if len(rest) < 3 or texts[0] != "(" or rest[1][0] != "string":
-        raise _at(source, at, f"`{what}` takes a name in quotes, as {example}")
+        raise error_at(source, at, f"`{what}` takes a name in quotes, as {example}")
     quoted = texts[1]
     name = quoted[1:-1]
     if quoted[0] not in "\"'" or "\\" in name or not name.strip("\"'/"):
-        raise _at(source, rest[1][2], f"`{what}` takes a plain name in quotes, as {example}")
+        raise error_at(source, rest[1][2], f"`{what}` takes a plain name in quotes, as {example}")
     if texts[2] == ")":
         return Read(what, name), rest[2][2] + 1
     if texts[2] == "," and len(rest) == 5 and rest[3][0] == "number" and texts[4] == ")":
         if what in ("status", "combined"):
-            raise _at(source, at, f"`{what}` takes one name")
+            raise error_at(source, at, f"`{what}` takes one name")
         return Read(what, name, float(texts[3].rstrip("u"))), rest[4][2] + 1
-    raise _at(source, at, f"`{what}` takes a name, and if wanted a number, as {example}")
+    raise error_at(source, at, f"`{what}` takes a name, and if wanted a number, as {example}")

@@ -8,15 +8,15 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from aggregator.expression import (
+from aggregator.facts import Asked, Facts, Said, number
+from aggregator.policy import Policy, Rule
+from aggregator.program import (
     UNKNOWN_HISTORY,
     Outcome,
     compile_program,
     evaluate,
     make_context,
 )
-from aggregator.facts import Asked, Facts, Said, number
-from aggregator.policy import Policy, Rule
 from quorum.messages import Action
 
 __all__ = [

@@ -5,11 +5,9 @@ import pytest
 from aggregator.expression import (
     ExpressionError,
     Read,
-    compile_program,
-    evaluate,
-    make_context,
     parse,
 )
+from aggregator.program import compile_program, evaluate, make_context
 
 
 def outcome(source, **values):

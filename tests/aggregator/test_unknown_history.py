@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from aggregator.case import Case
 from aggregator.decision import Uploader, decide
-from aggregator.expression import UNKNOWN_HISTORY
 from aggregator.policy import Policy, load_policy, shipped_policies
+from aggregator.program import UNKNOWN_HISTORY
 from quorum.messages import Action
 
 UNKNOWN = Uploader(known=False)

@@ -17,6 +17,7 @@ from rich.table import Table
 from models.artifacts import Artifact, open_artifact
 from models.references import is_recipe, local_folder, open_reference
 from models.registry import installed, load_class, load_detector
+from quorum.cli.labels import export_labels, sample
 from quorum.errors import ConfigurationError, InputError, QuorumError
 
 if TYPE_CHECKING:
@@ -258,6 +259,10 @@ def calibrate(
         return
     typer.echo(f"Expected calibration error {made.before:.3f} before, {made.after:.3f} after.")
     typer.echo(f"Wrote {out}, version {made.artifact.version}.")
+
+
+app.command("sample")(sample)
+app.command("export-labels")(export_labels)
 
 
 def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "drafts",
     "golden_answers",
     "login_failures",
+    "samples",
     "sessions",
     "skips",
     "take_console_rows",
@@ -184,6 +185,16 @@ golden_answers = Table(
     Column("at", UtcTime, nullable=False),
 )
 
+#: Cases that were drawn for a label, with the probability that they were drawn with.
+samples = Table(
+    "samples",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
 drafts = Table(
     "policy_drafts",
     metadata,
@@ -202,7 +213,7 @@ drafts = Table(
     Index("ix_policy_drafts_state_at", "state", "at"),
 )
 
-_OF_UPLOADS = (tasks, skips, decisions, appeals, golden_answers)
+_OF_UPLOADS = (tasks, skips, decisions, appeals, golden_answers, samples)
 
 
 def take_console_rows(connection: Connection, upload_ids: Sequence[str]) -> None:

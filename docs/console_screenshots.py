@@ -1,0 +1,109 @@
+"""Makes the pictures of docs/console.md from the seeded demo, in Chromium.
+
+python docs/console_screenshots.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from aggregator.policy import load_policy
+from quorum.console.app import create_console
+from quorum.console.demo import DEMO_PASSWORD, demo_settings, seed
+from quorum.console.publishing import LedgerReviews
+from quorum.console.settings import ConsoleSettings
+from quorum.ledger import Ledger
+from quorum.web.server import Server, bind
+
+FOLDER = Path(__file__).parent / "images" / "console"
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep what the page shows, in few colours."""
+    page.wait_for_timeout(800)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
+
+
+def log_in(page: Page, url: str, name: str) -> None:
+    """Log in as one of the demo's people."""
+    page.goto(f"{url}/login")
+    page.fill("[name=name]", name)
+    page.fill("[name=password]", DEMO_PASSWORD)
+    page.click("button.primary")
+    page.wait_for_selector("html[data-ready] nav")
+
+
+def take(url: str, chromium: str) -> None:
+    """All pictures."""
+    with sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        light = browser.new_page(viewport={"width": 1280, "height": 840})
+        log_in(light, url, "ana")
+        shoot(light, "queue")
+        # A few decisions, so that the overview has something to tell.
+        for key in "arxxarx":
+            light.keyboard.press("n")
+            light.wait_for_selector("html[data-ready] #decide")
+            before = light.url
+            light.keyboard.press(key)
+            light.wait_for_url(re.compile("^(?!" + re.escape(before) + "$)"))
+            light.wait_for_selector("html[data-ready] #toast")
+        light.wait_for_selector("html[data-ready] #decide")
+        shoot(light, "case")
+        dark = browser.new_page(viewport={"width": 1280, "height": 840}, color_scheme="dark")
+        log_in(dark, url, "lea")
+        dark.goto(f"{url}/case?upload=example-16")
+        shoot(dark, "media-dark")
+        light.wait_for_timeout(9000)
+        dark.goto(f"{url}/overview")
+        shoot(dark, "overview-dark")
+        light.goto(f"{url}/policy")
+        shoot(light, "policy")
+        phone = browser.new_page(viewport={"width": 390, "height": 800}, device_scale_factor=1)
+        log_in(phone, url, "ben")
+        shoot(phone, "phone")
+        browser.close()
+
+
+def main() -> None:
+    """Seed, serve, take."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
+    parser.add_argument("--seeded", type=Path, help="A demo's ledger, to seed none.")
+    given = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    settings, examples = demo_settings()
+    policy = load_policy(settings.policy)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "demo.db"
+        if given.seeded:
+            shutil.copy(given.seeded, path)
+        with Ledger(f"sqlite:///{path}", create=True) as ledger, bind("127.0.0.1", 0) as taken:
+            if not given.seeded:
+                seed(ledger, policy, settings, examples)
+            chosen = ConsoleSettings(
+                media=settings.media, works=examples / "media", golden_rate=0, double_rate=0
+            )
+            app = create_console(ledger, policy, LedgerReviews(ledger, policy), chosen)
+            server = Server(app, drain=1)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
+            thread.start()
+            try:
+                take(f"http://127.0.0.1:{taken.getsockname()[1]}", given.chromium)
+            finally:
+                server.should_exit = True
+                thread.join()
+
+
+if __name__ == "__main__":
+    main()

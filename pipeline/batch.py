@@ -208,6 +208,7 @@ class _Moderate(beam.DoFn):
             if made is None:
                 tally.unchanged += 1
                 continue
+            made = self._moderator.removals.bounded(made)
             tally.verdict(made, upload.published_at.date().isoformat())
             outcome.append(made)
         return outcome

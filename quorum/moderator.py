@@ -21,6 +21,7 @@ from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
 from models.runner import predict, score_safely
 from quorum.messages import Prediction, Upload, Verdict, digest, now
+from quorum.removals import Removals
 from quorum.settings import DetectorSettings, MediaAccess, Settings
 
 __all__ = [
@@ -226,6 +227,7 @@ class Moderator:
         settings = settings or Settings()
         self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
+        self.removals = Removals(self.policy)
         self.ensemble = ensemble or Ensemble.load(settings)
 
     def __enter__(self) -> Self:
@@ -259,7 +261,7 @@ class Moderator:
             _, verdict = open_case(
                 self.policy, upload, predictions, arrived=arrived, at=at, shadows=self.shadows
             )
-            made.append(Moderated(verdict, tuple(predictions)))
+            made.append(Moderated(self.removals.bounded(verdict), tuple(predictions)))
         return made
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:

@@ -18,6 +18,7 @@ from models.base import Features
 from quorum.histories import Histories
 from quorum.messages import Prediction, Upload, Verdict, now
 from quorum.moderator import Ensemble, Member, Moderated, open_case, verdicts_of
+from quorum.removals import Removals
 from quorum.web.lanes import Lane
 from quorum.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
 
@@ -138,6 +139,7 @@ class Service:
     ) -> None:
         self.policy = policy
         self._shadows = tuple(shadows)
+        self._removals = Removals(policy)
         self._histories = histories
         self._limit = pending
         self.on_late = on_late
@@ -297,12 +299,14 @@ class Service:
             uploader=job.uploader,
         )
         job.case = case if job.silent else None
+        verdict = self._removals.bounded(verdict)
         job.answer.set_result(Moderated(verdict, tuple(job.predictions)))
 
     def _late(self, job: _Job, prediction: Prediction) -> None:
         made: list[Verdict] = []
         if job.case is not None:
-            made = verdicts_of(job.case.on_prediction(prediction, now()))
+            late = verdicts_of(job.case.on_prediction(prediction, now()))
+            made = [self._removals.bounded(verdict) for verdict in late]
             if not job.silent:
                 job.case = None
         if self.on_late is not None:

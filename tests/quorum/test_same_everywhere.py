@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 import apache_beam as beam
 import httpx
 
-from aggregator.policy import load_policy
+from aggregator.policy import Policy, load_policy
 from pipeline import graph
 from pipeline.batch import BatchOptions, ModerateBatch
 from pipeline.batch_sources import FileBatch
@@ -38,6 +39,10 @@ DATA = Path(os.environ.get("QUORUM_DATA", ROOT.parent / "shared" / "data"))
 SETTINGS = Settings(media=MediaAccess(folders=(str(EXAMPLES),)))
 
 
+#: Without caps: whose removal is the one too many depends on who came first, in each way by itself.
+POLICY = Policy.from_text(re.sub(r"(?m)^caps:\n(?:  .*\n)+", "", load_policy("balanced").text))
+
+
 def told(verdict: Verdict) -> tuple[object, ...]:
     return (verdict.id, verdict.action, verdict.revision, verdict.rule, verdict.category)
 
@@ -52,7 +57,7 @@ def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(dead), origin="/test"),
             members=members(SETTINGS),
-            policy=load_policy("balanced"),
+            policy=POLICY,
             media=SETTINGS.media,
         )
 
@@ -66,7 +71,7 @@ def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
 def batched(file: Path, folder: Path) -> dict[str, Verdict]:
     url = f"sqlite:///{folder}/ledger.db"
     with Ledger(url, create=True) as ledger:
-        how = BatchOptions(load_policy("balanced"), SETTINGS, url)
+        how = BatchOptions(POLICY, SETTINGS, url)
         files = FileBatch(str(file))
 
         def build(pipeline: beam.Pipeline) -> None:
@@ -79,7 +84,7 @@ def batched(file: Path, folder: Path) -> dict[str, Verdict]:
 
 
 def requested(uploads: Sequence[Upload]) -> dict[str, Verdict]:
-    app = create_app(load_policy("balanced"), Ensemble.load(SETTINGS))
+    app = create_app(POLICY, Ensemble.load(SETTINGS))
     made: dict[str, Verdict] = {}
     with run(app) as url, Client(url, timeout=100) as client:
         assert httpx.get(f"{url}/ready").status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -102,6 +103,8 @@ def console(
     if context.invoked_subcommand is not None:
         return
     configure_logs(log_format, log_level)
+    # It tells each of its plug-ins and steps.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     _needs_extra()
     from aggregator.policy import load_policy
     from quorum.console.app import create_console

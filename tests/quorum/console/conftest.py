@@ -150,9 +150,9 @@ def listening(app: Any) -> Iterator[str]:
         taken.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A real browser."""
+    """A real browser; its event loop runs in this thread, so no longer than for one module."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:

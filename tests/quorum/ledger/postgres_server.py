@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,14 +23,14 @@ def binary(name: str) -> str | None:
     )
 
 
-def _as_user() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root: then run it as an unprivileged user."""
+def _as_user() -> tuple[int, int] | None:
+    """PostgreSQL refuses to run as root: then run it as an unprivileged user and group."""
     if os.geteuid() != 0:
-        return {}
+        return None
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(name)
-            return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            return user.pw_uid, user.pw_gid
     pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
@@ -46,11 +45,11 @@ class PostgresServer:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         if self._as:
-            os.chown(folder, self._as["user"], self._as["group"])
+            os.chown(folder, *self._as)
         password = folder / "password"
         password.write_text("s3cret-word\n")
         if self._as:
-            os.chown(password, self._as["user"], self._as["group"])
+            os.chown(password, *self._as)
         self._call(
             "initdb",
             *("-D", str(folder / "data"), "-U", "quorum", "-E", "UTF8", "--locale=C"),
@@ -75,9 +74,16 @@ class PostgresServer:
     def _call(self, name: str, *args: str) -> None:
         program = binary(name)
         assert program
+        # By setpriv and not by Python: to change the user, Python forks, and gRPC's threads make
+        # that a crash in the child.
+        before = (
+            ["setpriv", f"--reuid={self._as[0]}", f"--regid={self._as[1]}", "--clear-groups"]
+            if self._as
+            else []
+        )
         environment = {**os.environ, "LC_ALL": "C", "HOME": str(self.folder)}
         done = subprocess.run(
-            [program, *args],
+            [*before, program, *args],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -85,7 +91,6 @@ class PostgresServer:
             stderr=subprocess.PIPE,
             timeout=60,
             check=False,
-            **self._as,
         )
         assert done.returncode == 0, done.stderr.decode()
 

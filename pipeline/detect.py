@@ -21,13 +21,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
-from models.registry import installed, load_class, load_detectors
+from models.registry import installed, load_class, load_detector, selected
 from models.runner import predict, score_safely
 from pipeline.metrics import Meter
 from pipeline.streams.base import Outgoing, Received
 from quorum.errors import MalformedMessage
 from quorum.messages import DeadLetter, Prediction, Status, Upload, now
-from quorum.settings import DetectorSettings, MediaAccess, Settings
+from quorum.settings import MediaAccess, Settings
 
 __all__ = [
     "Arrival",
@@ -72,8 +72,7 @@ class _Load:
     settings: Settings
 
     def __call__(self) -> Detector:
-        every = load_detectors(self.settings)
-        return next(detector for detector in every if detector.name == self.name)
+        return load_detector(self.name, self.settings)
 
 
 def members(settings: Settings) -> tuple[Member, ...]:
@@ -82,10 +81,8 @@ def members(settings: Settings) -> tuple[Member, ...]:
     Raises:
         ConfigurationError: If a name is unknown, or its module cannot be imported.
     """
-    chosen = settings.detectors
-    if chosen is None:
-        chosen = {name: DetectorSettings() for name in installed()}
-    for name in chosen:
+    chosen = selected(settings)
+    for name in chosen.keys() & installed().keys():
         load_class(name)
     return tuple(
         Member(
@@ -95,7 +92,7 @@ def members(settings: Settings) -> tuple[Member, ...]:
             max_batch=each.max_batch,
             shadow=each.shadow,
         )
-        for name, each in sorted(chosen.items())
+        for name, each in chosen.items()
     )
 
 

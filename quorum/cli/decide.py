@@ -48,20 +48,12 @@ def decide(
     configure_logs(log_format, log_level)
     from aggregator.policy import load_policy
     from pipeline import graph
-    from pipeline.case_options import CaseOptions
-    from pipeline.drift import load_reference
     from pipeline.streams import sink
-    from quorum.cli.running import has_histories, open_sources, run
+    from quorum.cli.running import case_options, open_sources, run
     from quorum.settings import load_settings
 
     rules = load_policy(policy or load_settings(settings).policy)
-    shadows = tuple(load_policy(name) for name in shadow_policy or ())
-    beside = CaseOptions(
-        shadows=shadows,
-        histories=has_histories(ledger, rules, *shadows),
-        ledger=ledger,
-        reference=load_reference(drift_reference) if drift_reference else None,
-    )
+    beside = case_options(rules, shadow_policy, ledger, drift_reference)
     engine, opened = open_sources(
         runner,
         {"uploads": uploads, "predictions": predictions, "reviews": reviews},

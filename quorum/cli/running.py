@@ -8,13 +8,16 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from aggregator.policy import Policy
+from aggregator.policy import Policy, load_policy
+from pipeline.case_options import CaseOptions
 from pipeline.detect import Member, loaded, warm_up
+from pipeline.drift import load_reference
 from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
 from pipeline.streams import Source, parse_address, source
@@ -26,11 +29,31 @@ from quorum.errors import ConfigurationError, QuorumError
 from quorum.ledger import Ledger, LedgerUnavailable
 from quorum.settings import MediaAccess
 
-__all__ = ["has_histories", "open_sources", "run"]
+__all__ = ["case_options", "has_histories", "open_sources", "run"]
 
 _log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 0.5
+
+
+def case_options(
+    policy: Policy,
+    shadow_policies: Iterable[str] | None,
+    ledger: str | None,
+    drift_reference: str | Path | None,
+) -> CaseOptions:
+    """What the options of `stream` and `decide` set beside the policy.
+
+    Raises:
+        ConfigurationError: If a policy, the ledger or the reference cannot be used.
+    """
+    shadows = tuple(load_policy(name) for name in shadow_policies or ())
+    return CaseOptions(
+        shadows=shadows,
+        histories=has_histories(ledger, policy, *shadows),
+        ledger=ledger,
+        reference=load_reference(drift_reference) if drift_reference else None,
+    )
 
 
 def open_sources(

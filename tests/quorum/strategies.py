@@ -7,9 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import strategies as st
 
 from quorum.messages import (
-    _CONTROL as CONTROL,
-)
-from quorum.messages import (
+    CONTROL,
     Action,
     DeadLetter,
     Evidence,

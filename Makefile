@@ -36,7 +36,7 @@ console: setup ## Look at the reviewers' console with a few hundred made-up case
 	$(BIN)/quorum console --demo
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: setup ## Lint, format, types, the import rule and current schemas
 	$(BIN)/ruff check .

@@ -262,7 +262,8 @@ def _facts(policy: Policy, verdict: Verdict, words: Mapping[str, str]) -> list[s
     reads = policy.detectors.keys() if rule is None else rule.detectors
     for one in verdict.predictions:
         if one.score is not None and not one.shadow and one.detector in reads and one.score >= 0.5:
-            told = words["fact_score"].format(harm=one.detector, score=f"{one.score:.2f}")
+            harm = words.get(f"harm_{one.detector}", one.detector)
+            told = words["fact_score"].format(harm=harm, score=f"{one.score:.2f}")
             facts.append(told)
     if verdict.decided_by == "reviewer":
         facts.insert(0, words["fact_reviewer"])

@@ -1,12 +1,12 @@
 import pytest
-from aggregator_cases import START, after, reviewed, said, upload
+from aggregator_cases import START, after, reviewed, said, three_detectors, upload
 
 from aggregator.case import MAX_ORPHANS, MAX_STRANGERS, Case, Discard, Emit, Forget
 from aggregator.decision import Uploader
-from aggregator.policy import Policy, load_policy
+from aggregator.policy import Policy
 from quorum.messages import Action, Status
 
-BALANCED = load_policy("balanced")
+BALANCED = three_detectors("balanced")
 CLEAN = [said("spam", 0.01), said("violence", 0.01), said("copyright", 0.0)]
 
 
@@ -243,7 +243,7 @@ def test_territories_of_a_verdict():
 
 
 def test_a_policy_in_shadow_is_told_and_does_not_decide():
-    strict = load_policy("strict")
+    strict = three_detectors("strict")
     case = Case(BALANCED, [strict])
     case.on_upload(upload(), START)
     found = []
@@ -327,7 +327,7 @@ def test_a_case_resumed_under_another_policy_revises_once():
     for prediction in said_now:
         found += verdicts(case.on_prediction(prediction, after(1)))
     (first,) = found
-    strict = load_policy("strict")
+    strict = three_detectors("strict")
     resumed = Case.resume(strict, upload(), said_now, (), first)
     (second,) = verdicts(resumed.on_replay(after(9000)))
     assert (first.action, second.action) == (Action.REVIEW, Action.REMOVE)

@@ -2,13 +2,13 @@ import random
 import textwrap
 
 import pytest
-from aggregator_cases import said, upload
+from aggregator_cases import said, three_detectors, upload
 
 from aggregator.decision import decide, weigh
-from aggregator.policy import Policy, load_policy
+from aggregator.policy import Policy
 from quorum.messages import Action, Status
 
-BALANCED = load_policy("balanced")
+BALANCED = three_detectors("balanced")
 
 
 def by_detector(*predictions):

@@ -31,7 +31,7 @@ SMALL = textwrap.dedent(
 
 def test_a_shipped_policy_names_its_detectors():
     policy = load_policy("balanced")
-    assert set(policy.detectors) == {"spam", "violence", "copyright"}
+    assert set(policy.detectors) == {"spam", "violence", "copyright", "nsfw"}
     assert policy.deadline == 30
     assert "balanced" in shipped_policies()
 

@@ -36,6 +36,10 @@ def _without_caps(text):
     return re.sub(r"(?ms)^caps:.*?(?=^\S|\Z)", "", text) + "\n"
 
 
+def test_it_names_the_versions_that_ship():
+    assert set(re.findall(r"balanced@[0-9a-f]{16}", GUIDE)) == {load_policy("balanced").version}
+
+
 def test_each_linked_heading_is_there():
     for anchor in re.findall(r"\]\(#([a-z-]+)\)", GUIDE):
         words = anchor.replace("-", " ")

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from aggregator_cases import START, after, said, upload
+from aggregator_cases import START, after, said, three_detectors, upload
 from pydantic import ValidationError
 
 from aggregator.case import Case, Emit
@@ -9,7 +9,7 @@ from aggregator.policy import Policy, load_policy
 from aggregator.statement import EEA, Record, languages, state, submissions
 from quorum.messages import Review
 
-BALANCED = load_policy("balanced")
+BALANCED = three_detectors("balanced")
 SECRET = {
     "title": "Call Zorbanax at 5550123",
     "description": "zorbanax@example.org",
@@ -55,7 +55,7 @@ def test_a_removal_by_software():
     assert record["content_language"] == "EN"
     assert record["content_date"] == record["application_date"] == "2026-03-01"
     assert record["territorial_scope"] == sorted(EEA)
-    assert "signs of spam (probability 0.99)" in record["decision_facts"]
+    assert "signs of spam (score 0.99 of 1)" in record["decision_facts"]
     assert made.text.startswith("We removed your upload.")
     assert "you can dispute it" in made.text
 
@@ -121,6 +121,15 @@ def test_every_language_has_every_sentence():
             assert "{" not in made.text
     assert stated(BALANCED, SPAM, "de-AT").text.startswith("Wir haben")
     assert stated(BALANCED, SPAM, "xx").text == stated(BALANCED, SPAM, "../en").text
+
+
+def test_each_harm_of_the_shipped_policies_has_plain_words():
+    scores = {"spam": 0.0, "violence": 0.0, "copyright": 0.0, "nsfw": 0.85}
+    made = stated(load_policy("balanced"), scores)
+    assert "signs of sexual content (score 0.85 of 1)" in made.text
+    assert made.record.to_json()["category"] == "STATEMENT_CATEGORY_OTHER_VIOLATION_TC"
+    told = stated(load_policy("balanced"), scores, "de").text
+    assert "Anzeichen für sexuelle Inhalte (Wert 0.85 von 1)" in told
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """An uploader whose past cannot be looked up is never treated mildly in silence."""
 
 import pytest
-from aggregator_cases import START, said, upload
+from aggregator_cases import START, said, three_detectors, upload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +65,7 @@ def test_a_score_that_decides_alone_does_so(heard, action, rule):
 
 
 def test_what_no_history_could_change_stays_as_it_is():
-    cautious = load_policy("cautious")
+    cautious = three_detectors("cautious")
     heard = {n: said(n, 0.01) for n in ("spam", "violence", "copyright")}
     assert decide(cautious, upload(), heard, {}, UNKNOWN).action is Action.ALLOW
     heard["spam"] = said("spam", 0.6)
@@ -75,7 +75,7 @@ def test_what_no_history_could_change_stays_as_it_is():
 
 
 def test_a_case_remembers_that_it_is_unknown():
-    cautious = load_policy("cautious")
+    cautious = three_detectors("cautious")
     case = Case(cautious)
     case.on_upload(upload(), START, uploader=UNKNOWN)
     for name, score in (("violence", 0.0), ("copyright", 0.0), ("spam", 0.6)):

@@ -52,7 +52,7 @@ def test_check(tmp_path):
 
 
 def test_golden_cases(tmp_path):
-    assert "17 of 17" in run("test", "balanced").stdout
+    assert "25 of 25" in run("test", "balanced").stdout
     file = tmp_path / "mine.yaml"
     file.write_text(load_policy("balanced").text)
     beside = tmp_path / "mine.cases.yaml"

@@ -18,7 +18,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from quorum.errors import ConfigurationError
 
-__all__ = ["DetectorSettings", "MediaAccess", "Settings", "load_settings"]
+__all__ = ["CatalogueSettings", "DetectorSettings", "MediaAccess", "Settings", "load_settings"]
 
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
@@ -90,6 +90,16 @@ class DetectorSettings(_Section):
     shadow: bool = False
 
 
+class CatalogueSettings(_Section):
+    """Where the catalogue of reference works lies, if not in one folder or file."""
+
+    #: The folder of its index files; None to hold the index in memory.
+    folder: str | None = None
+    #: The URL of the ledger's database, which then holds the works too; ``ledger`` for the one
+    #: that ``QUORUM_DATABASE`` names. None for a SQLite file in the folder.
+    database: str | None = None
+
+
 class Settings(_Section):
     """All settings of a deployment."""
 
@@ -100,8 +110,9 @@ class Settings(_Section):
     #: A policy's file, or the name of one that ships.
     policy: str = "balanced"
     media: Annotated[MediaAccess, BeforeValidator(_defaults_if_empty)] = MediaAccess()
-    #: File or folder of the catalogue of reference works; None for the small one that ships.
-    catalogue: str | None = None
+    #: File or folder of the catalogue of reference works, or folder and database; None for the
+    #: small one that ships.
+    catalogue: str | CatalogueSettings | None = None
 
 
 def load_settings(path: str | Path | None = None) -> Settings:

@@ -1,9 +1,10 @@
 """The catalogue: registered works, kept so that nothing confirmed is ever lost.
 
-A folder holds ``catalogue.sqlite``, the truth: works, their fingerprints and the list of index
-segments; and ``segments/``, immutable index files derived from it. To add a work is one
-transaction. Works that no segment covers yet are held in memory by each reader; when they are
-many, the writer makes a segment of them, and merges small segments into larger ones.
+The works and their fingerprints lie in a database, which is the truth: a SQLite file in the
+catalogue's folder, or the ledger's database. To add a work is one transaction. The folder also
+holds index files, which are derived from the works. Works that no index file covers yet are held
+in memory by each reader; when they are many, a file is made of them, and small files are merged
+into larger ones.
 
 One process writes at a time, any number read, and each reader sees a change at its next
 ``refresh``. A catalogue in one JSON file, as the shipped one, is held in memory only.
@@ -11,7 +12,8 @@ One process writes at a time, any number read, and each reader sees a change at 
 
 from __future__ import annotations
 
-import hashlib
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +21,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.copyright import records
 from models.copyright.database import Database
 from models.copyright.index import Entries, Hits, Segment, search
-from models.copyright.telling import entries_of
+from models.copyright.index_files import IndexFiles
+from models.copyright.state import count_change, read_state, write_state
+from models.copyright.uploads import KeptUploads
 from models.copyright.works import Work, WorkPrint
-from quorum.errors import InputError
-from quorum.messages import digest
+from quorum.errors import ArtifactError
 
 __all__ = ["Catalogue", "Stats"]
 
-#: Entries that wait in memory before the writer makes an index file of them.
+#: Entries that wait in memory before an index file is made of them.
 _WAITING_ENTRIES = 16_384
 
 #: A segment is merged with the one before it unless that is this many times larger, so that
 #: there are few segments and each entry is written few times.
 _GROWTH = 4
 
+#: Times that a list of index files is read again which was replaced while they were opened.
+_TRIES = 5
 
-_PAIR = "SELECT facts, data FROM works JOIN prints USING (serial) WHERE"
+#: Bytes of works that were looked at and are kept: those that are much copied.
+_CACHE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Stats:
         entries: Hashes that are looked up.
         segments: Index files.
         waiting: Entries that no index file covers yet.
-        bytes: Size on disk; 0 in memory.
+        bytes: Size of the folder on disk; 0 in memory.
         version: Digest of the content.
     """
 
@@ -67,35 +74,62 @@ class _Snapshot:
     """What searches look at; replaced as a whole, so that they need no lock."""
 
     segments: tuple[Segment, ...]
+    files: int
     waiting: int
     removed: NDArray[np.uint32]
     version: str
+    keep_days: float | None
 
 
 class Catalogue:
     """Registered works, searched by their fingerprints.
 
     Args:
-        folder: Where it lies; None to hold it in memory. It is created where it is absent.
-        read_only: Never write, and never create.
+        folder: Where its files lie; None to hold them in memory. It is created where it is
+            absent.
+        database: The URL of the ledger's database, or ``ledger`` for that of
+            ``QUORUM_DATABASE``, to keep the works there; by default they lie in the folder.
+        read_only: Never write works, and never create a catalogue.
 
     Raises:
         ConfigurationError: If there is none to read, or it is of another format.
         ArtifactError: If an index file is absent or damaged; ``rebuild`` makes it anew.
+        EngineUnavailable: If the database cannot be reached.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        database: str | None = None,
+        *,
+        read_only: bool = False,
+    ) -> None:
         self._folder = Path(folder) if folder is not None else None
-        self._database = Database(self._folder, read_only=read_only)
-        self._seen = -1
-        self._cache: dict[int, Segment] = {}
-        self._snapshot = _Snapshot((), 0, np.zeros(0, np.uint32), "")
-        self.refresh()
+        self._url = database
+        if database is not None:
+            self._database = Database.at(database)
+        elif self._folder is None:
+            self._database = Database.memory()
+        else:
+            self._database = Database.file(self._folder / "catalogue.sqlite", read_only=read_only)
+        self._files = IndexFiles(self._folder) if self._folder is not None else None
+        if self._folder is not None and not read_only:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._seen: object = None
+        self._looked: OrderedDict[int, tuple[Work, WorkPrint]] = OrderedDict()
+        self._snapshot = _Snapshot((), 0, 0, np.zeros(0, np.uint32), "", None)
+        try:
+            self.refresh()
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
-        """Give back the files."""
+        """Give back the files and the connections."""
         self._database.close()
-        self._cache.clear()
+        if self._files is not None:
+            self._files.close()
 
     @property
     def version(self) -> str:
@@ -107,47 +141,58 @@ class Catalogue:
 
         Returns:
             Whether there was something.
+
+        Raises:
+            ArtifactError: If an index file is absent or damaged.
+            EngineUnavailable: If the database cannot be reached; what was seen before stays.
         """
-        with self._database.lock:
-            seen = self._database.changes()
-            if seen == self._seen:
+        with self._lock:
+            with self._database.reading() as connection:
+                changes = read_state(connection, "changes")
+            stamp = self._files.stamp() if self._files is not None else (0, 0)
+            if (changes, stamp) == self._seen:
                 return False
             before = self._snapshot.version
             self._snapshot = self._read_snapshot()
-            self._seen = seen
-            return before != self._snapshot.version
+            self._looked.clear()
+            self._seen = (changes, stamp)
+            changed = before != self._snapshot.version
+        if self._snapshot.waiting > _WAITING_ENTRIES and self._files and self._files.writable:
+            self.compact(wait=False)
+        return changed
 
     def _read_snapshot(self) -> _Snapshot:
-        database = self._database
-        with database.reading():
-            version = database.rows("SELECT value FROM facts WHERE name = 'content'")[0][0][:12]
-            rows = database.rows("SELECT name, last FROM segments ORDER BY first")
-            opened = {name: self._cache.get(name) or self._open(name) for name, _ in rows}
-            covered = rows[-1][1] if rows else 0
-            waiting = self._entries(covered + 1, None)
-            removed = database.rows(
-                "SELECT serial FROM works WHERE removed AND serial <= ?", (covered,)
-            )
-        self._cache = opened
-        segments = [*opened.values(), *([Segment.build(waiting)] if len(waiting) else [])]
-        gone = np.array([serial for (serial,) in removed], np.uint32)
-        return _Snapshot(tuple(segments), len(waiting), gone, version)
+        for left in reversed(range(_TRIES)):
+            stamp = self._files.stamp() if self._files is not None else None
+            try:
+                return self._try_snapshot()
+            except ArtifactError:
+                # The list may have been replaced, and a file of the old one deleted, meanwhile.
+                if not left or self._files is None or stamp == self._files.stamp():
+                    raise
+        raise AssertionError
 
-    def _path(self, name: int) -> Path:
-        assert self._folder is not None
-        return self._folder / "segments" / f"{name:08d}.index"
-
-    def _open(self, name: int) -> Segment:
-        return Segment.open(self._path(name))
-
-    def _entries(self, first: int, last: int | None) -> Entries:
-        """The entries of the works from one serial number to another."""
-        rows = self._database.rows(
-            "SELECT serial, data FROM prints JOIN works USING (serial)"
-            " WHERE NOT removed AND serial BETWEEN ? AND ? ORDER BY serial",
-            (first, last if last is not None else 1 << 62),
-        )
-        return Entries.join([entries_of(n, WorkPrint.from_bytes(data)) for n, data in rows])
+    def _try_snapshot(self) -> _Snapshot:
+        with self._database.reading() as connection:
+            name = read_state(connection, "name")
+        parts = self._files.parts(name) if self._files is not None else []
+        opened = self._files.open(parts) if self._files is not None else []
+        covered = parts[-1].last if parts else 0
+        with self._database.reading() as connection:
+            if records.last_serial(connection) < covered:
+                msg = (
+                    "the index covers works that the database does not have: an older state was "
+                    "brought back; make the index anew: quorum catalogue rebuild"
+                )
+                raise ArtifactError(msg)
+            version = (read_state(connection, "content") or "0" * 32)[:12]
+            days = read_state(connection, "keep_days")
+            waiting = records.entries_from(connection, covered + 1)
+            gone = records.removed_serials(connection, covered)
+        if len(waiting):
+            opened.append(Segment.build(waiting))
+        kept = float(days) if days else None
+        return _Snapshot(tuple(opened), len(parts), len(waiting), gone, version, kept)
 
     def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
         """All entries within a radius of some hashes, shape (m, 32)."""
@@ -159,46 +204,47 @@ class Catalogue:
 
     def exact(self, digests: Iterable[str]) -> tuple[int, ...]:
         """Serial numbers of the works that share an exact digest."""
-        wanted = tuple(digests)
-        marks = ",".join("?" * len(wanted))
-        rows = self._database.rows(
-            f"SELECT DISTINCT serial FROM digests WHERE digest IN ({marks}) ORDER BY serial",  # noqa: S608
-            wanted,
-        )
-        return tuple(serial for (serial,) in rows)
+        with self._database.reading() as connection:
+            return records.serials_of(connection, tuple(digests))
 
     def by_serial(self, serial: int) -> tuple[Work, WorkPrint] | None:
         """A work and its fingerprint; None if it was removed meanwhile."""
-        return _pair(self._database.rows(f"{_PAIR} serial = ? AND NOT removed", (serial,)))
+        with self._lock:
+            known = self._looked.get(serial)
+            if known is not None:
+                self._looked.move_to_end(serial)
+                return known
+        with self._database.reading() as connection:
+            pair = records.find_pair(connection, serial=serial)
+        if pair is not None:
+            with self._lock:
+                self._looked[serial] = pair
+                held = sum(found.nbytes for _, found in self._looked.values())
+                while held > _CACHE_BYTES and len(self._looked) > 1:
+                    held -= self._looked.popitem(last=False)[1][1].nbytes
+        return pair
 
     def get(self, id: str) -> tuple[Work, WorkPrint] | None:  # noqa: A002
         """A work and its fingerprint, by its identifier."""
-        return _pair(self._database.rows(f"{_PAIR} id = ? AND NOT removed", (id,)))
+        with self._database.reading() as connection:
+            return records.find_pair(connection, id=id)
 
     def works(self, words: str = "", limit: int | None = None) -> list[Work]:
         """Works whose identifier, title or owner holds some words, in the order of their ids."""
-        plain = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        rows = self._database.rows(
-            "SELECT facts FROM works WHERE NOT removed AND (id LIKE :like ESCAPE '\\'"
-            " OR title LIKE :like ESCAPE '\\' OR owner LIKE :like ESCAPE '\\')"
-            " ORDER BY id LIMIT :limit",
-            {"like": f"%{plain}%", "limit": -1 if limit is None else limit},
-        )
-        return [Work.model_validate_json(facts) for (facts,) in rows]
+        with self._database.reading() as connection:
+            return records.find_works(connection, words, limit)
 
     def stats(self) -> Stats:
         """What the catalogue holds."""
         self.refresh()
-        works, seconds, entries = self._database.rows(
-            "SELECT count(*), coalesce(sum(seconds), 0), coalesce(sum(entries), 0) FROM works"
-            " WHERE NOT removed"
-        )[0]
+        with self._database.reading() as connection:
+            works, seconds, entries = records.count_works(connection)
         files = [] if self._folder is None else [f for f in self._folder.rglob("*") if f.is_file()]
         return Stats(
             works,
             seconds,
             entries,
-            len(self._cache),
+            self._snapshot.files,
             self._snapshot.waiting,
             sum(file.stat().st_size for file in files),
             self.version,
@@ -218,34 +264,15 @@ class Catalogue:
         Raises:
             InputError: If there is a work of one of the identifiers.
         """
-        database = self._database
-        with database.writing():
+        with self._database.writing() as connection:
+            name = read_state(connection, "name")
+            parts = self._files.parts(name) if self._files is not None else []
             for work, found in works:
-                if database.rows("SELECT 1 FROM works WHERE id = ? AND NOT removed", (work.id,)):
-                    msg = f"there is a work {work.id} already; remove it first"
-                    raise InputError(msg)
-                self._insert(work, found)
-            waiting = database.rows(
-                "SELECT coalesce(sum(entries), 0) FROM works WHERE NOT removed"
-                " AND serial > (SELECT coalesce(max(last), 0) FROM segments)"
-            )[0][0]
-        self._seen = -1
+                records.add_work(connection, work, found)
+            covered = parts[-1].last if parts else 0
+            waiting = records.waiting_entries(connection, covered)
         if waiting > _WAITING_ENTRIES:
             self.compact()
-
-    def _insert(self, work: Work, found: WorkPrint) -> None:
-        facts, data = work.model_dump_json(), found.to_bytes()
-        content = digest(facts, hashlib.sha256(data).hexdigest())
-        entries = len(entries_of(0, found))
-        serial = self._database.insert(
-            "INSERT INTO works (id, title, owner, facts, content, entries, seconds)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (work.id, work.title, work.owner, facts, content, entries, found.duration),
-        )
-        self._database.insert("INSERT INTO prints VALUES (?, ?)", (serial, data))
-        for each in found.digests:
-            self._database.insert("INSERT INTO digests VALUES (?, ?)", (each, serial))
-        self._count(content)
 
     def change(self, work: Work) -> None:
         """Put other facts in the place of a work's: its rule, its exceptions.
@@ -253,33 +280,8 @@ class Catalogue:
         Raises:
             InputError: If there is no work of that identifier.
         """
-        with self._database.writing():
-            rows = self._database.rows(
-                "SELECT serial, content, data FROM works JOIN prints USING (serial)"
-                " WHERE id = ? AND NOT removed",
-                (work.id,),
-            )
-            if not rows:
-                msg = f"there is no work {work.id}"
-                raise InputError(msg)
-            serial, before, data = rows[0]
-            facts = work.model_dump_json()
-            content = digest(facts, hashlib.sha256(data).hexdigest())
-            self._database.insert(
-                "UPDATE works SET title = ?, owner = ?, facts = ?, content = ? WHERE serial = ?",
-                (work.title, work.owner, facts, content, serial),
-            )
-            self._count(before)
-            self._count(content)
-        self._seen = -1
-
-    def _count(self, content: str) -> None:
-        """Add a work's digest to that of all, or take it away: the order does not matter."""
-        (now,) = self._database.rows("SELECT value FROM facts WHERE name = 'content'")[0]
-        both = int(now, 16) ^ int(content, 16)
-        self._database.insert(
-            "UPDATE facts SET value = ? WHERE name = 'content'", (f"{both:032x}",)
-        )
+        with self._database.writing() as connection:
+            records.change_work(connection, work)
 
     def remove(self, id: str) -> None:  # noqa: A002
         """Take a work out; readers cease to find it at their next refresh.
@@ -287,85 +289,83 @@ class Catalogue:
         Raises:
             InputError: If there is no such work.
         """
-        with self._database.writing():
-            rows = self._database.rows(
-                "SELECT serial, content FROM works WHERE id = ? AND NOT removed", (id,)
-            )
-            if not rows:
-                msg = f"there is no work {id}"
-                raise InputError(msg)
-            serial, content = rows[0]
-            self._database.insert("UPDATE works SET removed = 1 WHERE serial = ?", (serial,))
-            self._database.insert("DELETE FROM prints WHERE serial = ?", (serial,))
-            self._database.insert("DELETE FROM digests WHERE serial = ?", (serial,))
-            self._count(content)
-        self._seen = -1
+        with self._database.writing() as connection:
+            records.remove_work(connection, id)
 
-    def compact(self, *, whole: bool = False) -> None:
+    def permit(self, id: str, uploader: str) -> bool:  # noqa: A002
+        """Let an uploader use a work from now on.
+
+        Returns:
+            Whether that is new.
+
+        Raises:
+            InputError: If there is no such work.
+        """
+        with self._database.writing() as connection:
+            return records.permit(connection, id, uploader)
+
+    def keep_uploads(self, days: float) -> None:
+        """Let detectors keep the fingerprints of uploads, for so many days."""
+        with self._database.writing() as connection:
+            write_state(connection, "keep_days", f"{days:g}")
+            count_change(connection)
+
+    def kept_uploads(self) -> KeptUploads | None:
+        """The kept fingerprints; None where none are kept.
+
+        Raises:
+            EngineUnavailable: If their database cannot be reached.
+        """
+        days = self._snapshot.keep_days
+        if days is None:
+            return None
+        if self._url is not None:
+            return KeptUploads(Database.at(self._url), days)
+        if self._folder is None:
+            return KeptUploads(self._database, days)
+        return KeptUploads(Database.file(self._folder / "uploads.sqlite", lasting=False), days)
+
+    def compact(self, *, whole: bool = False, wait: bool = True) -> None:
         """Make index files of the works that wait, and merge small files into larger ones.
 
         Args:
             whole: Merge all into one, without what was removed.
+            wait: For another process that does so; else leave it to that one.
         """
-        if self._folder is None:
+        if self._files is None:
             return
-        database = self._database
-        with database.writing():
-            merged = database.rows("SELECT name, first, last, entries FROM segments ORDER BY first")
-            (last,) = database.rows("SELECT coalesce(max(serial), 0) FROM works")[0]
-            entries = self._entries(merged[-1][2] + 1 if merged else 1, None)
-            parts, first, old = [entries], merged[-1][2] + 1 if merged else 1, []
-            while merged and (whole or merged[-1][3] < _GROWTH * sum(map(len, parts))):
-                name, first, _, _ = merged.pop()
-                parts.insert(0, self._living(self._open(name).entries))
-                old.append(name)
+        with self._files.writing(wait=wait) as mine:
+            if not mine:
+                return
+            with self._database.reading() as connection:
+                name = read_state(connection, "name")
+                parts = self._files.parts(name)
+                last = records.last_serial(connection)
+                first = parts[-1].last + 1 if parts else 1
+                waiting = records.entries_from(connection, first)
+                removed = records.removed_serials(connection, last)
+            merged = [waiting]
+            while parts and (whole or parts[-1].entries < _GROWTH * sum(map(len, merged))):
+                old = parts.pop()
+                first = old.first
+                (opened,) = IndexFiles(self._files.folder).open([old])
+                merged.insert(0, opened.entries.where(~np.isin(opened.entries.works, removed)))
             if last >= first:
-                self._replace(old, first, last, Entries.join(parts))
-        self._seen = -1
+                self._files.put(name, parts, first, last, Entries.join(merged))
         self.refresh()
-        for name in old:
-            self._path(name).unlink(missing_ok=True)
 
-    @staticmethod
-    def rebuild(folder: str | Path) -> None:
+    @classmethod
+    def rebuild(cls, folder: str | Path, database: str | None = None) -> None:
         """Make the index files of a catalogue anew from its works.
 
         Raises:
             ConfigurationError: If there is no catalogue.
         """
-        database = Database(Path(folder), read_only=False)
-        with database.writing():
-            database.insert("DELETE FROM segments")
-        database.close()
-        made = Catalogue(folder)
+        files = IndexFiles(Path(folder))
+        if database is None:
+            Database.file(files.folder / "catalogue.sqlite", read_only=True).close()
+        with files.writing():
+            files.clear()
+        made = cls(folder, database)
         made.compact(whole=True)
         made.close()
-
-    def _living(self, entries: Entries) -> Entries:
-        removed = self._database.rows("SELECT serial FROM works WHERE removed")
-        gone = np.array([serial for (serial,) in removed], np.uint32)
-        return entries.where(~np.isin(entries.works, gone))
-
-    def _replace(self, old: Sequence[int], first: int, last: int, entries: Entries) -> None:
-        """Put one index file in the place of some, inside a transaction."""
-        database = self._database
-        name = database.insert(
-            "INSERT INTO segments (first, last, entries) VALUES (?, ?, ?)",
-            (first, last, len(entries)),
-        )
-        Segment.build(entries).save(self._path(name))
-        for each in old:
-            database.insert("DELETE FROM segments WHERE name = ?", (each,))
-        database.insert("DELETE FROM works WHERE removed AND serial BETWEEN ? AND ?", (first, last))
-        kept = {f"{number:08d}.index" for (number,) in database.rows("SELECT name FROM segments")}
-        kept |= {f"{number:08d}.index" for number in old}
-        for file in self._path(name).parent.iterdir():
-            # Left by a writer that was killed before it could confirm.
-            if file.name not in kept:
-                file.unlink()
-
-
-def _pair(rows: Sequence[tuple[str, bytes]]) -> tuple[Work, WorkPrint] | None:
-    if not rows:
-        return None
-    return Work.model_validate_json(rows[0][0]), WorkPrint.from_bytes(rows[0][1])

@@ -1,151 +1,271 @@
-"""The catalogue's database: one SQLite file, or memory."""
+"""The catalogue's database: a SQLite file of its own, memory, or the ledger's database."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from quorum.errors import ConfigurationError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
+from sqlalchemy.pool import StaticPool
 
-__all__ = ["Database"]
+from models.copyright import tables
+from quorum.errors import ConfigurationError, EngineUnavailable, InputError
 
-_FORMAT = 1
-_FILE = "catalogue.sqlite"
+__all__ = ["LEDGER", "Database"]
 
-#: How long a writer waits for another one.
+#: Instead of a URL: the database that ``QUORUM_DATABASE`` names.
+LEDGER = "ledger"
+
+_FORMAT = 2
+
+#: Seconds that a writer waits for another one.
 _BUSY_SECONDS = 60.0
 
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE works (
-  serial INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL,
-  title TEXT NOT NULL,
-  owner TEXT NOT NULL,
-  facts TEXT NOT NULL,
-  content TEXT NOT NULL,
-  entries INTEGER NOT NULL,
-  seconds REAL NOT NULL,
-  removed INTEGER NOT NULL DEFAULT 0
-);
-CREATE UNIQUE INDEX work_by_id ON works (id) WHERE NOT removed;
-CREATE TABLE prints (serial INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE digests (digest TEXT NOT NULL, serial INTEGER NOT NULL, PRIMARY KEY (digest, serial))
-  WITHOUT ROWID;
-CREATE TABLE segments (
-  name INTEGER PRIMARY KEY AUTOINCREMENT,
-  first INTEGER NOT NULL,
-  last INTEGER NOT NULL,
-  entries INTEGER NOT NULL
-);
-"""
+#: Seconds to wait for a server that does not answer.
+_CONNECT_SECONDS = 10
+
+#: One number names the lock of all who write to the catalogue on PostgreSQL.
+_LOCK = 0x51_43_41_54
 
 
 class Database:
-    """A connection that threads share.
+    """Transactions on the catalogue's tables; may be shared by threads.
 
-    Args:
-        folder: Where the file lies; None for memory. It is created where it is absent.
-        read_only: Never write, and never create.
-
-    Raises:
-        ConfigurationError: If there is none to read, or it is of another format.
+    Made by one of ``memory``, ``file`` and ``at``.
     """
 
-    def __init__(self, folder: Path | None, *, read_only: bool) -> None:
-        self.folder = folder
-        self._read_only = read_only
-        self.lock = threading.RLock()
-        try:
-            self._connection = self._connect()
-            self._prepare()
-        except (sqlite3.DatabaseError, OSError) as error:
-            msg = f"{folder} is no catalogue that can be used: {error}"
-            raise ConfigurationError(msg) from None
+    def __init__(self, engine: Engine, name: str) -> None:
+        self.name = name
+        self._engine = engine
+        #: Threads share one connection of SQLite, and each has its own of a server.
+        single = engine.dialect.name == "sqlite"
+        self._guard: Any = threading.RLock() if single else nullcontext()
 
-    def _connect(self) -> sqlite3.Connection:
-        if self.folder is None:
+    @classmethod
+    def memory(cls) -> Self:
+        """A database that ends with the process."""
+
+        def connect() -> sqlite3.Connection:
             return sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        folder = self.folder
-        file = folder / _FILE
-        if self._read_only and not file.is_file():
-            msg = f"there is no catalogue in {self.folder}; quorum catalogue add makes one"
-            raise ConfigurationError(msg)
-        if not self._read_only:
-            (self.folder / "segments").mkdir(parents=True, exist_ok=True)
-        # After a writer was killed, the first who opens the file takes back what it left half
-        # done; a reader that may write does so too, and writes nothing else.
-        may_write = not self._read_only or (os.access(file, os.W_OK) and os.access(folder, os.W_OK))
-        mode = "ro" if not may_write else "rw" if self._read_only else "rwc"
-        connection = sqlite3.connect(
-            f"{file.absolute().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=_BUSY_SECONDS,
-            check_same_thread=False,
-            isolation_level=None,
-        )
-        if self._read_only:
-            connection.execute("PRAGMA query_only = ON")
-        return connection
 
-    def _prepare(self) -> None:
-        database = self._connection
-        # What is confirmed must survive a loss of power, and the name of the journal as well.
-        database.execute("PRAGMA synchronous = EXTRA")
-        known = database.execute("PRAGMA user_version").fetchone()[0]
+        made = cls(_sqlite(connect), "memory")
+        with made.writing() as connection:
+            tables.metadata.create_all(connection)
+        return made
+
+    @classmethod
+    def file(cls, path: Path, *, read_only: bool = False, lasting: bool = True) -> Self:
+        """A SQLite file of the catalogue's own.
+
+        Args:
+            path: The file. It is created where it is absent.
+            read_only: Never write, and never create.
+            lasting: What is confirmed survives a loss of power; else only the end of a process.
+
+        Raises:
+            ConfigurationError: If there is none to read, or it is of another format.
+        """
+        if read_only and not path.is_file():
+            msg = f"there is no catalogue in {path.parent}; quorum catalogue add makes one"
+            raise ConfigurationError(msg)
+        made = cls(_sqlite(lambda: _open_file(path, read_only, lasting)), str(path))
+        try:
+            made._prepare(path, read_only)
+        except (EngineUnavailable, InputError, OSError) as error:
+            made.close()
+            msg = f"{path.parent} is no catalogue that can be used: {error}"
+            raise ConfigurationError(msg) from None
+        return made
+
+    def _prepare(self, path: Path, read_only: bool) -> None:
+        with self.reading() as connection:
+            known = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if known == _FORMAT:
             return
-        if known or self._read_only:
-            msg = f"{self.folder} is a catalogue of format {known}; this Quorum reads {_FORMAT}"
+        if known or read_only:
+            msg = f"{path.parent} is a catalogue of format {known}; this Quorum reads {_FORMAT}"
             raise ConfigurationError(msg)
-        with self.writing():
-            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute("INSERT INTO facts VALUES ('content', ?)", ("0" * 32,))
-                database.execute(f"PRAGMA user_version = {_FORMAT}")
+        with self.writing() as connection:
+            if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == 0:
+                tables.metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {_FORMAT}")
+
+    @classmethod
+    def at(cls, url: str) -> Self:
+        """The ledger's database, whose migrations made the catalogue's tables.
+
+        Args:
+            url: Its URL, or ``ledger`` for that of ``QUORUM_DATABASE``.
+
+        Raises:
+            ConfigurationError: If the URL cannot be used, or the tables are not there.
+            EngineUnavailable: If the database cannot be reached.
+        """
+        made = cls(*_engine(url))
+        try:
+            with made.reading() as connection:
+                there = inspect(connection).has_table(tables.works.name)
+        except EngineUnavailable:
+            made.close()
+            raise
+        if not there:
+            made.close()
+            msg = f"the database {made.name} has no catalogue yet; make it with: quorum ledger init"
+            raise ConfigurationError(msg)
+        return made
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """One transaction: all of it is on disk when it ends, or none of it."""
-        with self.lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+    def writing(self, *, works: bool = True) -> Iterator[Connection]:
+        """One transaction: all of it is on disk when it ends, or none of it.
 
-    def rows(self, statement: str, values: Any = ()) -> list[Any]:
-        """What a query gives."""
-        with self.lock:
-            return self._connection.execute(statement, values).fetchall()
+        Args:
+            works: Whether works are written. Who does so waits for others who do, so that serial
+                numbers are confirmed in their order.
 
-    def insert(self, statement: str, values: Any = ()) -> int:
-        """Insert a row, and tell its number."""
-        return self._connection.execute(statement, values).lastrowid or 0
+        Raises:
+            InputError: If the database does not take a value.
+            EngineUnavailable: If it cannot be reached; nothing was written.
+        """
+        with self._transaction(quorum_writes=True) as connection:
+            if works and connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Queries that see one state, whatever is written meanwhile."""
-        with self.lock:
-            self._connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._connection.execute("COMMIT")
+    def reading(self) -> Iterator[Connection]:
+        """Queries that see one state, whatever is written meanwhile.
 
-    def changes(self) -> int:
-        """A number that differs when another connection has written."""
-        return int(self.rows("PRAGMA data_version")[0][0])
+        Raises:
+            EngineUnavailable: If the database cannot be reached.
+        """
+        with self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, **options: Any) -> Iterator[Connection]:
+        if self._engine.dialect.name == "postgresql" and not options:
+            options = {"isolation_level": "REPEATABLE READ"}
+        try:
+            with self._guard, self._engine.connect() as plain:
+                connection = plain.execution_options(**options)
+                with connection.begin():
+                    yield connection
+        except (DataError, IntegrityError, OverflowError) as error:
+            kind = type(getattr(error, "orig", None) or error).__name__
+            msg = f"the catalogue's database refuses a value: {kind}"
+            raise InputError(msg) from None
+        except SQLAlchemyError as error:
+            raise EngineUnavailable(self._told(error)) from None
+
+    def _told(self, error: SQLAlchemyError) -> str:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        # Only the first line: what follows in PostgreSQL's text quotes the row.
+        said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        password = self._engine.url.password
+        if password:
+            said = said.replace(str(password), "***")
+        return f"the catalogue's database {self.name} could not be used: {said}"
 
     def close(self) -> None:
-        """Give back the file."""
-        with self.lock:
-            self._connection.close()
+        """Give back the connections."""
+        with self._guard:
+            self._engine.dispose()
+
+
+def _sqlite(creator: Callable[[], sqlite3.Connection]) -> Engine:
+    engine = create_engine("sqlite://", creator=creator, poolclass=StaticPool, hide_parameters=True)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    # The driver would begin at the first write, when a reader can no longer become the writer.
+    writes = connection.get_execution_options().get("quorum_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection:
+    # After a writer was killed, the first who opens the file takes back what it left half done;
+    # a reader that may write does so too, and writes nothing else.
+    may_write = not read_only or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+    mode = "ro" if not may_write else "rw" if read_only else "rwc"
+    if mode == "rwc":
+        path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        check_same_thread=False,
+        isolation_level=None,
+    )
+    if lasting:
+        # The name of the journal must survive a loss of power as well.
+        connection.execute("PRAGMA synchronous = EXTRA")
+    else:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _open_ledger(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{Path(path).absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        check_same_thread=False,
+        isolation_level=None,
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _engine(url: str) -> tuple[Engine, str]:
+    """An engine for a URL, and how it may be shown."""
+    if url == LEDGER:
+        url = os.environ.get("QUORUM_DATABASE", "")
+        if not url:
+            msg = "the catalogue is in the ledger's database, and QUORUM_DATABASE names none"
+            raise ConfigurationError(msg)
+    try:
+        made = make_url(url)
+    except (ArgumentError, ValueError):
+        msg = "the catalogue's database is no URL such as sqlite:///quorum.db or postgresql://host/name"
+        raise ConfigurationError(msg) from None
+    name = made.set(query={}).render_as_string(hide_password=True)
+    if made.drivername in {"sqlite", "sqlite+pysqlite"} and made.database:
+        file = made.database
+        if not Path(file).is_file():
+            msg = f"there is no database {name}; make it with: quorum ledger init"
+            raise ConfigurationError(msg)
+        return _sqlite(lambda: _open_ledger(file)), name
+    if made.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        msg = f"a catalogue cannot lie in {made.drivername!r}; use sqlite or postgresql"
+        raise ConfigurationError(msg)
+    try:
+        engine = create_engine(
+            made.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=2,
+            max_overflow=4,
+            connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "quorum"},
+        )
+    except (ImportError, NoSuchModuleError):
+        msg = "PostgreSQL needs its driver: pip install 'quorum-moderation[postgres]'"
+        raise ConfigurationError(msg) from None
+    return engine, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CopyrightDetector"]
 
+_log = logging.getLogger(__name__)
+
 _ARTIFACT = Path(__file__).parent / "artifact"
 
 #: Seconds after which a changed catalogue is looked for: a work that was added is found within.
@@ -49,29 +52,32 @@ class CopyrightDetector(Detector):
 
     Args:
         catalogue: The catalogue's folder or JSON file; None for the small one that ships.
+        database: The URL of the ledger's database, or ``ledger``, where the works lie there.
 
     Raises:
         ConfigurationError: If there is no such catalogue.
+        EngineUnavailable: If its database cannot be reached.
     """
 
     name = "copyright"
     needs = frozenset({Feature.FINGERPRINT})
 
-    def __init__(self, catalogue: str | Path | None = None) -> None:
+    def __init__(self, catalogue: str | Path | None = None, database: str | None = None) -> None:
         # The index brings a compiler with it: only who compares pays for its import.
         from models.copyright.exchange import load_catalogue
-        from models.copyright.uploads import KeptUploads
 
-        self._catalogue = load_catalogue(catalogue)
-        folder = Path(catalogue) / "uploads" if catalogue else None
-        self._kept = KeptUploads(folder) if folder and folder.is_dir() else None
+        self._catalogue = load_catalogue(catalogue, database)
+        self._kept = self._catalogue.kept_uploads()
         self._lock = threading.Lock()
         self._refreshed = time.monotonic()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """See Detector."""
-        return cls(settings.catalogue)
+        chosen = settings.catalogue
+        if chosen is None or isinstance(chosen, str):
+            return cls(chosen)
+        return cls(chosen.folder, chosen.database)
 
     @property
     def version(self) -> str:  # type: ignore[override]
@@ -94,9 +100,25 @@ class CopyrightDetector(Detector):
             if time.monotonic() - self._refreshed < _REFRESH_SECONDS:
                 return
             self._refreshed = time.monotonic()
-        self._catalogue.refresh()
+        try:
+            self._catalogue.refresh()
+            if self._kept is None:
+                self._kept = self._catalogue.kept_uploads()
+        except QuorumError as error:
+            # What is known of the catalogue is better than nothing.
+            _log.warning("the catalogue cannot be looked at anew: %s", error)
 
     def _judge(self, features: Features) -> Finding:
+        finding = self._compare(features)
+        if self._kept and features.fingerprint is not None and finding.status is Status.SCORED:
+            try:
+                labels = dict(finding.labels)
+                self._kept.keep(features.upload, features.fingerprint, labels, now())
+            except QuorumError as error:
+                _log.warning("the fingerprint of an upload is not kept: %s", error)
+        return finding
+
+    def _compare(self, features: Features) -> Finding:
         from models.copyright.fingerprint import Fingerprint
         from models.copyright.matching import find_matches
         from models.copyright.rules import rulings
@@ -112,27 +134,30 @@ class CopyrightDetector(Detector):
             made = rulings(find_matches(found, self._catalogue), features.upload, now())
         except QuorumError as error:
             return Finding.failed(str(error))
-        finding = _finding(made)
-        if self._kept:
-            self._kept.keep(features.upload, found, dict(finding.labels), now())
-        return finding
+        return _finding(made)
 
-    def rescan(self) -> Iterator[Prediction]:
+    def rescan(self, *, dry_run: bool = False) -> Iterator[Prediction]:
         """Judge kept uploads anew, and tell those of which another thing is to be said now.
 
         Their predictions carry the catalogue's present version, so that whoever decides takes
-        them for late ones: a verdict whose action changes is superseded.
+        them for late ones: a verdict whose action changes is superseded. What was said is noted
+        when the next one is asked for: whoever fails to publish one is given it again next time.
+
+        Args:
+            dry_run: Note nothing.
 
         Raises:
             ConfigurationError: If no uploads are kept.
+            EngineUnavailable: If the catalogue's database cannot be reached.
         """
+        self._catalogue.refresh()
         if self._kept is None:
             msg = "no uploads are kept for this catalogue; quorum catalogue keep makes it do so"
             raise ConfigurationError(msg)
         self._kept.forget(now())
         for upload, found, labels in self._kept:
             begun = time.perf_counter()
-            finding = self._judge(Features(upload, fingerprint=found))
+            finding = self._compare(Features(upload, fingerprint=found))
             if finding.status is Status.SCORED and _differ(labels, finding.labels):
                 yield Prediction(
                     id=prediction_id(upload.id, self.name, self.version),
@@ -146,6 +171,8 @@ class CopyrightDetector(Detector):
                     elapsed=time.perf_counter() - begun,
                     at=now(),
                 )
+                if not dry_run:
+                    self._kept.note(upload.id, dict(finding.labels))
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

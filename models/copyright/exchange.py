@@ -34,15 +34,23 @@ _STEP = 1.0
 _QUALITY = 100
 
 
-def load_catalogue(path: str | Path | None = None) -> Catalogue:
+def load_catalogue(path: str | Path | None = None, database: str | None = None) -> Catalogue:
     """Open a catalogue to be searched.
 
     Args:
-        path: A catalogue's folder or JSON file; None for the small one that ships.
+        path: A catalogue's folder or JSON file; None for the small one that ships, or, with a
+            database, to hold the index in memory.
+        database: The URL of the ledger's database, or ``ledger``, where the works lie there.
 
     Raises:
         ConfigurationError: If it cannot be read or is no catalogue; the text says where.
+        EngineUnavailable: If the database cannot be reached.
     """
+    if database is not None:
+        folder = Path(path) if path else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        return Catalogue(folder, database, read_only=True)
     file = Path(path) if path else _shipped()
     if file.is_dir():
         return Catalogue(file, read_only=True)

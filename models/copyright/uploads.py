@@ -1,95 +1,116 @@
 """Fingerprints of uploads, kept so that a work that is registered later finds them.
 
-They are kept where the catalogue's folder has a folder ``uploads``, which
-``quorum catalogue keep`` makes, and for as many days as it says. An upload that is lost in a
-crash is one that a later work does not find: writing does not wait for the disk.
+They are kept where ``quorum catalogue keep`` says so, and for as many days. An upload that is
+lost in a crash is one that a later work does not find: in a catalogue's own file, writing does
+not wait for the disk.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
+from typing import NamedTuple
 
+from sqlalchemy import delete, insert, select, update
+
+from models.copyright.database import Database
 from models.copyright.fingerprint import Fingerprint
-from quorum.errors import ConfigurationError
+from models.copyright.tables import uploads
 from quorum.messages import Upload
 
-__all__ = ["KeptUploads"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS uploads (
-  id TEXT PRIMARY KEY, at TEXT NOT NULL, upload BLOB NOT NULL, labels TEXT NOT NULL,
-  data BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS upload_by_time ON uploads (at);
-"""
+__all__ = ["Kept", "KeptUploads"]
 
 #: Uploads between two times that the oldest are forgotten.
 _FORGET_EVERY = 256
 
 
+class Kept(NamedTuple):
+    """An upload that was looked at, and what was said of it."""
+
+    upload: Upload
+    found: Fingerprint
+    labels: dict[str, float]
+
+
 class KeptUploads:
-    """The kept fingerprints.
+    """The kept fingerprints; may be shared by threads.
 
     Args:
-        folder: Where they lie.
-
-    Raises:
-        ConfigurationError: If the folder was not made by ``create``.
+        database: Where.
+        days: For how long.
     """
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            self._days = float(json.loads((folder / "keep.json").read_bytes())["days"])
-            self._database = sqlite3.connect(
-                folder / "uploads.sqlite", timeout=30, check_same_thread=False, isolation_level=None
-            )
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = OFF")
-            self._database.executescript(_SCHEMA)
-        except (OSError, ValueError, KeyError, TypeError, sqlite3.Error) as error:
-            msg = f"{folder} keeps no uploads ({error}); quorum catalogue keep makes it do so"
-            raise ConfigurationError(msg) from None
+    def __init__(self, database: Database, days: float) -> None:
+        self._database = database
+        self._days = days
         self._lock = threading.Lock()
         self._kept = 0
-
-    @staticmethod
-    def create(folder: Path, days: float) -> None:
-        """Let uploads be kept in a folder, for so many days."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "keep.json").write_text(json.dumps({"days": days}) + "\n", encoding="utf-8")
 
     def keep(
         self, upload: Upload, found: Fingerprint, labels: dict[str, float], at: datetime
     ) -> None:
-        """Keep one upload, with what was said of it."""
-        row = (upload.id, at.isoformat(), upload.to_bytes(), json.dumps(labels), found.to_bytes())
+        """Keep one upload, with what was said of it.
+
+        Raises:
+            EngineUnavailable: If the database cannot be reached.
+        """
         with self._lock:
-            self._database.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?)", row)
             self._kept += 1
             if self._kept % _FORGET_EVERY == 1:
                 self.forget(at)
+        with self._database.writing(works=False) as connection:
+            connection.execute(delete(uploads).where(uploads.c.id == upload.id))
+            connection.execute(
+                insert(uploads).values(
+                    id=upload.id,
+                    at=at.isoformat(),
+                    upload=upload.to_bytes(),
+                    labels=json.dumps(labels),
+                    data=found.to_bytes(),
+                )
+            )
+
+    def note(self, upload_id: str, labels: dict[str, float]) -> None:
+        """Put what is said of an upload now in the place of what was said; it ages on.
+
+        Raises:
+            EngineUnavailable: If the database cannot be reached.
+        """
+        with self._database.writing(works=False) as connection:
+            connection.execute(
+                update(uploads).where(uploads.c.id == upload_id).values(labels=json.dumps(labels))
+            )
 
     def forget(self, at: datetime) -> int:
         """Forget what is older than is allowed, and tell how many."""
         oldest = (at - timedelta(days=self._days)).isoformat()
-        return self._database.execute("DELETE FROM uploads WHERE at < ?", (oldest,)).rowcount
+        with self._database.writing(works=False) as connection:
+            return connection.execute(delete(uploads).where(uploads.c.at < oldest)).rowcount
 
-    def __iter__(self) -> Iterator[tuple[Upload, Fingerprint, dict[str, float]]]:
-        """All uploads, oldest first, with the labels that were said of them."""
-        rows = self._database.execute("SELECT id FROM uploads ORDER BY at, id").fetchall()
-        for (name,) in rows:
-            row = self._database.execute(
-                "SELECT upload, data, labels FROM uploads WHERE id = ?", (name,)
-            ).fetchone()
-            if row:
-                upload, data, labels = row
-                yield Upload.from_bytes(upload), Fingerprint.from_bytes(data), json.loads(labels)
+    def __iter__(self) -> Iterator[Kept]:
+        """All uploads, oldest first."""
+        with self._database.reading() as connection:
+            query = select(uploads.c.id).order_by(uploads.c.at, uploads.c.id)
+            names = list(connection.execute(query).scalars())
+        for name in names:
+            kept = self.get(name)
+            if kept is not None:
+                yield kept
+
+    def get(self, upload_id: str) -> Kept | None:
+        """One upload; None where it is not kept."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).first()
+        if row is None:
+            return None
+        return Kept(
+            Upload.from_bytes(row.upload),
+            Fingerprint.from_bytes(row.data),
+            json.loads(row.labels),
+        )
 
     def close(self) -> None:
-        """Give back the file."""
+        """Give back the connections."""
         self._database.close()

@@ -130,6 +130,12 @@ class WorkPrint:
         )
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        arrays = (self.times, self.quality, self.published, self.views, self.sound)
+        return sum(array.nbytes for array in arrays)
+
+    @property
     def audio(self) -> AudioPrint:
         """The sound as words."""
         return AudioPrint(self.sound)

@@ -22,7 +22,6 @@ from models.copyright.exchange import (
 from models.copyright.fingerprint import fingerprint
 from models.copyright.matching import find_matches
 from models.copyright.strip import strip
-from models.copyright.uploads import KeptUploads
 from models.copyright.works import WorkPrint
 from quorum.cli.catalogue_sources import print_of, sources, work_of
 from quorum.errors import InputError
@@ -41,6 +40,17 @@ app = typer.Typer(
 Folder = Annotated[
     Path, typer.Option("--catalogue", envvar="QUORUM_CATALOGUE", help="The catalogue's folder.")
 ]
+InDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="QUORUM_CATALOGUE_DATABASE",
+        help="URL of the ledger's database, or `ledger` for that of QUORUM_DATABASE, to have the "
+        "works there; the folder then holds the index only. By default a SQLite file in the "
+        "folder.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -57,6 +67,7 @@ def add(
     min_seconds: Annotated[float, typer.Option(help="A shorter match is let pass.")] = 3.0,
     min_fraction: Annotated[float, typer.Option(help="So is a smaller part.")] = 0.0,
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Register a work.
 
@@ -76,7 +87,7 @@ def add(
         facts["embargo_until"] = embargo_until.replace(tzinfo=UTC)
     work = work_of(facts, str(media))
     found, notices = print_of(media)
-    with_it = Catalogue(catalogue)
+    with_it = Catalogue(catalogue, database)
     with_it.add(work, found)
     for notice in notices:
         typer.echo(f"{media.name}: {notice}", err=True)
@@ -87,12 +98,13 @@ def add(
 def remove(
     ids: Annotated[list[str], typer.Argument(help="Identifiers of works.")],
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Take works out; running detectors cease to find them within seconds.
 
     Example: quorum catalogue remove film-1
     """
-    opened = Catalogue(catalogue)
+    opened = Catalogue(catalogue, database)
     for each in ids:
         opened.remove(each)
         typer.echo(f"removed {each}")
@@ -103,18 +115,13 @@ def permit(
     id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
     uploader: Annotated[str, typer.Argument(help="Who may use it from now on.")],
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Record an exception: a licence, or a dispute that was decided for the uploader.
 
     Example: quorum catalogue permit film-1 uploader-7
     """
-    opened = Catalogue(catalogue)
-    pair = opened.get(id)
-    if pair is None:
-        msg = f"there is no work {id}"
-        raise InputError(msg)
-    allowed = tuple(sorted({*pair[0].exceptions, uploader}))
-    opened.change(pair[0].model_copy(update={"exceptions": allowed}))
+    Catalogue(catalogue, database).permit(id, uploader)
     typer.echo(f"{uploader} may use {id}")
 
 
@@ -123,13 +130,14 @@ def list_works(
     words: Annotated[str, typer.Argument(help="In the id, the title or the owner.")] = "",
     limit: Annotated[int, typer.Option(help="No more than these.")] = 100,
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """List works.
 
     Example: quorum catalogue list studio
     """
     table = Table("id", "title", "owner", "action", "from", "where", "may use it")
-    for work in Catalogue(catalogue, read_only=True).works(words, limit):
+    for work in Catalogue(catalogue, database, read_only=True).works(words, limit):
         table.add_row(
             work.id,
             work.title,
@@ -155,13 +163,14 @@ def search(
         Path | None,
         typer.Option(envvar="QUORUM_CATALOGUE", help="Folder or JSON file; None: the shipped."),
     ] = None,
+    database: InDatabase = None,
 ) -> None:
     """Tell which seconds of a file are which seconds of which work.
 
     Example: quorum catalogue search upload.mp4 --strips evidence --works films
     """
     found = fingerprint(media)
-    matches = find_matches(found, load_catalogue(catalogue))
+    matches = find_matches(found, load_catalogue(catalogue, database))
     for notice in found.notices:
         typer.echo(f"{media.name}: {notice}", err=True)
     table = Table("work", "upload", "work's", "by", "speed", "of upload", "of work", "probability")
@@ -191,6 +200,7 @@ def import_works(
     owner: Annotated[str, typer.Option(help="Who has the rights, where it is not told.")] = "",
     action: Annotated[Action, typer.Option(help="Action, where it is not told.")] = Action.REVIEW,
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Register many works; run it again to go on where it was stopped.
 
@@ -198,7 +208,7 @@ def import_works(
 
     Example: quorum catalogue import works.csv
     """
-    opened = Catalogue(catalogue)
+    opened = Catalogue(catalogue, database)
     added, passed, refused = 0, 0, []
     jobs = list(sources(source, owner, action))
     with Progress(console=Console(stderr=True)) as progress:
@@ -223,12 +233,13 @@ def import_works(
 def export(
     target: Annotated[Path, typer.Argument(help="A .json file, or a folder for vPDQ lists.")],
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Write all works: as one JSON file, or the PDQ hashes of each as the vPDQ tool does.
 
     Example: quorum catalogue export works.json
     """
-    opened = Catalogue(catalogue, read_only=True)
+    opened = Catalogue(catalogue, database, read_only=True)
     pairs = (pair for work in opened.works() if (pair := opened.get(work.id)))
     if target.suffix == ".json":
         typer.echo(f"wrote {write_works(target, pairs)} works")
@@ -242,12 +253,12 @@ def export(
 
 
 @app.command()
-def stats(catalogue: Folder = Path("catalogue")) -> None:
+def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
     """Tell what the catalogue holds.
 
     Example: quorum catalogue stats
     """
-    told = Catalogue(catalogue, read_only=True).stats()
+    told = Catalogue(catalogue, database, read_only=True).stats()
     table = Table(show_header=False)
     for name, value in (
         ("works", f"{told.works:,}"),
@@ -263,34 +274,34 @@ def stats(catalogue: Folder = Path("catalogue")) -> None:
 
 
 @app.command()
-def compact(catalogue: Folder = Path("catalogue")) -> None:
+def compact(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
     """Merge all index files into one, without what was removed.
 
     Example: quorum catalogue compact
     """
-    Catalogue(catalogue).compact(whole=True)
+    Catalogue(catalogue, database).compact(whole=True)
 
 
 @app.command()
-def rebuild(catalogue: Folder = Path("catalogue")) -> None:
+def rebuild(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
     """Make the index files anew from the works: after one was damaged or lost.
 
     Example: quorum catalogue rebuild
     """
-    Catalogue.rebuild(catalogue)
+    Catalogue.rebuild(catalogue, database)
 
 
 @app.command()
 def keep(
     days: Annotated[float, typer.Option(min=0.0, help="For how long.")] = 30.0,
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Let detectors keep the fingerprints of uploads, so that later works can find them.
 
     Example: quorum catalogue keep --days 90
     """
-    Catalogue(catalogue).close()
-    KeptUploads.create(catalogue / "uploads", days)
+    Catalogue(catalogue, database).keep_uploads(days)
     typer.echo(f"fingerprints of uploads are kept for {days:g} days")
 
 
@@ -300,6 +311,7 @@ def rescan(
         Path | None, typer.Option(help="Where to write; by default to the output.")
     ] = None,
     catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
 ) -> None:
     """Compare kept uploads with the works of today, and write what is new as predictions.
 
@@ -308,7 +320,7 @@ def rescan(
 
     Example: quorum catalogue rescan --predictions new.jsonl
     """
-    detector = CopyrightDetector(catalogue)
+    detector = CopyrightDetector(catalogue, database)
     with predictions.open("wb") if predictions else nullcontext() as file:
         count = 0
         for each in detector.rescan():

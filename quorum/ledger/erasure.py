@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Table, delete, exists, func, or_, select
 
 from quorum.ledger import schema
+from quorum.ledger.catalogue_schema import take_kept_uploads
 from quorum.ledger.console_schema import take_console_rows
 from quorum.ledger.values import Forgotten, Pruned
 
@@ -75,6 +76,7 @@ def prune_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: b
     if not dry_run:
         for chunk in _chunks(upload_ids):
             take_console_rows(connection, chunk)
+            take_kept_uploads(connection, chunk)
     counts = {
         table.name: _take(connection, table, column, upload_ids, dry_run=dry_run)
         for table, column in _OWNED

@@ -8,20 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.copyright.catalogue import Catalogue
+from quorum.ledger import Ledger
 from tests.models.copyright.prints import made_up
+from tests.quorum.ledger.postgres_server import running
 
 WRITER = """
 import sys
 from models.copyright import catalogue
 from tests.models.copyright.prints import made_up
 catalogue._WAITING_ENTRIES = 300
-opened = catalogue.Catalogue(sys.argv[1])
+opened = catalogue.Catalogue(sys.argv[1], *sys.argv[3:])
 for number in range(int(sys.argv[2]), 1_000_000):
     opened.add(*made_up(f"w{number}", 16))
     print("+", number, flush=True)
@@ -31,12 +34,12 @@ for number in range(int(sys.argv[2]), 1_000_000):
 """
 
 
-def confirmed(folder: Path, first: int, seconds: float) -> list[tuple[str, str]]:
+def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[tuple[str, str]]:
     """Let a writer add works from a number on, kill it, and tell what it confirmed."""
     told = folder.parent / "told"
     with told.open("w") as out:
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), str(first)],
+            [sys.executable, "-c", WRITER, str(folder), str(first), *database],
             stdout=out,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
@@ -50,19 +53,46 @@ def confirmed(folder: Path, first: int, seconds: float) -> list[tuple[str, str]]
     return [(line[0], f"w{line[2:]}") for line in whole.splitlines()]
 
 
+_FIFTY = [pytest.mark.slow, pytest.mark.timeout(600)]
+_SERVER = [pytest.mark.slow, pytest.mark.postgres]
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """Where the works lie: in the folder, or in a ledger."""
+    match request.param:
+        case "folder":
+            yield ()
+        case "sqlite":
+            url = f"sqlite:///{tmp_path}/ledger.db"
+            Ledger(url, create=True).close()
+            yield (url,)
+        case _:
+            with running() as server:
+                Ledger(server.url(), create=True).close()
+                yield (server.url(),)
+
+
 @pytest.mark.parametrize(
-    "kills", [5, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+    ("kills", "database"),
+    [
+        (5, "folder"),
+        pytest.param(50, "folder", marks=_FIFTY),
+        pytest.param(50, "sqlite", marks=_FIFTY),
+        pytest.param(10, "postgres", marks=_SERVER),
+    ],
+    indirect=["database"],
 )
-def test_every_confirmed_add_is_there(tmp_path, kills):
+def test_every_confirmed_add_is_there(tmp_path, kills, database):
     rng = random.Random(7)
     folder = tmp_path / "catalogue"
     held: set[str] = set()
     following = 0
     for _ in range(kills):
-        for sign, name in confirmed(folder, following, rng.uniform(0.0, 0.25)):
+        for sign, name in confirmed(folder, following, rng.uniform(0.0, 0.25), *database):
             (held.add if sign == "+" else held.remove)(name)
             following = max(following, int(name[1:]) + 1)
-        opened = Catalogue(folder, read_only=True)
+        opened = Catalogue(folder, *database, read_only=True)
         there = {work.id for work in opened.works()}
         # What was under way when it was killed is there as a whole, or not at all.
         assert there - held <= {f"w{following}"}

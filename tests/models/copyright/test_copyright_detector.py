@@ -8,6 +8,7 @@ import pytest
 
 from models.base import Feature, Features
 from models.copyright.catalogue import Catalogue
+from models.copyright.database import Database
 from models.copyright.detector import CopyrightDetector
 from models.copyright.exchange import read_works, write_works
 from models.copyright.fingerprint import WORK_RATE, fingerprint
@@ -204,8 +205,7 @@ def test_a_work_twice_is_told(film, tmp_path):
 
 
 def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_path):
-    Catalogue(tmp_path).close()
-    KeptUploads.create(tmp_path / "uploads", days=30)
+    Catalogue(tmp_path).keep_uploads(30)
     detector = CopyrightDetector(tmp_path)
     batch = [of(edited), Features(upload(), fingerprint=fingerprint(clips["two"]))]
     batch[1] = Features(
@@ -216,6 +216,9 @@ def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_
     before = detector.version
     Catalogue(tmp_path).add(*work_of(film))
     again = CopyrightDetector(tmp_path)
+    assert len(list(again.rescan(dry_run=True))) == 1
+    # One that could not be published is told again.
+    assert next(again.rescan()).upload_id == "u1"
     (new,) = again.rescan()
     assert (new.upload_id, new.version) == ("u1", again.version)
     assert new.version != before
@@ -225,13 +228,13 @@ def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_
 
 
 def test_uploads_are_kept_only_so_long(edited, tmp_path):
-    KeptUploads.create(tmp_path, days=2)
-    kept = KeptUploads(tmp_path)
+    kept = KeptUploads(Database.file(tmp_path / "uploads.sqlite", lasting=False), days=2)
     found = fingerprint(edited)
     at = datetime(2026, 1, 10, tzinfo=UTC)
     kept.keep(upload(), found, {}, at)
+    kept.note("u1", {"copyright/match": 0.9})
     ((again, print_again, labels),) = kept
-    assert (again, labels) == (upload(), {})
+    assert (again, labels) == (upload(), {"copyright/match": 0.9})
     assert print_again.digests() == found.digests()
     np.testing.assert_array_equal(print_again.video.mirrored, found.video.mirrored)
     assert kept.forget(at + timedelta(days=1)) == 0
@@ -239,8 +242,13 @@ def test_uploads_are_kept_only_so_long(edited, tmp_path):
     assert list(kept) == []
 
 
+def _folder(path):
+    Catalogue(path).close()
+    return path
+
+
 def test_without_a_place_no_uploads_are_kept(tmp_path):
     with pytest.raises(ConfigurationError, match="no uploads are kept"):
         next(CopyrightDetector().rescan())
-    with pytest.raises(ConfigurationError, match="keeps no uploads"):
-        KeptUploads(tmp_path)
+    with pytest.raises(ConfigurationError, match="no uploads are kept"):
+        next(CopyrightDetector(_folder(tmp_path)).rescan())

@@ -17,21 +17,30 @@ __all__ = ["check_streams"]
 _SECONDS = 10.0
 
 
-def check_streams(addresses: Iterable[str | None]) -> None:
+def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
     """Ask Pub/Sub for each topic and subscription; files are looked at where they are opened.
 
     Who may only publish or pull is not allowed to ask, and is believed.
 
+    Args:
+        addresses: Where a job reads and writes; None for nowhere.
+        mend: Options that ``quorum topics create`` needs to make them.
+
     Raises:
-        ConfigurationError: If one is absent, or there are no credentials.
+        ConfigurationError: If some are absent, all of which it names, or there are no credentials.
         EngineUnavailable: If Pub/Sub does not answer.
     """
-    for text in addresses:
-        if text and (address := parse_address(text)).kind is not AddressKind.FILE:
-            _check(address)
+    streams = [parse_address(text) for text in addresses if text]
+    absent = [each for each in streams if each.kind is not AddressKind.FILE and not _is_there(each)]
+    if absent:
+        named = ", no ".join(f"{each.kind.value} {each}" for each in absent)
+        project = absent[0].path.split("/")[1]
+        command = f"quorum topics create --project {project} {mend}".rstrip()
+        msg = f"there is no {named}; `{command}` makes what a deployment needs"
+        raise ConfigurationError(msg)
 
 
-def _check(address: Address) -> None:
+def _is_there(address: Address) -> bool:
     retry = google_retry.Retry(timeout=_SECONDS)
     try:
         if address.kind is AddressKind.SUBSCRIPTION:
@@ -41,13 +50,9 @@ def _check(address: Address) -> None:
         else:
             publisher_client().get_topic(topic=address.path, retry=retry, timeout=_SECONDS)
     except google_errors.PermissionDenied:
-        return
+        return True
     except (google_errors.NotFound, google_errors.InvalidArgument):
-        msg = (
-            f"there is no {address.kind.value} {address}; `quorum topics create --project "
-            f"{address.path.split('/')[1]}` makes what a deployment needs"
-        )
-        raise ConfigurationError(msg) from None
+        return False
     except (google_errors.GoogleAPIError, auth_errors.TransportError) as error:
         where = f"the emulator at {emulator_host()}" if emulator_host() else "Pub/Sub"
         msg = f"{where} does not answer: {' '.join(str(error).split())}"
@@ -55,3 +60,4 @@ def _check(address: Address) -> None:
     except auth_errors.GoogleAuthError as error:
         msg = f"Google Cloud refuses the credentials: {' '.join(str(error).split())}"
         raise ConfigurationError(msg) from None
+    return True

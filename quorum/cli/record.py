@@ -51,6 +51,7 @@ def record(
     configure_logs(log_format, log_level)
     from pipeline.record import Feed, FileFeed, Recorder, SubscriptionFeed
     from pipeline.streams.address import AddressKind, parse_address
+    from pipeline.streams.check import check_streams
     from quorum.ledger import Ledger
 
     given = {
@@ -63,24 +64,23 @@ def record(
     if not any(given.values()):
         msg = "give at least one stream to record, such as --verdicts SUBSCRIPTION"
         raise ConfigurationError(msg)
+    addresses = {name: parse_address(text) for name, text in given.items() if text}
+    for stream, address in addresses.items():
+        if address.kind is AddressKind.TOPIC:
+            msg = f"{address} is a topic; {stream} are recorded from a subscription of it"
+            raise ConfigurationError(msg)
+        if address.kind is AddressKind.FILE and not Path(address.path).is_file():
+            msg = f"there is no file {address.path} of {stream}"
+            raise ConfigurationError(msg)
+    check_streams(given.values(), mend="--record")
     with ExitStack() as held:
         ledger = held.enter_context(Ledger(database))
-        feeds: dict[str, Feed] = {}
-        for stream, address in given.items():
-            if address is None:
-                continue
-            parsed = parse_address(address)
-            match parsed.kind:
-                case AddressKind.FILE:
-                    if not Path(parsed.path).is_file():
-                        msg = f"there is no file {parsed.path} of {stream}"
-                        raise ConfigurationError(msg)
-                    feeds[stream] = FileFeed(Path(parsed.path))
-                case AddressKind.SUBSCRIPTION:
-                    feeds[stream] = SubscriptionFeed(parsed.path)
-                case AddressKind.TOPIC:
-                    msg = f"{parsed} is a topic; {stream} are recorded from a subscription of it"
-                    raise ConfigurationError(msg)
+        feeds: dict[str, Feed] = {
+            stream: FileFeed(Path(address.path))
+            if address.kind is AddressKind.FILE
+            else SubscriptionFeed(address.path)
+            for stream, address in addresses.items()
+        }
         deliveries = None
         if webhooks is not None:
             from quorum.web.endpoints import Courier, deliveries_of, read_endpoints

@@ -181,6 +181,22 @@ class Broker:
 
 
 @pytest.mark.emulator
+def test_subscriptions_that_are_absent_are_all_named_beforehand(
+    emulator: str, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorum.cli.record.configure_logs", lambda *_: None)
+    broker = Broker()
+    absent = [f"projects/quorum-test/subscriptions/never-{name}" for name in ("v", "r")]
+    args = ["--database", f"sqlite:///{tmp_path}/l.db", "--uploads", broker.path]
+    args += ["--verdicts", absent[0], "--reviews", absent[1]]
+    with pytest.raises(ConfigurationError) as told:
+        CliRunner().invoke(app, args, catch_exceptions=False)
+    assert all(each in str(told.value) for each in absent)
+    assert broker.path not in str(told.value)
+    assert "quorum topics create --project quorum-test --record" in str(told.value)
+
+
+@pytest.mark.emulator
 def test_a_real_subscription(emulator: str, ledger: Ledger) -> None:
     broker = Broker()
     broker.publish([upload(n) for n in range(300)])

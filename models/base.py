@@ -32,13 +32,17 @@ __all__ = [
 
 
 class Feature(StrEnum):
-    """What can be made of an upload once, and shared by all detectors that need it."""
+    """What can be made of an upload once, and shared by all detectors that need it.
+
+    ``OCR`` is no feature of its own: the words that stand in frames become part of the text.
+    """
 
     TEXT = "text"
     EMBEDDING = "embedding"
     FRAMES = "frames"
     AUDIO = "audio"
     FINGERPRINT = "fingerprint"
+    OCR = "ocr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +51,29 @@ class Text:
 
     Attributes:
         fields: The original texts by where they stand: ``title``, ``description``, ``tags[0]``,
-            ``comments[0]``, ``frames``; empty ones are left out.
-        joined: The original texts, one a line.
+            ``comments[0]``, ``frames[0]`` (a line seen in the frames); empty ones are left out.
+        joined: The original texts, one a line; those seen in frames last.
         normalised: ``joined`` with look-alike letters, zero-width characters and the like
             undone, so that an evasion reads as what it says.
         language: ISO 639-1 code of the main language, or None where it cannot be told.
+        seen: For each line of the frames the seconds from which and to which it was seen, by
+            its name in ``fields``.
+        in_frames: The normalised words seen in frames, one line each.
     """
 
     fields: Mapping[str, str]
     joined: str
     normalised: str
     language: str | None = None
+    seen: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    in_frames: str = ""
+
+    @property
+    def own(self) -> str:
+        """``normalised`` without the words seen in frames."""
+        if not self.in_frames:
+            return self.normalised
+        return self.normalised.removesuffix(self.in_frames).removesuffix("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +114,9 @@ class Features:
     Attributes:
         upload: The event itself.
         text: Its words, if any detector needs them.
-        embedding: Sentence embedding of ``text.normalised``, L2-normalised, shape (384,),
-            float32; absent where there is no text.
+        embedding: Sentence embedding of ``text.own``, or of ``text.in_frames`` where the upload
+            has no words of its own; L2-normalised, shape (384,), float32; absent where there is
+            no text.
         frames: Frames of the media.
         audio: Sound of the media.
         fingerprint: What the copyright detector compares; its type is that detector's.

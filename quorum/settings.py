@@ -74,6 +74,9 @@ class MediaAccess(_Section):
     max_pixels: Annotated[int, Field(gt=0)] = 40_000_000
     #: Seconds that one fetch may take in all.
     timeout: Limit = 20.0
+    #: The most frames of one upload in which words are read, for detectors that want them; they
+    #: are at least two seconds apart. 0 reads none.
+    read_frames: Annotated[int, Field(ge=0, le=64)] = 6
 
 
 class DetectorSettings(_Section):

@@ -17,19 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Audio, Frames
+from models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Pages
 from quorum.errors import MediaRefused
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
 
-#: Seconds from frame to frame within a burst.
-GRID = 0.25
-#: Frames of one burst: enough to see movement.
-BURST = 4
-#: Of more bursts every second one is dropped. So a clip of 16 s keeps four frames a second, and
-#: one of ten minutes keeps a burst each 64 s; movement can be seen in both.
-MAX_BURSTS = 16
 #: The shorter side of a frame is reduced to this; detectors look at 224 to 260 pixels.
 _SHORT_SIDE = 256
+#: The same of a frame that is read: of smaller ones small print is lost.
+_PAGE_SHORT_SIDE = 480
 _LONG_SIDE = 1024
 AUDIO_RATE = 16_000
 #: A file that decodes more slowly than this is given up: it is vast, or made to be slow.
@@ -50,6 +46,7 @@ class Decoded:
 
     Attributes:
         frames: The frames, if asked for and there are any.
+        pages: Frames to read words in, larger and further apart, likewise.
         audio: The sound, if asked for and there is any.
         no_frames: Why ``frames`` is None.
         no_audio: Why ``audio`` is None.
@@ -57,72 +54,41 @@ class Decoded:
     """
 
     frames: Frames | None = None
+    pages: Frames | None = None
     audio: Audio | None = None
     no_frames: str = "no video in the media"
     no_audio: str = "no sound in the media"
     lacking: list[str] = field(default_factory=list)
 
 
-class _Grid:
-    """Keeps bursts of frames, first as many as there are, then every second, every fourth, ..."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.pixels: list[NDArray[np.uint8]] = []
-        self._period = BURST * GRID
-        self._last = (-1, -1)
-        self._bursts = 0
-
-    def _place(self, at: float) -> tuple[int, int]:
-        """Which burst a moment is of, and which of its frames; the frame is BURST in between."""
-        burst = int((at + 1e-6) // self._period)
-        frame = int((at + 1e-6 - burst * self._period) // GRID)
-        return burst, min(frame, BURST)
-
-    def wants(self, at: float) -> bool:
-        place = self._place(at)
-        return place > self._last and place[1] < BURST
-
-    def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
-        place = self._place(at)
-        self._bursts += place[0] != self._last[0]
-        self._last = place
-        self.times.append(at)
-        self.pixels.append(pixels)
-        while self._bursts > MAX_BURSTS:
-            self._period *= 2
-            places = [self._place(moment) for moment in self.times]
-            kept = [index for index, place in enumerate(places) if place[1] < BURST]
-            self.times = [self.times[index] for index in kept]
-            self.pixels = [self.pixels[index] for index in kept]
-            self._bursts = len({places[index][0] for index in kept})
-            self._last = self._place(at)
-
-
 class _Pass:
     """One pass over an open container."""
 
-    def __init__(self, container: Any, max_seconds: float, max_pixels: int) -> None:
+    def __init__(self, container: Any, max_seconds: float, max_pixels: int, max_pages: int) -> None:
         self._container = container
         self._max_seconds = max_seconds
+        self._watch = True
         self._max_pixels = max_pixels
-        self._grid = _Grid()
+        self._grid = Bursts()
+        self._pages = Pages(max_pages)
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._sound: list[NDArray[np.float32]] = []
         self._samples = 0
         self._start: float | None = None
-        self._size: tuple[int, int] | None = None
         self._last_frame = 0.0
         self.reached = 0.0
         self.result = Decoded()
 
     def run(self, *, frames: bool, audio: bool) -> Decoded:
+        """Decode what is wanted."""
         import av
 
         if not self._container.streams:
             msg = "media cannot be read: it holds no streams"
             raise MediaRefused(msg)
         streams = []
-        if frames and self._container.streams.video:
+        self._watch = frames
+        if (frames or self._pages.most) and self._container.streams.video:
             video = self._container.streams.video[0]
             if video.codec_context is None:
                 self.result.no_frames = "the video's codec is not known"
@@ -210,15 +176,25 @@ class _Pass:
             raise MediaRefused(self._too_large(frame))
         at = self._time_of(frame)
         self._last_frame = max(self._last_frame, at)
-        if not self._grid.wants(at) or (self._grid.times and at <= self._grid.times[-1]):
-            return
-        if self._size is None:
-            scale = min(1.0, _SHORT_SIDE / min(frame.width, frame.height))
+        if (
+            self._watch
+            and self._grid.wants(at)
+            and not (self._grid.times and at <= self._grid.times[-1])
+        ):
+            self._grid.add(at, self._reduced(frame, _SHORT_SIDE))
+        if self._pages.wants(at):
+            self._pages.add(at, self._reduced(frame, _PAGE_SHORT_SIDE))
+
+    def _reduced(self, frame: Any, short_side: int) -> NDArray[np.uint8]:
+        """The frame's picture in the size that the first one had, whatever a stream does later."""
+        if short_side not in self._sizes:
+            scale = min(1.0, short_side / min(frame.width, frame.height))
             scale = min(scale, _LONG_SIDE / max(frame.width, frame.height))
-            self._size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
-        width, height = self._size
+            made = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+            self._sizes[short_side] = made
+        width, height = self._sizes[short_side]
         small = frame.reformat(width=width, height=height, format="rgb24")
-        self._grid.add(at, np.ascontiguousarray(small.to_ndarray()))
+        return np.ascontiguousarray(small.to_ndarray())
 
     def _hear(self, frames: list[Any]) -> None:
         limit = int(self._max_seconds * AUDIO_RATE)
@@ -229,14 +205,18 @@ class _Pass:
             if len(samples):
                 self._sound.append(samples)
 
+    def _kept(self, kept: Bursts | Pages) -> Frames | None:
+        if not kept.pixels:
+            return None
+        times = np.asarray(kept.times, dtype=np.float64)
+        return Frames(np.stack(kept.pixels), times, self._last_frame)
+
     def _finish(self) -> Decoded:
         result = self.result
-        if self._grid.pixels:
-            result.frames = Frames(
-                pixels=np.stack(self._grid.pixels),
-                times=np.asarray(self._grid.times, dtype=np.float64),
-                duration=self._last_frame,
-            )
+        if self._watch:
+            result.frames = self._kept(self._grid)
+        result.pages = self._kept(self._pages)
+        if self._grid.pixels or self._pages.pixels:
             result.lacking = list(dict.fromkeys(result.lacking))
         elif result.lacking and result.no_frames == "no video in the media":
             result.no_frames = (
@@ -259,7 +239,13 @@ class _Nameless:
 
 
 def decode(
-    path: Path, *, frames: bool, audio: bool, max_seconds: float, max_pixels: int
+    path: Path,
+    *,
+    frames: bool,
+    audio: bool,
+    max_seconds: float,
+    max_pixels: int,
+    max_pages: int = 0,
 ) -> Decoded:
     """Decode a media file in one pass.
 
@@ -269,6 +255,7 @@ def decode(
         audio: Whether sound is wanted.
         max_seconds: No more of it is decoded.
         max_pixels: A larger frame is refused before it is decoded.
+        max_pages: The most frames to read words in.
 
     Raises:
         MediaRefused: If nothing of it can be read: not a known format, or damaged at its start.
@@ -279,7 +266,8 @@ def decode(
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file,pipe"}
     try:
         with path.open("rb") as file, av.open(_Nameless(file), options=options) as container:
-            return _Pass(container, max_seconds, max_pixels).run(frames=frames, audio=audio)
+            made = _Pass(container, max_seconds, max_pixels, max_pages)
+            return made.run(frames=frames, audio=audio)
     except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:
         told = getattr(error, "strerror", None) or type(error).__name__
         msg = f"media cannot be read: {told}"

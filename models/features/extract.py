@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.base import Audio, Feature, Features, Frames, Text
 from models.features.decode import decode
 from models.features.media import fetched
+from models.features.ocr import Seen
 from models.features.text import MAX_CHARACTERS, text_of
 from quorum.errors import MediaRefused
 from quorum.messages import Upload
@@ -22,9 +23,12 @@ from quorum.settings import MediaAccess
 
 __all__ = ["Costs", "Extractor"]
 
-_OF_MEDIA = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT)
+_OF_MEDIA = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
 _NO_MEDIA = "no media"
 _NO_TEXT = "no text"
+_NO_VIDEO = "no video in the media"
+#: Why no words were read in frames, where there are none that could have been.
+_NOTHING = (_NO_MEDIA, _NO_VIDEO)
 
 
 @dataclass(slots=True)
@@ -36,6 +40,7 @@ class Costs:
     fingerprints: int = 0
     embeddings: int = 0
     embedding_batches: int = 0
+    readings: int = 0
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class _Draft:
     """Features in the making."""
 
     upload: Upload
+    seen: list[Seen] = field(default_factory=list)
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None
@@ -90,7 +96,9 @@ class Extractor:
         self._needs = needs
         self._media = media
         self._fingerprinter = fingerprinter
-        self._wanted = tuple(feature for feature in _OF_MEDIA if feature in needs)
+        self._pages = media.read_frames if Feature.OCR in needs else 0
+        off = frozenset() if self._pages else frozenset({Feature.OCR})
+        self._wanted = tuple(feature for feature in _OF_MEDIA if feature in needs - off)
         self._lock = threading.Lock()
         self.costs = Costs()
 
@@ -101,10 +109,9 @@ class Extractor:
         """
         drafts = [_Draft(upload) for upload in uploads]
         for draft in drafts:
+            self._open(draft)
             self._read(draft)
         self._embed(drafts)
-        for draft in drafts:
-            self._open(draft)
         return [draft.finished() for draft in drafts]
 
     def _count(self, **more: int) -> None:
@@ -117,14 +124,17 @@ class Extractor:
         if not asked:
             return
         try:
-            text, whole = text_of(draft.upload)
+            text, whole = text_of(draft.upload, draft.seen)
         except Exception as error:  # a text that no library foresaw costs its own upload only
             draft.lacks(asked, f"text cannot be read: {type(error).__name__}")
             return
+        unread = draft.absent.get(Feature.OCR, _NO_MEDIA)
         if not text.joined:
-            draft.lacks(asked, _NO_TEXT)
+            draft.lacks(asked, _NO_TEXT if unread in _NOTHING else f"no text, and {unread}")
             return
         draft.text = text
+        if unread not in _NOTHING:
+            draft.partial[Feature.TEXT] = f"words in frames were not read: {unread}"
         if not whole:
             for feature in asked:
                 draft.partial[feature] = f"only the first {MAX_CHARACTERS:,} characters were read"
@@ -134,7 +144,7 @@ class Extractor:
             return
         worded = []
         for draft in drafts:
-            if draft.text is not None and draft.text.normalised:
+            if draft.text is not None and (draft.text.own or draft.text.in_frames):
                 worded.append(draft)
             else:
                 draft.lacks([Feature.EMBEDDING], _NO_TEXT)
@@ -142,7 +152,7 @@ class Extractor:
             return
         from models.features.embedding import shared_embedder
 
-        texts = [draft.text.normalised for draft in worded if draft.text is not None]
+        texts = [one.text.own or one.text.in_frames for one in worded if one.text is not None]
         try:
             vectors = shared_embedder().embed(texts)
         except Exception as error:  # no embedding is a feature lacking, not the end of the stream
@@ -173,7 +183,7 @@ class Extractor:
     def _decode(self, draft: _Draft, path: Path) -> None:
         frames = Feature.FRAMES in self._needs
         audio = Feature.AUDIO in self._needs
-        if not frames and not audio:
+        if not frames and not audio and not self._pages:
             return
         self._count(decodes=1)
         try:
@@ -183,9 +193,10 @@ class Extractor:
                 audio=audio,
                 max_seconds=self._media.max_seconds,
                 max_pixels=self._media.max_pixels,
+                max_pages=self._pages,
             )
         except MediaRefused as refused:
-            draft.lacks(self._needs & {Feature.FRAMES, Feature.AUDIO}, str(refused))
+            draft.lacks(self._needs & {Feature.FRAMES, Feature.AUDIO, Feature.OCR}, str(refused))
             return
         draft.frames = made.frames
         draft.audio = made.audio
@@ -199,6 +210,23 @@ class Extractor:
                 draft.partial[Feature.FRAMES] = told
             if made.audio is not None:
                 draft.partial[Feature.AUDIO] = told
+
+        if self._pages:
+            self._see(draft, made.pages, made.no_frames)
+
+    def _see(self, draft: _Draft, pages: Frames | None, why: str) -> None:
+        """Read the words that stand in frames."""
+        if pages is None:
+            draft.lacks([Feature.OCR], why)
+            return
+        from models.features.ocr import shared_reader
+
+        try:
+            draft.seen = shared_reader().read(pages)
+        except Exception as error:  # words unread are a part of the text lacking, no more
+            draft.lacks([Feature.OCR], f"words in frames cannot be read: {type(error).__name__}")
+            return
+        self._count(readings=1)
 
     def _fingerprint(self, draft: _Draft, path: Path) -> None:
         if Feature.FINGERPRINT not in self._needs:

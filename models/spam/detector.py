@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from models.artifacts import Artifact, open_artifact
-from models.base import Detector, Example, Feature, Features, Finding
+from models.base import Detector, Example, Feature, Features, Finding, Text
 from models.calibration import Platt
 from models.linear import DenseLogistic
 from models.references import chosen_artifact
@@ -33,8 +33,8 @@ class SpamDetector(Detector):
     """Scores the words of an upload for spam.
 
     The title, description, tags and comments are normalised; more than a comment's length of them
-    is cut into overlapping segments. The segment that looks most like spam by its words is taken,
-    and averaged with what its embedding says.
+    is cut into overlapping segments, and so are the words seen in frames. The segment that looks
+    most like spam by its words is taken, and averaged with what its embedding says.
 
     Args:
         artifact: Its model; by default the one that ships.
@@ -45,7 +45,7 @@ class SpamDetector(Detector):
 
     name = "spam"
     trainer = "models.spam.trainer:train_from"
-    needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
+    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.OCR})
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
@@ -77,7 +77,7 @@ class SpamDetector(Detector):
             elif not any(character.isalpha() for character in features.text.normalised):
                 findings[index] = Finding.abstained("no words in the text")
             else:
-                made = segments_of(features.text.normalised)
+                made = _segments(features.text)
                 spans.append((index, len(segments), len(segments) + len(made)))
                 segments.extend(made)
         if not segments:
@@ -162,6 +162,10 @@ class SpamDetector(Detector):
             Example(_upload("spam-fan", "this song never gets old, I love it"), "clear", "a fan"),
             Example(_upload("spam-empty", ""), "abstained", "no text"),
         )
+
+
+def _segments(text: Text) -> list[str]:
+    return [part for words in (text.own, text.in_frames) if words for part in segments_of(words)]
 
 
 def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002

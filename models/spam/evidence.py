@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from models.base import Text
 from models.features.normalise import Aligned, align
+from models.features.text import evidence_of
 from quorum.messages import Evidence
 
 __all__ = ["locate"]
@@ -25,6 +26,7 @@ def locate(words: Sequence[tuple[str, float]], text: Text) -> list[Evidence]:
 
     Returns:
         At most five, greatest first; ``weight`` is the word's share of all that spoke for spam.
+        Words seen in frames are told by the seconds of their line.
     """
     total = sum(weight for _, weight in words if weight > 0)
     aligned = {field: align(value) for field, value in text.fields.items()}
@@ -41,13 +43,8 @@ def locate(words: Sequence[tuple[str, float]], text: Text) -> list[Evidence]:
         original = " ".join(text.fields[field][start:end].split())
         kind = _STANDS_FOR.get(word)
         found.append(
-            Evidence(
-                kind="text",
-                what=f"{kind}: {original}" if kind else original,
-                field=field,
-                start=start,
-                end=end,
-                weight=round(weight / total, 4),
+            evidence_of(
+                text, field, start, end, f"{kind}: {original}" if kind else original, weight / total
             )
         )
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from models.artifacts import Artifact, open_artifact
 from models.base import Detector, Example, Feature, Features, Finding, Frames, Text
 from models.calibration import Platt
 from models.features.normalise import normalise
+from models.features.text import evidence_of
 from models.linear import DenseLogistic
 from models.references import chosen_artifact
 from models.segments import sentences
@@ -53,7 +54,7 @@ class ViolenceDetector(Detector):
 
     name = "violence"
     trainer = "models.violence.trainer:train_from"
-    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES})
+    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR})
     #: Frames cost about a tenth of a second each on one core.
     max_batch = 8
 
@@ -82,7 +83,7 @@ class ViolenceDetector(Detector):
         text = features.text
         worded = text is not None and any(one.isalpha() for one in text.normalised)
         if worded and features.embedding is not None and text is not None:
-            words = float(self._of_words.apply(self._meaning.decide(features.embedding)))
+            words = self._read(text, features.embedding)
             labels["violence/threat"] = words
             if words >= _EXPLAIN_FROM:
                 evidence += self._sentences(text)
@@ -96,6 +97,15 @@ class ViolenceDetector(Detector):
         if self._unread(features) and score < _EXPLAIN_FROM:
             return Finding.failed(f"{reason}; what could be read scores {score:.2f}")
         return Finding.scored(score, labels, evidence)
+
+    def _read(self, text: Text, embedding: NDArray[np.float32]) -> float:
+        """The score of the words: of the upload's own or of those seen in frames, the greater."""
+        told = [embedding]
+        if text.own and text.in_frames:
+            from models.features.embedding import shared_embedder
+
+            told.append(shared_embedder().embed([text.in_frames])[0])
+        return float(self._of_words.apply(self._meaning.decide(np.stack(told))).max())
 
     @staticmethod
     def _unread(features: Features) -> bool:
@@ -141,22 +151,17 @@ class ViolenceDetector(Detector):
 
         places = [
             (field, start, end)
-            for field, value in text.fields.items()
-            for start, end in sentences(value, _MOST_SENTENCES)
-        ][:_MOST_SENTENCES]
+            for part in (text.fields.keys() - text.seen.keys(), text.seen.keys())
+            for field, start, end in _sentences_of(text, part)
+        ]
         if not places:
             return []
         read = [normalise(text.fields[field][start:end]) for field, start, end in places]
         scores = self._of_words.apply(self._meaning.decide(shared_embedder().embed(read)))
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
-            Evidence(
-                kind="text",
-                what=text.fields[field][start:end],
-                field=field,
-                start=start,
-                end=end,
-                weight=round(float(scores[index]), 4),
+            evidence_of(
+                text, field, start, end, text.fields[field][start:end], float(scores[index])
             )
             for index in best
             for field, start, end in [places[index]]
@@ -193,6 +198,16 @@ class ViolenceDetector(Detector):
             ),
             Example(_upload("violence-empty", ""), "abstained", "no text"),
         )
+
+
+def _sentences_of(text: Text, fields: Collection[str]) -> list[tuple[str, int, int]]:
+    """The first sentences of some fields: field, first character, the one after the last."""
+    return [
+        (field, start, end)
+        for field, value in text.fields.items()
+        if field in fields
+        for start, end in sentences(value, _MOST_SENTENCES)
+    ][:_MOST_SENTENCES]
 
 
 def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 
 def video(
@@ -38,6 +39,36 @@ def video(
         if tone is not None:
             out.mux(tone.encode(wave(seconds)))
             out.mux(tone.encode(None))
+    return path
+
+
+def captions(
+    path: Path,
+    lines: list[tuple[float, str]],
+    seconds: float,
+    rate: int = 5,
+    size: tuple[int, int] = (640, 360),
+) -> Path:
+    """A clip that shows each line from its second to the next one's, on a still picture."""
+    ground = Image.effect_noise((size[0] // 8, size[1] // 8), 60).resize(size).convert("RGB")
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = 2_000_000
+        for index in range(round(seconds * rate)):
+            picture = ground.copy()
+            told = [text for second, text in lines if second <= index / rate]
+            ImageDraw.Draw(picture).text(
+                (30, size[1] * 2 // 3),
+                told[-1] if told else "",
+                font=ImageFont.load_default(24),
+                fill="white",
+                stroke_width=2,
+                stroke_fill="black",
+            )
+            out.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        out.mux(stream.encode(None))
     return path
 
 

@@ -76,8 +76,10 @@ def test_what_is_not_there_is_said(folder):
         Feature.FRAMES: "no media",
         Feature.AUDIO: "no media",
         Feature.FINGERPRINT: "no media",
+        Feature.OCR: "no media",
     }
-    assert batch[1].absent == {Feature.FRAMES: "no video in the media"}
+    no_video = "no video in the media"
+    assert batch[1].absent == {Feature.FRAMES: no_video, Feature.OCR: no_video}
     assert batch[1].audio is not None
     assert batch[2].absent[Feature.FRAMES] == "media is gone: no such file"
     assert "media.folders" in batch[3].absent[Feature.FRAMES]
@@ -96,10 +98,10 @@ def test_one_bad_upload_takes_nothing_else_with_it(folder, monkeypatch):
 
     real = extract.text_of
 
-    def text_of(one):
+    def text_of(one, seen):
         if one.title == "bad":
             raise RuntimeError("boom")
-        return real(one)
+        return real(one, seen)
 
     monkeypatch.setattr(extract, "text_of", text_of)
     extractor = made(folder, fingerprinter=fingerprinter)

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
-from models.features.text import MAX_CHARACTERS, language_of, text_of
+from models.features.ocr import Seen
+from models.features.text import MAX_CHARACTERS, evidence_of, language_of, text_of
 from quorum.messages import Upload
 
 
@@ -10,17 +11,41 @@ def upload(**fields):
 
 def test_fields_are_named_by_their_place_and_empty_ones_left_out():
     text, whole = text_of(
-        upload(title="One", tags=("", "two"), comments=("three", "  ")), frames="four"
+        upload(title="One", tags=("", "two"), comments=("three", "  ")), [Seen("four", 2.0, 4.0)]
     )
     assert dict(text.fields) == {
         "title": "One",
         "tags[1]": "two",
         "comments[0]": "three",
-        "frames": "four",
+        "frames[0]": "four",
     }
     assert text.joined == "One\ntwo\nthree\nfour"
     assert text.normalised == "one\ntwo\nthree\nfour"
+    assert text.own == "one\ntwo\nthree"
+    assert text.in_frames == "four"
+    assert text.seen == {"frames[0]": (2.0, 4.0)}
     assert whole
+
+
+def test_words_of_frames_alone_are_no_own_words():
+    text, _ = text_of(upload(), [Seen("Four", 0.0, 0.0), Seen("five", 2.0, 2.0)])
+    assert text.own == ""
+    assert text.in_frames == text.normalised == "four\nfive"
+
+
+def test_the_language_is_that_of_the_own_words():
+    said = "Bonjour tout le monde, voici notre nouvelle recette de cuisine"
+    line = Seen("Subscribe to my channel and win a lot of free gift cards today", 0.0, 0.0)
+    assert text_of(upload(title=said), [line])[0].language == "fr"
+    assert text_of(upload(title="👍"), [line])[0].language == "en"
+
+
+def test_evidence_of_frames_tells_seconds_and_other_evidence_characters():
+    text, _ = text_of(upload(title="One two"), [Seen("three four", 2.0, 4.0)])
+    own = evidence_of(text, "title", 0, 3, "One", 0.5)
+    seen = evidence_of(text, "frames[0]", 6, 10, "four", 0.5)
+    assert (own.kind, own.field, own.start, own.end) == ("text", "title", 0, 3)
+    assert (seen.kind, seen.field, seen.start, seen.end) == ("video", "frames", 2.0, 4.0)
 
 
 def test_language_is_told_or_taken_from_the_upload():

@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 from models.copyright import tables
 from quorum.errors import ConfigurationError, EngineUnavailable, InputError
 
-__all__ = ["LEDGER", "Database"]
+__all__ = ["LEDGER", "Database", "lock"]
 
 #: Instead of a URL: the database that ``QUORUM_DATABASE`` names.
 LEDGER = "ledger"
@@ -140,8 +140,8 @@ class Database:
             EngineUnavailable: If it cannot be reached; nothing was written.
         """
         with self._transaction(quorum_writes=True) as connection:
-            if works and connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+            if works:
+                lock(connection)
             yield connection
 
     @contextmanager
@@ -183,6 +183,12 @@ class Database:
         """Give back the connections."""
         with self._guard:
             self._engine.dispose()
+
+
+def lock(connection: Connection) -> None:
+    """Wait for others who write works, in a transaction that writes."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
 
 
 def _sqlite(creator: Callable[[], sqlite3.Connection]) -> Engine:

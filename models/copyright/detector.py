@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -136,15 +136,12 @@ class CopyrightDetector(Detector):
             return Finding.failed(str(error))
         return _finding(made)
 
-    def rescan(self, *, dry_run: bool = False) -> Iterator[Prediction]:
+    def rescan(self) -> Iterator[Prediction]:
         """Judge kept uploads anew, and tell those of which another thing is to be said now.
 
         Their predictions carry the catalogue's present version, so that whoever decides takes
-        them for late ones: a verdict whose action changes is superseded. What was said is noted
-        when the next one is asked for: whoever fails to publish one is given it again next time.
-
-        Args:
-            dry_run: Note nothing.
+        them for late ones: a verdict whose action changes is superseded. They are told again
+        until ``said`` notes them.
 
         Raises:
             ConfigurationError: If no uploads are kept.
@@ -171,8 +168,16 @@ class CopyrightDetector(Detector):
                     elapsed=time.perf_counter() - begun,
                     at=now(),
                 )
-                if not dry_run:
-                    self._kept.note(upload.id, dict(finding.labels))
+
+    def said(self, predictions: Iterable[Prediction]) -> None:
+        """Note what ``rescan`` found and was published since.
+
+        Raises:
+            EngineUnavailable: If the catalogue's database cannot be reached.
+        """
+        for prediction in predictions:
+            if self._kept is not None:
+                self._kept.note(prediction.upload_id, dict(prediction.labels))
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

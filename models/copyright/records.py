@@ -24,6 +24,7 @@ __all__ = [
     "count_works",
     "entries_from",
     "find_pair",
+    "find_work",
     "find_works",
     "last_serial",
     "permit",
@@ -102,10 +103,9 @@ def permit(connection: Connection, id: str, uploader: str) -> bool:  # noqa: A00
     Raises:
         InputError: If there is no work of that identifier.
     """
-    found = connection.execute(select(_W.facts).where(_W.id == id, _LIVING)).scalar_one_or_none()
-    if found is None:
+    work = find_work(connection, id)
+    if work is None:
         raise InputError(_absent(id))
-    work = Work.model_validate_json(found)
     if uploader in work.exceptions:
         return False
     allowed = tuple(sorted({*work.exceptions, uploader}))
@@ -142,6 +142,13 @@ def find_pair(
     if row is None:
         return None
     return Work.model_validate_json(row.facts), WorkPrint.from_bytes(row.data)
+
+
+def find_work(connection: Connection, id: str) -> Work | None:  # noqa: A002
+    """A work by its identifier; None if there is none."""
+    query = select(_W.facts).where(_W.id == id, _LIVING)
+    facts = connection.execute(query).scalar_one_or_none()
+    return None if facts is None else Work.model_validate_json(facts)
 
 
 def find_works(connection: Connection, words: str = "", limit: int | None = None) -> list[Work]:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from models.copyright.catalogue import Catalogue
-from models.copyright.detector import CopyrightDetector
-from models.copyright.exchange import (
-    load_catalogue,
-    write_hashes,
-    write_works,
-)
+from models.copyright.exchange import load_catalogue
 from models.copyright.fingerprint import fingerprint
 from models.copyright.matching import find_matches
 from models.copyright.strip import strip
-from models.copyright.works import WorkPrint
-from quorum.cli.catalogue_sources import print_of, sources, work_of
-from quorum.errors import InputError
+from quorum.cli.catalogue_disputes import dispute, settle
+from quorum.cli.catalogue_options import Folder, InDatabase
+from quorum.cli.catalogue_rescan import keep, rescan
+from quorum.cli.catalogue_sources import print_of, work_of
+from quorum.cli.catalogue_transfer import export, import_works
 from quorum.messages import Action
 
 __all__ = ["app"]
@@ -36,21 +31,6 @@ app = typer.Typer(
     help="Register, list and search the works that uploads are compared with.\n\n"
     "Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove",
 )
-
-Folder = Annotated[
-    Path, typer.Option("--catalogue", envvar="QUORUM_CATALOGUE", help="The catalogue's folder.")
-]
-InDatabase = Annotated[
-    str | None,
-    typer.Option(
-        "--database",
-        envvar="QUORUM_CATALOGUE_DATABASE",
-        help="URL of the ledger's database, or `ledger` for that of QUORUM_DATABASE, to have the "
-        "works there; the folder then holds the index only. By default a SQLite file in the "
-        "folder.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -192,66 +172,6 @@ def search(
     Console().print(table if matches else f"nothing of the catalogue is in {media.name}")
 
 
-@app.command("import")
-def import_works(
-    source: Annotated[
-        Path, typer.Argument(help="A folder, a CSV (file, id, title, owner, ...), or our JSON.")
-    ],
-    owner: Annotated[str, typer.Option(help="Who has the rights, where it is not told.")] = "",
-    action: Annotated[Action, typer.Option(help="Action, where it is not told.")] = Action.REVIEW,
-    catalogue: Folder = Path("catalogue"),
-    database: InDatabase = None,
-) -> None:
-    """Register many works; run it again to go on where it was stopped.
-
-    What is registered already is passed over, what cannot be read is told at the end.
-
-    Example: quorum catalogue import works.csv
-    """
-    opened = Catalogue(catalogue, database)
-    added, passed, refused = 0, 0, []
-    jobs = list(sources(source, owner, action))
-    with Progress(console=Console(stderr=True)) as progress:
-        for facts, given in progress.track(jobs, description="registering"):
-            if opened.get(str(facts["id"])):
-                passed += 1
-                continue
-            try:
-                found = given if isinstance(given, WorkPrint) else print_of(given)[0]
-                opened.add(work_of(facts, str(source)), found)
-                added += 1
-            except InputError as error:
-                refused.append(str(error))
-    for line in refused:
-        typer.echo(line, err=True)
-    typer.echo(f"registered {added}, there already {passed}, not readable {len(refused)}")
-    if refused:
-        raise typer.Exit(InputError.exit_code)
-
-
-@app.command()
-def export(
-    target: Annotated[Path, typer.Argument(help="A .json file, or a folder for vPDQ lists.")],
-    catalogue: Folder = Path("catalogue"),
-    database: InDatabase = None,
-) -> None:
-    """Write all works: as one JSON file, or the PDQ hashes of each as the vPDQ tool does.
-
-    Example: quorum catalogue export works.json
-    """
-    opened = Catalogue(catalogue, database, read_only=True)
-    pairs = (pair for work in opened.works() if (pair := opened.get(work.id)))
-    if target.suffix == ".json":
-        typer.echo(f"wrote {write_works(target, pairs)} works")
-        return
-    target.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for work, found in pairs:
-        name = "".join(each if each.isalnum() or each in "-_." else "_" for each in work.id)
-        count += write_hashes(target / f"{name}.txt", found) > 0
-    typer.echo(f"wrote {count} lists")
-
-
 @app.command()
 def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
     """Tell what the catalogue holds.
@@ -291,45 +211,12 @@ def rebuild(catalogue: Folder = Path("catalogue"), database: InDatabase = None) 
     Catalogue.rebuild(catalogue, database)
 
 
-@app.command()
-def keep(
-    days: Annotated[float, typer.Option(min=0.0, help="For how long.")] = 30.0,
-    catalogue: Folder = Path("catalogue"),
-    database: InDatabase = None,
-) -> None:
-    """Let detectors keep the fingerprints of uploads, so that later works can find them.
-
-    Example: quorum catalogue keep --days 90
-    """
-    Catalogue(catalogue, database).keep_uploads(days)
-    typer.echo(f"fingerprints of uploads are kept for {days:g} days")
-
-
-@app.command()
-def rescan(
-    predictions: Annotated[
-        Path | None, typer.Option(help="Where to write; by default to the output.")
-    ] = None,
-    catalogue: Folder = Path("catalogue"),
-    database: InDatabase = None,
-) -> None:
-    """Compare kept uploads with the works of today, and write what is new as predictions.
-
-    Publish them on the predictions stream: who decides takes them for late predictions, and
-    supersedes the verdicts that change.
-
-    Example: quorum catalogue rescan --predictions new.jsonl
-    """
-    detector = CopyrightDetector(catalogue, database)
-    with predictions.open("wb") if predictions else nullcontext() as file:
-        count = 0
-        for each in detector.rescan():
-            count += 1
-            if file:
-                file.write(each.to_bytes() + b"\n")
-            else:
-                typer.echo(each.to_bytes().decode())
-    typer.echo(f"{count} uploads have something new", err=True)
+app.command("import")(import_works)
+app.command()(export)
+app.command()(keep)
+app.command()(rescan)
+app.command()(dispute)
+app.command()(settle)
 
 
 def _media_of(folder: Path, id: str) -> Path | None:  # noqa: A002

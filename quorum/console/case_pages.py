@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from quorum.console import case_view, decisions, tasks
+from quorum.console import case_view, decisions, disputes, tasks
 from quorum.console.access import Permission, User
 from quorum.console.decisions import Conflict
 from quorum.console.pages import Fields, Refused, Visitor, console_of, go, needs, render
@@ -45,6 +45,7 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "category": None,
         "kept": kept,
         "works": console.settings.works is not None,
+        "claims": disputes.claims(console.ledger, view.case),
         "marking": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
     }
     return render(request, "case.html", status, view=view, **{**given, **more})

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from quorum.console import audit
+from quorum.console import audit, disputes
 from quorum.console.tasks import LEASE, Task, get_task, lock_case, open_task
 from quorum.errors import QuorumError
 from quorum.ledger import Ledger
@@ -308,6 +308,8 @@ def _finish(
                     statement=_outcome(one, reversed_),
                 )
             )
+            if one.action is Action.ALLOW:
+                disputes.settle(connection, one.upload_id, one.reviewer)
         if told:
             details = {"action": one.action.value, "review": one.review().event_id()}
             audit.append(connection, one.reviewer, "review.published", one.upload_id, **details)

@@ -9,12 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from models.base import Features
-from models.copyright.detector import CopyrightDetector
-from models.copyright.fingerprint import fingerprint
 from quorum.cli.catalogue import app
 from quorum.errors import ConfigurationError, InputError
-from quorum.messages import Prediction, Upload
 from tests.models.copyright.clips import picture_frames, write_video
 from tests.models.copyright.data import DATA, needs_copydetect
 
@@ -149,31 +145,6 @@ def test_an_exception_is_recorded(catalogue):
     assert run("stats", "--catalogue", catalogue) != before
     with pytest.raises(InputError, match="no work two"):
         run("permit", "two", "bob", "--catalogue", catalogue)
-
-
-def test_later_works_find_earlier_uploads(films, tmp_path):
-    folder = tmp_path / "catalogue"
-    assert "kept for 9 days" in run("keep", "--days", "9", "--catalogue", folder)
-    detector = CopyrightDetector(folder)
-    sent = Upload(id="u1", uploader="bob", media="file:///x", published_at="2026-01-01T00:00:00Z")
-    print_of_copy = fingerprint(films / "uploads" / "copy.mp4")
-    assert detector.score([Features(sent, fingerprint=print_of_copy)])[0].score == 0.0
-    for name in ("one", "two"):
-        run(
-            "add", films / f"{name}.mp4", "--id", name, "--owner", "x", "--action", "remove",
-            "--catalogue", folder,
-        )  # fmt: skip
-    new = tmp_path / "new.jsonl"
-    told = run("rescan", "--predictions", new, "--catalogue", folder)
-    assert "1 uploads have something new" in told
-    prediction = Prediction.from_bytes(new.read_bytes().splitlines()[0])
-    assert (prediction.upload_id, prediction.evidence[0].work) == ("u1", "one")
-    assert "0 uploads" in run("rescan", "--catalogue", folder)
-    run("permit", "one", "bob", "--catalogue", folder)
-    run("rescan", "--predictions", new, "--catalogue", folder)
-    prediction = Prediction.from_bytes(new.read_bytes().splitlines()[0])
-    assert prediction.score == 0.0
-    assert "bob may use it" in prediction.evidence[0].what
 
 
 def test_mistakes_are_told(films, catalogue, tmp_path):

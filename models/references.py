@@ -5,7 +5,7 @@
 ``file:/models/spam``     a folder of this machine; a relative one is of the working directory
 ``hf:org/name@revision``  a repository of the Hugging Face Hub (or of ``HF_ENDPOINT``)
 ``gs://bucket/folder``    a folder of a Google Cloud Storage bucket
-``mlflow:models:/spam@champion``  a version, stage or alias of an MLflow registry
+``mlflow:models:/spam@champion``  an alias, version or stage of an MLflow registry
 ========================= =====================================================================
 
 A reference may end in ``#`` and the version that the artifact must have. Every artifact is checked
@@ -14,15 +14,14 @@ against its own manifest in any case, and holds data only: nothing of it is exec
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.artifacts import MANIFEST, Artifact, open_artifact
+from models.artifacts import Artifact, open_artifact
+from models.model_cache import new_folder
 from quorum.errors import ArtifactError
 from quorum.settings import Settings
 
@@ -36,7 +35,7 @@ _MAX_FILES = 200
 _MAX_BYTES = 4 * 1024**3
 
 
-def _from_package(place: str) -> Path:
+def _from_package(place: str, _version: str | None) -> Path:
     try:
         found = find_spec(place)
     except (ImportError, ValueError):
@@ -47,7 +46,7 @@ def _from_package(place: str) -> Path:
     return Path(str(files(place))) / "artifact"
 
 
-def _from_file(place: str) -> Path:
+def _from_file(place: str, _version: str | None) -> Path:
     folder = Path(place.removeprefix("//")).expanduser()
     if not folder.is_dir():
         msg = f"file:{place}: no such folder"
@@ -55,7 +54,7 @@ def _from_file(place: str) -> Path:
     return folder
 
 
-def _from_hub(place: str) -> Path:
+def _from_hub(place: str, _version: str | None) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, revision = place.removeprefix("//").partition("@")
@@ -69,7 +68,7 @@ def _from_hub(place: str) -> Path:
         raise ArtifactError(msg) from error
 
 
-def _from_bucket(place: str) -> Path:
+def _from_bucket(place: str, _version: str | None) -> Path:
     try:
         from google.cloud import storage  # type: ignore[attr-defined, unused-ignore]
     except ImportError:
@@ -77,7 +76,7 @@ def _from_bucket(place: str) -> Path:
         raise ArtifactError(msg) from None
     bucket, _, folder = place.removeprefix("//").partition("/")
     prefix = folder.rstrip("/") + "/" if folder else ""
-    target = _cache("gs", bucket, folder)
+    target = new_folder("gs", bucket, folder)
     total = 0
     try:
         for count, blob in enumerate(storage.Client().list_blobs(bucket, prefix=prefix)):
@@ -97,35 +96,18 @@ def _from_bucket(place: str) -> Path:
     return target
 
 
-def _from_registry(place: str) -> Path:
-    try:
-        from mlflow.artifacts import download_artifacts
-    except ImportError:
-        msg = f"mlflow:{place} needs the package mlflow-skinny; install it"
-        raise ArtifactError(msg) from None
-    try:
-        found = Path(download_artifacts(artifact_uri=place))
-    except Exception as error:  # the registry's errors, and those of the network
-        msg = f"mlflow:{place} cannot be had: {error}"
-        raise ArtifactError(msg) from error
-    inner = found / "artifact"
-    return inner if inner.is_dir() and not (found / MANIFEST).is_file() else found
+def _from_registry(place: str, version: str | None) -> Path:
+    from models.mlflow_registry import fetch
+
+    return fetch(f"mlflow:{place}", version, [pattern[1:] for pattern in _PATTERNS])
 
 
 def _wanted(name: str) -> bool:
     return any(name.endswith(pattern[1:]) for pattern in _PATTERNS)
 
 
-def _cache(*parts: str) -> Path:
-    """A new private folder: another process never sees a half of an artifact."""
-    root = Path(os.environ.get("QUORUM_CACHE", tempfile.gettempdir())) / "quorum-models"
-    root.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", "-".join(parts))[:80]
-    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=root))
-
-
 #: How each scheme's place becomes a folder of this machine.
-SCHEMES: dict[str, Callable[[str], Path]] = {
+SCHEMES: dict[str, Callable[[str, str | None], Path]] = {
     "package": _from_package,
     "file": _from_file,
     "hf": _from_hub,
@@ -139,13 +121,16 @@ def local_folder(reference: str) -> Path:
 
     Raises:
         ArtifactError: If the scheme is unknown, or it cannot be had.
+        ConfigurationError: If it is in a registry, and none is named, or it refuses who asks.
+        EngineUnavailable: If it is in a registry that cannot be reached.
     """
     scheme, colon, place = _VERSION.sub("", reference).partition(":")
     if not colon or scheme not in SCHEMES or not place.strip("/"):
         known = ", ".join(f"{name}:" for name in SCHEMES)
         msg = f"{reference!r} is not a model's reference; it must begin with one of {known}"
         raise ArtifactError(msg)
-    return SCHEMES[scheme](place)
+    wanted = _VERSION.search(reference)
+    return SCHEMES[scheme](place, wanted[1] if wanted else None)
 
 
 def open_reference(reference: str, detector: str | None = None) -> Artifact:
@@ -158,6 +143,8 @@ def open_reference(reference: str, detector: str | None = None) -> Artifact:
     Raises:
         ArtifactError: If it cannot be had, is altered, is another detector's, or has another
             version than the reference asks for.
+        ConfigurationError: See ``local_folder``.
+        EngineUnavailable: See ``local_folder``.
     """
     artifact = open_artifact(local_folder(reference), detector)
     wanted = _VERSION.search(reference)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from models.base import Detector
@@ -17,12 +16,22 @@ from models.references import is_recipe
 from quorum.errors import ConfigurationError, QuorumError
 from quorum.settings import DetectorSettings, Settings
 
-__all__ = ["GROUP", "installed", "load_class", "load_detector", "load_detectors", "selected"]
+__all__ = [
+    "GROUP",
+    "installed",
+    "load_class",
+    "load_detector",
+    "load_detectors",
+    "release",
+    "selected",
+]
 
 #: The group of entry points that a plug-in's package names its detectors in.
 GROUP = "quorum.detectors"
 
 _loading = threading.Lock()
+#: By name and settings, all that this process has loaded.
+_loaded: dict[tuple[str, str], Detector] = {}
 
 
 def installed() -> Mapping[str, EntryPoint]:
@@ -87,14 +96,21 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
 def load_detector(name: str, settings: Settings) -> Detector:
     """Load one detector as a deployment sets it.
 
-    The same settings give the same object, as long as the process lives.
+    The same settings of it give the same object, until it is released.
 
     Raises:
         ConfigurationError: If it is not installed, or a setting of it cannot be used.
         ArtifactError: If its model is absent, altered or of an unknown format.
+        EngineUnavailable: If its model is in a registry that cannot be reached.
     """
+    chosen = (settings.detectors or {}).get(name)
+    # What is set for the others is not its own: it need not be loaded again for that.
+    alone = settings.model_copy(update={"detectors": None if chosen is None else {name: chosen}})
+    key = (name, alone.model_dump_json())
     with _loading:
-        return _loaded(name, settings.model_dump_json())
+        if key not in _loaded:
+            _loaded[key] = _make(name, alone)
+        return _loaded[key]
 
 
 def load_detectors(settings: Settings) -> list[Detector]:
@@ -102,9 +118,15 @@ def load_detectors(settings: Settings) -> list[Detector]:
     return [load_detector(name, settings) for name in selected(settings)]
 
 
-@lru_cache(maxsize=64)
-def _loaded(name: str, document: str) -> Detector:
-    settings = Settings.model_validate_json(document)
+def release(detector: Detector) -> None:
+    """Close a detector that nobody uses any more, and forget it."""
+    with _loading:
+        for key in [key for key, held in _loaded.items() if held is detector]:
+            del _loaded[key]
+    detector.close()
+
+
+def _make(name: str, settings: Settings) -> Detector:
     chosen = (settings.detectors or {}).get(name)
     if chosen is not None and is_recipe(chosen.model):
         from models.huggingface import HuggingFaceDetector

@@ -21,6 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from models.base import Detector, Feature, Features
 from models.features.extract import Extractor
+from models.pinning import pinned
 from models.registry import installed, load_class, load_detector, selected
 from models.runner import predict, score_safely
 from pipeline.metrics import Meter
@@ -78,9 +79,14 @@ class _Load:
 def members(settings: Settings) -> tuple[Member, ...]:
     """The detectors that the settings choose; by default all that are installed.
 
+    Where a model's reference may move, the job keeps the version that it names now to its end, on
+    all of its workers.
+
     Raises:
         ConfigurationError: If a name is unknown, or its module cannot be imported.
+        QuorumError: If a movable reference's model cannot be had; see ``models.pinning``.
     """
+    settings = pinned(settings).tell()
     chosen = selected(settings)
     for name in chosen.keys() & installed().keys():
         load_class(name)

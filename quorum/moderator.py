@@ -81,12 +81,18 @@ class Ensemble:
     def load(cls, settings: Settings) -> Self:
         """Load the detectors that the settings choose.
 
+        Where a model's reference may move, its detector is the version that it names now.
+
         Raises:
             ConfigurationError: If a name is unknown or a setting cannot be used.
             ArtifactError: If a model is absent, altered or of an unknown format.
+            EngineUnavailable: If a model is in a registry that cannot be reached, and none of it
+                was good here before.
         """
+        from models.pinning import pinned
         from models.registry import load_detector, selected
 
+        settings = pinned(settings).tell()
         members = {
             name: Member(load_detector(name, settings), chosen)
             for name, chosen in selected(settings).items()

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.mlflow_server import MlflowServer, absent
+
 #: No time is asserted in a test: a loaded machine is slow, not wrong.
 settings.register_profile("quorum", deadline=None)
 settings.load_profile("quorum")
@@ -57,3 +59,25 @@ def java() -> str:
     if found is None:
         pytest.skip("no Java on this machine")
     return found
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """A real MLflow server on loopback, one for the session."""
+    why = absent()
+    if why is not None:
+        pytest.skip(why)
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def registry(
+    mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> MlflowServer:
+    """That server as the environment names it, and a cache of models of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("QUORUM_CACHE", str(tmp_path / "cache"))
+    return mlflow_server

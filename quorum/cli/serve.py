@@ -61,6 +61,13 @@ def serve(
     max_media_mb: Annotated[
         int, typer.Option(min=0, help="The largest media file with a request; 0 for none.")
     ] = 64,
+    watch_models: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds between looks whether an alias of a model registry moved; 0: never.",
+        ),
+    ] = 60.0,
     drain_seconds: Annotated[
         int, typer.Option(min=0, help="On SIGTERM, how long to finish what is in the works.")
     ] = 25,
@@ -100,6 +107,7 @@ def serve(
         webhooks=webhooks,
         limits=limits,
         takes_media=max_media_mb > 0,
+        watch=watch_models,
         drain=drain_seconds,
     )
 
@@ -115,15 +123,18 @@ def _run(
     webhooks: Path | None,
     limits: Limits,
     takes_media: bool,
+    watch: float,
     drain: int,
 ) -> None:
     try:
         from quorum.web.app import create_app
         from quorum.web.server import Server, bind
+        from quorum.web.watch import Watcher
     except ImportError as error:
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[web]'"
         raise ConfigurationError(msg) from None
     from aggregator.policy import load_policy
+    from models.pinning import pinned
     from quorum.ledger import Ledger
     from quorum.moderator import Ensemble
     from quorum.settings import load_settings
@@ -147,7 +158,11 @@ def _run(
             folders = (*chosen.media.folders, str(folder))
             media = chosen.media.model_copy(update={"folders": folders})
             chosen = chosen.model_copy(update={"media": media})
-        ensemble = Ensemble.load(chosen)
+        first = pinned(chosen)
+        ensemble = Ensemble.load(first.tell())
+        # Only a reference that may move is replaced.
+        watched = watch > 0 and first.settings != chosen
+        watcher = Watcher(chosen, first, watch) if watched else None
         held.callback(ensemble.close)
         made = create_app(
             rules,
@@ -158,6 +173,7 @@ def _run(
             limits=limits,
             media_folder=folder,
             shadows=shadows,
+            watcher=watcher,
         )
         host, port = taken.getsockname()[:2]
         typer.echo(f"serving {rules.version} on http://{host}:{port}", err=True)

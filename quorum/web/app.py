@@ -27,6 +27,7 @@ from quorum.web.recorder import Recorder
 from quorum.web.service import Service
 from quorum.web.settings import Limits
 from quorum.web.state import State
+from quorum.web.watch import Watcher
 
 __all__ = ["create_app"]
 
@@ -41,6 +42,7 @@ def create_app(
     limits: Limits | None = None,
     media_folder: Path | None = None,
     shadows: Sequence[Policy] = (),
+    watcher: Watcher | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -54,6 +56,7 @@ def create_app(
         media_folder: A folder for media that comes with requests, which the ensemble may read
             from; None to take none.
         shadows: Policies that only watch.
+        watcher: Takes other models in when a registry's alias moves.
     """
     chosen = limits or Limits()
 
@@ -75,15 +78,20 @@ def create_app(
             courier=Courier(ledger, endpoints) if ledger is not None and endpoints else None,
             endpoints=tuple(endpoints),
             media_folder=media_folder,
+            watcher=watcher,
         )
         service.on_late = state.on_late
         app.state.quorum = state
         if state.courier is not None:
             state.courier.start()
+        if watcher is not None:
+            watcher.start(service)
         try:
             yield
         finally:
             state.closing = True
+            if watcher is not None:
+                watcher.close()
             await service.close()
             if state.recorder is not None:
                 await state.recorder.close()

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from aggregator.policy import shipped_policies
 from quorum.web.answers import CaseAnswer, case_bytes
-from quorum.web.metrics import PENDING, REGISTRY
+from quorum.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.web.moderation import PROBLEMS
 from quorum.web.problems import Problem
 from quorum.web.state import State, allow
@@ -70,9 +70,11 @@ async def policies(request: Request) -> dict[str, Any]:
 
 @router.get("/v1/models", tags=["read"], summary="The detectors that score", responses={**_REFUSED})
 async def models(request: Request) -> dict[str, Any]:
-    """Each detector with its version."""
+    """Each detector with its version; ``stale`` says why a model may not be the registry's."""
     allow(request, "read")
-    members = request.app.state.quorum.service.ensemble.members
+    state: State = request.app.state.quorum
+    members = state.service.ensemble.members
+    stale = {} if state.watcher is None else state.watcher.stale
     return {
         "models": [
             {
@@ -80,6 +82,8 @@ async def models(request: Request) -> dict[str, Any]:
                 "version": member.detector.version,
                 "needs": sorted(member.detector.needs),
                 "model": member.settings.model,
+                "follows": None if state.watcher is None else state.watcher.followed(name),
+                "stale": stale.get(name),
                 "shadow": member.settings.shadow,
                 "max_batch": member.settings.max_batch,
                 "timeout": member.settings.timeout,
@@ -102,12 +106,17 @@ async def health() -> dict[str, str]:
     responses={503: PROBLEMS[503]},
 )
 async def ready(request: Request) -> dict[str, str]:
-    """No while the service ends, or while the ledger is away."""
+    """No while the service ends, or while the ledger is away.
+
+    Models that may not be the registry's are told, and are no reason to send requests elsewhere.
+    """
     state: State = request.app.state.quorum
     if state.closing:
         raise Problem(503, "the service ends")
     if state.recorder is not None and state.recorder.away:
         raise Problem(503, "the ledger is away")
+    if state.watcher is not None and state.watcher.stale:
+        return {"status": "ready", "models": "; ".join(state.watcher.told())}
     return {"status": "ready"}
 
 
@@ -125,5 +134,10 @@ async def ready(request: Request) -> dict[str, str]:
 async def metrics(request: Request) -> Response:
     """All counts in Prometheus' text format."""
     allow(request, "metrics")
-    PENDING.set(request.app.state.quorum.service.pending)
+    state: State = request.app.state.quorum
+    PENDING.set(state.service.pending)
+    MODELS.clear()
+    for name, member in state.service.ensemble.members.items():
+        MODELS.labels(name, member.detector.version).set(1)
+    MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -9,6 +9,9 @@ __all__ = [
     "DELIVERIES",
     "LATE",
     "LATENCY",
+    "MODELS",
+    "MODELS_STALE",
+    "MODEL_SWAPS",
     "PENDING",
     "PREDICTIONS",
     "REGISTRY",
@@ -45,4 +48,18 @@ PENDING = Gauge("quorum_pending_uploads", "Uploads in the works.", registry=REGI
 BACKLOG = Gauge("quorum_ledger_backlog", "Answers that wait for the ledger.", registry=REGISTRY)
 DELIVERIES = Counter(
     "quorum_webhook_tries", "Tries to tell a verdict.", ("endpoint", "outcome"), registry=REGISTRY
+)
+MODELS = Gauge(
+    "quorum_model", "1 for each model that scores now.", ("detector", "version"), registry=REGISTRY
+)
+MODEL_SWAPS = Counter(
+    "quorum_model_swaps",
+    "How often a detector took another model in while it served.",
+    ("detector",),
+    registry=REGISTRY,
+)
+MODELS_STALE = Gauge(
+    "quorum_models_stale",
+    "1 while models may not be those that the registry names: it is away, or one is damaged.",
+    registry=REGISTRY,
 )

@@ -15,6 +15,7 @@ from aggregator.case import Case
 from aggregator.facts import Uploader
 from aggregator.policy import Policy
 from models.base import Features
+from models.registry import release
 from quorum.histories import Histories
 from quorum.messages import Prediction, Upload, Verdict, now
 from quorum.moderator import Ensemble, Member, Moderated, open_case, verdicts_of
@@ -217,13 +218,16 @@ class Service:
             raise
 
     async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
-        """Score with another ensemble from now on; what is in the works ends with the old one."""
+        """Score with another ensemble from now on; what is in the works ends with the old one.
+
+        The old detectors that are not of the new ensemble are released.
+        """
         old, self._running = self._running, _Running(ensemble, self._deliver, 4 * self._limit)
         await asyncio.to_thread(old.close, seconds)
         kept = {id(member.detector) for member in ensemble.members.values()}
         for member in old.ensemble.members.values():
             if id(member.detector) not in kept:
-                member.detector.close()
+                release(member.detector)
 
     async def close(self, seconds: float = 10.0) -> None:
         """Work off what is there, for no longer than so many seconds."""

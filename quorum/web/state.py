@@ -20,6 +20,7 @@ from quorum.web.problems import Problem
 from quorum.web.recorder import Recorder
 from quorum.web.service import Busy, Service
 from quorum.web.settings import Limits
+from quorum.web.watch import Watcher
 
 __all__ = ["State", "allow"]
 
@@ -41,6 +42,7 @@ class State:
         courier: Tells verdicts to endpoints.
         endpoints: The endpoints.
         media_folder: Where media that comes with a request lies; None where none may come.
+        watcher: Takes other models in when a registry's alias moves; None where none can move.
         closing: Set when the service ends.
     """
 
@@ -53,6 +55,7 @@ class State:
     courier: Courier | None = None
     endpoints: Sequence[Endpoint] = ()
     media_folder: Path | None = None
+    watcher: Watcher | None = None
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
     remembered: OrderedDict[str, tuple[list[Verdict], list[Prediction]]] = field(

@@ -7,7 +7,7 @@ import pytest
 from models import references
 from models.artifacts import write_artifact
 from models.references import local_folder, open_reference
-from quorum.errors import ArtifactError
+from quorum.errors import ArtifactError, ConfigurationError
 
 
 @pytest.fixture
@@ -116,33 +116,43 @@ def test_of_a_bucket(stored, monkeypatch, tmp_path):
     assert not (made.folder / "x.pkl").exists()
 
 
-def test_of_a_registry(stored, monkeypatch, tmp_path):
+def test_of_a_run_of_a_registry(stored, monkeypatch, tmp_path):
+    """Registered models are tested against a real server: ``test_mlflow_registry.py``."""
+    pytest.importorskip("mlflow", reason="needs quorum-moderation[mlflow]")
+    from mlflow.store.artifact import artifact_repository_registry
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
     run = tmp_path / "run"
     copy_to(stored, run / "artifact")
-    module = types.ModuleType("mlflow.artifacts")
-    module.download_artifacts = lambda artifact_uri: {
-        "models:/spam@champion": str(stored.folder),
-        "runs:/1/model": str(run),
-    }[artifact_uri]
-    monkeypatch.setitem(sys.modules, "mlflow", types.ModuleType("mlflow"))
-    monkeypatch.setitem(sys.modules, "mlflow.artifacts", module)
-    assert open_reference("mlflow:models:/spam@champion").version == stored.version
-    assert open_reference("mlflow:runs:/1/model").version == stored.version
-    with pytest.raises(ArtifactError, match="cannot be had"):
-        open_reference("mlflow:models:/none/1")
+    (run / "artifact" / "model.pkl").write_bytes(b"never fetched")
+    monkeypatch.setattr(
+        artifact_repository_registry,
+        "get_artifact_repository",
+        lambda uri: LocalArtifactRepository((run / uri.removeprefix("runs:/1/model")[1:]).as_uri()),
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("QUORUM_CACHE", str(tmp_path / "cache"))
+    made = open_reference("mlflow:runs:/1/model")
+    assert made.version == stored.version
+    assert not (made.folder / "model.pkl").exists()
 
 
-@pytest.mark.parametrize(
-    ("reference", "module", "package"),
-    [
-        ("gs://a/b", "google.cloud.storage", "google-cloud-storage"),
-        ("mlflow:models:/a/1", "mlflow.artifacts", "mlflow-skinny"),
-    ],
-)
-def test_a_lacking_package_is_named(monkeypatch, reference, module, package):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ArtifactError, match=f"{package}; install it"):
-        open_reference(reference)
+def test_a_registry_must_be_named(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
+    for reference in ("mlflow:models:/spam@champion", "mlflow:runs:/1/model"):
+        with pytest.raises(ConfigurationError, match="set MLFLOW_TRACKING_URI"):
+            open_reference(reference)
+
+
+def test_a_lacking_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
+    with pytest.raises(ArtifactError, match="google-cloud-storage; install it"):
+        open_reference("gs://a/b")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match=r"quorum-moderation\[mlflow\]"):
+        open_reference("mlflow:models:/a/1")
 
 
 def test_every_scheme_is_tested():

@@ -34,9 +34,9 @@ def entries(monkeypatch):
         EntryPoint("gone", "no.such.module:Thing", registry.GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: list(made))
-    registry._loaded.cache_clear()
+    registry._loaded.clear()
     yield made
-    registry._loaded.cache_clear()
+    registry._loaded.clear()
 
 
 def chosen(*names):
@@ -90,3 +90,13 @@ def test_a_detector_is_loaded_once(entries):
     (first,) = registry.load_detectors(settings)
     assert first is registry.load_detector("spam", chosen("spam"))
     assert isinstance(first, SpamDetector)
+
+
+def test_what_is_set_for_others_loads_nothing_again_and_what_is_released_is_forgotten(entries):
+    both = Settings(
+        detectors={"spam": DetectorSettings(), "raising": DetectorSettings(timeout=3.0)}
+    )
+    first = registry.load_detector("spam", chosen("spam"))
+    assert registry.load_detector("spam", both) is first
+    registry.release(first)
+    assert registry.load_detector("spam", both) is not first

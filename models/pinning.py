@@ -1,0 +1,121 @@
+"""Settings whose models stay what they are: an alias of a registry becomes the version it names.
+
+A job that pins its settings when it starts scores with one version of each model to its end, on
+however many workers. Where the registry does not give what it names, be it away or the model
+damaged, the last version that was good here takes its place, and that is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from models.base import Detector
+from models.features.extract import Extractor
+from models.mlflow_client import place
+from models.mlflow_registry import is_movable, named_by
+from models.model_cache import last_good, remember
+from models.registry import load_detector, release
+from models.runner import score_safely
+from quorum.errors import ArtifactError, QuorumError
+from quorum.messages import Status, Upload, now
+from quorum.settings import Settings
+
+__all__ = ["Pinned", "pinned", "stale_line"]
+
+_log = logging.getLogger(__name__)
+
+#: A new model scores this many uploads before it is relied on, within so many seconds.
+_TRIALS = 4
+_TRIAL_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Settings in which no model can move.
+
+    Attributes:
+        settings: With the version of each model.
+        stale: By detector, why its model may not be the one that its reference names now.
+    """
+
+    settings: Settings
+    stale: Mapping[str, str] = field(default_factory=dict)
+
+    def tell(self) -> Settings:
+        """The settings, after what is stale was logged."""
+        for name, why in self.stale.items():
+            _log.warning("%s", stale_line(name, self.settings, why))
+        return self.settings
+
+
+def stale_line(name: str, settings: Settings, why: str) -> str:
+    """One line that says which model serves in place of the one that was asked for."""
+    model = (settings.detectors or {})[name].model
+    return f"{name} goes on with its last good model, {model}: {why}"
+
+
+def pinned(settings: Settings) -> Pinned:
+    """Settings with each movable reference replaced by the version that it names now.
+
+    The models of those references are loaded and tried, so that what cannot be used is found
+    before it is relied on.
+
+    Raises:
+        QuorumError: If a model cannot be had or used, and none was good here before.
+    """
+    if not any(is_movable(chosen.model) for chosen in (settings.detectors or {}).values()):
+        return Pinned(settings)
+    stale: dict[str, str] = {}
+    made = dict(settings.detectors or {})
+    for name, chosen in made.items():
+        if is_movable(chosen.model):
+            reference, why = _usable(name, str(chosen.model), settings)
+            made[name] = chosen.model_copy(update={"model": reference})
+            if why is not None:
+                stale[name] = why
+    return Pinned(settings.model_copy(update={"detectors": made}), stale)
+
+
+def _usable(name: str, reference: str, settings: Settings) -> tuple[str, str | None]:
+    """The version that a reference names, or the last good one with why that is."""
+    registry = place()
+    last = last_good(registry, name, reference)
+    try:
+        found = named_by(reference).reference
+        detector = load_detector(name, _with(settings, name, found))
+        if found != last:
+            _try(detector, found, settings)
+    except QuorumError as error:
+        if last is None:
+            raise
+        try:
+            load_detector(name, _with(settings, name, last))
+        except QuorumError:
+            raise error from None
+        return last, str(error)
+    remember(registry, name, reference, found)
+    return found, None
+
+
+def _try(detector: Detector, reference: str, settings: Settings) -> None:
+    """Let a detector score before it is relied on.
+
+    Raises:
+        ArtifactError: If it cannot.
+    """
+    plain = Upload(id="trial", uploader="quorum", title="A title to try.", published_at=now())
+    uploads = [plain, *(each.upload for each in detector.examples() if not each.upload.media)]
+    features = Extractor(detector.needs, settings.media).extract(uploads[:_TRIALS])
+    for finding in score_safely(detector, features, _TRIAL_SECONDS):
+        if finding.status is Status.FAILED:
+            release(detector)
+            msg = f"{reference} cannot score for {detector.name}: {finding.reason}"
+            raise ArtifactError(msg)
+
+
+def _with(settings: Settings, name: str, reference: str) -> Settings:
+    known = settings.detectors or {}
+    chosen = known[name].model_copy(update={"model": reference})
+    return settings.model_copy(update={"detectors": {**known, name: chosen}})

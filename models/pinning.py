@@ -8,6 +8,7 @@ damaged, the last version that was good here takes its place, and that is told.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from models.mlflow_registry import is_movable, named_by
 from models.model_cache import last_good, remember
 from models.registry import load_detector, release
 from models.runner import score_safely
-from quorum.errors import ArtifactError, QuorumError
+from quorum.errors import ArtifactError, ConfigurationError, QuorumError
 from quorum.messages import Status, Upload, now
 from quorum.settings import Settings
 
@@ -29,6 +30,12 @@ _log = logging.getLogger(__name__)
 #: A new model scores this many uploads before it is relied on, within so many seconds.
 _TRIALS = 4
 _TRIAL_SECONDS = 60.0
+
+#: A version that cannot be used is fetched again after so many seconds: it may have been mended.
+_REFUSED_SECONDS = 600.0
+
+#: By detector and reference, when a version could not be used, and why.
+_refused: dict[tuple[str, str], tuple[float, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,7 @@ def _usable(name: str, reference: str, settings: Settings) -> tuple[str, str | N
     last = last_good(registry, name, reference)
     try:
         found = named_by(reference).reference
-        detector = load_detector(name, _with(settings, name, found))
-        if found != last:
-            _try(detector, found, settings)
+        _usable_once(name, found, settings, known_good=found == last)
     except QuorumError as error:
         if last is None:
             raise
@@ -97,6 +102,20 @@ def _usable(name: str, reference: str, settings: Settings) -> tuple[str, str | N
         return last, str(error)
     remember(registry, name, reference, found)
     return found, None
+
+
+def _usable_once(name: str, found: str, settings: Settings, *, known_good: bool) -> None:
+    """Load a version, and try it; what could not be used a moment ago is not fetched again."""
+    at, why = _refused.get((name, found), (float("-inf"), ""))
+    if time.monotonic() < at + _REFUSED_SECONDS:
+        raise ArtifactError(why)
+    try:
+        detector = load_detector(name, _with(settings, name, found))
+        if not known_good:
+            _try(detector, found, settings)
+    except (ArtifactError, ConfigurationError) as error:
+        _refused[name, found] = (time.monotonic(), str(error))
+        raise
 
 
 def _try(detector: Detector, reference: str, settings: Settings) -> None:

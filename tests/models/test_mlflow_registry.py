@@ -198,7 +198,7 @@ def test_settings_are_pinned_and_the_last_good_model_outlives_the_registry(
 
 
 def test_a_new_version_that_cannot_score_leaves_the_last_good_one(
-    registry: MlflowServer, tmp_path: Path
+    registry: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = register("trial", SHIPPED)
     asked = follows("mlflow:models:/trial@champion")
@@ -209,6 +209,9 @@ def test_a_new_version_that_cannot_score_leaves_the_last_good_one(
     made = pinned(asked)
     assert made.settings == follows(good.model.reference)
     assert "cannot score" in made.stale["spam"]
+    with monkeypatch.context() as patched:
+        patched.setattr("models.pinning.Extractor", lambda *_: pytest.fail("tried again"))
+        assert pinned(asked) == made
     rollback("trial")
     assert not pinned(asked).stale
 

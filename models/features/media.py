@@ -8,11 +8,8 @@ environment is used, and bytes and time are limited while they flow.
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 import ssl
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpcore
 
+from models.features.network import CheckedNetwork, Limits, MediaGone, is_public
 from quorum.errors import MediaRefused
 from quorum.settings import MediaAccess
 
@@ -28,105 +26,6 @@ __all__ = ["MediaGone", "fetched", "is_public"]
 
 _MAX_REDIRECTS = 5
 _CHUNK = 1024 * 1024
-#: Well-known prefixes that carry an IPv4 address inside an IPv6 one: NAT64 and 6to4.
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_6TO4 = ipaddress.ip_network("2002::/16")
-
-_Options = Iterable[httpcore.SOCKET_OPTION]
-
-
-class MediaGone(MediaRefused):
-    """Media that is allowed, but is not there or does not arrive."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet.
-
-    Private, loopback, link-local (also the clouds' metadata service), shared, reserved and
-    multicast addresses are not, nor are IPv6 forms that wrap one of these.
-    """
-    made = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(made, ipaddress.IPv6Address):
-        inner = made.ipv4_mapped
-        if inner is None and made in _NAT64:
-            inner = ipaddress.IPv4Address(int(made) & 0xFFFFFFFF)
-        if inner is None and made in _6TO4:
-            inner = ipaddress.IPv4Address((int(made) >> 80) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return made.is_global and not made.is_multicast and not made.is_reserved
-
-
-class _CheckedNetwork(httpcore.SyncBackend):
-    """Connects only to addresses that pass a check, and to the very address it checked."""
-
-    def __init__(self, admits: Callable[[str], bool]) -> None:
-        self._admits = admits
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: _Options | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            msg = f"media is gone: the host {host} has no address"
-            raise MediaGone(msg) from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            if not self._admits(address):
-                msg = f"media refused: the host {host} has an address that is not public"
-                raise MediaRefused(msg)
-        last: Exception | None = None
-        for address in addresses:
-            try:
-                return super().connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
-        msg = f"media is gone: the host {host} does not answer"
-        raise MediaGone(msg) from last
-
-    def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: _Options | None = None
-    ) -> httpcore.NetworkStream:
-        msg = "media refused: not over a socket of this machine"
-        raise MediaRefused(msg)
-
-
-class _Limits:
-    """Counts the bytes and the seconds of one fetch."""
-
-    def __init__(self, access: MediaAccess) -> None:
-        self._max_bytes = access.max_bytes
-        self._timeout = access.timeout
-        self._end = time.monotonic() + access.timeout
-        self._bytes = 0
-
-    def left(self) -> float:
-        """Seconds left, or MediaGone."""
-        left = self._end - time.monotonic()
-        if left <= 0:
-            msg = f"media is gone: it did not arrive within {self._timeout:g} s"
-            raise MediaGone(msg)
-        return left
-
-    def announce(self, size: int) -> None:
-        """Refuse before a byte flows if the announced size is too large."""
-        if size > self._max_bytes:
-            msg = f"media refused: {size:,} bytes; the limit is {self._max_bytes:,}"
-            raise MediaRefused(msg)
-
-    def add(self, size: int) -> None:
-        """Count what has arrived."""
-        self._bytes += size
-        if self._bytes > self._max_bytes:
-            msg = f"media refused: more than {self._max_bytes:,} bytes"
-            raise MediaRefused(msg)
-        self.left()
 
 
 def _host_allowed(host: str, allowed: Iterable[str]) -> bool:
@@ -161,9 +60,9 @@ def _download(
     admits: Callable[[str], bool],
     context: ssl.SSLContext | None,
 ) -> None:
-    limits = _Limits(access)
+    limits = Limits(access)
     with httpcore.ConnectionPool(
-        ssl_context=context, network_backend=_CheckedNetwork(admits), max_connections=1
+        ssl_context=context, network_backend=CheckedNetwork(admits, limits), max_connections=1
     ) as pool:
         for _ in range(_MAX_REDIRECTS + 1):
             parts = urlsplit(uri)
@@ -205,7 +104,7 @@ def _from_bucket(parts: SplitResult, access: MediaAccess, out: IO[bytes]) -> Non
     except ImportError:
         msg = "media refused: gs: needs the package google-cloud-storage; install it"
         raise MediaRefused(msg) from None
-    limits = _Limits(access)
+    limits = Limits(access)
     blob = storage.Client().bucket(parts.netloc).get_blob(unquote(parts.path.lstrip("/")))
     if blob is None:
         msg = "media is gone: not in its bucket"
@@ -240,7 +139,7 @@ def _in_folder(parts: SplitResult, access: MediaAccess) -> Path:
     if not path.is_file():
         msg = "media refused: not a regular file"
         raise MediaRefused(msg)
-    _Limits(access).announce(path.stat().st_size)
+    Limits(access).announce(path.stat().st_size)
     return path
 
 

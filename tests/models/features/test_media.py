@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from models.features import media
+from models.features import network
 from models.features.media import MediaGone, fetched, is_public
 from quorum.errors import MediaRefused
 from quorum.settings import MediaAccess
@@ -153,20 +153,20 @@ def names(monkeypatch, server):
             addresses = table[host]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in addresses]
 
-    monkeypatch.setattr(media.socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(network.socket, "getaddrinfo", resolve)
     table["asked"] = asked
     return table
 
 
 @pytest.fixture
 def get(server, names, monkeypatch):
-    connect = media.httpcore.SyncBackend.connect_tcp
+    connect = network.httpcore.SyncBackend.connect_tcp
 
     def to_the_server(self, host, port, *rest):
         assert port == 443
         return connect(self, host, server.server_address[1], *rest)
 
-    monkeypatch.setattr(media.httpcore.SyncBackend, "connect_tcp", to_the_server)
+    monkeypatch.setattr(network.httpcore.SyncBackend, "connect_tcp", to_the_server)
 
     def run(
         path,
@@ -212,6 +212,22 @@ def test_a_host_without_an_address_is_gone(get, names):
     del names["media.test"]
     with pytest.raises(MediaGone, match="has no address"):
         get("/x")
+
+
+def test_a_name_server_that_hangs_is_within_the_time_limit(get, monkeypatch):
+    asked, answer = threading.Event(), threading.Event()
+
+    def hang(host, port, *args, **kwargs):
+        asked.set()
+        answer.wait(60)
+        return []
+
+    monkeypatch.setattr(network.socket, "getaddrinfo", hang)
+    with pytest.raises(MediaGone, match="not told in time"):
+        get("/x", timeout=0.2)
+    assert asked.is_set()
+    assert not answer.is_set()
+    answer.set()
 
 
 def test_a_redirect_is_checked_again(get):

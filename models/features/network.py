@@ -1,0 +1,150 @@
+"""Connect to public addresses only, to the very address that was checked, and within limits."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from queue import Empty, Queue
+
+import httpcore
+
+from quorum.errors import MediaRefused
+from quorum.settings import MediaAccess
+
+__all__ = ["CheckedNetwork", "Limits", "MediaGone", "is_public"]
+
+#: Well-known prefixes that carry an IPv4 address inside an IPv6 one: NAT64 and 6to4.
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_6TO4 = ipaddress.ip_network("2002::/16")
+
+_Options = Iterable[httpcore.SOCKET_OPTION]
+
+
+class MediaGone(MediaRefused):
+    """Media that is allowed, but is not there or does not arrive."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet.
+
+    Private, loopback, link-local (also the clouds' metadata service), shared, reserved and
+    multicast addresses are not, nor are IPv6 forms that wrap one of these.
+    """
+    made = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(made, ipaddress.IPv6Address):
+        inner = made.ipv4_mapped
+        if inner is None and made in _NAT64:
+            inner = ipaddress.IPv4Address(int(made) & 0xFFFFFFFF)
+        if inner is None and made in _6TO4:
+            inner = ipaddress.IPv4Address((int(made) >> 80) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return made.is_global and not made.is_multicast and not made.is_reserved
+
+
+def _resolved(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of a host.
+
+    The system's resolver knows no time limit of a caller: it is asked on a thread of its own,
+    which is left behind if it does not answer.
+    """
+    answer: Queue[list[str] | Exception] = Queue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answer.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
+        except Exception as error:  # handed over to the caller's thread
+            answer.put(error)
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    try:
+        made = answer.get(timeout=seconds)
+    except Empty:
+        msg = f"media is gone: the address of the host {host} was not told in time"
+        raise MediaGone(msg) from None
+    if isinstance(made, OSError | UnicodeError):
+        msg = f"media is gone: the host {host} has no address"
+        raise MediaGone(msg) from made
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+class CheckedNetwork(httpcore.SyncBackend):
+    """Connects only to addresses that pass a check, and to the very address it checked.
+
+    Args:
+        admits: Whether an IP address may be connected to.
+        limits: Those of the fetch; looking the host up and connecting count, too.
+    """
+
+    def __init__(self, admits: Callable[[str], bool], limits: Limits) -> None:
+        self._admits = admits
+        self._limits = limits
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: _Options | None = None,
+    ) -> httpcore.NetworkStream:
+        """See httpcore.NetworkBackend."""
+        addresses = _resolved(host, port, self._limits.left())
+        for address in addresses:
+            if not self._admits(address):
+                msg = f"media refused: the host {host} has an address that is not public"
+                raise MediaRefused(msg)
+        last: Exception | None = None
+        for address in addresses:
+            try:
+                left = self._limits.left()
+                return super().connect_tcp(address, port, left, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        msg = f"media is gone: the host {host} does not answer"
+        raise MediaGone(msg) from last
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: _Options | None = None
+    ) -> httpcore.NetworkStream:
+        """Refused: a stranger's address must not reach into this machine."""
+        msg = "media refused: not over a socket of this machine"
+        raise MediaRefused(msg)
+
+
+class Limits:
+    """Counts the bytes and the seconds of one fetch."""
+
+    def __init__(self, access: MediaAccess) -> None:
+        self._max_bytes = access.max_bytes
+        self._timeout = access.timeout
+        self._end = time.monotonic() + access.timeout
+        self._bytes = 0
+
+    def left(self) -> float:
+        """Seconds left, or MediaGone."""
+        left = self._end - time.monotonic()
+        if left <= 0:
+            msg = f"media is gone: it did not arrive within {self._timeout:g} s"
+            raise MediaGone(msg)
+        return left
+
+    def announce(self, size: int) -> None:
+        """Refuse before a byte flows if the announced size is too large."""
+        if size > self._max_bytes:
+            msg = f"media refused: {size:,} bytes; the limit is {self._max_bytes:,}"
+            raise MediaRefused(msg)
+
+    def add(self, size: int) -> None:
+        """Count what has arrived."""
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            msg = f"media refused: more than {self._max_bytes:,} bytes"
+            raise MediaRefused(msg)
+        self.left()

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from quorum.errors import ConfigurationError
 
@@ -64,7 +64,12 @@ def connect(url: URL) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True}
     if url.drivername == "sqlite":
         memory = not url.database or url.database == ":memory:"
-        options["poolclass"] = StaticPool if memory else NullPool
+        if memory:
+            options["poolclass"] = StaticPool
+        else:
+            # A connection is kept: the last one of a file that closes writes its log back, which
+            # would be at the end of each transaction. More threads than it keeps wait for none.
+            options |= {"poolclass": QueuePool, "pool_size": 4, "max_overflow": -1}
         options["connect_args"] = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
         if not memory and not Path(str(url.database)).parent.is_dir():
             msg = f"there is no folder {Path(str(url.database)).parent} for the database; make it"

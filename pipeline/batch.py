@@ -127,8 +127,10 @@ class _Read(beam.DoFn):
 class _Moderate(beam.DoFn):
     """From the JSON of uploads to tallies, with the ledger written on the way."""
 
-    def __init__(self, options: BatchOptions) -> None:
+    def __init__(self, options: BatchOptions, *, recorded: bool = False) -> None:
         self.options = options
+        #: Whether the ledger holds the uploads already.
+        self.recorded = recorded
 
     def setup(self) -> None:
         options = self.options
@@ -204,7 +206,7 @@ class _Moderate(beam.DoFn):
                 uploader=histories.get(upload.id),
             )
             made = self._revised(past[upload.id], verdict)
-            outcome += [upload, *predictions]
+            outcome += predictions if self.recorded else [upload, *predictions]
             if made is None:
                 tally.unchanged += 1
                 continue
@@ -261,12 +263,13 @@ class ModerateBatch(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Tally]:
         """See PTransform."""
+        moderate = _Moderate(self.options, recorded=self.source.is_ledger(self.options.ledger))
         return (
             begin
             | "Ranges" >> beam.Create(self.ranges)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(bytes)
-            | "Moderate" >> beam.ParDo(_Moderate(self.options)).with_output_types(Tally)
+            | "Moderate" >> beam.ParDo(moderate).with_output_types(Tally)
             | "Add up" >> beam.CombineGlobally(AddUp())
         )
 

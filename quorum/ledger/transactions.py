@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Row, Select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from quorum.ledger.connection import connect, redacted
@@ -72,6 +72,20 @@ class Transactions:
             except SQLAlchemyError as error:
                 raise LedgerUnavailable(self._told(error)) from None
         raise AssertionError
+
+    def stream(self, query: Select[Any], size: int) -> Iterator[Row[Any]]:
+        """The rows of a query, so many of them held at once; not tried again in its midst.
+
+        Raises:
+            LedgerUnavailable: If the database goes away.
+        """
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(stream_results=True, yield_per=size)
+                with connection.begin():
+                    yield from connection.execute(query)
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(self._told(error)) from None
 
     def _told(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error

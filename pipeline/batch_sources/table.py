@@ -1,14 +1,8 @@
-"""Where a batch reads its uploads from: the ledger, a table of the platform's, or files.
-
-Each gives ranges that can be read apart from each other, and each range the JSON of its uploads,
-so that one that cannot be used is kept as it was.
-"""
+"""A table of the platform's own as a source of a batch."""
 
 from __future__ import annotations
 
-import itertools
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +10,6 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from apache_beam.io.filesystems import FileSystems
 from sqlalchemy import (
     ColumnElement,
     DateTime,
@@ -25,148 +18,28 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     cast,
     func,
     inspect,
+    or_,
     select,
     tuple_,
     type_coerce,
 )
 
+from pipeline.batch_sources.base import PAGE, BatchSource, Range, is_outside, split
 from quorum.errors import ConfigurationError
-from quorum.ledger import Ledger, Span, database_url, redacted
+from quorum.ledger import Span, database_url, redacted
 from quorum.ledger.transactions import Transactions
 from quorum.messages import Upload
 
-__all__ = ["BatchSource", "FileBatch", "LedgerBatch", "Range", "TableBatch", "split"]
-
-#: Rows that are read at once.
-PAGE = 1000
+__all__ = ["TableBatch"]
 
 #: The fields of an upload that a table may have, and those that it must.
 FIELDS = tuple(name for name in Upload.model_fields)
 REQUIRED = ("id", "uploader", "published_at")
 _LISTS = frozenset({"tags", "territories", "comments"})
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A part of a source.
-
-    Attributes:
-        span: Of the times of publication.
-        path: Of a file.
-        untimed: Only rows without a time, which no span holds.
-    """
-
-    span: Span = field(default_factory=Span)
-    path: str = ""
-    untimed: bool = False
-
-
-class BatchSource(ABC):
-    """A bounded source of uploads."""
-
-    @abstractmethod
-    def ranges(self, span: Span, count: int) -> list[Range]:
-        """About so many ranges that together hold the uploads of a span."""
-
-    @abstractmethod
-    def read(self, part: Range) -> Iterator[bytes]:
-        """The uploads of a range, as JSON."""
-
-    def size(self, span: Span) -> int | None:
-        """How many uploads a span has; None where only reading tells."""
-        return None
-
-
-def split(first: datetime, last: datetime, count: int) -> list[Span]:
-    """Spans of equal length from a time to just after another.
-
-    The first is open to the past and the last to the future only as far as asked for.
-    """
-    end = last + timedelta(microseconds=1)
-    step = (end - first) / count
-    edges = [first + step * index for index in range(count)] + [end]
-    return [Span(a, b) for a, b in itertools.pairwise(edges) if a < b]
-
-
-@dataclass(frozen=True)
-class LedgerBatch(BatchSource):
-    """The uploads that a ledger holds.
-
-    Attributes:
-        url: The ledger; None for ``QUORUM_DATABASE``.
-    """
-
-    url: str | None = None
-
-    def ranges(self, span: Span, count: int) -> list[Range]:
-        """See BatchSource."""
-        with Ledger(self.url) as ledger:
-            bounds = ledger.bounds(span)
-        if bounds is None:
-            return []
-        return [Range(part) for part in split(*bounds, count)]
-
-    def read(self, part: Range) -> Iterator[bytes]:
-        """See BatchSource."""
-        with Ledger(self.url) as ledger:
-            for upload in ledger.uploads(part.span, page=PAGE):
-                yield upload.to_bytes()
-
-    def size(self, span: Span) -> int | None:
-        """See BatchSource."""
-        with Ledger(self.url) as ledger:
-            return ledger.count_uploads(span)
-
-
-@dataclass(frozen=True)
-class FileBatch(BatchSource):
-    """Files of JSON lines, here or where Beam's file systems reach (``gs://``).
-
-    Attributes:
-        pattern: A path; ``*`` stands for any part of a name.
-    """
-
-    pattern: str
-
-    def ranges(self, span: Span, count: int) -> list[Range]:
-        """See BatchSource."""
-        try:
-            found = FileSystems.match([self.pattern])[0].metadata_list
-        except Exception as error:
-            msg = f"cannot look for {self.pattern}: {error}"
-            raise ConfigurationError(msg) from None
-        if not found:
-            msg = f"there is no file {self.pattern}"
-            raise ConfigurationError(msg)
-        return [Range(span, item.path) for item in found]
-
-    def read(self, part: Range) -> Iterator[bytes]:
-        """See BatchSource."""
-        bounded = part.span.since is not None or part.span.until is not None
-        with FileSystems.open(part.path) as lines:
-            for line in _lines(lines):
-                if line.strip() and not (bounded and _outside(line, part.span)):
-                    yield line
-
-
-def _lines(file: Any) -> Iterator[bytes]:
-    rest = b""
-    while chunk := file.read(1 << 20):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
-
-
-def _outside(line: bytes, span: Span) -> bool:
-    """Whether a line tells a time outside; one that tells none is read, to be told as bad."""
-    try:
-        return _outside_of(json.loads(line)["published_at"], span)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -246,7 +119,7 @@ class TableBatch(BatchSource):
 
     def _within(self, span: Span) -> list[ColumnElement[bool]]:
         if self._is_sqlite:
-            return []
+            return self._near(span)
         time = self._time()
         found = []
         if span.since is not None:
@@ -255,12 +128,33 @@ class TableBatch(BatchSource):
             found.append(time < span.until)
         return found
 
+    def _near(self, span: Span) -> list[ColumnElement[bool]]:
+        """Rows of SQLite that may be within a span; its times are texts in many forms.
+
+        What SQLite reads as a time is left out where it is more than a day away: no zone is
+        further from UTC. The rest is looked at once it is read.
+        """
+        column = self._found[1]["published_at"]
+        day = func.julianday(type_coerce(column, String))
+        near = []
+        for edge, days in ((span.since, -1), (span.until, 1)):
+            if edge is None:
+                continue
+            try:
+                far = edge.astimezone(UTC).replace(tzinfo=None) + timedelta(days=days)
+            except OverflowError:
+                continue
+            limit = func.julianday(far.isoformat(sep=" ", timespec="seconds"))
+            near.append(day >= limit if days < 0 else day <= limit)
+        if not near:
+            return []
+        dated = type_coerce(column, String).bool_op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-*")
+        return [or_(func.typeof(column) != "text", ~dated, day.is_(None), and_(*near))]
+
     def ranges(self, span: Span, count: int) -> list[Range]:
         """See BatchSource."""
         table, _ = self._found
         if self._is_sqlite:
-            # SQLite's times are texts in many forms: they are read in the order of ids, and
-            # chosen here.
             return [Range(span)]
         time = self._time()
         query = select(func.min(time), func.max(time)).select_from(table)
@@ -274,39 +168,48 @@ class TableBatch(BatchSource):
     def size(self, span: Span) -> int | None:
         """See BatchSource."""
         if self._is_sqlite and (span.since or span.until):
-            return None
+            return sum(1 for _ in self._values(Range(span), ["published_at"]))
         query = select(func.count()).select_from(self._found[0]).where(*self._within(span))
         return int(self._database.run(lambda c: c.execute(query).scalar_one()))
 
     def read(self, part: Range) -> Iterator[bytes]:
         """See BatchSource."""
-        _table, chosen = self._found
-        key = chosen["id"]
-        conditions: list[ColumnElement[bool]]
-        if self._is_sqlite:
-            conditions, ordered = [], [key]
-        elif part.untimed:
-            conditions, ordered = [self._time().is_(None)], [key]
-        else:
-            conditions, ordered = self._within(part.span), [self._time(), key]
+        for values in self._values(part, list(self._found[1])):
+            yield self._as_json(values)
+
+    def _values(self, part: Range, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Fields of the rows of a range."""
+        chosen = self._found[1]
         # SQLite's times come as they are: its driver refuses some forms.
-        fields = [type_coerce(c, String) if self._is_sqlite else c for c in chosen.values()]
-        query = select(*ordered, *fields).where(*conditions).order_by(*ordered).limit(PAGE)
+        fields = [
+            type_coerce(chosen[name], String) if self._is_sqlite else chosen[name] for name in names
+        ]
+        if part.untimed:
+            conditions: list[ColumnElement[bool]] = [self._time().is_(None)]
+            ordered = [chosen["id"]]
+        else:
+            conditions = self._within(part.span)
+            ordered = [chosen["id"]] if self._is_sqlite else [self._time(), chosen["id"]]
+        query = select(*ordered, *fields).where(*conditions)
         for row in self._rows(query, ordered):
-            values = dict(zip(chosen, row[len(ordered) :], strict=True))
+            values = dict(zip(names, row[len(ordered) :], strict=True))
             values["published_at"] = self._as_time(values["published_at"])
-            if not (self._is_sqlite and _outside_of(values["published_at"], part.span)):
-                yield self._as_json(values)
+            if not (self._is_sqlite and is_outside(values["published_at"], part.span)):
+                yield values
 
     def _rows(self, query: Select[Any], ordered: Sequence[Any]) -> Iterator[Row[Any]]:
+        key = ordered[-1]
+        pages = query.where(key.is_not(None)).order_by(*ordered).limit(PAGE)
         after: tuple[Any, ...] | None = None
         while True:
-            page = query if after is None else query.where(tuple_(*ordered) > tuple_(*after))
+            page = pages if after is None else pages.where(tuple_(*ordered) > tuple_(*after))
             rows = self._database.run(lambda c, page=page: c.execute(page).all())  # type: ignore[misc]
             yield from rows
             if len(rows) < PAGE:
-                return
+                break
             after = tuple(rows[-1][: len(ordered)])
+        # Nothing is greater than no id: pages would end at the first of these.
+        yield from self._database.stream(query.where(key.is_(None)), PAGE)
 
     def _as_json(self, row: Mapping[str, Any]) -> bytes:
         made: dict[str, Any] = {}
@@ -332,16 +235,6 @@ class TableBatch(BatchSource):
                 return str(value)
             at = at.replace(tzinfo=ZoneInfo(self.timezone))
         return at.astimezone(UTC).isoformat()
-
-
-def _outside_of(value: Any, span: Span) -> bool:
-    try:
-        at = datetime.fromisoformat(value)
-        return (span.since is not None and at < span.since) or (
-            span.until is not None and at >= span.until
-        )
-    except (ValueError, TypeError):
-        return False
 
 
 def _as_list(value: Any) -> Any:

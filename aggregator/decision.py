@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.facts import NO_ANSWER, Facts, Said, Uploader
+from aggregator.facts import NO_ANSWER, Facts, Said, Uploader, silence
 from aggregator.policy import DetectorPolicy, Policy
 from aggregator.rules import (
     DEFAULT,
@@ -81,10 +81,12 @@ class Weighed:
     Attributes:
         decision: What it is now.
         settled: Whether no outstanding answer can change its action or the rule that decides.
+        fixed: Whether no outstanding answer can change its action, be it by another rule.
     """
 
     decision: Decision
     settled: bool
+    fixed: bool
 
 
 def decide(
@@ -148,9 +150,9 @@ def weigh(
         elif answer is None and name in outstanding:
             unsure += rules.silences[name]
         else:
-            silence = _silence(detector, answer, missing, order)
-            if silence is not None:
-                matches.append(silence)
+            silent = _silence(detector, answer, missing, order)
+            if silent is not None:
+                matches.append(silent)
     if scored < policy.quorum:
         if scored + len(outstanding) < policy.quorum:
             matches.append(_no_quorum(policy, scored))
@@ -183,7 +185,11 @@ def weigh(
         territories=territories,
     )
     rank = best.rank
-    return Weighed(decision, all(possible > rank for possible in unsure))
+    return Weighed(
+        decision,
+        settled=all(possible > rank for possible in unsure),
+        fixed=all(possible[0] >= rank[0] for possible in unsure),
+    )
 
 
 def _place(one: Said) -> tuple[bool, str, str]:
@@ -227,14 +233,15 @@ def _inputs(
 def _silence(
     detector: DetectorPolicy, answer: Said | None, missing: Mapping[str, str], order: int
 ) -> Match | None:
-    status = None if answer is None else answer.status
+    status = silence(answer)
     meaning = detector.meaning(status)
     if not isinstance(meaning, Action) or meaning is Action.ALLOW:
         return None
+    kind = "missing" if status is None else status.value
     if answer is None:
-        kind, told = "missing", missing.get(detector.name, NO_ANSWER)
+        told = missing.get(detector.name, NO_ANSWER)
     else:
-        kind, told = answer.status.value, answer.reason or "no reason given"
+        told = answer.reason or "no reason given"
     verb = {"missing": "did not answer", "failed": "failed", "abstained": "abstained"}[kind]
     return Match(
         action=meaning,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from aggregator.decision import Said
+from aggregator.facts import Said, was_asked
 from aggregator.record import PastCase
 from quorum.errors import InputError
 from quorum.messages import Verdict
@@ -74,6 +74,8 @@ class Profiles:
         self.verdicts += 1
         self.at_deadline += at_deadline
         for one in said:
+            if not was_asked(one):
+                continue
             key = (one.detector, one.version)
             profile = self.by_version.setdefault(key, Profile())
             if one.score is not None:

@@ -10,12 +10,12 @@ from typing import Final
 from aggregator.answer import Answer
 from aggregator.check import turning_points
 from aggregator.decision import Decision
-from aggregator.facts import Facts, number
+from aggregator.facts import Facts, number, silence
 from aggregator.policy import Policy
 from aggregator.program import Outcome
 from aggregator.record import PastCase
 from aggregator.rules import compiled
-from quorum.messages import Action, Status
+from quorum.messages import Action
 
 __all__ = ["Change", "Explanation", "Step", "explain"]
 
@@ -107,8 +107,7 @@ def _detectors(policy: Policy, case: PastCase, live: Mapping[str, Answer]) -> It
             labels = ", ".join(f"{path} {value:.2f}" for path, value in answer.labels.items())
             yield Step(name, f"scored {answer.score:.3f}{f' ({labels})' if labels else ''}")
             continue
-        status: Status | None = None if answer is None else answer.status
-        meaning = declared.meaning(status)
+        meaning = declared.meaning(silence(answer))
         if answer is None:
             told = f"missing ({case.missing.get(name, 'no answer')})"
         else:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from aggregator.policy import Policy, Rule
-from quorum.messages import Status, Upload
+from quorum.messages import NOT_ASKED, Status, Upload
 
-__all__ = ["NO_ANSWER", "Asked", "Facts", "Said", "Uploader", "number"]
+__all__ = ["NO_ANSWER", "Asked", "Facts", "Said", "Uploader", "number", "silence", "was_asked"]
 
 #: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
 MAX_ITEMS: Final = 5000
@@ -113,8 +113,8 @@ class Asked:
             elif detector in outstanding:
                 found = None
             elif what == "status":
-                answer = live.get(detector)
-                found = "missing" if answer is None else answer.status.value
+                status = silence(live.get(detector))
+                found = "missing" if status is None else status.value
             else:
                 found = self._score(what, read.name, detector, live.get(detector))
                 if found is None:
@@ -200,10 +200,24 @@ class Asked:
         if found is None:
             declared = self._policy.detectors.get(detector)
             if declared is not None:
-                meaning = declared.meaning(None if answer is None else answer.status)
+                meaning = declared.meaning(silence(answer))
                 if isinstance(meaning, float):
                     return meaning
         return found
+
+
+def was_asked(answer: Said) -> bool:
+    """Whether a detector was run, rather than spared since the action was settled."""
+    return answer.score is not None or not (answer.reason or "").startswith(NOT_ASKED)
+
+
+def silence(answer: Said | None) -> Status | None:
+    """As what an answer without a score counts; None for missing.
+
+    One that was not asked for is missing: there may have been something to judge, so that another
+    policy, or the same one with a rule more, must not take it for an abstention.
+    """
+    return None if answer is None or not was_asked(answer) else answer.status
 
 
 def number(what: str, name: str, detector: str, answer: Said | None) -> float | None:

@@ -26,8 +26,9 @@ from aggregator.policy import Policy, load_policy
 from benchmarks.document import machine, peak_megabytes, table, write_section
 from models.base import Detector, Example, Feature, Features, Finding
 from models.features.extract import Extractor
+from models.members import Member
 from models.runner import predict, score_safely
-from pipeline.detect import Member, loaded, members, warm_up
+from pipeline.detect import members, warm_up
 from pipeline.engines import Engine, launch
 from pipeline.streams import sink, source
 from pipeline.streams.emulator import emulator
@@ -116,7 +117,7 @@ def plain(kind: str, count: int) -> float:
     """Uploads a second of the plain loop."""
     chosen, policy = ensemble(kind)
     warm_up(chosen, MediaAccess())
-    detectors = [loaded(member) for member in chosen]
+    detectors = [member.detector for member in chosen]
     extractor = Extractor(
         frozenset().union(*(detector.needs for detector in detectors)), MediaAccess()
     )

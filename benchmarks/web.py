@@ -45,7 +45,7 @@ some, _ = uploads(600)
 members = list(ensemble.members.values())
 
 def bare(batch):
-    features = ensemble.extractor.extract(batch)
+    features = [look.features for look in ensemble.cascade.begin(batch)]
     for member in members:
         member.detector.score(features)
 

@@ -1,99 +1,182 @@
 """Costly detectors only where they can still change the action.
 
-Detectors stand in tiers, cheap ones first. After each tier the caller's policy is asked whether
-anything that the later tiers may say could change the action; where not, they are not run, and
-their features (frames, sound) are not even made. Off unless a caller uses it: a prediction that
-was not made is not there for reports, tuning and drift either.
+Detectors stand in two lines. The first are asked of all uploads: by default those that look at
+words only. Of an upload whose action they settle, the others are not asked, and its media is
+neither fetched nor decoded. What stands for their answers says so: an abstention whose reason
+begins with ``NOT_ASKED``.
+
+Whether an action is settled is the policy's to say (``aggregator.settling``). The first look of a
+detector that also reads words in frames is at the upload's own words; where frames hold more of
+them, it looks again.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 
-from models.base import Detector
+from models.base import Detector, Feature, Features
 from models.features.extract import Costs, Extractor
-from models.runner import predict, score_safely
+from models.members import Member, needs_of
+from quorum.errors import ConfigurationError
 from quorum.messages import Prediction, Upload
 from quorum.settings import MediaAccess
 
-__all__ = ["Cascade", "Judged", "Settled"]
+__all__ = ["Cascade", "Look", "Settled", "ask", "first_line"]
 
-#: Whether the action of an upload is settled: given what was said so far, and the detectors that
-#: have not been asked. ``aggregator.decision.weigh`` tells it; a removal is settled in any case,
-#: for nothing is more severe.
-Settled = Callable[[Upload, Sequence[Prediction], frozenset[str]], bool]
+#: Why the action of an upload is settled, given what was said so far; None where it is not.
+Settled = Callable[[Upload, Sequence[Prediction]], str | None]
+
+_WORDS = frozenset({Feature.TEXT, Feature.EMBEDDING})
+_EMBEDDING = frozenset({Feature.EMBEDDING})
+_OF_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What was said of one upload.
+class Look:
+    """An upload on its way through the two lines.
 
     Attributes:
-        predictions: Of the detectors that were run.
-        skipped: Names of those that were not, since the action was settled.
+        upload: The upload.
+        features: What was made of it so far.
+        predictions: What was said of it so far.
+        settled: Why the second line is not asked; empty if it is.
+        more: Whether its media changes what the first line saw of its words.
     """
 
-    predictions: tuple[Prediction, ...]
-    skipped: frozenset[str]
+    upload: Upload
+    features: Features
+    predictions: tuple[Prediction, ...] = ()
+    settled: str = ""
+    more: bool = False
+
+    def heard(self, prediction: Prediction) -> Look:
+        """With a prediction more; it takes the place of the detector's own earlier one."""
+        others = (one for one in self.predictions if one.id != prediction.id)
+        return replace(self, predictions=(*others, prediction))
 
 
 class Cascade:
-    """Runs tiers of detectors.
+    """The two lines of an ensemble, and the features of each.
 
     Args:
-        tiers: Detectors, cheap ones first.
+        members: The ensemble.
+        asked: True for the default first line, or the names of the detectors in it; False for
+            no cascade: then the first line is everybody's.
         media: Where media may come from.
-        timeout: Seconds for one batch of one detector.
+
+    Raises:
+        ConfigurationError: If it names a detector that does not run here.
     """
 
     def __init__(
-        self, tiers: Sequence[Sequence[Detector]], media: MediaAccess, timeout: float = 30.0
+        self, members: Sequence[Member], asked: bool | Sequence[str], media: MediaAccess
     ) -> None:
-        self._tiers = [tuple(tier) for tier in tiers if tier]
-        self._extractors = [
-            Extractor(frozenset().union(*(one.needs for one in tier)), media)
-            for tier in self._tiers
-        ]
-        self._timeout = timeout
+        names = first_line(members, asked)
+        self.first = tuple(member for member in members if member.name in names)
+        self.second = tuple(member for member in members if member.name not in names)
+        needs = needs_of(members)
+        if not self.second:
+            self._own = Extractor(needs, media)
+            return
+        own = needs_of(self.first) & (_WORDS | _OF_MEDIA)
+        self._kept = own & _OF_MEDIA
+        self._own = Extractor(own, media)
+        self._rest = Extractor(needs - self._kept - _EMBEDDING, media)
+        self._whole = Extractor(needs - self._kept, media)
 
     @property
     def costs(self) -> list[Costs]:
-        """What the features of each tier have cost so far."""
-        return [extractor.costs for extractor in self._extractors]
+        """What features have cost: of the first line, and of what came after it."""
+        made = [self._own.costs]
+        made += [self._rest.costs, self._whole.costs] if self.second else []
+        return made
 
-    def run(self, uploads: Sequence[Upload], settled: Settled, at: datetime) -> list[Judged]:
-        """Judge a batch, in its order.
+    def begin(self, uploads: Sequence[Upload]) -> list[Look]:
+        """Make the features of the first line."""
+        made = self._own.extract(uploads)
+        return [Look(upload, one) for upload, one in zip(uploads, made, strict=True)]
 
-        Args:
-            uploads: The uploads.
-            settled: Asked after each tier but the last.
-            at: The time that the predictions carry, in UTC.
+    def go_on(self, looks: Sequence[Look], settled: Settled) -> list[Look]:
+        """Ask which are settled, and make of the others all features that are lacking.
+
+        The embedding of an upload's own words is made once.
         """
-        said: list[list[Prediction]] = [[] for _ in uploads]
-        left: list[frozenset[str]] = [frozenset()] * len(uploads)
-        open_ = list(range(len(uploads)))
-        for number, (tier, extractor) in enumerate(zip(self._tiers, self._extractors, strict=True)):
-            if not open_:
-                break
-            batch = extractor.extract([uploads[index] for index in open_])
-            for detector in tier:
-                start = time.perf_counter()
-                findings = score_safely(detector, batch, self._timeout)
-                share = (time.perf_counter() - start) / len(batch)
-                for index, features, finding in zip(open_, batch, findings, strict=True):
-                    said[index].append(predict(detector, features, finding, at, share))
-            later = frozenset(one.name for tier in self._tiers[number + 1 :] for one in tier)
-            if later:
-                done = [
-                    index for index in open_ if settled(uploads[index], tuple(said[index]), later)
-                ]
-                for index in done:
-                    left[index] = later
-                open_ = [index for index in open_ if index not in set(done)]
-        return [
-            Judged(tuple(predictions), skipped)
-            for predictions, skipped in zip(said, left, strict=True)
-        ]
+        if not self.second:
+            return list(looks)
+        found = [replace(one, settled=settled(one.upload, one.predictions) or "") for one in looks]
+        left = [index for index, one in enumerate(found) if not one.settled]
+        embedded = [index for index in left if found[index].features.embedding is not None]
+        others = [index for index in left if found[index].features.embedding is None]
+        for extractor, indexes in ((self._rest, embedded), (self._whole, others)):
+            made = extractor.extract([found[index].upload for index in indexes]) if indexes else []
+            for index, features in zip(indexes, made, strict=True):
+                before = found[index].features
+                kept = self._kept | (_EMBEDDING if extractor is self._rest else frozenset())
+                found[index] = replace(
+                    found[index],
+                    features=_joined(before, features, kept),
+                    more=_words(features) != _words(before),
+                )
+        return found
+
+
+def first_line(members: Sequence[Member], asked: bool | Sequence[str]) -> frozenset[str]:
+    """The names of the detectors that are asked of every upload; see ``Cascade``."""
+    everybody = frozenset(member.name for member in members)
+    if asked is False:
+        return everybody
+    if asked is True:
+        return frozenset(one.name for one in members if _is_of_words(one.detector)) or everybody
+    unknown = sorted(set(asked) - everybody)
+    if unknown or not asked:
+        told = f"names {', '.join(unknown)}, which" if unknown else "names no detector, which"
+        msg = f"cascade: {told} does not run here; there are {', '.join(sorted(everybody))}"
+        raise ConfigurationError(msg)
+    return frozenset(asked)
+
+
+def _is_of_words(detector: Detector) -> bool:
+    return bool(detector.needs & _WORDS) and not detector.needs & _OF_MEDIA
+
+
+def ask(member: Member, looks: Sequence[Look], *, again: bool = False) -> list[Look]:
+    """Ask a detector of those that are not settled; of the others it is told that it was not.
+
+    Args:
+        member: The detector.
+        looks: The uploads.
+        again: Ask only of those whose media changes what was seen of their words.
+    """
+    told = list(looks)
+    open_ = [i for i, one in enumerate(told) if (one.more if again else not one.settled)]
+    size = member.settings.max_batch
+    for start in range(0, len(open_), size):
+        part = open_[start : start + size]
+        for index, made in zip(part, member.score([told[i].features for i in part]), strict=True):
+            told[index] = told[index].heard(made)
+    if not again:
+        for index, one in enumerate(told):
+            if one.settled:
+                told[index] = one.heard(member.spared(one.upload, one.settled))
+    return told
+
+
+def _joined(before: Features, after: Features, kept: frozenset[Feature]) -> Features:
+    """Later features, with those that were kept from before."""
+    return replace(
+        after,
+        **{feature.value: getattr(before, feature.value) for feature in kept},
+        absent={**after.absent, **{one: why for one, why in before.absent.items() if one in kept}},
+        partial={
+            **after.partial,
+            **{one: why for one, why in before.partial.items() if one in kept},
+        },
+    )
+
+
+def _words(features: Features) -> tuple[str, str]:
+    """What detectors of words see: the words, or why there are none."""
+    if features.text is not None:
+        return features.text.normalised, ""
+    return "", features.absent.get(Feature.TEXT, "")

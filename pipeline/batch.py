@@ -18,6 +18,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from aggregator.facts import was_asked
 from aggregator.policy import Policy
 from pipeline.batch_sources import BatchSource, Range
 from pipeline.tally import AddUp, Tally
@@ -135,7 +136,7 @@ class _Moderate(beam.DoFn):
     def setup(self) -> None:
         options = self.options
         load = options.ensemble or (lambda: Ensemble.load(options.settings))
-        self._moderator = Moderator(options.settings, options.policy, load())
+        self._moderator = Moderator(options.settings, options.policy, load(), options.shadows)
         self._ledger = Ledger(options.ledger)
 
     def teardown(self) -> None:
@@ -227,7 +228,9 @@ class _Moderate(beam.DoFn):
         fresh = []
         for upload in uploads:
             known = [
-                one for one in past[upload.id].predictions if (one.detector, one.version) in wanted
+                one
+                for one in past[upload.id].predictions
+                if (one.detector, one.version) in wanted and was_asked(one)
             ]
             if len(known) == len(wanted):
                 said[upload.id] = known

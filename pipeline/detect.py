@@ -8,9 +8,7 @@ scored takes nothing else with it.
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +17,14 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from models.base import Detector, Feature, Features
+from aggregator.policy import Policy
+from aggregator.settling import settled
+from models.base import Detector, Features
+from models.cascade import Cascade, Look, ask, first_line
 from models.features.extract import Extractor
+from models.members import Member, chosen_members, needs_of
 from models.pinning import pinned
-from models.registry import installed, load_class, load_detector, selected
-from models.runner import predict, score_safely
+from models.registry import installed, load_class
 from pipeline.metrics import Meter
 from pipeline.streams.base import Outgoing, Received
 from quorum.errors import MalformedMessage
@@ -34,9 +35,8 @@ __all__ = [
     "Arrival",
     "DecodeUploads",
     "Detect",
-    "Member",
+    "Gate",
     "dead_letter",
-    "loaded",
     "members",
     "warm_up",
 ]
@@ -48,32 +48,17 @@ _log = logging.getLogger(__name__)
 _FEATURE_BATCH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A detector as the graph runs it.
+@dataclass(frozen=True)
+class Gate:
+    """Where a cascade stands: which detectors are asked first, and whom it asks about the rest.
 
     Attributes:
-        name: The detector's name, which is also its step's label.
-        load: Makes the detector; called once in a process.
-        timeout: Seconds that one batch may take.
-        max_batch: The most uploads scored at once.
-        shadow: Whether its predictions are recorded only.
+        first: See ``Settings.cascade``.
+        policies: The one that decides, and those that watch in shadow.
     """
 
-    name: str
-    load: Callable[[], Detector]
-    timeout: float = 30.0
-    max_batch: int = 32
-    shadow: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Load:
-    name: str
-    settings: Settings
-
-    def __call__(self) -> Detector:
-        return load_detector(self.name, self.settings)
+    first: bool | tuple[str, ...]
+    policies: tuple[Policy, ...]
 
 
 def members(settings: Settings) -> tuple[Member, ...]:
@@ -87,33 +72,10 @@ def members(settings: Settings) -> tuple[Member, ...]:
         QuorumError: If a movable reference's model cannot be had; see ``models.pinning``.
     """
     settings = pinned(settings).tell()
-    chosen = selected(settings)
-    for name in chosen.keys() & installed().keys():
+    chosen = chosen_members(settings)
+    for name in {member.name for member in chosen} & installed().keys():
         load_class(name)
-    return tuple(
-        Member(
-            name=name,
-            load=_Load(name, settings),
-            timeout=each.timeout,
-            max_batch=each.max_batch,
-            shadow=each.shadow,
-        )
-        for name, each in chosen.items()
-    )
-
-
-#: One detector of a kind in a process, shared by its threads and stages. Weights are large.
-_LOADED: dict[tuple[str, str], Detector] = {}
-_LOADING = threading.Lock()
-
-
-def loaded(member: Member) -> Detector:
-    """This process's detector of a member, loaded at the first call."""
-    key = (member.name, repr(member.load))
-    with _LOADING:
-        if key not in _LOADED:
-            _LOADED[key] = member.load()
-        return _LOADED[key]
+    return chosen
 
 
 def warm_up(chosen: Sequence[Member], media: MediaAccess) -> None:
@@ -126,13 +88,9 @@ def warm_up(chosen: Sequence[Member], media: MediaAccess) -> None:
     upload = Upload(
         id="warm-up", uploader="quorum", title="A title to warm up with.", published_at=now()
     )
-    (features,) = Extractor(_needs(chosen), media).extract([upload])
+    (features,) = Extractor(needs_of(chosen), media).extract([upload])
     for member in chosen:
-        score_safely(loaded(member), [features], member.timeout)
-
-
-def _needs(chosen: Sequence[Member]) -> frozenset[Feature]:
-    return frozenset().union(*(loaded(member).needs for member in chosen))
+        member.score([features])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +98,22 @@ class Arrival:
     """An upload on its way through the detectors.
 
     Attributes:
-        upload: The upload.
         received: The message that brought it.
-        features: What the detectors look at; None before it is made and after the last of them.
-        predictions: What the detectors have said so far.
+        look: The upload, what detectors look at, and what they have said so far.
     """
 
-    upload: Upload
     received: Received
-    features: Features | None = None
-    predictions: tuple[Prediction, ...] = ()
+    look: Look
+
+    @property
+    def upload(self) -> Upload:
+        """The upload."""
+        return self.look.upload
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """What the detectors have said so far."""
+        return self.look.predictions
 
 
 def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
@@ -186,18 +150,20 @@ class DecodeUploads(beam.DoFn):
 
             add_outcomes(received.receipt, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())
-        yield Arrival(upload, received)
+        yield Arrival(received, Look(upload, Features(upload)))
 
 
-class _Extract(beam.DoFn):
-    """Makes the features of up to a batch of uploads at once; a bundle's end ends a batch."""
+class _Batch(beam.DoFn):
+    """Makes features of up to a batch of uploads at once; a bundle's end ends a batch."""
 
-    def __init__(self, chosen: Sequence[Member], media: MediaAccess) -> None:
+    def __init__(self, chosen: Sequence[Member], media: MediaAccess, gate: Gate | None) -> None:
         self.members = tuple(chosen)
         self.media = media
+        self.gate = gate
 
     def setup(self) -> None:
-        self._extractor = Extractor(_needs(self.members), self.media)
+        first = False if self.gate is None else self.gate.first
+        self._cascade = Cascade(self.members, first, self.media)
 
     def start_bundle(self) -> None:
         self._arrivals: list[Arrival] = []
@@ -217,20 +183,42 @@ class _Extract(beam.DoFn):
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
         if arrivals:
-            made = self._extractor.extract([arrival.upload for arrival in arrivals])
-            for arrival, features in zip(arrivals, made, strict=True):
-                yield replace(arrival, features=features)
+            looks = self._looks([arrival.look for arrival in arrivals])
+            for arrival, look in zip(arrivals, looks, strict=True):
+                yield replace(arrival, look=look)
+
+    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
+        raise NotImplementedError
+
+
+class _Begin(_Batch):
+    """Makes the features of the detectors that are asked first."""
+
+    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
+        return self._cascade.begin([look.upload for look in looks])
+
+
+class _GoOn(_Batch):
+    """Makes the other features of the uploads whose action is not settled yet."""
+
+    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
+        return self._cascade.go_on(looks, self._settled)
+
+    def _settled(self, upload: Upload, said: Sequence[Prediction]) -> str | None:
+        return settled(self.gate.policies if self.gate else (), upload, said)
 
 
 class _Handler(ModelHandler[Arrival, Arrival, Detector]):
     """Adapts a detector to RunInference: every upload of a batch gets a prediction, always."""
 
-    def __init__(self, member: Member) -> None:
-        super().__init__(min_batch_size=member.max_batch, max_batch_size=member.max_batch)
+    def __init__(self, member: Member, *, again: bool = False) -> None:
+        size = member.settings.max_batch
+        super().__init__(min_batch_size=size, max_batch_size=size)
         self.member = member
+        self.again = again
 
     def load_model(self) -> Detector:
-        return loaded(self.member)
+        return self.member.detector
 
     def run_inference(
         self,
@@ -239,24 +227,23 @@ class _Handler(ModelHandler[Arrival, Arrival, Detector]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[Arrival]:
         meter = Meter()
-        features = [arrival.features or Features(arrival.upload) for arrival in batch]
-        started = time.perf_counter()
-        findings = score_safely(model, features, self.member.timeout)
-        elapsed = (time.perf_counter() - started) / max(1, len(batch))
-        at = now()
-        for arrival, seen, finding in zip(batch, features, findings, strict=True):
-            meter.prediction(self.member.name, finding.status.value, elapsed)
-            if finding.status is Status.FAILED:
+        looks = ask(self.member, [arrival.look for arrival in batch], again=self.again)
+        for arrival, look in zip(batch, looks, strict=True):
+            if look is arrival.look:
+                yield arrival
+                continue
+            made = look.predictions[-1]
+            meter.prediction(made.detector, made.status.value, made.elapsed)
+            if made.status is Status.FAILED:
                 _log.warning(
                     "a detector failed",
                     extra={
-                        "upload_id": seen.upload.id,
-                        "detector": self.member.name,
-                        "reason": finding.reason,
+                        "upload_id": made.upload_id,
+                        "detector": made.detector,
+                        "reason": made.reason,
                     },
                 )
-            made = predict(model, seen, finding, at=at, elapsed=elapsed, shadow=self.member.shadow)
-            yield replace(arrival, predictions=(*arrival.predictions, made))
+            yield replace(arrival, look=look)
 
     def get_num_bytes(self, batch: Sequence[Arrival]) -> int:
         """Not pickled to be measured: a batch may hold frames."""
@@ -276,15 +263,33 @@ class Detect(beam.PTransform):
     Args:
         chosen: The members of the ensemble.
         media: Where media may be fetched from.
+        gate: Where a cascade stands; None for none.
     """
 
-    def __init__(self, chosen: Sequence[Member], media: MediaAccess) -> None:
+    def __init__(
+        self, chosen: Sequence[Member], media: MediaAccess, gate: Gate | None = None
+    ) -> None:
         super().__init__()
         self.members = tuple(chosen)
         self.media = media
+        self.gate = gate
 
     def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[Arrival]:
-        scored = arrivals | "Extract features" >> beam.ParDo(_Extract(self.members, self.media))
-        for member in self.members:
+        names = first_line(self.members, self.gate.first if self.gate else False)
+        gate = self.gate and replace(self.gate, first=tuple(sorted(names)))
+        begin = _Begin(self.members, self.media, gate)
+        scored = arrivals | "Extract features" >> beam.ParDo(begin)
+        first = [member for member in self.members if member.name in names]
+        second = [member for member in self.members if member.name not in names]
+        for member in first:
+            scored = scored | f"Score {member.name}" >> RunInference(_Handler(member))
+        if not second:
+            return scored
+        go_on = _GoOn(self.members, self.media, gate)
+        scored = scored | "Extract what is lacking" >> beam.ParDo(go_on)
+        for member in first:
+            handler = _Handler(member, again=True)
+            scored = scored | f"Score {member.name} again" >> RunInference(handler)
+        for member in second:
             scored = scored | f"Score {member.name}" >> RunInference(_Handler(member))
         return scored

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from aggregator.policy import Policy
+from models.members import Member
 from pipeline.caps import CapRemovals
 from pipeline.case_options import CaseOptions
 from pipeline.decide import Decide, KeyByUpload
-from pipeline.detect import Arrival, DecodeUploads, Detect, Member
+from pipeline.detect import Arrival, DecodeUploads, Detect, Gate
 from pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
 from quorum.settings import MediaAccess
 
@@ -36,11 +37,17 @@ def stream(
     predictions: Sink | None = None,
     others: Sequence[Source] = (),
     options: CaseOptions | None = None,
+    cascade: bool | tuple[str, ...] = False,
 ) -> None:
-    """Both halves fused: predictions are joined in the job, and published where asked."""
+    """Both halves fused: predictions are joined in the job, and published where asked.
+
+    With a cascade (see ``Settings.cascade``) the policies say which detectors are spared.
+    """
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes)
-    predicted = decoded.uploads | "Detect" >> Detect(members, media)
+    watching = options.shadows if options else ()
+    gate = Gate(cascade, (policy, *watching)) if cascade else None
+    predicted = decoded.uploads | "Detect" >> Detect(members, media, gate)
     if predictions:
         _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others)

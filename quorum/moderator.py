@@ -7,7 +7,6 @@ stream.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,16 +16,16 @@ from typing import Self
 from aggregator.case import Case, Effect, Emit
 from aggregator.facts import Uploader
 from aggregator.policy import Policy, load_policy
-from models.base import Detector, Feature, Features
-from models.features.extract import Extractor
-from models.runner import predict, score_safely
+from aggregator.settling import settled
+from models.base import Detector
+from models.cascade import Cascade, ask
+from models.members import Member
 from quorum.messages import Prediction, Upload, Verdict, digest, now
 from quorum.removals import Removals
 from quorum.settings import DetectorSettings, MediaAccess, Settings
 
 __all__ = [
     "Ensemble",
-    "Member",
     "Moderated",
     "Moderator",
     "batches",
@@ -43,39 +42,32 @@ TEXT_BATCH = 256
 MEDIA_BATCH = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A detector that is loaded, and how it is run."""
-
-    detector: Detector
-    settings: DetectorSettings
-
-    def score(self, batch: Sequence[Features]) -> list[Prediction]:
-        """What it says of each upload; never raises."""
-        started = time.perf_counter()
-        findings = score_safely(self.detector, batch, self.settings.timeout)
-        elapsed = (time.perf_counter() - started) / max(1, len(batch))
-        at = now()
-        return [
-            predict(self.detector, features, finding, at, elapsed, shadow=self.settings.shadow)
-            for features, finding in zip(batch, findings, strict=True)
-        ]
-
-
 class Ensemble:
     """The detectors that run together, and the features that they share.
 
     Args:
-        members: The detectors, by name.
+        members: The detectors.
         media: Where media may be fetched from.
+        cascade: Which of them are asked first; see ``Settings.cascade``.
+
+    Attributes:
+        members: The detectors, by name.
+        cascade: The order in which they are asked, and their features.
+
+    Raises:
+        ConfigurationError: If a detector cannot be loaded with its settings, or the cascade names
+            one that is not there.
+        ArtifactError: If a model is absent, altered or of an unknown format.
     """
 
-    def __init__(self, members: Mapping[str, Member], media: MediaAccess) -> None:
-        self.members = dict(members)
-        needs: frozenset[Feature] = frozenset().union(
-            *(member.detector.needs for member in members.values())
-        )
-        self.extractor = Extractor(needs, media)
+    def __init__(
+        self,
+        members: Iterable[Member],
+        media: MediaAccess,
+        cascade: bool | Sequence[str] = False,
+    ) -> None:
+        self.members: Mapping[str, Member] = {member.name: member for member in members}
+        self.cascade = Cascade(tuple(self.members.values()), cascade, media)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
@@ -93,22 +85,22 @@ class Ensemble:
         from models.registry import load_detector, selected
 
         settings = pinned(settings).tell()
-        members = {
-            name: Member(load_detector(name, settings), chosen)
+        members = [
+            Member.of(load_detector(name, settings), chosen)
             for name, chosen in selected(settings).items()
-        }
-        return cls(members, settings.media)
+        ]
+        return cls(members, settings.media, settings.cascade)
 
     @classmethod
     def of(cls, detectors: Iterable[Detector], settings: Settings | None = None) -> Self:
         """An ensemble of detectors that are there already; settings are found by their names."""
         settings = settings or Settings()
         known = settings.detectors or {}
-        members = {
-            detector.name: Member(detector, known.get(detector.name, DetectorSettings()))
+        members = [
+            Member.of(detector, known.get(detector.name, DetectorSettings()))
             for detector in detectors
-        }
-        return cls(members, settings.media)
+        ]
+        return cls(members, settings.media, settings.cascade)
 
     def close(self) -> None:
         """Give back what the detectors hold."""
@@ -271,13 +263,18 @@ class Moderator:
         return made
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
-        """What each detector says of each upload, by upload."""
-        features = self.ensemble.extractor.extract(uploads)
-        said: list[list[Prediction]] = [[] for _ in uploads]
-        for member in self.ensemble.members.values():
-            size = member.settings.max_batch
-            for start in range(0, len(uploads), size):
-                predictions = member.score(features[start : start + size])
-                for index, prediction in enumerate(predictions, start):
-                    said[index].append(prediction)
-        return said
+        """What each detector says of each upload, by upload; or why it was not asked."""
+        cascade = self.ensemble.cascade
+        looks = cascade.begin(uploads)
+        for member in cascade.first:
+            looks = ask(member, looks)
+        if cascade.second:
+            looks = cascade.go_on(looks, self._settled)
+            for member in cascade.first:
+                looks = ask(member, looks, again=True)
+            for member in cascade.second:
+                looks = ask(member, looks)
+        return [list(look.predictions) for look in looks]
+
+    def _settled(self, upload: Upload, said: Sequence[Prediction]) -> str | None:
+        return settled((self.policy, *self.shadows), upload, said)

@@ -116,6 +116,9 @@ class Settings(_Section):
     #: File or folder of the catalogue of reference works, or folder and database; None for the
     #: small one that ships.
     catalogue: str | CatalogueSettings | None = None
+    #: True: detectors that look at words only are asked first, and the others only where they can
+    #: still change the action. Or the names of the detectors that are asked first.
+    cascade: bool | tuple[str, ...] = False
 
 
 def load_settings(path: str | Path | None = None) -> Settings:

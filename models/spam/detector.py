@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -33,8 +34,9 @@ class SpamDetector(Detector):
     """Scores the words of an upload for spam.
 
     The title, description, tags and comments are normalised; more than a comment's length of them
-    is cut into overlapping segments, and so are the words seen in frames. The segment that looks
-    most like spam by its words is taken, and averaged with what its embedding says.
+    is cut into overlapping segments. The segment that looks most like spam by its words is taken,
+    and averaged with what its embedding says. The words seen in frames are judged in the same way,
+    apart, and the higher score counts.
 
     Args:
         artifact: Its model; by default the one that ships.
@@ -67,46 +69,54 @@ class SpamDetector(Detector):
         """See Detector."""
         findings: list[Finding | None] = [None] * len(batch)
         segments: list[str] = []
-        spans: list[tuple[int, int, int]] = []
+        parts: list[_Part] = []
         for index, features in enumerate(batch):
             if features.text is None:
                 why = features.absent.get(Feature.TEXT, "no text")
                 findings[index] = (
                     Finding.abstained(why) if why == "no text" else Finding.failed(why)
                 )
-            elif not any(character.isalpha() for character in features.text.normalised):
+                continue
+            found = _words_of(features.text)
+            if not found:
                 findings[index] = Finding.abstained("no words in the text")
-            else:
-                made = _segments(features.text)
-                spans.append((index, len(segments), len(segments) + len(made)))
+            for words in found:
+                made = segments_of(words)
+                end = len(segments) + len(made)
+                beside = bool(features.text.own) and words is features.text.in_frames
+                parts.append(_Part(index, len(segments), end, beside))
                 segments.extend(made)
         if not segments:
             return [finding for finding in findings if finding is not None]
         vectors = self._words.vectors(segments)
         odds = self._words.decide_vectors(vectors)
-        best = [start + int(np.argmax(odds[start:end])) for _, start, end in spans]
+        best = [part.start + int(np.argmax(odds[part.start : part.end])) for part in parts]
         meanings = self._meanings(
             [
-                (batch[index], segments[place] if end - start > 1 and odds[place] > 0 else None)
-                for (index, start, end), place in zip(spans, best, strict=True)
+                (batch[part.index], part.line(segments[place], odds[place] > 0))
+                for part, place in zip(parts, best, strict=True)
             ]
         )
-        for (index, start, end), place, meaning in zip(spans, best, meanings, strict=True):
+        highest: dict[int, tuple[float, int]] = {}
+        for part, place, meaning in zip(parts, best, meanings, strict=True):
             both = float(odds[place])
             if meaning is not None:
                 both = (1 - self._share) * both + self._share * meaning
-            if end - start > 1:
+            if part.several:
                 both -= HANDICAP
+            if part.index not in highest or both > highest[part.index][0]:
+                highest[part.index] = (both, place)
+        for index, (both, place) in highest.items():
             findings[index] = self._judge(batch[index], both, segments[place], vectors[place])
         return [finding for finding in findings if finding is not None]
 
     def _meanings(self, suspects: Sequence[tuple[Features, str | None]]) -> list[float | None]:
-        """What the embedding says of each upload, or of its one segment that is suspect.
+        """What the embedding says of each part: of its one line that is suspect, or of all of it.
 
         The embedding of a long text says little of one line in it, so that this line is embedded
-        on its own.
+        on its own. An empty line stands for one that is not worth it.
         """
-        lines = [line for _, line in suspects if line is not None]
+        lines = [line for _, line in suspects if line]
         vectors = {}
         if lines:
             from models.features.embedding import shared_embedder
@@ -114,7 +124,7 @@ class SpamDetector(Detector):
             vectors = dict(zip(lines, shared_embedder().embed(lines), strict=True))
         made: list[float | None] = []
         for features, line in suspects:
-            vector = features.embedding if line is None else vectors[line]
+            vector = features.embedding if line is None else vectors.get(line)
             made.append(None if vector is None else float(self._meaning.decide(vector)))
         return made
 
@@ -164,8 +174,33 @@ class SpamDetector(Detector):
         )
 
 
-def _segments(text: Text) -> list[str]:
-    return [part for words in (text.own, text.in_frames) if words for part in segments_of(words)]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The segments of an upload's own words, or of those seen in its frames beside them.
+
+    They are judged apart, so that words in frames never lower what the others say.
+    """
+
+    index: int
+    start: int
+    end: int
+    beside: bool
+
+    @property
+    def several(self) -> bool:
+        """Whether it is one of several looks at the upload."""
+        return self.beside or self.end - self.start > 1
+
+    def line(self, segment: str, suspect: bool) -> str | None:
+        """What is embedded of it; None where the upload's own embedding is of it."""
+        if self.beside:
+            return segment if suspect else ""
+        return segment if suspect and self.several else None
+
+
+def _words_of(text: Text) -> list[str]:
+    parts = (text.own, text.in_frames)
+    return [part for part in parts if any(character.isalpha() for character in part)]
 
 
 def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002

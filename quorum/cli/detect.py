@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from quorum.cli import options
 from quorum.logs import configure_logs
 
 __all__ = ["app"]
+
+_log = logging.getLogger(__name__)
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -44,6 +47,8 @@ def detect(
     from quorum.settings import load_settings
 
     chosen = load_settings(settings)
+    if chosen.cascade:
+        _log.warning("all detectors are asked: a cascade needs the policy, as in quorum stream")
     ensemble = members(chosen)
     engine, opened = open_sources(runner, {"uploads": uploads}, sinks=(predictions, dead_letters))
     origin = "/quorum/detect"

@@ -15,8 +15,9 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from aggregator.policy import Policy, load_policy
+from models.members import Member
 from pipeline.case_options import CaseOptions
-from pipeline.detect import Member, loaded, warm_up
+from pipeline.detect import warm_up
 from pipeline.drift import load_reference
 from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
@@ -141,7 +142,7 @@ def run(
     if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
         warm_up(ensemble, media or MediaAccess())
         for member in ensemble:
-            _log.info("loaded %s, version %s", member.name, loaded(member).version)
+            _log.info("loaded %s, version %s", member.name, member.detector.version)
     stop = threading.Event()
     if streaming or turns:
         for number in (signal.SIGTERM, signal.SIGINT):

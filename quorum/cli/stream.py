@@ -89,6 +89,7 @@ def stream(
             members=ensemble,
             policy=rules,
             options=beside,
+            cascade=chosen.cascade,
             media=chosen.media,
             others=[opened[name] for name in ("predictions", "reviews") if name in opened],
         ),

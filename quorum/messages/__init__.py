@@ -10,7 +10,13 @@ from __future__ import annotations
 from quorum.messages.dead_letter import DeadLetter
 from quorum.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
 from quorum.messages.message import MAX_MESSAGE_BYTES, Message, schema
-from quorum.messages.prediction import Evidence, Prediction, Status, prediction_id
+from quorum.messages.prediction import (
+    NOT_ASKED,
+    Evidence,
+    Prediction,
+    Status,
+    prediction_id,
+)
 from quorum.messages.review import Review
 from quorum.messages.upload import Upload
 from quorum.messages.verdict import ACTIONS, Action, Missing, UsedPrediction, Verdict
@@ -20,6 +26,7 @@ __all__ = [
     "CONTROL",
     "MAX_MESSAGE_BYTES",
     "MESSAGES",
+    "NOT_ASKED",
     "Action",
     "DeadLetter",
     "Evidence",

@@ -11,6 +11,10 @@ from pydantic import ConfigDict, Field, model_validator
 from quorum.messages.fields import Identifier, Probability, Seconds, Time, digest
 from quorum.messages.message import Message, Value
 
+#: How the reason of an abstained prediction begins where the detector was not run, since its answer
+#: could not have changed the action. A policy takes it for a detector that is missing.
+NOT_ASKED = "not asked: "
+
 
 class Status(StrEnum):
     """Whether a detector could say anything of an upload."""

@@ -14,20 +14,15 @@ from datetime import datetime, timedelta
 from aggregator.case import Case
 from aggregator.facts import Uploader
 from aggregator.policy import Policy
-from models.base import Features
 from models.registry import release
 from quorum.histories import Histories
 from quorum.messages import Prediction, Upload, Verdict, now
-from quorum.moderator import Ensemble, Member, Moderated, open_case, verdicts_of
+from quorum.moderator import Ensemble, Moderated, open_case, verdicts_of
 from quorum.removals import Removals
-from quorum.web.lanes import Lane
 from quorum.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
+from quorum.web.running import Running, Task
 
 __all__ = ["Busy", "Service"]
-
-#: The most uploads whose features are made at once: more are faster together, and each waits
-#: for all of them.
-FEATURE_BATCH = 64
 
 #: Verdicts of the last so many seconds tell how fast the service works.
 RATE_SECONDS = 10.0
@@ -45,74 +40,21 @@ class Busy(Exception):
         self.seconds = seconds
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One upload in the works; touched by the event loop's thread only, after it was made."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Job(Task):
+    """One upload in the works; what is here is touched by the event loop's thread only."""
 
-    upload: Upload
-    scored: Upload
     arrived: datetime
     answer: asyncio.Future[Moderated]
     outstanding: set[str]
     silent: set[str]
     due: dict[str, float]
-    cleanup: Callable[[], None] | None
     #: Seconds of the last deadline that went by.
     waited: float = 0.0
     predictions: list[Prediction] = field(default_factory=list)
     case: Case | None = None
     timer: asyncio.TimerHandle | None = None
     uploader: Uploader | None = None
-
-
-class _Running:
-    """One ensemble at work: a lane for the features, and one for each detector."""
-
-    def __init__(self, ensemble: Ensemble, deliver: Callable[..., None], limit: int) -> None:
-        self.ensemble = ensemble
-        self._deliver = deliver
-        self._limit = limit
-        self._features = Lane[_Job]("features", self._extract, FEATURE_BATCH)
-        self._lanes = {
-            name: Lane[tuple[_Job, Features]](
-                f"detector-{name}", self._scorer(name, member), member.settings.max_batch
-            )
-            for name, member in ensemble.members.items()
-        }
-
-    def put(self, job: _Job) -> None:
-        self._features.put(job)
-
-    def close(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        # First the features: their lane fills the others.
-        self._features.close(seconds)
-        for lane in self._lanes.values():
-            lane.close(max(0.0, end - time.monotonic()))
-
-    def _extract(self, jobs: Sequence[_Job]) -> None:
-        try:
-            made = self.ensemble.extractor.extract([job.scored for job in jobs])
-        finally:
-            for job in jobs:
-                if job.cleanup is not None:
-                    job.cleanup()
-        for job, features in zip(jobs, made, strict=True):
-            for name, lane in self._lanes.items():
-                if lane.waiting() >= self._limit:
-                    # A detector that is far behind is left out rather than waited for.
-                    self._deliver([(job, name, None)])
-                else:
-                    lane.put((job, features))
-
-    def _scorer(
-        self, name: str, member: Member
-    ) -> Callable[[Sequence[tuple[_Job, Features]]], None]:
-        def score(batch: Sequence[tuple[_Job, Features]]) -> None:
-            said = member.score([features for _, features in batch])
-            self._deliver([(job, name, one) for (job, _), one in zip(batch, said, strict=True)])
-
-        return score
 
 
 class Service:
@@ -147,7 +89,7 @@ class Service:
         self._pending = 0
         self._done: deque[float] = deque(maxlen=1000)
         self._loop = asyncio.get_running_loop()
-        self._running = _Running(ensemble, self._deliver, 4 * pending)
+        self._running = self._run(ensemble)
 
     @property
     def ensemble(self) -> Ensemble:
@@ -213,16 +155,19 @@ class Service:
         try:
             job.uploader = await asyncio.to_thread(self._histories.of, job.upload, job.arrived)
         except BaseException:
-            if job.cleanup is not None:
-                job.cleanup()
+            job.clean()
             raise
+
+    def _run(self, ensemble: Ensemble) -> Running[_Job]:
+        policies = (self.policy, *self._shadows)
+        return Running(ensemble, policies, self._deliver, 4 * self._limit)
 
     async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
         """Score with another ensemble from now on; what is in the works ends with the old one.
 
         The old detectors that are not of the new ensemble are released.
         """
-        old, self._running = self._running, _Running(ensemble, self._deliver, 4 * self._limit)
+        old, self._running = self._running, self._run(ensemble)
         await asyncio.to_thread(old.close, seconds)
         kept = {id(member.detector) for member in ensemble.members.values()}
         for member in old.ensemble.members.values():

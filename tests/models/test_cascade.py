@@ -1,13 +1,18 @@
-from datetime import UTC, datetime
+"""The two lines of a cascade: who is asked, with which features, and what stands for the rest."""
 
-from aggregator.decision import decide, weigh
-from aggregator.policy import load_policy
+import pytest
+
 from models.base import Detector, Feature, Finding
-from models.cascade import Cascade
-from quorum.messages import Action, Upload
-from quorum.settings import MediaAccess
+from models.cascade import Cascade, ask, first_line
+from models.features import ocr
+from models.members import Member
+from quorum.errors import ConfigurationError
+from quorum.messages import NOT_ASKED, Status, Upload
+from quorum.settings import DetectorSettings, MediaAccess
+from tests.models.features import media_files
 
-AT = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = (Feature.TEXT,)
+MEDIA = (Feature.TEXT, Feature.FRAMES)
 
 
 class Fixed(Detector):
@@ -15,77 +20,171 @@ class Fixed(Detector):
 
     version = "1"
 
-    def __init__(self, name, scores, needs=(Feature.TEXT,)):
+    def __init__(self, name, scores=None, needs=WORDS):
         self.name = name
         self.needs = frozenset(needs)
-        self._scores = scores
+        self._scores = scores or {}
         self.seen = []
 
     def score(self, batch):
-        self.seen.extend(features.upload.title for features in batch)
+        self.seen.extend(features for features in batch)
         return [Finding.scored(self._scores.get(f.upload.title, 0.0)) for f in batch]
+
+    @property
+    def titles(self):
+        return [features.upload.title for features in self.seen]
 
     @classmethod
     def examples(cls):
         return []
 
 
-def uploads(*titles):
+def uploads(*titles, **more):
     return [
-        Upload(id=f"u{index}", uploader="x", title=title, published_at=AT)
+        Upload(
+            id=f"u{index}",
+            uploader="x",
+            title=title,
+            published_at="2026-01-01T00:00:00Z",
+            **more,
+        )
         for index, title in enumerate(titles)
     ]
 
 
-def by(policy):
-    """Settled: nothing is more severe than a removal, whichever rule is named for it."""
-
-    def settled(upload, said, later):
-        weighed = weigh(policy, lambda: upload, said, {}, later)
-        return weighed.settled or weighed.decision.action is Action.REMOVE
-
-    return settled
+def settled(upload, said):
+    (first,) = [one for one in said if one.detector == "words"]
+    return f"{NOT_ASKED}it is certain" if (first.score or 0) > 0.9 else None
 
 
-def test_costly_detectors_see_only_what_is_not_settled():
-    policy = load_policy("balanced")
-    cheap = Fixed("spam", {"spam": 0.999, "maybe": 0.9})
-    costly = Fixed("violence", {"fight": 0.9}, (Feature.TEXT, Feature.FRAMES))
-    third = Fixed("copyright", {}, (Feature.FRAMES,))
-    cascade = Cascade([[cheap], [costly, third]], MediaAccess())
-    batch = uploads("spam", "maybe", "fight", "calm")
-    judged = cascade.run(batch, by(policy), AT)
-    assert costly.seen == ["maybe", "fight", "calm"]
-    assert judged[0].skipped == {"violence", "copyright"}
-    assert [len(one.predictions) for one in judged] == [1, 3, 3, 3]
-    assert cascade.costs[0].decodes == 0
-    whole = Cascade([[cheap, costly, third]], MediaAccess())
-    for upload, one, full in zip(batch, judged, whole.run(batch, by(policy), AT), strict=True):
-        said = {each.detector: each for each in one.predictions}
-        everything = {each.detector: each for each in full.predictions}
-        assert decide(policy, upload, said).action == decide(policy, upload, everything).action
+def run(cascade, batch, asked=settled):
+    looks = cascade.begin(batch)
+    for member in cascade.first:
+        looks = ask(member, looks)
+    looks = cascade.go_on(looks, asked)
+    for member in cascade.first:
+        looks = ask(member, looks, again=True)
+    for member in cascade.second:
+        looks = ask(member, looks)
+    return looks
 
 
-def test_an_upload_that_is_settled_is_not_asked_about_again():
-    first, second, third = (Fixed(name, {}) for name in ("a", "b", "c"))
-    asked = []
+def members(*detectors, **settings):
+    return [Member.of(one, DetectorSettings(**settings)) for one in detectors]
 
-    def settled(upload, said, later):
-        asked.append((upload.title, len(said), sorted(later)))
-        return upload.title == "x"
 
-    judged = Cascade([[first], [second], [], [third]], MediaAccess()).run(
-        uploads("x", "y"), settled, AT
+def test_the_second_line_sees_only_what_is_not_settled():
+    words = Fixed("words", {"spam": 0.99, "maybe": 0.9})
+    pictures = Fixed("pictures", needs=MEDIA)
+    sound = Fixed("sound", needs=(Feature.AUDIO,))
+    cascade = Cascade(members(words, pictures, sound), True, MediaAccess())
+    looks = run(cascade, uploads("spam", "maybe", "calm"))
+    assert words.titles == ["spam", "maybe", "calm"]
+    assert pictures.titles == sound.titles == ["maybe", "calm"]
+    assert [len(look.predictions) for look in looks] == [3, 3, 3]
+    _, *spared = looks[0].predictions
+    for one in spared:
+        assert (one.status, one.score) == (Status.ABSTAINED, None)
+        assert one.reason == "not asked: it is certain"
+        assert one.detector in ("pictures", "sound")
+        assert one.version == "1"
+    assert all(one.status is Status.SCORED for look in looks[1:] for one in look.predictions)
+
+
+def test_a_spared_shadow_is_still_one():
+    one = Member.of(Fixed("pictures", needs=MEDIA), DetectorSettings(shadow=True))
+    assert one.spared(uploads("x")[0], f"{NOT_ASKED}x").shadow
+
+
+def test_features_are_made_once_and_not_of_what_is_settled(tmp_path):
+    media_files.video(tmp_path / "clip.mp4", 1.0)
+    access = MediaAccess(folders=(str(tmp_path),))
+    needs = (Feature.TEXT, Feature.EMBEDDING)
+    words = Fixed("words", {"this is surely spam": 0.99}, needs)
+    pictures = Fixed("pictures", needs=(*needs, Feature.FRAMES))
+    cascade = Cascade(members(words, pictures), True, access)
+    titles = ("this is surely spam", "a walk along the river")
+    run(cascade, uploads(*titles, media=(tmp_path / "clip.mp4").as_uri()))
+    assert sum(costs.embeddings for costs in cascade.costs) == 2
+    assert sum(costs.decodes for costs in cascade.costs) == 1
+    (seen,) = pictures.seen
+    assert seen.frames is not None
+    assert (seen.embedding == words.seen[1].embedding).all()
+
+
+def test_a_detector_of_the_first_line_keeps_its_media(tmp_path):
+    media_files.video(tmp_path / "clip.mp4", 1.0)
+    access = MediaAccess(folders=(str(tmp_path),))
+    words = Fixed("words", needs=MEDIA)
+    sound = Fixed("sound", needs=(Feature.AUDIO,))
+    cascade = Cascade(members(words, sound), ("words",), access)
+    run(cascade, uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
+    (seen,) = sound.seen
+    assert seen.frames is words.seen[0].frames
+    assert Feature.AUDIO in seen.absent
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Lines that frames are taken to hold."""
+    lines = []
+
+    class Reader:
+        def read(self, pages):
+            return [ocr.Seen(line, 0.0, 0.0) for line in lines]
+
+    monkeypatch.setattr(ocr, "shared_reader", Reader)
+    return lines
+
+
+@pytest.mark.parametrize("lines", [[], ["free gift cards"]])
+def test_words_in_frames_are_looked_at_again(tmp_path, read, lines):
+    media_files.video(tmp_path / "clip.mp4", 1.0)
+    read += lines
+    words = Fixed("words", needs=(Feature.TEXT, Feature.OCR))
+    cascade = Cascade(members(words, Fixed("pictures", needs=MEDIA)), True,
+                      MediaAccess(folders=(str(tmp_path),)))  # fmt: skip
+    (look,) = run(cascade, uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
+    assert [one.text.in_frames for one in words.seen] == ["", *lines]
+    assert [one.detector for one in look.predictions].count("words") == 1
+
+
+def test_media_that_cannot_be_read_is_told_to_who_had_no_words(tmp_path, read):
+    (tmp_path / "bad.mp4").write_bytes(b"nothing")
+    words = Fixed("words", needs=(Feature.TEXT, Feature.OCR))
+    cascade = Cascade(members(words, Fixed("pictures", needs=MEDIA)), True,
+                      MediaAccess(folders=(str(tmp_path),)))  # fmt: skip
+    run(cascade, uploads("", media=(tmp_path / "bad.mp4").as_uri()))
+    first, again = words.seen
+    assert first.absent[Feature.TEXT] == "no text"
+    assert "cannot be read" in again.absent[Feature.TEXT]
+
+
+def test_batches_are_no_larger_than_asked():
+    class Counting(Fixed):
+        def score(self, batch):
+            sizes.append(len(batch))
+            return super().score(batch)
+
+    sizes = []
+    cascade = Cascade(members(Counting("words"), max_batch=2), False, MediaAccess())
+    run(cascade, uploads("a", "b", "c"))
+    assert sizes == [2, 1]
+
+
+def test_who_is_asked_first():
+    ensemble = members(
+        Fixed("words"),
+        Fixed("captions", needs=(Feature.TEXT, Feature.OCR)),
+        Fixed("both", needs=MEDIA),
+        Fixed("sound", needs=(Feature.AUDIO,)),
     )
-    assert asked == [("x", 1, ["b", "c"]), ("y", 1, ["b", "c"]), ("y", 2, ["c"])]
-    assert second.seen == third.seen == ["y"]
-    assert judged[0].skipped == {"b", "c"}
-    assert judged[1].skipped == frozenset()
-
-
-def test_where_all_is_settled_nothing_more_is_made():
-    costly = Fixed("b", {})
-    cascade = Cascade([[Fixed("a", {})], [costly]], MediaAccess())
-    cascade.run(uploads("x", "y"), lambda upload, said, later: True, AT)
-    assert costly.seen == []
-    assert cascade.run([], lambda upload, said, later: False, AT) == []
+    everybody = {"words", "captions", "both", "sound"}
+    assert first_line(ensemble, False) == everybody
+    assert first_line(ensemble, True) == {"words", "captions"}
+    assert first_line(ensemble, ("sound",)) == {"sound"}
+    assert first_line(ensemble[2:], True) == {"both", "sound"}
+    with pytest.raises(ConfigurationError, match="names loud, which does not run here"):
+        first_line(ensemble, ("loud",))
+    with pytest.raises(ConfigurationError, match="names no detector"):
+        first_line(ensemble, ())

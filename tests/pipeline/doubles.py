@@ -12,7 +12,8 @@ from typing import Any
 
 from aggregator.policy import Policy
 from models.base import Detector, Example, Feature, Features, Finding
-from pipeline.detect import Member
+from models.members import Member
+from quorum.settings import DetectorSettings
 
 POLICY = """
 name: scripted
@@ -92,7 +93,8 @@ class Load:
 
 def ensemble(timeout: float = 5.0) -> tuple[Member, ...]:
     serial = next(_serial)
-    return tuple(Member(name, Load(name, serial), timeout=timeout) for name in ("alpha", "beta"))
+    how = DetectorSettings(timeout=timeout)
+    return tuple(Member(name, Load(name, serial), how) for name in ("alpha", "beta"))
 
 
 def upload(upload_id: str, **more: Any) -> bytes:

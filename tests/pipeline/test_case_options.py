@@ -13,16 +13,16 @@ from apache_beam.pvalue import TaggedOutput
 
 from aggregator.drift import Profiles
 from aggregator.policy import Policy
+from models.members import Member
 from pipeline import graph
 from pipeline.case_options import CaseOptions
 from pipeline.decide import _DecideBounded
-from pipeline.detect import Member
 from pipeline.engines import Engine, launch
 from pipeline.streams import sink, source
 from pipeline.streams.base import Joined, Received
 from quorum.ledger import Ledger
 from quorum.messages import Action, Prediction, Upload, Verdict, now, prediction_id
-from quorum.settings import MediaAccess
+from quorum.settings import DetectorSettings, MediaAccess
 from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 
 
@@ -119,7 +119,7 @@ def test_shadows_in_the_whole_graph_are_recorded_and_never_act(tmp_path: Path) -
     """A policy, and a detector that its settings put in shadow."""
     uploads = [upload(f"u{n}", script={"alpha": n / 10, "gamma": 0.99}) for n in range(10)]
     (tmp_path / "uploads.jsonl").write_bytes(b"\n".join(uploads) + b"\n")
-    gamma = Member("gamma", Load("gamma", -1), shadow=True)
+    gamma = Member("gamma", Load("gamma", -1), DetectorSettings(shadow=True))
     with launch(
         lambda pipeline: graph.stream(
             pipeline,

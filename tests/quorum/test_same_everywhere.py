@@ -47,7 +47,7 @@ def told(verdict: Verdict) -> tuple[object, ...]:
     return (verdict.id, verdict.action, verdict.revision, verdict.rule, verdict.category)
 
 
-def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
+def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
     out, dead = folder / "out.jsonl", folder / "dead.jsonl"
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -56,9 +56,10 @@ def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(dead), origin="/test"),
-            members=members(SETTINGS),
+            members=members(settings),
             policy=POLICY,
-            media=SETTINGS.media,
+            media=settings.media,
+            cascade=settings.cascade,
         )
 
     with launch(build, Engine.DIRECT, streaming=False) as result:
@@ -68,10 +69,10 @@ def streamed(file: Path, folder: Path) -> dict[str, Verdict]:
     return {verdict.upload_id: verdict for verdict in made}
 
 
-def batched(file: Path, folder: Path) -> dict[str, Verdict]:
+def batched(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
     url = f"sqlite:///{folder}/ledger.db"
     with Ledger(url, create=True) as ledger:
-        how = BatchOptions(POLICY, SETTINGS, url)
+        how = BatchOptions(POLICY, settings, url)
         files = FileBatch(str(file))
 
         def build(pipeline: beam.Pipeline) -> None:
@@ -83,8 +84,8 @@ def batched(file: Path, folder: Path) -> dict[str, Verdict]:
         return {case.upload_id: case.verdict for case in cases if case.verdict}
 
 
-def requested(uploads: Sequence[Upload]) -> dict[str, Verdict]:
-    app = create_app(POLICY, Ensemble.load(SETTINGS))
+def requested(uploads: Sequence[Upload], settings: Settings) -> dict[str, Verdict]:
+    app = create_app(POLICY, Ensemble.load(settings))
     made: dict[str, Verdict] = {}
     with run(app) as url, Client(url, timeout=100) as client:
         assert httpx.get(f"{url}/ready").status_code == 200
@@ -100,17 +101,24 @@ def write(uploads: Sequence[Upload], file: Path) -> None:
     file.write_bytes(b"".join(upload.to_bytes() + b"\n" for upload in uploads))
 
 
-def same(uploads: Sequence[Upload], folder: Path) -> dict[str, Verdict]:
+def same(
+    uploads: Sequence[Upload], folder: Path, settings: Settings = SETTINGS
+) -> dict[str, Verdict]:
+    folder.mkdir(exist_ok=True)
     file = folder / "in.jsonl"
     write(uploads, file)
-    ways = [streamed(file, folder), batched(file, folder), requested(uploads)]
+    ways = [
+        streamed(file, folder, settings),
+        batched(file, folder, settings),
+        requested(uploads, settings),
+    ]
     for upload in uploads:
         assert len({told(way[upload.id]) for way in ways}) == 1, upload.id
     return ways[0]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_shipped_examples(tmp_path: Path) -> None:
     uploads: dict[str, Upload] = {}
     for line in (EXAMPLES / "uploads.jsonl").read_bytes().splitlines():
@@ -128,6 +136,12 @@ def test_the_shipped_examples(tmp_path: Path) -> None:
         "restrict",
         "review",
         "remove",
+    }
+    spared = same(
+        list(uploads.values()), tmp_path / "cascade", SETTINGS.model_copy(update={"cascade": True})
+    )
+    assert {name: one.action for name, one in spared.items()} == {
+        name: one.action for name, one in made.items()
     }
 
 

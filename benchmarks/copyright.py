@@ -309,7 +309,7 @@ def index_cost(count: int) -> None:
     try:
         import faiss
     except ImportError:
-        print("faiss is not there to stand beside it: pip install faiss-cpu")
+        print("faiss is not there to stand beside it: pip install 'quorum-moderation[bench]'")
         return
     faiss.omp_set_num_threads(1)
     for label, made in (

@@ -1,9 +1,4 @@
-"""Works in files: our own JSON, and hash lists as others publish them.
-
-A hash list is text, one frame a line. That of the vPDQ tool has the frame's number, its quality,
-its PDQ hash and its second; a plain PDQ list has a hash a line, as hash-sharing programmes send
-them. Such works are matched by the hashes of their whole frames only.
-"""
+"""Works in a file of our own: JSON, which can be a catalogue by itself."""
 
 from __future__ import annotations
 
@@ -14,24 +9,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
-from models.copyright import pdq
 from models.copyright.catalogue import Catalogue
-from models.copyright.fingerprint import WORK_RATE
-from models.copyright.works import WORK_VIEWS, Work, WorkPrint
+from models.copyright.works import Work, WorkPrint
 from quorum.errors import ConfigurationError, InputError, QuorumError
 
-__all__ = ["load_catalogue", "read_hashes", "read_works", "write_hashes", "write_works"]
+__all__ = ["load_catalogue", "read_works", "write_works"]
 
 _FORMAT = 2
-
-#: Frames of a list without times are taken to be this far apart, in seconds.
-_STEP = 1.0
-
-#: Quality of the hashes of a list that does not tell it.
-_QUALITY = 100
 
 
 def load_catalogue(path: str | Path | None = None, database: str | None = None) -> Catalogue:
@@ -117,67 +103,3 @@ def read_works(path: Path) -> Iterator[tuple[Work, WorkPrint]]:
         except (KeyError, TypeError, ValueError, QuorumError) as error:
             msg = f"{path}: works.{index}.fingerprint: {error}"
             raise InputError(msg) from None
-
-
-def read_hashes(path: Path) -> WorkPrint:
-    """Read a PDQ or vPDQ hash list.
-
-    Raises:
-        OSError: If the file cannot be read.
-        InputError: If a line is none of either; the text names the line.
-    """
-    hashes, quality, times = [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        parts = [part.strip() for part in line.split(",")]
-        if not any(parts) or line.startswith("#"):
-            continue
-        try:
-            if len(parts) >= 4:
-                quality.append(int(parts[1]))
-                times.append(float(parts[3]))
-                text = parts[2]
-            else:
-                quality.append(int(parts[1]) if len(parts) > 1 else _QUALITY)
-                times.append(len(times) * _STEP)
-                text = parts[0]
-            found = bytes.fromhex(text)
-            if len(found) != pdq.BITS // 8 or not 0 <= quality[-1] <= 100:
-                raise ValueError(text)
-        except ValueError:
-            msg = f"{path}:{number}: neither a PDQ hash nor a line of vPDQ"
-            raise InputError(msg) from None
-        hashes.append(np.frombuffer(found, np.uint8))
-    if not hashes:
-        msg = f"{path} holds no hash"
-        raise InputError(msg)
-    # Lists of each frame are thinned to what a work of our own has.
-    seconds = np.array(times, np.float32)
-    slots = np.floor(seconds * WORK_RATE)
-    kept = np.concatenate([[True], np.diff(slots) > 0])
-    published = np.stack(hashes)[kept]
-    views = np.ascontiguousarray(published[:, None].repeat(len(WORK_VIEWS), axis=1))
-    return WorkPrint(
-        (),
-        float(seconds.max()),
-        seconds[kept],
-        np.array(quality, np.uint8)[kept],
-        published,
-        views,
-        np.zeros(0, np.uint32),
-    )
-
-
-def write_hashes(path: Path, found: WorkPrint) -> int:
-    """Write the hashes of a work as the vPDQ tool does: frame, quality, hash, second.
-
-    Returns:
-        How many.
-    """
-    lines = [
-        f"{row},{quality},{pdq.to_hex(hashed)},{second:.3f}"
-        for row, (quality, hashed, second) in enumerate(
-            zip(found.quality, found.published, found.times, strict=True)
-        )
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return len(lines)

@@ -15,6 +15,17 @@ from numpy.typing import NDArray
 from models.copyright import pdq
 from models.copyright.alignment import Line, Seeds, lines_of
 from models.copyright.index import Hits
+from models.copyright.pairing import (
+    EVEN,
+    PLAIN,
+    SAME_SPEED,
+    SEED_PAIRS,
+    WHOLE,
+    Look,
+    around,
+    best_views,
+    compared,
+)
 from models.copyright.telling import MIN_QUALITY
 from models.copyright.video import VideoPrint, View
 from models.copyright.works import WORK_VIEWS, WorkPrint
@@ -40,43 +51,17 @@ _ODD_ALLOWED = 0.05
 #: Frames of a run that is neither short nor long.
 _USUAL_FRAMES = 20
 
-#: Speeds nearer to each other than this, as a logarithm, are the same.
-_SAME_SPEED = 0.04
-
 #: Seconds by which a fitted line may run over the ends of a work.
 _SLACK = 0.2
-
-#: How far a line is moved when it is refined: seconds, and parts of its speed; the smallest first.
-_SHIFTS = tuple(sorted((step / 16 for step in range(-10, 11)), key=abs))
-_TURNS = (1.0, 0.99, 1.01, 0.98, 1.02)
 
 #: Bits by which the work may change from one frame to the next and be called still.
 _STILL = 24
 
-#: Bits at which a pair of frames speaks neither for nor against a match; chance is 128.
-_EVEN = 80.0
+#: PDQ's quality from which a frame is compared; to be looked up it must be better. A scene that is
+#: nearly flat for a while is part of what is around it.
+_FOLLOWED_QUALITY = 20
 
 _Hashes = NDArray[np.uint8]
-
-_WHOLE = frozenset({View.FULL, View.ACTIVE})
-_UPPER = frozenset({View.FULL_UPPER, View.ACTIVE_UPPER})
-
-
-def _fits(view: View, work_view: View) -> bool:
-    """Whether an upload's view can show what a view of the work shows, after some edit."""
-    if work_view in _WHOLE:
-        return view in _WHOLE
-    if work_view in _UPPER:
-        return view in _UPPER
-    return view not in _UPPER
-
-
-#: Which pairs of views are compared, shape (views, work views).
-_PAIRS = np.array([[_fits(view, work_view) for work_view in WORK_VIEWS] for view in View])
-
-#: The same by the kind of an index entry, for seeds.
-_SEED_PAIRS = np.zeros((len(View), 256), np.bool_)
-_SEED_PAIRS[:, list(WORK_VIEWS)] = _PAIRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +100,9 @@ class VideoRun:
         """Probability that the upload shows the work, and not something that looks like it."""
         if self.end - self.start < MIN_SECONDS:
             return 0.0
-        part = not (self.view in _WHOLE and self.work_view in _WHOLE)
+        part = not (self.view in WHOLE and self.work_view in WHOLE)
         zoomed = part and self.view % View.ACTIVE != self.work_view % View.ACTIVE
-        paced = abs(np.log(self.line.speed)) > _SAME_SPEED
+        paced = abs(np.log(self.line.speed)) > SAME_SPEED
         # Each further edit that must be assumed gives chance more ways to fit.
         assumed = 0.03 * (part + paced) + paced * (0.08 * part + 0.04 * zoomed)
         length = np.log2(self.frames / _USUAL_FRAMES)
@@ -181,7 +166,7 @@ def runs_of(video: VideoPrint, queries: Queries, hits: Hits, work: WorkPrint) ->
     found: list[VideoRun] = []
     for mirrored in (False, True):
         chosen = queries.mirrored[hits.queries] == mirrored
-        chosen &= _SEED_PAIRS[queries.views[hits.queries], hits.kinds]
+        chosen &= SEED_PAIRS[queries.views[hits.queries], hits.kinds]
         seeds = Seeds(
             video.times[queries.frames[hits.queries[chosen]]].astype(np.float64),
             hits.seconds[chosen].astype(np.float64),
@@ -201,99 +186,46 @@ def _follow(video: VideoPrint, work: WorkPrint, line: Line, mirrored: bool) -> V
     rows = np.flatnonzero(
         (at >= work.times[0] - _SLACK)
         & (at <= work.times[-1] + _SLACK)
-        & (video.quality >= MIN_QUALITY)
+        & (video.quality >= _FOLLOWED_QUALITY)
     )
     if len(rows) < 2 or len(work.times) < 2:
         return None
     seen = (video.mirrored if mirrored else video.views)[rows]
-    view, work_view = _best_views(seen, work.views[_around(work.times, at[rows])[0]])
-    ours, theirs = np.ascontiguousarray(seen[:, view]), work.views[:, work_view]
-    line = _refined(ours, times[rows], theirs, work.times, line)
-    distance, partner = _paired(ours, theirs, _around(work.times, line.at(times[rows])))
-    low, high = _stretch(_EVEN - distance)
+    best = best_views(seen, work.views[around(work.times, at[rows])[0]])
+    # The line may be a little off yet, and another view the nearest where it is right.
+    pairs = dict.fromkeys((best, *PLAIN))
+    looks = [compared(times[rows], seen, work, line, *pair) for pair in pairs]
+    # The nearest, and not the one with the best score: chance would have its pick.
+    return _run(min(looks, key=lambda look: look.cost), work, mirrored)
+
+
+def _run(look: Look, work: WorkPrint, mirrored: bool) -> VideoRun | None:
+    """The stretch of some frames that speaks most for a match."""
+    low, high = _stretch(EVEN - look.distance)
     if high - low < 2:
         return None
     inside = slice(low, high)
-    agreement, motion = _agreement(ours[inside], theirs[partner[inside]])
+    theirs = work.views[:, look.work_view]
+    distance, partner = look.distance[inside], look.partner[inside]
+    agreement, motion = _agreement(look.ours[inside], theirs[partner])
     return VideoRun(
-        float(times[rows[low]]),
-        float(times[rows[high - 1]]),
-        line,
+        float(look.times[low]),
+        float(look.times[high - 1]),
+        look.line,
         mirrored,
-        View(view),
-        WORK_VIEWS[work_view],
+        View(look.view),
+        WORK_VIEWS[look.work_view],
         high - low,
-        float(np.median(distance[inside])),
+        float(np.median(distance)),
         agreement,
         motion,
-        _odd(distance[inside], theirs, partner[inside]),
+        _odd(distance, theirs, partner),
     )
-
-
-def _around(
-    times: NDArray[np.float32], wanted: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The rows of the frames before and after some moments, the nearer one first."""
-    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
-    before = after - 1
-    nearer = wanted - times[before] <= times[after] - wanted
-    return np.where(nearer, before, after), np.where(nearer, after, before)
-
-
-def _best_views(seen: _Hashes, theirs: _Hashes) -> tuple[int, int]:
-    """The pair of views in which the frames are nearest.
-
-    A part of the line may lie outside of the copy, so that it is not the mean that counts.
-    """
-    apart = pdq.distances(seen[:, :, None], theirs[:, None])
-    typical = np.where(_PAIRS, np.percentile(apart, 35, axis=0), np.inf)
-    view, work_view = np.unravel_index(int(np.argmin(typical)), typical.shape)
-    return int(view), int(work_view)
-
-
-def _refined(
-    ours: _Hashes,
-    times: NDArray[np.float64],
-    theirs: _Hashes,
-    their_times: NDArray[np.float32],
-    line: Line,
-) -> Line:
-    """The line, moved a little to where the frames are nearest."""
-    middle = float(np.median(times))
-    best, least = line, np.inf
-    low = int(np.searchsorted(their_times, line.at(times).min() - 1.0))
-    high = int(np.searchsorted(their_times, line.at(times).max() + 1.0))
-    local = their_times[low:high]
-    if len(local) < 2:
-        return line
-    apart = np.minimum(pdq.distances(ours[:, None], theirs[None, low:high]), _EVEN)
-    each = np.arange(len(ours))
-    # Most copies play at the work's own speed; a fitted one must be worth it.
-    own = [1.0] if abs(np.log(line.speed)) < _SAME_SPEED else []
-    for speed in (*own, *(line.speed * turn for turn in _TURNS)):
-        for shift in _SHIFTS:
-            offset = line.at(np.array([middle]))[0] + shift - speed * middle
-            row, _ = _around(local, speed * times + offset)
-            cost = float(apart[each, row].mean())
-            if cost < least - 0.25:
-                best, least = Line(speed, float(offset), line.votes), cost
-    return best
-
-
-def _paired(
-    ours: _Hashes, theirs: _Hashes, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """For each frame, the nearer in looks of the two frames of the work around its moment."""
-    near, far = rows
-    to_near = pdq.distances(ours, theirs[near]).astype(np.float64)
-    to_far = pdq.distances(ours, theirs[far]).astype(np.float64)
-    better = to_far < to_near
-    return np.where(better, to_far, to_near), np.where(better, far, near)
 
 
 def _stretch(gain: NDArray[np.float64]) -> tuple[int, int]:
     """From and to of the stretch of largest sum (Kadane)."""
-    total = np.concatenate([[0.0], np.cumsum(np.clip(gain, -_EVEN, _EVEN))])
+    total = np.concatenate([[0.0], np.cumsum(np.clip(gain, -EVEN, EVEN))])
     lowest = np.minimum.accumulate(total)
     high = int(np.argmax(total - lowest))
     low = int(np.argmin(total[: high + 1]))

@@ -20,8 +20,13 @@ _EVEN = 0.38
 _ERRORS = 0.34
 _SHARPNESS = 0.012
 
-#: A shorter run is told from chance by luck only.
-MIN_SECONDS = 2.9
+#: A run of this many seconds is told from chance; a shorter one must agree better, by a part of
+#: the bits for each second that it lacks.
+_SECONDS = 2.9
+_SHORT_COSTS = 0.4
+
+#: A still shorter run is told from chance by luck only.
+MIN_SECONDS = 2.4
 
 #: Items by which a line is moved when it is refined.
 _SHIFTS = tuple(sorted(range(-4, 5), key=abs))
@@ -46,9 +51,11 @@ class SoundRun:
     @property
     def score(self) -> float:
         """Probability that it is the work's sound."""
-        if self.end - self.start < MIN_SECONDS:
+        length = self.end - self.start
+        if length < MIN_SECONDS:
             return 0.0
-        return float(1 / (1 + np.exp((self.errors - _ERRORS) / _SHARPNESS)))
+        allowed = _ERRORS - _SHORT_COSTS * max(0.0, _SECONDS - length)
+        return float(1 / (1 + np.exp((self.errors - allowed) / _SHARPNESS)))
 
 
 def words_of(audio: AudioPrint, step: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:

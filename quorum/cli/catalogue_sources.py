@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.copyright.exchange import read_hashes, read_works
+from models.copyright.exchange import read_works
 from models.copyright.fingerprint import WORK_RATE, fingerprint
+from models.copyright.hash_lists import read_hashes
 from models.copyright.works import Rule, Work, WorkPrint
 from quorum.errors import InputError
 from quorum.messages import Action

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from models.copyright.catalogue import Catalogue
-from models.copyright.exchange import write_hashes, write_works
+from models.copyright.exchange import write_works
+from models.copyright.hash_lists import HashList, write_hashes
 from models.copyright.works import WorkPrint
 from quorum.cli.catalogue_options import Folder, InDatabase
 from quorum.cli.catalogue_sources import print_of, sources, work_of
@@ -57,13 +58,22 @@ def import_works(
 
 
 def export(
-    target: Annotated[Path, typer.Argument(help="A .json file, or a folder for vPDQ lists.")],
+    target: Annotated[Path, typer.Argument(help="A .json file, or a folder for hash lists.")],
+    form: Annotated[
+        HashList,
+        typer.Option(
+            help="Of hash lists: txt as the vPDQ tool's, vpdq as ThreatExchange's signal (JSON), "
+            "pdq for hashes alone."
+        ),
+    ] = HashList.TEXT,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Write all works: as one JSON file, or the PDQ hashes of each as the vPDQ tool does.
+    """Write all works: as one JSON file, or the PDQ hashes of each as a hash list.
 
-    Example: quorum catalogue export works.json
+    \b
+    quorum catalogue export works.json
+    quorum catalogue export lists --form vpdq
     """
     opened = Catalogue(catalogue, database, read_only=True)
     pairs = (pair for work in opened.works() if (pair := opened.get(work.id)))
@@ -74,5 +84,5 @@ def export(
     count = 0
     for work, found in pairs:
         name = "".join(each if each.isalnum() or each in "-_." else "_" for each in work.id)
-        count += write_hashes(target / f"{name}.txt", found) > 0
+        count += write_hashes(target / f"{name}.{form.value}", found, form) > 0
     typer.echo(f"wrote {count} lists")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,11 @@ class Extractor:
         if self._fingerprinter is None:
             from models.copyright.fingerprint import fingerprint
 
-            self._fingerprinter = fingerprint
+            self._fingerprinter = partial(
+                fingerprint,
+                max_seconds=self._media.max_seconds,
+                max_pixels=self._media.max_pixels,
+            )
         try:
             self._count(fingerprints=1)
             draft.fingerprint = self._fingerprinter(path)

@@ -153,3 +153,19 @@ def test_a_downloaded_file_is_removed(folder, monkeypatch):
     assert features.frames is not None
     assert features.fingerprint == (folder / "both.mp4").stat().st_size
     assert not seen[0].exists()
+
+
+def test_a_fingerprint_keeps_to_the_limits(folder):
+    video(folder / "long.mp4", seconds=6.0)
+    needs = frozenset({Feature.FINGERPRINT})
+    media = (folder / "long.mp4").as_uri()
+
+    def found(**limits):
+        access = MediaAccess(folders=(str(folder),), **limits)
+        return Extractor(needs, access).extract([upload(media=media)])[0]
+
+    assert found().fingerprint.notices == ()
+    short = found(max_seconds=2.0).fingerprint
+    assert short.notices == ("only the first 2 s were compared",)
+    assert short.video.times.max() <= 2.0
+    assert "64 x 48" in found(max_pixels=100).absent[Feature.FINGERPRINT]

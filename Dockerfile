@@ -3,13 +3,18 @@
 #
 # Beam downloads Prism, its local streaming engine, at the first run. Where that is not to be, mount
 # its binary and name it: -v /opt/prism:/opt/prism:ro -e QUORUM_PRISM=/opt/prism
+#
+# For Dataflow, as its template's launcher and its workers:
+#   docker build -t quorum-dataflow --target dataflow --build-arg EXTRAS="[dataflow]" .
 ARG PYTHON=3.11-slim-bookworm
+# As in requirements.lock.
+ARG BEAM=2.77.0
 
 FROM python:${PYTHON} AS build
 # Where pip takes torch from. Left empty, pip's own index is used, whose build for Linux brings
 # several GB of CUDA libraries that nothing here uses.
 ARG TORCH_INDEX=""
-# Extras to install beside the core, such as "[dataflow]".
+# Extras to install beside the core, such as "[mlflow,postgres,web]".
 ARG EXTRAS=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/quorum
@@ -24,14 +29,16 @@ COPY aggregator aggregator
 COPY pipeline pipeline
 RUN pip install -c requirements.lock ".${EXTRAS}" && pip check
 
-FROM python:${PYTHON}
+FROM python:${PYTHON} AS run
 LABEL org.opencontainers.image.title="Quorum" \
       org.opencontainers.image.description="Content moderation as an ensemble on a stream" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Chromaprint compares sound; without it the copyright detector compares pictures only.
 RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --create-home --uid 10001 --shell /usr/sbin/nologin quorum
+# Models from a registry are kept in the second folder: mount a volume there.
+RUN useradd --create-home --uid 10001 --shell /usr/sbin/nologin quorum \
+    && install --directory --owner 10001 --mode 0700 /var/cache/quorum
 COPY --from=build /opt/quorum /opt/quorum
 COPY --chown=root:root examples /app/examples
 # All weights are in the image; no model hub is asked for any.
@@ -39,10 +46,26 @@ ENV PATH=/opt/quorum/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_OFFLINE=1 \
+    QUORUM_CACHE=/var/cache/quorum \
     NUMBA_CACHE_DIR=/tmp/numba
 USER 10001
 WORKDIR /app
 STOPSIGNAL SIGTERM
+
+# Google's launcher starts this image with /opt/google/dataflow/python_template_launcher, and workers
+# with Beam's boot program, which sets up files of the worker's own.
+FROM apache/beam_python3.11_sdk:${BEAM} AS beam
+FROM gcr.io/dataflow-templates-base/python311-template-launcher-base AS launcher
+FROM run AS dataflow
+USER root
+COPY --from=beam /opt/apache/beam /opt/apache/beam
+COPY --from=launcher /opt/google/dataflow/python_template_launcher /opt/google/dataflow/
+COPY deploy/dataflow /template
+ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/template/launch.py \
+    RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
+ENTRYPOINT ["/opt/apache/beam/boot"]
+
+FROM run
 # The start period covers loading the models; a worker that serves no metrics is unhealthy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=90s --retries=3 CMD ["quorum", "health"]
 ENTRYPOINT ["quorum"]

@@ -120,20 +120,23 @@ def pipeline_options(
             _require(extra, "--project", "such as --project=my-project", engine)
             _require(extra, "--region", "such as --region=europe-west1", engine)
             _require(extra, "--temp_location", "a gs:// folder", engine)
-            args += [
-                "--experiments=use_runner_v2",
-                "--enable_streaming_engine",
-                "--setup_file=./setup.py",
-            ]
+            args += ["--experiments=use_runner_v2", "--enable_streaming_engine"]
+            # An image for the workers has Quorum in it.
+            if not _has(extra, "--sdk_container_image"):
+                args.append("--setup_file=./setup.py")
     if streaming:
         args.append("--streaming")
     return PipelineOptions([*args, *extra])
 
 
 def _require(extra: Sequence[str], option: str, example: str, engine: Engine) -> None:
-    if not any(each == option or each.startswith(f"{option}=") for each in extra):
+    if not _has(extra, option):
         msg = f"--runner {engine.value} needs {option} ({example}); give it after `--`"
         raise ConfigurationError(msg)
+
+
+def _has(extra: Sequence[str], option: str) -> bool:
+    return any(each == option or each.startswith(f"{option}=") for each in extra)
 
 
 def find_prism() -> tuple[str | None, str]:

@@ -1,6 +1,15 @@
 # An account for each job, which may read and write only what that job does.
 locals {
-  jobs = {
+  jobs = merge(local.always, local.on_dataflow ? local.stream : {})
+
+  stream = {
+    stream = {
+      reads  = ["uploads-stream", "reviews-stream"]
+      writes = ["predictions", "verdicts", "dead-letters"]
+    }
+  }
+
+  always = {
     detect = { reads = ["uploads-detect"], writes = ["predictions", "dead-letters"] }
     decide = {
       reads  = ["uploads-decide", "predictions-decide", "reviews-decide"]
@@ -41,9 +50,17 @@ resource "google_pubsub_topic_iam_member" "writes" {
   member   = google_service_account.job[each.value.job].member
 }
 
+locals {
+  # Whoever detects reads the media.
+  media = merge([for job in ["detect", "stream"] : {
+    for bucket in var.media_buckets : "${job}/${bucket}" => { job = job, bucket = bucket }
+    if contains(keys(local.jobs), job)
+  }]...)
+}
+
 resource "google_storage_bucket_iam_member" "media" {
-  for_each = var.media_buckets
-  bucket   = each.key
+  for_each = local.media
+  bucket   = each.value.bucket
   role     = "roles/storage.objectViewer"
-  member   = google_service_account.job["detect"].member
+  member   = google_service_account.job[each.value.job].member
 }

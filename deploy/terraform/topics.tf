@@ -4,7 +4,7 @@ locals {
   topics = toset(["uploads", "predictions", "verdicts", "reviews", "dead-letters"])
 
   # Each subscription, and the topic that it reads; one that nobody reads piles up.
-  subscriptions = {
+  apart = {
     "uploads-detect"      = "uploads"
     "uploads-decide"      = "uploads"
     "predictions-decide"  = "predictions"
@@ -17,6 +17,14 @@ locals {
     "verdicts-platform"   = "verdicts"
     "dead-letters-kept"   = "dead-letters"
   }
+
+  # And those of the job that runs on Dataflow, where it does.
+  fused = {
+    "uploads-stream" = "uploads"
+    "reviews-stream" = "reviews"
+  }
+
+  subscriptions = merge(local.apart, local.on_dataflow ? local.fused : {})
 
   # A dead letter that cannot be delivered stays where it is.
   guarded = { for name, topic in local.subscriptions : name => topic if topic != "dead-letters" }

@@ -158,6 +158,10 @@ def run(
         _run_in_turns(build, turns[0], stop, extra)
         return
     with launch(build, engine, streaming=streaming, extra=extra) as result:
+        if getattr(result, "has_job", None) is False:
+            # Dataflow's template launcher starts the job of the graph that was written.
+            _log.info("wrote the job's template; it runs elsewhere")
+            return
         _log.info("running on %s", engine.value)
         state = _wait(result, stop)
         if stop.is_set():

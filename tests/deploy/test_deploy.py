@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +18,6 @@ from quorum.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-TERRAFORM = "".join(path.read_text() for path in sorted((DEPLOY / "terraform").glob("*.tf")))
 
 
 def documents() -> Iterator[dict[str, Any]]:
@@ -135,45 +133,51 @@ def test_the_settings_are_settings() -> None:
     Settings.model_validate(YAML(typ="safe").load(made["data"]["settings.yaml"]))
 
 
-def test_the_streams_of_terraform_are_those_of_the_command() -> None:
-    block = re.search(r"subscriptions = \{(.*?)\n  \}", TERRAFORM, re.S)
-    assert block
-    made = dict(re.findall(r'"([\w-]+)"\s+= "([\w-]+)"', block[1]))
-    plan = planned("p", "q", fused=False, apart=True, record=True)
-    wanted = {
-        each.path.rsplit("/q-", 1)[1]: each.topic.rsplit("/q-", 1)[1] for each in plan.subscriptions
-    }
-    assert made == wanted
-    named = re.search(r"topics = toset\(\[(.*?)\]\)", TERRAFORM)
-    assert named
-    assert set(re.findall(r'"([\w-]+)"', named[1])) == {
-        topic.rsplit("/q-", 1)[1] for topic in plan.topics
-    }
-    for path in re.findall(
-        r"projects/PROJECT/subscriptions/quorum-([\w-]+)",
-        "".join(manifest.read_text() for manifest in MANIFESTS),
-    ):
-        assert path in wanted
-
-
-def test_no_account_may_do_more_than_read_and_write_its_streams() -> None:
-    roles = set(re.findall(r'"(roles/[\w./]+)"', TERRAFORM))
-    assert roles == {
-        "roles/pubsub.publisher",
-        "roles/pubsub.subscriber",
-        "roles/storage.objectViewer",
-    }
-
-
-def test_terraform_is_formatted() -> None:
-    program = shutil.which("terraform")
-    if program is None:
-        pytest.skip("needs terraform")
-    folder = str(DEPLOY / "terraform")
-    done = subprocess.run(
-        [program, "fmt", "-check", "-diff", folder], capture_output=True, text=True, check=False
+def test_manifests_read_subscriptions_that_are_made() -> None:
+    plan = planned("PROJECT", "quorum", fused=False, apart=True, record=True)
+    known = {*plan.topics, *(each.path for each in plan.subscriptions)}
+    named = re.findall(
+        r"projects/PROJECT/\w+/quorum-[\w-]+", "".join(path.read_text() for path in MANIFESTS)
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert named
+    assert set(named) <= known
+
+
+def test_the_backlog_that_detectors_grow_with_is_theirs() -> None:
+    (scaler,) = [
+        document["spec"]
+        for document in documents()
+        if document["kind"] == "HorizontalPodAutoscaler"
+        and document["metadata"]["name"] == "quorum-detect"
+    ]
+    (metric,) = scaler["metrics"]
+    external = metric["external"]["metric"]
+    assert external["name"] == "pubsub.googleapis.com|subscription|num_undelivered_messages"
+    subscription = external["selector"]["matchLabels"]["resource.labels.subscription_id"]
+    (reads,) = [
+        word
+        for name, pod in pods()
+        if name == "quorum-detect"
+        for word in pod["containers"][0]["args"]
+        if word.startswith("--uploads=")
+    ]
+    assert reads.endswith(f"/{subscription}")
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_manifests_are_of_kubernetes_own_schema(path: Path) -> None:
+    validator = pytest.importorskip(
+        "kubernetes_validate", reason="needs Kubernetes' schemas: pip install kubernetes-validate"
+    )
+    for document in YAML(typ="safe").load_all(path.read_text()):
+        validator.validate(document, "1.31", strict=True)
+
+
+def test_compose_is_of_its_own_specification() -> None:
+    library = pytest.importorskip(
+        "compose_spec", reason="needs the Compose specification: pip install compose-spec"
+    )
+    library.PyCompose.from_json(json.dumps(compose())).validate()
 
 
 def test_timer_and_cron_call_commands_that_are_there() -> None:

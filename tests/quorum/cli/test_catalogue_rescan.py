@@ -15,8 +15,7 @@ from models.copyright.fingerprint import fingerprint
 from quorum.errors import ConfigurationError, InputError
 from quorum.ledger import Ledger
 from quorum.messages import Action, Prediction, Review, Upload, Verdict, now
-from quorum.moderator import Member, open_case
-from quorum.settings import DetectorSettings
+from quorum.moderator import Ensemble, open_case
 from tests.models.copyright.clips import picture_frames, write_video
 from tests.quorum.cli.test_catalogue_command import run
 
@@ -68,6 +67,7 @@ def decided(place, media, tmp_path):
     (tmp_path / "policy.yaml").write_text(POLICY)
     policy = load_policy(tmp_path / "policy.yaml")
     detector = CopyrightDetector(there[1], url if len(there) > 2 else None)
+    member = Ensemble.of([detector]).members["copyright"]
     at = now() - timedelta(hours=1)
     with Ledger(url) as ledger:
         for name, clip in (("u1", "copy"), ("u2", "own"), ("u3", "copy")):
@@ -75,7 +75,7 @@ def decided(place, media, tmp_path):
                 id=name, uploader=f"by-{name}", media=f"file:///{clip}.mp4", published_at=at
             )
             features = Features(upload, fingerprint=fingerprint(media / f"{clip}.mp4"))
-            said = Member(detector, DetectorSettings()).score([features])
+            said = member.score([features])
             said = [one.model_copy(update={"at": at}) for one in said]
             _, verdict = open_case(policy, upload, said, arrived=at, at=at)
             assert verdict.action is Action.ALLOW

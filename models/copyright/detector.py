@@ -64,8 +64,11 @@ class CopyrightDetector(Detector):
 
     def __init__(self, catalogue: str | Path | None = None, database: str | None = None) -> None:
         # The index brings a compiler with it: only who compares pays for its import.
+        from models.copyright.audio import ABSENT, AudioHasher
         from models.copyright.exchange import load_catalogue
 
+        if not AudioHasher.available():
+            _log.warning("copyright: %s", ABSENT)
         self._catalogue = load_catalogue(catalogue, database)
         self._kept = self._catalogue.kept_uploads()
         self._lock = threading.Lock()

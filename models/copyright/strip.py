@@ -8,14 +8,14 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from models.copyright.matching import Match
 from quorum.errors import InputError
 
 __all__ = ["strip"]
 
-_WIDTH, _HEIGHT, _LABEL = 192, 108, 16
+_WIDTH, _HEIGHT, _LABEL, _HEAD = 192, 108, 18, 24
 
 
 def strip(upload: Path, work: Path, match: Match, pairs: int = 6) -> Image.Image:
@@ -35,17 +35,48 @@ def strip(upload: Path, work: Path, match: Match, pairs: int = 6) -> Image.Image
     part = (np.arange(pairs) + 0.5) / pairs
     ours = match.start + part * (match.end - match.start)
     theirs = match.work_start + part * (match.work_end - match.work_start)
-    made = Image.new("RGB", (pairs * _WIDTH, 2 * (_HEIGHT + _LABEL)), "white")
+    width = pairs * _WIDTH
+    made = Image.new("RGB", (width, _HEAD + 2 * (_HEIGHT + _LABEL)), "white")
     draw = ImageDraw.Draw(made)
+    head, small = ImageFont.load_default(size=14), ImageFont.load_default(size=12)
+    draw.text((4, 3), _fitted(draw, _told(match), width - 8, head), fill="black", font=head)
     for row, (path, times, name) in enumerate(
         ((upload, ours, "upload"), (work, theirs, match.work.id))
     ):
-        top = row * (_HEIGHT + _LABEL)
+        top = _HEAD + row * (_HEIGHT + _LABEL)
         for column, (picture, second) in enumerate(_pictures(path, times)):
             left = column * _WIDTH
             made.paste(ImageOps.pad(picture, (_WIDTH, _HEIGHT), color="black"), (left, top))
-            draw.text((left + 4, top + _HEIGHT + 2), f"{name} {_clock(second)}", fill="black")
+            clock = _clock(second)
+            room = _WIDTH - 16 - int(draw.textlength(clock, font=small))
+            label = f"{clock}  {_fitted(draw, name, room, small)}"
+            draw.text((left + 4, top + _HEIGHT + 1), label, fill="black", font=small)
     return made
+
+
+def _told(match: Match) -> str:
+    edits = [
+        *(["mirrored"] if match.mirrored else []),
+        *([f"{match.speed:g} times as fast"] if abs(match.speed - 1) > 0.03 else []),
+    ]
+    return ", ".join(
+        [
+            f"upload {_clock(match.start)} to {_clock(match.end)}",
+            f"work {_clock(match.work_start)} to {_clock(match.work_end)}",
+            *edits,
+            f"probability {match.score:.2f}: {match.work.title} of {match.work.owner}",
+        ]
+    )
+
+
+def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
+    """The text, cut short to a width; the font has Latin letters only."""
+    text = text.encode("latin-1", "replace").decode("latin-1")
+    if draw.textlength(text, font=font) <= width:
+        return text
+    while text and draw.textlength(f"{text}...", font=font) > width:
+        text = text[:-1]
+    return f"{text}..."
 
 
 def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:

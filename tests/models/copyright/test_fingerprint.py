@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 
-from models.copyright.fingerprint import fingerprint
+from models.copyright.exchange import load_catalogue
+from models.copyright.fingerprint import Fingerprint, fingerprint
+from models.copyright.matching import find_matches
 from quorum.errors import InputError
 from tests.models.copyright.clips import remux, write_video
 
@@ -51,3 +54,31 @@ def test_a_file_cut_short_still_has_its_own_digest(clips, tmp_path):
     found = fingerprint(cut)
     assert found.digest
     assert not set(found.streams) & set(fingerprint(clips["one"]).streams)
+
+
+def _container(path, frames):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for _ in range(frames):
+            grey = np.full((96, 128, 3), 128, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.start_encoding()
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(("frames", "ending"), [(0, "mkv"), (1, "mkv"), (0, "mp4"), (1, "mp4")])
+def test_media_of_no_length_match_nothing(tmp_path, frames, ending):
+    path = _container(tmp_path / f"short.{ending}", frames)
+    try:
+        found = fingerprint(path)
+    except InputError as error:
+        assert path.name in str(error)
+        return
+    assert found.duration <= 0.2
+    assert found.streams == ()
+    assert len(found.video) == frames
+    assert find_matches(found, load_catalogue()) == []
+    again = Fingerprint.from_bytes(found.to_bytes())
+    assert len(again.video) == frames

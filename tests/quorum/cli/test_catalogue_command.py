@@ -68,8 +68,8 @@ def test_a_copy_is_found_and_shown(films, catalogue, tmp_path):
     assert "mirrored" in told
     (picture,) = (tmp_path / "seen").iterdir()
     shown = np.asarray(Image.open(picture).convert("L"), np.float32)
-    assert shown.shape == (248, 1152)
-    above, below = shown[:108, 24:168], shown[124:232, 24:168]
+    assert shown.shape == (276, 1152)
+    above, below = shown[24:132, 24:168], shown[150:258, 24:168]
     assert np.abs(above[:, ::-1] - below).mean() < 25 < np.abs(above - below).mean()
     assert "nothing of the catalogue" in run("search", films / "two.mp4", "--catalogue", catalogue)
 

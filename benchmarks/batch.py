@@ -3,16 +3,15 @@
 Each way runs in a process of its own, one after the other, over the same uploads in a SQLite
 ledger, and writes predictions and verdicts: the batch as users run it, the loop and pandas into
 tables of their own. With trivial models the cost is the machinery's, with the real ones the
-models'. The peak of memory is told for a fifth of the rows and for all of them.
+models'. The peak of memory is told for a tenth of the rows and for all of them.
 
-    python -m benchmarks.batch [--rows 100000] [--real 2000]
+    python -m benchmarks.batch [--rows 100000] [--real-rows 3000]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import sqlite3
 import subprocess
@@ -29,6 +28,7 @@ import apache_beam as beam
 
 from aggregator.decision import decide
 from aggregator.policy import Policy, load_policy
+from benchmarks.document import machine, table, write_section
 from benchmarks.texts import uploads
 from models.base import Detector, Example, Feature, Features, Finding
 from pipeline.batch import BatchOptions, ModerateBatch
@@ -208,35 +208,67 @@ def run(way: str, kind: str, count: int) -> dict[str, float]:
         return told
 
 
+def rows(kind: str, count: int) -> list[list[str]]:
+    """A line of the table for each way."""
+    loop: dict[str, float] = {}
+    lines = []
+    for way in WAYS:
+        if way == "pandas" and find_spec("pandas") is None:
+            lines.append([kind, "pandas: not installed", *["–"] * 5])
+            continue
+        made = run(way, kind, count)
+        loop = loop or made
+        lines.append(
+            [
+                kind,
+                way,
+                f"{count:,}",
+                f"{count / made['seconds']:,.0f}",
+                f"{loop['seconds'] / made['seconds']:.2f}",
+                f"{loop['cpu'] / made['cpu']:.2f}",
+                f"{made['peak']:,.0f}",
+            ]
+        )
+        print(" | ".join(lines[-1]), flush=True)
+    return lines
+
+
 def main() -> None:
-    """Measure, and print two tables."""
+    """Measure, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000, help="for the trivial models")
-    parser.add_argument("--real", type=int, default=2_000, help="for the real models")
+    parser.add_argument("--real-rows", type=int, default=3_000, help="for the real models")
+    parser.add_argument("--dry-run", action="store_true", help="print, and write no page")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
         one(asked.one[0], asked.one[1], Path(asked.one[2]))
         return
-    print(f"Machine: {platform.machine()}, Python {platform.python_version()}.")
-    print("| models | way | rows | rows/s | x loop | x loop, CPU | peak MiB |")
-    print("|---|---|---:|---:|---:|---:|---:|")
-    for kind, count in (("trivial", asked.rows), ("real", asked.real)):
-        loop: dict[str, float] = {}
-        for way in WAYS:
-            if way == "pandas" and find_spec("pandas") is None:
-                print("| | pandas is not installed | | | | | |")
-                continue
-            made = run(way, kind, count)
-            loop = loop or made
-            print(
-                f"| {kind} | {way} | {count:,} | {count / made['seconds']:,.0f} | "
-                f"{loop['seconds'] / made['seconds']:.2f} | {loop['cpu'] / made['cpu']:.2f} | "
-                f"{made['peak']:.0f} |",
-                flush=True,
-            )
-    some = run("quorum batch", "trivial", asked.rows // 5)
-    print(f"Peak of quorum batch with {asked.rows // 5:,} rows: {some['peak']:.0f} MiB.")
+    lines = rows("trivial", asked.rows) + rows("real", asked.real_rows)
+    few = max(1, asked.rows // 10)
+    less = run("quorum batch", "trivial", few)["peak"]
+    many = next(float(line[-1].replace(",", "")) for line in lines if line[1] == "quorum batch")
+    _, origin = uploads(1)
+    head = ["models", "way", "rows", "rows/s", "x loop", "x loop, CPU", "peak memory, MiB"]
+    body = f"""## Batch
+
+`python -m benchmarks.batch`, on {machine()}.
+
+`quorum batch` on the direct runner, from the uploads of a SQLite ledger to predictions, verdicts
+and statements in it, beside a plain loop and a pandas script with the same models, features and
+decisions in batches of {BATCH}, which write predictions and verdicts to tables without an index or
+a history. Each runs in a process of its own, one after the other; loading the models counts.
+`trivial` detectors cost nothing: there the figures are the machinery's alone. `real` are those
+that ship, on texts ({origin}): {asked.rows:,} rows with them would take more than an hour a way
+here, so that it is fewer.
+
+{table(head, lines)}
+
+Memory: {few:,} rows peak at {less:,.0f} MiB, {asked.rows:,} at {many:,.0f} MiB.
+"""
+    print(body)
+    if not asked.dry_run:
+        write_section("batch", body)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -22,10 +21,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from benchmarks.document import machine, table, write_section
 from benchmarks.texts import uploads
 from quorum.messages import Upload
 
@@ -71,6 +72,8 @@ Server(app).run(sockets=[taken])
 
 #: Load as a share of what the bare models do in batches.
 SHARES = (0.25, 0.5, 0.75, 1.0, 2.0)
+
+SATURATED = "128 clients, closed loop"
 
 
 async def offer(
@@ -149,43 +152,73 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def row(name: str, made: Made, bare: dict[str, float], cpu: float) -> str:
-    """One line of the table."""
-    latencies, codes, seconds = made
-    rate = len(latencies) / seconds
-    each = cpu / max(1, len(latencies))
-    cuts = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
-    return (
-        f"| {name} | {rate:.1f} | {rate / bare['rate']:.2f} | {bare['cpu'] / each:.2f} | "
-        f"{1000 * cuts[49]:.0f} | {1000 * cuts[98]:.0f} | {codes[200]} | {codes[429]} | "
-        f"{sum(codes.values()) - codes[200] - codes[429]} |"
-    )
+@dataclass(frozen=True)
+class Load:
+    """What came of one load.
+
+    Attributes:
+        name: Which load.
+        made: What was answered.
+        cpu: Processor seconds of the service.
+    """
+
+    name: str
+    made: Made
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Answers with a verdict, a second."""
+        return len(self.made[0]) / self.made[2]
+
+    def percentile(self, which: int) -> float:
+        """Of the latencies of such answers, in seconds."""
+        latencies = self.made[0]
+        return statistics.quantiles(latencies, n=100)[which - 1] if len(latencies) > 1 else 0.0
+
+    def row(self, bare: dict[str, float]) -> list[str]:
+        """One line of the table."""
+        codes = self.made[1]
+        each = self.cpu / max(1, len(self.made[0]))
+        return [
+            self.name,
+            f"{self.rate:.1f}",
+            f"{self.rate / bare['rate']:.2f}",
+            f"{bare['cpu'] / each:.2f}" if each else "–",
+            f"{1000 * self.percentile(50):.0f}",
+            f"{1000 * self.percentile(99):.0f}",
+            f"{codes[200]:,}",
+            f"{codes[429]:,}",
+            f"{sum(codes.values()) - codes[200] - codes[429]:,}",
+        ]
 
 
-async def measure(url: str, bare: dict[str, float], pid: int, seconds: float) -> list[str]:
-    """A line for each load."""
+async def measure(url: str, bare: dict[str, float], pid: int, seconds: float) -> list[Load]:
+    """All loads, one after the other."""
     some, _ = uploads(20_000)
-    lines = []
+    loads = []
     limits = httpx.Limits(max_connections=600, max_keepalive_connections=600)
     async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
         (await client.get("/ready")).raise_for_status()
-        loads = [(f"{share:g} x bare, offered", share) for share in SHARES]
-        loads += [("128 clients, closed loop", 0.0), ("0.5 x bare, after overload", 0.5)]
-        for name, share in loads:
+        asked = [(f"{share:g} x bare, offered", share) for share in SHARES]
+        asked += [(SATURATED, 0.0), ("0.5 x bare, after overload", 0.5)]
+        for name, share in asked:
             before = cpu_seconds(pid)
             if share:
                 made = await offer(client, some, bare["rate"] * share, seconds)
             else:
                 made = await saturate(client, some, seconds)
-            lines.append(row(name, made, bare, cpu_seconds(pid) - before))
-    return lines
+            loads.append(Load(name, made, cpu_seconds(pid) - before))
+            print(" | ".join(loads[-1].row(bare)), flush=True)
+    return loads
 
 
 def main() -> None:
-    """Measure, and print a table."""
+    """Measure, and write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each load")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--dry-run", action="store_true", help="print, and write no page")
+    asked = parser.parse_args()
     _, origin = uploads(1)
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/l.db"
@@ -194,22 +227,46 @@ def main() -> None:
         )
         try:
             assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
-            url = f"http://127.0.0.1:{told['port']}"
-            lines = asyncio.run(measure(url, told, process.pid, seconds))
+            bare = json.loads(process.stdout.readline())
+            url = f"http://127.0.0.1:{bare['port']}"
+            loads = asyncio.run(measure(url, bare, process.pid, asked.seconds))
         finally:
             process.terminate()
             process.wait(60)
-    print(f"Texts: {origin}. Machine: {platform.machine()}, Python {platform.python_version()}.")
-    print(
-        f"Bare models: {told['rate']:.1f} uploads/s in batches of 64; one at a time p50 "
-        f"{1000 * told['p50']:.0f} ms, p99 {1000 * told['p99']:.0f} ms."
-    )
-    print("`x bare, CPU` is the models' processor time for an upload by the service's: what others")
-    print("on the machine do, counts less there.")
-    print("| load | answered/s | x bare | x bare, CPU | p50 ms | p99 ms | 200 | 429 | other |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    print("\n".join(lines))
+    by_name = {load.name: load for load in loads}
+    half = by_name["0.5 x bare, offered"].percentile(99)
+    head = [
+        "load",
+        "answered/s",
+        "x bare",
+        "x bare, CPU",
+        "p50, ms",
+        "p99, ms",
+        "200",
+        "429",
+        "other",
+    ]
+    body = f"""## The web service
+
+`python -m benchmarks.web`, on {machine()}.
+
+`quorum serve`'s application with the detectors that ship and a SQLite ledger, on loopback; texts:
+{origin}. The bare models are measured in the service's process before it opens: in batches of 64
+(`bare`: {bare["rate"]:.1f} uploads/s), and one upload at a time
+(p50 {1000 * bare["p50"]:.0f} ms, p99 {1000 * bare["p99"]:.0f} ms). Then another process sends
+requests at rising rates that wait for no answer, {asked.seconds:g} s each, beyond what can be
+served, and as clients that wait.
+`x bare, CPU` is the models' processor time for an upload by the service's.
+
+{table(head, [load.row(bare) for load in loads])}
+
+Saturated: {by_name[SATURATED].rate / bare["rate"]:.2f} of the bare models. At half of their load
+the 99th percentile is {half / bare["p50"]:.1f} times the bare median, and
+{half / bare["p99"]:.1f} times the bare 99th percentile. Each 429 carried `retry-after`.
+"""
+    print(body)
+    if not asked.dry_run:
+        write_section("web", body)
 
 
 if __name__ == "__main__":

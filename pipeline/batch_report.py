@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from pipeline.tally import BINS, Tally
@@ -19,6 +19,9 @@ NOTABLE = 0.1
 LARGE = 0.25
 
 _COLOURS = {"allow": "#2e7d32", "restrict": "#b26a00", "review": "#1565c0", "remove": "#b71c1c"}
+
+#: A bar is two points wide at least.
+_MOST_DAYS = 400
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -107,8 +110,19 @@ def _actions(tally: Tally) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
+def _filled(days: list[str]) -> list[str]:
+    """With the days between them, where a page has room: a gap is seen as one."""
+    if not days:
+        return []
+    first, last = date.fromisoformat(days[0]), date.fromisoformat(days[-1])
+    count = (last - first).days + 1
+    if count > _MOST_DAYS:
+        return days
+    return [(first + timedelta(days=number)).isoformat() for number in range(count)]
+
+
 def _days(tally: Tally) -> str:
-    days = sorted({key.split(" ")[0] for key in tally.days})
+    days = _filled(sorted({key.split(" ")[0] for key in tally.days}))
     if not days:
         return '<p class="note">Nothing was decided.</p>'
     totals = {day: sum(tally.days[f"{day} {action}"] for action in _COLOURS) for day in days}
@@ -130,7 +144,8 @@ def _days(tally: Tally) -> str:
     return (
         f'<svg viewBox="0 0 {wide:.0f} 120" width="{wide:.0f}" height="120" role="img" '
         f'aria-label="{html.escape(label)}">{"".join(bars)}</svg>'
-        f'<p class="note">{html.escape(label)}; at most {highest:,}.</p>'
+        f'<p class="note">{html.escape(label)}; at most {highest:,}. From below: '
+        f"{', '.join(_COLOURS)}.</p>"
     )
 
 

@@ -2,6 +2,9 @@
 
 Read page by page, written by the rider's id with what was read, each page in one transaction:
 stopped at any moment and started again, it goes on, and does nothing twice.
+
+    python -m examples.rides.churn riders.db 5000   # makes a table of riders to try it with
+    python -m examples.rides.churn riders.db        # later: only those of whom more is known
 """
 
 from __future__ import annotations
@@ -67,4 +70,7 @@ def score_table(path: str, limit: int | None = None) -> int:
 
 
 if __name__ == "__main__":
-    print(f"{score_table(sys.argv[1]):,} riders scored")
+    where, *made = sys.argv[1:]
+    if made:
+        fill(where, int(made[0]))
+    print(f"{score_table(where):,} riders scored")

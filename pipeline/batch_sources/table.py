@@ -110,12 +110,28 @@ class TableBatch(BatchSource):
         if not isinstance(column.type, DateTime):
             return cast(column, DateTime(timezone=True))
         if self.timezone is None:
-            msg = (
-                f"the times of {self.table} tell no zone; say which it is: --timezone UTC, or "
-                "--timezone Europe/Berlin"
-            )
-            raise ConfigurationError(msg)
+            raise self._without_zones()
         return func.timezone(self.timezone, column)
+
+    def _without_zones(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"the times of {self.table} tell no zone; say which it is: --timezone UTC, or "
+            "--timezone Europe/Berlin"
+        )
+
+    def _check_zones(self) -> None:
+        """Refuse a table of which none of the first times tells its zone: no row could be used.
+
+        One among others that do ends as a dead letter.
+        """
+        if self.timezone is not None:
+            return
+        column = type_coerce(self._found[1]["published_at"], String)
+        query = select(column).where(column.is_not(None)).limit(PAGE)
+        told = [_as_datetime(text) for text in self._database.run(lambda c: c.scalars(query).all())]
+        times = [at for at in told if at is not None]
+        if times and all(at.tzinfo is None for at in times):
+            raise self._without_zones()
 
     def _within(self, span: Span) -> list[ColumnElement[bool]]:
         if self._is_sqlite:
@@ -155,6 +171,7 @@ class TableBatch(BatchSource):
         """See BatchSource."""
         table, _ = self._found
         if self._is_sqlite:
+            self._check_zones()
             return [Range(span)]
         time = self._time()
         query = select(func.min(time), func.max(time)).select_from(table)
@@ -224,17 +241,20 @@ class TableBatch(BatchSource):
         return json.dumps(made, default=str).encode()
 
     def _as_time(self, value: Any) -> Any:
-        if value is None:
-            return None
-        try:
-            at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-        except ValueError:
+        if value is None or (at := _as_datetime(value)) is None:
             return value
         if at.tzinfo is None:
             if self.timezone is None:
                 return str(value)
             at = at.replace(tzinfo=ZoneInfo(self.timezone))
         return at.astimezone(UTC).isoformat()
+
+
+def _as_datetime(value: Any) -> datetime | None:
+    try:
+        return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
 
 
 def _as_list(value: Any) -> Any:

@@ -10,7 +10,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,9 @@ def batch(
         typer.Option("--again", help="Also decide anew what has a verdict; writes what changes."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and write nothing.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write a page (HTML) of the run.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page (HTML) of the run, of all windows together.")
+    ] = None,
     parts: Annotated[int, typer.Option(min=1, help="Ranges that are read in parallel.")] = 4,
     settings: options.SettingsFile = None,
     policy: options.PolicyName = None,
@@ -109,9 +112,25 @@ def batch(
     )
     source = _source(database, table, column or [], timezone, files, ledger)
     spans = _spans(since, until, window, backfill=backfill)
-    engine = runner or Engine.DIRECT
+    if not spans:
+        typer.echo("no whole window is over between --since and --until: nothing to do")
+        return
+    if report is not None and not report.parent.is_dir():
+        msg = f"there is no folder {report.parent} for the report; make it"
+        raise ConfigurationError(msg)
+    with Ledger(ledger) as before:
+        last = before.last_run()
+    done, began = Tally(), now()
     for span in spans:
-        _run(source, span, how, engine, parts, report, beam_args or [])
+        made, tally = _run(source, span, how, runner or Engine.DIRECT, parts, beam_args or [])
+        done.add(tally)
+        if report is not None:
+            # Anew after each window: it is there, so far, when a later one fails.
+            title = _title(source, Span(spans[0].since, span.until))
+            report.write_text(
+                page(replace(made, started_at=began), done, last, title=title), encoding="utf-8"
+            )
+            typer.echo(f"report: {report}")
 
 
 def _source(
@@ -189,13 +208,9 @@ def _run(
     how: BatchOptions,
     engine: Engine,
     parts: int,
-    report: Path | None,
     extra: list[str],
-) -> None:
+) -> tuple[Run, Tally]:
     started = now()
-    title = _title(source, span)
-    with Ledger(how.ledger) as ledger:
-        before = ledger.last_run()
     ranges = source.ranges(span, parts)
     tally = Tally()
     if ranges:
@@ -207,14 +222,13 @@ def _run(
     seconds = max(1e-9, (run.ended_at - started).total_seconds())
     actions = ", ".join(f"{count:,} {action}" for action, count in sorted(tally.actions.items()))
     typer.echo(
-        f"{title}: {tally.read:,} read in {seconds:,.1f} s ({tally.read / seconds:,.0f}/s), "
+        f"{_title(source, span)}: "
+        f"{tally.read:,} read in {seconds:,.1f} s ({tally.read / seconds:,.0f}/s), "
         f"{tally.decided:,} decided ({actions or 'none'}), {tally.known:,} known, "
         f"{tally.unchanged:,} unchanged, {tally.dead:,} dead letters"
         + (" [dry run: nothing was written]" if how.dry_run else "")
     )
-    if report is not None:
-        report.write_text(page(run, tally, before, title=title), encoding="utf-8")
-        typer.echo(f"report: {report}")
+    return run, tally
 
 
 def _title(source: BatchSource, span: Span) -> str:
@@ -225,9 +239,13 @@ def _title(source: BatchSource, span: Span) -> str:
             what = pattern
         case _:
             what = "the ledger's uploads"
-    first = span.since.isoformat() if span.since else "the beginning"
-    last = span.until.isoformat() if span.until else "now"
-    return f"{what}, {first} to {last}"
+    first = f"from {_when(span.since)}" if span.since else "from the beginning"
+    last = f"to {_when(span.until)}" if span.until else "on"
+    return f"{what}, {first} {last}"
+
+
+def _when(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _launch(

@@ -149,6 +149,7 @@ def test_past_removals_of_the_uploader_count(ledger: Ledger, tmp_path: Path) -> 
         ("--table", "videos", "--timezone", "Mars/Base"),
         ("--table", "nothing"),
         ("--input", "/no/such/file.jsonl"),
+        ("--report", "/no/such/folder/r.html"),
         ("--input", "x.jsonl", "--table", "videos"),
     ],
 )

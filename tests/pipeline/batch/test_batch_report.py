@@ -42,3 +42,28 @@ def test_runs_are_kept_for_the_next_report(ledger: Ledger, tmp_path: Path) -> No
     last = ledger.last_run()
     assert last is not None
     assert last.summary["read"] == 100
+
+
+def test_the_page_of_a_backfill_tells_all_windows_and_shows_gaps(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    days = {0: "bad", 24 * 60: "bad", 4 * 24 * 60: "fine"}
+    ledger.record_uploads([upload(minute, title) for minute, title in days.items()])
+    report = tmp_path / "r.html"
+    run(
+        *("--window", "daily", "--backfill", "--since", "2026-01-30T00:00:00Z"),
+        *("--until", "2026-02-06T00:00:00Z", "--report", str(report)),
+    )
+    made = report.read_text()
+    assert "from 2026-01-30 00:00 UTC to 2026-02-06 00:00 UTC" in made
+    assert "3 uploads read" in made and "3 decided" in made
+    assert "2026-02-01: 1 remove" in made
+    assert "2026-02-03: 0 remove" in made and "2026-02-04: 1 allow" in made
+
+
+def test_a_range_without_a_whole_window_is_told(ledger: Ledger) -> None:
+    told = run(
+        *("--window", "daily", "--backfill", "--since", "2026-01-30T00:00:00Z"),
+        *("--until", "2026-01-30T20:00:00Z"),
+    )
+    assert "no whole window is over" in told

@@ -85,6 +85,19 @@ def test_a_table_that_lacks_columns_is_told_before_it_begins(
         run("--database", url, "--table", "videos", *COLUMNS, "--column", "title=words")
 
 
+def test_times_without_a_zone_are_told_before_anything_is_written(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    rows = [(f"v{n}", "c", "x", None, f"2026-01-31 12:00:{n:02}") for n in range(9)]
+    url = site(tmp_path / "site.db", rows)
+    before = ledger.stats()
+    with pytest.raises(ConfigurationError, match=r"tell no zone; .*--timezone UTC"):
+        run("--database", url, "--table", "videos", *COLUMNS)
+    assert ledger.stats() == before
+    told = run("--database", url, "--table", "videos", *COLUMNS, "--timezone", "UTC")
+    assert "9 decided" in told
+
+
 def test_files_with_bad_lines(ledger: Ledger, tmp_path: Path) -> None:
     lines = [upload(n, "bad").to_bytes() for n in range(30)]
     lines.insert(3, b"not json")

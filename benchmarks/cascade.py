@@ -1,8 +1,9 @@
-"""What a cascade saves, and that it changes no decision.
+"""What a cascade saves, and that it changes no action.
 
-``python benchmarks/cascade.py --data FOLDER``, where FOLDER holds ``youtube_spam`` and ``clips``:
-real comments as titles of real clips, under the policy that ships, with several shares of spam. The
-first tier is spam, the second is violence and NSFW. Seconds are those of the processor.
+``python benchmarks/cascade.py --data FOLDER`` (``--quick`` for a look), where FOLDER holds
+``youtube_spam`` and ``clips``: real comments as titles of real clips, all detectors, the policy
+``balanced``, several shares of spam. The same uploads are decided with every detector and with
+``cascade: true``. Seconds are those of the processor, of all threads.
 """
 
 from __future__ import annotations
@@ -10,26 +11,22 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from aggregator.decision import decide, weigh
-from aggregator.policy import load_policy
-from models.cascade import Cascade
-from models.nsfw.detector import NsfwDetector
-from models.spam.detector import SpamDetector
-from models.violence.detector import ViolenceDetector
-from quorum.messages import Action, Prediction, Upload
-from quorum.settings import MediaAccess
+from benchmarks.document import machine, table
+from quorum.messages import NOT_ASKED, Upload
+from quorum.moderator import Ensemble, Moderated, Moderator
+from quorum.settings import MediaAccess, Settings
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
+SHARES = (0.05, 0.2, 0.5, 0.9)
 
 
 def made_of(folder: Path, count: int, share: float, seed: int) -> list[Upload]:
-    """Uploads of which a share has a spam comment for its title."""
+    """Uploads of which a share has a spam comment for its title; the clips are always the same."""
     rng = np.random.default_rng(seed)
     texts: dict[str, list[str]] = {"0": [], "1": []}
     for path in sorted((folder / "youtube_spam").glob("*.csv")):
@@ -37,55 +34,61 @@ def made_of(folder: Path, count: int, share: float, seed: int) -> list[Upload]:
             for row in csv.DictReader(file):
                 texts[row["CLASS"]].append(row["CONTENT"])
     clips = sorted((folder / "clips").glob("*.m*"))
+    chosen = [clips[int(index)] for index in rng.integers(len(clips), size=count)]
+    spam = rng.permutation(count) < round(share * count)
     return [
         Upload(
             id=f"u{index}",
             uploader="x",
-            title=str(rng.choice(texts["1" if rng.random() < share else "0"])),
-            media=clips[int(rng.integers(len(clips)))].resolve().as_uri(),
+            title=str(rng.choice(texts["1" if spam[index] else "0"])),
+            media=clip.resolve().as_uri(),
             published_at=AT,
         )
-        for index in range(count)
+        for index, clip in enumerate(chosen)
     ]
+
+
+def decided(uploads: list[Upload], settings: Settings) -> tuple[list[Moderated], float]:
+    """What becomes of them, and the seconds that it took; the models are loaded before."""
+    moderator = Moderator(settings, ensemble=Ensemble.load(settings))
+    moderator.moderate(uploads[:1])
+    start = time.process_time()
+    made = moderator.moderate(uploads)
+    return made, time.process_time() - start
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--quick", action="store_true", help="12 uploads a share instead of 60")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    policy = load_policy("balanced")
+    count = 12 if given.quick else 60
     access = MediaAccess(folders=(str((given.data / "clips").resolve()),))
-    cheap, costly = [SpamDetector()], [ViolenceDetector(), NsfwDetector()]
-
-    def settled(upload: Upload, said: Sequence[Prediction], later: frozenset[str]) -> bool:
-        # Nothing is more severe than a removal, whichever rule is named for it.
-        weighed = weigh(policy, lambda: upload, said, {}, later)
-        return weighed.settled or weighed.decision.action is Action.REMOVE
-
-    print("| share of spam | all, s | cascade, s | saved | skipped | decisions changed |")
-    print("|---|---|---|---|---|---|")
-    Cascade([[*cheap, *costly]], access, 300).run(made_of(given.data, 2, 0.5, 9), settled, AT)
-    for share in (0.05, 0.2, 0.5):
-        uploads = made_of(given.data, given.count, share, given.seed)
-        found, seconds = [], []
-        for tiers in ([[*cheap, *costly]], [cheap, costly]):
-            start = time.process_time()
-            found.append(Cascade(tiers, access, 300).run(uploads, settled, AT))
-            seconds.append(time.process_time() - start)
-        changed = sum(
-            decide(policy, upload, {p.detector: p for p in one.predictions}).action
-            != decide(policy, upload, {p.detector: p for p in other.predictions}).action
-            for upload, one, other in zip(uploads, *found, strict=True)
+    rows = []
+    for share in SHARES:
+        uploads = made_of(given.data, count, share, given.seed)
+        full, seconds = decided(uploads, Settings(media=access))
+        less, fewer = decided(uploads, Settings(media=access, cascade=True))
+        answers = [one for each in less for one in each.predictions]
+        spared = sum((one.reason or "").startswith(NOT_ASKED) for one in answers)
+        pairs = [(one.verdict, two.verdict) for one, two in zip(full, less, strict=True)]
+        rows.append(
+            [
+                f"{share:.0%}",
+                f"{seconds:.0f}",
+                f"{fewer:.0f}",
+                f"{1 - fewer / seconds:.0%}",
+                f"{spared} of {len(answers)} ({spared / len(answers):.0%})",
+                str(sum(one.action is not two.action for one, two in pairs)),
+                str(sum(one.rule != two.rule for one, two in pairs)),
+            ]
         )
-        skipped = sum(bool(one.skipped) for one in found[1])
-        print(
-            f"| {share:.0%} | {seconds[0]:.1f} | {seconds[1]:.1f} "
-            f"| {1 - seconds[1] / seconds[0]:.0%} | {skipped} of {len(uploads)} | {changed} |",
-            flush=True,
-        )
+        print(" | ".join(rows[-1]), flush=True)
+    head = ["share of spam", "all, s", "cascade, s", "saved", "not asked"]
+    head += ["actions changed", "rules changed"]
+    print(f"\n{count} uploads a row; {machine()}\n\n{table(head, rows)}")
 
 
 if __name__ == "__main__":

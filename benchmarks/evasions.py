@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from models.evasions import EVASIONS, padded
 from models.features.embedding import shared_embedder
 from models.features.normalise import normalise
-from models.linear import DenseLogistic
 from models.segments import segments_of
 from models.spam.detector import HANDICAP
-from models.spam.train import SHARE_OF_MEANING, fit
-from models.tfidf import TfidfLogistic
+from models.spam.model import SHARE_OF_MEANING, SpamModel, mean_of
 
 _cache: dict[str, NDArray[np.float32]] = {}
 
@@ -33,19 +31,18 @@ def embedded(texts: list[str]) -> NDArray[np.float32]:
     return np.stack([_cache[text] for text in texts])
 
 
-def score(words: TfidfLogistic, meaning: DenseLogistic, raw: list[str]) -> NDArray[np.float64]:
+def score(model: SpamModel, raw: list[str]) -> NDArray[np.float64]:
     """Log-odds of texts as the detector makes them."""
     texts = [normalise(text) for text in raw]
     best, told = [], []
     for text in texts:
         cut = segments_of(text)
-        odds = words.decide(cut)
+        odds = model.words.decide(cut)
         place = int(np.argmax(odds))
         best.append(odds[place] - (HANDICAP / (1 - SHARE_OF_MEANING) if len(cut) > 1 else 0))
         told.append(cut[place] if len(cut) > 1 and odds[place] > 0 else text)
-    return (1 - SHARE_OF_MEANING) * np.array(best) + SHARE_OF_MEANING * meaning.decide(
-        embedded(told)
-    )
+    both: NDArray[np.float64] = mean_of(np.array(best), model.meaning.decide(embedded(told)))
+    return both
 
 
 def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
@@ -65,10 +62,10 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
     for left_out in range(len(files)):
         rng = np.random.default_rng(seed)
         kept = np.flatnonzero(video != left_out)
-        words, meaning = fit([texts[row] for row in kept], vectors[kept], y[kept])
+        model = SpamModel.fit([texts[row] for row in kept], vectors[kept], y[kept])
         innocent = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 0))]
         spam = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 1))]
-        calm = np.sort(score(words, meaning, innocent))
+        calm = np.sort(score(model, innocent))
         threshold = calm[int(np.ceil((1 - percent / 100) * len(calm))) - 1]
         forms = {"as it is": spam}
         for name, evade in EVASIONS.items():
@@ -77,12 +74,10 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
         forms["padding with innocent comments"] = pads
         forms["padding on the same line"] = [text.replace("\n", " ") for text in pads]
         for name, evaded in forms.items():
-            found.setdefault(name, []).append(
-                float((score(words, meaning, evaded) > threshold).mean())
-            )
+            found.setdefault(name, []).append(float((score(model, evaded) > threshold).mean()))
         pads = [padded(str(rng.choice(innocent)), innocent, rng) for _ in range(100)]
         found.setdefault("(false positives: 150 innocent words)", []).append(
-            float((score(words, meaning, pads) > threshold).mean())
+            float((score(model, pads) > threshold).mean())
         )
     return found
 

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.calibration import expected_calibration_error
+from models.calibration import (
+    REFERENCE_PREVALENCE,
+    expected_calibration_error,
+    prevalence_weights,
+)
 
 __all__ = ["Comparison", "Figure", "Report", "compare", "evaluate", "recall_at"]
 
@@ -105,11 +109,22 @@ def recall_at(rate: float) -> _Metric:
     return metric
 
 
+def _error_at_reference(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    """The calibration error that the same examples would show at the reference prevalence."""
+    if not 0 < labels.sum() < len(labels):
+        return float("nan")
+    weights = prevalence_weights(labels, REFERENCE_PREVALENCE)
+    return expected_calibration_error(scores, labels, weights)
+
+
 _METRICS: Mapping[str, _Metric] = {
     "roc_auc": _roc_auc,
     "pr_auc": _pr_auc,
     "recall_at_1_percent_false_positives": recall_at(0.01),
     "expected_calibration_error": lambda labels, scores: expected_calibration_error(scores, labels),
+    f"expected_calibration_error_at_{100 * REFERENCE_PREVALENCE:.0f}_percent_prevalence": (
+        _error_at_reference
+    ),
 }
 
 
@@ -175,7 +190,7 @@ def evaluate(
         members = np.array(of_each, dtype=object)[scored]
         counts = {value: int((members == value).sum()) for value in set(members.tolist())}
         members = np.array([one if counts[one] >= 10 else "other" for one in members], dtype=object)
-        for value in sorted(set(members.tolist())):
+        for value in sorted(set(members.tolist()), key=_by_number):
             inside = members == value
             inner = _draws(kept[inside], draws // 5, seed)
             told[f"{name}={value}"] = (
@@ -184,6 +199,12 @@ def evaluate(
                 _figure(_roc_auc, kept[inside], values[inside], inner),
             )
     return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, told)
+
+
+def _by_number(value: str) -> tuple[int, str]:
+    """``6 to 20`` comes before ``21 to 60``; words come after numbers."""
+    first = value.split(" ")[0]
+    return (int(first), value) if first.isdigit() else (1_000_000, value)
 
 
 def compare(

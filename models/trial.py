@@ -57,8 +57,8 @@ def slices_of(data: Labelled) -> Mapping[str, list[str]]:
     from models.features.text import language_of
 
     def length(words: int) -> str:
-        return next((name for most, name in ((5, "to 5 words"), (20, "6 to 20"), (60, "21 to 60"))
-                     if words <= most), "over 60")  # fmt: skip
+        bounds = ((5, "0 to 5 words"), (20, "6 to 20 words"), (60, "21 to 60 words"))
+        return next((name for most, name in bounds if words <= most), "61 words or more")
 
     texts = [f"{one.title}\n{one.description}".strip() for one in data.uploads]
     return {

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts import write_artifact
 from models.dataset import Labelled
 from models.evaluation import evaluate
 from models.features.embedding import shared_embedder
-from models.spam.train import SHARE_OF_MEANING, fit
+from models.spam.model import SpamModel
 from models.training import calibrated, folds_of, normalised
 
 __all__ = ["train_from"]
@@ -28,10 +27,8 @@ def train_from(
     odds = np.zeros(len(texts))
     folds = np.full(len(texts), -1)
     for fold, (kept, left) in enumerate(folds_of(texts, labels, data.sources, seed)):
-        words, meaning = fit([texts[index] for index in kept], vectors[kept], labels[kept])
-        odds[left] = (1 - SHARE_OF_MEANING) * words.decide(
-            [texts[index] for index in left]
-        ) + SHARE_OF_MEANING * meaning.decide(vectors[left])
+        model = SpamModel.fit([texts[index] for index in kept], vectors[kept], labels[kept])
+        odds[left] = model.decide([texts[index] for index in left], vectors[left])
         folds[left] = fold
         progress(f"fold {fold + 1} left out")
     seen = folds >= 0
@@ -44,24 +41,12 @@ def train_from(
         **{name: round(figure.value, 4) for name, figure in report.figures.items()},
     }
     progress("training on all")
-    words, meaning = fit(texts, vectors, labels)
-    write_artifact(
+    SpamModel.fit(texts, vectors, labels).write(
         out,
-        detector="spam",
-        tensors={
-            "words.safetensors": words.as_tensors(),
-            "meaning.safetensors": meaning.as_tensors(),
-        },
-        documents={
-            "terms.json": words.as_document(),
-            "model.json": {
-                "share_of_meaning": SHARE_OF_MEANING,
-                "calibration": calibration.as_document(),
-            },
-        },
         training_data=[data.origin],
         metrics=metrics,
-        calibration=told,
+        calibration=calibration,
+        told=told,
         licence="as the training data allows",
         seed=seed,
     )

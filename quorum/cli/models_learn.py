@@ -76,6 +76,7 @@ def evaluate(
 
     examples = read_labelled(data)
     detector = _load(name, model)
+    _warn_if_seen(name, model, examples)
     (findings,) = _run([detector], examples)
     scores = [finding.score for finding in findings]
     report = _measured(lambda: measure(examples.labels, scores, slices_of(examples), seed=seed))
@@ -118,7 +119,7 @@ def compare(
 ) -> None:
     """Compare two versions on the same data, and say whether to ship the new one.
 
-    Exits with 1 if it should not ship.
+    Exits with 1 if it should not ship. Neither version may have been trained on the data.
 
     Example: quorum models compare spam --data held-out.csv --new file:mine
     """
@@ -127,6 +128,8 @@ def compare(
 
     examples = read_labelled(data)
     pair = [_load(name, old), _load(name, new)]
+    for reference in (old, new):
+        _warn_if_seen(name, reference, examples)
     findings = _run(pair, examples)
     both = [
         index
@@ -213,6 +216,21 @@ def _load(name: str, model: str | None) -> Detector:
     from quorum.settings import DetectorSettings, Settings
 
     return load_detector(name, Settings(detectors={name: DetectorSettings(model=model)}))
+
+
+def _warn_if_seen(name: str, model: str | None, examples: Labelled) -> None:
+    """Figures on what a model was trained on say nothing of new uploads."""
+    if is_recipe(model):
+        return
+    held = open_reference(model, name) if model else shipped_artifact(name)
+    if held is None:
+        return
+    if any(one.sha256 == examples.origin.sha256 for one in held.manifest.training_data):
+        typer.echo(
+            f"{examples.origin.name}: version {held.version} was trained on this file, so that its "
+            "figures here are too good; measure on data that it has not seen",
+            err=True,
+        )
 
 
 def _run(detectors: list[Detector], examples: Labelled) -> list[list[Finding]]:

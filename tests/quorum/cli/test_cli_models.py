@@ -89,10 +89,28 @@ def test_evaluate_measures_and_writes_a_page(trained, comments, tmp_path):
     assert (told["rows"], told["unscored"]) == (80, 1)
     assert told["figures"]["roc_auc"]["low"] <= told["figures"]["roc_auc"]["value"]
     assert "source=video-1" in told["slices"]
+    assert "expected_calibration_error_at_20_percent_prevalence" in told["figures"]
     text = page.read_text()
     assert text.count("<svg") == 3
+    assert "hollow: the same at 20%" in text
     assert "Worst mistakes" in text
     assert "no text" in run("evaluate", "spam", "--data", comments, "--model", model)
+
+
+def test_who_measures_on_the_training_data_is_told(trained, comments, tmp_path):
+    arguments = ["evaluate", "spam", "--model", f"file:{trained[0]}", "--data"]
+    made = CliRunner().invoke(app, [*arguments, str(comments)])
+    assert "was trained on this file" in made.stderr
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(comments.read_text().splitlines()[:40]))
+    assert "was trained" not in CliRunner().invoke(app, [*arguments, str(other)]).stderr
+
+
+def test_a_page_where_one_kind_alone_was_scored_has_no_plots(tmp_path):
+    data = tmp_path / "data.csv"
+    data.write_text("text,label\na lovely song,0\n,1\n")
+    run("evaluate", "spam", "--data", data, "--page", tmp_path / "page.html")
+    assert "No plots" in (tmp_path / "page.html").read_text()
 
 
 def test_the_page_escapes_what_uploads_say(tmp_path, comments):

@@ -1,0 +1,101 @@
+"""The spam detector's model in the making: fitted, asked, written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artifacts import TrainingData, write_artifact
+from models.calibration import Platt
+from models.linear import DenseLogistic
+from models.tfidf import TfidfLogistic
+
+__all__ = ["SHARE_OF_MEANING", "SpamModel"]
+
+#: What the embedding's log-odds count in the mean of the two; chosen by the figures of videos
+#: left out, where 0.15 to 0.35 differ by less than 0.001.
+SHARE_OF_MEANING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class SpamModel:
+    """Both halves of the ensemble.
+
+    Attributes:
+        words: TF-IDF over normalised words.
+        meaning: Logistic regression over the sentence embedding.
+    """
+
+    words: TfidfLogistic
+    meaning: DenseLogistic
+
+    @classmethod
+    def fit(cls, texts: list[str], vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
+        """Train both.
+
+        Args:
+            texts: Normalised.
+            vectors: Their embeddings, shape (n, 384).
+            labels: 1 for spam.
+        """
+        words = TfidfLogistic.fit(texts, labels.tolist(), strength=10.0)
+        return cls(words, DenseLogistic.fit(vectors, labels, strength=1.0))
+
+    def decide(self, texts: list[str], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of both together, not yet calibrated."""
+        words, meaning = self.words.decide(texts), self.meaning.decide(vectors)
+        both: NDArray[np.float64] = mean_of(words, meaning)
+        return both
+
+    def write(
+        self,
+        out: Path,
+        *,
+        training_data: Sequence[TrainingData],
+        metrics: dict[str, Any],
+        calibration: Platt,
+        told: dict[str, Any],
+        licence: str,
+        seed: int,
+    ) -> None:
+        """Write the artifact.
+
+        Args:
+            out: Its folder.
+            training_data: What it was trained on.
+            metrics: Its figures on held-out data.
+            calibration: Fitted out of fold.
+            told: How that was done, and its error.
+            licence: Of the artifact.
+            seed: Of the training.
+        """
+        write_artifact(
+            out,
+            detector="spam",
+            tensors={
+                "words.safetensors": self.words.as_tensors(),
+                "meaning.safetensors": self.meaning.as_tensors(),
+            },
+            documents={
+                "terms.json": self.words.as_document(),
+                "model.json": {
+                    "share_of_meaning": SHARE_OF_MEANING,
+                    "calibration": calibration.as_document(),
+                },
+            },
+            training_data=training_data,
+            metrics=metrics,
+            calibration=told,
+            licence=licence,
+            seed=seed,
+        )
+
+
+def mean_of(words: Any, meaning: Any) -> Any:
+    """The weighted mean of both halves' log-odds."""
+    return (1 - SHARE_OF_MEANING) * words + SHARE_OF_MEANING * meaning

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 
 from fastapi.testclient import TestClient
@@ -21,6 +22,7 @@ from aggregator.policy import load_policy
 from quorum.console import tasks
 from quorum.console.access import Role, create_user
 from quorum.console.app import create_console
+from quorum.console.decisions import decide, publish_due
 from quorum.console.publishing import LedgerReviews
 from quorum.console.settings import ConsoleSettings
 from quorum.ledger import Ledger
@@ -37,6 +39,7 @@ from quorum.messages import (
     prediction_id,
 )
 
+_SYLLABLES = tuple(a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("", "n"))
 PASSWORD = "benchmark password"
 DETECTORS = ("spam", "violence", "nsfw", "copyright")
 PAGES = {
@@ -49,35 +52,56 @@ PAGES = {
     "case status": "/case/status?upload=up-{n}",
     "overview": "/overview",
     "search, newest": "/search",
-    "search by word": "/search?text=harbour",
-    "search, a rare word": "/search?text=up-{n}x",
-    "search by uploader": "/search?uploader=by-7",
+    "search, a common word": "/search?text=harbour",
+    "search, a word": "/search?text={word}",
+    "search, words in a row": "/search?text=%22harbour+lights%22",
+    "search, beginnings": "/search?text=har*",
+    "search, a word that is not there": "/search?text=up{n}x",
+    "search, a common word by one uploader": "/search?text=harbour&uploader=by-{u}",
+    "search by uploader": "/search?uploader=by-{u}",
+    "search by upload": "/search?upload=up-{n}",
     "search by rule": "/search?rule=violence-likely&action=review",
-    "quality": "/quality",
+    "search by rule and uploader": "/search?rule=violence-likely&uploader=by-1&action=remove",
     "search by label": "/search?label=violence/fight",
+    "search by label and action": "/search?label=violence&action=remove",
+    "quality": "/quality",
+    "policy": "/policy",
+    "audit": "/audit",
+    "users": "/users",
 }
-WORDS = ("harbour", "lights", "film", "song", "goal", "cat", "street", "drum", "night", "river")
+COMMON = ("harbour", "lights", "film", "song", "goal", "cat", "street", "drum", "night", "river")
+#: As many words as a language's everyday stock; how often each comes falls with its rank.
+WORDS = (*COMMON, *(first + second for first in _SYLLABLES for second in _SYLLABLES))
 
 
 def messages(count: int) -> Iterator[list[Message]]:
     """Made-up cases: only their shape and number matter here."""
     chance = random.Random(3)
+    weights = list(accumulate(1 / (rank + 2) for rank in range(len(WORDS))))
     end = now()
+
+    def words(how_many: int) -> list[str]:
+        return chance.choices(WORDS, cum_weights=weights, k=how_many)
+
     batch: list[Message] = []
     for number in range(count):
         at = end - timedelta(seconds=(count - number) * 6)
         upload = Upload(
             id=f"up-{number}",
             uploader=f"by-{int(chance.paretovariate(0.9)) % 5000}",
-            title=" ".join(chance.choices(WORDS, k=6)),
-            description=" ".join(chance.choices(WORDS, k=40)),
+            title=" ".join(words(6)),
+            description=" ".join(words(40)),
+            tags=tuple(words(3)),
+            comments=(" ".join(words(8)),),
             published_at=at,
         )
         action = chance.choices(list(Action), (70, 10, 15, 5))[0]
         category = None if action is Action.ALLOW else chance.choice(["violence", "spam"])
         used = []
         for name in DETECTORS:
-            labels = {"violence/fight": 0.5} if name == "violence" and number % 50 == 0 else {}
+            labels = {f"{name}/{kind}": round(chance.random(), 3) for kind in ("mild", "strong")}
+            if name == "violence" and number % 50 == 0:
+                labels["violence/fight"] = 0.5
             said = {
                 "id": prediction_id(upload.id, name, "v1"),
                 "detector": name,
@@ -109,12 +133,29 @@ def messages(count: int) -> Iterator[list[Message]]:
     yield batch
 
 
+def review(ledger: Ledger, count: int) -> None:
+    """Decisions of made-up reviewers, for the pages that measure them."""
+    for number in range(count):
+        name = f"reviewer-{number % 5}"
+        task = tasks.claim_next(ledger, tasks.Queue(order="age"), name)
+        if task is None:
+            return
+        action = Action.REMOVE if number % 3 else Action.ALLOW
+        decide(ledger, task.id, name, action, task.category, "", timedelta(0))
+        if number % 50 == 49:
+            publish_due(ledger, lambda _: None, double_rate=0.2)
+
+
 def measure(client: TestClient, address: str, count: int, rounds: int) -> list[float]:
     """Milliseconds of each request, after one that is not counted."""
     chance = random.Random(5)
     found = []
     for index in range(rounds + 1):
-        url = address.format(n=chance.randrange(count))
+        url = address.format(
+            n=chance.randrange(count),
+            u=chance.randrange(5000),
+            word=chance.choice(WORDS[: len(WORDS) // 2]),
+        )
         started = time.perf_counter()
         answer = client.get(url)
         taken = time.perf_counter() - started
@@ -124,21 +165,29 @@ def measure(client: TestClient, address: str, count: int, rounds: int) -> list[f
     return sorted(found)
 
 
+def prepare(ledger: Ledger, count: int) -> int:
+    """Make the cases, unless a run before left them; how many wait."""
+    if ledger.stats()["cases"] < count:
+        create_user(ledger, "bench", Role.ADMIN, PASSWORD, "benchmark")
+        for batch in messages(count):
+            ledger.record(batch)
+        tasks.sync(ledger)
+        review(ledger, count // 50)
+    return sum(count for count, _ in tasks.open_counts(ledger).values())
+
+
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--database")
+    parser.add_argument("--database", help="empty, or left by a run of this before")
     parser.add_argument("--cases", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=200)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = given.database or f"sqlite:///{Path(folder)}/bench.db"
         with Ledger(url, create=True) as ledger:
-            create_user(ledger, "bench", Role.ADMIN, PASSWORD, "benchmark")
-            for batch in messages(given.cases):
-                ledger.record(batch)
-            opened, _ = tasks.sync(ledger)
-            print(f"{ledger.name.split(':')[0]}: {given.cases:,} cases, {opened:,} wait\n")
+            waiting = prepare(ledger, given.cases)
+            print(f"{ledger.name.split(':')[0]}: {given.cases:,} cases, {waiting:,} wait\n")
             policy = load_policy("balanced")
             settings = ConsoleSettings(hosts=("localhost",))
             app = create_console(ledger, policy, LedgerReviews(ledger, policy), settings)

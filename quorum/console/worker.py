@@ -1,4 +1,4 @@
-"""What the console does by itself: keeps the queues current and publishes decisions."""
+"""What the console does by itself: keeps queues and search current, publishes decisions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from quorum.console.overview import Overviews
 from quorum.console.publishing import Reviews
 from quorum.errors import QuorumError
 from quorum.ledger import Ledger
+from quorum.ledger.indexing import fill
 
 __all__ = ["Worker"]
 
@@ -51,6 +52,7 @@ class Worker:
 
     def _run(self) -> None:
         synced = 0.0
+        unfilled: str | None = ""
         while not self._stopping.is_set():
             try:
                 decisions.publish_due(
@@ -60,9 +62,15 @@ class Worker:
                     tasks.sync(self._ledger)
                     synced = time.monotonic()
                 self._overviews.refresh(force=False)
+                if unfilled is not None:
+                    unfilled = self._fill(unfilled)
             except QuorumError as error:
                 _log.warning("%s", error)
             except Exception:
                 # One bad row must not end the queue for everyone.
                 _log.exception("the console's worker failed at this and goes on")
             self._stopping.wait(_PUBLISH_SECONDS)
+
+    def _fill(self, after: str) -> str | None:
+        """A ledger that is older than search is filled a little at a time."""
+        return self._ledger.transact(lambda connection: fill(connection, after), writes=True)

@@ -2,6 +2,7 @@
 
 from quorum.ledger import catalogue_schema as _catalogue_schema  # noqa: F401  (as the console's)
 from quorum.ledger import console_schema as _console_schema  # noqa: F401  (its tables are of the same metadata)
+from quorum.ledger import search_schema as _search_schema  # noqa: F401
 from quorum.ledger.connection import database_url, redacted
 from quorum.ledger.errors import LedgerOutdated, LedgerRefused, LedgerUnavailable
 from quorum.ledger.ledger import Ledger

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, delete, exists, func, or_, select
 from quorum.ledger import schema
 from quorum.ledger.catalogue_schema import take_kept_uploads
 from quorum.ledger.console_schema import take_console_rows
+from quorum.ledger.indexing import take_index
 from quorum.ledger.values import Forgotten, Pruned
 
 __all__ = [
@@ -72,11 +73,12 @@ def old_cases(connection: Connection, before: datetime, limit: int | None) -> li
 
 
 def prune_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
-    """Take all that belongs to these uploads, what the console keeps of them too."""
+    """Take all that belongs to these uploads, what the console and search keep of them too."""
     if not dry_run:
         for chunk in _chunks(upload_ids):
             take_console_rows(connection, chunk)
             take_kept_uploads(connection, chunk)
+            take_index(connection, chunk)
     counts = {
         table.name: _take(connection, table, column, upload_ids, dry_run=dry_run)
         for table, column in _OWNED

@@ -30,9 +30,11 @@ __all__ = [
     "count_uploads",
     "dead_letter_page",
     "load_cases",
+    "matching",
     "past_verdicts",
     "stats",
     "summary_page",
+    "to_summary",
     "upload_page",
     "verdicts_before",
 ]
@@ -225,14 +227,15 @@ def summary_page(
     time, key = table.c.at, table.c.upload_id
     query = select(
         *(table.c[name] for name in CaseSummary.__dataclass_fields__),
-    ).where(time.is_not(None), *_matching(chosen))
+    ).where(time.is_not(None), *matching(chosen))
     if after is not None:
         query = query.where(_beyond((time, key), after, backwards=newest_first))
     ordered = (time.desc(), key.desc()) if newest_first else (time, key)
-    return [_summary(row) for row in connection.execute(query.order_by(*ordered).limit(limit))]
+    return [to_summary(row) for row in connection.execute(query.order_by(*ordered).limit(limit))]
 
 
-def _summary(row: Row[Any]) -> CaseSummary:
+def to_summary(row: Row[Any]) -> CaseSummary:
+    """The row of a list, from the columns of its name."""
     values = dict(row._mapping)
     values["action"] = None if row.action is None else Action(row.action)
     return CaseSummary(**values)
@@ -245,7 +248,7 @@ def count_cases(
     column = schema.cases.c[by]
     query: Select[Any] = (
         select(column, func.count())
-        .where(schema.cases.c.at.is_not(None), *_matching(chosen))
+        .where(schema.cases.c.at.is_not(None), *matching(chosen))
         .group_by(column)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
@@ -286,7 +289,8 @@ def _beyond(
     return here < there if backwards else here > there
 
 
-def _matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
+def matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
+    """The conditions of a filter on ``cases``."""
     table = schema.cases.c
     found = _within(table.at, chosen.decided)
     if chosen.actions:
@@ -295,6 +299,8 @@ def _matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
         found.append(table.category.in_(chosen.categories))
     if chosen.rules:
         found.append(table.rule.in_(chosen.rules))
+    if chosen.upload is not None:
+        found.append(table.upload_id == chosen.upload)
     if chosen.uploader is not None:
         found.append(table.uploader == chosen.uploader)
     if chosen.reviewed is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from quorum.ledger.indexing import labels_of, text_of
 from quorum.ledger.values import Delivery, Statement
 from quorum.messages import DeadLetter, Prediction, Review, Upload, Verdict
 
@@ -39,11 +40,12 @@ def _key(value: str | None) -> str | None:
 
 
 def upload_row(upload: Upload) -> Row:
-    """The row of ``uploads``; ``title`` and ``language`` are for the row of ``cases``."""
+    """The row of ``uploads``; the rest is for ``cases`` and for search."""
     return {
         "id": upload.id,
         "uploader": upload.uploader,
         "published_at": upload.published_at,
+        "words": text_of(upload),
         "title": _text(upload.title, MAX_TITLE),
         "language": _key(upload.language),
         "body": upload.to_bytes().decode(),
@@ -66,7 +68,7 @@ def prediction_row(prediction: Prediction) -> Row:
 
 
 def verdict_row(verdict: Verdict) -> Row:
-    """The row of ``verdicts``; ``top_score`` is for the row of ``cases``."""
+    """The row of ``verdicts``; the rest is for ``cases`` and for search."""
     used = [item.score for item in verdict.predictions if not item.shadow]
     scores = [score for score in used if score is not None]
     return {
@@ -81,6 +83,7 @@ def verdict_row(verdict: Verdict) -> Row:
         "at": verdict.at,
         "latency": verdict.latency,
         "top_score": max(scores, default=None),
+        "labels": labels_of(verdict),
         "body": verdict.to_bytes().decode(),
     }
 

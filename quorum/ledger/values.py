@@ -175,6 +175,7 @@ class CaseFilter:
         actions: The current action is one of these.
         categories: The category is one of these.
         rules: The rule that decided is one of these.
+        upload: This upload alone.
         uploader: Exactly this uploader.
         decided: The current verdict's time lies in this span.
         reviewed: Whether a human has decided.
@@ -184,6 +185,7 @@ class CaseFilter:
     actions: tuple[Action, ...] = ()
     categories: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    upload: str | None = None
     uploader: str | None = None
     decided: Span = field(default_factory=Span)
     reviewed: bool | None = None

@@ -20,7 +20,12 @@ def test_migrations_make_the_tables_of_the_schema(url: str) -> None:
     Ledger(url, create=True).close()
     engine = create_engine(database_url(url))
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        # The indexes of words are made by the migration alone: FTS5's and GIN's.
+        opts = {
+            "compare_type": True,
+            "include_object": lambda _o, name, *_: not name.startswith(("texts_", "ix_texts_w")),
+        }
+        context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
     engine.dispose()
     with Ledger(url, create=True) as again:

@@ -1,0 +1,56 @@
+"""One statement that writes rows: an upsert that a replay does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import Insert
+
+__all__ = ["Row", "newer", "upsert"]
+
+Row = Mapping[str, Any]
+
+
+def newer(table: Table, *columns: str) -> Callable[[Any], ColumnElement[bool]]:
+    """The condition that the new row is greater by these columns, compared first to last."""
+
+    def condition(insert: Any) -> ColumnElement[bool]:
+        first = table.c[columns[0]]
+        greater: list[ColumnElement[bool]] = [first.is_(None)]
+        equal: list[ColumnElement[bool]] = []
+        for name in columns:
+            old, new = table.c[name], insert.excluded[name]
+            greater.append(and_(*equal, new > old))
+            equal.append(new == old)
+        return or_(*greater)
+
+    return condition
+
+
+def upsert(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row],
+    key: str | tuple[str, ...],
+    better: Any,
+) -> None:
+    """Insert rows; where the key is there, replace what the row gives if ``better`` holds."""
+    if not rows:
+        return
+    keys = (key,) if isinstance(key, str) else key
+    # One order for all writers: two that lock the same rows in other orders would dead-lock.
+    rows = sorted(rows, key=lambda row: tuple(str(row[name]) for name in keys))
+    insert: Insert
+    if connection.dialect.name == "postgresql":
+        made = postgresql.insert(table)
+    else:
+        made = sqlite.insert(table)  # type: ignore[assignment]
+    if better is None:
+        insert = made.on_conflict_do_nothing(index_elements=keys)
+    else:
+        given = {name: made.excluded[name] for name in rows[0] if name not in keys}
+        insert = made.on_conflict_do_update(index_elements=keys, set_=given, where=better(made))
+    connection.execute(insert, [dict(row) for row in rows])

@@ -48,7 +48,8 @@ class CopyrightDetector(Detector):
     The score is the probability that the upload holds a work whose rule asks for removal; for a
     milder rule it stays under 0.9 (review) or 0.55 (restrict), and a work that may be used raises
     none. The labels say it in full: ``copyright/match`` for any work, and ``copyright/remove``,
-    ``copyright/review``, ``copyright/restrict`` or ``copyright/allow`` for what the rules say.
+    ``copyright/review``, ``copyright/restrict`` or ``copyright/allow`` for what the rules say, and
+    ``copyright/restrict/DE`` for where alone the owner has the rights.
 
     Args:
         catalogue: The catalogue's folder or JSON file; None for the small one that ships.
@@ -210,7 +211,8 @@ def _finding(made: Sequence[Ruling]) -> Finding:
     evidence: list[Evidence] = []
     score = 0.0
     for ruling in made:
-        for label in ("copyright/match", f"copyright/{ruling.action}"):
+        asked = f"copyright/{ruling.action}"
+        for label in ("copyright/match", asked, *(f"{asked}/{code}" for code in ruling.blocked)):
             labels[label] = max(labels.get(label, 0.0), ruling.score)
         score = max(score, min(ruling.score, _CEILING[ruling.action]))
         evidence += [_evidence(match, ruling) for match in ruling.matches]

@@ -22,12 +22,14 @@ class Ruling:
         matches: Its segments.
         action: ``allow`` where the rule lets it pass, or only records it.
         why: A sentence that a person can read.
+        blocked: Where alone the rule restricts it, as ISO 3166-1 codes; empty for everywhere.
     """
 
     work: Work
     matches: tuple[Match, ...]
     action: Action
     why: str
+    blocked: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -50,7 +52,8 @@ def rulings(matches: Sequence[Match], upload: Upload, at: datetime) -> list[Ruli
     for found in by_work.values():
         found.sort(key=lambda match: match.start)
         action, why = _rule(found, upload, at)
-        made.append(Ruling(found[0].work, tuple(found), action, why))
+        blocked = _shown_and_owned(found[0].work, upload) if action is Action.RESTRICT else ()
+        made.append(Ruling(found[0].work, tuple(found), action, why, blocked))
     return sorted(made, key=lambda each: (-ACTIONS.index(each.action), -each.score, each.work.id))
 
 
@@ -78,9 +81,14 @@ def _in_territories(action: Action, work: Work, upload: Upload) -> tuple[Action,
     if shown and not shown & owned:
         return Action.ALLOW, "not shown where the owner has the rights"
     if action is Action.REMOVE and (not shown or shown - owned):
-        where = ", ".join(sorted(owned & shown if shown else owned))
+        where = ", ".join(_shown_and_owned(work, upload))
         return Action.RESTRICT, f"its rule says {action}, and the owner has the rights in {where}"
     return action, f"its rule says {action}"
+
+
+def _shown_and_owned(work: Work, upload: Upload) -> tuple[str, ...]:
+    shown, owned = set(upload.territories), set(work.territories)
+    return tuple(sorted(owned & shown if shown else owned))
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -15,11 +15,13 @@ from models.copyright.exchange import load_catalogue
 from models.copyright.fingerprint import fingerprint
 from models.copyright.matching import find_matches
 from models.copyright.strip import strip
+from models.copyright.works import Work
 from quorum.cli.catalogue_disputes import dispute, settle
 from quorum.cli.catalogue_options import Folder, InDatabase
 from quorum.cli.catalogue_rescan import keep, rescan
 from quorum.cli.catalogue_sources import print_of, work_of
 from quorum.cli.catalogue_transfer import export, import_works
+from quorum.errors import InputError
 from quorum.messages import Action
 
 __all__ = ["app"]
@@ -91,6 +93,43 @@ def remove(
 
 
 @app.command()
+def change(
+    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
+    title: Annotated[str | None, typer.Option(help="Another title.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Another owner.")] = None,
+    action: Annotated[Action | None, typer.Option(help="What follows from a match.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="A shorter match is let pass.")] = None,
+    min_fraction: Annotated[float | None, typer.Option(help="So is a smaller part.")] = None,
+    territory: Annotated[
+        list[str] | None, typer.Option(help="Where alone; repeat it; `all` for everywhere.")
+    ] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Change what is told of a work; what is not named stays. Its fingerprint does.
+
+    Example: quorum catalogue change film-1 --action review --territory DE --territory AT
+    """
+    opened = Catalogue(catalogue, database)
+    pair = opened.get(id)
+    if pair is None:
+        msg = f"there is no work {id}"
+        raise InputError(msg)
+    facts = pair[0].model_dump(mode="json")
+    told: dict[str, Any] = {"title": title, "owner": owner}
+    if territory is not None:
+        told["territories"] = [] if territory == ["all"] else territory
+    if embargo_until is not None:
+        told["embargo_until"] = embargo_until.replace(tzinfo=UTC)
+    facts |= {name: value for name, value in told.items() if value is not None}
+    rule = {"action": action, "min_seconds": min_seconds, "min_fraction": min_fraction}
+    facts["rule"] |= {name: value for name, value in rule.items() if value is not None}
+    opened.change(work_of(facts, "change"))
+    typer.echo(f"changed {id}")
+
+
+@app.command()
 def permit(
     id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
     uploader: Annotated[str, typer.Argument(help="Who may use it from now on.")],
@@ -116,15 +155,16 @@ def list_works(
 
     Example: quorum catalogue list studio
     """
-    table = Table("id", "title", "owner", "action", "from", "where", "may use it")
+    table = Table("id", "title", "owner", "action", "from", "where", "embargo", "may use it")
     for work in Catalogue(catalogue, database, read_only=True).works(words, limit):
         table.add_row(
             work.id,
             work.title,
             work.owner,
             work.rule.action,
-            f"{work.rule.min_seconds:g} s",
+            _least(work),
             " ".join(work.territories) or "everywhere",
+            work.embargo_until.date().isoformat() if work.embargo_until else "",
             " ".join(work.exceptions),
         )
     Console().print(table)
@@ -217,6 +257,11 @@ app.command()(keep)
 app.command()(rescan)
 app.command()(dispute)
 app.command()(settle)
+
+
+def _least(work: Work) -> str:
+    part = f", {work.rule.min_fraction:.0%}" if work.rule.min_fraction else ""
+    return f"{work.rule.min_seconds:g} s{part}"
 
 
 def _media_of(folder: Path, id: str) -> Path | None:  # noqa: A002

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aggregator.policy import load_policy
 from models.base import Feature, Features
 from models.copyright.catalogue import Catalogue
 from models.copyright.database import Database
@@ -16,6 +17,7 @@ from models.copyright.uploads import KeptUploads
 from models.copyright.works import Rule, Work, WorkPrint
 from quorum.errors import ConfigurationError
 from quorum.messages import Action, Status, Upload
+from quorum.moderator import Ensemble, open_case
 from quorum.settings import Settings
 from tests.contract.detector import DetectorContract
 from tests.models.copyright.clips import picture_frames, remux, write_video
@@ -167,6 +169,36 @@ def test_a_work_added_to_a_folder_is_found_without_a_restart(film, edited, tmp_p
     writer.remove("w1")
     assert detector.score([features])[0].score == 0.0
     assert detector.version == before
+
+
+def test_an_owners_territories_become_a_policys(film, edited, tmp_path):
+    detector = detector_of(tmp_path, work_of(film, territories=("AT", "DE")))
+    (tmp_path / "policy.yaml").write_text(
+        """
+        name: by-territory
+        deadline: 5 s
+        detectors:
+          copyright: {required: true, missing: review, failed: review, abstained: ignore}
+        rules:
+          - name: blocked-in-germany
+            when: label("copyright/restrict/DE") >= 0.9
+            action: remove
+            territories: [DE]
+            category: intellectual-property
+            reason: A registered work.
+        """
+    )
+    policy = load_policy(tmp_path / "policy.yaml")
+    for shown, action, told in (
+        ((), Action.RESTRICT, {"DE": "remove"}),
+        (("DE", "FR"), Action.RESTRICT, {"DE": "remove"}),
+        (("FR",), Action.ALLOW, None),
+    ):
+        asked = of(edited, territories=shown)
+        said = Ensemble.of([detector]).members["copyright"].score([asked])
+        _, verdict = open_case(policy, asked.upload, said, arrived=said[0].at, at=said[0].at)
+        assert verdict.action is action
+        assert (verdict.model_extra or {}).get("territories") == told
 
 
 def test_works_come_back_from_their_file(film, tmp_path):

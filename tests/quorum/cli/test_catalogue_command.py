@@ -147,6 +147,25 @@ def test_an_exception_is_recorded(catalogue):
         run("permit", "two", "bob", "--catalogue", catalogue)
 
 
+def test_what_is_told_of_a_work_is_changed(films, catalogue):
+    told = run(
+        "change", "one", "--action", "restrict", "--min-fraction", "0.5", "--territory", "FR",
+        "--embargo-until", "2030-05-01", "--catalogue", catalogue,
+    )  # fmt: skip
+    assert told == "changed one\n"
+    told = run("list", "--catalogue", catalogue)
+    for each in ("A Studio", "restrict", "3 s, 50%", "FR", "2030-05-01"):
+        assert each in told
+    assert "DE" not in told
+    run("change", "one", "--territory", "all", "--catalogue", catalogue)
+    assert "everywhere" in run("list", "--catalogue", catalogue)
+    assert "mirrored" in run("search", films / "uploads" / "copy.mp4", "--catalogue", catalogue)
+    with pytest.raises(InputError, match="no work two"):
+        run("change", "two", "--action", "allow", "--catalogue", catalogue)
+    with pytest.raises(InputError, match=r"rule\.min_fraction"):
+        run("change", "one", "--min-fraction", "2", "--catalogue", catalogue)
+
+
 def test_mistakes_are_told(films, catalogue, tmp_path):
     with pytest.raises(InputError, match="a work one already"):
         run("add", films / "two.mp4", "--id", "one", "--owner", "x", "--catalogue", catalogue)

@@ -84,7 +84,7 @@ def read_recipe(reference: str) -> tuple[Recipe, Path]:
     """
     path = Path(reference.removeprefix("file:").removeprefix("//"))
     try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         return Recipe.model_validate(data or {}), path
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"

@@ -7,7 +7,6 @@ A ``Meter`` counts each thing once and shows it in both. Beam names are dotted
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from wsgiref.simple_server import WSGIServer
 
 import prometheus_client as prometheus
@@ -119,12 +118,3 @@ def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
     """
     _HELD.set_function(_held)
     return prometheus.start_http_server(port, addr="127.0.0.1")
-
-
-def from_beam(counters: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Beam's counters as a tree: ``{"verdicts": {"allow": 3}, "uploads": {"": 5}}``."""
-    tree: dict[str, dict[str, int]] = {}
-    for name, value in counters.items():
-        head, _, rest = name.partition(".")
-        tree.setdefault(head, {})[rest] = value
-    return tree

@@ -136,7 +136,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
         return Settings()
     file = Path(chosen)
     try:
-        data = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except OSError as error:
         msg = f"cannot read the settings {file}: {error.strerror or error}"
         raise ConfigurationError(msg) from None

@@ -208,7 +208,7 @@ def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> N
     told = recipe.model_dump(mode="json", exclude_none=True)
     told["calibration"] = made.as_document()
     with out.open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(told, file)
+        YAML(typ="safe", pure=True).dump(told, file)
     typer.echo(f"Wrote {out}, calibrated on {len(kept)} examples.")
 
 

@@ -76,7 +76,7 @@ def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
         ConfigurationError: If the file, a URL or a secret cannot be used.
     """
     try:
-        data = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         if not isinstance(data, list):
             raise TypeError
         written = [_Written.model_validate(item) for item in data]

@@ -13,7 +13,7 @@ from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
 
 from pipeline import metrics as module
-from pipeline.metrics import Meter, from_beam, serve_metrics
+from pipeline.metrics import Meter, serve_metrics
 from pipeline.streams import subscription
 
 
@@ -110,14 +110,6 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         server.shutdown()
         server.server_close()
         thread.join(5)
-
-
-def test_beams_names_become_a_tree() -> None:
-    assert from_beam({"uploads": 5, "verdicts.allow": 3, "predictions.spam.scored": 2}) == {
-        "uploads": {"": 5},
-        "verdicts": {"allow": 3},
-        "predictions": {"spam.scored": 2},
-    }
 
 
 def test_a_case_that_waits_for_its_deadline_has_a_bucket_of_its_own() -> None:

@@ -180,3 +180,12 @@ def test_any_bytes_are_settings_or_one_clear_line(write, data):
         assert isinstance(load_settings(file), Settings)
     except ConfigurationError as error:
         assert "\n" not in str(error)
+
+
+def test_a_reference_needs_no_quotes_in_braces(tmp_path):
+    """As all examples are written; the C parser that may be installed beside ours refuses it."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("detectors:\n  spam: {model: file:mine}\n")
+    detectors = load_settings(file).detectors
+    assert detectors is not None
+    assert detectors["spam"].model == "file:mine"

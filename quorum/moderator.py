@@ -102,6 +102,13 @@ class Ensemble:
         ]
         return cls(members, settings.media, settings.cascade)
 
+    def warm_up(self) -> None:
+        """Score once, so that the first upload does not wait for what is made at first use."""
+        upload = Upload(id="warm-up", uploader="quorum", title="Good day.", published_at=now())
+        (look,) = self.cascade.go_on(self.cascade.begin([upload]), lambda *_: None)
+        for member in self.members.values():
+            member.score([look.features])
+
     def close(self) -> None:
         """Give back what the detectors hold."""
         for member in self.members.values():

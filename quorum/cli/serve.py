@@ -160,6 +160,7 @@ def _run(
             chosen = chosen.model_copy(update={"media": media})
         first = pinned(chosen)
         ensemble = Ensemble.load(first.tell())
+        ensemble.warm_up()
         # Only a reference that may move is replaced.
         watched = watch > 0 and first.settings != chosen
         watcher = Watcher(chosen, first, watch) if watched else None

@@ -10,27 +10,21 @@ from pydantic import BaseModel, Field
 
 from quorum.messages import Message, Prediction, Upload, Verdict
 from quorum.moderator import Moderated
+from quorum.web.description import UPLOAD_EXAMPLE
 
 __all__ = [
-    "UPLOAD_EXAMPLE",
     "BatchAnswer",
     "CaseAnswer",
+    "ModelAnswer",
+    "ModelsAnswer",
     "ModeratedAnswer",
+    "PoliciesAnswer",
     "ProblemAnswer",
     "as_bytes",
     "case_bytes",
     "joined",
     "upload_schema",
 ]
-
-UPLOAD_EXAMPLE: dict[str, Any] = {
-    "id": "video-4711",
-    "uploader": "channel-12",
-    "title": "Win a phone NOW, click the link",
-    "description": "Subscribe and you get one too",
-    "tags": ["phone", "free"],
-    "published_at": "2026-01-31T12:00:00Z",
-}
 
 
 class ProblemAnswer(BaseModel):
@@ -69,6 +63,48 @@ class CaseAnswer(BaseModel):
     #: The verdicts that it superseded, oldest first.
     earlier: tuple[Verdict, ...] = ()
     predictions: tuple[Prediction, ...] = Field(default=())
+
+
+class PolicyAnswer(BaseModel):
+    """The policy in force, as it was written."""
+
+    name: str
+    version: str
+    #: Seconds within which a verdict comes.
+    deadline: float
+    detectors: tuple[str, ...]
+    rules: tuple[str, ...]
+    text: str
+
+
+class PoliciesAnswer(BaseModel):
+    """The policy that decides, and the names of those that ship."""
+
+    active: PolicyAnswer
+    shipped: tuple[str, ...]
+
+
+class ModelAnswer(BaseModel):
+    """A detector that scores here."""
+
+    name: str
+    version: str
+    needs: tuple[str, ...]
+    #: Where its model comes from; null for the one that ships.
+    model: str | None = None
+    #: The reference whose model it takes in when that moves.
+    follows: str | None = None
+    #: Why its model may not be the one that the reference names now.
+    stale: str | None = None
+    shadow: bool
+    max_batch: int
+    timeout: float
+
+
+class ModelsAnswer(BaseModel):
+    """The detectors that score here."""
+
+    models: tuple[ModelAnswer, ...]
 
 
 def upload_schema() -> dict[str, Any]:

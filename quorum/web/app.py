@@ -18,6 +18,7 @@ from quorum.ledger import Ledger
 from quorum.moderator import Ensemble
 from quorum.web import lookups, moderation
 from quorum.web.body import BodyLimits
+from quorum.web.description import describe_keys
 from quorum.web.endpoints import Courier, Endpoint
 from quorum.web.idempotency import Answers
 from quorum.web.keys import ApiKey, Keyring
@@ -111,6 +112,7 @@ def create_app(
     )
     app.include_router(moderation.router)
     app.include_router(lookups.router)
+    describe_keys(app)
     install_problems(app)
 
     async def on_disconnect(_request: Request, _error: Exception) -> Response:

@@ -74,7 +74,7 @@ class Answers:
             response = await make()
         except BaseException as error:
             # What failed may be tried again with the same key.
-            del self._kept[place]
+            self._kept.pop(place, None)
             if isinstance(error, Problem):
                 answer.set_exception(error)
             else:

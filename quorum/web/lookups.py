@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from aggregator.policy import shipped_policies
-from quorum.web.answers import CaseAnswer, case_bytes
+from quorum.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, case_bytes
+from quorum.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
 from quorum.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.web.moderation import PROBLEMS
 from quorum.web.problems import Problem
@@ -27,7 +28,11 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
     tags=["read"],
     summary="The verdict of an upload",
     responses={
-        200: {"model": CaseAnswer, "description": "The current verdict, and what led to it."},
+        200: {
+            "model": CaseAnswer,
+            "description": "The current verdict, and what led to it.",
+            **example(CASE_EXAMPLE),
+        },
         404: {**PROBLEMS[422], "description": "No verdict of this upload is known."},
         **_REFUSED,
     },
@@ -49,7 +54,11 @@ async def verdict(request: Request, upload_id: str) -> Response:
 
 
 @router.get(
-    "/v1/policies", tags=["read"], summary="The policy that decides", responses={**_REFUSED}
+    "/v1/policies",
+    tags=["read"],
+    summary="The policy that decides",
+    response_model=PoliciesAnswer,
+    responses={**_REFUSED},
 )
 async def policies(request: Request) -> dict[str, Any]:
     """The policy in force, as it was written, and the names of those that ship."""
@@ -68,7 +77,13 @@ async def policies(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/v1/models", tags=["read"], summary="The detectors that score", responses={**_REFUSED})
+@router.get(
+    "/v1/models",
+    tags=["read"],
+    summary="The detectors that score",
+    response_model=ModelsAnswer,
+    responses={200: example(MODELS_EXAMPLE), **_REFUSED},
+)
 async def models(request: Request) -> dict[str, Any]:
     """Each detector with its version; ``stale`` says why a model may not be the registry's."""
     allow(request, "read")
@@ -103,7 +118,7 @@ async def health() -> dict[str, str]:
     "/ready",
     tags=["operate"],
     summary="Whether to send requests here",
-    responses={503: PROBLEMS[503]},
+    responses={200: example({"status": "ready"}), 503: PROBLEMS[503]},
 )
 async def ready(request: Request) -> dict[str, str]:
     """No while the service ends, or while the ledger is away.

@@ -12,13 +12,18 @@ from fastapi import APIRouter, Header, Request, Response
 from quorum.errors import MalformedMessage
 from quorum.messages import Upload
 from quorum.web.answers import (
-    UPLOAD_EXAMPLE,
     BatchAnswer,
     ModeratedAnswer,
     ProblemAnswer,
     as_bytes,
     problem_bytes,
     upload_schema,
+)
+from quorum.web.description import (
+    BATCH_EXAMPLE,
+    MODERATED_EXAMPLE,
+    UPLOAD_EXAMPLE,
+    example,
 )
 from quorum.web.media import MediaUpload, read_multipart, refuse_inside
 from quorum.web.problems import Problem
@@ -58,11 +63,30 @@ IdempotencyKey = Annotated[
 
 _UPLOAD = upload_schema()
 
+_HEADERS: dict[str, Any] = {
+    "quorum-recorded": {
+        "description": "`pending` while the ledger is away; left out once it has the verdict.",
+        "schema": {"type": "string"},
+    },
+    "idempotent-replayed": {
+        "description": "`true` for the answer that an idempotency-key had before.",
+        "schema": {"type": "string"},
+    },
+}
+
 
 @router.post(
     "/moderate",
     summary="One upload in, one verdict out",
-    responses={200: {"model": ModeratedAnswer, "description": "The verdict."}, **PROBLEMS},
+    responses={
+        200: {
+            "model": ModeratedAnswer,
+            "description": "The verdict.",
+            "headers": _HEADERS,
+            **example(MODERATED_EXAMPLE),
+        },
+        **PROBLEMS,
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -76,7 +100,8 @@ _UPLOAD = upload_schema()
                             "upload": {"type": "string", "description": "The upload as JSON."},
                             "media": {"type": "string", "format": "binary"},
                         },
-                    }
+                    },
+                    "example": {"upload": json.dumps(UPLOAD_EXAMPLE), "media": "(the file)"},
                 },
             },
         }
@@ -89,19 +114,28 @@ async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> 
     state.take(client, 1)
     sent = await _sent(request, state)
 
+    taken = False
+
     async def make() -> Response:
+        nonlocal taken
+        taken = True
         made, durable = await state.moderate(sent.upload, scored=sent.scored, cleanup=sent.cleanup)
         return _answer(as_bytes(made), durable=durable)
 
     try:
         return await state.answers.once(client, idempotency_key, sent.digest, make)
-    except Problem:
-        sent.cleanup()
-        raise
+    finally:
+        # Once it is taken, the file stays until it was looked at, which may be after the answer.
+        if not taken:
+            sent.cleanup()
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _sent(request: Request, state: State) -> MediaUpload:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(request)
     if kind == "multipart/form-data":
         if state.media_folder is None:
             raise Problem(415, "media is not taken with a request here; give its URI")
@@ -123,7 +157,12 @@ async def _sent(request: Request, state: State) -> MediaUpload:
     "/moderate:batch",
     summary="Many uploads in, as many verdicts out",
     responses={
-        200: {"model": BatchAnswer, "description": "A result for each upload, in their order."},
+        200: {
+            "model": BatchAnswer,
+            "description": "A result for each upload, in their order.",
+            "headers": _HEADERS,
+            **example(BATCH_EXAMPLE),
+        },
         **PROBLEMS,
     },
     openapi_extra={
@@ -146,7 +185,7 @@ async def moderate_batch(request: Request, idempotency_key: IdempotencyKey = Non
     """Decide a batch; an upload that is none gets a problem, and the others their verdicts."""
     client = allow(request, "moderate")
     state: State = request.app.state.quorum
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if _kind(request) != "application/json":
         raise Problem(415, "send application/json")
     data = await request.body()
     items = _items(data, state.limits.batch)

@@ -19,6 +19,12 @@ __all__ = ["Problem", "install_problems", "problem_response"]
 
 _log = logging.getLogger(__name__)
 
+#: In place of the framework's words, which say no more than the status.
+_DETAILS = {
+    404: "there is nothing at this path; /openapi.json tells what there is",
+    405: "this path takes another method; the header allow names it",
+}
+
 
 class Problem(Exception):
     """An answer that is an error.
@@ -69,7 +75,8 @@ def install_problems(app: FastAPI) -> None:
 
     async def on_http(_request: Request, error: Any) -> Response:
         headers = dict(error.headers or {})
-        return problem_response(Problem(error.status_code, str(error.detail), headers))
+        detail = _DETAILS.get(error.status_code, str(error.detail))
+        return problem_response(Problem(error.status_code, detail, headers))
 
     async def on_validation(_request: Request, error: Any) -> Response:
         told = "; ".join(

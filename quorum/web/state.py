@@ -158,8 +158,10 @@ def allow(request: Request, scope: str) -> str:
         return "anyone"
     key = state.keyring.find(request.headers)
     if key is None:
-        detail = "give an API key: authorization: Bearer KEY"
-        raise Problem(401, detail, {"www-authenticate": "Bearer"})
+        given = {"authorization", "x-api-key"} & set(request.headers)
+        detail = "this API key is not known" if given else "give an API key"
+        told = f"{detail}: authorization: Bearer KEY, or x-api-key: KEY"
+        raise Problem(401, told, {"www-authenticate": "Bearer"})
     if scope not in key.scopes:
         raise Problem(403, f"this API key is not for {scope}")
     return key.name

@@ -165,6 +165,8 @@ def test_openapi_has_examples_and_all_routes(client: httpx.Client) -> None:
     body = schema["paths"]["/v1/moderate"]["post"]["requestBody"]["content"]
     example = body["application/json"]["schema"]["example"]
     assert client.post("/v1/moderate", json=example).status_code == 200
+    parts = body["multipart/form-data"]["example"]
+    assert Upload.model_validate_json(parts["upload"]).id == example["id"]
     assert {"/v1/moderate", "/v1/moderate:batch", "/v1/policies", "/v1/models"} <= set(
         schema["paths"]
     )
@@ -306,7 +308,9 @@ def test_keys_scopes_and_rates(tmp_path: Path) -> None:
         assert is_problem(client.post("/v1/moderate", json=event(1)), 401)
         for wrong in ("qm_wrong", "", "\u00e4"):
             head = {"x-api-key": wrong.encode()}
-            assert is_problem(client.post("/v1/moderate", json=event(1), headers=head), 401)
+            refused = client.post("/v1/moderate", json=event(1), headers=head)
+            assert is_problem(refused, 401)
+            assert "not known" in refused.json()["detail"]
         write, read = {"authorization": f"Bearer {writer}"}, {"x-api-key": reader}
         assert is_problem(client.post("/v1/moderate", json=event(1), headers=read), 403)
         assert is_problem(client.get("/v1/models", headers=write), 403)
@@ -384,6 +388,12 @@ def test_media_comes_with_its_upload_and_goes_again(tmp_path: Path) -> None:
         assert answer.status_code == 200, answer.text
         assert seen[0] is not None and seen[0].endswith(".mp4")
         assert list(folder.iterdir()) == []
+        again = {"idempotency-key": "k"}
+        for replayed in (None, "true", "true"):
+            sent = {"data": {"upload": json.dumps(event(1))}, "files": files, "headers": again}
+            answer = client.post("/v1/moderate", **sent)
+            assert answer.headers.get("idempotent-replayed") == replayed
+            assert list(folder.iterdir()) == []
         large = {"media": ("clip.mp4", b"x" * 250_000, "video/mp4")}
         assert is_problem(
             client.post("/v1/moderate", data={"upload": json.dumps(event(1))}, files=large), 413

@@ -1,0 +1,151 @@
+"""What the service says of itself in ``/openapi.json``: examples, headers, and who may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+__all__ = [
+    "BATCH_EXAMPLE",
+    "CASE_EXAMPLE",
+    "MODELS_EXAMPLE",
+    "MODERATED_EXAMPLE",
+    "UPLOAD_EXAMPLE",
+    "describe_keys",
+    "example",
+]
+
+UPLOAD_EXAMPLE: dict[str, Any] = {
+    "id": "video-4711",
+    "uploader": "channel-12",
+    "title": "Win a phone NOW, click the link",
+    "description": "Subscribe and you get one too",
+    "tags": ["phone", "free"],
+    "published_at": "2026-01-31T12:00:00Z",
+}
+
+_SAID: dict[str, Any] = {
+    "id": "9a873708224326c7c1f213bd020b6eb3",
+    "detector": "spam",
+    "version": "bdd24316cd2fc200",
+    "status": "scored",
+    "score": 0.968,
+    "labels": {"spam/promotion": 0.968},
+    "shadow": False,
+}
+
+_VERDICT: dict[str, Any] = {
+    "id": "7d06faf7ea68edf9d56480bda25fbe71",
+    "upload_id": "video-4711",
+    "action": "review",
+    "revision": 1,
+    "policy_version": "balanced@22b603582aa5dd0a",
+    "rule": "spam-likely",
+    "category": "spam",
+    "reasons": ["The upload is likely spam (probability 0.97)."],
+    "predictions": [_SAID],
+    "missing": [{"detector": "copyright", "why": "no answer by its deadline"}],
+    "decided_by": "deadline",
+    "at": "2026-01-31T12:00:02.046451Z",
+    "latency": 0.632,
+}
+
+MODERATED_EXAMPLE: dict[str, Any] = {
+    "verdict": _VERDICT,
+    "predictions": [
+        {
+            **_SAID,
+            "upload_id": "video-4711",
+            "evidence": [
+                {
+                    "kind": "text",
+                    "what": "Subscribe",
+                    "field": "description",
+                    "start": 0.0,
+                    "end": 9.0,
+                    "weight": 0.4411,
+                }
+            ],
+            "elapsed": 0.0179,
+            "at": "2026-01-31T12:00:00.146310Z",
+        }
+    ],
+}
+
+BATCH_EXAMPLE: dict[str, Any] = {
+    "results": [
+        MODERATED_EXAMPLE,
+        {
+            "problem": {
+                "type": "about:blank",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "not a valid upload: published_at: Field required",
+            }
+        },
+    ]
+}
+
+CASE_EXAMPLE: dict[str, Any] = {
+    "verdict": _VERDICT,
+    "earlier": [],
+    "predictions": MODERATED_EXAMPLE["predictions"],
+}
+
+MODELS_EXAMPLE: dict[str, Any] = {
+    "models": [
+        {
+            "name": "spam",
+            "version": "bdd24316cd2fc200",
+            "needs": ["embedding", "text"],
+            "model": "mlflow:models:/spam/3#bdd24316cd2fc200",
+            "follows": "mlflow:models:/spam@champion",
+            "stale": None,
+            "shadow": False,
+            "max_batch": 32,
+            "timeout": 30.0,
+        }
+    ]
+}
+
+#: Two ways to give the same key; either will do.
+_KEYS: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key of `quorum serve --new-key`; a service on loopback may need none.",
+    },
+    "x-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same key.",
+    },
+}
+
+#: By the routes' tags and paths: who lives, and whether requests are welcome, everyone may ask.
+_OPEN = frozenset({"/health", "/ready"})
+
+
+def example(of: Mapping[str, Any], kind: str = "application/json") -> dict[str, Any]:
+    """The content of an answer that shows an example."""
+    return {"content": {kind: {"example": dict(of)}}}
+
+
+def describe_keys(app: FastAPI) -> None:
+    """Add to the app's description which routes need an API key."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        schema = made()
+        schema.setdefault("components", {})["securitySchemes"] = _KEYS
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                operation["security"] = [] if path in _OPEN else [{name: []} for name in _KEYS]
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -222,7 +222,7 @@ class Client:
             wait = min(wait * 2, 30.0)
 
 
-def read_webhook(secret: str, headers: dict[str, str], body: bytes) -> tuple[str, Verdict]:
+def read_webhook(secret: str, headers: Mapping[str, str], body: bytes) -> tuple[str, Verdict]:
     """Check a webhook, and read its verdict; its id tells a repetition.
 
     Raises:

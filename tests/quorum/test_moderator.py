@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.decision import decide
-from models.base import Finding
+from models.base import Detector, Feature, Finding
 from quorum.messages import Action, Status, Upload, now
 from quorum.moderator import Ensemble, Moderator, batches
 from quorum.settings import DetectorSettings, Settings
@@ -101,3 +101,23 @@ def test_unknown_settings_are_told() -> None:
 
     with pytest.raises(ConfigurationError, match="spamm"):
         Ensemble.load(Settings(detectors={"spamm": DetectorSettings()}))
+
+
+def test_a_warm_ensemble_has_scored_words_and_media() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    class Looks(Detector):
+        name = "looks"
+        version = "1"
+        needs = frozenset({Feature.TEXT, Feature.FRAMES})
+
+        def score(self, batch):  # type: ignore[no-untyped-def]
+            seen.extend((one.text is not None, one.frames is not None) for one in batch)
+            return [Finding.scored(0.5) for _ in batch]
+
+        @classmethod
+        def examples(cls):  # type: ignore[no-untyped-def]
+            return ()
+
+    Ensemble.of([Looks()]).warm_up()
+    assert seen == [(True, True)]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # More options for pip, such as the index of PyTorch's CPU builds:
 #   make demo PIP_OPTIONS="--extra-index-url URL"
 PIP_OPTIONS ?=
-EXTRAS ?= dev
+EXTRAS ?= console,postgres,web
 
 # Beam downloads Prism, its local streaming engine, at the first run; where it lies ready, it is
 # taken from there.
@@ -20,19 +20,25 @@ export HF_HUB_OFFLINE = 1
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
+PIP_INSTALL = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c requirements.lock
+
 $(BIN)/quorum: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Quorum needs Python 3.11 or newer; give one: make demo PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c requirements.lock -e ".[$(EXTRAS)]"
+	$(PIP_INSTALL) -e ".[$(EXTRAS)]"
 	@touch $(BIN)/quorum
 
-setup: $(BIN)/quorum ## Make a virtual environment with all that is needed
+$(VENV)/dev: $(BIN)/quorum
+	$(PIP_INSTALL) -e ".[dev]"
+	@touch $(VENV)/dev
 
-demo: setup ## Watch shipped uploads become verdicts
+setup: $(VENV)/dev ## Make a virtual environment with all that tests and development need
+
+demo: $(BIN)/quorum ## Watch shipped uploads become verdicts
 	$(BIN)/quorum demo
 
-console: setup ## Look at the reviewers' console with a few hundred made-up cases
+console: $(BIN)/quorum ## Look at the reviewers' console with a few hundred made-up cases
 	$(BIN)/quorum console --demo
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason

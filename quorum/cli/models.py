@@ -64,11 +64,15 @@ def show(
     Example: quorum models show spam
     """
     held = open_reference(model, name) if model else shipped_artifact(name)
-    if as_json or held is None:
+    if as_json:
         told = asdict(held.manifest) if held else {"detector": name, "manifest": None}
         typer.echo(json.dumps(told, indent=2))
         return
     console = Console()
+    if held is None:
+        console.print(f"{name} keeps no artifact: its version is a digest of what it knows.")
+        _show_card(name, console)
+        return
     manifest = held.manifest
     console.print(f"{name}, version {held.version}", style="bold")
     console.print_json(
@@ -79,11 +83,8 @@ def show(
         table.add_row(source.name, str(source.rows), source.licence)
     console.print(table)
     console.print(f"Files: {', '.join(manifest.files)}. Licence: {manifest.licence}.")
-    card = held.folder.parent / "card.md"
-    if model is None and card.is_file():
-        from rich.markdown import Markdown
-
-        console.print(Markdown(card.read_text(encoding="utf-8")))
+    if model is None:
+        _show_card(name, console)
 
 
 app.command()(models_learn.train)
@@ -96,6 +97,19 @@ app.command()(models_registry.rollback)
 app.command()(models_registry.versions)
 app.command("sample")(sample)
 app.command("export-labels")(export_labels)
+
+
+def _show_card(name: str, console: Console) -> None:
+    """The card that stands beside a detector's module."""
+    from importlib.resources import files
+
+    from rich.markdown import Markdown
+
+    from models.registry import load_class
+
+    card = files(load_class(name).__module__.rpartition(".")[0] or name).joinpath("card.md")
+    if card.is_file():
+        console.print(Markdown(card.read_text(encoding="utf-8")))
 
 
 def _headline(metrics: Any) -> str:

@@ -29,6 +29,12 @@ def test_the_card_tells_what_was_measured(name):
     card = (FOLDER / name / "card.md").read_text(encoding="utf-8")
     for figure in figures(name):
         assert figure in card
+
+
+@pytest.mark.parametrize("name", ["spam", "violence", "nsfw", "copyright"])
+def test_each_card_has_its_parts(name):
+    card = (FOLDER / name / "card.md").read_text(encoding="utf-8")
+    assert "**Figures" in card
     for part in ("**What it says.**", "**Trained on.**", "**Where it fails.**", "**Licence.**"):
         assert part in card
 

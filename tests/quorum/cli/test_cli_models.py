@@ -59,6 +59,7 @@ def test_show_tells_the_data_and_the_card():
     assert "YouTube Spam Collection" in told
     assert "Where it fails" in told
     assert json.loads(run("show", "violence", "--json"))["detector"] == "violence"
+    assert "registered work" in run("show", "copyright")
 
 
 def test_a_trained_model_is_an_artifact_with_its_figures(trained, comments):

@@ -121,6 +121,36 @@ def test_a_moved_alias_swaps_and_a_lost_registry_keeps_what_serves() -> None:
     asyncio.run(scenario())
 
 
+def test_models_that_were_replaced_leave_the_memory_and_the_others_stay(tmp_path: Path) -> None:
+    from models import registry as loaded
+
+    places = [variant(tmp_path / str(n), 1 - n / 1000).folder for n in (1, 2)]
+    asked = Settings(detectors={"spam": DetectorSettings(model="mlflow:models:/spam@champion")})
+
+    def served(place: Path) -> Settings:
+        chosen = {"spam": DetectorSettings(model=f"file:{place}"), "nsfw": DetectorSettings()}
+        return Settings(detectors=chosen)
+
+    async def scenario() -> None:
+        now_at = [served(places[0])]
+        ensemble = Ensemble.load(now_at[0])
+        nsfw = ensemble.members["nsfw"].detector
+        service = Service(POLICY, ensemble)
+        watcher = Watcher(asked, Pinned(now_at[0]), 60.0, pin=lambda _: Pinned(now_at[0]))
+        loop = asyncio.get_running_loop()
+        before = len(loaded._loaded)
+        for turn in range(1, 5):
+            now_at[0] = served(places[turn % 2])
+            assert await asyncio.to_thread(watcher.look, service, loop)
+            members = service.ensemble.members
+            assert members["spam"].detector.version == open_artifact(places[turn % 2]).version
+            assert members["nsfw"].detector is nsfw
+            assert len(loaded._loaded) == before
+        await service.close()
+
+    asyncio.run(scenario())
+
+
 def test_what_is_stale_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     registry = Registry()
     caplog.set_level("INFO")

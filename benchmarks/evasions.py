@@ -18,7 +18,7 @@ from models.evasions import EVASIONS, padded
 from models.features.embedding import shared_embedder
 from models.features.normalise import normalise
 from models.segments import segments_of
-from models.spam.detector import HANDICAP
+from models.spam.detector import handicap
 from models.spam.model import SHARE_OF_MEANING, SpamModel, mean_of
 
 _cache: dict[str, NDArray[np.float32]] = {}
@@ -39,7 +39,7 @@ def score(model: SpamModel, raw: list[str]) -> NDArray[np.float64]:
         cut = segments_of(text)
         odds = model.words.decide(cut)
         place = int(np.argmax(odds))
-        best.append(odds[place] - (HANDICAP / (1 - SHARE_OF_MEANING) if len(cut) > 1 else 0))
+        best.append(odds[place] - handicap(len(cut)) / (1 - SHARE_OF_MEANING))
         told.append(cut[place] if len(cut) > 1 and odds[place] > 0 else text)
     both: NDArray[np.float64] = mean_of(np.array(best), model.meaning.decide(embedded(told)))
     return both
@@ -76,9 +76,11 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
         for name, evaded in forms.items():
             found.setdefault(name, []).append(float((score(model, evaded) > threshold).mean()))
         pads = [padded(str(rng.choice(innocent)), innocent, rng) for _ in range(100)]
-        found.setdefault("(false positives: 150 innocent words)", []).append(
-            float((score(model, pads) > threshold).mean())
-        )
+        for name, texts_of in (
+            ("(false positives: 150 innocent words)", pads),
+            ("(the same on one line)", [text.replace("\n", " ") for text in pads]),
+        ):
+            found.setdefault(name, []).append(float((score(model, texts_of) > threshold).mean()))
     return found
 
 

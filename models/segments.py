@@ -10,6 +10,9 @@ import re
 
 __all__ = ["segments_of", "sentences", "windows"]
 
+#: Words in a window, and words from the start of one to the next: one sentence of spam amid
+#: innocent words fills the small ones, a whole comment the large ones.
+_WINDOWS = ((20, 5), (8, 3))
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 
@@ -29,27 +32,27 @@ def windows(text: str, size: int = 40, stride: int = 20, most: int = 400) -> lis
     return [" ".join(words[start : start + size]) for start in list(starts)[:most]]
 
 
-def segments_of(
-    text: str, whole: int = 60, size: int = 40, small: int = 12, most: int = 600
-) -> list[str]:
+def segments_of(text: str, whole: int = 60, line: int = 40, most: int = 1000) -> list[str]:
     """A text of a comment's length as it is; of a longer one its lines, and windows of these.
 
     Args:
         text: Normalised text; its lines are fields, paragraphs or comments.
         whole: A text of no more words is one segment.
-        size: Words of a long window.
-        small: Words of a short window: one sentence of spam amid innocent words fills it.
+        line: A line of no more words is a segment; any is cut into windows, too.
         most: No more segments are made; they then cover the beginning of the text.
     """
     if len(text.split()) <= whole:
         return [text]
     made: list[str] = []
-    for line in text.split("\n"):
-        if not line.strip():
+    for one in text.split("\n"):
+        words = len(one.split())
+        if words == 0:
             continue
-        made.extend(windows(line, size, size // 2))
-        if len(line.split()) > small:
-            made.extend(windows(line, small, small // 3))
+        if words <= line:
+            made.append(one)
+        for size, stride in _WINDOWS:
+            if words > size:
+                made.extend(windows(one, size, stride))
         if len(made) >= most:
             break
     return made[:most]

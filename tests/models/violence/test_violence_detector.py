@@ -31,7 +31,7 @@ class TestViolence(DetectorContract):
         )
         (finding,) = made.score([features])
         assert finding.status is Status.SCORED
-        assert set(finding.labels) == {"violence/fight"}
+        assert set(finding.labels) == {"violence/fight", "violence/gore"}
 
     def test_a_batch_of_frames_scores_as_each_alone(self, made):
         batch = [

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from models.copyright import records
 from models.copyright.database import Database
-from models.copyright.index import Entries, Hits, Segment, search
+from models.copyright.index import Entries, Hits
 from models.copyright.index_files import IndexFiles
+from models.copyright.snapshot import Snapshot, read_snapshot
 from models.copyright.state import count_change, read_state, write_state
 from models.copyright.uploads import KeptUploads
 from models.copyright.works import Work, WorkPrint
-from quorum.errors import ArtifactError
 
 __all__ = ["Catalogue", "Stats"]
 
@@ -38,9 +38,6 @@ _WAITING_ENTRIES = 16_384
 #: A segment is merged with the one before it unless that is this many times larger, so that
 #: there are few segments and each entry is written few times.
 _GROWTH = 4
-
-#: Times that a list of index files is read again which was replaced while they were opened.
-_TRIES = 5
 
 #: Bytes of works that were looked at and are kept: those that are much copied.
 _CACHE_BYTES = 128 * 2**20
@@ -67,18 +64,6 @@ class Stats:
     waiting: int
     bytes: int
     version: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """What searches look at; replaced as a whole, so that they need no lock."""
-
-    segments: tuple[Segment, ...]
-    files: int
-    waiting: int
-    removed: NDArray[np.uint32]
-    version: str
-    keep_days: float | None
 
 
 class Catalogue:
@@ -118,7 +103,7 @@ class Catalogue:
         self._lock = threading.RLock()
         self._seen: object = None
         self._looked: OrderedDict[int, tuple[Work, WorkPrint]] = OrderedDict()
-        self._snapshot = _Snapshot((), 0, 0, np.zeros(0, np.uint32), "", None)
+        self._snapshot = Snapshot()
         try:
             self.refresh()
         except BaseException:
@@ -153,7 +138,7 @@ class Catalogue:
             if (changes, stamp) == self._seen:
                 return False
             before = self._snapshot.version
-            self._snapshot = self._read_snapshot()
+            self._snapshot = read_snapshot(self._database, self._files)
             self._looked.clear()
             self._seen = (changes, stamp)
             changed = before != self._snapshot.version
@@ -161,46 +146,9 @@ class Catalogue:
             self.compact(wait=False)
         return changed
 
-    def _read_snapshot(self) -> _Snapshot:
-        for left in reversed(range(_TRIES)):
-            stamp = self._files.stamp() if self._files is not None else None
-            try:
-                return self._try_snapshot()
-            except ArtifactError:
-                # The list may have been replaced, and a file of the old one deleted, meanwhile.
-                if not left or self._files is None or stamp == self._files.stamp():
-                    raise
-        raise AssertionError
-
-    def _try_snapshot(self) -> _Snapshot:
-        with self._database.reading() as connection:
-            name = read_state(connection, "name")
-        parts = self._files.parts(name) if self._files is not None else []
-        opened = self._files.open(parts) if self._files is not None else []
-        covered = parts[-1].last if parts else 0
-        with self._database.reading() as connection:
-            if records.last_serial(connection) < covered:
-                msg = (
-                    "the index covers works that the database does not have: an older state was "
-                    "brought back; make the index anew: quorum catalogue rebuild"
-                )
-                raise ArtifactError(msg)
-            version = (read_state(connection, "content") or "0" * 32)[:12]
-            days = read_state(connection, "keep_days")
-            waiting = records.entries_from(connection, covered + 1)
-            gone = records.removed_serials(connection, covered)
-        if len(waiting):
-            opened.append(Segment.build(waiting))
-        kept = float(days) if days else None
-        return _Snapshot(tuple(opened), len(parts), len(waiting), gone, version, kept)
-
     def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
         """All entries within a radius of some hashes, shape (m, 32)."""
-        snapshot = self._snapshot
-        hits = search(snapshot.segments, queries, radius)
-        if not len(snapshot.removed):
-            return hits
-        return hits.where(~np.isin(hits.works, snapshot.removed))
+        return self._snapshot.search(queries, radius)
 
     def exact(self, digests: Iterable[str]) -> tuple[int, ...]:
         """Serial numbers of the works that share an exact digest."""

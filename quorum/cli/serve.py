@@ -7,7 +7,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,11 @@ from quorum.logs import LogFormat, LogLevel, configure_logs
 from quorum.web.keys import ApiKey, read_keys
 from quorum.web.keys import new_key as make_key
 from quorum.web.settings import Limits
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from quorum.moderator import Ensemble
 
 __all__ = ["app"]
 
@@ -162,9 +167,7 @@ def _run(
         ensemble = Ensemble.load(first.tell())
         ensemble.warm_up()
         # Only a reference that may move is replaced.
-        watched = watch > 0 and first.settings != chosen
-        watcher = Watcher(chosen, first, watch) if watched else None
-        held.callback(ensemble.close)
+        watcher = Watcher(chosen, first, watch) if first.settings != chosen else None
         made = create_app(
             rules,
             ensemble,
@@ -176,9 +179,16 @@ def _run(
             shadows=shadows,
             watcher=watcher,
         )
+        held.callback(_close, made, ensemble)
         host, port = taken.getsockname()[:2]
         typer.echo(f"serving {rules.version} on http://{host}:{port}", err=True)
         Server(made, drain=drain).run(sockets=[taken])
+
+
+def _close(made: FastAPI, first: Ensemble) -> None:
+    """Give back the detectors that serve now: those of the start may have been replaced."""
+    state = getattr(made.state, "quorum", None)
+    (first if state is None else state.service.ensemble).close()
 
 
 def _is_loopback(host: str) -> bool:

@@ -131,7 +131,9 @@ async def ready(request: Request) -> dict[str, str]:
     if state.recorder is not None and state.recorder.away:
         raise Problem(503, "the ledger is away")
     if state.watcher is not None and state.watcher.stale:
-        return {"status": "ready", "models": "; ".join(state.watcher.told())}
+        # Not why: everyone may ask this, and the reason names the registry.
+        names = ", ".join(sorted(state.watcher.stale))
+        return {"status": "ready", "models": f"the last good one of {names}; see /v1/models"}
     return {"status": "ready"}
 
 

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from models.pinning import Pinned, pinned, stale_line
+from models.pinning import Pinned, pinned
 from quorum.errors import QuorumError
 from quorum.moderator import Ensemble
 from quorum.settings import Settings
@@ -30,7 +30,7 @@ class Watcher:
     Args:
         settings: With the references that may move.
         first: The settings that the service starts with.
-        seconds: Between two looks.
+        seconds: Between two looks; 0 for none.
         pin: Finds the versions that the references name.
         load: Makes an ensemble.
     """
@@ -56,11 +56,6 @@ class Watcher:
         """By detector, why its model may not be the one that its reference names now."""
         return self._serves.stale
 
-    def told(self) -> list[str]:
-        """A line for each model that is stale."""
-        serves = self._serves
-        return [stale_line(name, serves.settings, why) for name, why in serves.stale.items()]
-
     def followed(self, name: str) -> str | None:
         """The reference that a detector's model follows; None if it stays what it is."""
         asked = (self._settings.detectors or {}).get(name)
@@ -69,6 +64,8 @@ class Watcher:
 
     def start(self, service: Service) -> None:
         """Look from now on; to be called in the event loop of the service."""
+        if self._seconds <= 0:
+            return
         loop = asyncio.get_running_loop()
         # A daemon: a model that is being fetched keeps no process from ending.
         threading.Thread(

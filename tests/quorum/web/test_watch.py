@@ -105,9 +105,6 @@ def test_a_moved_alias_swaps_and_a_lost_registry_keeps_what_serves() -> None:
         registry.away, registry.number = True, 3
         assert not await look()
         assert watcher.stale == {"words": "the registry cannot be reached"}
-        assert watcher.told() == [
-            f"{GOES_ON} mlflow:models:/words/2: the registry cannot be reached"
-        ]
         assert await versions_of(service, 3) == ["w2"] * 3
         registry.away, registry.stale, registry.number = False, "3 is damaged", 2
         assert not await look()
@@ -177,7 +174,7 @@ def test_stale_models_are_told_and_still_serve() -> None:
     with serving(Numbered("w1"), Slow(), settings=at(1), watcher=watched(registry)) as client:
         ready = client.get("/ready")
         assert ready.status_code == 200
-        assert "cannot be reached" in ready.json()["models"]
+        assert ready.json()["models"] == "the last good one of words; see /v1/models"
         models = {one["name"]: one for one in client.get("/v1/models").json()["models"]}
         assert models["words"]["follows"] == "mlflow:models:/words@champion"
         assert models["words"]["model"] == "mlflow:models:/words/1"

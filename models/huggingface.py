@@ -38,6 +38,7 @@ from ruamel.yaml.error import YAMLError
 from models.artifacts import digest_of_file
 from models.base import Detector, Example, Feature, Features, Finding, Text
 from models.calibration import Platt
+from models.features.text import evidence_of
 from models.references import local_folder
 from models.segments import sentences
 from models.timeline import runs, smoothed, spread
@@ -191,8 +192,8 @@ class HuggingFaceDetector(Detector):
             if text is None:
                 why = features.absent.get(Feature.TEXT, "no text")
                 return Finding.abstained(why) if why == "no text" else Finding.failed(why)
-            made = self._harms(self._texts([text.joined]))
-            score = float(made["score"][0])
+            made = self._harms(self._texts(_parts(text)))
+            score = float(made["score"].max())
             evidence = self._sentences(text) if score >= _EXPLAIN_FROM else []
         elif features.frames is None:
             why = features.absent.get(Feature.FRAMES, "no frames")
@@ -261,17 +262,22 @@ class HuggingFaceDetector(Detector):
         scores = self._harms(self._texts(told))["score"]
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
-            Evidence(
-                kind="text", what=told[index], field=places[index][0], start=places[index][1],
-                end=places[index][2], weight=round(float(scores[index]), 4),
-            )
+            evidence_of(text, field, start, end, told[index], float(scores[index]))
             for index in best
-        ]  # fmt: skip
+            for field, start, end in [places[index]]
+        ]
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
         """None: what is flagged is the configured model's to say."""
         return ()
+
+
+def _parts(text: Text) -> list[str]:
+    """The upload's own words and those seen in its frames: neither lowers what the other scores."""
+    own = "\n".join(value for field, value in text.fields.items() if field not in text.seen)
+    seen = "\n".join(text.fields[field] for field in text.seen)
+    return [part for part in (own, seen) if part]
 
 
 def _version(folder: Path, recipe: Recipe) -> str:

@@ -9,6 +9,8 @@ import torch
 
 from models.base import Feature, Features, Frames
 from models.features.extract import Extractor
+from models.features.ocr import Seen
+from models.features.text import text_of
 from models.registry import load_detector, selected
 from quorum.cli.models import app
 from quorum.errors import ArtifactError, ConfigurationError
@@ -79,6 +81,23 @@ def test_a_text_model_by_configuration_alone(text_model, tmp_path):
     assert bad.evidence[0].what == "you are an idiot"
     assert bad.evidence[0].field == "title"
     assert empty.status is Status.ABSTAINED
+
+
+def test_words_in_frames_are_judged_beside_the_own_ones(text_model, tmp_path):
+    detector = load_detector("insults", recipe(tmp_path, text_model))
+    made = [
+        text_of(upload(title=title), [Seen(line, 2.0, 3.0) for line in lines])[0]
+        for title, lines in (
+            ("you are an friend", ["you are an idiot"]),
+            ("you are an idiot", ["you are an friend"]),
+            ("you are an idiot", []),
+        )
+    ]
+    in_frames, own, alone = detector.score([Features(upload(), text) for text in made])
+    assert own.score == pytest.approx(alone.score, abs=1e-6)
+    assert in_frames.score == pytest.approx(alone.score, abs=1e-6)
+    evidence = in_frames.evidence[0]
+    assert (evidence.kind, evidence.start, evidence.end) == ("video", 2.0, 3.0)
 
 
 def test_the_version_follows_weights_and_configuration(text_model, tmp_path):

@@ -1,6 +1,15 @@
+import pytest
+
+from models.base import Feature, Features
+from models.features.embedding import shared_embedder
+from models.features.ocr import Seen
+from models.features.text import text_of
 from models.spam.detector import SpamDetector, handicap
 from models.testing import upload
+from quorum.messages import Status
 from tests.contract.detector import DetectorContract
+
+LONG = "A long day at the river with my brother and his dog. " * 12
 
 
 class TestSpam(DetectorContract):
@@ -19,3 +28,27 @@ class TestSpam(DetectorContract):
 def test_the_handicap_grows_with_the_parts_to_its_end():
     assert handicap(1) == 0.0
     assert 0 < handicap(2) < handicap(8) < handicap(16) == handicap(600)
+
+
+OWN = ["", "Check out my channel and subscribe", "A walk by the river", "🎉🎉", LONG]
+SEEN = [[], ["FREE GIFT CARDS", "subscribe to my channel"], ["a calm caption"], ["Directed by Ann"]]
+
+
+@pytest.mark.parametrize("own", OWN, ids=lambda text: text[:12] or "none")
+def test_words_in_frames_never_lower_what_the_own_words_score(own):
+    """A cascade that was settled by the own words rests on it, and no caption hides spam."""
+    detector = SpamDetector()
+    batch = [features_of(upload(title=own), lines) for lines in SEEN]
+    alone, spam, calm, credit = detector.score(batch)
+    for finding in (spam, calm, credit):
+        assert finding.status is Status.SCORED
+        assert finding.score >= (alone.score or 0.0)
+    assert spam.score > 0.5
+
+
+def features_of(one, lines):
+    text, _ = text_of(one, [Seen(line, 0.0, 1.0) for line in lines])
+    if not text.joined:
+        return Features(one, absent={Feature.TEXT: "no text"})
+    (vector,) = shared_embedder().embed([text.own or text.in_frames])
+    return Features(one, text, embedding=vector)

@@ -37,7 +37,7 @@ class ScamDetector(Detector):
         score = float(1 / (1 + np.exp(-12 * (gap - 0.05))))
         nearest = f"reads like: {SCAM[int(likeness.argmax())]}"
         evidence = [Evidence(kind="text", what=nearest)] if score >= 0.5 else []
-        return Finding.scored(score, {"spam/scam": score}, evidence)
+        return Finding.scored(score, {"scam/money": score}, evidence)
 
     @classmethod
     def examples(cls) -> Sequence[Example]:

@@ -1,4 +1,4 @@
-"""Train a detector's text model on a user's own data.
+"""Train a detector on a user's own data.
 
 A detector that can be trained so names its trainer, ``module:function``, in its attribute
 ``trainer``; the function takes what ``Trainer`` says. Splits are by source where there are several

@@ -34,7 +34,7 @@ Seed = Annotated[int, typer.Option(help="Of splits and samples: the same seed, t
 
 
 def train(name: Name, data: Data, out: Out, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Train a detector's text model on your own data, calibrated out of fold.
+    """Train a detector on your own texts or clips, calibrated out of fold.
 
     Example: quorum models train spam --data comments.csv --out mine
     """

@@ -1,5 +1,7 @@
 """Media files that tests make with PyAV, so that none need be shipped."""
 
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -97,4 +99,21 @@ def audio(path: Path, seconds: float = 2.0, rate: int = 44_100) -> Path:
         frame.pts = 0
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+    return path
+
+
+def png_bomb(path, side):
+    """A valid PNG of one colour: a few kilobytes that would be gigabytes of pixels."""
+
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compressobj(9)
+    line = b"\x00" * (1 + side // 8)
+    packed = b"".join(rows.compress(line * 100) for _ in range(side // 100)) + rows.flush()
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
     return path

@@ -1,12 +1,9 @@
-import struct
-import zlib
-
 import numpy as np
 import pytest
 
 from models.features.decode import AUDIO_RATE, BURST, GRID, MAX_BURSTS, decode
 from quorum.errors import MediaRefused
-from tests.models.features.media_files import audio, video
+from tests.models.features.media_files import audio, png_bomb, video
 
 
 def read(path, *, max_seconds=600.0, max_pixels=40_000_000):
@@ -83,23 +80,6 @@ def test_frames_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path)
     assert made.frames is None
     assert made.no_frames == "frames of 640 x 480 pixels; the limit is 100,000 pixels"
     assert made.audio is not None
-
-
-def png_bomb(path, side):
-    """A valid PNG of one colour: a few kilobytes that would be gigabytes of pixels."""
-
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    rows = zlib.compressobj(9)
-    line = b"\x00" * (1 + side // 8)
-    packed = b"".join(rows.compress(line * 100) for _ in range(side // 100)) + rows.flush()
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
-    )
-    return path
 
 
 def test_a_bomb_of_an_image_is_refused(tmp_path):

@@ -1,15 +1,18 @@
 """Training on a user's own texts and clips: each half by itself, the other as it ships."""
 
 import csv
+import json
 
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from models.artifacts import open_artifact
 from models.dataset import read_labelled
 from models.violence.detector import ARTIFACT, ViolenceDetector
 from models.violence.trainer import train_from
+from quorum.cli.models import app
 from quorum.errors import InputError
 
 CALM = ["baking bread at home", "a walk by the sea", "my cat sleeps", "new song", "planting trees"]
@@ -96,3 +99,15 @@ def test_a_clip_that_cannot_be_read_is_named(folder, tmp_path):
     (tmp_path / "5.mp4").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"clips-7: media cannot be read|5\.mp4"):
         train_from(read_labelled(tmp_path), tmp_path / "out", 0, lambda step: None)
+
+
+def test_the_command_takes_a_folder_of_clips(folder, tmp_path):
+    out = tmp_path / "mine"
+    result = CliRunner().invoke(
+        app,
+        ["train", "violence", "--data", str(folder), "--out", str(out), "--seed", "3", "--json"],
+    )
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["version"] == open_artifact(out, "violence").version
+    assert told["metrics"]["frames"]["fights"] == 6

@@ -89,8 +89,11 @@ def told(what: str, error: Exception) -> QuorumError:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     if status is None or status >= 500:
+        # Such as: ... (Caused by NewConnectionError("HTTPConnection(...): Failed to ...")).
+        cause = re.search(r"Caused by \w+\([\"'](?:\w+\(.*?\): )?(.+?)[\"']\)", text)
         return EngineUnavailable(
-            f"the registry at {place()} cannot be reached or does not answer as one: {text[:200]}"
+            f"the registry at {place()} cannot be reached, or does not answer as one: "
+            f"{(cause[1] if cause else text)[:200]}; look at MLFLOW_TRACKING_URI"
         )
     # Such as "RESOURCE_DOES_NOT_EXIST: Model Version (name=spam, version=7) not found".
     text = re.sub(r"^[A-Z_]+: ", "", text)

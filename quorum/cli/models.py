@@ -1,4 +1,4 @@
-"""``quorum models``: list, show, train, evaluate, compare and calibrate detectors."""
+"""``quorum models``: detectors listed and shown; the other verbs are in modules beside this."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="List, show, train, evaluate, compare and calibrate detectors.\n\n"
+    help="List, show, train, evaluate, compare, calibrate and register detectors.\n\n"
     "Example: quorum models evaluate spam --data comments.csv --page report.html",
 )
 

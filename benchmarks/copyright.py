@@ -171,20 +171,29 @@ def vpdq_finds(found: Fingerprint, works: dict[str, WorkPrint]) -> set[str]:
     return matched
 
 
+def clips_of(data: Path) -> list[Path]:
+    """The files that are looked up as they are."""
+    return sorted(
+        path for folder in ("clips", "copydetect", "audio")
+        for path in (data / folder).iterdir() if path.suffix in {".mp4", ".mkv", ".ogg", ".mp3"}
+    )  # fmt: skip
+
+
+def registered_of(data: Path) -> list[Path]:
+    """The works: one file of each scene."""
+    return [
+        path for path in clips_of(data)
+        if family(path.name) == path.stem or f"{path.parent.name}/{path.name}" in EDITED
+    ]  # fmt: skip
+
+
 def recall(data: Path, cache: Path, jobs: int) -> None:
     """Find edited works, and nothing else."""
     started = time.time()
     uploads = make_uploads(data, cache)
     print(f"{len(uploads)} edited uploads after {time.time() - started:.0f} s\n")
-    clips = sorted(
-        path for folder in ("clips", "copydetect", "audio")
-        for path in (data / folder).iterdir() if path.suffix in {".mp4", ".mkv", ".ogg", ".mp3"}
-    )  # fmt: skip
-    registered = [
-        path for path in clips
-        if family(path.name) == path.stem
-        or f"{path.parent.name}/{path.name}" in EDITED
-    ]  # fmt: skip
+    clips = clips_of(data)
+    registered = registered_of(data)
     plain = [Upload(path, "", family(path.name), frozenset({family(path.name)})) for path in clips]
     plain += [
         Upload(path, "", "", frozenset()) for path in sorted((data / "fights").glob("*/*.mp4"))

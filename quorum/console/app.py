@@ -26,6 +26,7 @@ from quorum.console import (
     queue_pages,
     search_pages,
 )
+from quorum.console.in_force import InForce
 from quorum.console.overview import Overviews
 from quorum.console.pages import Console, LoginNeeded, Refused, go, render
 from quorum.console.publishing import Reviews
@@ -52,14 +53,15 @@ def create_console(
 
     Args:
         ledger: Cases, users, decisions.
-        policy: In force: names categories and rules.
+        policy: In force until another is activated: names categories and rules.
         reviews: Where decisions are published.
         settings: What a deployment sets.
         keyring: API keys of platforms that send appeals; None takes none.
     """
     chosen = settings or ConsoleSettings()
 
-    overviews = Overviews(ledger, sorted(policy.detectors))
+    in_force = InForce(ledger, policy)
+    overviews = Overviews(ledger, lambda: in_force.current().detectors)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +74,7 @@ def create_console(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overviews = overviews
-    app.state.console = Console(ledger, policy, reviews, chosen, keyring)
+    app.state.console = Console(ledger, in_force, reviews, chosen, keyring)
     for module in (
         login_pages,
         queue_pages,
@@ -81,7 +83,6 @@ def create_console(
         overview_pages,
         policy_pages,
         search_pages,
-        policy_pages,
         quality_pages,
     ):
         app.include_router(module.router)

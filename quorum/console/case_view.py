@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from aggregator.policy import Policy
 from quorum.console import decisions, tasks
 from quorum.console.access import User
 from quorum.console.decisions import Decision
@@ -130,7 +131,8 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         revisions = tuple(one for one in revisions if one.revision <= at)
         made, skipped, appealed = [], [], []
     verdict = revisions[0] if revisions else None
-    rule = next((r for r in console.policy.rules if verdict and r.name == verdict.rule), None)
+    policy = console.policy
+    rule = next((r for r in policy.rules if verdict and r.name == verdict.rule), None)
     link, told = media_link(console, upload)
     return CaseView(
         upload_id=upload_id,
@@ -151,7 +153,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         decisions=made,
         appeals=appealed,
         skipped=skipped,
-        categories=_categories(console, verdict),
+        categories=_categories(policy, verdict),
         territories=dict(((verdict.model_extra or {}).get("territories") or {}) if verdict else {}),
     )
 
@@ -224,8 +226,8 @@ def _history(console: Console, uploader: str | None, upload_id: str) -> History:
     return History(sum(counts.values()), ordered, others)
 
 
-def _categories(console: Console, verdict: Verdict | None) -> list[str]:
-    known = [one.category for one in console.policy.rules if one.category]
+def _categories(policy: Policy, verdict: Verdict | None) -> list[str]:
+    known = [one.category for one in policy.rules if one.category]
     first = [verdict.category] if verdict is not None and verdict.category else []
-    found = dict.fromkeys([*first, *known, *sorted(console.policy.categories)])
-    return [name for name in found if name in console.policy.categories]
+    found = dict.fromkeys([*first, *known, *sorted(policy.categories)])
+    return [name for name in found if name in policy.categories]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,38 +13,19 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from quorum.console import tasks
+from quorum.console.health import Health, health
 from quorum.ledger import Ledger
 from quorum.ledger.console_schema import decisions
-from quorum.ledger.schema import cases, predictions, verdicts
+from quorum.ledger.schema import cases, verdicts
 from quorum.messages import Action, Verdict, now
 
-__all__ = ["Health", "Overturned", "Overview", "Overviews"]
+__all__ = ["Overturned", "Overview", "Overviews"]
 
 #: Cases that the figures are of; the newest.
 RECENT: Final = 5000
-_OF_A_DETECTOR: Final = 500
 _DECISIONS: Final = 1000
 _BUCKETS: Final = 36
 _SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How one detector does, by its newest predictions."""
-
-    detector: str
-    count: int
-    scored: float
-    abstained: float
-    failed: float
-    last: datetime | None
-
-    @property
-    def state(self) -> str:
-        """In a word."""
-        if not self.count:
-            return "silent"
-        return "failing" if self.failed > 0.2 else "unsteady" if self.failed > 0.02 else "well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +84,13 @@ class Overviews:
 
     Args:
         ledger: What is counted.
-        detectors: Whose health is shown.
+        detectors: Gives those whose health is shown even if they were never heard.
     """
 
-    def __init__(self, ledger: Ledger, detectors: Sequence[str]) -> None:
+    def __init__(self, ledger: Ledger, detectors: Callable[[], Iterable[str]]) -> None:
         self._ledger = ledger
-        self._detectors = tuple(detectors)
+        self._detectors = detectors
+        self._tops: dict[str, str | None] = {}
         self._lock = threading.Lock()
         self._found: Overview | None = None
         self._counted = 0.0
@@ -126,8 +108,9 @@ class Overviews:
             if not force and time.monotonic() - self._counted < _SECONDS:
                 return
             counts = tasks.open_counts(self._ledger)
+            detectors = self._detectors()
             self._found = self._ledger.transact(
-                lambda connection: _count(connection, counts, self._detectors)
+                lambda connection: _count(connection, counts, detectors, self._tops)
             )
             self._counted = time.monotonic()
 
@@ -135,7 +118,8 @@ class Overviews:
 def _count(
     connection: Connection,
     counts: Mapping[Any, tuple[int, int]],
-    detectors: Sequence[str],
+    detectors: Iterable[str],
+    kept: dict[str, str | None],
 ) -> Overview:
     c = cases.c
     query = (
@@ -157,7 +141,7 @@ def _count(
         latencies[bucket].append(row.latency)
         decided_by[row.decided_by] += 1
     ordered = sorted(row.latency for row in rows)
-    rules, tops = _overturned(connection)
+    rules, tops = _overturned(connection, kept)
     return Overview(
         at=now(),
         cases=len(rows),
@@ -170,7 +154,7 @@ def _count(
         capped=decided_by["cap"],
         open=sum(count for count, _ in counts.values()),
         late=sum(late for _, late in counts.values()),
-        detectors=tuple(_health(connection, name) for name in detectors),
+        detectors=health(connection, detectors),
         rules=rules,
         by_detector=tops,
     )
@@ -180,49 +164,42 @@ def _quantile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
-def _health(connection: Connection, detector: str) -> Health:
-    p = predictions.c
-    query = (
-        select(p.status, p.at)
-        .where(p.detector == detector)
-        .order_by(p.at.desc())
-        .limit(_OF_A_DETECTOR)
-    )
-    rows = connection.execute(query).all()
-    counts = Counter(row.status for row in rows)
-    total = len(rows) or 1
-    return Health(
-        detector=detector,
-        count=len(rows),
-        scored=counts["scored"] / total,
-        abstained=counts["abstained"] / total,
-        failed=counts["failed"] / total,
-        last=rows[0].at if rows else None,
-    )
-
-
 def _overturned(
-    connection: Connection,
+    connection: Connection, tops: dict[str, str | None]
 ) -> tuple[tuple[Overturned, ...], tuple[Overturned, ...]]:
-    d = decisions.c
+    d, v = decisions.c, verdicts.c
     query = (
-        select(d.action, verdicts.c.body)
-        .join(verdicts, verdicts.c.id == d.verdict_id)
+        select(d.action, v.id, v.rule)
+        .join(verdicts, v.id == d.verdict_id)
         .where(d.state == "published", d.kind.in_(("review", "second", "appeal")))
         .order_by(d.due_at.desc())
         .limit(_DECISIONS)
     )
+    rows = connection.execute(query).all()
+    _learn_tops(connection, {row.id for row in rows}, tops)
     by_rule: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     by_detector: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for action, body in connection.execute(query):
-        verdict = Verdict.model_validate_json(body)
-        scored = [one for one in verdict.predictions if one.score is not None and not one.shadow]
-        top = max(scored, key=lambda one: one.score or 0.0, default=None)
-        for table, name in ((by_rule, verdict.rule), (by_detector, top and top.detector)):
+    for action, verdict_id, rule in rows:
+        for table, name in ((by_rule, rule), (by_detector, tops.get(verdict_id))):
             if name:
                 table[name][0] += 1
                 table[name][1] += action == Action.ALLOW.value
     return _sorted(by_rule), _sorted(by_detector)
+
+
+def _learn_tops(connection: Connection, wanted: set[str], tops: dict[str, str | None]) -> None:
+    """The detector with the greatest score of each verdict; verdicts never change."""
+    for known in tops.keys() - wanted:
+        del tops[known]
+    new = sorted(wanted - tops.keys())
+    for start in range(0, len(new), 500):
+        chunk = new[start : start + 500]
+        query = select(verdicts.c.id, verdicts.c.body).where(verdicts.c.id.in_(chunk))
+        for verdict_id, body in connection.execute(query):
+            used = Verdict.model_validate_json(body).predictions
+            scored = [one for one in used if one.score is not None and not one.shadow]
+            top = max(scored, key=lambda one: one.score or 0.0, default=None)
+            tops[verdict_id] = None if top is None else top.detector
 
 
 def _sorted(table: Mapping[str, Sequence[int]]) -> tuple[Overturned, ...]:

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from aggregator.policy import Policy
 from quorum.console import decisions, sessions
 from quorum.console.access import PERMISSIONS, Permission, User, find_user
+from quorum.console.in_force import InForce
 from quorum.console.publishing import Reviews
 from quorum.console.security import MAX_BODY
 from quorum.console.sessions import Session
@@ -64,10 +65,15 @@ class Console:
     """What the pages work on."""
 
     ledger: Ledger
-    policy: Policy
+    in_force: InForce
     reviews: Reviews
     settings: ConsoleSettings
     keyring: Any = None
+
+    @property
+    def policy(self) -> Policy:
+        """In force now."""
+        return self.in_force.current()
 
 
 class Refused(Exception):

@@ -25,9 +25,7 @@ Lead = Annotated[User, Depends(needs(Permission.LEAD))]
 def _in_force(request: Request, found: Any) -> tuple[Policy, Any]:
     """The policy that was activated here last, else the one that the console was started with."""
     active = next((row for row in found if row.state == "active"), None)
-    if active is None:
-        return console_of(request).policy, None
-    return Policy.from_text(active.text), active
+    return console_of(request).policy, active
 
 
 @router.get("/policy")

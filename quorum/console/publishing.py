@@ -9,6 +9,7 @@ from typing import Protocol
 
 from aggregator.case import Case, Emit
 from aggregator.policy import Policy
+from quorum.console.in_force import InForce
 from quorum.errors import ConfigurationError, EngineUnavailable
 from quorum.ledger import Ledger
 from quorum.messages import Review, now
@@ -84,16 +85,17 @@ class LedgerReviews:
     def __init__(self, ledger: Ledger, policy: Policy) -> None:
         self.name = "the ledger"
         self._ledger = ledger
-        self._policy = policy
+        self._in_force = InForce(ledger, policy)
 
     def publish(self, reviews: Sequence[Review]) -> None:
         """See Reviews."""
+        policy = self._in_force.current()
         for review in reviews:
             found = self._ledger.get_case(review.upload_id)
             if found is None or found.upload is None:
                 continue
             case = Case.resume(
-                self._policy, found.upload, found.predictions, found.reviews, found.verdict
+                policy, found.upload, found.predictions, found.reviews, found.verdict
             )
             effects = case.on_review(review, now())
             self._ledger.record(

@@ -72,6 +72,7 @@ def search(
     """One page of what was found, newest first."""
     console = console_of(request)
     found = console.ledger.transact(lambda c: find(c, asked.wanted, after=after[:512], limit=_PAGE))
+    rules = console.policy.rules
     kept = {name: value for name, value in asked.given.items() if value}
     return render(
         request,
@@ -83,8 +84,8 @@ def search(
         next=urlencode({**kept, "after": found.next}) if found.next is not None else "",
         read=MOST_READ,
         least=LEAST,
-        rules=[rule.name for rule in console.policy.rules],
-        categories=sorted({rule.category for rule in console.policy.rules if rule.category}),
+        rules=[rule.name for rule in rules],
+        categories=sorted({rule.category for rule in rules if rule.category}),
     )
 
 

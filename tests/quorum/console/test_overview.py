@@ -11,7 +11,7 @@ from quorum.console.overview import Overviews
 from quorum.console.plots import bars, line
 from quorum.console.spreadsheet import cell
 from quorum.ledger import Ledger
-from quorum.messages import Action, now
+from quorum.messages import Action, Prediction, Status, now, prediction_id
 from tests.quorum.console.cases_for_console import record_case
 from tests.quorum.console.test_review import XSS, choose, take
 
@@ -21,7 +21,7 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
     for number, action in ((1, Action.ALLOW), (2, Action.REMOVE), (3, Action.ALLOW)):
         choose(cases, take(cases, number, "ana"), "ana", action)
     decisions.publish_due(cases, lambda _: None, double_rate=0)
-    found = Overviews(cases, ["violence", "spam"]).current()
+    found = Overviews(cases, lambda: ["violence", "spam"]).current()
     assert sum(found.by_action["review"]) == 10
     assert sum(found.by_action["remove"]) == 1
     assert (found.cases, found.open, found.p50) == (11, 7, 1.0)
@@ -32,6 +32,44 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
     (rule,) = found.rules
     assert (rule.name, rule.decided, rule.allowed) == ("violence-unclear", 3, 2)
     assert found.by_detector[0].rate == pytest.approx(2 / 3)
+
+
+def test_the_health_of_every_detector_that_was_heard(cases: Ledger):
+    at = now()
+
+    def say(detector: str, number: int, status: Status, **more):
+        score = 0.5 if status is Status.SCORED else None
+        reason = None if status is Status.SCORED else "No frames."
+        said = Prediction(
+            id=prediction_id(f"up-{number}", detector, "v7"),
+            upload_id=f"up-{number}",
+            detector=detector,
+            version="v7",
+            status=status,
+            score=score,
+            reason=reason,
+            **{"at": at, **more},
+        )
+        cases.record([said])
+
+    for number in range(10):
+        say("faces", number, Status.FAILED if number < 3 else Status.ABSTAINED)
+        say("trial", number, Status.SCORED, shadow=True)
+    say("gone", 0, Status.SCORED, at=at - timedelta(days=40))
+    say("stopped", 0, Status.SCORED, at=at - timedelta(hours=5))
+    found = {one.detector: one for one in Overviews(cases, lambda: ["nsfw"]).current().detectors}
+    assert list(found) == ["nsfw", "faces", "stopped", "trial", "violence"]
+    assert {name: one.state for name, one in found.items()} == {
+        "nsfw": "silent",
+        "faces": "failing",
+        "stopped": "silent",
+        "trial": "well",
+        "violence": "silent",
+    }
+    assert (found["faces"].failed, found["faces"].abstained) == (0.3, 0.7)
+    assert [name for name, one in found.items() if one.shadow] == ["trial"]
+    assert [name for name, one in found.items() if one.named] == ["nsfw"]
+    assert found["trial"].version == "v7"
 
 
 def test_an_empty_ledger_has_an_overview(serve):

@@ -7,8 +7,10 @@ import pytest
 from aggregator.policy import load_policy
 from quorum.console import drafts
 from quorum.console.decisions import Conflict
+from quorum.console.in_force import InForce
 from quorum.errors import PolicyError
 from quorum.ledger import Ledger
+from quorum.ledger.console_schema import drafts as table
 from tests.quorum.console.cases_for_console import record_case
 
 TEXT = load_policy("balanced").text
@@ -40,6 +42,31 @@ def test_four_eyes_from_the_page(serve, cases: Ledger, tmp_path: Path):
     assert ask(other, "activate").status_code == 409
     log = people("aud").get("/audit").text
     assert all(f"policy.{what}" in log for what in ("drafted", "tried", "proposed", "activated"))
+
+
+def test_an_activated_policy_is_in_force_without_a_new_start(serve, cases: Ledger):
+    renamed = TEXT.replace("violence-likely", "violence-doubted")
+    assert renamed != TEXT
+    lea = serve()("lea")
+    other_console = serve()("ana")
+    assert "violence-likely" in other_console.get("/search").text
+    draft = drafts.save(cases, "renamed", renamed, "lea")
+    drafts.try_out(cases, draft, "lea")
+    drafts.propose(cases, draft, "lea")
+    drafts.activate(cases, draft, "max", None)
+    for person in (lea, other_console):
+        assert "violence-doubted" in person.get("/search").text
+        assert "violence-likely" not in person.get("/search").text
+    assert load_policy("balanced").version not in lea.get("/policy").text
+
+
+def test_what_cannot_be_read_any_more_leaves_the_policy_of_the_start(ledger: Ledger):
+    start = load_policy("balanced")
+    draft = drafts.save(ledger, "old", TEXT, "lea")
+    query = table.update().values(text="version: 0", state="active")
+    ledger.transact(lambda connection: connection.execute(query), writes=True)
+    assert draft
+    assert InForce(ledger, start).current() is start
 
 
 def test_reviewers_read_policies_and_leads_write_them(console):

@@ -68,7 +68,7 @@ def test_the_rest_of_the_statements(postgres_ledger: Ledger):
     decisions.publish_due(ledger, lambda _: None, double_rate=0)
     assert appeals.newest(ledger)[0].state == "reversed"
     assert quality.measure(ledger).speed
-    assert Overviews(ledger, ["violence"]).current().cases == 13
+    assert Overviews(ledger, lambda: ["violence"]).current().cases == 13
     assert tasks.open_counts(ledger)
 
 

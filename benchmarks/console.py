@@ -19,10 +19,11 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from aggregator.policy import load_policy
-from quorum.console import tasks
+from quorum.console import claims, tasks
 from quorum.console.access import Role, create_user
 from quorum.console.app import create_console
-from quorum.console.decisions import decide, publish_due
+from quorum.console.decisions import decide
+from quorum.console.outbox import publish_due
 from quorum.console.publishing import LedgerReviews
 from quorum.console.settings import ConsoleSettings
 from quorum.ledger import Ledger
@@ -137,7 +138,7 @@ def review(ledger: Ledger, count: int) -> None:
     """Decisions of made-up reviewers, for the pages that measure them."""
     for number in range(count):
         name = f"reviewer-{number % 5}"
-        task = tasks.claim_next(ledger, tasks.Queue(order="age"), name)
+        task = claims.claim_next(ledger, tasks.Queue(order="age"), name)
         if task is None:
             return
         action = Action.REMOVE if number % 3 else Action.ALLOW

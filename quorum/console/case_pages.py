@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from quorum.console import case_view, decisions, disputes, tasks
+from quorum.console import case_view, claims, decisions, disputes, tasks
 from quorum.console.access import Permission, User
 from quorum.console.decisions import Conflict
 from quorum.console.pages import Fields, Refused, Visitor, console_of, go, needs, render
@@ -111,12 +111,12 @@ def undo(request: Request, given: Fields, user: Reviewer) -> Response:
 def release(request: Request, given: Fields, user: Reviewer) -> Response:
     """Give a case back to its queue."""
     ledger, task_id = console_of(request).ledger, given.get("task", "")
-    ledger.transact(lambda c: tasks.release(c, task_id, user.name), writes=True)
+    ledger.transact(lambda c: claims.release(c, task_id, user.name), writes=True)
     return go(request, "/queue")
 
 
 @router.post("/renew")
 def renew(request: Request, given: Fields, user: Reviewer) -> Response:
     """Hold a case for another lease; 204, or 409 where it is another's now."""
-    found = tasks.claim(console_of(request).ledger, given.get("task", ""), user.name)
+    found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
     return Response(status_code=204 if found is not None else 409)

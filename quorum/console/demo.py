@@ -11,6 +11,7 @@ from pathlib import Path
 from aggregator.policy import Policy
 from quorum.console import tasks
 from quorum.console.access import Role, create_user
+from quorum.console.demo_reviews import seed_reviews
 from quorum.demo.examples import example_messages, examples_folder
 from quorum.errors import MalformedMessage
 from quorum.ledger import Ledger
@@ -85,7 +86,7 @@ def demo_uploads(examples: Path, count: int, until: datetime) -> list[Upload]:
 def seed(
     ledger: Ledger, policy: Policy, settings: Settings, examples: Path, count: int = 320
 ) -> int:
-    """Fill an empty ledger: users, cases with verdicts, tasks.
+    """Fill an empty ledger: users, cases with verdicts, tasks, what was done before.
 
     Returns:
         How many cases were made.
@@ -100,6 +101,7 @@ def seed(
             chunk = uploads[start : start + 64]
             ledger.record(_messages(policy, chunk, moderator))
     tasks.sync(ledger)
+    seed_reviews(ledger, policy)
     return len(uploads)
 
 

@@ -7,7 +7,8 @@ import random
 from sqlalchemy import Connection, exists, insert, select
 
 from quorum.console import audit
-from quorum.console.tasks import Task, claim, open_task
+from quorum.console.claims import claim
+from quorum.console.tasks import Task, open_task
 from quorum.ledger import Ledger
 from quorum.ledger.console_schema import golden_answers, tasks
 from quorum.ledger.reading import load_cases

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from quorum.console import tasks
+from quorum.console import outbox, tasks
 from quorum.console.health import Health, health
 from quorum.ledger import Ledger
 from quorum.ledger.console_schema import decisions
@@ -58,6 +58,7 @@ class Overview:
         capped: How many removals a cap turned into reviews.
         open: Tasks that wait.
         late: Tasks that are overdue.
+        stuck: Decisions that could not be published yet.
         detectors: Their health.
         rules: By rule, what reviewers overturned.
         by_detector: By the detector with the greatest score, what they overturned.
@@ -74,6 +75,7 @@ class Overview:
     capped: int
     open: int
     late: int
+    stuck: int
     detectors: tuple[Health, ...]
     rules: tuple[Overturned, ...]
     by_detector: tuple[Overturned, ...]
@@ -154,6 +156,7 @@ def _count(
         capped=decided_by["cap"],
         open=sum(count for count, _ in counts.values()),
         late=sum(late for _, late in counts.values()),
+        stuck=outbox.stuck(connection),
         detectors=health(connection, detectors),
         rules=rules,
         by_detector=tops,

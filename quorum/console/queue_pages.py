@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from quorum.console import golden, tasks
+from quorum.console import claims, golden, tasks
 from quorum.console.access import Permission, User
 from quorum.console.pages import Fields, Refused, Visitor, console_of, go, needs, render
 from quorum.console.tasks import Queue
@@ -123,7 +123,7 @@ def to_next(request: Request, user: User, given: dict[str, str] | Fields) -> Res
     found = None
     if random.random() < console.settings.golden_rate:  # noqa: S311
         found = golden.hand_out(console.ledger, user.name)
-    found = found or tasks.claim_next(console.ledger, queue, user.name)
+    found = found or claims.claim_next(console.ledger, queue, user.name)
     kept = {name: value for name, value in wanted.items() if value}
     if found is None:
         return go(request, "/queue", **kept, told="empty")
@@ -135,7 +135,7 @@ def to_next(request: Request, user: User, given: dict[str, str] | Fields) -> Res
 @router.post("/claim")
 def claim(request: Request, given: Fields, user: Reviewer) -> Response:
     """Take one case."""
-    found = tasks.claim(console_of(request).ledger, given.get("task", ""), user.name)
+    found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
     if found is None:
         told = (
             "Another reviewer holds this case, it was decided meanwhile, or you decided it before. "
@@ -151,6 +151,6 @@ def skip(request: Request, given: Fields, user: Reviewer) -> Response:
     reason = given.get("reason", "").strip()
     if not reason:
         raise Refused(422, "Say in a few words why you skip this case; it helps who takes it.")
-    if not tasks.skip(console_of(request).ledger, given.get("task", ""), user.name, reason[:500]):
+    if not claims.skip(console_of(request).ledger, given.get("task", ""), user.name, reason[:500]):
         raise Refused(404, "This case is in no queue any more.")
     return to_next(request, user, given)

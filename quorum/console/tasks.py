@@ -1,4 +1,4 @@
-"""Tasks: what waits for a person, who holds it, and until when."""
+"""Tasks: what waits for a person, and in which order."""
 
 from __future__ import annotations
 
@@ -11,42 +11,34 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    and_,
     exists,
     func,
     insert,
     or_,
     select,
-    text,
     update,
 )
 
-from quorum.console import audit
 from quorum.console.harm import expected_harm, service_level, severity
 from quorum.ledger import Ledger
-from quorum.ledger.console_schema import skips, tasks
+from quorum.ledger.console_schema import tasks
 from quorum.ledger.reading import load_cases
 from quorum.ledger.schema import cases
 from quorum.messages import Action, Upload, Verdict, digest, now
 
 __all__ = [
-    "LEASE",
     "Queue",
     "Task",
-    "claim",
-    "claim_next",
     "get_task",
     "held_by",
+    "matching",
     "open_counts",
     "open_task",
+    "order_of",
     "queue_page",
-    "release",
-    "skip",
     "sync",
 ]
 
-#: How long a case is one reviewer's; each look at it renews the lease.
-LEASE: Final = timedelta(minutes=10)
 _SYNC_BATCH: Final = 500
 
 Kind = Literal["review", "second", "double", "golden", "appeal"]
@@ -199,7 +191,8 @@ def _close(connection: Connection, ids: Sequence[str]) -> None:
     )
 
 
-def _matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnElement[bool]]:
+def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnElement[bool]]:
+    """The conditions of a queue, for a reviewer who may take it."""
     t = tasks.c
     found: list[ColumnElement[bool]] = [t.state == "open"]
     if queue.category is not None:
@@ -222,6 +215,12 @@ def _matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnEl
     return found
 
 
+def order_of(queue: Queue) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """What comes first in a queue."""
+    t = tasks.c
+    return (t.harm.desc(), t.id.desc()) if queue.order == "harm" else (t.opened_at, t.id)
+
+
 def queue_page(
     ledger: Ledger, queue: Queue, reviewer: str | None, *, offset: int = 0, limit: int = 50
 ) -> list[Task]:
@@ -233,9 +232,8 @@ def _page(
     connection: Connection, queue: Queue, reviewer: str | None, offset: int, limit: int
 ) -> list[Task]:
     t = tasks.c
-    order = (t.harm.desc(), t.id.desc()) if queue.order == "harm" else (t.opened_at, t.id)
-    query = select(tasks).where(*_matching(queue, reviewer, now()), t.kind != "golden")
-    found = connection.execute(query.order_by(*order).limit(limit).offset(offset))
+    query = select(tasks).where(*matching(queue, reviewer, now()), t.kind != "golden")
+    found = connection.execute(query.order_by(*order_of(queue)).limit(limit).offset(offset))
     return [_task(row) for row in found]
 
 
@@ -279,113 +277,6 @@ def held_by(connection: Connection, reviewer: str, upload_id: str) -> Task | Non
         )
     ).first()
     return None if row is None else _task(row)
-
-
-def claim(ledger: Ledger, task_id: str, reviewer: str) -> Task | None:
-    """Take a task for the length of a lease; None where another holds it or it is closed."""
-    return ledger.transact(lambda c: _claim(c, task_id, reviewer), writes=True)
-
-
-def claim_next(ledger: Ledger, queue: Queue, reviewer: str) -> Task | None:
-    """Take the first task of a queue that nobody holds and that the reviewer has not skipped."""
-
-    def work(connection: Connection) -> Task | None:
-        at, t = now(), tasks.c
-        skipped = exists().where(skips.c.task_id == t.id, skips.c.reviewer == reviewer)
-        order = (t.harm.desc(), t.id.desc()) if queue.order == "harm" else (t.opened_at, t.id)
-        query = (
-            select(t.id)
-            .where(*_matching(queue, reviewer, at), ~skipped, _free(reviewer, at))
-            .order_by(*order)
-            .limit(20)
-        )
-        for task_id in list(connection.execute(query).scalars()):
-            found = _claim(connection, task_id, reviewer)
-            if found is not None:
-                return found
-        return None
-
-    return ledger.transact(work, writes=True)
-
-
-def _free(reviewer: str, at: datetime) -> ColumnElement[bool]:
-    t = tasks.c
-    return or_(t.claimed_by.is_(None), t.claimed_by == reviewer, t.claimed_until <= at)
-
-
-def _claim(connection: Connection, task_id: str, reviewer: str) -> Task | None:
-    at, t = now(), tasks.c
-    known = get_task(connection, task_id)
-    if known is None:
-        return None
-    lock_case(connection, known.upload_id)
-    other = connection.execute(
-        select(t.id).where(
-            t.upload_id == known.upload_id,
-            t.state == "open",
-            t.claimed_by != reviewer,
-            t.claimed_until > at,
-        )
-    ).first()
-    if other is not None:
-        return None
-    done = connection.execute(
-        update(tasks)
-        .where(
-            and_(t.id == task_id, t.state == "open"),
-            _free(reviewer, at),
-            or_(t.not_for.is_(None), t.not_for != reviewer),
-            or_(t.only_for.is_(None), t.only_for == reviewer),
-        )
-        .values(claimed_by=reviewer, claimed_until=at + LEASE)
-    )
-    if done.rowcount != 1:
-        return None
-    if known.held(at) != reviewer:
-        audit.append(connection, reviewer, "case.claimed", known.upload_id, kind=known.kind)
-    return get_task(connection, task_id)
-
-
-def lock_case(connection: Connection, upload_id: str) -> None:
-    """Let no other transaction change who holds this case; SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        query = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
-        connection.execute(query, {"key": upload_id})
-
-
-def release(connection: Connection, task_id: str, reviewer: str) -> None:
-    """Give a task back."""
-    t = tasks.c
-    connection.execute(
-        update(tasks)
-        .where(t.id == task_id, t.claimed_by == reviewer)
-        .values(claimed_by=None, claimed_until=None)
-    )
-
-
-def skip(ledger: Ledger, task_id: str, reviewer: str, reason: str) -> bool:
-    """Leave a task to others, with a reason; False where there is no such task."""
-
-    def work(connection: Connection) -> bool:
-        task = get_task(connection, task_id)
-        if task is None:
-            return False
-        known = select(skips).where(skips.c.task_id == task_id, skips.c.reviewer == reviewer)
-        if connection.execute(known).first() is None:
-            connection.execute(
-                insert(skips).values(
-                    task_id=task_id,
-                    reviewer=reviewer,
-                    upload_id=task.upload_id,
-                    reason=reason,
-                    at=now(),
-                )
-            )
-        release(connection, task_id, reviewer)
-        audit.append(connection, reviewer, "case.skipped", task.upload_id, kind=task.kind)
-        return True
-
-    return ledger.transact(work, writes=True)
 
 
 def _task(row: Row[Any]) -> Task:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from quorum.console import decisions, tasks
+from quorum.console import outbox, tasks
 from quorum.console.overview import Overviews
 from quorum.console.publishing import Reviews
 from quorum.errors import QuorumError
@@ -55,7 +55,7 @@ class Worker:
         unfilled: str | None = ""
         while not self._stopping.is_set():
             try:
-                decisions.publish_due(
+                outbox.publish_due(
                     self._ledger, self._reviews.publish, double_rate=self._double_rate
                 )
                 if time.monotonic() - synced > _SYNC_SECONDS:

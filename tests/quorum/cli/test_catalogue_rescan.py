@@ -171,16 +171,16 @@ def test_a_dispute_won_is_an_exception(place, decided, media, tmp_path):
 
 def decide_appeal(url, policy):
     pytest.importorskip("argon2", reason="needs quorum-moderation[console]")
-    from quorum.console import audit, decisions, tasks
+    from quorum.console import audit, claims, decisions, outbox
     from quorum.console.publishing import LedgerReviews
     from quorum.console.tasks import Queue
 
     with Ledger(url) as ledger:
-        task = tasks.claim_next(ledger, Queue(kind="appeal"), "ana")
+        task = claims.claim_next(ledger, Queue(kind="appeal"), "ana")
         decisions.decide(
             ledger, task.id, "ana", Action.ALLOW, None, "a licence was shown", timedelta()
         )
         publish = LedgerReviews(ledger, policy).publish
-        assert decisions.publish_due(ledger, publish, double_rate=0.0) == 1
+        assert outbox.publish_due(ledger, publish, double_rate=0.0) == 1
         assert ledger.get_case("u1").verdict.action is Action.ALLOW
         assert audit.verify(ledger).broken is None

@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import select
+
+from quorum.console import claims, decisions
 from quorum.ledger import Ledger
+from quorum.ledger.console_schema import decisions as decision_table
+from quorum.ledger.console_schema import tasks as task_table
 from quorum.messages import (
     Action,
     Evidence,
@@ -72,3 +77,31 @@ def record_case(
     )
     ledger.record([made, said, verdict])
     return verdict
+
+
+XSS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7*7 }}{% for x in y %}",
+    "javascript:alert(1)",
+    "</textarea><svg/onload=alert(1)>",
+    "\u202eevil\u0000",
+)
+
+
+def take(ledger: Ledger, number: int, reviewer: str) -> str:
+    with_id = select(task_table.c.id).where(
+        task_table.c.upload_id == f"up-{number}", task_table.c.state == "open"
+    )
+    task_id = ledger.transact(lambda c: c.execute(with_id).scalars().first())
+    assert claims.claim(ledger, task_id, reviewer) is not None
+    return task_id
+
+
+def choose(ledger: Ledger, task_id: str, who: str, action: Action, undo: int = 0, note: str = ""):
+    return decisions.decide(ledger, task_id, who, action, "violence", note, timedelta(seconds=undo))
+
+
+def gone(ledger: Ledger) -> bool:
+    rows = ledger.transact(lambda c: c.execute(select(decision_table.c.state)).scalars().all())
+    return "published" in rows

@@ -12,13 +12,12 @@ from typer.testing import CliRunner
 
 from models.dataset import read_labelled
 from quorum.cli.models import app
-from quorum.console import decisions, labels, tasks
+from quorum.console import labels, outbox, tasks
 from quorum.console.labels import Shares
 from quorum.ledger import Ledger
 from quorum.ledger.console_schema import samples
 from quorum.messages import Action
-from tests.quorum.console.cases_for_console import record_case
-from tests.quorum.console.test_review import choose, take
+from tests.quorum.console.cases_for_console import choose, record_case, take
 
 PARTS = st.floats(0, 1)
 
@@ -64,7 +63,7 @@ def test_drawn_cases_become_labels_that_training_reads(ledger: Ledger, tmp_path:
     choose(ledger, take(ledger, numbers[0], "ana"), "ana", Action.REMOVE)
     choose(ledger, take(ledger, numbers[1], "ana"), "ana", Action.ALLOW)
     choose(ledger, take(ledger, 40, "ana"), "ana", Action.REMOVE)
-    decisions.publish_due(ledger, lambda _: None, double_rate=0)
+    outbox.publish_due(ledger, lambda _: None, double_rate=0)
     out = tmp_path / "labels.jsonl"
     args = ["--out", str(out), "--database", f"sqlite:///{tmp_path}/console.db"]
     for category, count in (("spam", 1), ("violence", 3)):

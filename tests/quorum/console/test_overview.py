@@ -6,21 +6,20 @@ from datetime import timedelta
 
 import pytest
 
-from quorum.console import decisions
+from quorum.console import outbox
 from quorum.console.overview import Overviews
 from quorum.console.plots import bars, line
 from quorum.console.spreadsheet import cell
 from quorum.ledger import Ledger
 from quorum.messages import Action, Prediction, Status, now, prediction_id
-from tests.quorum.console.cases_for_console import record_case
-from tests.quorum.console.test_review import XSS, choose, take
+from tests.quorum.console.cases_for_console import XSS, choose, record_case, take
 
 
 def test_the_figures_are_of_the_ledger(cases: Ledger):
     record_case(cases, 20, action=Action.REMOVE, score=0.99)
     for number, action in ((1, Action.ALLOW), (2, Action.REMOVE), (3, Action.ALLOW)):
         choose(cases, take(cases, number, "ana"), "ana", action)
-    decisions.publish_due(cases, lambda _: None, double_rate=0)
+    outbox.publish_due(cases, lambda _: None, double_rate=0)
     found = Overviews(cases, lambda: ["violence", "spam"]).current()
     assert sum(found.by_action["review"]) == 10
     assert sum(found.by_action["remove"]) == 1

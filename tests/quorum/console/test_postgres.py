@@ -8,15 +8,14 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from quorum.console import appeals, audit, decisions, golden, quality, sessions, tasks
+from quorum.console import appeals, audit, claims, golden, outbox, quality, sessions, tasks
 from quorum.console.access import Role, create_user
 from quorum.console.overview import Overviews
 from quorum.console.tasks import Queue
 from quorum.ledger import Ledger, LedgerUnavailable
 from quorum.messages import Action, Review
-from tests.quorum.console.cases_for_console import record_case
+from tests.quorum.console.cases_for_console import choose, record_case, take
 from tests.quorum.console.conftest import PASSWORD
-from tests.quorum.console.test_review import choose, take
 from tests.quorum.ledger.postgres_server import running
 
 pytestmark = pytest.mark.postgres
@@ -36,7 +35,7 @@ def test_people_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
 
     def race(name: str) -> None:
         for _ in range(2):
-            task = tasks.claim_next(ledger, Queue(territory="DE"), name)
+            task = claims.claim_next(ledger, Queue(territory="DE"), name)
             if task is not None:
                 won.append((name, task.upload_id))
                 choose(ledger, task.id, name, Action.REMOVE)
@@ -50,7 +49,7 @@ def test_people_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
     assert len(cases) == len(set(cases)) >= 4
     assert audit.verify(ledger).broken is None
     told: list[Review] = []
-    decisions.publish_due(ledger, told.extend, double_rate=1.0)
+    outbox.publish_due(ledger, told.extend, double_rate=1.0)
     assert len(told) == len(cases)
 
 
@@ -65,7 +64,7 @@ def test_the_rest_of_the_statements(postgres_ledger: Ledger):
     assert appeals.appeal(ledger, "up-50", removed.id, "please", "shop")[1]
     assert golden.set_answer(ledger, "up-50", Action.REMOVE, None, "ana")
     choose(ledger, take(ledger, 50, "ben"), "ben", Action.ALLOW)
-    decisions.publish_due(ledger, lambda _: None, double_rate=0)
+    outbox.publish_due(ledger, lambda _: None, double_rate=0)
     assert appeals.newest(ledger)[0].state == "reversed"
     assert quality.measure(ledger).speed
     assert Overviews(ledger, lambda: ["violence"]).current().cases == 13

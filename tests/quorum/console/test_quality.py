@@ -4,20 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from quorum.console import appeals, decisions, golden, quality, tasks
+from quorum.console import appeals, claims, golden, outbox, quality, tasks
 from quorum.console.app import create_console
 from quorum.console.appeals import AppealRefused
 from quorum.console.publishing import LedgerReviews
 from quorum.console.tasks import Queue
 from quorum.ledger import Ledger
 from quorum.messages import Action
-from tests.quorum.console.cases_for_console import record_case
+from tests.quorum.console.cases_for_console import choose, record_case, take
 from tests.quorum.console.conftest import Person, soon
-from tests.quorum.console.test_review import choose, take
 
 
 def publish(ledger: Ledger, **more: object) -> None:
-    decisions.publish_due(ledger, lambda _: None, **{"double_rate": 0.0, **more})
+    outbox.publish_due(ledger, lambda _: None, **{"double_rate": 0.0, **more})
 
 
 def test_kappa_as_in_the_textbook():
@@ -32,14 +31,14 @@ def test_kappa_as_in_the_textbook():
 def test_double_review_is_unseen_by_another_and_publishes_nothing(console, cases: Ledger):
     choose(cases, take(cases, 1, "ana"), "ana", Action.REMOVE, note="first note")
     publish(cases, double_rate=1.0)
-    assert tasks.claim_next(cases, Queue(kind="double"), "ana") is None
-    task = tasks.claim_next(cases, Queue(kind="double"), "ben")
+    assert claims.claim_next(cases, Queue(kind="double"), "ana") is None
+    task = claims.claim_next(cases, Queue(kind="double"), "ben")
     page = console("ben").get("/case?upload=up-1").text
     assert "first note" not in page
     assert "Revision 2" not in page
     choose(cases, task.id, "ben", Action.ALLOW)
     told: list[object] = []
-    decisions.publish_due(cases, told.extend, double_rate=0)
+    outbox.publish_due(cases, told.extend, double_rate=0)
     assert told == []
     found = quality.measure(cases)
     assert found.agreement.table == {("remove", "allow"): 1}
@@ -74,9 +73,9 @@ def test_an_appeal_goes_to_another_reviewer_and_its_outcome_is_recorded(serve, c
     soon(lambda: len(cases.get_case("up-1").verdicts) == 2)
     removed = cases.get_case("up-1").verdict.id
     lea.post("/appeals", upload="up-1", verdict=removed, text="It was <b>a game</b>.")
-    assert tasks.claim_next(cases, Queue(kind="appeal"), "ana") is None
+    assert claims.claim_next(cases, Queue(kind="appeal"), "ana") is None
     assert ana.post("/claim", task=_appeal_task(cases)).status_code == 409
-    task = tasks.claim_next(cases, Queue(kind="appeal"), "ben")
+    task = claims.claim_next(cases, Queue(kind="appeal"), "ben")
     page = ben.get("/case?upload=up-1").text
     assert "It was &lt;b&gt;a game" in page
     ben.post("/decide", task=task.id, upload="up-1", action="allow")
@@ -103,7 +102,7 @@ def test_an_appeal_that_changes_nothing_is_upheld(ledger: Ledger):
 
 
 def _claimed(ledger: Ledger) -> str:
-    task = tasks.claim_next(ledger, Queue(kind="appeal"), "ana")
+    task = claims.claim_next(ledger, Queue(kind="appeal"), "ana")
     assert task is not None
     return task.id
 

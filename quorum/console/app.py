@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from aggregator.policy import Policy
 from quorum.console import (
+    appeal_pages,
     case_pages,
     login_pages,
     media,
@@ -84,6 +85,7 @@ def create_console(
         policy_pages,
         search_pages,
         quality_pages,
+        appeal_pages,
     ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"

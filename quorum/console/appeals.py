@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select, tuple_
 
 from quorum.console import audit
 from quorum.console.tasks import open_task
@@ -13,9 +15,10 @@ from quorum.errors import InputError
 from quorum.ledger import Ledger
 from quorum.ledger.console_schema import appeals, decisions
 from quorum.ledger.reading import load_cases
+from quorum.ledger.schema import cases, verdicts
 from quorum.messages import Action, digest, now
 
-__all__ = ["MAX_TEXT", "AppealRefused", "appeal", "find_appeal", "newest"]
+__all__ = ["MAX_TEXT", "AppealRefused", "Counts", "appeal", "counts", "find_appeal", "newest"]
 
 MAX_TEXT: Final = 4000
 
@@ -100,7 +103,47 @@ def find_appeal(ledger: Ledger, appeal_id: str) -> Any:
     return ledger.transact(lambda connection: connection.execute(query).first())
 
 
-def newest(ledger: Ledger, limit: int = 100) -> Sequence[Any]:
-    """The newest appeals."""
-    query = select(appeals).order_by(appeals.c.at.desc()).limit(limit)
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many appeals are in each state."""
+
+    open: int
+    upheld: int
+    reversed: int
+
+
+def counts(ledger: Ledger) -> Counts:
+    """Of all appeals."""
+    query = select(appeals.c.state, func.count()).group_by(appeals.c.state)
+    found = ledger.transact(lambda c: {row[0]: int(row[1]) for row in c.execute(query)})
+    return Counts(found.get("open", 0), found.get("upheld", 0), found.get("reversed", 0))
+
+
+def newest(
+    ledger: Ledger,
+    limit: int = 100,
+    *,
+    state: str | None = None,
+    before: tuple[datetime, str] | None = None,
+) -> Sequence[Any]:
+    """The newest appeals, each with the case's title, uploader and actions.
+
+    Args:
+        ledger: Where.
+        limit: The most of them.
+        state: Of this state alone.
+        before: Time and id of the last one of the page before.
+    """
+    a, c, v = appeals.c, cases.c, verdicts.c
+    query = (
+        select(appeals, c.title, c.uploader, c.action, v.action.label("stopped"))
+        .join(cases, c.upload_id == a.upload_id, isouter=True)
+        .join(verdicts, v.id == a.verdict_id, isouter=True)
+        .order_by(a.at.desc(), a.id.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(a.state == state)
+    if before is not None:
+        query = query.where(tuple_(a.at, a.id) < tuple_(*before, types=[a.at.type, a.id.type]))
     return ledger.transact(lambda connection: connection.execute(query).all())

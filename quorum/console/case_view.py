@@ -148,7 +148,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         media=link,
         media_told=told,
         scores=_scores(case.predictions, verdict),
-        rule="" if rule is None else str(getattr(rule, "when", "") or ""),
+        rule="" if rule is None else rule.when.source,
         history=_history(console, None if upload is None else upload.uploader, upload_id),
         decisions=made,
         appeals=appealed,

@@ -53,6 +53,7 @@ _PAGES = (
     ("/queue", "Queue", Permission.READ),
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
+    ("/appeals", "Appeals", Permission.READ),
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),
     ("/audit", "Audit", Permission.AUDIT),
@@ -248,6 +249,10 @@ def _span(seconds: float) -> str:
     return f"{seconds / 86400:.0f} d"
 
 
+def _took(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 90 else _span(seconds)
+
+
 def _when(value: datetime | None) -> str:
     return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -288,6 +293,7 @@ _ENVIRONMENT.filters.update(
     clock=_clock,
     left=_left,
     span=_span,
+    took=_took,
     hue=_hue,
     page_link=_page_link,
     action_words=_WORDS.__getitem__,

@@ -88,7 +88,11 @@ def _y(value: float, top: float) -> float:
 
 
 def _grid(top: float) -> tuple[tuple[float, str], ...]:
-    return tuple((round(_y(top * part, top), 1), f"{top * part:g}") for part in (0, 0.5, 1))
+    return tuple((round(_y(top * part, top), 1), _short(top * part)) for part in (0, 0.5, 1))
+
+
+def _short(value: float) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
 
 
 def _ticks(times: Sequence[datetime]) -> tuple[tuple[float, str], ...]:

@@ -51,7 +51,9 @@ def write_texts(connection: Connection, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    upsert(connection, texts, made, "upload_id", newer(texts, "published_at"))
+    # Numbered as they were published, for the newest are found first.
+    better = newer(texts, "published_at")
+    upsert(connection, texts, made, "upload_id", better, ("published_at",))
 
 
 def write_labels(connection: Connection, rows: Sequence[Row]) -> None:

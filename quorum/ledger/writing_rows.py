@@ -36,13 +36,14 @@ def upsert(
     rows: Sequence[Row],
     key: str | tuple[str, ...],
     better: Any,
+    first: tuple[str, ...] = (),
 ) -> None:
     """Insert rows; where the key is there, replace what the row gives if ``better`` holds."""
     if not rows:
         return
     keys = (key,) if isinstance(key, str) else key
     # One order for all writers: two that lock the same rows in other orders would dead-lock.
-    rows = sorted(rows, key=lambda row: tuple(str(row[name]) for name in keys))
+    rows = sorted(rows, key=lambda row: tuple(str(row[name]) for name in (*first, *keys)))
     insert: Insert
     if connection.dialect.name == "postgresql":
         made = postgresql.insert(table)

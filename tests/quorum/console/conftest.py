@@ -161,3 +161,39 @@ def chromium() -> Iterator[Any]:
         browser = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def url(chromium: Any, cases: Ledger) -> Iterator[str]:
+    policy = load_policy("balanced")
+    settings = ConsoleSettings(undo=timedelta(seconds=5), golden_rate=0, double_rate=0)
+    app = create_console(cases, policy, LedgerReviews(cases, policy), settings)
+    with listening(app) as found:
+        yield found
+
+
+@pytest.fixture
+def browse(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
+    contexts = []
+
+    def make(name: str, **options: Any) -> Any:
+        context = chromium.new_context(base_url=url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.troubles = []
+        page.on("pageerror", lambda error: page.troubles.append(str(error)))
+        page.on("dialog", lambda dialog: page.troubles.append(dialog.message))
+        page.on(
+            "console",
+            lambda told: page.troubles.append(told.text) if told.type == "error" else None,
+        )
+        page.goto("/login")
+        page.fill("[name=name]", name)
+        page.fill("[name=password]", PASSWORD)
+        page.click("button.primary")
+        page.wait_for_selector("html[data-ready] nav")
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()

@@ -74,6 +74,13 @@ def test_nothing_that_an_uploader_wrote_becomes_html(console, ledger: Ledger, te
     assert "<script>alert" not in ana.get("/case?upload=up-1").text
 
 
+def test_the_rule_that_decided_is_told_as_it_is_written(console, ledger: Ledger):
+    record_case(ledger, 1, rule="violence-likely")
+    page = console("ana").get("/case?upload=up-1").text
+    assert "score(&#34;violence&#34;) &gt;= 0.75" in page
+    assert "Expression(" not in page + console("ana").get("/policy").text
+
+
 def test_words_are_marked_where_the_evidence_lies(console, ledger: Ledger):
     record_case(
         ledger,

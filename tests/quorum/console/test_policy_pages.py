@@ -13,7 +13,8 @@ from quorum.ledger import Ledger
 from quorum.ledger.console_schema import drafts as table
 from tests.quorum.console.cases_for_console import record_case
 
-TEXT = load_policy("balanced").text
+POLICY = load_policy("balanced")
+TEXT = POLICY.text
 DRAFT = TEXT.replace('score("violence") >= 0.75', 'score("violence") >= 0.55')
 
 

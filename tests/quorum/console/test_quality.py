@@ -149,3 +149,21 @@ def test_platforms_send_appeals_with_a_key(ledger: Ledger):
     bad = client.post("/api/appeals", json={"upload_id": 1}, headers={"x-api-key": "s"})
     assert bad.status_code == 422
     assert client.get("/api/appeals/nothing", headers={"x-api-key": "s"}).status_code == 404
+
+
+def test_appeals_are_listed_by_state_and_page(console, ledger: Ledger):
+    for number in range(60):
+        removed = record_case(ledger, number, action=Action.REMOVE, title=f"<b>{number}")
+        appeals.appeal(ledger, f"up-{number}", removed.id, "<i>please", "shop")
+    eve = console("eve")
+    page = eve.get("/appeals").text
+    assert "<b>59" not in page
+    assert "&lt;b&gt;59" in page
+    assert "&lt;i&gt;please" in page
+    assert "&lt;b&gt;1<" not in page
+    further = page.split('class="pages"')[1].split('href="')[1].split('"')[0]
+    assert "&lt;b&gt;1<" in eve.get(further.replace("&amp;", "&")).text
+    assert "&lt;b&gt;1<" not in eve.get("/appeals?state=upheld").text
+    assert eve.get("/appeals?state=%00&before=x").status_code == 200
+    assert "Take the next" not in page
+    assert "Take the next" in console("ana").get("/appeals").text

@@ -53,7 +53,9 @@ def words_of(*texts: str) -> list[str]:
 
 def _folded(text: str) -> str:
     """Without case, width and marks: ``Ａ``, ``a`` and ``ä`` are found by ``a``."""
-    spread = unicodedata.normalize("NFKD", text.casefold())
+    # Twice: some letters get a case only when they are spread, others spread with their case.
+    spread = unicodedata.normalize("NFKD", text).casefold()
+    spread = unicodedata.normalize("NFKD", spread).casefold()
     return "".join(one for one in spread if not unicodedata.combining(one))
 
 

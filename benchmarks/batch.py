@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -28,7 +27,7 @@ import apache_beam as beam
 
 from aggregator.decision import decide
 from aggregator.policy import Policy, load_policy
-from benchmarks.document import machine, table, write_section
+from benchmarks.document import machine, peak_megabytes, table, write_section
 from benchmarks.texts import uploads
 from models.base import Detector, Example, Feature, Features, Finding
 from pipeline.batch import BatchOptions, ModerateBatch
@@ -187,7 +186,7 @@ def one(way: str, kind: str, path: Path) -> None:
         "rows": done,
         "seconds": time.perf_counter() - began,
         "cpu": time.process_time() - spent,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": peak_megabytes(),
     }
     print(json.dumps(told))
 

@@ -24,9 +24,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from benchmarks.document import machine, table, write_section
+from benchmarks.http_load import Clients
 from benchmarks.texts import uploads
 from quorum.messages import Upload
 
@@ -77,7 +76,7 @@ SATURATED = "128 clients, closed loop"
 
 
 async def offer(
-    client: httpx.AsyncClient, some: list[Upload], rate: float, seconds: float
+    clients: Clients, some: list[Upload], rate: float, seconds: float
 ) -> tuple[list[float], Counter[int], float]:
     """Send at a rate for a time: latencies of the answered, answers by status, seconds in all."""
     chance = random.Random(7)
@@ -88,19 +87,15 @@ async def offer(
     async def one(upload: Upload) -> None:
         started = time.perf_counter()
         try:
-            answer = await client.post(
-                "/v1/moderate",
-                content=upload.to_bytes(),
-                headers={"content-type": "application/json"},
-            )
-        except httpx.HTTPError as error:
+            answer = await clients.post("/v1/moderate", upload.to_bytes())
+        except OSError as error:
             codes[0] += 1
             without.append(type(error).__name__)
             return
-        codes[answer.status_code] += 1
-        if answer.status_code == 200:
+        codes[answer.status] += 1
+        if answer.status == 200:
             latencies.append(time.perf_counter() - started)
-        elif answer.status_code == 429 and "retry-after" not in answer.headers:
+        elif answer.status == 429 and "retry-after" not in answer.headers:
             without.append("429 without retry-after")
 
     began = time.perf_counter()
@@ -118,7 +113,7 @@ async def offer(
 
 
 async def saturate(
-    client: httpx.AsyncClient, some: list[Upload], seconds: float
+    clients: Clients, some: list[Upload], seconds: float
 ) -> tuple[list[float], Counter[int], float]:
     """128 clients, each with its next request as soon as it has its answer."""
     latencies: list[float] = []
@@ -130,13 +125,10 @@ async def saturate(
         while time.perf_counter() < end:
             upload = next(rest)
             started = time.perf_counter()
-            answer = await client.post(
-                "/v1/moderate",
-                content=upload.to_bytes(),
-                headers={"content-type": "application/json"},
-            )
-            codes[answer.status_code] += 1
-            latencies.append(time.perf_counter() - started)
+            answer = await clients.post("/v1/moderate", upload.to_bytes())
+            codes[answer.status] += 1
+            if answer.status == 200:
+                latencies.append(time.perf_counter() - started)
 
     began = time.perf_counter()
     await asyncio.gather(*(one() for _ in range(128)))
@@ -193,21 +185,20 @@ class Load:
         ]
 
 
-async def measure(url: str, bare: dict[str, float], pid: int, seconds: float) -> list[Load]:
+async def measure(port: int, bare: dict[str, float], pid: int, seconds: float) -> list[Load]:
     """All loads, one after the other."""
     some, _ = uploads(20_000)
     loads = []
-    limits = httpx.Limits(max_connections=600, max_keepalive_connections=600)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
-        (await client.get("/ready")).raise_for_status()
+    async with Clients(port) as clients:
+        assert (await clients.get("/ready")).status == 200
         asked = [(f"{share:g} x bare, offered", share) for share in SHARES]
         asked += [(SATURATED, 0.0), ("0.5 x bare, after overload", 0.5)]
         for name, share in asked:
             before = cpu_seconds(pid)
             if share:
-                made = await offer(client, some, bare["rate"] * share, seconds)
+                made = await offer(clients, some, bare["rate"] * share, seconds)
             else:
-                made = await saturate(client, some, seconds)
+                made = await saturate(clients, some, seconds)
             loads.append(Load(name, made, cpu_seconds(pid) - before))
             print(" | ".join(loads[-1].row(bare)), flush=True)
     return loads
@@ -228,8 +219,7 @@ def main() -> None:
         try:
             assert process.stdout is not None
             bare = json.loads(process.stdout.readline())
-            url = f"http://127.0.0.1:{bare['port']}"
-            loads = asyncio.run(measure(url, bare, process.pid, asked.seconds))
+            loads = asyncio.run(measure(bare["port"], bare, process.pid, asked.seconds))
         finally:
             process.terminate()
             process.wait(60)

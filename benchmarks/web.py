@@ -33,6 +33,8 @@ SERVER = """
 import json, statistics, sys, time
 from aggregator.policy import load_policy
 from benchmarks.texts import uploads
+from models.features.extract import Extractor
+from models.members import needs_of
 from quorum.ledger import Ledger
 from quorum.moderator import Ensemble
 from quorum.settings import Settings
@@ -43,6 +45,7 @@ from quorum.web.settings import Limits
 ensemble = Ensemble.load(Settings())
 some, _ = uploads(600)
 members = list(ensemble.members.values())
+extractor = Extractor(needs_of(members), Settings().media)
 
 def bare(batch):
     features = [look.features for look in ensemble.cascade.begin(batch)]
@@ -187,10 +190,13 @@ class Load:
 
 async def measure(port: int, bare: dict[str, float], pid: int, seconds: float) -> list[Load]:
     """All loads, one after the other."""
-    some, _ = uploads(20_000)
+    some, _ = uploads(20_064)
+    some, first = some[64:], some[:64]
     loads = []
     async with Clients(port) as clients:
         assert (await clients.get("/ready")).status == 200
+        # The first answers also load what is loaded at first use.
+        await asyncio.gather(*(clients.post("/v1/moderate", one.to_bytes()) for one in first))
         asked = [(f"{share:g} x bare, offered", share) for share in SHARES]
         asked += [(SATURATED, 0.0), ("0.5 x bare, after overload", 0.5)]
         for name, share in asked:

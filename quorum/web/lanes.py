@@ -1,7 +1,7 @@
 """Micro-batching: requests that come together are scored together, each detector on its own.
 
-A lane is a thread that takes all that waits for it, up to a batch, whenever it is free: under
-little load an upload waits for nobody, under much load batches grow by themselves.
+A lane is a thread, or some, that takes all that waits for it, up to a batch, whenever it is free:
+under little load an upload waits for nobody, under much load batches grow by themselves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -20,20 +21,27 @@ _log = logging.getLogger(__name__)
 
 
 class Lane(Generic[T]):
-    """A thread that works off batches.
+    """Threads that work off batches.
 
     Args:
-        name: Names the thread.
+        name: Names the threads.
         work: Called with each batch; what it raises is logged and costs that batch.
         size: The most items of a batch.
+        threads: How many work at once, each on a batch of its own; then batches may overtake one
+            another.
     """
 
-    def __init__(self, name: str, work: Callable[[Sequence[T]], None], size: int) -> None:
+    def __init__(
+        self, name: str, work: Callable[[Sequence[T]], None], size: int, threads: int = 1
+    ) -> None:
         self._work = work
         self._size = size
         self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=name, daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def put(self, item: T) -> None:
         """Add an item."""
@@ -45,8 +53,11 @@ class Lane(Generic[T]):
 
     def close(self, seconds: float) -> None:
         """Work off what waits, for no longer than so many seconds."""
-        self._queue.put(None)
-        self._thread.join(seconds)
+        end = time.monotonic() + seconds
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         ending = False
@@ -68,4 +79,6 @@ class Lane(Generic[T]):
                 try:
                     self._work(batch)
                 except Exception:
-                    _log.exception("a batch of %d was lost in %s", len(batch), self._thread.name)
+                    _log.exception(
+                        "a batch of %d was lost in %s", len(batch), threading.current_thread().name
+                    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,10 @@ __all__ = ["Running", "Task"]
 #: The most uploads whose features are made at once: more are faster together, and each waits
 #: for all of them.
 FEATURE_BATCH = 64
+
+#: Features are most of the work: two batches at once use a second core, and an upload whose media
+#: comes slowly does not hold up those behind it. More would hold more decoded media in memory.
+FEATURE_THREADS = max(1, min(2, os.cpu_count() or 1))
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -76,7 +81,7 @@ class Running(Generic[T]):
         self._policies = tuple(policies)
         self._deliver = deliver
         self._limit = limit
-        self._features = Lane[T]("features", self._begin, FEATURE_BATCH)
+        self._features = Lane[T]("features", self._begin, FEATURE_BATCH, FEATURE_THREADS)
         self._lanes = {
             name: self._lane(f"detector-{name}", member, deliver)
             for name, member in ensemble.members.items()
@@ -85,7 +90,7 @@ class Running(Generic[T]):
         self._glances: dict[str, Lane[tuple[T, Look]]] = {}
         self._others: Lane[T] | None = None
         if self._cascade.second:
-            self._others = Lane[T]("features-others", self._go_on, FEATURE_BATCH)
+            self._others = Lane[T]("features-others", self._go_on, FEATURE_BATCH, FEATURE_THREADS)
             self._glances = {
                 member.name: self._lane(f"glance-{member.name}", member, self._hear)
                 for member in self._cascade.first

@@ -27,10 +27,12 @@ from pipeline.streams import sink, source
 from quorum.client import Client
 from quorum.errors import MalformedMessage
 from quorum.ledger import Ledger, Span
-from quorum.messages import Upload, Verdict
-from quorum.moderator import Ensemble
+from quorum.messages import Upload, Verdict, now
+from quorum.moderator import Ensemble, Moderator
 from quorum.settings import MediaAccess, Settings
 from quorum.web.app import create_app
+from tests.quorum.web.doubles import POLICY as DOUBLES
+from tests.quorum.web.doubles import Slow, Words
 from tests.quorum.web.serving import run
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +45,45 @@ SETTINGS = Settings(media=MediaAccess(folders=(str(EXAMPLES),)))
 POLICY = Policy.from_text(re.sub(r"(?m)^caps:\n(?:  .*\n)+", "", load_policy("balanced").text))
 
 
+#: What other texts of its batch do to a score: the order in which floats are added.
+NOISE = 1e-4
+
+
 def told(verdict: Verdict) -> tuple[object, ...]:
-    return (verdict.id, verdict.action, verdict.revision, verdict.rule, verdict.category)
+    """All of a verdict but its times and the scores."""
+    used = tuple((one.id, one.detector, one.version, one.status) for one in verdict.predictions)
+    said = (verdict.id, verdict.action, verdict.revision, verdict.rule, verdict.category)
+    return (*said, verdict.decided_by, verdict.missing, tuple(sorted(used)))
+
+
+def scores(verdict: Verdict) -> dict[str, float | None]:
+    return {one.detector: one.score for one in verdict.predictions}
+
+
+def hold_together(ways: Sequence[dict[str, Verdict]], upload: str) -> None:
+    first, *others = (way[upload] for way in ways)
+    for other in others:
+        assert told(other) == told(first), upload
+        assert scores(other) == pytest.approx(scores(first), abs=NOISE), upload
+
+
+def test_a_difference_would_be_found() -> None:
+    upload = Upload(id="u", uploader="by", title="a title", published_at=now())
+    doubles = Moderator(policy=DOUBLES, ensemble=Ensemble.of([Words(), Slow()]))
+    made = doubles.moderate([upload])[0].verdict
+    hold_together([{"u": made}, {"u": made}], "u")
+    used = made.predictions[0]
+    others = [
+        made.model_copy(update={"rule": "another"}),
+        made.model_copy(update={"decided_by": "deadline"}),
+        *(
+            made.model_copy(update={"predictions": (used.model_copy(update=change),)})
+            for change in ({"score": 0.5}, {"version": "another"}, {"status": "failed"})
+        ),
+    ]
+    for other in others:
+        with pytest.raises(AssertionError):
+            hold_together([{"u": made}, {"u": made}, {"u": other}], "u")
 
 
 def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
@@ -113,7 +152,7 @@ def same(
         requested(uploads, settings),
     ]
     for upload in uploads:
-        assert len({told(way[upload.id]) for way in ways}) == 1, upload.id
+        hold_together(ways, upload.id)
     return ways[0]
 
 

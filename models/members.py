@@ -46,10 +46,14 @@ class Member:
         """
         if isinstance(self.load, _Here):
             return self.load()
+        held = _KNOWN.get(id(self.load))
+        if held is not None:
+            return held[1]
         key = (self.name, repr(self.load))
         with _LOADING:
             if key not in _LOADED:
                 _LOADED[key] = self.load()
+            _KNOWN[id(self.load)] = (self.load, _LOADED[key])
             return _LOADED[key]
 
     def score(self, batch: Sequence[Features]) -> list[Prediction]:
@@ -104,6 +108,9 @@ class _Load:
 #: One detector of a kind in a process, shared by its threads and stages. Weights are large.
 _LOADED: dict[tuple[str, str], Detector] = {}
 _LOADING = threading.Lock()
+#: The same by the identity of what loads it, which is kept with it: its words cost more to compare
+#: than a small batch to score.
+_KNOWN: dict[int, tuple[Callable[[], Detector], Detector]] = {}
 
 
 def chosen_members(settings: Settings) -> tuple[Member, ...]:

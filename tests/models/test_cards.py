@@ -11,9 +11,12 @@ FOLDER = Path(models.__file__).parent
 
 
 def figures(name):
-    metrics = open_artifact(FOLDER / name / "artifact", name).manifest.metrics
+    manifest = open_artifact(FOLDER / name / "artifact", name).manifest
+    metrics = manifest.metrics
     if name == "spam":
-        return [f"{metrics[key]:.3f}" for key in ("roc_auc", "roc_auc_words_only")]
+        error = manifest.calibration["expected_calibration_error"]
+        ranks = [f"{metrics[key]:.3f}" for key in ("roc_auc", "roc_auc_words_only")]
+        return [*ranks, f"{error:.3f}"]
     if name == "violence":
         return [
             f"{metrics['text']['roc_auc']:.3f}",

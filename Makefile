@@ -54,6 +54,8 @@ check: setup ## Lint, format, types, the import rule and current schemas
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream
 	$(BIN)/python -m benchmarks.decisions
+	$(BIN)/python -m benchmarks.batch
+	$(BIN)/python -m benchmarks.web
 
 lock: setup ## Compile requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \

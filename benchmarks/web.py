@@ -29,49 +29,6 @@ from benchmarks.http_load import Clients
 from benchmarks.texts import uploads
 from quorum.messages import Upload
 
-SERVER = """
-import json, statistics, sys, time
-from aggregator.policy import load_policy
-from benchmarks.texts import uploads
-from models.features.extract import Extractor
-from models.members import needs_of
-from quorum.ledger import Ledger
-from quorum.moderator import Ensemble
-from quorum.settings import Settings
-from quorum.web.app import create_app
-from quorum.web.server import Server, bind
-from quorum.web.settings import Limits
-
-ensemble = Ensemble.load(Settings())
-some, _ = uploads(600)
-members = list(ensemble.members.values())
-extractor = Extractor(needs_of(members), Settings().media)
-
-def bare(batch):
-    features = [look.features for look in ensemble.cascade.begin(batch)]
-    for member in members:
-        member.detector.score(features)
-
-bare(some[:64])
-started, spent = time.perf_counter(), time.process_time()
-for start in range(0, 576, 64):
-    bare(some[start:start + 64])
-rate = 576 / (time.perf_counter() - started)
-cpu = (time.process_time() - spent) / 576
-times = []
-for one in some[:150]:
-    started = time.perf_counter()
-    bare([one])
-    times.append(time.perf_counter() - started)
-taken = bind("127.0.0.1", 0)
-told = {"port": taken.getsockname()[1], "rate": rate, "cpu": cpu, "p50": statistics.median(times),
-        "p99": statistics.quantiles(times, n=100)[98]}
-print(json.dumps(told), flush=True)
-ledger = Ledger(sys.argv[1], create=True)
-app = create_app(load_policy("balanced"), ensemble, ledger=ledger, limits=Limits(pending=256))
-Server(app).run(sockets=[taken])
-"""
-
 #: Load as a share of what the bare models do in batches.
 SHARES = (0.25, 0.5, 0.75, 1.0, 2.0)
 
@@ -220,7 +177,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/l.db"
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, url], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.web_server", url], stdout=subprocess.PIPE, text=True
         )
         try:
             assert process.stdout is not None
@@ -247,7 +204,8 @@ def main() -> None:
 `python -m benchmarks.web`, on {machine()}.
 
 `quorum serve`'s application with the detectors that ship and a SQLite ledger, on loopback; texts:
-{origin}. The bare models are measured in the service's process before it opens: in batches of 64
+{origin}. The bare models are measured in the service's process before it opens, on one thread (the
+service makes features on up to two): in batches of 64
 (`bare`: {bare["rate"]:.1f} uploads/s), and one upload at a time
 (p50 {1000 * bare["p50"]:.0f} ms, p99 {1000 * bare["p99"]:.0f} ms). Then another process sends
 requests at rising rates that wait for no answer, {asked.seconds:g} s each, beyond what can be

@@ -18,7 +18,7 @@ from models.features.decode import decode
 from models.features.media import fetched
 from models.features.ocr import Seen
 from models.features.text import MAX_CHARACTERS, text_of
-from quorum.errors import MediaRefused
+from quorum.errors import InputError, MediaRefused
 from quorum.messages import Upload
 from quorum.settings import MediaAccess
 
@@ -246,4 +246,6 @@ class Extractor:
         except MediaRefused as refused:
             draft.lacks([Feature.FINGERPRINT], str(refused))
         except Exception as error:  # as above
-            draft.lacks([Feature.FINGERPRINT], f"no fingerprint: {type(error).__name__}: {error}")
+            told = str(error).replace(str(path), path.name).replace(path.name, "the media")
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            draft.lacks([Feature.FINGERPRINT], f"no fingerprint: {kind}{told}")

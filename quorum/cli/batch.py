@@ -99,12 +99,13 @@ def batch(
     """
     configure_logs(log_format, log_level)
     from aggregator.policy import load_policy
+    from models.pinning import pinned
     from quorum.settings import load_settings
 
     chosen = load_settings(settings)
     how = BatchOptions(
         policy=load_policy(policy or chosen.policy),
-        settings=chosen,
+        settings=pinned(chosen).tell(),
         ledger=ledger,
         dry_run=dry_run,
         again=again,

@@ -6,7 +6,7 @@ import pytest
 from models.base import Feature
 from models.features import extract
 from models.features.extract import Extractor
-from quorum.errors import MediaRefused
+from quorum.errors import InputError, MediaRefused
 from quorum.messages import Upload
 from quorum.settings import MediaAccess
 from tests.models.features.media_files import audio, video
@@ -153,6 +153,17 @@ def test_a_downloaded_file_is_removed(folder, monkeypatch):
     assert features.frames is not None
     assert features.fingerprint == (folder / "both.mp4").stat().st_size
     assert not seen[0].exists()
+
+
+def test_a_reason_does_not_name_the_temporary_file(folder):
+    def refuse(path):
+        msg = f"{path.name} has neither video nor audio"
+        raise InputError(msg)
+
+    extractor = made(folder, fingerprinter=refuse)
+    features = extractor.extract([upload(media=(folder / "both.mp4").as_uri())])[0]
+    told = features.absent[Feature.FINGERPRINT]
+    assert told == "no fingerprint: the media has neither video nor audio"
 
 
 def test_a_fingerprint_keeps_to_the_limits(folder):

@@ -30,7 +30,7 @@ from benchmarks.texts import uploads
 from quorum.messages import Upload
 
 #: Load as a share of what the bare models do in batches.
-SHARES = (0.25, 0.5, 0.75, 1.0, 2.0)
+SHARES = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)
 
 SATURATED = "128 clients, closed loop"
 
@@ -187,6 +187,7 @@ def main() -> None:
             process.terminate()
             process.wait(60)
     by_name = {load.name: load for load in loads}
+    refused = sum(load.made[1][429] for load in loads)
     half = by_name["0.5 x bare, offered"].percentile(99)
     head = [
         "load",
@@ -216,7 +217,8 @@ served, and as clients that wait.
 
 Saturated: {by_name[SATURATED].rate / bare["rate"]:.2f} of the bare models. At half of their load
 the 99th percentile is {half / bare["p50"]:.1f} times the bare median, and
-{half / bare["p99"]:.1f} times the bare 99th percentile. Each 429 carried `retry-after`.
+{half / bare["p99"]:.1f} times the bare 99th percentile. Each of the
+{refused:,} refusals (429) carried `retry-after`.
 """
     print(body)
     if not asked.dry_run:

@@ -155,6 +155,8 @@ def test_it_tells_its_policy_and_models(client: httpx.Client) -> None:
     models = {one["name"]: one["version"] for one in client.get("/v1/models").json()["models"]}
     assert models == {"words": "w1", "slow": "s1"}
     assert client.get("/ready").json() == {"status": "ready"}
+    assert client.post("/v1/moderate", json=event(78, "bad")).status_code == 200
+    client.get("/v1/verdicts/nobody")
     counts = client.get("/metrics").text
     assert 'quorum_verdicts_total{action="remove",decided_by="policy"}' in counts
     assert 'route="/v1/verdicts/{upload_id:path}"' in counts

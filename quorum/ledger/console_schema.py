@@ -111,6 +111,8 @@ tasks = Table(
     Index("ix_tasks_state_harm_id", "state", "harm", "id"),
     Index("ix_tasks_state_opened_at_id", "state", "opened_at", "id"),
     Index("ix_tasks_state_category_harm_id", "state", "category", "harm", "id"),
+    # Holds all that the counts of the queues need.
+    Index("ix_tasks_state_category_kind_due_at", "state", "category", "kind", "due_at"),
     Index("ix_tasks_upload_id", "upload_id"),
     Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
     Index("ix_tasks_claimed_by_state", "claimed_by", "state"),

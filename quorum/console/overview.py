@@ -26,6 +26,8 @@ RECENT: Final = 5000
 _DECISIONS: Final = 1000
 _BUCKETS: Final = 36
 _SECONDS: Final = 5.0
+#: Counting takes time from the pages: when nobody has asked for so many seconds, it ends.
+_IDLE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +99,21 @@ class Overviews:
         self._lock = threading.Lock()
         self._found: Overview | None = None
         self._counted = 0.0
+        self._asked = float("-inf")
 
     def current(self) -> Overview:
-        """The figures, counted now if they never were."""
-        if self._found is None:
+        """The figures, counted now if they never were, or not since nobody asked for them."""
+        self._asked = time.monotonic()
+        if self._found is None or self._asked - self._counted > _IDLE:
             self.refresh()
         assert self._found is not None
         return self._found
 
     def refresh(self, *, force: bool = True) -> None:
-        """Count again, unless that was a moment ago."""
+        """Count again, unless that was a moment ago, or nobody asks."""
         with self._lock:
-            if not force and time.monotonic() - self._counted < _SECONDS:
+            at = time.monotonic()
+            if not force and (at - self._counted < _SECONDS or at - self._asked > _IDLE):
                 return
             counts = tasks.open_counts(self._ledger)
             detectors = self._detectors()

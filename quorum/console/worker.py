@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _PUBLISH_SECONDS = 0.5
 _SYNC_SECONDS = 2.0
+_TURN_SECONDS = 0.0005
 
 
 class Worker:
@@ -43,6 +45,8 @@ class Worker:
 
     def start(self) -> None:
         """Begin."""
+        # A page asks the database ten times, and each time waits for its turn with this thread.
+        sys.setswitchinterval(_TURN_SECONDS)
         self._thread.start()
 
     def close(self) -> None:

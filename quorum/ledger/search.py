@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
     Select,
-    and_,
     column,
     exists,
     func,
@@ -94,6 +93,14 @@ def search(connection: Connection, wanted: Search, *, after: str = "", limit: in
     return Found(tuple(rows[:limit]), None if last is None else _told(last.at, last.upload_id))
 
 
+class _Match(NamedTuple):
+    """Where a match lies, its upload, and the verdict that it is of, where it is of one."""
+
+    place: str
+    upload_id: str
+    verdict_id: str | None = None
+
+
 class _Words:
     """Matches of words, by the number of their text."""
 
@@ -104,8 +111,8 @@ class _Words:
         self._few: bool | None = None
         self._before = int(after) if after.isdecimal() and len(after) < 19 else 2**62
 
-    def read(self, limit: int) -> list[tuple[str, str]]:
-        """The next matches: where each lies, and its upload."""
+    def read(self, limit: int) -> list[_Match]:
+        """The next matches."""
         if self._connection.dialect.name == "postgresql":
             query = self._postgres(limit)
         else:
@@ -123,9 +130,9 @@ class _Words:
                 .join(index, index.c.number == texts.c.number)
                 .order_by(texts.c.number.desc())
             )
-        found = [(str(row.number), row.upload_id) for row in self._connection.execute(query)]
+        found = [_Match(str(row.number), row.upload_id) for row in self._connection.execute(query)]
         if found:
-            self._before = int(found[-1][0])
+            self._before = int(found[-1].place)
         return found
 
     def _postgres(self, limit: int) -> Select[tuple[int, str]]:
@@ -171,8 +178,8 @@ class _Labelled:
         self._connection, self._wanted = connection, wanted
         self._mark = _mark(after)
 
-    def read(self, limit: int) -> list[tuple[str, str]]:
-        """The next matches: where each lies, and its upload."""
+    def read(self, limit: int) -> list[_Match]:
+        """The next matches."""
         c, decided = case_labels.c, self._wanted.chosen.decided
         query = select(c.at, c.upload_id, c.verdict_id).where(
             c.label == self._wanted.label.casefold()
@@ -188,19 +195,11 @@ class _Labelled:
         rows = self._connection.execute(query).all()
         if rows:
             self._mark = (rows[-1].at, rows[-1].upload_id)
-        return [(_told(row.at, row.upload_id), row.upload_id) for row in rows]
+        return [_Match(_told(row.at, row.upload_id), row.upload_id, row.verdict_id) for row in rows]
 
     def keep(self, upload_ids: Sequence[str]) -> dict[str, CaseSummary]:
-        """Those whose current verdict has it, and that match the rest."""
-        c = case_labels.c
-        same = exists().where(
-            and_(
-                c.upload_id == cases.c.upload_id,
-                c.label == self._wanted.label.casefold(),
-                c.verdict_id == cases.c.verdict_id,
-            )
-        )
-        return _kept(self._connection, self._wanted.chosen, upload_ids, [same])
+        """Those that match the rest."""
+        return _kept(self._connection, self._wanted.chosen, upload_ids, ())
 
 
 def _kept(
@@ -217,13 +216,14 @@ def _by(source: _Words | _Labelled, limit: int) -> Found:
     last = None
     for step in _STEPS:
         read = source.read(step)
-        kept = source.keep([upload_id for _, upload_id in read]) if read else {}
-        for place, upload_id in read:
-            if upload_id in kept:
+        kept = source.keep([match.upload_id for match in read]) if read else {}
+        for match in read:
+            case = kept.get(match.upload_id)
+            if case is not None and match.verdict_id in (None, case.verdict_id):
                 if len(rows) == limit:
                     return Found(tuple(rows), last)
-                rows.append(kept[upload_id])
-            last = place
+                rows.append(case)
+            last = match.place
         if len(read) < step:
             return Found(tuple(rows), None)
     return Found(tuple(rows), last, cut=len(rows) < limit)

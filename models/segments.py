@@ -7,8 +7,9 @@ if it looked at the page as a whole.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
-__all__ = ["segments_of", "sentences", "windows"]
+__all__ = ["passages_of", "segments_of", "sentences", "windows"]
 
 #: Words in a window, and words from the start of one to the next: one sentence of spam amid
 #: innocent words fills the small ones, a whole comment the large ones.
@@ -56,6 +57,31 @@ def segments_of(text: str, whole: int = 60, line: int = 40, most: int = 1000) ->
         if len(made) >= most:
             break
     return made[:most]
+
+
+def passages_of(text: str, whole: int = 40, most: int = 16) -> list[str]:
+    """A text of more than a few lines in passages that leave nothing out.
+
+    Long lines are cut into windows that overlap; where these are too many, into ones that do not;
+    and where even those are too many, neighbours are joined.
+
+    Args:
+        text: Normalised text; its lines are fields, paragraphs or comments.
+        whole: A text of no more words has no passages; a line of no more is one.
+        most: No more passages are made: each is embedded on its own.
+    """
+    if len(text.split()) <= whole:
+        return []
+    size = whole * 3 // 5
+    for stride in (size // 2, size):
+        made: list[str] = []
+        for line in filter(str.strip, text.split("\n")):
+            short = len(line.split()) <= whole
+            made.extend([line] if short else windows(line, size, stride, len(text)))
+        if len(made) <= most:
+            return made
+    starts = [len(made) * index // most for index in range(most + 1)]
+    return [" ".join(made[start:end]) for start, end in pairwise(starts)]
 
 
 def sentences(text: str, most: int = 64) -> list[tuple[int, int]]:

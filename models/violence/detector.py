@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from models.features.normalise import normalise
 from models.features.text import evidence_of
 from models.linear import DenseLogistic
 from models.references import chosen_artifact
-from models.segments import sentences
+from models.segments import passages_of, sentences
 from models.timeline import runs, smoothed
 from models.violence.gore import Gore, shared_classifier
 from quorum.messages import Evidence, Upload
@@ -29,6 +30,8 @@ ARTIFACT = Path(__file__).parent / "artifact"
 #: Below this score nobody asks why; above, each sentence is embedded on its own.
 _EXPLAIN_FROM = 0.5
 _MOST_SENTENCES = 12
+#: Log-odds taken off a passage, if there are eight or more.
+_HANDICAP = 0.3
 _MOST_EVIDENCE = 3
 
 
@@ -106,13 +109,22 @@ class ViolenceDetector(Detector):
         return Finding.scored(score, labels, evidence)
 
     def _read(self, text: Text, embedding: NDArray[np.float32]) -> float:
-        """The score of the words: of the upload's own or of those seen in frames, the greater."""
-        told = [embedding]
-        if text.own and text.in_frames:
+        """The score of the words: as a whole, of a passage, or of those seen in frames.
+
+        The greatest: the embedding of a long text says little of one line in it. Of many passages
+        one sounds violent by chance, so that something is taken off.
+        """
+        odds = [float(self._meaning.decide(embedding))]
+        passages = passages_of(text.own)
+        seen = [text.in_frames] if text.own and text.in_frames else []
+        if passages or seen:
             from models.features.embedding import shared_embedder
 
-            told.append(shared_embedder().embed([text.in_frames])[0])
-        return float(self._of_words.apply(self._meaning.decide(np.stack(told))).max())
+            told = self._meaning.decide(shared_embedder().embed([*passages, *seen]))
+            less = _HANDICAP * min(1.0, math.log2(max(1, len(passages))) / 3)
+            odds.extend((told[: len(passages)] - less).tolist())
+            odds.extend(told[len(passages) :].tolist())
+        return float(self._of_words.apply(max(odds)))
 
     @staticmethod
     def _unread(features: Features) -> bool:

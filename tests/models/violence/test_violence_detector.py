@@ -55,6 +55,20 @@ class TestViolence(DetectorContract):
         assert second.status is Status.SCORED
         assert second.score >= 0.5
 
+    def test_a_threat_in_a_long_description_is_found(self, made, extractor):
+        calm = "We walked along the river and had bread and cheese under an old tree. " * 10
+        threat = "I will find you and kill you and your whole family."
+        for description in (f"{calm}\n{threat}\n{calm}", f"{calm} {threat} {calm}"):
+            told, without = made.score(
+                extractor.extract(
+                    [
+                        upload(title="Our day out", description=description),
+                        upload(title="Our day out", description=f"{calm}\n{calm}"),
+                    ]
+                )
+            )
+            assert told.score >= 0.5 > 0.2 > without.score
+
     def test_media_of_sound_alone_is_judged_by_its_words(self, made, extractor):
         (features,) = extractor.extract([upload(title="How to bake bread")])
         features = Features(

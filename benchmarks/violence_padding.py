@@ -1,0 +1,78 @@
+"""Violent words amid innocent ones: what is found, and what innocent long texts cost.
+
+``python benchmarks/violence_padding.py --data FOLDER``; FOLDER holds ``openai_moderation`` and
+``youtube_spam``. Prompts of up to sixty words that are violent are put in the midst of innocent
+comments, and judged by models that have not seen them (five folds).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from models.base import Feature
+from models.dataset import read_labelled
+from models.evasions import padded
+from models.features.embedding import shared_embedder
+from models.features.extract import Extractor
+from models.linear import DenseLogistic
+from models.testing import upload
+from models.training import folds_of, normalised
+from models.violence.detector import ViolenceDetector
+from models.violence.train_text import STRENGTH
+from quorum.settings import MediaAccess
+
+
+def scores(detector: ViolenceDetector, texts: list[str]) -> np.ndarray:
+    """The score of each text."""
+    extractor = Extractor(frozenset({Feature.TEXT, Feature.EMBEDDING}), MediaAccess())
+    made = detector.score(extractor.extract([upload(title=text) for text in texts]))
+    return np.array([finding.score or 0.0 for finding in made])
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--innocent", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    rng = np.random.default_rng(given.seed)
+    data = read_labelled(given.data / "openai_moderation" / "violence_filtered.jsonl")
+    texts = normalised(data)
+    vectors = shared_embedder().embed(texts)
+    calm: list[str] = []
+    for path in sorted((given.data / "youtube_spam").glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            calm += [row["CONTENT"] for row in csv.DictReader(file) if row["CLASS"] == "0"]
+    detector = ViolenceDetector()
+    found: dict[str, list[float]] = {}
+    for kept, left in folds_of(texts, data.labels, data.sources, given.seed):
+        detector._meaning = DenseLogistic.fit(
+            vectors[kept], data.labels[kept], strength=STRENGTH, balanced=True
+        )
+        chosen = [
+            data.uploads[index].title
+            for index in left
+            if data.labels[index] and len(texts[index].split()) <= 60
+        ]
+        forms = {"violent, as it is": chosen}
+        for words in (50, 150):
+            pads = [padded(text, calm, rng, words) for text in chosen]
+            forms[f"violent, amid {words} words"] = pads
+            forms[f"the same on one line ({words})"] = [one.replace("\n", " ") for one in pads]
+        pads = [padded(str(rng.choice(calm)), calm, rng) for _ in range(given.innocent // 5)]
+        forms["innocent, 150 words"] = pads
+        for name, made in forms.items():
+            found.setdefault(name, []).extend(scores(detector, made).tolist())
+    print("| text | texts | 0.5 | 0.75 | 0.97 |\n|---|---|---|---|---|")
+    for name, values in found.items():
+        told = [f"{(np.array(values) >= threshold).mean():.2f}" for threshold in (0.5, 0.75, 0.97)]
+        print(f"| {name} | {len(values)} | {' | '.join(told)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

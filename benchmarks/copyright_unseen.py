@@ -56,7 +56,8 @@ def main() -> None:
             for start in first:
                 make(out, start)
                 matches = find_matches(printed(out), catalogue)
-                others += [f"{name}: {m.work.id}" for m in matches if m.work.id != "unseen"]
+                held = {"unseen", around.name} if name.startswith("embed") else {"unseen"}
+                others += [f"{name}: {m.work.id}" for m in matches if m.work.id not in held]
                 hits.append(
                     any(
                         match.work.id == "unseen"

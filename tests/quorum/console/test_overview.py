@@ -33,6 +33,24 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
     assert found.by_detector[0].rate == pytest.approx(2 / 3)
 
 
+def test_nothing_is_counted_while_nobody_looks(cases: Ledger, monkeypatch: pytest.MonkeyPatch):
+    clock = [1000.0]
+    monkeypatch.setattr("quorum.console.overview.time.monotonic", lambda: clock[0])
+    kept = Overviews(cases, list)
+    kept.refresh(force=False)
+    assert kept.current().cases == 10
+    record_case(cases, 30)
+    clock[0] += 6
+    kept.refresh(force=False)
+    assert kept.current().cases == 11
+    record_case(cases, 31)
+    clock[0] += 31
+    kept.refresh(force=False)
+    assert kept._found is not None
+    assert kept._found.cases == 11
+    assert kept.current().cases == 12
+
+
 def test_the_health_of_every_detector_that_was_heard(cases: Ledger):
     at = now()
 

@@ -145,13 +145,31 @@ class Load:
         ]
 
 
+async def ready(clients: Clients, seconds: float = 30.0) -> None:
+    """Wait for the service, whose port is taken before it listens.
+
+    Raises:
+        ConnectionError: If it does not answer.
+    """
+    end = time.perf_counter() + seconds
+    while True:
+        try:
+            assert (await clients.get("/ready")).status == 200
+        except ConnectionError:
+            if time.perf_counter() > end:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
 async def measure(port: int, bare: dict[str, float], pid: int, seconds: float) -> list[Load]:
     """All loads, one after the other."""
     some, _ = uploads(20_064)
     some, first = some[64:], some[:64]
     loads = []
     async with Clients(port) as clients:
-        assert (await clients.get("/ready")).status == 200
+        await ready(clients)
         # The first answers also load what is loaded at first use.
         await asyncio.gather(*(clients.post("/v1/moderate", one.to_bytes()) for one in first))
         asked = [(f"{share:g} x bare, offered", share) for share in SHARES]
@@ -206,7 +224,7 @@ def main() -> None:
 
 `quorum serve`'s application with the detectors that ship and a SQLite ledger, on loopback; texts:
 {origin}. The bare models are measured in the service's process before it opens, on one thread (the
-service makes features on up to two): in batches of 64
+service makes features on a second one under much load): in batches of 64
 (`bare`: {bare["rate"]:.1f} uploads/s), and one upload at a time
 (p50 {1000 * bare["p50"]:.0f} ms, p99 {1000 * bare["p99"]:.0f} ms). Then another process sends
 requests at rising rates that wait for no answer, {asked.seconds:g} s each, beyond what can be

@@ -1,15 +1,15 @@
 """Micro-batching: requests that come together are scored together, each detector on its own.
 
-A lane is a thread, or some, that takes all that waits for it, up to a batch, whenever it is free:
-under little load an upload waits for nobody, under much load batches grow by themselves.
+A lane is a thread that takes all that waits for it, up to a batch, whenever it is free: under
+little load an upload waits for nobody, under much load batches grow by themselves.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -19,66 +19,82 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
+#: Seconds that something must have waited before a helper takes it. Below, one thread alone answers
+#: sooner: two that compute at once are each slower, and have smaller batches.
+PATIENCE = 0.1
+
 
 class Lane(Generic[T]):
-    """Threads that work off batches.
+    """A thread that works off batches.
 
     Args:
-        name: Names the threads.
+        name: Names the thread.
         work: Called with each batch; what it raises is logged and costs that batch.
         size: The most items of a batch.
-        threads: How many work at once, each on a batch of its own; then batches may overtake one
-            another.
+        helpers: More threads, which take what has waited too long: because there is much of it,
+            or because the first is held up. Then batches may overtake one another.
     """
 
     def __init__(
-        self, name: str, work: Callable[[Sequence[T]], None], size: int, threads: int = 1
+        self, name: str, work: Callable[[Sequence[T]], None], size: int, helpers: int = 0
     ) -> None:
         self._work = work
         self._size = size
-        self._queue: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._items: deque[tuple[float, T]] = deque()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
         self._threads = [
-            threading.Thread(target=self._run, name=name, daemon=True) for _ in range(threads)
+            threading.Thread(target=run, name=name, daemon=True)
+            for run in (self._run, *[self._help] * helpers)
         ]
         for thread in self._threads:
             thread.start()
 
     def put(self, item: T) -> None:
         """Add an item."""
-        self._queue.put(item)
+        with self._changed:
+            self._items.append((time.monotonic(), item))
+            self._changed.notify()
 
     def waiting(self) -> int:
         """How many items wait."""
-        return self._queue.qsize()
+        return len(self._items)
 
     def close(self, seconds: float) -> None:
         """Work off what waits, for no longer than so many seconds."""
         end = time.monotonic() + seconds
-        for _ in self._threads:
-            self._queue.put(None)
+        with self._changed:
+            self._closing.set()
+            self._changed.notify()
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
-        ending = False
-        while not ending:
-            item = self._queue.get()
-            batch: list[T] = []
-            while True:
-                if item is None:
-                    ending = True
-                    break
-                batch.append(item)
-                if len(batch) >= self._size:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
+        while True:
+            with self._changed:
+                while not (self._items or self._closing.is_set()):
+                    self._changed.wait()
+                batch = self._take()
+            if not batch:
+                return
+            self._do(batch)
+
+    def _help(self) -> None:
+        while True:
+            with self._changed:
+                late = self._items and time.monotonic() - self._items[0][0] >= PATIENCE
+                batch = self._take() if late else []
             if batch:
-                try:
-                    self._work(batch)
-                except Exception:
-                    _log.exception(
-                        "a batch of %d was lost in %s", len(batch), threading.current_thread().name
-                    )
+                self._do(batch)
+            elif self._closing.wait(PATIENCE):
+                return
+
+    def _take(self) -> list[T]:
+        return [self._items.popleft()[1] for _ in range(min(self._size, len(self._items)))]
+
+    def _do(self, batch: Sequence[T]) -> None:
+        try:
+            self._work(batch)
+        except Exception:
+            name = threading.current_thread().name
+            _log.exception("a batch of %d was lost in %s", len(batch), name)

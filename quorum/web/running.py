@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +22,9 @@ __all__ = ["Running", "Task"]
 #: for all of them.
 FEATURE_BATCH = 64
 
-#: Features are most of the work: two batches at once use a second core, and an upload whose media
+#: Features are most of the work: under much load a second core helps, and an upload whose media
 #: comes slowly does not hold up those behind it. More would hold more decoded media in memory.
-FEATURE_THREADS = max(1, min(2, os.cpu_count() or 1))
+FEATURE_HELPERS = 1
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -81,7 +80,7 @@ class Running(Generic[T]):
         self._policies = tuple(policies)
         self._deliver = deliver
         self._limit = limit
-        self._features = Lane[T]("features", self._begin, FEATURE_BATCH, FEATURE_THREADS)
+        self._features = Lane[T]("features", self._begin, FEATURE_BATCH, FEATURE_HELPERS)
         self._lanes = {
             name: self._lane(f"detector-{name}", member, deliver)
             for name, member in ensemble.members.items()
@@ -90,7 +89,7 @@ class Running(Generic[T]):
         self._glances: dict[str, Lane[tuple[T, Look]]] = {}
         self._others: Lane[T] | None = None
         if self._cascade.second:
-            self._others = Lane[T]("features-others", self._go_on, FEATURE_BATCH, FEATURE_THREADS)
+            self._others = Lane[T]("features-others", self._go_on, FEATURE_BATCH, FEATURE_HELPERS)
             self._glances = {
                 member.name: self._lane(f"glance-{member.name}", member, self._hear)
                 for member in self._cascade.first

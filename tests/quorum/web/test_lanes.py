@@ -42,7 +42,7 @@ def test_a_batch_that_raises_costs_no_other() -> None:
     assert done == [0, 2, 3]
 
 
-def test_one_that_is_slow_holds_up_no_other_where_two_work() -> None:
+def test_one_that_is_slow_holds_up_no_other_where_another_helps() -> None:
     slow, others = threading.Event(), threading.Event()
     done: list[int] = []
 
@@ -53,7 +53,7 @@ def test_one_that_is_slow_holds_up_no_other_where_two_work() -> None:
         if 3 in done:
             others.set()
 
-    lane = Lane[int]("two", work, 1, threads=2)
+    lane = Lane[int]("two", work, 1, helpers=1)
     for number in range(4):
         lane.put(number)
     assert others.wait(20)

@@ -6,15 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 from models.base import Detector, Feature, Features
+from models.features.extract import Extractor
 from models.registry import load_detector, selected
 from models.runner import predict, score_safely
 from quorum.messages import Prediction, Status, Upload, now, prediction_id
-from quorum.settings import DetectorSettings, Settings
+from quorum.settings import DetectorSettings, MediaAccess, Settings
 
-__all__ = ["Member", "chosen_members", "needs_of"]
+__all__ = ["Member", "chosen_members", "needs_of", "warm_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +130,25 @@ def chosen_members(settings: Settings) -> tuple[Member, ...]:
 def needs_of(members: Iterable[Member]) -> frozenset[Feature]:
     """The features that any of them needs."""
     return frozenset().union(*(member.detector.needs for member in members))
+
+
+def warm_up(members: Iterable[Member]) -> None:
+    """Score words and a shipped clip once, so that no upload waits for what first use makes.
+
+    Raises:
+        ArtifactError: If a detector's artifact is absent or altered.
+        ConfigurationError: If a detector cannot be loaded with its settings.
+    """
+    members = tuple(members)
+    clip = Path(str(files("models"))) / "nsfw" / "clips" / "plain.mp4"
+    upload = Upload(
+        id="warm-up",
+        uploader="quorum",
+        title="A title to warm up with.",
+        media=clip.as_uri(),
+        published_at=now(),
+    )
+    media = MediaAccess(folders=(str(clip.parent),))
+    features = Extractor(needs_of(members), media).extract([upload])
+    for member in members:
+        member.score(features)

@@ -21,8 +21,7 @@ from aggregator.policy import Policy
 from aggregator.settling import settled
 from models.base import Detector, Features
 from models.cascade import Cascade, Look, ask, first_line
-from models.features.extract import Extractor
-from models.members import Member, chosen_members, needs_of
+from models.members import Member, chosen_members
 from models.pinning import pinned
 from models.registry import installed, load_class
 from pipeline.metrics import Meter
@@ -38,7 +37,6 @@ __all__ = [
     "Gate",
     "dead_letter",
     "members",
-    "warm_up",
 ]
 
 _log = logging.getLogger(__name__)
@@ -76,21 +74,6 @@ def members(settings: Settings) -> tuple[Member, ...]:
     for name in {member.name for member in chosen} & installed().keys():
         load_class(name)
     return chosen
-
-
-def warm_up(chosen: Sequence[Member], media: MediaAccess) -> None:
-    """Load all that this process will share, so that the first upload does not wait for it.
-
-    Raises:
-        ArtifactError: If a detector's artifact is absent or altered.
-        ConfigurationError: If a detector cannot be loaded with its settings.
-    """
-    upload = Upload(
-        id="warm-up", uploader="quorum", title="A title to warm up with.", published_at=now()
-    )
-    (features,) = Extractor(needs_of(chosen), media).extract([upload])
-    for member in chosen:
-        member.score([features])
 
 
 @dataclass(frozen=True, slots=True)

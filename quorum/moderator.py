@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +19,7 @@ from aggregator.policy import Policy, load_policy
 from aggregator.settling import settled
 from models.base import Detector
 from models.cascade import Cascade, ask
-from models.features.extract import Extractor
-from models.members import Member, needs_of
+from models.members import Member, warm_up
 from quorum.messages import Prediction, Upload, Verdict, digest, now
 from quorum.removals import Removals
 from quorum.settings import DetectorSettings, MediaAccess, Settings
@@ -107,19 +104,7 @@ class Ensemble:
 
     def warm_up(self) -> None:
         """Score once, so that the first upload does not wait for what is made at first use."""
-        clip = Path(str(files("models"))) / "nsfw" / "clips" / "plain.mp4"
-        upload = Upload(
-            id="warm-up",
-            uploader="quorum",
-            title="Good day.",
-            media=clip.as_uri(),
-            published_at=now(),
-        )
-        members = list(self.members.values())
-        media = MediaAccess(folders=(str(clip.parent),))
-        features = Extractor(needs_of(members), media).extract([upload])
-        for member in members:
-            member.score(features)
+        warm_up(self.members.values())
 
     def close(self) -> None:
         """Give back what the detectors hold."""

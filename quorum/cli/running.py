@@ -15,9 +15,8 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from aggregator.policy import Policy, load_policy
-from models.members import Member
+from models.members import Member, warm_up
 from pipeline.case_options import CaseOptions
-from pipeline.detect import warm_up
 from pipeline.drift import load_reference
 from pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
 from pipeline.metrics import serve_metrics
@@ -28,7 +27,6 @@ from pipeline.streams.pubsub_turns import TurnSource
 from pipeline.streams.subscription import open_subscriptions
 from quorum.errors import ConfigurationError, QuorumError
 from quorum.ledger import Ledger, LedgerUnavailable
-from quorum.settings import MediaAccess
 
 __all__ = ["case_options", "has_histories", "open_sources", "run"]
 
@@ -122,7 +120,6 @@ def run(
     *,
     sources: Iterable[Source],
     ensemble: Sequence[Member] = (),
-    media: MediaAccess | None = None,
     extra: Sequence[str] = (),
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,
@@ -140,7 +137,7 @@ def run(
     streaming = not all(each.bounded for each in opened)
     turns = [each for each in opened if isinstance(each, TurnSource)]
     if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
-        warm_up(ensemble, media or MediaAccess())
+        warm_up(ensemble)
         for member in ensemble:
             _log.info("loaded %s, version %s", member.name, member.detector.version)
     stop = threading.Event()

@@ -96,7 +96,6 @@ def stream(
         engine,
         sources=opened.values(),
         ensemble=ensemble,
-        media=chosen.media,
         extra=beam_args or (),
         metrics_port=metrics_port,
         drain_seconds=drain_seconds,

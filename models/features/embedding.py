@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features.once import once
 from quorum.errors import ConfigurationError
 
 __all__ = ["DIMENSIONS", "PRECISIONS", "Embedder", "shared_embedder"]
@@ -120,15 +120,7 @@ def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
     yield pack
 
 
-@lru_cache(maxsize=1)
-def _load() -> Embedder:
-    return Embedder()
-
-
-_loading = threading.Lock()
-
-
+@once
 def shared_embedder() -> Embedder:
     """The one embedder of this process; loaded at the first call."""
-    with _loading:
-        return _load()
+    return Embedder()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Frames
+from models.features.once import once
 
 __all__ = ["Reader", "Seen", "shared_reader"]
 
@@ -106,15 +106,7 @@ def _blocks_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(small, dtype=np.float32)
 
 
-@lru_cache(maxsize=1)
-def _load() -> Reader:
-    return Reader()
-
-
-_loading = threading.Lock()
-
-
+@once
 def shared_reader() -> Reader:
     """The one reader of this process; loaded at the first call."""
-    with _loading:
-        return _load()
+    return Reader()

@@ -11,9 +11,7 @@ human but never remove it.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 
 from models.artifacts import digest_of_file
 from models.base import Frames
+from models.features.once import once
 from models.timeline import smoothed, spread
 from quorum.errors import ArtifactError
 
@@ -130,15 +129,7 @@ class Gore:
         return np.minimum(expit(odds - self.handicap), self.cap)
 
 
-@lru_cache(maxsize=1)
-def _load() -> GoreClassifier:
-    return GoreClassifier()
-
-
-_loading = threading.Lock()
-
-
+@once
 def shared_classifier() -> GoreClassifier:
     """The one classifier of this process; loaded at the first call."""
-    with _loading:
-        return _load()
+    return GoreClassifier()

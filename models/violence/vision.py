@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.base import Frames
 from models.features.decode import BURST
+from models.features.once import once
 from models.timeline import spread
 
 __all__ = ["CHANNELS", "FrameEncoder", "describe", "scenes", "shared_encoder"]
@@ -53,18 +52,10 @@ class FrameEncoder:
         return np.asarray(made.numpy(), dtype=np.float32)
 
 
-_loading = threading.Lock()
-
-
-@lru_cache(maxsize=1)
-def _load() -> FrameEncoder:
-    return FrameEncoder()
-
-
+@once
 def shared_encoder() -> FrameEncoder:
     """The one encoder of this process; loaded at the first call."""
-    with _loading:
-        return _load()
+    return FrameEncoder()
 
 
 def scenes(frames: Frames) -> list[NDArray[np.int64]]:

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from pipeline.batch_sources.base import PAGE, BatchSource, Range, is_outside, split
 from quorum.errors import ConfigurationError
 from quorum.ledger import Span, database_url, redacted
+from quorum.ledger.reading import within
 from quorum.ledger.transactions import Transactions
 from quorum.messages import Upload
 
@@ -136,13 +137,7 @@ class TableBatch(BatchSource):
     def _within(self, span: Span) -> list[ColumnElement[bool]]:
         if self._is_sqlite:
             return self._near(span)
-        time = self._time()
-        found = []
-        if span.since is not None:
-            found.append(time >= span.since)
-        if span.until is not None:
-            found.append(time < span.until)
-        return found
+        return within(self._time(), span)
 
     def _near(self, span: Span) -> list[ColumnElement[bool]]:
         """Rows of SQLite that may be within a span; its times are texts in many forms.

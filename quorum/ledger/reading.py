@@ -37,6 +37,7 @@ __all__ = [
     "to_summary",
     "upload_page",
     "verdicts_before",
+    "within",
 ]
 
 M = TypeVar("M", bound=Message)
@@ -108,7 +109,7 @@ def case_page(
 ) -> list[Mark]:
     """The time and id of the next cases of a range, oldest first."""
     time, key = _TIME[order], schema.cases.c.upload_id
-    query = select(time, key).where(time.is_not(None), *_within(time, span))
+    query = select(time, key).where(time.is_not(None), *within(time, span))
     if after is not None:
         query = query.where(_beyond((time, key), after))
     query = query.order_by(time, key).limit(limit)
@@ -164,7 +165,7 @@ def upload_page(
     """The next uploads of a range by the time they were published, oldest first."""
     table = schema.uploads.c
     query = select(table.published_at, table.id, table.body)
-    query = query.where(*_within(table.published_at, span))
+    query = query.where(*within(table.published_at, span))
     if after is not None:
         query = query.where(_beyond((table.published_at, table.id), after))
     query = query.order_by(table.published_at, table.id).limit(limit)
@@ -177,7 +178,7 @@ def upload_page(
 def bounds(connection: Connection, span: Span) -> tuple[datetime, datetime] | None:
     """When the first and the last upload of a range were published."""
     time = schema.uploads.c.published_at
-    query = select(func.min(time), func.max(time)).where(*_within(time, span))
+    query = select(func.min(time), func.max(time)).where(*within(time, span))
     first, last = connection.execute(query).one()
     return None if first is None else (first, last)
 
@@ -185,7 +186,7 @@ def bounds(connection: Connection, span: Span) -> tuple[datetime, datetime] | No
 def count_uploads(connection: Connection, span: Span) -> int:
     """How many uploads were published in a range."""
     time = schema.uploads.c.published_at
-    query = select(func.count()).select_from(schema.uploads).where(*_within(time, span))
+    query = select(func.count()).select_from(schema.uploads).where(*within(time, span))
     return int(connection.execute(query).scalar_one())
 
 
@@ -194,7 +195,7 @@ def dead_letter_page(
 ) -> list[tuple[Mark, DeadLetter]]:
     """The next dead letters of a range, oldest first."""
     table = schema.dead_letters
-    query = select(table).where(*_within(table.c.at, span))
+    query = select(table).where(*within(table.c.at, span))
     if after is not None:
         query = query.where(_beyond((table.c.at, table.c.id), after))
     query = query.order_by(table.c.at, table.c.id).limit(limit)
@@ -272,7 +273,8 @@ def stats(connection: Connection) -> dict[str, int]:
     }
 
 
-def _within(time: ColumnElement[Any], span: Span) -> list[ColumnElement[bool]]:
+def within(time: ColumnElement[Any], span: Span) -> list[ColumnElement[bool]]:
+    """The conditions that a time lies in a span; none for a span without ends."""
     found = []
     if span.since is not None:
         found.append(time >= span.since)
@@ -292,7 +294,7 @@ def _beyond(
 def matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
     """The conditions of a filter on ``cases``."""
     table = schema.cases.c
-    found = _within(table.at, chosen.decided)
+    found = within(table.at, chosen.decided)
     if chosen.actions:
         found.append(table.action.in_([action.value for action in chosen.actions]))
     if chosen.categories:

@@ -8,12 +8,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from quorum.cli.app import app
 from quorum.messages import Status
 from tests.models.features import media_files
+from tests.models.huggingface_models import image_model, text_model
 
 GUIDE = Path(__file__).parents[2] / "docs" / "write-a-detector.md"
 SECTION = GUIDE.read_text(encoding="utf-8").split("## A Hugging Face model\n")[1].split("\n## ")[0]
@@ -23,45 +23,6 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
     for line in block.splitlines()
 ]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "you", "are", "an", "idiot", "friend", "my"]
-
-
-def text_model(folder: Path) -> None:
-    """A BERT of one layer whose answer is whether the text holds the word "idiot"."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=64,
-        id2label={0: "fine", 1: "insult", 2: "threat"},
-        label2id={"fine": 0, "insult": 1, "threat": 2},
-    )  # fmt: skip
-    model = BertForSequenceClassification(config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
-    tokens = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 10, 9, 3]])
-    for _ in range(60):
-        optimiser.zero_grad()
-        model(tokens, labels=torch.tensor([1, 0])).loss.backward()
-        optimiser.step()
-    model.eval().save_pretrained(folder)
-
-
-def image_model(folder: Path) -> None:
-    """A ViT of one layer with random weights."""
-    from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
-
-    torch.manual_seed(0)
-    config = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        image_size=32, patch_size=16,
-        id2label={0: "calm", 1: "gore"}, label2id={"calm": 0, "gore": 1},
-    )  # fmt: skip
-    ViTForImageClassification(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from datetime import UTC, datetime
 
 import numpy as np
@@ -36,19 +35,9 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         made = f"sqlite:///{tmp_path}/ledger.db"
     else:
-        made = new_database(request.getfixturevalue("server"))
+        made = request.getfixturevalue("server").new_database()
     Ledger(made, create=True).close()
     return made
-
-
-def new_database(server):
-    name = f"c{uuid.uuid4().hex}"
-    admin = server.url().replace("postgresql:", "postgresql+psycopg:")
-    engine = create_engine(admin, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-    engine.dispose()
-    return server.url(name)
 
 
 def finds(catalogue, name, frames=40):
@@ -155,7 +144,7 @@ def test_settings_name_the_database(url, tmp_path, monkeypatch):
 
 @pytest.mark.postgres
 def test_a_server_that_goes_away_stops_nothing(server):
-    url = new_database(server)
+    url = server.new_database()
     with pytest.raises(ConfigurationError, match="quorum ledger init"):
         Catalogue(None, url)
     Ledger(url, create=True).close()

@@ -17,7 +17,6 @@ from quorum.ledger import Ledger
 from quorum.messages import Action, Prediction, Review, Upload, Verdict, now
 from quorum.moderator import Ensemble, open_case
 from tests.models.copyright.clips import picture_frames, write_video
-from tests.models.copyright.test_catalogue_database import new_database
 from tests.quorum.cli.test_catalogue_command import run
 from tests.quorum.ledger.postgres_server import running
 
@@ -58,7 +57,7 @@ def place(request, tmp_path):
     """Where the catalogue lies, as options, beside a ledger."""
     url = f"sqlite:///{tmp_path}/ledger.db"
     if request.param == "postgres":
-        url = new_database(request.getfixturevalue("server"))
+        url = request.getfixturevalue("server").new_database()
     Ledger(url, create=True).close()
     there = ["--catalogue", str(tmp_path / "catalogue")]
     return url, there + ([] if request.param == "folder" else ["--database", url])

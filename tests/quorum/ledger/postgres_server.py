@@ -9,10 +9,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 
 def binary(name: str) -> str | None:
@@ -58,6 +60,16 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://quorum:s3cret-word@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of an empty database of its own."""
+        name = f"t{uuid.uuid4().hex}"
+        admin = self.url().replace("postgresql:", "postgresql+psycopg:")
+        engine = create_engine(admin, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        engine.dispose()
+        return self.url(name)
 
     def start(self) -> None:
         # fsync off: a test's data need not outlive the machine.

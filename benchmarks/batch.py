@@ -25,18 +25,18 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from aggregator.decision import decide
-from aggregator.policy import Policy, load_policy
 from benchmarks.document import machine, peak_megabytes, table, write_section
 from benchmarks.texts import uploads
-from models.base import Detector, Example, Feature, Features, Finding
-from pipeline.batch import BatchOptions, ModerateBatch
-from pipeline.batch_sources import LedgerBatch
-from pipeline.engines import Engine, launch
-from quorum.ledger import Ledger, Span
-from quorum.messages import Prediction, Upload
-from quorum.moderator import Ensemble, Moderator
-from quorum.settings import Settings
+from quorum.aggregator.decision.evaluate import decide
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.core.messages import Prediction, Upload
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding
+from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
+from quorum.pipeline.batch.sources import LedgerBatch
+from quorum.pipeline.engines import Engine, launch
+from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.store.ledger import Ledger, Span
 
 BATCH = 256
 

@@ -18,16 +18,15 @@ from pathlib import Path
 
 from fastapi.testclient import TestClient
 
-from aggregator.policy import load_policy
-from quorum.console import claims, tasks
-from quorum.console.access import Role, create_user
-from quorum.console.app import create_console
-from quorum.console.decisions import decide
-from quorum.console.outbox import publish_due
-from quorum.console.publishing import LedgerReviews
-from quorum.console.settings import ConsoleSettings
-from quorum.ledger import Ledger
-from quorum.messages import (
+from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.console.accounts.access import Role, create_user
+from quorum.apps.console.app import create_console
+from quorum.apps.console.desk import claims, tasks
+from quorum.apps.console.desk.decisions import decide
+from quorum.apps.console.desk.outbox import publish_due
+from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.settings import ConsoleSettings
+from quorum.core.messages import (
     Action,
     Message,
     Prediction,
@@ -39,6 +38,7 @@ from quorum.messages import (
     now,
     prediction_id,
 )
+from quorum.store.ledger import Ledger
 
 _SYLLABLES = tuple(a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("", "n"))
 PASSWORD = "benchmark password"

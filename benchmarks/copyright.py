@@ -32,13 +32,13 @@ from benchmarks.copyright_edits import (
     embed,
     picture_in_picture,
 )
-from models.copyright import pdq
-from models.copyright.catalogue import Catalogue
-from models.copyright.fingerprint import WORK_RATE, Fingerprint, fingerprint
-from models.copyright.index import Entries, Segment, search
-from models.copyright.matching import find_matches
-from models.copyright.works import Work, WorkPrint
-from quorum.errors import InputError
+from quorum.core.errors import InputError
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.index import Entries, Segment, search
+from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.matching.matching import find_matches
+from quorum.models.fingerprint import pdq
+from quorum.models.fingerprint.fingerprint import WORK_RATE, Fingerprint, fingerprint
 
 #: Works that are edited: films of something, four seconds or longer.
 EDITED = (
@@ -345,7 +345,7 @@ def index_cost(count: int) -> None:
 
 
 def _pairs_by_looking(hashes: np.ndarray, queries: np.ndarray) -> set[tuple[int, int]]:
-    from models.copyright.kernels import scan
+    from quorum.models.copyright.catalogue.kernels import scan
 
     which, rows, _ = scan(hashes.view(np.uint64), queries.view(np.uint64), 31)
     return set(zip(which.tolist(), rows.tolist(), strict=True))

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.copyright import EDITED, printed, registered_of, work_print
 from benchmarks.copyright_edits import VIDEO_EDITS, Edit, edit_video, embed
-from models.copyright.catalogue import Catalogue
-from models.copyright.matching import find_matches
-from models.copyright.works import Work, WorkPrint
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.matching.matching import find_matches
 
 #: Length of a part, in seconds, and where in the film the parts begin.
 _SECONDS = 12.0

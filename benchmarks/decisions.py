@@ -18,13 +18,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 
-from aggregator.answer import Answer
-from aggregator.backtest import backtest_lines
-from aggregator.decision import Decision, Uploader, weigh
-from aggregator.policy import Policy, load_policy
-from aggregator.record import PastCase
 from benchmarks.document import machine, table, write_section
-from quorum.messages import Action, Upload
+from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.evaluate import Decision, Uploader, weigh
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.study.backtest import backtest_lines
+from quorum.aggregator.study.record import PastCase
+from quorum.core.messages import Action, Upload
 
 ALLOW, RESTRICT, REVIEW, REMOVE = Action.ALLOW, Action.RESTRICT, Action.REVIEW, Action.REMOVE
 IP, VIOLENCE, SPAM = "intellectual-property", "violence", "spam"

@@ -20,19 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from models.base import Detector, Feature, Features
-from models.features.embedding import MAX_TOKENS, shared_embedder
-from models.features.extract import Extractor
-from models.features.normalise import normalise
-from models.features.ocr import shared_reader
-from models.nsfw.detector import NsfwDetector
-from models.runner import score_safely
-from models.spam.detector import SpamDetector
-from models.violence.detector import ViolenceDetector
-from models.violence.gore import shared_classifier
-from models.violence.vision import describe, scenes, shared_encoder
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Detector, Feature, Features
+from quorum.models.features.embedding import MAX_TOKENS, shared_embedder
+from quorum.models.features.extract import Extractor
+from quorum.models.features.normalise import normalise
+from quorum.models.features.ocr import shared_reader
+from quorum.models.nsfw.detector import NsfwDetector
+from quorum.models.runner import score_safely
+from quorum.models.spam.detector import SpamDetector
+from quorum.models.violence.detector import ViolenceDetector
+from quorum.models.violence.gore import shared_classifier
+from quorum.models.violence.vision import describe, scenes, shared_encoder
 
 SIZES = (1, 8, 32)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evasions import EVASIONS, padded
-from models.features.embedding import shared_embedder
-from models.features.normalise import normalise
-from models.segments import segments_of
-from models.spam.detector import handicap
-from models.spam.model import SHARE_OF_MEANING, SpamModel, mean_of
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.normalise import normalise
+from quorum.models.scoring.segments import segments_of
+from quorum.models.spam.detector import handicap
+from quorum.models.spam.model import SHARE_OF_MEANING, SpamModel, mean_of
+from quorum.models.training.evasions import EVASIONS, padded
 
 _cache: dict[str, NDArray[np.float32]] = {}
 

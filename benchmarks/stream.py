@@ -21,23 +21,23 @@ from pathlib import Path
 
 from google.pubsub_v1.types import PubsubMessage
 
-from aggregator.case import Case, Emit
-from aggregator.policy import Policy, load_policy
 from benchmarks.document import machine, peak_megabytes, table, write_section
-from models.base import Detector, Example, Feature, Features, Finding
-from models.features.extract import Extractor
-from models.members import Member
-from models.runner import predict, score_safely
-from pipeline.detect import members, warm_up
-from pipeline.engines import Engine, launch
-from pipeline.streams import sink, source
-from pipeline.streams.emulator import emulator
-from pipeline.streams.pubsub_clients import publisher_client, subscriber_client
-from pipeline.streams.topics import create_topics, planned
-from quorum.demo.examples import example_messages, examples_folder
-from quorum.errors import MalformedMessage
-from quorum.messages import Upload, now
-from quorum.settings import MediaAccess, Settings
+from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.apps.demo.examples import example_messages, examples_folder
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Upload, now
+from quorum.core.settings import MediaAccess, Settings
+from quorum.models.configured import Member
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding
+from quorum.models.features.extract import Extractor
+from quorum.models.runner import predict, score_safely
+from quorum.pipeline.detect import members, warm_up
+from quorum.pipeline.engines import Engine, launch
+from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.emulator import emulator
+from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from quorum.pipeline.streams.topics import create_topics, planned
 
 _PROJECT, _PREFIX = "quorum-bench", "bench"
 _BATCH = 32
@@ -152,8 +152,8 @@ def job(kind: str) -> None:
     def address(what: str, name: str) -> str:
         return f"projects/{_PROJECT}/{what}/{_PREFIX}-{name}"
 
-    from pipeline import graph
-    from pipeline.engines import acknowledge_on, cancel
+    from quorum.pipeline import graph
+    from quorum.pipeline.engines import acknowledge_on, cancel
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -8,7 +8,7 @@ import os
 from itertools import cycle, islice
 from pathlib import Path
 
-from quorum.messages import Upload
+from quorum.core.messages import Upload
 
 __all__ = ["texts", "uploads"]
 

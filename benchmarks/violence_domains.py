@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.embedding import shared_embedder
-from models.features.normalise import normalise
-from models.linear import DenseLogistic
-from models.violence.detector import ViolenceDetector
-from models.violence.train_text import STRENGTH
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.normalise import normalise
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.violence.detector import ViolenceDetector
+from quorum.models.violence.train_text import STRENGTH
 
 THRESHOLDS = (0.5, 0.75, 0.97)
 _OTHERS = ("flirtation", "insult", "profanity", "sexually_explicit")

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from models.base import Feature
-from models.dataset import read_labelled
-from models.evasions import padded
-from models.features.embedding import shared_embedder
-from models.features.extract import Extractor
-from models.linear import DenseLogistic
-from models.testing import upload
-from models.training import folds_of, normalised
-from models.violence.detector import ViolenceDetector
-from models.violence.train_text import STRENGTH
-from quorum.settings import MediaAccess
+from quorum.core.settings import MediaAccess
+from quorum.models.contract import upload
+from quorum.models.detectors import Feature
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.extract import Extractor
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.training.dataset import read_labelled
+from quorum.models.training.evasions import padded
+from quorum.models.training.trainer import folds_of, normalised
+from quorum.models.violence.detector import ViolenceDetector
+from quorum.models.violence.train_text import STRENGTH
 
 
 def scores(detector: ViolenceDetector, texts: list[str]) -> np.ndarray:

@@ -27,7 +27,7 @@ from pathlib import Path
 from benchmarks.document import machine, table, write_section
 from benchmarks.http_load import Clients
 from benchmarks.texts import uploads
-from quorum.messages import Upload
+from quorum.core.messages import Upload
 
 #: Load as a share of what the bare models do in batches.
 SHARES = (0.25, 0.5, 0.75, 1.0, 2.0, 4.0)

@@ -11,17 +11,17 @@ import sys
 import time
 from collections.abc import Sequence
 
-from aggregator.policy import load_policy
 from benchmarks.texts import uploads
-from models.features.extract import Extractor
-from models.members import needs_of
-from quorum.ledger import Ledger
-from quorum.messages import Upload
-from quorum.moderator import Ensemble
-from quorum.settings import Settings
-from quorum.web.app import create_app
-from quorum.web.server import Server, bind
-from quorum.web.settings import Limits
+from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.web.app import create_app
+from quorum.apps.web.server import Server, bind
+from quorum.apps.web.settings import Limits
+from quorum.core.messages import Upload
+from quorum.core.settings import Settings
+from quorum.models.configured import needs_of
+from quorum.models.features.extract import Extractor
+from quorum.pipeline.moderator import Ensemble
+from quorum.store.ledger import Ledger
 
 #: Uploads of a batch of the bare models: as many as the service makes features of at once.
 BATCH = 64

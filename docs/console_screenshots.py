@@ -16,13 +16,13 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from aggregator.policy import load_policy
-from quorum.console.app import create_console
-from quorum.console.demo import DEMO_PASSWORD, demo_settings, seed
-from quorum.console.publishing import LedgerReviews
-from quorum.console.settings import ConsoleSettings
-from quorum.ledger import Ledger
-from quorum.web.server import Server, bind
+from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.console.app import create_console
+from quorum.apps.console.demo.cases import DEMO_PASSWORD, demo_settings, seed
+from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.settings import ConsoleSettings
+from quorum.apps.web.server import Server, bind
+from quorum.store.ledger import Ledger
 
 FOLDER = Path(__file__).parent / "images" / "console"
 

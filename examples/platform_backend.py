@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from google.cloud import pubsub_v1
 
-from quorum.errors import MalformedMessage
-from quorum.messages import Upload, Verdict
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Upload, Verdict
 
 SOURCE = "/example/backend"
 

@@ -5,9 +5,9 @@ words only. Of an upload whose action they settle, the others are not asked, and
 neither fetched nor decoded. What stands for their answers says so: an abstention whose reason
 begins with ``NOT_ASKED``.
 
-Whether an action is settled is the policy's to say (``aggregator.settling``). The first look of a
-detector that also reads words in frames is at the upload's own words; where frames hold more of
-them, it looks again.
+The policy says whether an action is settled (``quorum.aggregator.decision.settling``). The first
+look of a detector that also reads words in frames is at the upload's own words; where frames hold
+more of them, it looks again.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.base import Detector, Feature, Features
-from models.features.extract import Costs, Extractor
-from models.members import Member, needs_of
-from quorum.errors import ConfigurationError
-from quorum.messages import Prediction, Upload
-from quorum.settings import MediaAccess
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Prediction, Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.configured import Member, needs_of
+from quorum.models.detectors import Detector, Feature, Features
+from quorum.models.features.extract import Costs, Extractor
 
 __all__ = ["Cascade", "Look", "Settled", "ask", "first_line"]
 

@@ -35,16 +35,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from models.artifacts import digest_of_file
-from models.base import Detector, Example, Feature, Features, Finding, Text
-from models.calibration import Platt
-from models.features.text import evidence_of
-from models.references import local_folder
-from models.segments import sentences
-from models.timeline import runs, smoothed, spread
-from quorum.errors import ArtifactError, ConfigurationError
-from quorum.messages import Evidence
-from quorum.settings import Settings
+from quorum.core.errors import ArtifactError, ConfigurationError
+from quorum.core.messages import Evidence
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
+from quorum.models.features.text import evidence_of
+from quorum.models.registry.artifacts import digest_of_file
+from quorum.models.registry.references import local_folder
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.segments import sentences
+from quorum.models.scoring.timeline import runs, smoothed, spread
 
 __all__ = ["HuggingFaceDetector", "Recipe", "read_recipe"]
 

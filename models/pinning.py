@@ -12,16 +12,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from models.base import Detector
-from models.features.extract import Extractor
-from models.mlflow_client import place
-from models.mlflow_registry import is_movable, named_by
-from models.model_cache import last_good, remember
-from models.registry import load_detector, release
-from models.runner import score_safely
-from quorum.errors import ArtifactError, ConfigurationError, QuorumError
-from quorum.messages import Status, Upload, now
-from quorum.settings import Settings
+from quorum.core.errors import ArtifactError, ConfigurationError, QuorumError
+from quorum.core.messages import Status, Upload, now
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector
+from quorum.models.features.extract import Extractor
+from quorum.models.installed import load_detector, release
+from quorum.models.registry.mlflow_client import place
+from quorum.models.registry.mlflow_registry import is_movable, named_by
+from quorum.models.registry.model_cache import last_good, remember
+from quorum.models.runner import score_safely
 
 __all__ = ["Pinned", "pinned", "stale_line"]
 

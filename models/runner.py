@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from models.base import Detector, Features, Finding
-from quorum.messages import Prediction, Status, prediction_id
+from quorum.core.messages import Prediction, Status, prediction_id
+from quorum.models.detectors import Detector, Features, Finding
 
 __all__ = ["predict", "score_safely"]
 

@@ -15,10 +15,10 @@ from apache_beam import coders
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
-from aggregator.cap import Cap
-from aggregator.policy import Policy
-from pipeline.streams.base import Outgoing
-from quorum.messages import Verdict
+from quorum.aggregator.case.cap import Cap
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.messages import Verdict
+from quorum.pipeline.streams.base import Outgoing
 
 __all__ = ["CapRemovals"]
 

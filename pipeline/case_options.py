@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aggregator.drift import Profiles
-from aggregator.policy import Policy
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.drift import Profiles
 
 __all__ = ["CaseOptions"]
 

@@ -1,7 +1,7 @@
 """The second half of the graph: from uploads, predictions and reviews to verdicts.
 
-The DoFn is thin: ``aggregator.case.Case`` decides, and this keeps its snapshot in state, its
-time in a timer, and the receipts of what it waits with until a verdict is published.
+The DoFn is thin: ``quorum.aggregator.case`` decides, and this keeps its snapshot in state, its time
+in a timer, and the receipts of what it waits with until a verdict is published.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
-from aggregator.case import Case, Discard, Effect, Emit, Forget
-from aggregator.policy import Policy
-from pipeline.case_options import CaseOptions
-from pipeline.detect import dead_letter
-from pipeline.drift import process_watch
-from pipeline.metrics import Meter
-from pipeline.streams.base import Joined, Outgoing, Received
-from quorum.errors import MalformedMessage
-from quorum.histories import Histories
-from quorum.ledger import Ledger
-from quorum.messages import Message, Prediction, Review, Upload, digest, now
+from quorum.aggregator.case.case import Case, Discard, Effect, Emit, Forget
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Message, Prediction, Review, Upload, digest, now
+from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.detect import dead_letter
+from quorum.pipeline.drift import process_watch
+from quorum.pipeline.metrics import Meter
+from quorum.pipeline.streams.base import Joined, Outgoing, Received
+from quorum.store.histories import Histories
+from quorum.store.ledger import Ledger
 
 __all__ = ["MAX_JOINED_BYTES", "Decide", "KeyByUpload"]
 

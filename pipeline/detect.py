@@ -17,18 +17,18 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from aggregator.policy import Policy
-from aggregator.settling import settled
-from models.base import Detector, Features
-from models.cascade import Cascade, Look, ask, first_line
-from models.members import Member, chosen_members
-from models.pinning import pinned
-from models.registry import installed, load_class
-from pipeline.metrics import Meter
-from pipeline.streams.base import Outgoing, Received
-from quorum.errors import MalformedMessage
-from quorum.messages import DeadLetter, Prediction, Status, Upload, now
-from quorum.settings import MediaAccess, Settings
+from quorum.aggregator.decision.settling import settled
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import DeadLetter, Prediction, Status, Upload, now
+from quorum.core.settings import MediaAccess, Settings
+from quorum.models.cascade import Cascade, Look, ask, first_line
+from quorum.models.configured import Member, chosen_members
+from quorum.models.detectors import Detector, Features
+from quorum.models.installed import installed, load_class
+from quorum.models.pinning import pinned
+from quorum.pipeline.metrics import Meter
+from quorum.pipeline.streams.base import Outgoing, Received
 
 __all__ = [
     "Arrival",
@@ -67,7 +67,7 @@ def members(settings: Settings) -> tuple[Member, ...]:
 
     Raises:
         ConfigurationError: If a name is unknown, or its module cannot be imported.
-        QuorumError: If a movable reference's model cannot be had; see ``models.pinning``.
+        QuorumError: If a movable reference's model cannot be had; see ``quorum.models.pinning``.
     """
     settings = pinned(settings).tell()
     chosen = chosen_members(settings)
@@ -129,7 +129,7 @@ class DecodeUploads(beam.DoFn):
             yield beam.pvalue.TaggedOutput("dead", dead_letter(received, self.stage, str(error)))
             return
         if received.receipt and self.outcomes > 1:
-            from pipeline.streams.subscription import add_outcomes
+            from quorum.pipeline.streams.subscription import add_outcomes
 
             add_outcomes(received.receipt, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())

@@ -9,9 +9,9 @@ from typing import Final
 
 import prometheus_client as prometheus
 
-from aggregator.drift import FEWEST, Profiles, stability
-from quorum.errors import ConfigurationError, InputError
-from quorum.messages import Verdict
+from quorum.aggregator.study.drift import FEWEST, Profiles, stability
+from quorum.core.errors import ConfigurationError, InputError
+from quorum.core.messages import Verdict
 
 __all__ = ["ScoreWatch", "load_reference", "process_watch"]
 

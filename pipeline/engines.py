@@ -31,8 +31,8 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
 
-from pipeline.streams.base import Acknowledge
-from quorum.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.streams.base import Acknowledge
 
 __all__ = [
     "DIRECT_RISK",

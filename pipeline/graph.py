@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 
-from aggregator.policy import Policy
-from models.members import Member
-from pipeline.caps import CapRemovals
-from pipeline.case_options import CaseOptions
-from pipeline.decide import Decide, KeyByUpload
-from pipeline.detect import Arrival, DecodeUploads, Detect, Gate
-from pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
-from quorum.settings import MediaAccess
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.settings import MediaAccess
+from quorum.models.configured import Member
+from quorum.pipeline.caps import CapRemovals
+from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.decide import Decide, KeyByUpload
+from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, Gate
+from quorum.pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
 
 __all__ = ["decide", "detect", "stream"]
 

@@ -99,7 +99,7 @@ class Meter:
 
 
 def _held() -> float:
-    from pipeline.streams.subscription import open_subscriptions
+    from quorum.pipeline.streams.subscription import open_subscriptions
 
     return float(sum(each.held for each in open_subscriptions()))
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from quorum.errors import MalformedMessage
-from quorum.ledger import Delivery, Ledger, LedgerRefused, LedgerUnavailable, Statement
-from quorum.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
+from quorum.store.ledger import Delivery, Ledger, LedgerRefused, LedgerUnavailable, Statement
 
 __all__ = ["STREAMS", "Feed", "FileFeed", "Recorder", "SubscriptionFeed", "Taken"]
 
@@ -74,7 +74,7 @@ class SubscriptionFeed:
     """A Pub/Sub subscription."""
 
     def __init__(self, path: str) -> None:
-        from pipeline.streams.subscription import subscription
+        from quorum.pipeline.streams.subscription import subscription
 
         self._subscription: Any = subscription(path)
 

@@ -1,5 +1,5 @@
 """``python -m quorum``: the same as the command ``quorum``."""
 
-from quorum.cli import main
+from quorum.apps.cli import main
 
 main()

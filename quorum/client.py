@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import httpx
 
-from quorum.errors import InputError, QuorumError
-from quorum.messages import Prediction, Upload, Verdict
-from quorum.webhooks import WebhookRefused, verify_webhook
+from quorum.core.errors import InputError, QuorumError
+from quorum.core.messages import Prediction, Upload, Verdict
+from quorum.core.webhooks import WebhookRefused, verify_webhook
 
 __all__ = [
     "Answer",

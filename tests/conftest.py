@@ -31,8 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
     """The official Pub/Sub emulator, one for the session; its host and port."""
-    from pipeline.streams.emulator import emulator as start
-    from pipeline.streams.emulator import find_emulator
+    from quorum.pipeline.streams.emulator import emulator as start
+    from quorum.pipeline.streams.emulator import find_emulator
 
     command, told = find_emulator()
     if command is None:
@@ -44,7 +44,7 @@ def emulator() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def prism() -> str:
     """Prism's binary."""
-    from pipeline.engines import find_prism
+    from quorum.pipeline.engines import find_prism
 
     found, told = find_prism()
     if found is None:

@@ -31,7 +31,7 @@ def words(given: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    from quorum.cli import main
+    from quorum.apps.cli import main
 
     sys.argv[1:] = words(sys.argv[1:])
     main()

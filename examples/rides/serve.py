@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from examples.rides.estimators import WHATS, train
 from examples.rides.messages import Ride
-from quorum.errors import MalformedMessage
+from quorum.core.errors import MalformedMessage
 
 __all__ = ["create_app"]
 

@@ -10,22 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from models.base import Detector, Example, Feature, Features, Finding
-from quorum.errors import ConfigurationError, QuorumError
-from quorum.messages import (
-    Action,
-    Evidence,
-    Prediction,
-    Status,
-    Upload,
-    now,
-    prediction_id,
-)
+from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.core.messages import Action, Evidence, Prediction, Status, Upload, now, prediction_id
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 
 if TYPE_CHECKING:
-    from models.copyright.matching import Match
-    from models.copyright.rules import Ruling
-    from quorum.settings import Settings
+    from quorum.core.settings import Settings
+    from quorum.models.copyright.matching.matching import Match
+    from quorum.models.copyright.rules import Ruling
 
 __all__ = ["CopyrightDetector"]
 
@@ -65,8 +57,8 @@ class CopyrightDetector(Detector):
 
     def __init__(self, catalogue: str | Path | None = None, database: str | None = None) -> None:
         # The index brings a compiler with it: only who compares pays for its import.
-        from models.copyright.audio import ABSENT, AudioHasher
-        from models.copyright.exchange import load_catalogue
+        from quorum.models.copyright.catalogue.exchange import load_catalogue
+        from quorum.models.fingerprint.audio import ABSENT, AudioHasher
 
         if not AudioHasher.available():
             _log.warning("copyright: %s", ABSENT)
@@ -123,9 +115,9 @@ class CopyrightDetector(Detector):
         return finding
 
     def _compare(self, features: Features) -> Finding:
-        from models.copyright.fingerprint import Fingerprint
-        from models.copyright.matching import find_matches
-        from models.copyright.rules import rulings
+        from quorum.models.copyright.matching.matching import find_matches
+        from quorum.models.copyright.rules import rulings
+        from quorum.models.fingerprint.fingerprint import Fingerprint
 
         found = features.fingerprint
         if found is None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.copyright.matching import Match
-from models.copyright.works import Work
-from quorum.messages import ACTIONS, Action, Upload
+from quorum.core.messages import ACTIONS, Action, Upload
+from quorum.models.copyright.catalogue.works import Work
+from quorum.models.copyright.matching.matching import Match
 
 __all__ = ["Ruling", "rulings"]
 

@@ -10,8 +10,8 @@ import numpy as np
 from av.error import FFmpegError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from models.copyright.matching import Match
-from quorum.errors import InputError
+from quorum.core.errors import InputError
+from quorum.models.copyright.matching.matching import Match
 
 __all__ = ["strip"]
 

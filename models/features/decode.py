@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Audio, Frames
-from models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Pages
-from quorum.errors import MediaRefused
+from quorum.core.errors import MediaRefused
+from quorum.models.detectors import Audio, Frames
+from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Pages
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
 

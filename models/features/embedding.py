@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.once import once
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
+from quorum.models.features.once import once
 
 __all__ = ["DIMENSIONS", "PRECISIONS", "Embedder", "shared_embedder"]
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Audio, Feature, Features, Frames, Text
-from models.features.decode import decode
-from models.features.media import fetched
-from models.features.ocr import Seen
-from models.features.text import MAX_CHARACTERS, text_of
-from quorum.errors import InputError, MediaRefused
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.errors import InputError, MediaRefused
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Audio, Feature, Features, Frames, Text
+from quorum.models.features.decode import decode
+from quorum.models.features.media import fetched
+from quorum.models.features.ocr import Seen
+from quorum.models.features.text import MAX_CHARACTERS, text_of
 
 __all__ = ["Costs", "Extractor"]
 
@@ -151,7 +151,7 @@ class Extractor:
                 draft.lacks([Feature.EMBEDDING], _NO_TEXT)
         if not worded:
             return
-        from models.features.embedding import shared_embedder
+        from quorum.models.features.embedding import shared_embedder
 
         texts = [one.text.own or one.text.in_frames for one in worded if one.text is not None]
         try:
@@ -220,7 +220,7 @@ class Extractor:
         if pages is None:
             draft.lacks([Feature.OCR], why)
             return
-        from models.features.ocr import shared_reader
+        from quorum.models.features.ocr import shared_reader
 
         try:
             draft.seen = shared_reader().read(pages)
@@ -233,7 +233,7 @@ class Extractor:
         if Feature.FINGERPRINT not in self._needs:
             return
         if self._fingerprinter is None:
-            from models.copyright.fingerprint import fingerprint
+            from quorum.models.fingerprint.fingerprint import fingerprint
 
             self._fingerprinter = partial(
                 fingerprint,

@@ -18,9 +18,9 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpcore
 
-from models.features.network import CheckedNetwork, Limits, MediaGone, is_public
-from quorum.errors import MediaRefused
-from quorum.settings import MediaAccess
+from quorum.core.errors import MediaRefused
+from quorum.core.settings import MediaAccess
+from quorum.models.features.network import CheckedNetwork, Limits, MediaGone, is_public
 
 __all__ = ["MediaGone", "fetched", "is_public"]
 

@@ -11,8 +11,8 @@ from queue import Empty, Queue
 
 import httpcore
 
-from quorum.errors import MediaRefused
-from quorum.settings import MediaAccess
+from quorum.core.errors import MediaRefused
+from quorum.core.settings import MediaAccess
 
 __all__ = ["CheckedNetwork", "Limits", "MediaGone", "is_public"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Frames
-from models.features.once import once
+from quorum.models.detectors import Frames
+from quorum.models.features.once import once
 
 __all__ = ["Reader", "Seen", "shared_reader"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 
-from models.base import Text
-from models.features.normalise import normalise
-from models.features.ocr import Seen
-from quorum.messages import Evidence, Upload
+from quorum.core.messages import Evidence, Upload
+from quorum.models.detectors import Text
+from quorum.models.features.normalise import normalise
+from quorum.models.features.ocr import Seen
 
 __all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of"]
 

@@ -11,14 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import Artifact, open_artifact
-from models.base import Detector, Example, Feature, Features, Finding, Frames
-from models.calibration import Platt
-from models.references import chosen_artifact
-from models.timeline import runs, smoothed, spread
-from quorum.errors import ArtifactError
-from quorum.messages import Evidence, Upload
-from quorum.settings import Settings
+from quorum.core.errors import ArtifactError
+from quorum.core.messages import Evidence, Upload
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames
+from quorum.models.registry.artifacts import Artifact, open_artifact
+from quorum.models.registry.references import chosen_artifact
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.timeline import runs, smoothed, spread
 
 __all__ = ["ARTIFACT", "NsfwDetector"]
 

@@ -1,8 +1,8 @@
 """Write the NSFW detector's artifact and measure its false alarms.
 
-``python -m models.nsfw.prepare --innocent FOLDER ...`` scores all media below the folders, which
-must hold nothing explicit, and notes how many are flagged. There is no explicit data to train or
-calibrate on here: the weights are Yahoo's, as they are.
+``python -m quorum.models.nsfw.prepare --innocent FOLDER ...`` scores all media below the folders,
+which must hold nothing explicit, and notes how many are flagged. There is no explicit
+data to train or calibrate on here: the weights are Yahoo's, as they are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.artifacts import write_artifact
-from models.calibration import Platt
-from models.features.extract import Extractor
-from models.nsfw.detector import ARTIFACT, NsfwDetector
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.features.extract import Extractor
+from quorum.models.nsfw.detector import ARTIFACT, NsfwDetector
+from quorum.models.registry.artifacts import write_artifact
+from quorum.models.scoring.calibration import Platt
 
 SETTINGS = {
     "most_frames": 32,

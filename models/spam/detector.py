@@ -11,16 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from models.artifacts import Artifact, open_artifact
-from models.base import Detector, Example, Feature, Features, Finding, Text
-from models.calibration import Platt
-from models.linear import DenseLogistic
-from models.references import chosen_artifact
-from models.segments import segments_of
-from models.spam.evidence import locate
-from models.tfidf import TfidfLogistic
-from quorum.messages import Upload
-from quorum.settings import Settings
+from quorum.core.messages import Upload
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
+from quorum.models.registry.artifacts import Artifact, open_artifact
+from quorum.models.registry.references import chosen_artifact
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.scoring.segments import segments_of
+from quorum.models.scoring.tfidf import TfidfLogistic
+from quorum.models.spam.evidence import locate
 
 __all__ = ["ARTIFACT", "SpamDetector", "handicap"]
 
@@ -53,7 +53,7 @@ class SpamDetector(Detector):
     """
 
     name = "spam"
-    trainer = "models.spam.trainer:train_from"
+    trainer = "quorum.models.spam.trainer:train_from"
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.OCR})
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
@@ -125,7 +125,7 @@ class SpamDetector(Detector):
         lines = [line for _, line in suspects if line]
         vectors = {}
         if lines:
-            from models.features.embedding import shared_embedder
+            from quorum.models.features.embedding import shared_embedder
 
             vectors = dict(zip(lines, shared_embedder().embed(lines), strict=True))
         made: list[float | None] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from models.base import Text
-from models.features.normalise import Aligned, align
-from models.features.text import evidence_of
-from quorum.messages import Evidence
+from quorum.core.messages import Evidence
+from quorum.models.detectors import Text
+from quorum.models.features.normalise import Aligned, align
+from quorum.models.features.text import evidence_of
 
 __all__ = ["locate"]
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TrainingData, write_artifact
-from models.calibration import Platt
-from models.linear import DenseLogistic
-from models.tfidf import TfidfLogistic
+from quorum.models.registry.artifacts import TrainingData, write_artifact
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.scoring.tfidf import TfidfLogistic
 
 __all__ = ["SHARE_OF_MEANING", "SpamModel"]
 

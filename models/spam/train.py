@@ -1,4 +1,4 @@
-"""Train the spam detector: ``python -m models.spam.train --data FOLDER``.
+"""Train the spam detector: ``python -m quorum.models.spam.train --data FOLDER``.
 
 ``FOLDER`` holds the files of the YouTube Spam Collection (UCI 380): one CSV a video with the
 columns ``CONTENT`` and ``CLASS``. Figures are of videos that the model has not seen: each is left
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TrainingData, digest_of_file
-from models.calibration import Platt, expected_calibration_error, prevalence_weights
-from models.features.embedding import shared_embedder
-from models.features.normalise import normalise
-from models.spam.detector import ARTIFACT
-from models.spam.model import SpamModel, mean_of
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.normalise import normalise
+from quorum.models.registry.artifacts import TrainingData, digest_of_file
+from quorum.models.scoring.calibration import Platt, expected_calibration_error, prevalence_weights
+from quorum.models.spam.detector import ARTIFACT
+from quorum.models.spam.model import SpamModel, mean_of
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from models.dataset import Labelled
-from models.evaluation import evaluate
-from models.features.embedding import shared_embedder
-from models.spam.model import SpamModel
-from models.training import calibrated, folds_of, normalised
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.spam.model import SpamModel
+from quorum.models.training.dataset import Labelled
+from quorum.models.training.evaluation import evaluate
+from quorum.models.training.trainer import calibrated, folds_of, normalised
 
 __all__ = ["train_from"]
 
@@ -20,7 +20,7 @@ __all__ = ["train_from"]
 def train_from(
     data: Labelled, out: Path, seed: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """See ``models.training.Trainer``."""
+    """See ``quorum.models.training.trainer.Trainer``."""
     texts, labels = normalised(data), data.labels
     progress(f"embedding {len(texts)} texts")
     vectors = shared_embedder().embed(texts)

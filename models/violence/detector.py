@@ -11,18 +11,18 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.artifacts import Artifact, open_artifact
-from models.base import Detector, Example, Feature, Features, Finding, Frames, Text
-from models.calibration import Platt
-from models.features.normalise import normalise
-from models.features.text import evidence_of
-from models.linear import DenseLogistic
-from models.references import chosen_artifact
-from models.segments import passages_of, sentences
-from models.timeline import runs, smoothed
-from models.violence.gore import Gore, shared_classifier
-from quorum.messages import Evidence, Upload
-from quorum.settings import Settings
+from quorum.core.messages import Evidence, Upload
+from quorum.core.settings import Settings
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
+from quorum.models.features.normalise import normalise
+from quorum.models.features.text import evidence_of
+from quorum.models.registry.artifacts import Artifact, open_artifact
+from quorum.models.registry.references import chosen_artifact
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.scoring.segments import passages_of, sentences
+from quorum.models.scoring.timeline import runs, smoothed
+from quorum.models.violence.gore import Gore, shared_classifier
 
 __all__ = ["ARTIFACT", "ViolenceDetector", "fused"]
 
@@ -57,7 +57,7 @@ class ViolenceDetector(Detector):
     """
 
     name = "violence"
-    trainer = "models.violence.trainer:train_from"
+    trainer = "quorum.models.violence.trainer:train_from"
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR})
     #: Frames cost about a tenth of a second each on one core.
     max_batch = 8
@@ -118,7 +118,7 @@ class ViolenceDetector(Detector):
         passages = passages_of(text.own)
         seen = [text.in_frames] if text.own and text.in_frames else []
         if passages or seen:
-            from models.features.embedding import shared_embedder
+            from quorum.models.features.embedding import shared_embedder
 
             told = self._meaning.decide(shared_embedder().embed([*passages, *seen]))
             less = _HANDICAP * min(1.0, math.log2(max(1, len(passages))) / 3)
@@ -145,7 +145,7 @@ class ViolenceDetector(Detector):
 
     def _watch(self, frames: Frames) -> tuple[float, list[Evidence]]:
         """The score of the frames, and the seconds that look like a fight."""
-        from models.violence.vision import describe, scenes, shared_encoder
+        from quorum.models.violence.vision import describe, scenes, shared_encoder
 
         encoder = shared_encoder()
         found = scenes(frames)
@@ -164,7 +164,7 @@ class ViolenceDetector(Detector):
 
     def _sentences(self, text: Text) -> list[Evidence]:
         """The sentences that would score highest on their own."""
-        from models.features.embedding import shared_embedder
+        from quorum.models.features.embedding import shared_embedder
 
         places = [
             (field, start, end)

@@ -19,11 +19,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import digest_of_file
-from models.base import Frames
-from models.features.once import once
-from models.timeline import smoothed, spread
-from quorum.errors import ArtifactError
+from quorum.core.errors import ArtifactError
+from quorum.models.detectors import Frames
+from quorum.models.features.once import once
+from quorum.models.registry.artifacts import digest_of_file
+from quorum.models.scoring.timeline import smoothed, spread
 
 __all__ = ["CAP", "WEIGHTS_SHA256", "Gore", "GoreClassifier", "shared_classifier"]
 

@@ -1,9 +1,9 @@
 """Train the violence detector that ships.
 
-``python -m models.violence.train --texts FILE --fights FOLDER --innocent FOLDER``. ``FILE`` is the
-evaluation set of OpenAI's moderation paper (Markov et al. 2023), JSON lines with ``prompt`` and
-``V``; the first folder holds ``clips.csv`` (file, fight, source) and the clips, the second clips
-without fights, that surveillance footage does not look like.
+``python -m quorum.models.violence.train --texts FILE --fights FOLDER --innocent FOLDER``. ``FILE``
+is the evaluation set of OpenAI's moderation paper (Markov et al. 2023), JSON lines with
+``prompt`` and ``V``; the first folder holds ``clips.csv`` (file, fight, source) and the clips, the
+second clips without fights, that surveillance footage does not look like.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts import TrainingData
-from models.dataset import Labelled, read_labelled
-from models.features.decode import decode
-from models.features.media import fetched
-from models.features.text import text_of
-from models.violence.detector import ARTIFACT
-from models.violence.gore import Gore, shared_classifier
-from models.violence.train_frames import train_frames
-from models.violence.train_text import train_text
-from models.violence.trainer import clips_of, write
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.features.decode import decode
+from quorum.models.features.media import fetched
+from quorum.models.features.text import text_of
+from quorum.models.registry.artifacts import TrainingData
+from quorum.models.training.dataset import Labelled, read_labelled
+from quorum.models.violence.detector import ARTIFACT
+from quorum.models.violence.gore import Gore, shared_classifier
+from quorum.models.violence.train_frames import train_frames
+from quorum.models.violence.train_text import train_text
+from quorum.models.violence.trainer import clips_of, write
 
 _SUFFIXES = {".mp4", ".mkv"}
 _LICENCE = "Apache-2.0; trained on data under MIT, CC BY 4.0, BSD, CC0 and Apache-2.0"

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TrainingData, digest_of_file
-from models.calibration import Platt
-from models.features.decode import decode
-from models.linear import DenseLogistic
-from models.timeline import smoothed
-from models.training import calibrated, folds_of
-from models.violence.vision import describe, scenes, shared_encoder
-from quorum.errors import InputError, MediaRefused
+from quorum.core.errors import InputError, MediaRefused
+from quorum.models.features.decode import decode
+from quorum.models.registry.artifacts import TrainingData, digest_of_file
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.scoring.timeline import smoothed
+from quorum.models.training.trainer import calibrated, folds_of
+from quorum.models.violence.vision import describe, scenes, shared_encoder
 
 __all__ = ["SMOOTHING", "Clip", "FramesHalf", "described", "train_frames"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artifacts import TrainingData
-from models.calibration import Platt
-from models.features.embedding import shared_embedder
-from models.linear import DenseLogistic
-from models.training import calibrated, folds_of
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.registry.artifacts import TrainingData
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.training.trainer import calibrated, folds_of
 
 __all__ = ["STRENGTH", "TextHalf", "train_text"]
 

@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from models.artifacts import (
+from quorum.core.errors import InputError, MediaRefused
+from quorum.core.settings import MediaAccess
+from quorum.models.features.media import fetched
+from quorum.models.features.text import text_of
+from quorum.models.registry.artifacts import (
     Artifact,
     TrainingData,
     digest_of_file,
     open_artifact,
     write_artifact,
 )
-from models.calibration import expected_calibration_error, prevalence_weights
-from models.dataset import Labelled
-from models.features.media import fetched
-from models.features.text import text_of
-from models.violence.detector import ARTIFACT, fused
-from models.violence.gore import Gore
-from models.violence.train_frames import SMOOTHING, Clip, FramesHalf, described, train_frames
-from models.violence.train_text import TextHalf, train_text
-from quorum.errors import InputError, MediaRefused
-from quorum.settings import MediaAccess
+from quorum.models.scoring.calibration import expected_calibration_error, prevalence_weights
+from quorum.models.training.dataset import Labelled
+from quorum.models.violence.detector import ARTIFACT, fused
+from quorum.models.violence.gore import Gore
+from quorum.models.violence.train_frames import SMOOTHING, Clip, FramesHalf, described, train_frames
+from quorum.models.violence.train_text import TextHalf, train_text
 
 __all__ = ["clips_of", "train_from", "write"]
 
@@ -40,7 +40,7 @@ _FEWEST = 5
 def train_from(
     data: Labelled, out: Path, seed: int, progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """See ``models.training.Trainer``."""
+    """See ``quorum.models.training.trainer.Trainer``."""
     texts = [text_of(upload)[0].normalised for upload in data.uploads]
     worded = [index for index, text in enumerate(texts) if any(map(str.isalpha, text))]
     filmed = [index for index, upload in enumerate(data.uploads) if upload.media]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Frames
-from models.features.decode import BURST
-from models.features.once import once
-from models.timeline import spread
+from quorum.models.detectors import Frames
+from quorum.models.features.decode import BURST
+from quorum.models.features.once import once
+from quorum.models.scoring.timeline import spread
 
 __all__ = ["CHANNELS", "FrameEncoder", "describe", "scenes", "shared_encoder"]
 

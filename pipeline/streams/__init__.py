@@ -5,9 +5,9 @@ Google Pub/Sub's, anything that ends in ``.jsonl`` (or starts with ``file:``) is
 lines. ``source`` and ``sink`` make the transform that fits the address.
 """
 
-from pipeline.streams.address import Address, parse_address
-from pipeline.streams.base import Acknowledge, Received, Sink, Source
-from pipeline.streams.open import sink, source
+from quorum.pipeline.streams.address import Address, parse_address
+from quorum.pipeline.streams.base import Acknowledge, Received, Sink, Source
+from quorum.pipeline.streams.open import sink, source
 
 __all__ = [
     "Acknowledge",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
 
 __all__ = ["Address", "AddressKind", "parse_address"]
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 import apache_beam as beam
 from apache_beam import coders
 
-from quorum.messages import Message
+from quorum.core.messages import Message
 
 __all__ = [
     "Acknowledge",

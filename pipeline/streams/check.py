@@ -8,9 +8,13 @@ from google.api_core import exceptions as google_errors
 from google.api_core import retry as google_retry
 from google.auth import exceptions as auth_errors
 
-from pipeline.streams.address import Address, AddressKind, parse_address
-from pipeline.streams.pubsub_clients import emulator_host, publisher_client, subscriber_client
-from quorum.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.streams.address import Address, AddressKind, parse_address
+from quorum.pipeline.streams.pubsub_clients import (
+    emulator_host,
+    publisher_client,
+    subscriber_client,
+)
 
 __all__ = ["check_streams"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from google.api_core import exceptions as google_errors
 
-from pipeline.streams.pubsub_clients import publisher_client
-from quorum.errors import EngineUnavailable
+from quorum.core.errors import EngineUnavailable
+from quorum.pipeline.streams.pubsub_clients import publisher_client
 
 __all__ = ["emulator", "find_emulator", "free_port"]
 

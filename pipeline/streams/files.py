@@ -10,8 +10,8 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam import coders
 
-from pipeline.streams.base import Outgoing, Received, Sink, Source
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
+from quorum.pipeline.streams.base import Outgoing, Received, Sink, Source
 
 __all__ = ["FileSink", "FileSource"]
 
@@ -115,7 +115,7 @@ class _Append(beam.DoFn):
             finally:
                 os.close(file)
         if self._receipts:
-            from pipeline.streams.subscription import acknowledge
+            from quorum.pipeline.streams.subscription import acknowledge
 
             acknowledge(self._receipts)
 

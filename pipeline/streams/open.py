@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.streams.address import AddressKind, parse_address
-from pipeline.streams.base import Acknowledge, Sink, Source
-from pipeline.streams.files import FileSink, FileSource
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
+from quorum.pipeline.streams.address import AddressKind, parse_address
+from quorum.pipeline.streams.base import Acknowledge, Sink, Source
+from quorum.pipeline.streams.files import FileSink, FileSource
 
 __all__ = ["sink", "source"]
 
@@ -44,10 +44,10 @@ def source(
         msg = f"--runner direct cannot take {stream} from Pub/Sub; leave them out or use prism"
         raise ConfigurationError(msg)
     if in_turns:
-        from pipeline.streams.pubsub_turns import TurnSource
+        from quorum.pipeline.streams.pubsub_turns import TurnSource
 
         return TurnSource(parsed.path, stream)
-    from pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
+    from quorum.pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
 
     if native:
         return NativePubSubSource(parsed.path, stream)
@@ -70,6 +70,6 @@ def sink(address: str, *, origin: str) -> Sink:
     if parsed.kind is AddressKind.SUBSCRIPTION:
         msg = f"{parsed} is a subscription; messages are published to a topic"
         raise ConfigurationError(msg)
-    from pipeline.streams.pubsub_sink import PubSubSink
+    from quorum.pipeline.streams.pubsub_sink import PubSubSink
 
     return PubSubSink(parsed.path, origin)

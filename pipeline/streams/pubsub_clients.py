@@ -11,7 +11,7 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
 
 __all__ = ["emulator_host", "publisher_client", "subscriber_client"]
 

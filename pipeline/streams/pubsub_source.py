@@ -15,8 +15,8 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.utils.timestamp import Duration
 
-from pipeline.streams.base import Acknowledge, Received, Source
-from pipeline.streams.subscription import Held, Subscription, subscription
+from quorum.pipeline.streams.base import Acknowledge, Received, Source
+from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 
 __all__ = ["NativePubSubSource", "PubSubSource"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import apache_beam as beam
 
-from pipeline.streams.base import Received, Source
-from pipeline.streams.subscription import subscription
+from quorum.pipeline.streams.base import Received, Source
+from quorum.pipeline.streams.subscription import subscription
 
 __all__ = ["TurnSource"]
 

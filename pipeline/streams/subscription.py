@@ -18,7 +18,7 @@ from typing import Any
 from google.api_core import exceptions as google_errors
 from google.auth import exceptions as auth_errors
 
-from pipeline.streams.pubsub_clients import subscriber_client
+from quorum.pipeline.streams.pubsub_clients import subscriber_client
 
 __all__ = ["Held", "Subscription", "acknowledge", "add_outcomes", "open_subscriptions"]
 

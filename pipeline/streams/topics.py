@@ -9,8 +9,12 @@ from google.api_core import exceptions as google_errors
 from google.api_core import retry as google_retry
 from google.pubsub_v1.types import DeadLetterPolicy, RetryPolicy, Subscription, Topic
 
-from pipeline.streams.pubsub_clients import emulator_host, publisher_client, subscriber_client
-from quorum.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.streams.pubsub_clients import (
+    emulator_host,
+    publisher_client,
+    subscriber_client,
+)
 
 __all__ = ["TOPICS", "Plan", "PlannedSubscription", "create_topics", "planned"]
 

@@ -3,8 +3,8 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from aggregator.policy import Policy, load_policy
-from quorum.messages import Prediction, Review, Status, Upload, prediction_id
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.core.messages import Prediction, Review, Status, Upload, prediction_id
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -16,10 +16,10 @@ from benchmarks.batch import TRIVIAL_POLICY, WAYS, fill, trivial
 from benchmarks.http_load import Clients
 from benchmarks.texts import uploads
 from benchmarks.web import offer, saturate
-from quorum.ledger import Ledger
-from quorum.web.app import create_app
-from quorum.web.settings import Limits
-from tests.quorum.web.serving import run
+from quorum.apps.web.app import create_app
+from quorum.apps.web.settings import Limits
+from quorum.store.ledger import Ledger
+from tests.apps.web.serving import run
 
 
 def test_each_way_of_a_batch_makes_the_same_verdicts(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.engines import Engine, pipeline_options
-from quorum.cli import running
-from quorum.cli.stream import app
+from quorum.apps.cli import running
+from quorum.apps.cli.stream import app
+from quorum.pipeline.engines import Engine, pipeline_options
 
 ROOT = Path(__file__).parents[2]
 METADATA = json.loads((ROOT / "deploy" / "dataflow" / "metadata.json").read_text())

@@ -13,8 +13,8 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from pipeline.streams.topics import planned
-from quorum.settings import Settings
+from quorum.core.settings import Settings
+from quorum.pipeline.streams.topics import planned
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 MANIFESTS = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
@@ -35,7 +35,7 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def command_of(words: list[str]) -> Any:
-    found = typer.main.get_command(import_module(f"quorum.cli.{words[0]}").app)
+    found = typer.main.get_command(import_module(f"quorum.apps.cli.{words[0]}").app)
     return found.commands[words[1]] if hasattr(found, "commands") else found
 
 
@@ -100,7 +100,7 @@ def test_pods_are_confined_limited_and_call_what_is_there(name: str, pod: dict[s
 
 def test_probes_ask_routes_that_are_there() -> None:
     pytest.importorskip("fastapi")
-    from quorum.web import lookups
+    from quorum.apps.web import lookups
 
     routes = {getattr(route, "path", "") for route in lookups.router.routes}
     asked = {

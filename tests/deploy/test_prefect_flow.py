@@ -16,11 +16,11 @@ import pytest
 if importlib.util.find_spec("prefect") is None:
     pytest.skip("needs quorum-moderation[prefect]", allow_module_level=True)
 
-from quorum.ledger import Ledger
-from quorum.messages import Upload, now
+from quorum.core.messages import Upload, now
+from quorum.store.ledger import Ledger
 
 FLOW = Path(__file__).parents[2] / "deploy" / "prefect" / "flow.py"
-QUORUM = [sys.executable, "-c", "from quorum.cli import main; main()"]
+QUORUM = [sys.executable, "-c", "from quorum.apps.cli import main; main()"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

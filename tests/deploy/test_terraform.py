@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.streams.topics import planned
+from quorum.pipeline.streams.topics import planned
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "terraform"
 TEXT = "".join(path.read_text() for path in sorted(FOLDER.glob("*.tf")))

@@ -11,7 +11,7 @@ sys.path.insert(0, str(PLUGIN))
 
 from quorum_scam.detector import ScamDetector  # noqa: E402
 
-from models.testing import DetectorContract  # noqa: E402
+from quorum.models.contract import DetectorContract  # noqa: E402
 
 
 class TestTemplate(DetectorContract):
@@ -33,7 +33,8 @@ def test_the_entry_point_names_the_class():
 
 def test_the_guide_names_what_is_there():
     guide = (PLUGIN.parents[1] / "docs" / "write-a-detector.md").read_text()
-    for path in ("models/base.py", "models/artifacts.py", "models/calibration.py",
-                 "models/huggingface.py", "docs/schemas/prediction.schema.json"):  # fmt: skip
+    for path in ("models/detectors.py", "models/registry/artifacts.py",
+                 "models/scoring/calibration.py", "models/huggingface.py",
+                 "docs/schemas/prediction.schema.json"):  # fmt: skip
         assert path in guide
         assert (PLUGIN.parents[1] / path).exists()

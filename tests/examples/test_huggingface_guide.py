@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from quorum.cli.app import app
-from quorum.messages import Status
+from quorum.apps.cli.app import app
+from quorum.core.messages import Status
 from tests.models.features import media_files
 from tests.models.huggingface_models import image_model, text_model
 

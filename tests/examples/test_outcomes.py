@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.decision import Decision, decide
-from aggregator.policy import load_policy
-from models.copyright.fingerprint import fingerprint
-from models.features.extract import Extractor
-from models.registry import load_detectors
-from models.runner import predict, score_safely
-from quorum.errors import MalformedMessage
-from quorum.messages import Action, Upload
-from quorum.settings import MediaAccess, Settings
+from quorum.aggregator.decision.evaluate import Decision, decide
+from quorum.aggregator.policy.policy import load_policy
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Action, Upload
+from quorum.core.settings import MediaAccess, Settings
+from quorum.models.features.extract import Extractor
+from quorum.models.fingerprint.fingerprint import fingerprint
+from quorum.models.installed import load_detectors
+from quorum.models.runner import predict, score_safely
 
 FOLDER = Path(__file__).parents[2] / "examples"
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum.messages import Upload, Verdict
+from quorum.core.messages import Upload, Verdict
 
 FILE = Path(__file__).parents[2] / "examples" / "platform_backend.py"
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from quorum.errors import MalformedMessage
-from quorum.messages import Upload
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Upload
 
 FOLDER = Path(__file__).parents[2] / "examples"
 LINES = (FOLDER / "uploads.jsonl").read_bytes().splitlines()

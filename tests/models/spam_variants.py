@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.artifacts import Artifact, open_artifact, write_artifact
-from models.spam.detector import ARTIFACT
+from quorum.models.registry.artifacts import Artifact, open_artifact, write_artifact
+from quorum.models.spam.detector import ARTIFACT
 
 
 def variant(folder: Path, factor: float) -> Artifact:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import models
-from models.artifacts import open_artifact
+import quorum.models
+from quorum.models.registry.artifacts import open_artifact
 
-FOLDER = Path(models.__file__).parent
+FOLDER = Path(quorum.models.__file__).parent
 
 
 def figures(name):

@@ -2,13 +2,13 @@
 
 import pytest
 
-from models.base import Detector, Feature, Finding
-from models.cascade import Cascade, ask, first_line
-from models.features import ocr
-from models.members import Member
-from quorum.errors import ConfigurationError
-from quorum.messages import NOT_ASKED, Status, Upload
-from quorum.settings import DetectorSettings, MediaAccess
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import NOT_ASKED, Status, Upload
+from quorum.core.settings import DetectorSettings, MediaAccess
+from quorum.models.cascade import Cascade, ask, first_line
+from quorum.models.configured import Member
+from quorum.models.detectors import Detector, Feature, Finding
+from quorum.models.features import ocr
 from tests.models.features import media_files
 
 WORDS = (Feature.TEXT,)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.base import Feature, Features, Frames
-from models.features.extract import Extractor
-from models.features.ocr import Seen
-from models.features.text import text_of
-from models.registry import load_detector, selected
-from quorum.cli.models import app
-from quorum.errors import ArtifactError, ConfigurationError
-from quorum.messages import Status, Upload
-from quorum.settings import DetectorSettings, MediaAccess, Settings
+from quorum.apps.cli.models import app
+from quorum.core.errors import ArtifactError, ConfigurationError
+from quorum.core.messages import Status, Upload
+from quorum.core.settings import DetectorSettings, MediaAccess, Settings
+from quorum.models.detectors import Feature, Features, Frames
+from quorum.models.features.extract import Extractor
+from quorum.models.features.ocr import Seen
+from quorum.models.features.text import text_of
+from quorum.models.installed import load_detector, selected
 from tests.models import huggingface_models
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from models.base import Features
-from models.features.extract import Extractor
-from models.registry import load_class
-from quorum.messages import ACTIONS, Status
-from quorum.settings import MediaAccess, Settings
+from quorum.core.messages import ACTIONS, Status
+from quorum.core.settings import MediaAccess, Settings
+from quorum.models.detectors import Features
+from quorum.models.features.extract import Extractor
+from quorum.models.installed import load_class
 
 PAGE = (Path(__file__).parents[2] / "docs" / "labels.md").read_text(encoding="utf-8")
 ROWS = [

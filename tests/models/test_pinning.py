@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from models import pinning
-from models.base import Finding
-from models.mlflow_registry import ModelVersion
-from models.pinning import Pinned, pinned
-from models.spam.detector import SpamDetector
-from pipeline.detect import members
-from quorum.errors import ArtifactError, EngineUnavailable, QuorumError
-from quorum.settings import DetectorSettings, Settings
+from quorum.core.errors import ArtifactError, EngineUnavailable, QuorumError
+from quorum.core.settings import DetectorSettings, Settings
+from quorum.models import pinning
+from quorum.models.detectors import Finding
+from quorum.models.pinning import Pinned, pinned
+from quorum.models.registry.mlflow_registry import ModelVersion
+from quorum.models.spam.detector import SpamDetector
+from quorum.pipeline.detect import members
 
 ASKED = "mlflow:models:/spam@champion"
 

@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.base import Detector, Example, Features, Finding
-from models.runner import predict, score_safely
-from quorum.messages import Evidence, Status, Upload, prediction_id
+from quorum.core.messages import Evidence, Status, Upload, prediction_id
+from quorum.models.detectors import Detector, Example, Features, Finding
+from quorum.models.runner import predict, score_safely
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aggregator.policy import Policy
-from models.base import Detector, Example, Feature, Features, Finding
-from models.members import Member
-from quorum.settings import DetectorSettings
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.settings import DetectorSettings
+from quorum.models.configured import Member
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 
 POLICY = """
 name: scripted

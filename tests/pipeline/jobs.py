@@ -14,9 +14,9 @@ from pathlib import Path
 from google.api_core.exceptions import DeadlineExceeded
 from google.pubsub_v1.types import PubsubMessage
 
-from pipeline.streams.pubsub_clients import publisher_client, subscriber_client
-from pipeline.streams.topics import create_topics, planned
-from quorum.messages import DeadLetter, Prediction, Verdict
+from quorum.core.messages import DeadLetter, Prediction, Verdict
+from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from quorum.pipeline.streams.topics import create_topics, planned
 
 _names = itertools.count()
 

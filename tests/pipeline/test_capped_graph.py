@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import graph
-from pipeline.engines import Engine, launch
-from pipeline.streams import sink, source
-from quorum.settings import MediaAccess
+from quorum.core.settings import MediaAccess
+from quorum.pipeline import graph
+from quorum.pipeline.engines import Engine, launch
+from quorum.pipeline.streams import sink, source
 from tests.pipeline.doubles import POLICY, Policy, ensemble, lines, upload
 from tests.pipeline.jobs import Streams, fused
 

@@ -4,10 +4,10 @@ import apache_beam as beam
 from apache_beam.testing import test_pipeline
 from apache_beam.testing.util import assert_that
 
-from aggregator.policy import Policy, load_policy
-from pipeline.caps import CapRemovals
-from pipeline.streams.base import Outgoing
-from quorum.messages import Verdict
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.core.messages import Verdict
+from quorum.pipeline.caps import CapRemovals
+from quorum.pipeline.streams.base import Outgoing
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEXT = load_policy("balanced").text

@@ -11,18 +11,18 @@ from typing import Any
 import prometheus_client as prometheus
 from apache_beam.pvalue import TaggedOutput
 
-from aggregator.drift import Profiles
-from aggregator.policy import Policy
-from models.members import Member
-from pipeline import graph
-from pipeline.case_options import CaseOptions
-from pipeline.decide import _DecideBounded
-from pipeline.engines import Engine, launch
-from pipeline.streams import sink, source
-from pipeline.streams.base import Joined, Received
-from quorum.ledger import Ledger
-from quorum.messages import Action, Prediction, Upload, Verdict, now, prediction_id
-from quorum.settings import DetectorSettings, MediaAccess
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.drift import Profiles
+from quorum.core.messages import Action, Prediction, Upload, Verdict, now, prediction_id
+from quorum.core.settings import DetectorSettings, MediaAccess
+from quorum.models.configured import Member
+from quorum.pipeline import graph
+from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.decide import _DecideBounded
+from quorum.pipeline.engines import Engine, launch
+from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.base import Joined, Received
+from quorum.store.ledger import Ledger
 from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 
 

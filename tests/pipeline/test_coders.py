@@ -7,7 +7,7 @@ from apache_beam.typehints import Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.streams.base import Joined, JoinedCoder, Received, ReceivedCoder
+from quorum.pipeline.streams.base import Joined, JoinedCoder, Received, ReceivedCoder
 
 RECEIVED = st.builds(
     Received,

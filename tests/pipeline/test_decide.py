@@ -12,10 +12,10 @@ from apache_beam.pvalue import TaggedOutput
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline import decide as module
-from pipeline.decide import MAX_JOINED_BYTES, KeyByUpload, _DecideBounded, _DecideStream
-from pipeline.streams.base import Joined, Outgoing, Received
-from quorum.messages import DeadLetter, Prediction, Review, Verdict, prediction_id
+from quorum.core.messages import DeadLetter, Prediction, Review, Verdict, prediction_id
+from quorum.pipeline import decide as module
+from quorum.pipeline.decide import MAX_JOINED_BYTES, KeyByUpload, _DecideBounded, _DecideStream
+from quorum.pipeline.streams.base import Joined, Outgoing, Received
 from tests.pipeline.doubles import policy, upload
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

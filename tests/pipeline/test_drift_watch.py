@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 import prometheus_client as prometheus
 import pytest
 
-from aggregator.drift import Profiles
-from pipeline.drift import ScoreWatch, load_reference
-from quorum.errors import ConfigurationError
-from quorum.messages import Missing, UsedPrediction, Verdict
+from quorum.aggregator.study.drift import Profiles
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Missing, UsedPrediction, Verdict
+from quorum.pipeline.drift import ScoreWatch, load_reference
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

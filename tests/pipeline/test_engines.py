@@ -16,8 +16,9 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 
-from pipeline import engines
-from pipeline.engines import (
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline import engines
+from quorum.pipeline.engines import (
     DIRECT_RISK,
     Engine,
     acknowledge_on,
@@ -25,8 +26,7 @@ from pipeline.engines import (
     launch,
     pipeline_options,
 )
-from pipeline.streams.base import Acknowledge
-from quorum.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.streams.base import Acknowledge
 
 DATAFLOW = ["--project=p", "--region=europe-west1", "--temp_location=gs://b/t"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from aggregator.policy import Policy
-from pipeline import graph
-from pipeline.engines import Engine, launch
-from pipeline.streams import sink, source
-from quorum.messages import MAX_MESSAGE_BYTES, Prediction, Verdict, now, prediction_id
-from quorum.settings import MediaAccess
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.messages import MAX_MESSAGE_BYTES, Prediction, Verdict, now, prediction_id
+from quorum.core.settings import MediaAccess
+from quorum.pipeline import graph
+from quorum.pipeline.engines import Engine, launch
+from quorum.pipeline.streams import sink, source
 from tests.pipeline.doubles import POLICY, ensemble, lines, policy, upload
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline.case_options import CaseOptions
-from pipeline.decide import _DecideStream
-from pipeline.streams.base import Joined, Received
-from quorum.ledger import Ledger
-from quorum.messages import Action, Review, Upload, Verdict, now
-from quorum.moderator import Ensemble, Moderator
+from quorum.core.messages import Action, Review, Upload, Verdict, now
+from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.decide import _DecideStream
+from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.pipeline.streams.base import Joined, Received
+from quorum.store.ledger import Ledger
 from tests.pipeline.doubles import Scripted, policy, upload
 from tests.pipeline.test_decide import State, Timer
 

@@ -12,9 +12,9 @@ from apache_beam.metrics.execution import MetricsContainer, MetricsEnvironment
 from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
 
-from pipeline import metrics as module
-from pipeline.metrics import Meter, serve_metrics
-from pipeline.streams import subscription
+from quorum.pipeline import metrics as module
+from quorum.pipeline.metrics import Meter, serve_metrics
+from quorum.pipeline.streams import subscription
 
 
 def value(name: str, **labels: str) -> float:

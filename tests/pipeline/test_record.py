@@ -14,13 +14,13 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage, Subscription
 from typer.testing import CliRunner
 
-from pipeline.record import Recorder, SubscriptionFeed, Taken
-from pipeline.streams.pubsub_clients import publisher_client, subscriber_client
-from quorum.cli.record import app
-from quorum.errors import ConfigurationError
-from quorum.ledger import Ledger, LedgerRefused, LedgerUnavailable
-from quorum.messages import Action, Message
-from tests.quorum.ledger.messages_for_ledger import prediction, review, upload, verdict
+from quorum.apps.cli.record import app
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Action, Message
+from quorum.pipeline.record import Recorder, SubscriptionFeed, Taken
+from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
+from tests.store.ledger.messages_for_ledger import prediction, review, upload, verdict
 
 _names = itertools.count()
 
@@ -143,7 +143,7 @@ def test_numbers_that_no_column_holds_are_recorded(ledger: Ledger) -> None:
 def test_files_through_the_command(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorum.cli.record.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.record.configure_logs", lambda *_: None)
     args = ["--database", f"sqlite:///{tmp_path}/l.db"]
     for name, all_ in messages().items():
         file = tmp_path / f"{name}.jsonl"
@@ -184,7 +184,7 @@ class Broker:
 def test_subscriptions_that_are_absent_are_all_named_beforehand(
     emulator: str, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorum.cli.record.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.record.configure_logs", lambda *_: None)
     broker = Broker()
     absent = [f"projects/quorum-test/subscriptions/never-{name}" for name in ("v", "r")]
     args = ["--database", f"sqlite:///{tmp_path}/l.db", "--uploads", broker.path]
@@ -220,7 +220,11 @@ def test_a_recorder_that_is_killed_loses_nothing(
     broker = Broker()
     broker.publish([verdict(n) for n in range(3000)])
     command = [
-        *(sys.executable, "-c", "import sys; from quorum.cli.record import app; app(sys.argv[1:])"),
+        *(
+            sys.executable,
+            "-c",
+            "import sys; from quorum.apps.cli.record import app; app(sys.argv[1:])",
+        ),
         *("--verdicts", broker.path, "--database", f"sqlite:///{tmp_path}/l.db"),
     ]
     end = time.monotonic() + 90

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.streams.emulator import free_port
-from quorum.messages import Action, Review, now
+from quorum.core.messages import Action, Review, now
+from quorum.pipeline.streams.emulator import free_port
 from tests.pipeline.doubles import upload
 from tests.pipeline.jobs import Job, Streams, fused, wait_until
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from models.base import Detector, Example, Feature, Features, Finding
-from quorum.messages import Evidence, Upload
+from quorum.core.messages import Evidence, Upload
+from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 from quorum_scam.sentences import HONEST, SCAM
 
 
@@ -18,7 +18,7 @@ class ScamDetector(Detector):
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
 
     def __init__(self) -> None:
-        from models.features.embedding import shared_embedder
+        from quorum.models.features.embedding import shared_embedder
 
         self._scam = shared_embedder().embed(SCAM)
         self._honest = shared_embedder().embed(HONEST)

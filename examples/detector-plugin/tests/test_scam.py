@@ -1,6 +1,6 @@
 from quorum_scam.detector import ScamDetector
 
-from models.testing import DetectorContract
+from quorum.models.contract import DetectorContract
 
 
 class TestScam(DetectorContract):

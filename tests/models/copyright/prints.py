@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from models.copyright.works import WORK_VIEWS, Work, WorkPrint
+from quorum.models.copyright.catalogue.works import WORK_VIEWS, Work, WorkPrint
 
 
 def made_up(name: str, frames: int = 40) -> tuple[Work, WorkPrint]:

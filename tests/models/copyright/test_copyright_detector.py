@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aggregator.policy import load_policy
-from models.base import Feature, Features
-from models.copyright.catalogue import Catalogue
-from models.copyright.database import Database
-from models.copyright.detector import CopyrightDetector
-from models.copyright.exchange import read_works, write_works
-from models.copyright.fingerprint import WORK_RATE, fingerprint
-from models.copyright.uploads import KeptUploads
-from models.copyright.works import Rule, Work, WorkPrint
-from quorum.errors import ConfigurationError
-from quorum.messages import Action, Status, Upload
-from quorum.moderator import Ensemble, open_case
-from quorum.settings import Settings
+from quorum.aggregator.policy.policy import load_policy
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Action, Status, Upload
+from quorum.core.settings import Settings
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.database import Database
+from quorum.models.copyright.catalogue.exchange import read_works, write_works
+from quorum.models.copyright.catalogue.uploads import KeptUploads
+from quorum.models.copyright.catalogue.works import Rule, Work, WorkPrint
+from quorum.models.copyright.detector import CopyrightDetector
+from quorum.models.detectors import Feature, Features
+from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
+from quorum.pipeline.moderator import Ensemble, open_case
 from tests.contract.detector import DetectorContract
 from tests.models.copyright.clips import picture_frames, remux, write_video
 
@@ -163,7 +163,7 @@ def test_a_work_added_to_a_folder_is_found_without_a_restart(film, edited, tmp_p
     before = detector.version
     writer = Catalogue(tmp_path / "catalogue")
     writer.add(*work_of(film))
-    monkeypatch.setattr("models.copyright.detector._REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr("quorum.models.copyright.detector._REFRESH_SECONDS", 0.0)
     assert detector.score([features])[0].score > 0.95
     assert detector.version != before
     writer.remove("w1")

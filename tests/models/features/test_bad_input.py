@@ -3,14 +3,14 @@
 import pytest
 from PIL import Image
 
-from models.features.extract import Extractor
-from models.nsfw.detector import NsfwDetector
-from models.runner import predict, score_safely
-from models.spam.detector import SpamDetector
-from models.testing import AT, HARD_TEXTS, upload
-from models.violence.detector import ViolenceDetector
-from quorum.messages import Status
-from quorum.settings import MediaAccess
+from quorum.core.messages import Status
+from quorum.core.settings import MediaAccess
+from quorum.models.contract import AT, HARD_TEXTS, upload
+from quorum.models.features.extract import Extractor
+from quorum.models.nsfw.detector import NsfwDetector
+from quorum.models.runner import predict, score_safely
+from quorum.models.spam.detector import SpamDetector
+from quorum.models.violence.detector import ViolenceDetector
 from tests.models.features.media_files import audio, png_bomb, video
 
 SCORED, ABSTAINED, FAILED = Status.SCORED, Status.ABSTAINED, Status.FAILED

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from models.features.decode import AUDIO_RATE, BURST, GRID, MAX_BURSTS, decode
-from quorum.errors import MediaRefused
+from quorum.core.errors import MediaRefused
+from quorum.models.features.decode import AUDIO_RATE, BURST, GRID, MAX_BURSTS, decode
 from tests.models.features.media_files import audio, png_bomb, video
 
 

@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features.embedding import DIMENSIONS, MAX_TOKENS, Embedder, _packs, shared_embedder
-from quorum.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError
+from quorum.models.features.embedding import (
+    DIMENSIONS,
+    MAX_TOKENS,
+    Embedder,
+    _packs,
+    shared_embedder,
+)
 
 TEXTS = [
     "check out my channel",

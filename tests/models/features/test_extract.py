@@ -3,12 +3,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from models.base import Feature
-from models.features import extract
-from models.features.extract import Extractor
-from quorum.errors import InputError, MediaRefused
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.errors import InputError, MediaRefused
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Feature
+from quorum.models.features import extract
+from quorum.models.features.extract import Extractor
 from tests.models.features.media_files import audio, video
 
 ALL = frozenset(Feature)
@@ -119,7 +119,7 @@ def test_one_bad_upload_takes_nothing_else_with_it(folder, monkeypatch):
 
 
 def test_an_embedding_that_fails_is_a_feature_lacking(folder, monkeypatch):
-    from models.features import embedding
+    from quorum.models.features import embedding
 
     def broken():
         raise OSError("no weights")
@@ -141,7 +141,7 @@ def test_a_downloaded_file_is_removed(folder, monkeypatch):
     def download(uri, access, out, admits, context):
         out.write((folder / "both.mp4").read_bytes())
 
-    from models.features import media
+    from quorum.models.features import media
 
     monkeypatch.setattr(media, "_download", download)
     extractor = Extractor(

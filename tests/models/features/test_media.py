@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from models.features import network
-from models.features.media import MediaGone, fetched, is_public
-from quorum.errors import MediaRefused
-from quorum.settings import MediaAccess
+from quorum.core.errors import MediaRefused
+from quorum.core.settings import MediaAccess
+from quorum.models.features import network
+from quorum.models.features.media import MediaGone, fetched, is_public
 
 BODY = b"moving pictures" * 100
 

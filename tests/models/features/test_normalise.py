@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.features.normalise import align, normalise
+from quorum.models.features.normalise import align, normalise
 
 
 @pytest.mark.parametrize(

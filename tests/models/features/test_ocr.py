@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from models.base import Feature, Frames
-from models.features import ocr
-from models.features.decode import decode
-from models.features.extract import Extractor
-from models.features.grid import Pages
-from models.features.ocr import shared_reader
-from models.spam.detector import SpamDetector
-from models.violence.detector import ViolenceDetector
-from quorum.messages import Status, Upload
-from quorum.settings import MediaAccess
+from quorum.core.messages import Status, Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Feature, Frames
+from quorum.models.features import ocr
+from quorum.models.features.decode import decode
+from quorum.models.features.extract import Extractor
+from quorum.models.features.grid import Pages
+from quorum.models.features.ocr import shared_reader
+from quorum.models.spam.detector import SpamDetector
+from quorum.models.violence.detector import ViolenceDetector
 from tests.models.features.media_files import audio, captions, video
 
 SPAM = "SUBSCRIBE to my channel for free gift cards"
@@ -171,7 +171,7 @@ def test_a_page_without_words_gives_none():
 
 def test_nothing_is_loaded_before_it_is_wanted():
     heavy = "('rapidocr', 'cv2', 'onnxruntime', 'av')"
-    code = "import sys, models.features.extract, models.features.ocr\n"
+    code = "import sys, quorum.models.features.extract, quorum.models.features.ocr\n"
     code += f"print([name for name in {heavy} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from models.features.once import once
+from quorum.models.features.once import once
 
 
 def test_threads_share_what_one_of_them_made():

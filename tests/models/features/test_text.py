@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
-from models.features.ocr import Seen
-from models.features.text import MAX_CHARACTERS, evidence_of, language_of, text_of
-from quorum.messages import Upload
+from quorum.core.messages import Upload
+from quorum.models.features.ocr import Seen
+from quorum.models.features.text import MAX_CHARACTERS, evidence_of, language_of, text_of
 
 
 def upload(**fields):

@@ -1,7 +1,7 @@
-import models.nsfw.detector as module
-from models.features.extract import Extractor
-from models.nsfw.detector import NsfwDetector
-from quorum.settings import MediaAccess
+import quorum.models.nsfw.detector as module
+from quorum.core.settings import MediaAccess
+from quorum.models.features.extract import Extractor
+from quorum.models.nsfw.detector import NsfwDetector
 from tests.contract.detector import DetectorContract
 
 

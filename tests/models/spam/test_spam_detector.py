@@ -1,12 +1,12 @@
 import pytest
 
-from models.base import Feature, Features
-from models.features.embedding import shared_embedder
-from models.features.ocr import Seen
-from models.features.text import text_of
-from models.spam.detector import SpamDetector, handicap
-from models.testing import upload
-from quorum.messages import Status
+from quorum.core.messages import Status
+from quorum.models.contract import upload
+from quorum.models.detectors import Feature, Features
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.ocr import Seen
+from quorum.models.features.text import text_of
+from quorum.models.spam.detector import SpamDetector, handicap
 from tests.contract.detector import DetectorContract
 
 LONG = "A long day at the river with my brother and his dog. " * 12

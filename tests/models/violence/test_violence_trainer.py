@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from models.artifacts import open_artifact
-from models.dataset import read_labelled
-from models.violence.detector import ARTIFACT, ViolenceDetector
-from models.violence.trainer import train_from
-from quorum.cli.models import app
-from quorum.errors import InputError
+from quorum.apps.cli.models import app
+from quorum.core.errors import InputError
+from quorum.models.registry.artifacts import open_artifact
+from quorum.models.training.dataset import read_labelled
+from quorum.models.violence.detector import ARTIFACT, ViolenceDetector
+from quorum.models.violence.trainer import train_from
 
 CALM = ["baking bread at home", "a walk by the sea", "my cat sleeps", "new song", "planting trees"]
 THREATS = ["I will kill you", "beat them to death", "we shoot them all", "stab him", "burn them"]

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from quorum.ledger import Ledger
+from quorum.store.ledger import Ledger
+from tests.apps.web.doubles import POLICY
 from tests.pipeline.batch.runs import ensemble
-from tests.quorum.web.doubles import POLICY
 
 
 @pytest.fixture(autouse=True)
 def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY.text)
-    monkeypatch.setattr("quorum.moderator.Ensemble.load", lambda _settings: ensemble())
+    monkeypatch.setattr("quorum.pipeline.moderator.Ensemble.load", lambda _settings: ensemble())
     monkeypatch.setenv("QUORUM_DATABASE", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.delenv("QUORUM_SOURCE", raising=False)
     monkeypatch.setenv("TEST_POLICY", str(policy))
-    monkeypatch.setattr("quorum.cli.batch.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.batch.configure_logs", lambda *_: None)
 
 
 @pytest.fixture

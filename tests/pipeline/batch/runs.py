@@ -6,11 +6,11 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from quorum.cli import batch as command
-from quorum.ledger import Ledger
-from quorum.messages import Upload
-from quorum.moderator import Ensemble
-from tests.quorum.web.doubles import Slow, Words
+from quorum.apps.cli import batch as command
+from quorum.core.messages import Upload
+from quorum.pipeline.moderator import Ensemble
+from quorum.store.ledger import Ledger
+from tests.apps.web.doubles import Slow, Words
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

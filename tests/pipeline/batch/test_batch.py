@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from quorum.cli import policy as policy_command
-from quorum.errors import ConfigurationError
-from quorum.ledger import Ledger
-from quorum.messages import Action, Review, Upload, Verdict, now
-from quorum.moderator import Moderator
+from quorum.apps.cli import policy as policy_command
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Action, Review, Upload, Verdict, now
+from quorum.pipeline.moderator import Moderator
+from quorum.store.ledger import Ledger
+from tests.apps.web.doubles import POLICY
 from tests.pipeline.batch.runs import actions, ensemble, run, upload
-from tests.quorum.web.doubles import POLICY
 
 
 def test_the_ledgers_uploads_get_the_verdicts_of_the_moderator(ledger: Ledger) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from quorum.errors import QuorumError
-from quorum.ledger import Ledger, LedgerUnavailable
+from quorum.core.errors import QuorumError
+from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.pipeline.batch.runs import run, upload
 
 
@@ -37,7 +37,7 @@ KILLED = """
 import sys
 sys.path.insert(0, ".")
 from quorum.moderator import Ensemble
-from tests.quorum.web.doubles import Slow, Words
+from tests.apps.web.doubles import Slow, Words
 import quorum.moderator
 Ensemble.load = classmethod(lambda cls, settings: Ensemble.of([Words(), Slow(0.15)]))
 from quorum.cli.batch import app

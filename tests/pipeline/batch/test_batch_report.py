@@ -4,10 +4,10 @@ import json
 import random
 from pathlib import Path
 
-from pipeline.batch_report import drift, page
-from pipeline.tally import Tally
-from quorum.ledger import Ledger, Run
-from quorum.messages import now
+from quorum.core.messages import now
+from quorum.pipeline.batch.report import drift, page
+from quorum.pipeline.batch.tally import Tally
+from quorum.store.ledger import Ledger, Run
 from tests.pipeline.batch.runs import run, upload
 
 

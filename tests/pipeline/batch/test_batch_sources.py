@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from pipeline.batch_sources import FileBatch, LedgerBatch, Range, TableBatch
-from quorum.errors import ConfigurationError
-from quorum.ledger import Ledger, LedgerUnavailable, Span
+from quorum.core.errors import ConfigurationError
+from quorum.pipeline.batch.sources import FileBatch, LedgerBatch, Range, TableBatch
+from quorum.store.ledger import Ledger, LedgerUnavailable, Span
 from tests.pipeline.batch.runs import BEGIN, actions, run, upload
-from tests.quorum.ledger.postgres_server import running
+from tests.store.ledger.postgres_server import running
 
 
 def site(path: Path, rows: list[tuple[Any, ...]]) -> str:
@@ -122,7 +122,7 @@ def test_gs_files_are_opened_through_beam(monkeypatch: pytest.MonkeyPatch) -> No
         seen.extend(patterns)
         return [Match()]
 
-    monkeypatch.setattr("pipeline.batch_sources.files.FileSystems.match", match)
+    monkeypatch.setattr("quorum.pipeline.batch.sources.files.FileSystems.match", match)
     with pytest.raises(ConfigurationError, match="no file gs://bucket/x"):
         FileBatch("gs://bucket/x-*.jsonl").ranges(Span(), 1)
     assert seen == ["gs://bucket/x-*.jsonl"]

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batch import Window, windows
-from pipeline.batch_sources import split
-from quorum.ledger import Ledger
+from quorum.pipeline.batch.run import Window, windows
+from quorum.pipeline.batch.sources import split
+from quorum.store.ledger import Ledger
 from tests.pipeline.batch.runs import BEGIN, actions, run, upload
 
 

@@ -1,0 +1,146 @@
+"""The removal cap: token buckets that bound what software removes, whatever goes mad.
+
+One bucket for each rule and one for all. A removal takes a token of both; where one is empty,
+the upload goes to a human instead. Time is the verdicts' own, so that a replay of a stream meets
+the same bounds. Removals that a reviewer decided are not counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quorum.aggregator.decision.compact import micros
+from quorum.aggregator.decision.verdicts import local_actions
+from quorum.aggregator.policy.policy import Budget, Policy
+from quorum.core.messages import Action, Verdict
+
+__all__ = ["Cap", "Taken"]
+
+_TOTAL: Final = "*"
+
+#: Verdicts that are remembered, so that one that comes again at once is answered as before.
+REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a verdict.
+
+    Attributes:
+        verdict: As it came, or with ``review`` in place of ``remove``.
+        capped: Whether it was changed.
+        bucket: The rule whose budget was spent; ``*`` for that of all rules.
+    """
+
+    verdict: Verdict
+    capped: bool = False
+    bucket: str | None = None
+
+
+class Cap:
+    """The buckets of one policy.
+
+    Args:
+        policy: Its ``caps`` say how much may be removed.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._caps = policy.caps
+        #: For each bucket: tokens left, and the time in microseconds to which it was filled.
+        self._buckets: dict[str, tuple[float, int]] = {}
+        self._recent: dict[str, str] = {}
+
+    @classmethod
+    def restore(cls, policy: Policy, snapshot: bytes) -> Cap:
+        """The buckets as they were when ``snapshot`` was taken; budgets are the policy's."""
+        cap = cls(policy)
+        buckets, recent = json.loads(snapshot)
+        cap._buckets = {name: (float(left), int(at)) for name, (left, at) in buckets.items()}
+        cap._recent = dict(recent)
+        return cap
+
+    def snapshot(self) -> bytes:
+        """All that is to be kept between verdicts, as compact JSON."""
+        return json.dumps([self._buckets, self._recent], separators=(",", ":")).encode()
+
+    @staticmethod
+    def concerns(verdict: Verdict) -> bool:
+        """Whether a verdict removes without a human, so that it must pass here."""
+        return verdict.decided_by in ("policy", "deadline") and (
+            verdict.action is Action.REMOVE
+            or Action.REMOVE.value in local_actions(verdict).values()
+        )
+
+    def take(self, verdict: Verdict) -> Taken:
+        """Let a verdict pass, or turn its removal into a review.
+
+        The changed verdict keeps its id: later revisions name it.
+        """
+        if not self.concerns(verdict):
+            return Taken(verdict)
+        known = self._recent.get(verdict.id)
+        if known is None:
+            known = self._spend(verdict.rule, micros(verdict.at))
+            self._recent[verdict.id] = known
+            while len(self._recent) > REMEMBERED:
+                del self._recent[next(iter(self._recent))]
+        if not known:
+            return Taken(verdict)
+        return Taken(self._capped(verdict, known), capped=True, bucket=known)
+
+    def spent(self, now: int) -> Mapping[str, float]:
+        """For each bucket that was used: the share of it that is spent, for an alarm.
+
+        Args:
+            now: The time in microseconds since 1970.
+        """
+        found = {}
+        for name in self._buckets:
+            budget = self._budget(name)
+            if budget is not None and budget.removals:
+                found[name] = 1.0 - self._level(name, budget, now)[0] / budget.removals
+        return found
+
+    def _budget(self, bucket: str) -> Budget | None:
+        if bucket == _TOTAL:
+            return self._caps.total
+        return self._caps.rules.get(bucket) or self._caps.each_rule
+
+    def _level(self, bucket: str, budget: Budget, at: int) -> tuple[float, int]:
+        left, since = self._buckets.get(bucket, (float(budget.removals), at))
+        elapsed = max(0, at - since) / 1e6
+        filled = left + elapsed * budget.removals / budget.per
+        return min(float(budget.removals), filled), max(at, since)
+
+    def _spend(self, rule: str, at: int) -> str:
+        """Take a token of each bucket; the name of an empty one where that cannot be."""
+        levels: dict[str, tuple[float, int]] = {}
+        for bucket in (rule, _TOTAL):
+            budget = self._budget(bucket)
+            if budget is None:
+                continue
+            left, since = self._level(bucket, budget, at)
+            if left < 1.0:
+                return bucket
+            levels[bucket] = (left - 1.0, since)
+        self._buckets.update(levels)
+        return ""
+
+    def _capped(self, verdict: Verdict, bucket: str) -> Verdict:
+        budget = self._budget(bucket)
+        told = "the cap on removals is reached"
+        if budget is not None:
+            whose = "all rules" if bucket == _TOTAL else f"the rule {bucket}"
+            told = f"the cap of {whose} ({budget.removals} removals in {budget.per:g} s) is reached"
+        data: dict[str, Any] = {
+            "action": Action.REVIEW,
+            "decided_by": "cap",
+            "reasons": (f"A human decides, for {told}.", *verdict.reasons),
+            "statement": None,
+        }
+        if local_actions(verdict):
+            data["territories"] = {}
+        return verdict.model_copy(update=data)

@@ -1,0 +1,106 @@
+"""An uploader's history: strikes from past verdicts, each decaying with its age."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from quorum.aggregator.decision.compact import micros
+from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.policy.policy import Policy, Strikes
+from quorum.core.messages import Action, Verdict
+
+__all__ = ["History", "counted_actions", "known_uploader"]
+
+#: Uploads with a strike that are remembered; older ones have decayed, or the account is lost.
+REMEMBERED: Final = 200
+
+
+class History:
+    """What past verdicts say of one uploader; in the manner of ``Case``.
+
+    A later revision of a verdict replaces the earlier one, so a restored upload leaves no strike.
+
+    Args:
+        policy: Its ``strikes`` say what a verdict counts, and how fast that decays.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._strikes = policy.strikes
+        self._verdicts = 0
+        #: For each upload that was restricted or removed: revision, time and action.
+        self._struck: dict[str, tuple[int, int, str]] = {}
+
+    @classmethod
+    def restore(cls, policy: Policy, snapshot: bytes) -> History:
+        """The history as it was when ``snapshot`` was taken."""
+        history = cls(policy)
+        history._verdicts, struck = json.loads(snapshot)
+        history._struck = {upload: (r, at, action) for upload, (r, at, action) in struck.items()}
+        return history
+
+    def snapshot(self) -> bytes:
+        """All that is to be kept between verdicts, as compact JSON."""
+        return json.dumps([self._verdicts, self._struck], separators=(",", ":")).encode()
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Count a verdict; the same or an older revision again changes nothing.
+
+        A first revision that comes twice is counted once only where it left a strike: the count
+        of verdicts is for grouping, not for proof.
+        """
+        at = micros(verdict.at)
+        known = self._struck.get(verdict.upload_id)
+        if known is not None and (known[0], known[1]) >= (verdict.revision, at):
+            return
+        if verdict.revision == 1:
+            self._verdicts += 1
+        if known is None and self._strikes.weights.get(verdict.action, 0.0) == 0.0:
+            return
+        self._struck.pop(verdict.upload_id, None)
+        self._struck[verdict.upload_id] = (verdict.revision, at, verdict.action.value)
+        while len(self._struck) > REMEMBERED:
+            del self._struck[next(iter(self._struck))]
+
+    def uploader(self, now: datetime) -> Uploader:
+        """What rules may ask, as it stands at a time."""
+        struck = [(Action(action), at) for _, at, action in self._struck.values()]
+        return _uploader(self._strikes, struck, self._verdicts, micros(now))
+
+
+def counted_actions(policy: Policy) -> frozenset[Action]:
+    """The actions that an uploader's strikes and removals are counted from."""
+    weights = policy.strikes.weights
+    return frozenset({Action.REMOVE, *(action for action in Action if weights.get(action))})
+
+
+def known_uploader(
+    policy: Policy,
+    verdicts: Iterable[tuple[Action, datetime]],
+    now: datetime,
+    decided: int | None = None,
+) -> Uploader:
+    """What rules may ask of an uploader, from the verdicts that hold, as a ledger lists them.
+
+    Args:
+        policy: Its ``strikes`` say what a verdict counts.
+        verdicts: For each upload: the action that holds, and when it was decided.
+        now: The time.
+        decided: How many uploads were decided, where only those that count are listed.
+    """
+    struck = [(action, micros(at)) for action, at in verdicts]
+    total = len(struck) if decided is None else decided
+    return _uploader(policy.strikes, struck, total, micros(now))
+
+
+def _uploader(
+    rates: Strikes, struck: Iterable[tuple[Action, int]], verdicts: int, now: int
+) -> Uploader:
+    strikes, removals = 0.0, 0
+    for action, at in struck:
+        age = max(0, now - at) / 1e6
+        strikes += rates.weights.get(action, 0.0) * 0.5 ** (age / rates.half_life)
+        removals += action is Action.REMOVE
+    return Uploader(strikes=strikes, removals=removals, verdicts=verdicts)

@@ -1,0 +1,1 @@
+"""One decision: from a policy, an upload and predictions to an action."""

@@ -1,0 +1,84 @@
+"""What is kept of a prediction: enough to decide, small enough to keep for every upload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from quorum.core.messages import Prediction, Status, UsedPrediction
+
+__all__ = ["Answer", "micros"]
+
+_STATUS: Final = {status.value: status for status in Status}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970: whole, so that a timer fires exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+class Answer(NamedTuple):
+    """A prediction without its evidence; as JSON it is a list."""
+
+    id: str
+    detector: str
+    version: str
+    #: Microseconds since 1970.
+    at: int
+    #: The status as text.
+    code: str
+    score: float | None
+    labels: Mapping[str, float]
+    reason: str | None = None
+    shadow: bool = False
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> Answer:
+        """What is kept of a prediction."""
+        return cls(
+            prediction.id,
+            prediction.detector,
+            prediction.version,
+            micros(prediction.at),
+            prediction.status.value,
+            prediction.score,
+            dict(prediction.labels),
+            prediction.reason,
+            prediction.shadow,
+        )
+
+    @property
+    def status(self) -> Status:
+        """Whether the detector could say anything."""
+        return _STATUS[self.code]
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """Which of two of the same detector counts: a total order, so arrival does not matter.
+
+        A score counts more than an abstention, that more than a failure; then the newest.
+        """
+        return (
+            ("failed", "abstained", "scored").index(self.code),
+            self.at,
+            self.version,
+            self.id,
+            self.score or 0.0,
+            sorted(self.labels.items()),
+            self.reason or "",
+        )
+
+    def used(self) -> UsedPrediction:
+        """As a verdict lists it."""
+        return UsedPrediction(
+            id=self.id,
+            detector=self.detector,
+            version=self.version,
+            status=self.status,
+            score=self.score,
+            labels=dict(self.labels),
+            reason=self.reason,
+            shadow=self.shadow,
+        )

@@ -1,0 +1,264 @@
+"""The decision: what a policy makes of the predictions for one upload.
+
+The one function through which stream, batch, web and backtest decide. It depends on nothing but
+its arguments, and not on their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from quorum.aggregator.decision.facts import NO_ANSWER, Facts, Said, Uploader, silence
+from quorum.aggregator.decision.rules import (
+    DEFAULT,
+    DEFAULT_RULE,
+    QUORUM,
+    SEVERITY,
+    SILENCES,
+    Match,
+    Rank,
+    compiled,
+)
+from quorum.aggregator.policy.policy import DetectorPolicy, Policy
+from quorum.core.messages import Action, Upload
+
+__all__ = [
+    "DEFAULT_RULE",
+    "QUORUM_RULE",
+    "Decision",
+    "Said",
+    "Uploader",
+    "Weighed",
+    "decide",
+    "weigh",
+]
+
+#: What a verdict names where too few detectors scored.
+QUORUM_RULE: Final = "quorum"
+
+_REVIEW: Final = -SEVERITY[Action.REVIEW]
+_NOBODY: Final = Uploader()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, and why.
+
+    Attributes:
+        action: What happens to the upload.
+        rule: What decided: a rule of the policy; ``missing:spam``, ``failed:spam`` or
+            ``abstained:spam``; ``error:NAME`` for a rule that could not be evaluated; ``quorum``;
+            or ``default``.
+        category: The harm, where the deciding rule names one.
+        reasons: Sentences; that of the deciding rule first.
+        matched: Everything that asked for an action, most severe first, as ``rule`` names it.
+        shadow_matched: Shadow rules that would have matched.
+        inputs: What decided, in a fixed order: identifier and status of each prediction that the
+            deciding rule reads, and the detectors whose silence it depends on.
+        used: All predictions, by detector; shadow ones last.
+        missing: Detectors of the policy that said nothing, and why.
+        territories: Where a more severe action than ``action`` applies, and which.
+    """
+
+    action: Action
+    rule: str
+    category: str | None
+    reasons: tuple[str, ...]
+    matched: tuple[str, ...]
+    shadow_matched: tuple[str, ...]
+    inputs: tuple[str, ...]
+    used: tuple[Said, ...]
+    missing: tuple[tuple[str, str], ...]
+    territories: tuple[tuple[str, Action], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A decision while answers may be outstanding.
+
+    Attributes:
+        decision: What it is now.
+        settled: Whether no outstanding answer can change its action or the rule that decides.
+        fixed: Whether no outstanding answer can change its action, be it by another rule.
+    """
+
+    decision: Decision
+    settled: bool
+    fixed: bool
+
+
+def decide(
+    policy: Policy,
+    upload: Upload,
+    predictions: Mapping[str, Said],
+    missing: Mapping[str, str] | None = None,
+    uploader: Uploader = _NOBODY,
+) -> Decision:
+    """Decide with what is there.
+
+    Args:
+        policy: The rules.
+        upload: The facts.
+        predictions: What was said, by detector (only the values count; a shadow prediction may
+            stand under any other key).
+        missing: Why a detector said nothing, where that is known.
+        uploader: Past verdicts on the same uploader.
+    """
+    return weigh(
+        policy, lambda: upload, predictions.values(), missing or {}, uploader=uploader
+    ).decision
+
+
+def weigh(
+    policy: Policy,
+    upload: Callable[[], Upload],
+    said: Iterable[Said],
+    missing: Mapping[str, str],
+    outstanding: frozenset[str] = frozenset(),
+    uploader: Uploader = _NOBODY,
+) -> Weighed:
+    """Decide while some detectors may still answer.
+
+    Args:
+        policy: The rules.
+        upload: Gives the facts; asked only where a rule reads them.
+        said: Predictions in any order, at most one live one for each detector.
+        missing: Why a detector said nothing, where that is known.
+        outstanding: Detectors of the policy that may still answer; their silence means nothing
+            yet.
+        uploader: Past verdicts on the same uploader.
+    """
+    rules = compiled(policy)
+    everything = sorted(said, key=_place)
+    live: dict[str, Said] = {}
+    for one in everything:
+        declared = policy.detectors.get(one.detector)
+        if not one.shadow and not (declared is not None and declared.shadow):
+            live[one.detector] = one
+    if outstanding:
+        outstanding = frozenset(n for n in outstanding if n in rules.live and n not in live)
+    facts = Facts(live, outstanding, missing, upload, uploader)
+
+    matches, unsure = rules.match(facts)
+    scored = 0
+    for order, (name, detector) in enumerate(rules.live.items()):
+        answer = live.get(name)
+        if answer is not None and answer.score is not None:
+            scored += 1
+        elif answer is None and name in outstanding:
+            unsure += rules.silences[name]
+        else:
+            silent = _silence(detector, answer, missing, order)
+            if silent is not None:
+                matches.append(silent)
+    if scored < policy.quorum:
+        if scored + len(outstanding) < policy.quorum:
+            matches.append(_no_quorum(policy, scored))
+        else:
+            unsure.append((_REVIEW, QUORUM))
+    reasons: tuple[str, ...]
+    matched: tuple[str, ...] = ()
+    territories: tuple[tuple[str, Action], ...] = ()
+    if not matches:
+        best, reasons = rules.default, (rules.default.reason,)
+    else:
+        matches.append(rules.default)
+        matches.sort(key=_rank)
+        best = matches[0]
+        reasons = tuple(m.reason for m in matches if m.action is best.action)
+        matched = tuple(match.name for match in matches[:-1] if match.order != DEFAULT)
+        territories = _territories(matches, best.action)
+    decision = Decision(
+        action=best.action,
+        rule=best.name,
+        category=best.category,
+        reasons=reasons,
+        matched=matched,
+        shadow_matched=rules.shadow(facts, everything),
+        inputs=_inputs(best.reads, live, outstanding),
+        used=tuple(everything),
+        missing=tuple(
+            [(n, missing.get(n) or _why(n, outstanding)) for n in rules.live if n not in live]
+        ),
+        territories=territories,
+    )
+    rank = best.rank
+    return Weighed(
+        decision,
+        settled=all(possible > rank for possible in unsure),
+        fixed=all(possible[0] >= rank[0] for possible in unsure),
+    )
+
+
+def _place(one: Said) -> tuple[bool, str, str]:
+    return (one.shadow, one.detector, one.id)
+
+
+def _rank(match: Match) -> Rank:
+    return (-SEVERITY[match.action], match.order)
+
+
+def _territories(matches: Iterable[Match], action: Action) -> tuple[tuple[str, Action], ...]:
+    found: dict[str, Action] = {}
+    for match in matches:
+        if match.local is None or SEVERITY[match.local] <= SEVERITY[action]:
+            continue
+        for code in match.territories:
+            if code not in found or SEVERITY[match.local] > SEVERITY[found[code]]:
+                found[code] = match.local
+    return tuple(sorted(found.items()))
+
+
+def _why(name: str, outstanding: frozenset[str]) -> str:
+    if name in outstanding:
+        return "not waited for: its answer could not change the decision"
+    return NO_ANSWER
+
+
+def _inputs(
+    reads: frozenset[str], live: Mapping[str, Said], outstanding: frozenset[str]
+) -> tuple[str, ...]:
+    found = []
+    for name in sorted(reads):
+        answer = live.get(name)
+        if answer is not None:
+            found.append(f"{answer.id}:{answer.status.value}")
+        elif name not in outstanding:
+            found.append(f"missing:{name}")
+    return tuple(found)
+
+
+def _silence(
+    detector: DetectorPolicy, answer: Said | None, missing: Mapping[str, str], order: int
+) -> Match | None:
+    status = silence(answer)
+    meaning = detector.meaning(status)
+    if not isinstance(meaning, Action) or meaning is Action.ALLOW:
+        return None
+    kind = "missing" if status is None else status.value
+    if answer is None:
+        told = missing.get(detector.name, NO_ANSWER)
+    else:
+        told = answer.reason or "no reason given"
+    verb = {"missing": "did not answer", "failed": "failed", "abstained": "abstained"}[kind]
+    return Match(
+        action=meaning,
+        order=SILENCES + order,
+        name=f"{kind}:{detector.name}",
+        category=None,
+        reason=f"The detector {detector.name} {verb}: {told}.",
+        reads=frozenset({detector.name}),
+    )
+
+
+def _no_quorum(policy: Policy, scored: int) -> Match:
+    return Match(
+        action=Action.REVIEW,
+        order=QUORUM,
+        name=QUORUM_RULE,
+        category=None,
+        reason=f"Only {scored} of the {policy.quorum} detectors that are needed could score.",
+        reads=frozenset(policy.detectors),
+    )

@@ -1,0 +1,239 @@
+"""What rules ask about one upload, and the values that CEL is given for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.core.messages import NOT_ASKED, Status, Upload
+
+__all__ = ["NO_ANSWER", "Asked", "Facts", "Said", "Uploader", "number", "silence", "was_asked"]
+
+#: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
+MAX_ITEMS: Final = 5000
+
+#: Why a detector said nothing, where nobody tells.
+NO_ANSWER: Final = "no answer by its deadline"
+
+
+class Said(Protocol):
+    """What a decision reads of a prediction; ``Prediction`` and ``UsedPrediction`` have it."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def detector(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> Status: ...  # noqa: D102
+    @property
+    def score(self) -> float | None: ...  # noqa: D102
+    @property
+    def labels(self) -> Mapping[str, float]: ...  # noqa: D102
+    @property
+    def reason(self) -> str | None: ...  # noqa: D102
+    @property
+    def shadow(self) -> bool: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """What is known of who uploaded, from past verdicts.
+
+    Attributes:
+        strikes: Past restrictions and removals, each decayed by its age.
+        removals: How many uploads were removed.
+        verdicts: How many were decided.
+        known: False where it could not be looked up: the numbers then mean nothing.
+    """
+
+    strikes: float = 0.0
+    removals: int = 0
+    verdicts: int = 0
+    known: bool = True
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that rules may ask about one upload.
+
+    Attributes:
+        live: Predictions that count, by detector.
+        outstanding: Detectors that may still answer.
+        missing: Why a detector said nothing, where that is known.
+        upload: Gives the event; asked only where a rule reads it.
+        uploader: Past verdicts.
+    """
+
+    live: Mapping[str, Said]
+    outstanding: frozenset[str]
+    missing: Mapping[str, str]
+    upload: Callable[[], Upload]
+    uploader: Uploader = field(default_factory=Uploader)
+
+
+class Asked:
+    """What a set of rules asks.
+
+    Args:
+        policy: Gives the meanings of silence, the combiners and the lists.
+        rules: Those that ask.
+
+    Attributes:
+        reads: What they ask of detectors by name.
+        variables: Which of the variables of a condition they read.
+    """
+
+    def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
+        conditions = [one for rule in rules for one in rule.conditions]
+        self._policy = policy
+        self._live = [name for name, one in policy.detectors.items() if not one.shadow]
+        self._lists = {name: list(items) for name, items in policy.lists.items()}
+        self.reads = list({r.variable: r for one in conditions for r in one.reads}.values())
+        self.variables = frozenset[str]().union(*(one.variables for one in conditions))
+        fields: set[str] | None = set()
+        for one in conditions:
+            fields = None if fields is None or one.fields is None else fields | one.fields
+        self._fields = fields
+
+    def values(self, facts: Facts) -> tuple[dict[str, Any], int]:
+        """The values of reads that have one, and which those are, a bit each."""
+        values: dict[str, Any] = {}
+        known = 0
+        bit = 1
+        live, outstanding = facts.live, facts.outstanding
+        for read in self.reads:
+            what, detector = read.what, read.detector
+            found: Any
+            if what == "combined":
+                found = self.combined(read.name, facts)
+            elif detector in outstanding:
+                found = None
+            elif what == "status":
+                status = silence(live.get(detector))
+                found = "missing" if status is None else status.value
+            else:
+                found = self._score(what, read.name, detector, live.get(detector))
+                if found is None:
+                    found = read.default
+            if found is not None:
+                values[read.variable] = found
+                known |= bit
+            bit <<= 1
+        return values, known
+
+    def facts(self, facts: Facts) -> dict[str, Any]:
+        """The values of the variables."""
+        found: dict[str, Any] = {}
+        wanted = self.variables
+        if "upload" in wanted:
+            found["upload"] = self._upload(facts.upload())
+        if "uploader" in wanted and facts.uploader.known:
+            one = facts.uploader
+            found["uploader"] = {
+                "strikes": one.strikes,
+                "removals": one.removals,
+                "verdicts": one.verdicts,
+            }
+        if "lists" in wanted:
+            found["lists"] = self._lists
+        if "predictions" in wanted:
+            found["predictions"] = {
+                name: {
+                    "status": one.status.value,
+                    "version": one.version,
+                    "labels": dict(one.labels),
+                    **({} if one.score is None else {"score": one.score}),
+                }
+                for name, one in facts.live.items()
+            }
+        if "missing" in wanted:
+            found["missing"] = {
+                name: facts.missing.get(name, NO_ANSWER)
+                for name in self._live
+                if name not in facts.live
+            }
+        return found
+
+    def _upload(self, upload: Upload) -> dict[str, Any]:
+        """The fields that rules read; all, where that cannot be told.
+
+        Raises:
+            ValueError: If one of them has more items than a macro may look at.
+        """
+        if self._fields is None:
+            found = upload.model_dump(mode="python")
+        else:
+            found = self._chosen(upload, self._fields)
+        for name, value in found.items():
+            if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
+                msg = f"{name} has {len(value)} items"
+                raise ValueError(msg)
+        return found
+
+    @staticmethod
+    def _chosen(upload: Upload, names: set[str]) -> dict[str, Any]:
+        extra = upload.model_extra or {}
+        return {
+            name: extra[name] if name in extra else getattr(upload, name)
+            for name in names
+            if name in extra or name in Upload.model_fields
+        }
+
+    def combined(self, name: str, facts: Facts) -> float | None:
+        """A combiner's probability; None where a score that it needs is not there."""
+        combiner = self._policy.combiners[name]
+        if not facts.outstanding.isdisjoint(combiner.detectors):
+            return None
+        scores = {}
+        for part in combiner.weights:
+            detector = part.split("/", 1)[0]
+            what = "label" if "/" in part else "score"
+            scores[part] = self._score(what, part, detector, facts.live.get(detector))
+        return combiner.combine(scores)
+
+    def _score(self, what: str, name: str, detector: str, answer: Said | None) -> float | None:
+        found = number(what, name, detector, answer)
+        if found is None:
+            declared = self._policy.detectors.get(detector)
+            if declared is not None:
+                meaning = declared.meaning(silence(answer))
+                if isinstance(meaning, float):
+                    return meaning
+        return found
+
+
+def was_asked(answer: Said) -> bool:
+    """Whether a detector was run, rather than spared since the action was settled."""
+    return answer.score is not None or not (answer.reason or "").startswith(NOT_ASKED)
+
+
+def silence(answer: Said | None) -> Status | None:
+    """As what an answer without a score counts; None for missing.
+
+    One that was not asked for is missing: there may have been something to judge, so that another
+    policy, or the same one with a rule more, must not take it for an abstention.
+    """
+    return None if answer is None or not was_asked(answer) else answer.status
+
+
+def number(what: str, name: str, detector: str, answer: Said | None) -> float | None:
+    """A score or a label's probability; None where the detector did not score.
+
+    A label that a detector does not give has the greatest of those below it, else 0.
+    """
+    if answer is None:
+        return None
+    score = answer.score
+    if score is None or what == "score":
+        return score
+    exact = answer.labels.get(name)
+    if exact is not None:
+        return exact
+    if name == detector:
+        return score
+    below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
+    return max(below, default=0.0)

@@ -1,0 +1,362 @@
+"""A policy's rules, compiled in this process, and asked about one upload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any, Final
+
+from quorum.aggregator.decision.facts import Asked, Facts, Said, number
+from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.program import (
+    UNKNOWN_HISTORY,
+    Outcome,
+    compile_program,
+    evaluate,
+    make_context,
+)
+from quorum.core.messages import Action
+
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_RULE",
+    "ERRORS",
+    "QUORUM",
+    "SEVERITY",
+    "SILENCES",
+    "Match",
+    "Rank",
+    "Rules",
+    "compiled",
+]
+
+SEVERITY: Final[Mapping[Action, int]] = {action: action.severity for action in Action}
+
+#: Where rules that could not be evaluated, silences, the quorum and the default stand among the
+#: matches of one severity: after all rules, in this order.
+ERRORS, SILENCES, QUORUM, DEFAULT = (1_000_000 * step for step in (1, 2, 3, 4))
+
+#: What a verdict names where no rule, no silence and no quorum asked for more than ``allow``.
+DEFAULT_RULE: Final = "default"
+
+#: What is tried for an uploader whose history is unknown: each number at both of its ends.
+_HISTORIES: Final = tuple(
+    {"strikes": strikes, "removals": removals, "verdicts": verdicts}
+    for strikes, removals, verdicts in product((0.0, 1e6), (0, 1_000_000), (0, 1_000_000))
+)
+
+#: Negative severity, then place: the least one decides.
+Rank = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Something that asks for an action.
+
+    Attributes:
+        action: What it asks for, for the upload as a whole.
+        order: Its place among those of one severity.
+        name: As verdicts name it.
+        category: The harm.
+        reason: A sentence.
+        reads: The detectors that it rests on.
+        territories: Where its own action applies, if not everywhere.
+        local: Its own action there.
+    """
+
+    action: Action
+    order: int
+    name: str
+    category: str | None
+    reason: str
+    reads: frozenset[str]
+    territories: tuple[str, ...] = ()
+    local: Action | None = None
+
+    @property
+    def rank(self) -> Rank:
+        """The least rank decides."""
+        return (-SEVERITY[self.action], self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    order: int
+    rule: Rule
+    when: Any
+    unless: Any
+    opaque: bool
+    safe: bool
+    #: Whether it is unknown where none of its reads has a value.
+    mute: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to ask the rules where some of their reads have a value.
+
+    Attributes:
+        wholly: Rules all of whose reads have one.
+        partly: Rules that are asked one by one.
+        silent: Rules that are surely unknown.
+        any: False where none of ``wholly`` applies or fails: the common case, in one look.
+    """
+
+    wholly: tuple[_Compiled, ...]
+    partly: tuple[_Compiled, ...]
+    silent: tuple[_Compiled, ...]
+    any: Any
+
+
+class Rules:
+    """The rules of one policy.
+
+    Attributes:
+        live: The detectors that count, by name.
+        silences: For each of them: the ranks of what its silence may ask for.
+        default: What decides where nothing asks for more; it rests on all detectors that could
+            have led elsewhere.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.live = {name: one for name, one in policy.detectors.items() if not one.shadow}
+        self._policy = policy
+        self.silences = {
+            name: tuple((-SEVERITY[action], SILENCES + order) for action in one.silences)
+            for order, (name, one) in enumerate(self.live.items())
+        }
+        everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
+        self._rules = [one for one in everything if not one.rule.shadow]
+        self._shadow = [one for one in everything if one.rule.shadow]
+        self._asked = Asked(policy, [one.rule for one in self._rules])
+        self._shadow_asked = Asked(policy, [one.rule for one in self._shadow])
+        self._plans: dict[int, _Plan] = {}
+        self._all = _Plan((), tuple(self._rules), (), None)
+        self._opaque = any(one.opaque for one in self._rules)
+        silent = frozenset(name for name, one in self.live.items() if one.silences)
+        asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
+        self.default = Match(
+            action=Action.ALLOW,
+            order=DEFAULT,
+            name=DEFAULT_RULE,
+            category=None,
+            reason="No rule asks for more than to allow it.",
+            reads=frozenset(self.live) if self._opaque else asked,
+        )
+
+    def match(self, facts: Facts) -> tuple[list[Match], list[Rank]]:
+        """The rules that apply, and the ranks of what outstanding answers may still bring."""
+        matches: list[Match] = []
+        unsure: list[Rank] = []
+        asked = self._asked
+        values, known = asked.values(facts)
+        try:
+            if asked.variables:
+                values |= asked.facts(facts)
+            context = make_context(values)
+        except Exception as error:
+            told = f"the upload cannot be read by rules ({type(error).__name__})"
+            return [_failed(one, told) for one in self._rules], unsure
+        plan = self._plans.get(known)
+        if plan is None:
+            plan = self._plans[known] = self._plan(known)
+        if facts.outstanding:
+            if self._opaque:
+                plan = self._all
+            else:
+                for one in plan.silent:
+                    if not facts.outstanding.isdisjoint(one.rule.detectors):
+                        self._wait(one, facts, unsure)
+        for one in plan.partly:
+            self._consider(one, context, facts, matches, unsure)
+        if plan.any is not None and evaluate(plan.any, context)[0] != "false":
+            for one in plan.wholly:
+                self._consider(one, context, facts, matches, unsure)
+        if not facts.uploader.known:
+            matches += self._without_history(values, context, facts)
+        return matches, unsure
+
+    def _without_history(
+        self, values: Mapping[str, Any], context: Any, facts: Facts
+    ) -> Iterator[Match]:
+        """Rules that lack a score and the uploader's history, and that some history would meet.
+
+        ``uploader.strikes >= 3.0 || score("spam") >= 0.9`` is unknown without either, but may be
+        true of this uploader; one that is unknown whatever the history does not apply anyway.
+        """
+        for one in self._rules:
+            if (
+                any("uploader" in condition.variables for condition in one.rule.conditions)
+                and facts.outstanding.isdisjoint(one.rule.detectors)
+                and _ask(one, context)[0] == "unknown"
+                and any(
+                    _ask(one, make_context({**values, "uploader": history}))[0] == "true"
+                    for history in _HISTORIES
+                )
+            ):
+                yield _failed(one, UNKNOWN_HISTORY)
+
+    def _plan(self, known: int) -> _Plan:
+        """Which rules to ask how, where these of the reads have a value."""
+        variables = {
+            read.variable for bit, read in enumerate(self._asked.reads) if known >> bit & 1
+        }
+        silent, partly, wholly = [], [], []
+        for one in self._rules:
+            reads = {read.variable for condition in one.rule.conditions for read in condition.reads}
+            if reads <= variables:
+                wholly.append(one)
+            elif one.mute and not reads & variables:
+                silent.append(one)
+            else:
+                partly.append(one)
+        joined = _any_of(wholly)
+        if joined is None:
+            return _Plan((), (*partly, *wholly), tuple(silent), None)
+        return _Plan(tuple(wholly), tuple(partly), tuple(silent), joined)
+
+    def _consider(
+        self,
+        one: _Compiled,
+        context: Any,
+        facts: Facts,
+        matches: list[Match],
+        unsure: list[Rank],
+    ) -> None:
+        outcome, told = _ask(one, context)
+        outstanding = facts.outstanding
+        waits = bool(outstanding) and (one.opaque or not outstanding.isdisjoint(one.rule.detectors))
+        if waits and (one.opaque or outcome in ("unknown", "error")):
+            self._wait(one, facts, unsure)
+        elif outcome == "true":
+            matches.append(self._matched(one, facts))
+        elif outcome == "error":
+            matches.append(_failed(one, told))
+
+    def _wait(self, one: _Compiled, facts: Facts, unsure: list[Rank]) -> None:
+        """Note what a rule may still bring."""
+        action, _ = self._effect(one.rule, facts)
+        unsure.append((-SEVERITY[action], one.order))
+        if one.rule.territories:
+            unsure.append((-SEVERITY[one.rule.action], one.order))
+        if not one.safe:
+            unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
+
+    def shadow(self, facts: Facts, everything: Iterable[Said]) -> tuple[str, ...]:
+        """The names of shadow rules that apply, with shadow predictions taken as live."""
+        if not self._shadow:
+            return ()
+        heard = {one.detector: one for one in everything}
+        heard |= {one.detector: one for one in everything if one.shadow}
+        seen = Facts(
+            heard, facts.outstanding - heard.keys(), facts.missing, facts.upload, facts.uploader
+        )
+        try:
+            values, _ = self._shadow_asked.values(seen)
+            context = make_context(values | self._shadow_asked.facts(seen))
+        except Exception:
+            return ()
+        return tuple(one.rule.name for one in self._shadow if _ask(one, context)[0] == "true")
+
+    def ask(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
+        """What each live rule says, for explanations."""
+        values, _ = self._asked.values(facts)
+        context = make_context(values | self._asked.facts(facts))
+        return [(one.rule, *_ask(one, context)) for one in self._rules]
+
+    def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
+        """The action for the upload as a whole, and the rule's own where that is local.
+
+        A rule for some territories restricts the upload (it is blocked there), unless the upload
+        is to be shown nowhere else.
+        """
+        if not rule.territories:
+            return rule.action, None
+        shown = facts.upload().territories
+        if shown and set(shown) <= set(rule.territories):
+            return rule.action, None
+        if shown and not set(shown) & set(rule.territories):
+            return Action.ALLOW, None
+        return min(rule.action, Action.RESTRICT, key=SEVERITY.__getitem__), rule.action
+
+    def _matched(self, one: _Compiled, facts: Facts) -> Match:
+        rule = one.rule
+        action, local = self._effect(rule, facts)
+        return Match(
+            action=action,
+            order=one.order,
+            name=rule.name,
+            category=rule.category,
+            reason=self._fill(rule.reason, facts),
+            reads=rule.detectors | frozenset(self.live) if one.opaque else rule.detectors,
+            territories=() if local is None else rule.territories,
+            local=local,
+        )
+
+    def _fill(self, reason: str, facts: Facts) -> str:
+        if "{" not in reason:
+            return reason
+        out = []
+        for index, piece in enumerate(reason.replace("}", "{").split("{")):
+            if index % 2 == 0:
+                out.append(piece)
+                continue
+            if piece in self._policy.combiners and piece not in self._policy.detectors:
+                value = self._asked.combined(piece, facts)
+            else:
+                detector = piece.split("/", 1)[0]
+                what = "label" if "/" in piece else "score"
+                value = number(what, piece, detector, facts.live.get(detector))
+            out.append("unknown" if value is None else f"{value:.2f}")
+        return "".join(out)
+
+
+@lru_cache(maxsize=64)
+def compiled(policy: Policy) -> Rules:
+    """A policy's rules; compiled once in a process."""
+    return Rules(policy)
+
+
+def _compile(order: int, rule: Rule) -> _Compiled:
+    program = compile_program(rule.when.compiled)
+    plain = not any(one.variables for one in rule.conditions)
+    return _Compiled(
+        order=order,
+        rule=rule,
+        when=program,
+        unless=None if rule.unless is None else compile_program(rule.unless.compiled),
+        opaque=any(one.opaque for one in rule.conditions),
+        safe=rule.when.safe,
+        mute=plain and evaluate(program, make_context({}))[0] == "unknown",
+    )
+
+
+def _any_of(rules: list[_Compiled]) -> Any:
+    """One program that is false where no rule applies; None where CEL does not take it."""
+    try:
+        return compile_program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))
+    except Exception:
+        return None
+
+
+def _ask(one: _Compiled, context: Any) -> tuple[Outcome, str]:
+    outcome, told = evaluate(one.when, context)
+    if one.unless is None or outcome in ("false", "error"):
+        return outcome, told
+    exempt, _ = evaluate(one.unless, context)
+    if exempt == "true":
+        return "false", ""
+    return outcome, told
+
+
+def _failed(one: _Compiled, told: str) -> Match:
+    return Match(
+        action=Action.REVIEW,
+        order=ERRORS + one.order,
+        name=f"error:{one.rule.name}",
+        category=one.rule.category,
+        reason=f"The rule {one.rule.name} could not be evaluated: {told}.",
+        reads=one.rule.detectors,
+    )

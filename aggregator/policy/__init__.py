@@ -1,0 +1,1 @@
+"""The policy: its values, its language, its reader."""

@@ -1,0 +1,234 @@
+"""The conditions of rules: CEL, with limits, and with scores that may be unknown.
+
+A condition reads ``score("spam")``, ``label("violence/fight")``, ``status("copyright")`` and
+``combined("risk")``, and the variables of ``VARIABLES``. Before it is compiled, each of the four
+calls is replaced by a variable of its own. Where a detector has no score, that
+variable is left undefined, and CEL's own rules for errors then make a three-valued logic:
+``true || unknown`` is true, ``false && unknown`` is false, all else is unknown. An unknown
+condition does not match; what the absence of a score means is said under ``detectors``.
+
+Evaluation takes time linear in the upload: expressions are short, macros are not nested, and the
+patterns of ``matches`` are literal and small (CEL compiles them at each evaluation).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from quorum.aggregator.policy.expression_limits import (
+    MACROS,
+    ExpressionError,
+    Tokens,
+    check_depth,
+    check_macros,
+    check_patterns,
+    check_sums,
+    compile_checked,
+    error_at,
+    find_word,
+)
+from quorum.aggregator.policy.program import evaluate, make_context
+
+__all__ = [
+    "MAX_LENGTH",
+    "VARIABLES",
+    "Expression",
+    "ExpressionError",
+    "Read",
+    "did_you_mean",
+    "parse",
+]
+
+#: A longer condition is a program, not a rule; it also bounds the time to compile one.
+MAX_LENGTH: Final = 1000
+#: What a condition may read beside the four functions.
+VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
+
+_READS: Final = ("score", "label", "status", "combined")
+_EXAMPLES: Final = {
+    "score": 'score("spam")',
+    "label": 'label("violence/fight")',
+    "status": 'status("spam")',
+    "combined": 'combined("risk")',
+}
+_FUNCTIONS: Final = frozenset(
+    {
+        *("contains", "startsWith", "endsWith", "matches", "size"),
+        *("int", "uint", "double", "string", "bool", "timestamp", "duration"),
+        *("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"),
+        *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
+    }
+)
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|//[^\n]*)
+    |(?P<string>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''
+        |"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+    |(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?u?|\.\d+)
+    |(?P<word>[A-Za-z_]\w*)
+    |(?P<sign>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One thing that a condition asks of the detectors.
+
+    Attributes:
+        what: ``score``, ``label``, ``status`` or ``combined``.
+        name: The detector; the path of a label, which begins with its detector; or the combiner.
+        default: What a settled detector without a score counts as in this place, as written.
+    """
+
+    what: str
+    name: str
+    default: float | None = None
+    #: The detector that is asked (for ``combined``, the combiner).
+    detector: str = field(init=False)
+    #: Its name in the expression that CEL is given.
+    variable: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        tail = "" if self.default is None else f"|{self.default!r}"
+        variable = f"q_{f'{self.what}|{self.name}{tail}'.encode().hex()}"
+        object.__setattr__(self, "detector", self.name.split("/", 1)[0])
+        object.__setattr__(self, "variable", variable)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A condition that passed all checks.
+
+    Attributes:
+        source: As written.
+        compiled: As CEL is given it.
+        reads: What it asks of the detectors by name.
+        variables: Which of ``VARIABLES`` it reads.
+        fields: The fields of ``upload`` that it reads, or None where that cannot be told.
+        listed: The lists that it names, as ``lists.trusted``.
+        safe: Whether it can neither fail nor be anything but true, false or unknown.
+    """
+
+    source: str
+    compiled: str
+    reads: tuple[Read, ...]
+    variables: frozenset[str]
+    fields: frozenset[str] | None
+    listed: frozenset[str]
+    safe: bool
+
+    @property
+    def opaque(self) -> bool:
+        """Whether it may read any detector, so that each arrival may change it."""
+        return not self.variables.isdisjoint({"predictions", "missing"})
+
+
+def did_you_mean(word: str, known: Iterator[str] | tuple[str, ...] | list[str]) -> str:
+    """A question mark's worth of help: ``; did you mean `violence`?``, or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean `{close[0]}`?" if close else ""
+
+
+def parse(source: str) -> Expression:
+    """Check and compile a condition.
+
+    Raises:
+        ExpressionError: If it is too long or too deep, not CEL, or asks for what is not there.
+    """
+    if len(source) > MAX_LENGTH:
+        msg = f"the condition has {len(source)} characters; the limit is {MAX_LENGTH}"
+        raise ExpressionError(msg)
+    tokens = [(m.lastgroup or "", m.group(), m.start()) for m in _TOKEN.finditer(source)]
+    solid = [token for token in tokens if token[0] != "space"]
+    if not solid:
+        msg = "the condition is empty; write `true` for a rule that always applies"
+        raise ExpressionError(msg)
+    check_depth(source, solid)
+    compile_checked(source)
+    bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *_READS}))
+    check_patterns(source, solid, inside)
+    check_sums(source, solid)
+    compiled, reads = _replace_reads(source, solid)
+    program = compile_checked(compiled)
+    names = {read.variable for read in reads}
+    used = {name for name in program.variables() if name not in names and name not in bound}
+    for name in sorted(used - set(VARIABLES)):
+        help_text = did_you_mean(name, [*VARIABLES, *_READS]) or (
+            f"; there are {', '.join(VARIABLES)}"
+        )
+        msg = f"`{name}` is unknown{help_text}"
+        raise error_at(source, find_word(solid, name), msg)
+    called = {name for name in program.functions() if name[0].isalpha()}
+    for name in sorted(called - _FUNCTIONS):
+        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
+        msg = f"the function `{name}` is unknown{help_text}"
+        raise error_at(source, find_word(solid, name), msg)
+    safe = not used and not called and not bound and _is_boolean(program, reads)
+    lists = _fields("lists", solid)
+    if lists is None:
+        msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
+        raise error_at(source, find_word(solid, "lists"), msg)
+    reads = sorted(set(reads), key=lambda read: read.variable)
+    return Expression(
+        source, compiled, tuple(reads), frozenset(used), _fields("upload", solid), lists, safe
+    )
+
+
+def _is_boolean(program: Any, reads: list[Read]) -> bool:
+    """Whether it gives true or false whatever the numbers are, tried at both ends."""
+    for value in (0.0, 0.5, 1.0):
+        given = {r.variable: "scored" if r.what == "status" else value for r in reads}
+        if evaluate(program, make_context(given))[0] not in ("true", "false"):
+            return False
+    return True
+
+
+def _fields(of: str, solid: Tokens) -> frozenset[str] | None:
+    fields = set()
+    texts = [text for _, text, _ in solid]
+    for index, (kind, text, _) in enumerate(solid):
+        if kind != "word" or text != of or (index and texts[index - 1] == "."):
+            continue
+        if texts[index + 1 : index + 2] != ["."] or index + 2 >= len(solid):
+            return None
+        fields.add(texts[index + 2])
+    return frozenset(fields)
+
+
+def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
+    reads: list[Read] = []
+    pieces: list[str] = []
+    end = 0
+    for index, (kind, text, at) in enumerate(solid):
+        if kind != "word" or text not in _READS or (index and solid[index - 1][1] == "."):
+            continue
+        read, close = _read_call(source, solid, index)
+        reads.append(read)
+        pieces += [source[end:at], read.variable]
+        end = close
+    return "".join([*pieces, source[end:]]), reads
+
+
+def _read_call(source: str, solid: Tokens, index: int) -> tuple[Read, int]:
+    """The read that begins at a token, and where its call ends in the source."""
+    _, what, at = solid[index]
+    rest = solid[index + 1 : index + 6]
+    texts = [text for _, text, _ in rest]
+    example = _EXAMPLES[what]
+    if len(rest) < 3 or texts[0] != "(" or rest[1][0] != "string":
+        raise error_at(source, at, f"`{what}` takes a name in quotes, as {example}")
+    quoted = texts[1]
+    name = quoted[1:-1]
+    if quoted[0] not in "\"'" or "\\" in name or not name.strip("\"'/"):
+        raise error_at(source, rest[1][2], f"`{what}` takes a plain name in quotes, as {example}")
+    if texts[2] == ")":
+        return Read(what, name), rest[2][2] + 1
+    if texts[2] == "," and len(rest) == 5 and rest[3][0] == "number" and texts[4] == ")":
+        if what in ("status", "combined"):
+            raise error_at(source, at, f"`{what}` takes one name")
+        return Read(what, name, float(texts[3].rstrip("u"))), rest[4][2] + 1
+    raise error_at(source, at, f"`{what}` takes a name, and if wanted a number, as {example}")

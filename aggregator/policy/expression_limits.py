@@ -1,0 +1,167 @@
+"""The limits of conditions: they come from outside, so what they may cost is bounded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import cel
+
+from quorum.aggregator.policy.program import evaluate, make_context
+
+__all__ = [
+    "MACROS",
+    "ExpressionError",
+    "Tokens",
+    "check_depth",
+    "check_macros",
+    "check_patterns",
+    "check_sums",
+    "compile_checked",
+    "error_at",
+    "find_word",
+]
+
+#: Brackets within brackets; CEL's parser recurses on them.
+MAX_DEPTH: Final = 24
+#: A larger pattern costs milliseconds at every evaluation.
+MAX_PATTERN: Final = 120
+#: Each of them is a large table when Unicode is compiled in.
+MAX_PATTERN_CLASSES: Final = 6
+
+#: Sums of texts are copies.
+MAX_SUMS: Final = 20
+
+MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
+
+_WHERE = re.compile(r"<input>:(\d+):(\d+): (.*)")
+
+#: Of each token: its kind, its text and where it stands.
+Tokens = list[tuple[str, str, int]]
+
+
+class ExpressionError(ValueError):
+    """A condition that cannot be used.
+
+    Attributes:
+        line: Line within the condition, from 1, where it is known.
+        column: Column, from 1.
+    """
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+def compile_checked(source: str) -> Any:
+    """The CEL program of a condition; a mistake of syntax is told with its place."""
+    try:
+        return cel.compile(source)
+    except Exception as error:
+        found = _WHERE.search(str(error))
+        if found is None:
+            msg = "the condition is not valid CEL"
+            raise ExpressionError(msg) from None
+        what = re.sub(r" expecting .*", "", found[3]).removeprefix("Syntax error: ")
+        msg = f"the condition is not valid CEL: {what}"
+        raise ExpressionError(msg, int(found[1]), int(found[2])) from None
+
+
+def error_at(source: str, offset: int | None, message: str) -> ExpressionError:
+    """An error at a place of the condition, where that is known."""
+    if offset is None:
+        return ExpressionError(message)
+    line = source.count("\n", 0, offset) + 1
+    return ExpressionError(message, line, offset - (source.rfind("\n", 0, offset) + 1) + 1)
+
+
+def find_word(solid: Tokens, word: str) -> int | None:
+    """Where a word first stands."""
+    return next((at for kind, text, at in solid if kind == "word" and text == word), None)
+
+
+def check_depth(source: str, solid: Tokens) -> None:
+    """Refuse brackets that are nested too deep."""
+    depth = 0
+    for kind, text, at in solid:
+        if kind != "sign":
+            continue
+        if text in "([{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise error_at(source, at, f"brackets are nested more than {MAX_DEPTH} deep")
+        elif text in ")]}":
+            depth -= 1
+
+
+def check_macros(
+    source: str, solid: Tokens, reserved: frozenset[str]
+) -> tuple[frozenset[str], frozenset[int]]:
+    """Names that macros bind, and where the tokens within macros stand.
+
+    Nested macros are refused, for their cost multiplies.
+    """
+    bound: set[str] = set()
+    within: set[int] = set()
+    depth = 0
+    inside: int | None = None
+    for index, (kind, text, at) in enumerate(solid):
+        if inside is not None:
+            within.add(at)
+        if kind == "sign" and text in "([{":
+            depth += 1
+        elif kind == "sign" and text in ")]}":
+            depth -= 1
+            if inside is not None and depth <= inside:
+                inside = None
+        elif (
+            kind == "word"
+            and text in MACROS
+            and index
+            and solid[index - 1][1] == "."
+            and index + 2 < len(solid)
+            and solid[index + 1][1] == "("
+        ):
+            if inside is not None:
+                msg = f"`{text}` stands inside another macro; nested macros cost too much"
+                raise error_at(source, at, msg)
+            inside = depth
+            bound.add(solid[index + 2][1])
+    for name in sorted(bound):
+        if name in reserved or name.startswith("q_"):
+            msg = f"a macro cannot bind the name `{name}`"
+            raise error_at(source, find_word(solid, name), msg)
+    return frozenset(bound), frozenset(within)
+
+
+def check_sums(source: str, solid: Tokens) -> None:
+    """Each sum of texts copies all before it, so many of them cost the square of their number."""
+    sums = [at for kind, text, at in solid if kind == "sign" and text == "+"]
+    if len(sums) > MAX_SUMS:
+        raise error_at(source, sums[MAX_SUMS], f"the condition has more than {MAX_SUMS} sums")
+
+
+def check_patterns(source: str, solid: Tokens, inside: frozenset[int]) -> None:
+    """Refuse patterns that are not written out, not valid, or too large."""
+    for index, (kind, text, at) in enumerate(solid):
+        if kind != "word" or text != "matches":
+            continue
+        rest = solid[index + 1 : index + 4]
+        if len(rest) < 3 or rest[0][1] != "(" or rest[1][0] != "string" or rest[2][1] != ")":
+            raise error_at(source, at, "`matches` takes one pattern, written out in quotes")
+        pattern = rest[1][1]
+        classes = len(re.findall(r"\\+[wWdDsSpPbB]", pattern))
+        if at in inside and classes:
+            msg = f"a pattern within a macro cannot have classes such as {chr(92)}w; write [a-z]"
+            raise error_at(source, rest[1][2], msg)
+        if len(pattern) > MAX_PATTERN or "{" in pattern or classes > MAX_PATTERN_CLASSES:
+            msg = (
+                f"the pattern costs too much: at most {MAX_PATTERN} characters, no `{{n}}`, and "
+                f"{MAX_PATTERN_CLASSES} classes such as \\w"
+            )
+            raise error_at(source, rest[1][2], msg)
+        tried = evaluate(compile_checked(f'"".matches({pattern})'), make_context({}))
+        if tried[0] == "error":
+            raise error_at(source, rest[1][2], "the pattern is not a valid regular expression")

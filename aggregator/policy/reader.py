@@ -1,0 +1,287 @@
+"""Reads a policy's YAML: from text to checked values, with the place of each mistake."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import MappingProxyType
+
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedMap
+
+from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
+from quorum.aggregator.policy.combiner import Combiner
+from quorum.aggregator.policy.expression import Expression, ExpressionError, did_you_mean, parse
+from quorum.aggregator.policy.policy import (
+    Budget,
+    Caps,
+    DetectorPolicy,
+    Meaning,
+    Policy,
+    Rule,
+    Strikes,
+)
+from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
+from quorum.aggregator.policy.tree import place, read_tree, shape_error
+from quorum.core.errors import PolicyError
+from quorum.core.messages import Action, digest
+
+__all__ = ["read_policy"]
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def read_policy(text: str, file: str | None = None) -> Policy:
+    """See ``Policy.from_text``."""
+    tree = read_tree(text, file)
+    try:
+        written = PolicyText.model_validate(json.loads(json.dumps(tree)))
+    except ValidationError as error:
+        raise shape_error(error, tree, file) from None
+    except (TypeError, ValueError) as error:
+        msg = f"the policy holds a value that YAML reads as no number, text or list: {error}"
+        raise PolicyError(msg, file=file) from None
+    reader = _Reader(tree, file, written)
+    detectors = {name: reader.detector(name, said) for name, said in written.detectors.items()}
+    reader.combiners()
+    reader.categories()
+    rules = tuple(reader.rule(index, said) for index, said in enumerate(written.rules))
+    reader.check_names(rules)
+    canonical = json.dumps(
+        written.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return Policy(
+        name=written.name,
+        description=written.description,
+        version=f"{written.name}@{digest('policy', canonical)[:16]}",
+        text=text,
+        file=file,
+        deadline=written.deadline,
+        retention=written.retention,
+        orphan_wait=written.orphan_wait,
+        quorum=reader.quorum(),
+        detectors=MappingProxyType(detectors),
+        rules=rules,
+        categories=MappingProxyType(reader.known_categories),
+        combiners=MappingProxyType(reader.known_combiners),
+        lists=MappingProxyType(dict(written.lists)),
+        caps=reader.caps(),
+        strikes=Strikes(
+            written.strikes.half_life,
+            MappingProxyType(
+                {
+                    Action.REMOVE: written.strikes.remove,
+                    Action.RESTRICT: written.strikes.restrict,
+                }
+            ),
+        ),
+    )
+
+
+class _Reader:
+    """Turns what is written into what is meant, and says where it cannot."""
+
+    def __init__(self, tree: CommentedMap, file: str | None, written: PolicyText) -> None:
+        self._tree = tree
+        self._file = file
+        self._written = written
+        self.known_categories: dict[str, Category] = dict(SHIPPED_CATEGORIES)
+        self.known_combiners: dict[str, Combiner] = {}
+
+    def _error(self, message: str, *path: int | str) -> PolicyError:
+        line, column = place(self._tree, path)
+        return PolicyError(message, file=self._file, line=line, column=column)
+
+    def detector(self, name: str, said: DetectorText) -> DetectorPolicy:
+        if "/" in name or not name.strip() or '"' in name:
+            msg = f"`{name}` cannot name a detector"
+            raise self._error(msg, "detectors", name)
+        default: str | float = "review" if said.required else "ignore"
+        if said.required:
+            for status in ("missing", "failed"):
+                if getattr(said, status) == "ignore":
+                    msg = (
+                        f"`{name}` is required, so `{status}` cannot be `ignore`; "
+                        "make it review, restrict or a score, or set `required: false`"
+                    )
+                    raise self._error(msg, "detectors", name, status)
+        deadline = said.deadline if said.deadline is not None else self._written.deadline
+        if deadline > self._written.deadline:
+            msg = (
+                f"the deadline of `{name}` ({deadline:g} s) is later than the policy's "
+                f"({self._written.deadline:g} s)"
+            )
+            raise self._error(msg, "detectors", name, "deadline")
+        return DetectorPolicy(
+            name=name,
+            required=said.required,
+            deadline=deadline,
+            missing=_meaning(said.missing if said.missing is not None else default),
+            failed=_meaning(said.failed if said.failed is not None else default),
+            abstained=_meaning(said.abstained if said.abstained is not None else "ignore"),
+            shadow=said.shadow,
+        )
+
+    def combiners(self) -> None:
+        for name, said in self._written.combiners.items():
+            for part in ("weights", "absent"):
+                for known in getattr(said, part):
+                    self._check_detector(known, "combiners", name, part, known)
+            for known in said.absent:
+                if known not in said.weights:
+                    msg = f"`{known}` has no weight{did_you_mean(known, list(said.weights))}"
+                    raise self._error(msg, "combiners", name, "absent", known)
+            self.known_combiners[name] = Combiner(
+                name, said.bias, MappingProxyType(said.weights), MappingProxyType(said.absent)
+            )
+
+    def _check_detector(self, name: str, *path: int | str) -> None:
+        live = [known for known, one in self._written.detectors.items() if not one.shadow]
+        detector = name.split("/", 1)[0]
+        if detector not in live:
+            msg = f"the detector `{detector}` is unknown{did_you_mean(detector, live)}"
+            raise self._error(msg, *path)
+
+    def categories(self) -> None:
+        for name, said in self._written.categories.items():
+            if said.dsa not in DSA_CATEGORIES:
+                help_text = did_you_mean(said.dsa, list(DSA_CATEGORIES))
+                msg = f"`{said.dsa}` is no category of the DSA{help_text}"
+                raise self._error(msg, "categories", name, "dsa")
+            self.known_categories[name] = Category(
+                name, said.dsa, said.ground, said.reference, said.explanation
+            )
+
+    def rule(self, index: int, said: RuleText) -> Rule:
+        when = self._condition(index, "when", said.when)
+        unless = None if said.unless is None else self._condition(index, "unless", said.unless)
+        if said.category is not None and said.category not in self.known_categories:
+            help_text = did_you_mean(said.category, list(self.known_categories)) or (
+                "; define it under `categories`"
+            )
+            msg = f"the category `{said.category}` is unknown{help_text}"
+            raise self._error(msg, "rules", index, "category")
+        if said.territories and said.action is Action.REVIEW:
+            msg = "a rule for some territories can only restrict or remove: a human is asked once"
+            raise self._error(msg, "rules", index, "territories")
+        for name in _PLACEHOLDER.findall(said.reason):
+            if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
+                help_text = did_you_mean(name, list(self._written.detectors))
+                msg = f"`{{{name}}}` in the reason is no detector{help_text}"
+                raise self._error(msg, "rules", index, "reason")
+        reads = [read for one in (when, unless) if one is not None for read in one.reads]
+        detectors: set[str] = set()
+        for read in reads:
+            if read.what == "combined":
+                detectors |= self.known_combiners[read.name].detectors
+            else:
+                detectors.add(read.detector)
+        return Rule(
+            name=said.name,
+            when=when,
+            unless=unless,
+            action=said.action,
+            category=said.category,
+            reason=said.reason,
+            territories=said.territories,
+            shadow=said.shadow,
+            detectors=frozenset(detectors),
+        )
+
+    def _condition(self, index: int, field: str, text: str) -> Expression:
+        try:
+            condition = parse(text)
+            self._check_reads(index, condition)
+        except ExpressionError as error:
+            raise self._condition_error(index, field, error) from None
+        return condition
+
+    def _check_reads(self, index: int, condition: Expression) -> None:
+        shadow = self._written.rules[index].shadow
+        detectors = self._written.detectors
+        known = [name for name, one in detectors.items() if shadow or not one.shadow]
+        for read in condition.reads:
+            spot = _spot(condition.source, read.name)
+            if read.what == "combined":
+                if read.name not in self.known_combiners:
+                    help_text = did_you_mean(read.name, list(self.known_combiners))
+                    msg = f"the combiner `{read.name}` is unknown{help_text}"
+                    raise ExpressionError(msg, *spot)
+            elif read.detector not in known:
+                if read.detector in detectors:
+                    msg = (
+                        f"the detector `{read.detector}` runs in shadow; only a shadow rule may ask"
+                    )
+                else:
+                    help_text = did_you_mean(read.detector, known) or (
+                        "; name it under `detectors`"
+                    )
+                    msg = f"the detector `{read.detector}` is unknown{help_text}"
+                raise ExpressionError(msg, *spot)
+        for name in condition.listed:
+            if name not in self._written.lists:
+                help_text = did_you_mean(name, list(self._written.lists))
+                msg = f"the list `{name}` is unknown{help_text}"
+                raise ExpressionError(msg, *_spot(condition.source, name))
+
+    def _condition_error(self, index: int, field: str, error: ExpressionError) -> PolicyError:
+        message = f"rule `{self._written.rules[index].name}`: {error.message}"
+        node = self._tree["rules"][index]
+        try:
+            line, column = node.lc.value(field)
+        except (KeyError, AttributeError):
+            return self._error(message, "rules", index)
+        lines = str(node[field])
+        in_place = "\n" not in lines.rstrip("\n") and type(node[field]) is str
+        if in_place and error.line == 1 and error.column is not None:
+            column += error.column - 1
+        return PolicyError(message, file=self._file, line=line + 1, column=column + 1)
+
+    def check_names(self, rules: tuple[Rule, ...]) -> None:
+        seen: dict[str, int] = {}
+        for index, rule in enumerate(rules):
+            if rule.name in seen:
+                msg = f"two rules are named `{rule.name}`"
+                raise self._error(msg, "rules", index, "name")
+            seen[rule.name] = index
+
+    def quorum(self) -> int:
+        live = sum(not said.shadow for said in self._written.detectors.values())
+        wanted = self._written.quorum
+        if wanted > live:
+            msg = f"a quorum of {wanted} cannot be met by {live} detectors"
+            raise self._error(msg, "quorum")
+        return wanted
+
+    def caps(self) -> Caps:
+        said = self._written.caps
+        names = [rule.name for rule in self._written.rules if rule.action is Action.REMOVE]
+        for name in said.rules:
+            if name not in names:
+                help_text = did_you_mean(name, names) or "; only rules that remove have a cap"
+                msg = f"`{name}` is no rule that removes{help_text}"
+                raise self._error(msg, "caps", "rules", name)
+        return Caps(
+            total=_budget(said.total),
+            each_rule=_budget(said.each_rule),
+            rules=MappingProxyType(
+                {name: Budget(one.removals, one.per) for name, one in said.rules.items()}
+            ),
+        )
+
+
+def _spot(condition: str, name: str) -> tuple[int | None, int | None]:
+    at = condition.find(name)
+    if at < 0:
+        return None, None
+    return condition.count("\n", 0, at) + 1, at - (condition.rfind("\n", 0, at) + 1) + 1
+
+
+def _meaning(said: str | float) -> Meaning:
+    if isinstance(said, str):
+        return None if said == "ignore" else Action(said)
+    return float(said)
+
+
+def _budget(said: BudgetText | None) -> Budget | None:
+    return None if said is None else Budget(said.removals, said.per)

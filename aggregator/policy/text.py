@@ -1,0 +1,199 @@
+"""The shape of a policy's YAML, from which its JSON Schema is generated."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from quorum.core.messages import Action
+
+__all__ = [
+    "SECTIONS",
+    "BudgetText",
+    "CapsText",
+    "CategoryText",
+    "CombinerText",
+    "DetectorText",
+    "PolicyText",
+    "RuleText",
+    "StrikesText",
+    "policy_schema",
+]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$")
+_CODE = r"^[A-Z]{2}$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:-]*$"
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, bool):
+        msg = "a duration is seconds, or a number with its unit, such as 500 ms, 30 s, 10 min, 2 h"
+        raise ValueError(msg)
+    if isinstance(value, str):
+        found = _DURATION.match(value.strip())
+        if found is None:
+            msg = f"`{value}` is no duration; write seconds, or 500 ms, 30 s, 10 min, 2 h, 1 d"
+            raise ValueError(msg)
+        return float(found[1]) * _UNITS[found[2]]
+    return value
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds, json_schema_input_type=float | str),
+    Field(gt=0, le=3650 * 86400, allow_inf_nan=False),
+]
+Silence = Annotated[float, Field(ge=0, le=1, strict=True)] | Literal["review", "ignore", "restrict"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectorText(_Part):
+    """What the policy says of one detector."""
+
+    required: bool = Field(
+        default=True, description="Whether an upload may be allowed without its answer."
+    )
+    deadline: Duration | None = Field(
+        default=None, description="When it counts as missing; by default the policy's deadline."
+    )
+    missing: Silence | None = Field(
+        default=None,
+        description="What it means that it said nothing in time: an action, a score in its "
+        "place, or ignore. By default review where it is required, else ignore.",
+    )
+    failed: Silence | None = Field(
+        default=None, description="What it means that it could not judge; as for missing."
+    )
+    abstained: Silence | None = Field(
+        default=None, description="What it means that it had nothing to judge; by default ignore."
+    )
+    shadow: bool = Field(default=False, description="Recorded, never deciding.")
+
+
+class RuleText(_Part):
+    """One rule."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
+    when: str = Field(
+        description='CEL over score("spam"), label("violence/fight"), status("spam"), '
+        'combined("risk"), upload, uploader, lists, predictions and missing.'
+    )
+    unless: str | None = Field(
+        default=None, description="Where this is true, the rule does not apply."
+    )
+    action: Action
+    category: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        description="A sentence for people; {spam} stands for the score of spam."
+    )
+    territories: tuple[Annotated[str, Field(pattern=_CODE)], ...] = Field(
+        default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
+    )
+    shadow: bool = Field(default=False, description="Recorded, never deciding.")
+
+
+class CategoryText(_Part):
+    """A harm, with what a statement of reasons must say of it."""
+
+    dsa: str = Field(description="Its category in the DSA Transparency Database, as self-harm.")
+    ground: Literal["terms", "law"] = Field(
+        default="terms", description="Whether it is illegal, or only against the terms."
+    )
+    reference: Annotated[str, Field(min_length=1, max_length=500)] = Field(
+        default="Community rules", description="The clause of the terms, or the law."
+    )
+    explanation: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
+        default="The platform's rules do not allow such content.",
+        description="Why such content is against it.",
+    )
+
+
+class CombinerText(_Part):
+    """A stacked logistic regression over scores; `quorum policy fit` makes one."""
+
+    bias: Annotated[float, Field(allow_inf_nan=False)]
+    weights: Annotated[
+        dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)
+    ] = Field(description="For each detector or label: what its log-odds count; never negative.")
+    absent: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="What an absent score counts as, as a probability."
+    )
+
+
+class BudgetText(_Part):
+    """How many removals a window of time may hold."""
+
+    removals: Annotated[int, Field(ge=0, strict=True)]
+    per: Duration
+
+
+class CapsText(_Part):
+    """Bounds on removals that no human decided; the excess is reviewed."""
+
+    total: BudgetText | None = None
+    each_rule: BudgetText | None = None
+    rules: dict[str, BudgetText] = Field(default_factory=dict)
+
+
+class StrikesText(_Part):
+    """How past verdicts count against an uploader."""
+
+    half_life: Duration = Field(
+        default=90 * 86400.0, description="After this time a strike counts half."
+    )
+    remove: Annotated[float, Field(ge=0)] = 1.0
+    restrict: Annotated[float, Field(ge=0)] = 0.25
+
+
+class PolicyText(_Part):
+    """A policy."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60, pattern=_NAME)]
+    description: str = ""
+    deadline: Duration = Field(
+        default=30.0, description="Seconds after an upload's arrival when it is decided."
+    )
+    retention: Duration = Field(
+        default=3600.0, description="How long a decided case still takes late messages."
+    )
+    orphan_wait: Duration = Field(
+        default=600.0, description="How long a prediction waits for its upload."
+    )
+    quorum: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=1, description="How many detectors must have scored for an upload to be allowed."
+    )
+    detectors: Annotated[dict[str, DetectorText], Field(min_length=1)]
+    rules: tuple[RuleText, ...] = ()
+    categories: dict[str, CategoryText] = Field(default_factory=dict)
+    combiners: dict[str, CombinerText] = Field(default_factory=dict)
+    lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = Field(
+        default_factory=dict, description="Named lists, as trusted uploaders: `lists.trusted`."
+    )
+    caps: CapsText = CapsText()
+    strikes: StrikesText = StrikesText()
+
+
+#: What the parts of a policy that have names are made of.
+SECTIONS: dict[str, type[BaseModel]] = {
+    "detectors": DetectorText,
+    "rules": RuleText,
+    "categories": CategoryText,
+    "combiners": CombinerText,
+    "caps": CapsText,
+    "strikes": StrikesText,
+}
+
+
+def policy_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a policy's file, for editors."""
+    made = PolicyText.model_json_schema()
+    made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    made["$id"] = "quorum/schemas/policy.schema.json"
+    made["title"] = "Quorum policy"
+    return made

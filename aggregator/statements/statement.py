@@ -1,0 +1,319 @@
+"""Statements of reasons: what a platform owes for each restriction (EU Digital Services Act).
+
+Two things for one verdict: a record with the fields of the DSA Transparency Database's
+submission (second version, in force since July 2025), and a text for the uploader in plain words
+(Article 17). Neither holds personal data: nothing of the upload's words, of the uploader, of
+reviewers and their notes goes into the record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from ruamel.yaml import YAML
+
+from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import Action, Upload, Verdict
+
+__all__ = ["EEA", "Record", "Statement", "languages", "state", "submissions", "tell"]
+
+#: The countries that the database takes: the European Union, and with the last three the EEA.
+EEA: Final[tuple[str, ...]] = (
+    *("AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT"),
+    *("LV", "LT", "LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO"),
+)
+#: The database takes so many statements at once.
+BATCH: Final = 100
+
+_UNCATEGORISED: Final = SHIPPED_CATEGORIES["other-violation-tc"]
+_DATE: Final = r"^\d{4}-\d\d-\d\d$"
+
+
+class Record(BaseModel):
+    """One statement as the database's ``statements`` endpoint takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decision_visibility: Annotated[
+        tuple[
+            Literal[
+                "DECISION_VISIBILITY_CONTENT_REMOVED",
+                "DECISION_VISIBILITY_CONTENT_DISABLED",
+                "DECISION_VISIBILITY_CONTENT_DEMOTED",
+                "DECISION_VISIBILITY_CONTENT_AGE_RESTRICTED",
+                "DECISION_VISIBILITY_CONTENT_INTERACTION_RESTRICTED",
+                "DECISION_VISIBILITY_CONTENT_LABELLED",
+                "DECISION_VISIBILITY_OTHER",
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+    decision_visibility_other: Annotated[str, Field(max_length=500)] | None = None
+    decision_ground: Literal[
+        "DECISION_GROUND_ILLEGAL_CONTENT", "DECISION_GROUND_INCOMPATIBLE_CONTENT"
+    ]
+    illegal_content_legal_ground: Annotated[str, Field(max_length=500)] | None = None
+    illegal_content_explanation: Annotated[str, Field(max_length=2000)] | None = None
+    incompatible_content_ground: Annotated[str, Field(max_length=500)] | None = None
+    incompatible_content_explanation: Annotated[str, Field(max_length=2000)] | None = None
+    category: str
+    content_type: Annotated[
+        tuple[Literal["CONTENT_TYPE_TEXT", "CONTENT_TYPE_VIDEO"], ...], Field(min_length=1)
+    ]
+    content_language: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    content_date: Annotated[str, Field(pattern=_DATE)]
+    application_date: Annotated[str, Field(pattern=_DATE)]
+    territorial_scope: Annotated[tuple[str, ...], Field(min_length=1)]
+    decision_facts: Annotated[str, Field(min_length=1, max_length=5000)]
+    source_type: Literal["SOURCE_VOLUNTARY"] = "SOURCE_VOLUNTARY"
+    automated_detection: Literal["Yes", "No"]
+    automated_decision: Literal[
+        "AUTOMATED_DECISION_FULLY",
+        "AUTOMATED_DECISION_PARTIALLY",
+        "AUTOMATED_DECISION_NOT_AUTOMATED",
+    ]
+    puid: Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$")]
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Record:
+        if self.category not in DSA_CATEGORIES.values():
+            msg = f"{self.category} is no category of the database"
+            raise ValueError(msg)
+        if not set(self.territorial_scope) <= set(EEA):
+            msg = "territorial_scope may hold countries of the EEA only"
+            raise ValueError(msg)
+        other = "DECISION_VISIBILITY_OTHER" in self.decision_visibility
+        if other != (self.decision_visibility_other is not None):
+            msg = "decision_visibility_other goes with DECISION_VISIBILITY_OTHER"
+            raise ValueError(msg)
+        illegal = self.decision_ground == "DECISION_GROUND_ILLEGAL_CONTENT"
+        law = (self.illegal_content_legal_ground, self.illegal_content_explanation)
+        terms = (self.incompatible_content_ground, self.incompatible_content_explanation)
+        given, absent = (law, terms) if illegal else (terms, law)
+        if None in given or absent != (None, None):
+            msg = "the ground's own reference and explanation must be given, and no other"
+            raise ValueError(msg)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; what is absent is left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The reasons that are owed for one verdict.
+
+    Attributes:
+        text: For the uploader, in plain words.
+        record: For the database; None where the restriction holds nowhere in the EEA.
+    """
+
+    text: str
+    record: Record | None
+
+
+def languages() -> tuple[str, ...]:
+    """The languages that uploaders can be told in."""
+    folder = resources.files("quorum.aggregator.statements")
+    names = (item.name for item in folder.iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def state(
+    policy: Policy, verdict: Verdict, upload: Upload, language: str = "en"
+) -> Statement | None:
+    """The statement of reasons for a verdict; None where it restricts nothing.
+
+    A review holds an upload for a short time and decides nothing: what follows it is stated.
+
+    Args:
+        policy: Names the categories and the rules' reasons.
+        verdict: What was decided.
+        upload: Gives dates, language and territories; none of its words are used.
+        language: Of the text; another one than ``languages`` falls back to English.
+
+    Raises:
+        ConfigurationError: If a template of the language lacks a sentence.
+    """
+    text = tell(policy, verdict, language)
+    if text is None:
+        return None
+    return Statement(text, _record(policy, verdict, upload, _category(policy, verdict)))
+
+
+def tell(policy: Policy, verdict: Verdict, language: str | None = "en") -> str | None:
+    """What the uploader is told of a verdict; None where it restricts nothing.
+
+    Args:
+        policy: Names the categories.
+        verdict: What was decided.
+        language: As in ``state``.
+    """
+    if verdict.action not in (Action.RESTRICT, Action.REMOVE) and not _local(verdict):
+        return None
+    return _text(policy, verdict, _category(policy, verdict), _words(language or "en"))
+
+
+def submissions(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+    """Bodies for the database's endpoint for several statements, 100 in each."""
+    remaining = iter(records)
+    while batch := list(islice(remaining, BATCH)):
+        yield {"statements": [record.to_json() for record in batch]}
+
+
+def _local(verdict: Verdict) -> Mapping[str, str]:
+    if verdict.decided_by == "reviewer":
+        return {}
+    return (verdict.model_extra or {}).get("territories") or {}
+
+
+def _removed(verdict: Verdict, local: Mapping[str, str]) -> bool:
+    return verdict.action is Action.REMOVE or Action.REMOVE.value in local.values()
+
+
+def _scope(verdict: Verdict, upload: Upload, local: Mapping[str, str]) -> tuple[str, ...]:
+    """The countries of the EEA in which the restriction holds."""
+    shown = upload.territories or EEA
+    if local:
+        shown = tuple(code for code in local if not upload.territories or code in shown)
+    return tuple(sorted(set(shown) & set(EEA)))
+
+
+def _category(policy: Policy, verdict: Verdict) -> Category:
+    return policy.categories.get(verdict.category or "", _UNCATEGORISED)
+
+
+def _record(policy: Policy, verdict: Verdict, upload: Upload, category: Category) -> Record | None:
+    local = _local(verdict)
+    scope = _scope(verdict, upload, local)
+    if not scope:
+        return None
+    if local:
+        visibility: tuple[str, ...] = ("DECISION_VISIBILITY_CONTENT_DISABLED",)
+    elif _removed(verdict, local):
+        visibility = ("DECISION_VISIBILITY_CONTENT_REMOVED",)
+    else:
+        visibility = ("DECISION_VISIBILITY_OTHER",)
+    ground: dict[str, str]
+    if category.ground == "law":
+        ground = {
+            "decision_ground": "DECISION_GROUND_ILLEGAL_CONTENT",
+            "illegal_content_legal_ground": category.reference,
+            "illegal_content_explanation": category.explanation,
+        }
+    else:
+        ground = {
+            "decision_ground": "DECISION_GROUND_INCOMPATIBLE_CONTENT",
+            "incompatible_content_ground": category.reference,
+            "incompatible_content_explanation": category.explanation,
+        }
+    other = (
+        "Limited visibility: not recommended, or shown to adults only."
+        if "DECISION_VISIBILITY_OTHER" in visibility
+        else None
+    )
+    spoken = (upload.language or "").split("-")[0].upper()
+    automated = _automated(verdict)
+    return Record.model_validate(
+        {
+            "decision_visibility": visibility,
+            "decision_visibility_other": other,
+            **ground,
+            "category": DSA_CATEGORIES[category.dsa],
+            "content_type": ("CONTENT_TYPE_VIDEO" if upload.media else "CONTENT_TYPE_TEXT",),
+            "content_language": spoken if re.fullmatch("[A-Z]{2}", spoken) else None,
+            "content_date": upload.published_at.date().isoformat(),
+            "application_date": verdict.at.date().isoformat(),
+            "territorial_scope": scope,
+            "decision_facts": _sentence(_facts(policy, verdict, _words("en"))),
+            "automated_detection": "No" if automated == "not" else "Yes",
+            "automated_decision": {
+                "fully": "AUTOMATED_DECISION_FULLY",
+                "partially": "AUTOMATED_DECISION_PARTIALLY",
+                "not": "AUTOMATED_DECISION_NOT_AUTOMATED",
+            }[automated],
+            "puid": re.sub(r"[^A-Za-z0-9_-]", "-", verdict.id),
+        }
+    )
+
+
+def _automated(verdict: Verdict) -> str:
+    if verdict.decided_by != "reviewer":
+        return "fully"
+    scored = any(one.score is not None and not one.shadow for one in verdict.predictions)
+    return "partially" if scored else "not"
+
+
+def _facts(policy: Policy, verdict: Verdict, words: Mapping[str, str]) -> list[str]:
+    """What was relied on, without a word of the upload or of a person."""
+    facts = []
+    rule = next((one for one in policy.rules if one.name == verdict.rule), None)
+    reads = policy.detectors.keys() if rule is None else rule.detectors
+    for one in verdict.predictions:
+        if one.score is not None and not one.shadow and one.detector in reads and one.score >= 0.5:
+            harm = words.get(f"harm_{one.detector}", one.detector)
+            told = words["fact_score"].format(harm=harm, score=f"{one.score:.2f}")
+            facts.append(told)
+    if verdict.decided_by == "reviewer":
+        facts.insert(0, words["fact_reviewer"])
+    return facts or [words["fact_other"]]
+
+
+def _sentence(facts: list[str]) -> str:
+    joined = "; ".join(facts)
+    return f"{joined[:1].upper()}{joined[1:]}."
+
+
+def _text(
+    policy: Policy,
+    verdict: Verdict,
+    category: Category,
+    words: Mapping[str, str],
+) -> str:
+    local = _local(verdict)
+    lines = []
+    if local:
+        removed = sorted(code for code, action in local.items() if action == Action.REMOVE.value)
+        limited = sorted(code for code in local if code not in removed)
+        if removed:
+            lines.append(words["remove_in"].format(territories=", ".join(removed)))
+        if limited:
+            lines.append(words["restrict_in"].format(territories=", ".join(limited)))
+    else:
+        lines.append(words[verdict.action.value])
+    lines.append(
+        words[f"ground_{category.ground}"].format(
+            reference=category.reference, explanation=category.explanation
+        )
+    )
+    lines.append(words["facts"].format(facts="; ".join(_facts(policy, verdict, words)) + "."))
+    lines.append(words[f"automated_{_automated(verdict)}"])
+    lines.append(words["since"].format(date=verdict.at.date().isoformat()))
+    lines.append(words["redress"])
+    return "\n".join(lines)
+
+
+@lru_cache(maxsize=64)
+def _words(language: str) -> Mapping[str, str]:
+    folder = resources.files("quorum.aggregator.statements")
+    short = language.split("-")[0].lower()
+    known = short if re.fullmatch("[a-z]{2,3}", short) and short in languages() else "en"
+    text = folder.joinpath(f"{known}.yaml").read_text(encoding="utf-8")
+    words: dict[str, str] = YAML(typ="safe", pure=True).load(text)
+    if known != "en":
+        lacking = _words("en").keys() - words.keys()
+        if lacking:
+            msg = f"the statement templates of {known} lack: {', '.join(sorted(lacking))}"
+            raise ConfigurationError(msg)
+    return words

@@ -1,0 +1,1 @@
+"""A policy examined: check, backtest, tune, fit, drift, explain."""

@@ -1,0 +1,234 @@
+"""What is likely a mistake in a policy that is otherwise valid.
+
+Each rule is tried at every point that can make a difference: for each score that it reads, 0, 1,
+absent, and both sides of each number that stands in a condition. For conditions that compare
+scores with numbers, as nearly all do, that settles whether the rule can apply at all, and
+whether it can ever decide. Rules that read the upload or its uploader are tried only as far as
+that goes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from quorum.aggregator.decision.rules import SEVERITY
+from quorum.aggregator.policy.expression import Expression, Read
+from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.program import Outcome, compile_program, evaluate, make_context
+from quorum.core.messages import Action
+
+__all__ = ["Problem", "check_policy", "turning_points"]
+
+#: Above so many combinations, a sample is tried (with a fixed seed).
+MAX_POINTS: Final = 4096
+_SMALL: Final = 1e-6
+_NUMBER = re.compile(r"(?<![\w.\"'])(\d+(?:\.\d+)?|\.\d+)(?![\w\"'])")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to look at.
+
+    Attributes:
+        severity: ``error`` for what surely is not meant, ``note`` for what may be.
+        rule: The rule that it is about, if it is about one.
+        message: What, and how to mend it.
+    """
+
+    severity: Literal["error", "note"]
+    rule: str | None
+    message: str
+
+
+def check_policy(policy: Policy) -> tuple[Problem, ...]:
+    """All problems, errors first."""
+    found = [*_rules(policy), *_detectors(policy), *_unused(policy), *_removals(policy)]
+    return tuple(sorted(found, key=lambda problem: problem.severity))
+
+
+def turning_points(policy: Policy) -> Mapping[str, tuple[float, ...]]:
+    """For each score or label that rules read: the values at which something may change.
+
+    Both sides of each number are there, within 0 and 1.
+    """
+    found: dict[str, set[float]] = {}
+    for rule in policy.rules:
+        for condition in rule.conditions:
+            numbers = {float(text) for text in _NUMBER.findall(condition.source)}
+            names = {read.name for read in condition.reads if read.what in ("score", "label")}
+            for read in condition.reads:
+                if read.what == "combined":
+                    names |= set(policy.combiners[read.name].weights)
+            for name in names:
+                found.setdefault(name, {0.0, 1.0}).update(
+                    side
+                    for number in numbers
+                    for side in (number - _SMALL, number, number + _SMALL)
+                    if 0.0 <= side <= 1.0
+                )
+    return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+class _Tried:
+    """A rule, its programs and the points at which it is tried."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._when = compile_program(rule.when.compiled)
+        self._unless = None if rule.unless is None else compile_program(rule.unless.compiled)
+        self.variables = frozenset().union(*(one.variables for one in rule.conditions))
+
+    def outcome(self, context: Any) -> Outcome:
+        outcome, _ = evaluate(self._when, context)
+        if outcome == "true" and self._unless is not None:
+            exempt, _ = evaluate(self._unless, context)
+            return "false" if exempt == "true" else "true"
+        return outcome
+
+
+def _rules(policy: Policy) -> Iterator[Problem]:
+    live = [_Tried(rule) for rule in policy.rules if not rule.shadow]
+    for index, tried in enumerate(live):
+        rule = tried.rule
+        if rule.action is Action.ALLOW:
+            told = "asks for `allow`, which changes nothing: the most severe action wins; use "
+            yield Problem("note", rule.name, f"{told}`unless` in the rules that it should soften")
+            continue
+        if rule.category is None and rule.action in (Action.RESTRICT, Action.REMOVE):
+            told = "restricts without a category, which a statement of reasons needs"
+            yield Problem("note", rule.name, told)
+        if tried.variables:
+            continue
+        yield from _reach(tried, [other for at, other in enumerate(live) if at != index], policy)
+
+
+def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Problem]:
+    """Whether a rule can apply, and whether it can decide."""
+    rule = tried.rule
+    place = policy.rules.index(rule)
+    over = [
+        other
+        for other in others
+        if not other.variables
+        and not other.rule.territories
+        and (-SEVERITY[other.rule.action], policy.rules.index(other.rule))
+        < (-SEVERITY[rule.action], place)
+    ]
+    fires = False
+    blockers: dict[str, int] = {}
+    fired = 0
+    for point in _points(rule, policy):
+        context = make_context(point)
+        if tried.outcome(context) != "true":
+            continue
+        fires = True
+        fired += 1
+        blocked = [other.rule.name for other in over if other.outcome(context) == "true"]
+        if not blocked:
+            return
+        for name in blocked:
+            blockers[name] = blockers.get(name, 0) + 1
+    if not fires:
+        yield Problem("error", rule.name, "can never apply: its condition is never true")
+        return
+    always = [name for name, count in blockers.items() if count == fired]
+    names = " or ".join(f"`{name}`" for name in (always[:1] or sorted(blockers)))
+    told = f"never decides: wherever it applies, {names} applies too and comes first"
+    yield Problem("error", rule.name, told)
+
+
+def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
+    reads = {read.variable: read for one in rule.conditions for read in one.reads}
+    numbers = {float(text) for one in rule.conditions for text in _NUMBER.findall(one.source)}
+    for other in policy.rules:
+        if not other.shadow and other.detectors & rule.detectors:
+            for one in other.conditions:
+                numbers |= {float(text) for text in _NUMBER.findall(one.source)}
+    axis = sorted(
+        {0.0, 1.0}
+        | {
+            side
+            for number in numbers
+            for side in (number - _SMALL, number, number + _SMALL)
+            if 0.0 <= side <= 1.0
+        }
+    )
+    axes: list[list[Any]] = []
+    for read in reads.values():
+        if read.what == "status":
+            axes.append(["scored", "abstained", "failed", "missing"])
+        else:
+            axes.append([*axis, None])
+    total = 1
+    for values in axes:
+        total *= len(values)
+    names = list(reads)
+    combinations: Iterator[tuple[Any, ...]]
+    if total <= MAX_POINTS:
+        combinations = itertools.product(*axes)
+    else:
+        draw = random.Random(0)  # noqa: S311 - the same sample each time
+        combinations = (tuple(draw.choice(one) for one in axes) for _ in range(MAX_POINTS))
+    for chosen in combinations:
+        point = dict(zip(names, chosen, strict=True))
+        if _consistent(point, reads):
+            yield {name: value for name, value in point.items() if value is not None}
+
+
+def _consistent(point: Mapping[str, Any], reads: Mapping[str, Read]) -> bool:
+    """Whether scores and statuses of one detector go together."""
+    for name, read in reads.items():
+        if read.what != "status":
+            continue
+        for other, score in reads.items():
+            if score.what in ("score", "label") and score.detector == read.detector:
+                known = point[other] is not None
+                if known and point[name] != "scored" and score.default is None:
+                    return False
+                if not known and point[name] == "scored":
+                    return False
+    return True
+
+
+def _detectors(policy: Policy) -> Iterator[Problem]:
+    asked: set[str] = set()
+    opaque = False
+    for rule in policy.rules:
+        asked |= rule.detectors
+        opaque = opaque or any(one.opaque for one in rule.conditions)
+    for name, detector in policy.detectors.items():
+        if name not in asked and not detector.shadow and not opaque:
+            told = f"no rule asks the detector `{name}`"
+            if detector.silences:
+                told += "; only its silence has a meaning"
+            yield Problem("note", None, told)
+    if policy.quorum == 0:
+        told = "a quorum of 0 allows an upload that no detector could judge"
+        yield Problem("note", None, told)
+
+
+def _unused(policy: Policy) -> Iterator[Problem]:
+    conditions: list[Expression] = [one for rule in policy.rules for one in rule.conditions]
+    combined = {read.name for one in conditions for read in one.reads if read.what == "combined"}
+    for name in policy.combiners:
+        if name not in combined:
+            yield Problem("note", None, f"no rule asks the combiner `{name}`")
+    listed = {name for one in conditions for name in one.listed}
+    for name in policy.lists:
+        if name not in listed:
+            yield Problem("note", None, f"no rule reads the list `{name}`")
+
+
+def _removals(policy: Policy) -> Iterator[Problem]:
+    caps = policy.caps
+    for rule in policy.rules:
+        if rule.action is Action.REMOVE and not rule.shadow:
+            own = caps.rules.get(rule.name) or caps.each_rule or caps.total
+            if own is None:
+                told = "removes without a cap; a detector gone mad could empty the platform"
+                yield Problem("note", rule.name, told)

@@ -1,0 +1,181 @@
+"""From predictions to the action: the path, and the smallest changes that lead elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.evaluate import Decision
+from quorum.aggregator.decision.facts import Facts, number, silence
+from quorum.aggregator.decision.rules import compiled
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.program import Outcome
+from quorum.aggregator.study.check import turning_points
+from quorum.aggregator.study.record import PastCase
+from quorum.core.messages import Action
+
+__all__ = ["Change", "Explanation", "Step", "explain"]
+
+#: More pairs than this are not tried.
+MAX_PAIRS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one detector contributed, or what one rule said.
+
+    Attributes:
+        name: The detector or the rule.
+        told: What it said or did, as a phrase.
+        outcome: For a rule: true, false, unknown or error.
+        action: For a rule: what it asks for.
+    """
+
+    name: str
+    told: str
+    outcome: Outcome | None = None
+    action: Action | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of scores that leads elsewhere.
+
+    Attributes:
+        action: Where it leads.
+        rule: What would decide then.
+        scores: For each score or label: what it is (None for silent), and what it would be.
+        size: How far the scores move in all.
+    """
+
+    action: Action
+    rule: str
+    scores: tuple[tuple[str, float | None, float], ...]
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision with its path.
+
+    Attributes:
+        decision: What was decided.
+        detectors: What each detector contributed.
+        rules: What each rule said.
+        changes: For each other action that can be reached: the smallest change that does.
+    """
+
+    decision: Decision
+    detectors: tuple[Step, ...]
+    rules: tuple[Step, ...]
+    changes: tuple[Change, ...]
+
+
+def explain(policy: Policy, case: PastCase) -> Explanation:
+    """How a policy decides a case, and what would change that."""
+    decision = case.decide(policy)
+    live = {one.detector: one for one in case.answers if not one.shadow}
+    rules = compiled(policy)
+    facts = Facts(live, frozenset(), case.missing, lambda: case.upload, case.uploader)
+    return Explanation(
+        decision=decision,
+        detectors=tuple(_detectors(policy, case, live)),
+        rules=tuple(
+            Step(rule.name, _told(outcome, told), outcome, rule.action)
+            for rule, outcome, told in rules.ask(facts)
+        ),
+        changes=tuple(_changes(policy, case, decision.action, live)),
+    )
+
+
+def _told(outcome: Outcome, told: str) -> str:
+    return {
+        "true": "applies",
+        "false": "does not apply",
+        "unknown": "does not apply: a score that it needs is not there",
+        "error": f"could not be evaluated: {told}",
+    }[outcome]
+
+
+def _detectors(policy: Policy, case: PastCase, live: Mapping[str, Answer]) -> Iterator[Step]:
+    for name, declared in policy.detectors.items():
+        answer = live.get(name)
+        if answer is not None and answer.score is not None:
+            labels = ", ".join(f"{path} {value:.2f}" for path, value in answer.labels.items())
+            yield Step(name, f"scored {answer.score:.3f}{f' ({labels})' if labels else ''}")
+            continue
+        meaning = declared.meaning(silence(answer))
+        if answer is None:
+            told = f"missing ({case.missing.get(name, 'no answer')})"
+        else:
+            told = f"{answer.code} ({answer.reason or 'no reason given'})"
+        if isinstance(meaning, Action):
+            told += f", which means {meaning}"
+        elif isinstance(meaning, float):
+            told += f", which counts as {meaning:g}"
+        else:
+            told += ", which means nothing"
+        yield Step(name, f"{told}{' [shadow]' if declared.shadow else ''}")
+    for one in case.answers:
+        if one.shadow or one.detector not in policy.detectors:
+            score = "no score" if one.score is None else f"scored {one.score:.3f}"
+            kind = "shadow" if one.shadow else "not in the policy"
+            yield Step(one.detector, f"{score} [{kind}]")
+
+
+def _changes(
+    policy: Policy, case: PastCase, action: Action, live: Mapping[str, Answer]
+) -> Iterator[Change]:
+    points = turning_points(policy)
+    found: dict[Action, Change] = {}
+
+    def consider(names: tuple[str, ...]) -> None:
+        for values in itertools.product(*(points[name] for name in names)):
+            now = [(name, _current(name, live), value) for name, value in _zip(names, values)]
+            size = sum(1.0 if old is None else abs(old - new) for _, old, new in now)
+            moved = tuple(one for one in now if one[1] is None or abs(one[1] - one[2]) > 1e-9)
+            if len(moved) < len(names):
+                continue
+            decision = _with(case, moved).decide(policy)
+            best = found.get(decision.action)
+            if decision.action is not action and (best is None or size < best.size):
+                found[decision.action] = Change(decision.action, decision.rule, moved, size)
+
+    for name in points:
+        consider((name,))
+    for pair in itertools.combinations(points, 2):
+        if len(found) < len(Action) - 1 and len(points[pair[0]]) * len(points[pair[1]]) <= (
+            MAX_PAIRS // 4
+        ):
+            consider(pair)
+    yield from sorted(found.values(), key=lambda change: (change.size, change.action))
+
+
+def _zip(names: tuple[str, ...], values: tuple[float, ...]) -> Iterator[tuple[str, float]]:
+    return zip(names, values, strict=True)
+
+
+def _current(name: str, live: Mapping[str, Answer]) -> float | None:
+    detector = name.split("/", 1)[0]
+    what = "label" if "/" in name else "score"
+    return number(what, name, detector, live.get(detector))
+
+
+def _with(case: PastCase, scores: tuple[tuple[str, float | None, float], ...]) -> PastCase:
+    """The case with other scores."""
+    answers = {(one.detector, one.shadow): one for one in case.answers}
+    for name, _, value in scores:
+        detector = name.split("/", 1)[0]
+        old = answers.get((detector, False))
+        labels = dict(old.labels) if old is not None else {}
+        score = old.score if old is not None and old.score is not None else value
+        if "/" in name:
+            labels = {path: p for path, p in labels.items() if not path.startswith(f"{name}/")}
+            labels[name] = value
+        else:
+            score = value
+        answers[detector, False] = Answer(detector, detector, "changed", 0, "scored", score, labels)
+    return replace(case, answers=tuple(answers.values()))

@@ -1,0 +1,211 @@
+"""Golden cases: what a policy must decide, written in YAML beside it.
+
+``mine.cases.yaml`` stands beside ``mine.yaml``::
+
+    - name: A clean upload is allowed
+      scores: {spam: 0.01, violence: 0.02, copyright: abstained}
+      expect: allow
+    - name: A fight in a boxing channel
+      upload: {uploader: gym, tags: [boxing]}
+      scores: {spam: 0, violence: {score: 0.95, violence/fight: 0.97}, copyright: missing}
+      uploader: {strikes: 2}
+      expect: {action: review, rule: violence-likely}
+
+A score is a number, a mapping with ``score`` and labels, or ``abstained``, ``failed`` or
+``missing``. A detector of the policy that is not written is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.evaluate import Decision, Uploader
+from quorum.aggregator.policy.expression import did_you_mean
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.record import PastCase
+from quorum.core.errors import PolicyError
+from quorum.core.messages import Action
+
+__all__ = ["GoldenCase", "Result", "load_golden", "read_golden", "run_golden"]
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Told = Score | dict[str, Score] | Literal["abstained", "failed", "missing"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Expect(_Part):
+    action: Action
+    rule: str | None = None
+    category: str | None = None
+    territories: dict[str, Action] | None = None
+
+
+class _Uploader(_Part):
+    strikes: float = 0.0
+    removals: int = 0
+    verdicts: int = 0
+
+
+class _CaseText(_Part):
+    name: str
+    scores: dict[str, Told] = Field(default_factory=dict)
+    upload: dict[str, Any] = Field(default_factory=dict)
+    uploader: _Uploader = _Uploader()
+    expect: Action | _Expect
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenCase:
+    """One golden case.
+
+    Attributes:
+        name: What it shows.
+        case: What is known of the upload.
+        action: What must happen.
+        rule: What must decide, if that is said.
+        category: The harm that must be named, if that is said.
+        territories: Where another action must apply, if that is said.
+    """
+
+    name: str
+    case: PastCase
+    action: Action
+    rule: str | None = None
+    category: str | None = None
+    territories: Mapping[str, Action] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a policy did on a golden case.
+
+    Attributes:
+        golden: The case.
+        decision: What it decided.
+        wrong: What differs, as sentences; empty where all is as expected.
+    """
+
+    golden: GoldenCase
+    decision: Decision
+    wrong: tuple[str, ...]
+
+
+def load_golden(policy: Policy, file: Path | None = None) -> tuple[GoldenCase, ...]:
+    """The golden cases beside a policy.
+
+    Args:
+        policy: The policy; its own file tells where they are.
+        file: Another file of cases.
+
+    Raises:
+        PolicyError: If there are none, or they are wrong.
+    """
+    if file is None and policy.file is not None:
+        beside = Path(policy.file)
+        shipped = resources.files("quorum.aggregator.policy").joinpath(
+            "shipped", f"{beside.stem}.cases.yaml"
+        )
+        if beside.parent == Path() and not beside.exists() and shipped.is_file():
+            return read_golden(policy, shipped.read_text(encoding="utf-8"), shipped.name)
+        file = beside.with_suffix(".cases.yaml")
+    if file is None:
+        msg = "a policy without a file has no golden cases beside it; name their file"
+        raise PolicyError(msg)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"cannot read the golden cases {file}: {getattr(error, 'strerror', None) or error}"
+        raise PolicyError(msg) from None
+    return read_golden(policy, text, str(file))
+
+
+def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[GoldenCase, ...]:
+    """Golden cases from their YAML.
+
+    Raises:
+        PolicyError: If they are wrong; the text names the case and the field.
+    """
+    try:
+        tree = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        msg = f"not valid YAML: {getattr(error, 'problem', None) or error}"
+        raise PolicyError(msg, file=file, line=mark.line + 1 if mark else None) from None
+    try:
+        written = TypeAdapter(list[_CaseText]).validate_python(tree)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        index, *where = first["loc"] or ("?",)
+        msg = f"golden case {index}: {'.'.join(str(part) for part in where)}: {first['msg']}"
+        raise PolicyError(msg, file=file) from None
+    return tuple(_golden(policy, one, file) for one in written)
+
+
+def run_golden(policy: Policy, cases: Sequence[GoldenCase]) -> tuple[Result, ...]:
+    """What the policy makes of each case."""
+    return tuple(_run(policy, one) for one in cases)
+
+
+def _run(policy: Policy, golden: GoldenCase) -> Result:
+    decision = golden.case.decide(policy)
+    wrong = []
+    if decision.action is not golden.action:
+        wrong.append(f"expected {golden.action}, is {decision.action} (by {decision.rule})")
+    if golden.rule is not None and decision.rule != golden.rule:
+        wrong.append(f"expected the rule {golden.rule}, is {decision.rule}")
+    if golden.category is not None and decision.category != golden.category:
+        wrong.append(f"expected the category {golden.category}, is {decision.category}")
+    if golden.territories is not None and dict(decision.territories) != golden.territories:
+        found = ", ".join(f"{code}: {act}" for code, act in decision.territories) or "none"
+        wrong.append(f"expected other territories, are {found}")
+    return Result(golden, decision, tuple(wrong))
+
+
+def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
+    for name in written.scores:
+        if name not in policy.detectors:
+            help_text = did_you_mean(name, list(policy.detectors))
+            msg = f"golden case `{written.name}`: the detector `{name}` is unknown{help_text}"
+            raise PolicyError(msg, file=file)
+    facts = {
+        "id": "golden",
+        "uploader": "golden",
+        "published_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
+        **written.upload,
+    }
+    case = PastCase(
+        facts=facts,
+        answers=tuple(
+            _answer(name, told) for name, told in written.scores.items() if told != "missing"
+        ),
+        uploader=Uploader(**written.uploader.model_dump()),
+    )
+    expect = written.expect
+    if isinstance(expect, Action):
+        return GoldenCase(written.name, case, expect)
+    return GoldenCase(
+        written.name, case, expect.action, expect.rule, expect.category, expect.territories
+    )
+
+
+def _answer(name: str, told: Told) -> Answer:
+    if isinstance(told, str):
+        return Answer(name, name, "golden", 0, told, None, {}, "as written")
+    if isinstance(told, dict):
+        labels = {key: value for key, value in told.items() if key != "score"}
+        score = told.get("score", max(labels.values(), default=0.0))
+        return Answer(name, name, "golden", 0, "scored", score, labels)
+    return Answer(name, name, "golden", 0, "scored", float(told), {})

@@ -1,0 +1,278 @@
+"""Past cases: what was known of an upload when it was decided, to decide it again.
+
+One case is one line of JSON, as ``quorum ledger`` exports it and as ``quorum policy`` reads it::
+
+    {"upload": {...}, "predictions": [...], "missing": {"spam": "timed out"},
+     "uploader": {"strikes": 1.2}, "action": "remove", "rule": "spam-certain",
+     "review": "allow", "at": "2026-03-01T12:00:00Z"}
+
+``upload`` and the items of ``predictions`` are the messages of the same names; all else may be
+left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.evaluate import Decision, Uploader, weigh
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import InputError
+from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
+
+__all__ = ["PastCase", "read_cases"]
+
+
+@dataclass(frozen=True)
+class PastCase:
+    """One upload with all that was said of it.
+
+    Attributes:
+        facts: The upload's event as JSON values.
+        answers: What the detectors said.
+        missing: Why a detector said nothing.
+        uploader: Past verdicts on its uploader, as they stood.
+        action: What was decided, if it was.
+        rule: What decided.
+        review: What a reviewer decided, if one did.
+        at: When it was decided, RFC 3339.
+        shadow_policies: What policies in shadow made of it then, as the verdict tells.
+    """
+
+    facts: Mapping[str, Any]
+    answers: tuple[Answer, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    uploader: Uploader = field(default_factory=Uploader)
+    action: Action | None = None
+    rule: str | None = None
+    review: Action | None = None
+    at: str | None = None
+    shadow_policies: tuple[Mapping[str, str], ...] = ()
+
+    @classmethod
+    def gather(
+        cls,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        verdicts: Iterable[Verdict] = (),
+        reviews: Iterable[Review] = (),
+        uploader: Uploader | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> PastCase:
+        """The case of an upload from all messages about it, in any order.
+
+        Of several predictions of one detector the one counts that counts in a stream; what was
+        decided is the last verdict that no reviewer made.
+
+        Args:
+            upload: The event.
+            predictions: All that were recorded.
+            verdicts: All revisions.
+            reviews: All that were recorded.
+            uploader: Past verdicts on its uploader, as they stood.
+            versions: For some detectors, a version whose answers are kept in shadow even where
+                another version decided, so that ``under`` finds them.
+        """
+        answers: dict[tuple[str, bool], Answer] = {}
+        for prediction in predictions:
+            answer = Answer.of(prediction)
+            wanted = (versions or {}).get(answer.detector)
+            if wanted is not None:
+                key = (answer.detector, True)
+                if answer.version == wanted:
+                    answers[key] = answer._replace(shadow=True)
+                if answer.shadow:
+                    continue
+            key = (answer.detector, answer.shadow)
+            if key not in answers or answers[key].rank < answer.rank:
+                answers[key] = answer
+        decided = max(
+            (verdict for verdict in verdicts if verdict.decided_by != "reviewer"),
+            key=lambda verdict: (verdict.revision, verdict.at),
+            default=None,
+        )
+        review = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
+        return cls(
+            facts=json.loads(upload.model_dump_json(exclude_none=True)),
+            answers=tuple(answers.values()),
+            missing={}
+            if decided is None
+            else {
+                one.detector: one.why
+                for one in decided.missing
+                if (one.detector, False) not in answers
+            },
+            uploader=uploader or _NOBODY,
+            action=None if decided is None else decided.action,
+            rule=None if decided is None else decided.rule,
+            review=None if review is None else review.action,
+            at=None if decided is None else decided.at.isoformat(),
+            shadow_policies=() if decided is None else _told(decided.model_extra),
+        )
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> PastCase:
+        """Read one line.
+
+        Raises:
+            InputError: If it is not a past case.
+        """
+        try:
+            data = json.loads(line)
+            facts = data["upload"]
+            facts["id"], facts["uploader"]
+            uploader = data.get("uploader")
+            return cls(
+                facts=facts,
+                answers=tuple(_answer(one) for one in data["predictions"]),
+                missing=data.get("missing") or {},
+                uploader=_NOBODY if not uploader else Uploader(**uploader),
+                action=_action(data.get("action")),
+                rule=data.get("rule"),
+                review=_action(data.get("review")),
+                at=data.get("at"),
+                shadow_policies=_told(data),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            kind = type(error).__name__
+            told = f"`{error.args[0]}` is lacking" if isinstance(error, KeyError) else kind
+            msg = f"not a past case: {told}"
+            raise InputError(msg) from None
+
+    def to_json(self) -> str:
+        """The case as one line."""
+        data: dict[str, Any] = {
+            "upload": dict(self.facts),
+            "predictions": [_prediction(one) for one in self.answers],
+            "missing": dict(self.missing) or None,
+            "action": self.action,
+            "rule": self.rule,
+            "review": self.review,
+            "at": self.at,
+            "shadow_policies": [dict(one) for one in self.shadow_policies] or None,
+        }
+        if self.uploader != _NOBODY:
+            data["uploader"] = {
+                "strikes": self.uploader.strikes,
+                "removals": self.uploader.removals,
+                "verdicts": self.uploader.verdicts,
+            }
+        return json.dumps({key: value for key, value in data.items() if value is not None})
+
+    @cached_property
+    def upload(self) -> Upload:
+        """The event.
+
+        Raises:
+            InputError: If it is no valid upload.
+        """
+        try:
+            return Upload.model_validate_json(json.dumps(self.facts))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            msg = f"the upload of a past case is not valid: {where}: {first['msg']}"
+            raise InputError(msg) from None
+
+    def under(self, versions: Mapping[str, str]) -> PastCase:
+        """The case as other versions of detectors would have had it.
+
+        A detector whose version said nothing of this upload stays as it was.
+        """
+        chosen = {
+            one.detector: one._replace(shadow=False)
+            for one in self.answers
+            if versions.get(one.detector) == one.version
+        }
+        if not chosen:
+            return self
+        others = tuple(one for one in self.answers if one.shadow or one.detector not in chosen)
+        return replace(self, answers=(*others, *chosen.values()))
+
+    def decide(self, policy: Policy) -> Decision:
+        """What a policy makes of it, by the one decision function."""
+        return weigh(
+            policy, lambda: self.upload, self.answers, self.missing, uploader=self.uploader
+        ).decision
+
+
+_NOBODY = Uploader()
+_ACTIONS = {action.value: action for action in Action}
+
+
+def _action(value: Any) -> Action | None:
+    return None if value is None else _ACTIONS[value]
+
+
+def _told(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
+    """What policies in shadow made of a case; whatever else stands there is left out."""
+    listed = (data or {}).get("shadow_policies")
+    return tuple(
+        one
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict) and isinstance(one.get("policy_version"), str)
+    )
+
+
+def _answer(data: Mapping[str, Any]) -> Answer:
+    score = data.get("score")
+    status = data.get("status") or ("scored" if score is not None else "failed")
+    if (score is not None) != (status == "scored"):
+        msg = "score goes with the status scored"
+        raise ValueError(msg)
+    if score is not None and not (isinstance(score, float | int) and 0 <= score <= 1):
+        msg = "score is a probability"
+        raise ValueError(msg)
+    return Answer(
+        data.get("id") or data["detector"],
+        data["detector"],
+        data.get("version") or "",
+        0,
+        status,
+        None if score is None else float(score),
+        data.get("labels") or {},
+        data.get("reason"),
+        bool(data.get("shadow")),
+    )
+
+
+def _prediction(answer: Answer) -> dict[str, Any]:
+    data = {
+        "id": answer.id,
+        "detector": answer.detector,
+        "version": answer.version,
+        "status": answer.code,
+        "score": answer.score,
+        "labels": dict(answer.labels) or None,
+        "reason": answer.reason,
+        "shadow": answer.shadow or None,
+    }
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def read_cases(files: Sequence[Path] | Iterable[Path]) -> Iterator[PastCase]:
+    """Past cases of files, one JSON object a line.
+
+    Raises:
+        InputError: At the first line that is none, with its file and number.
+    """
+    for file in files:
+        try:
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        try:
+                            yield PastCase.from_json(line)
+                        except InputError as error:
+                            msg = f"{file}:{number}: {error}"
+                            raise InputError(msg) from None
+        except OSError as error:
+            msg = f"cannot read the cases {file}: {error.strerror or error}"
+            raise InputError(msg) from None

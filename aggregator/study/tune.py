@@ -1,0 +1,198 @@
+"""Thresholds with a guarantee: how low may a removal threshold be?
+
+From cases that reviewers decided, the lowest threshold for which the share of wrongful removals
+stays below a bound, with a chosen confidence. It is Learn-then-Test (Angelopoulos, Bates, Candès,
+Jordan, Lei, 2021) with fixed-sequence testing: thresholds are tried from the highest down, each
+by an exact binomial test of "the share of wrongful removals is above the bound", and the first
+that cannot be rejected ends the search. So the promise holds for the threshold that is chosen,
+not only for each by itself.
+
+What it rests on: the reviewed cases are a fair sample of those that will score as high (reviews
+of disputed cases alone are none), and a higher score is not less likely to be harmful.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.special import bdtr, betaincinv
+
+from quorum.aggregator.decision.facts import number
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.record import PastCase
+from quorum.core.errors import InputError
+from quorum.core.messages import Action
+
+__all__ = ["Tuned", "reviewed_scores", "tune"]
+
+#: More labels than this are not asked for; the promise is out of reach.
+MAX_LABELS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What can be promised.
+
+    Attributes:
+        threshold: Remove at this score and above; None where nothing can be promised.
+        bound: The share of wrongful removals that must not be exceeded.
+        confidence: How sure the promise is.
+        labels: Reviewed cases in all.
+        removals: Of them, those at the threshold and above.
+        wrongful: Of those, the ones that the reviewers did not remove.
+        upper: The share of wrongful removals is at most this, with the same confidence
+            (Clopper-Pearson); None without a threshold.
+        caught: Share of the cases that the reviewers removed which the threshold catches.
+        lacking: Without a threshold: how many more reviewed cases with high scores it takes,
+            if they turn out as the ones at hand; None where no number of them would do.
+    """
+
+    threshold: float | None
+    bound: float
+    confidence: float
+    labels: int
+    removals: int
+    wrongful: int
+    upper: float | None
+    caught: float
+    lacking: int | None
+
+
+def tune(
+    scores: Sequence[float], wrong: Sequence[bool], bound: float, confidence: float = 0.95
+) -> Tuned:
+    """Choose the lowest threshold that can be promised.
+
+    Args:
+        scores: Of reviewed cases.
+        wrong: For each, whether removing it would have been wrong.
+        bound: The share of wrongful removals that must not be exceeded, between 0 and 1.
+        confidence: How sure the promise must be, between 0 and 1.
+
+    Raises:
+        InputError: If the arguments cannot be meant.
+    """
+    if len(scores) != len(wrong):
+        msg = f"{len(scores)} scores and {len(wrong)} labels do not go together"
+        raise InputError(msg)
+    if not (0 < bound < 1 and 0 < confidence < 1):
+        msg = "the bound and the confidence lie between 0 and 1, as 0.02 and 0.95"
+        raise InputError(msg)
+    level = 1.0 - confidence
+    ordered = sorted(zip(scores, wrong, strict=True), key=lambda one: -one[0])
+    first = _fewest(bound, level)
+    counts = np.arange(1, len(ordered) + 1)
+    errors = np.cumsum([is_wrong for _, is_wrong in ordered], dtype=np.int64)
+    chances = bdtr(errors, counts, bound)
+    chosen: tuple[float, int, int] | None = None
+    for index in range(first - 1, len(ordered)):
+        if index + 1 < len(ordered) and ordered[index + 1][0] == ordered[index][0]:
+            continue
+        if chances[index] > level:
+            break
+        chosen = (ordered[index][0], index + 1, int(errors[index]))
+    harmful = sum(not is_wrong for is_wrong in wrong)
+    if chosen is None:
+        return Tuned(
+            threshold=None,
+            bound=bound,
+            confidence=confidence,
+            labels=len(ordered),
+            removals=0,
+            wrongful=0,
+            upper=None,
+            caught=0.0,
+            lacking=_lacking(ordered, bound, level, first),
+        )
+    threshold, removals, wrongful = chosen
+    return Tuned(
+        threshold=threshold,
+        bound=bound,
+        confidence=confidence,
+        labels=len(ordered),
+        removals=removals,
+        wrongful=wrongful,
+        upper=float(betaincinv(wrongful + 1, removals - wrongful, confidence))
+        if wrongful < removals
+        else 1.0,
+        caught=(removals - wrongful) / harmful if harmful else 0.0,
+        lacking=None,
+    )
+
+
+def reviewed_scores(
+    policy: Policy, cases: Iterable[PastCase], name: str
+) -> tuple[list[float], list[bool]]:
+    """The scores of reviewed cases, and whether removing each would have been wrong.
+
+    Args:
+        policy: Its combiners may be named.
+        cases: Past cases; those without a review or a score are left out.
+        name: A detector, a label (``violence/fight``) or a combiner.
+
+    Raises:
+        InputError: If none of the cases has a review and this score.
+    """
+    scores, wrong = [], []
+    combiner = policy.combiners.get(name)
+    for case in cases:
+        if case.review is None:
+            continue
+        live = {one.detector: one for one in case.answers if not one.shadow}
+        if combiner is None:
+            detector = name.split("/", 1)[0]
+            what = "label" if "/" in name else "score"
+            score = number(what, name, detector, live.get(detector))
+        else:
+            score = combiner.combine(
+                {
+                    part: number(
+                        "label" if "/" in part else "score",
+                        part,
+                        part.split("/", 1)[0],
+                        live.get(part.split("/", 1)[0]),
+                    )
+                    for part in combiner.weights
+                }
+            )
+        if score is not None:
+            scores.append(score)
+            wrong.append(case.review is not Action.REMOVE)
+    if not scores:
+        msg = f"no case has a review and a score of {name}; nothing can be learned from these"
+        raise InputError(msg)
+    return scores, wrong
+
+
+def _fewest(bound: float, level: float) -> int:
+    """How many cases without a single error it takes to promise the bound."""
+    return math.ceil(math.log(level) / math.log(1.0 - bound))
+
+
+def _lacking(
+    ordered: Sequence[tuple[float, bool]], bound: float, level: float, first: int
+) -> int | None:
+    """How many more labels it takes, if errors stay as rare as among the highest scores.
+
+    The highest scores are as many as there are with a share of errors below the bound; fewer than
+    a quarter of what it takes say nothing.
+    """
+    highest, wrongs, errors = 0, 0, 0
+    least = min(first, len(ordered)) / 4
+    for index, (_, is_wrong) in enumerate(ordered):
+        errors += is_wrong
+        if index + 1 >= least and errors < bound * (index + 1):
+            highest, wrongs = index + 1, errors
+    if not highest:
+        return None
+    share = wrongs / highest
+    needed = first
+    while bdtr(math.ceil(share * needed), needed, bound) > level:
+        needed = math.ceil(needed * 1.05)
+        if needed > MAX_LABELS:
+            return None
+    return max(1, needed - highest)

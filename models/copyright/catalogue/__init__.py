@@ -1,0 +1,1 @@
+"""The registered reference works, and their index."""

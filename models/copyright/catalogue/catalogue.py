@@ -1,0 +1,319 @@
+"""The catalogue: registered works, kept so that nothing confirmed is ever lost.
+
+The works and their fingerprints lie in a database, which is the truth: a SQLite file in the
+catalogue's folder, or the ledger's database. To add a work is one transaction. The folder also
+holds index files, which are derived from the works. Works that no index file covers yet are held
+in memory by each reader; when they are many, a file is made of them, and small files are merged
+into larger ones.
+
+One process writes at a time, any number read, and each reader sees a change at its next
+``refresh``. A catalogue in one JSON file, as the shipped one, is held in memory only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.models.copyright.catalogue import records
+from quorum.models.copyright.catalogue.database import Database
+from quorum.models.copyright.catalogue.index import Entries, Hits
+from quorum.models.copyright.catalogue.index_files import IndexFiles
+from quorum.models.copyright.catalogue.snapshot import Snapshot, read_snapshot
+from quorum.models.copyright.catalogue.state import count_change, read_state, write_state
+from quorum.models.copyright.catalogue.uploads import KeptUploads
+from quorum.models.copyright.catalogue.works import Work, WorkPrint
+
+__all__ = ["Catalogue", "Stats"]
+
+#: Entries that wait in memory before an index file is made of them.
+_WAITING_ENTRIES = 16_384
+
+#: A segment is merged with the one before it unless that is this many times larger, so that
+#: there are few segments and each entry is written few times.
+_GROWTH = 4
+
+#: Bytes of works that were looked at and are kept: those that are much copied.
+_CACHE_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a catalogue holds.
+
+    Attributes:
+        works: How many are registered.
+        seconds: Their length in all.
+        entries: Hashes that are looked up.
+        segments: Index files.
+        waiting: Entries that no index file covers yet.
+        bytes: Size of the folder on disk; 0 in memory.
+        version: Digest of the content.
+    """
+
+    works: int
+    seconds: float
+    entries: int
+    segments: int
+    waiting: int
+    bytes: int
+    version: str
+
+
+class Catalogue:
+    """Registered works, searched by their fingerprints.
+
+    Args:
+        folder: Where its files lie; None to hold them in memory. It is created where it is
+            absent.
+        database: The URL of the ledger's database, or ``ledger`` for that of
+            ``QUORUM_DATABASE``, to keep the works there; by default they lie in the folder.
+        read_only: Never write works, and never create a catalogue.
+
+    Raises:
+        ConfigurationError: If there is none to read, or it is of another format.
+        ArtifactError: If an index file is absent or damaged; ``rebuild`` makes it anew.
+        EngineUnavailable: If the database cannot be reached.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        database: str | None = None,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self._folder = Path(folder) if folder is not None else None
+        self._url = database
+        if database is not None:
+            self._database = Database.at(database)
+        elif self._folder is None:
+            self._database = Database.memory()
+        else:
+            self._database = Database.file(self._folder / "catalogue.sqlite", read_only=read_only)
+        self._files = IndexFiles(self._folder) if self._folder is not None else None
+        if self._folder is not None and not read_only:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._seen: object = None
+        self._looked: OrderedDict[int, tuple[Work, WorkPrint]] = OrderedDict()
+        self._snapshot = Snapshot()
+        try:
+            self.refresh()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def close(self) -> None:
+        """Give back the files and the connections."""
+        self._database.close()
+        if self._files is not None:
+            self._files.close()
+
+    @property
+    def version(self) -> str:
+        """A digest of the works and their rules: the same content gives the same version."""
+        return self._snapshot.version
+
+    def refresh(self) -> bool:
+        """See what was written since; cheap when nothing was.
+
+        Returns:
+            Whether there was something.
+
+        Raises:
+            ArtifactError: If an index file is absent or damaged.
+            EngineUnavailable: If the database cannot be reached; what was seen before stays.
+        """
+        with self._lock:
+            with self._database.reading() as connection:
+                changes = read_state(connection, "changes")
+            stamp = self._files.stamp() if self._files is not None else (0, 0)
+            if (changes, stamp) == self._seen:
+                return False
+            before = self._snapshot.version
+            self._snapshot = read_snapshot(self._database, self._files)
+            self._looked.clear()
+            self._seen = (changes, stamp)
+            changed = before != self._snapshot.version
+        if self._snapshot.waiting > _WAITING_ENTRIES and self._files and self._files.writable:
+            self.compact(wait=False)
+        return changed
+
+    def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
+        """All entries within a radius of some hashes, shape (m, 32)."""
+        return self._snapshot.search(queries, radius)
+
+    def exact(self, digests: Iterable[str]) -> tuple[int, ...]:
+        """Serial numbers of the works that share an exact digest."""
+        with self._database.reading() as connection:
+            return records.serials_of(connection, tuple(digests))
+
+    def by_serial(self, serial: int) -> tuple[Work, WorkPrint] | None:
+        """A work and its fingerprint; None if it was removed meanwhile."""
+        with self._lock:
+            known = self._looked.get(serial)
+            if known is not None:
+                self._looked.move_to_end(serial)
+                return known
+        with self._database.reading() as connection:
+            pair = records.find_pair(connection, serial=serial)
+        if pair is not None:
+            with self._lock:
+                self._looked[serial] = pair
+                held = sum(found.nbytes for _, found in self._looked.values())
+                while held > _CACHE_BYTES and len(self._looked) > 1:
+                    held -= self._looked.popitem(last=False)[1][1].nbytes
+        return pair
+
+    def get(self, id: str) -> tuple[Work, WorkPrint] | None:  # noqa: A002
+        """A work and its fingerprint, by its identifier."""
+        with self._database.reading() as connection:
+            return records.find_pair(connection, id=id)
+
+    def works(self, words: str = "", limit: int | None = None) -> list[Work]:
+        """Works whose identifier, title or owner holds some words, in the order of their ids."""
+        with self._database.reading() as connection:
+            return records.find_works(connection, words, limit)
+
+    def stats(self) -> Stats:
+        """What the catalogue holds."""
+        self.refresh()
+        with self._database.reading() as connection:
+            works, seconds, entries = records.count_works(connection)
+        files = [] if self._folder is None else [f for f in self._folder.rglob("*") if f.is_file()]
+        return Stats(
+            works,
+            seconds,
+            entries,
+            self._snapshot.files,
+            self._snapshot.waiting,
+            sum(file.stat().st_size for file in files),
+            self.version,
+        )
+
+    def add(self, work: Work, found: WorkPrint) -> None:
+        """Register a work; when this returns, no crash can lose it.
+
+        Raises:
+            InputError: If there is a work of that identifier.
+        """
+        self.add_all([(work, found)])
+
+    def add_all(self, works: Sequence[tuple[Work, WorkPrint]]) -> None:
+        """Register several works: all of them, or none.
+
+        Raises:
+            InputError: If there is a work of one of the identifiers.
+        """
+        with self._database.writing() as connection:
+            name = read_state(connection, "name")
+            parts = self._files.parts(name) if self._files is not None else []
+            for work, found in works:
+                records.add_work(connection, work, found)
+            covered = parts[-1].last if parts else 0
+            waiting = records.waiting_entries(connection, covered)
+        if waiting > _WAITING_ENTRIES:
+            self.compact()
+
+    def change(self, work: Work) -> None:
+        """Put other facts in the place of a work's: its rule, its exceptions.
+
+        Raises:
+            InputError: If there is no work of that identifier.
+        """
+        with self._database.writing() as connection:
+            records.change_work(connection, work)
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        """Take a work out; readers cease to find it at their next refresh.
+
+        Raises:
+            InputError: If there is no such work.
+        """
+        with self._database.writing() as connection:
+            records.remove_work(connection, id)
+
+    def permit(self, id: str, uploader: str) -> bool:  # noqa: A002
+        """Let an uploader use a work from now on.
+
+        Returns:
+            Whether that is new.
+
+        Raises:
+            InputError: If there is no such work.
+        """
+        with self._database.writing() as connection:
+            return records.permit(connection, id, uploader)
+
+    def keep_uploads(self, days: float) -> None:
+        """Let detectors keep the fingerprints of uploads, for so many days."""
+        with self._database.writing() as connection:
+            write_state(connection, "keep_days", f"{days:g}")
+            count_change(connection)
+
+    def kept_uploads(self) -> KeptUploads | None:
+        """The kept fingerprints; None where none are kept.
+
+        Raises:
+            EngineUnavailable: If their database cannot be reached.
+        """
+        days = self._snapshot.keep_days
+        if days is None:
+            return None
+        if self._url is not None:
+            return KeptUploads(Database.at(self._url), days)
+        if self._folder is None:
+            return KeptUploads(self._database, days)
+        return KeptUploads(Database.file(self._folder / "uploads.sqlite", lasting=False), days)
+
+    def compact(self, *, whole: bool = False, wait: bool = True) -> None:
+        """Make index files of the works that wait, and merge small files into larger ones.
+
+        Args:
+            whole: Merge all into one, without what was removed.
+            wait: For another process that does so; else leave it to that one.
+        """
+        if self._files is None:
+            return
+        with self._files.writing(wait=wait) as mine:
+            if not mine:
+                return
+            with self._database.reading() as connection:
+                name = read_state(connection, "name")
+                parts = self._files.parts(name)
+                last = records.last_serial(connection)
+                first = parts[-1].last + 1 if parts else 1
+                waiting = records.entries_from(connection, first)
+                removed = records.removed_serials(connection, last)
+            merged = [waiting]
+            while parts and (whole or parts[-1].entries < _GROWTH * sum(map(len, merged))):
+                old = parts.pop()
+                first = old.first
+                (opened,) = IndexFiles(self._files.folder).open([old])
+                merged.insert(0, opened.entries.where(~np.isin(opened.entries.works, removed)))
+            if last >= first:
+                self._files.put(name, parts, first, last, Entries.join(merged))
+        self.refresh()
+
+    @classmethod
+    def rebuild(cls, folder: str | Path, database: str | None = None) -> None:
+        """Make the index files of a catalogue anew from its works.
+
+        Raises:
+            ConfigurationError: If there is no catalogue.
+        """
+        files = IndexFiles(Path(folder))
+        if database is None:
+            Database.file(files.folder / "catalogue.sqlite", read_only=True).close()
+        with files.writing():
+            files.clear()
+        made = cls(folder, database)
+        made.compact(whole=True)
+        made.close()

@@ -1,0 +1,183 @@
+"""Registered works: what a rights holder tells of one, and what identifies it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from quorum.core.errors import ArtifactError
+from quorum.core.messages import Action, Identifier, Probability, Seconds, Time
+from quorum.models.fingerprint.audio import AudioPrint
+from quorum.models.fingerprint.fingerprint import Fingerprint
+from quorum.models.fingerprint.packed import pack, unpack
+from quorum.models.fingerprint.video import View
+
+__all__ = ["KIND_SOUND", "WORK_VIEWS", "Rule", "Work", "WorkPrint"]
+
+#: The views of a frame that are kept of a work. Its centre stands for crops of the work: an
+#: upload cropped to 80 % shows it as its whole frame, one to 90 % as 89 % of that.
+WORK_VIEWS = (
+    View.FULL,
+    View.FULL_80,
+    View.FULL_UPPER,
+    View.ACTIVE,
+    View.ACTIVE_80,
+    View.ACTIVE_UPPER,
+)
+
+#: What an index entry is of, where it is no view of a frame: a word of sound.
+KIND_SOUND = 16
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rule(_Value):
+    """What the rights holder wants when an upload contains the work."""
+
+    #: A shorter match is let pass: a quotation.
+    min_seconds: Seconds = 3.0
+    #: A match must be at least this part of the upload or of the work, whichever is more of it.
+    min_fraction: Probability = 0.0
+    #: ``remove`` blocks; ``restrict`` blocks where the owner has the rights; ``review`` asks a
+    #: person; ``allow`` lets it pass and records it (tracks).
+    action: Action = Action.REVIEW
+
+
+class Work(_Value):
+    """A registered reference work."""
+
+    id: Identifier
+    title: str
+    owner: str
+    #: Under which terms the work itself is published, as an SPDX identifier or in words.
+    licence: str = ""
+    #: ISO 3166-1 alpha-2 codes of where the owner has the rights; empty for everywhere.
+    territories: tuple[str, ...] = ()
+    #: Not published before: until then any match is removed, whatever the rule says.
+    embargo_until: Time | None = None
+    #: Uploaders that may use it.
+    exceptions: tuple[Identifier, ...] = ()
+    rule: Rule = Rule()
+
+    @field_validator("territories")
+    @classmethod
+    def _codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if len(code) != 2 or not code.isascii() or not code.isupper():
+                msg = "must be ISO 3166-1 alpha-2 codes in capitals, such as DE"
+                raise ValueError(msg)
+        return value
+
+
+_Hashes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPrint:
+    """What identifies a work.
+
+    Attributes:
+        digests: Exact digests of its media.
+        duration: Seconds.
+        times: Seconds of its sampled frames, shape (n,), float32.
+        quality: Their PDQ quality, shape (n,), uint8.
+        published: Their PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
+        views: Their hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; of a work that came as a
+            list of published hashes, those in the place of each.
+        sound: Chromaprint's items, shape (k,), uint32.
+    """
+
+    digests: tuple[str, ...]
+    duration: float
+    times: NDArray[np.float32]
+    quality: NDArray[np.uint8]
+    published: _Hashes
+    views: _Hashes
+    sound: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, found: Fingerprint) -> WorkPrint:
+        """What is kept of a work's fingerprint."""
+        video = found.video
+        digests = tuple(sorted(found.digests()))
+        sound = found.audio.items if found.audio else np.zeros(0, np.uint32)
+        if video is None:
+            return cls.empty(digests, found.duration, sound)
+        views = np.ascontiguousarray(video.views[:, WORK_VIEWS])
+        return cls(
+            digests, found.duration, video.times, video.quality, video.published, views, sound
+        )
+
+    @classmethod
+    def empty(
+        cls, digests: tuple[str, ...], duration: float, sound: NDArray[np.uint32]
+    ) -> WorkPrint:
+        """A work without frames."""
+        nothing = np.zeros(0, np.uint8)
+        return cls(
+            digests,
+            duration,
+            np.zeros(0, np.float32),
+            nothing,
+            nothing.reshape(0, 32),
+            nothing.reshape(0, len(WORK_VIEWS), 32),
+            sound,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        arrays = (self.times, self.quality, self.published, self.views, self.sound)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def audio(self) -> AudioPrint:
+        """The sound as words."""
+        return AudioPrint(self.sound)
+
+    def to_bytes(self) -> bytes:
+        """As the catalogue stores it."""
+        return pack(
+            {"format": 1, "digests": list(self.digests), "duration": self.duration},
+            {
+                "times": self.times,
+                "quality": self.quality,
+                "published": self.published,
+                "views": self.views,
+                "sound": self.sound,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> WorkPrint:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            ArtifactError: If the bytes are cut short or of an unknown format.
+        """
+        facts, arrays = unpack(data)
+        try:
+            made = cls(tuple(facts["digests"]), float(facts["duration"]), **arrays)
+        except (KeyError, TypeError):
+            msg = "a stored fingerprint is of an unknown format"
+            raise ArtifactError(msg) from None
+        count = len(made.times)
+        shapes = (made.quality.shape == (count,), made.published.shape == (count, 32))
+        if (
+            facts.get("format") != 1
+            or not all(shapes)
+            or made.views.shape
+            != (
+                count,
+                len(WORK_VIEWS),
+                32,
+            )
+        ):
+            msg = "a stored fingerprint is of an unknown format"
+            raise ArtifactError(msg)
+        return made

@@ -1,0 +1,1 @@
+"""From an upload's fingerprint to the works that it copies."""

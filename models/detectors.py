@@ -1,0 +1,232 @@
+"""The detector contract: what a member of the ensemble gives and is given.
+
+A detector scores one harm. It is found by the entry point ``quorum.detectors``, so that a
+plug-in is a package of its own; ``tests/contract/detector.py`` holds the tests that each one
+inherits.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.core.messages import Evidence, Status, Upload
+from quorum.core.settings import Settings
+
+__all__ = [
+    "Audio",
+    "Detector",
+    "Example",
+    "Feature",
+    "Features",
+    "Finding",
+    "Frames",
+    "Text",
+]
+
+
+class Feature(StrEnum):
+    """What can be made of an upload once, and shared by all detectors that need it.
+
+    ``OCR`` is no feature of its own: the words that stand in frames become part of the text.
+    """
+
+    TEXT = "text"
+    EMBEDDING = "embedding"
+    FRAMES = "frames"
+    AUDIO = "audio"
+    FINGERPRINT = "fingerprint"
+    OCR = "ocr"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The words of an upload.
+
+    Attributes:
+        fields: The original texts by where they stand: ``title``, ``description``, ``tags[0]``,
+            ``comments[0]``, ``frames[0]`` (a line seen in the frames); empty ones are left out.
+        joined: The original texts, one a line; those seen in frames last.
+        normalised: ``joined`` with look-alike letters, zero-width characters and the like
+            undone, so that an evasion reads as what it says.
+        language: ISO 639-1 code of the main language, or None where it cannot be told.
+        seen: For each line of the frames the seconds from which and to which it was seen, by
+            its name in ``fields``.
+        in_frames: The normalised words seen in frames, one line each.
+    """
+
+    fields: Mapping[str, str]
+    joined: str
+    normalised: str
+    language: str | None = None
+    seen: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    in_frames: str = ""
+
+    @property
+    def own(self) -> str:
+        """``normalised`` without the words seen in frames."""
+        if not self.in_frames:
+            return self.normalised
+        return self.normalised.removesuffix(self.in_frames).removesuffix("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames of the media in bursts of four, a quarter of a second apart, on a grid of times.
+
+    Up to 16 s the bursts follow one another; of longer media they are spread, so that movement
+    can be seen within each.
+
+    Attributes:
+        pixels: RGB, shape (n, height, width, 3), uint8.
+        times: Seconds from the start of the media, shape (n,), float64, increasing.
+        duration: Seconds of video that could be read.
+    """
+
+    pixels: NDArray[np.uint8]
+    times: NDArray[np.float64]
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound of the media as mono PCM.
+
+    Attributes:
+        samples: Shape (n,), float32, from -1 to 1.
+        rate: Samples a second.
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """All that detectors may look at of one upload.
+
+    Attributes:
+        upload: The event itself.
+        text: Its words, if any detector needs them.
+        embedding: Sentence embedding of ``text.own``, or of ``text.in_frames`` where the upload
+            has no words of its own; L2-normalised, shape (384,), float32; absent where there is
+            no text.
+        frames: Frames of the media.
+        audio: Sound of the media.
+        fingerprint: What the copyright detector compares; its type is that detector's.
+        absent: For each feature that was asked for and is None: why, in words that a person
+            can read ("no media", "media is gone: HTTP 404").
+        partial: For each feature that is there in part only: what is lacking ("damaged after
+            3.2 s").
+    """
+
+    upload: Upload
+    text: Text | None = None
+    embedding: NDArray[np.float32] | None = None
+    frames: Frames | None = None
+    audio: Audio | None = None
+    fingerprint: Any = None
+    absent: Mapping[Feature, str] = field(default_factory=dict)
+    partial: Mapping[Feature, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a detector says of one upload: scored, abstained or failed.
+
+    Use the three class methods; they keep the rules of ``quorum.core.messages.Prediction``.
+    """
+
+    status: Status
+    score: float | None = None
+    labels: Mapping[str, float] = field(default_factory=dict)
+    evidence: tuple[Evidence, ...] = ()
+    reason: str | None = None
+
+    @classmethod
+    def scored(
+        cls,
+        score: float,
+        labels: Mapping[str, float] | None = None,
+        evidence: Sequence[Evidence] = (),
+    ) -> Self:
+        """A calibrated probability, from 0 to 1, that the upload has the harm."""
+        return cls(Status.SCORED, float(score), dict(labels or {}), tuple(evidence))
+
+    @classmethod
+    def abstained(cls, reason: str) -> Self:
+        """There is nothing to judge: "no media", "language not covered"."""
+        return cls(Status.ABSTAINED, reason=reason)
+
+    @classmethod
+    def failed(cls, reason: str) -> Self:
+        """There was something to judge, and it could not be done."""
+        return cls(Status.FAILED, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An upload with what the detector says of it: for docs, the demo and the contract test.
+
+    Attributes:
+        upload: The upload.
+        expect: ``flagged`` (score of at least 0.5), ``clear`` (score under 0.5) or ``abstained``.
+        why: What it shows, in a few words.
+    """
+
+    upload: Upload
+    expect: str
+    why: str
+
+
+class Detector(ABC):
+    """A scorer of one harm.
+
+    A detector is made once in a process and shared by its threads: ``score`` must not change
+    it. Importing its module must be cheap; weights are loaded in the constructor.
+
+    Attributes:
+        name: The harm, as policies and messages name it: ``spam``.
+        version: Derived from the artifact's content, so that a retrained model is another
+            version and the same bytes are the same version.
+        needs: The features that must be made for it.
+        max_batch: The most uploads that one call of ``score`` is given, whatever the stream
+            gathers. A detector that is slow an upload sets few, to stay within its timeout.
+    """
+
+    name: str
+    version: str
+    needs: frozenset[Feature]
+    max_batch: int = 1024
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the detector as a deployment sets it; without settings of its own, as ``cls()``.
+
+        Raises:
+            ArtifactError: If its model is absent, altered or of an unknown format.
+            ConfigurationError: If a setting of it cannot be used.
+        """
+        return cls()
+
+    @abstractmethod
+    def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """Judge a batch: as many findings as uploads, in the same order.
+
+        A feature of ``needs`` may be None; ``absent`` then says why, and the finding is
+        ``abstained`` (nothing there) or ``failed`` (there, but it could not be read).
+        """
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Sequence[Example]:
+        """At least one ``flagged`` and one ``clear`` example."""
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what the detector holds; called once, at the end of the process."""

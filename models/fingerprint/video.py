@@ -1,0 +1,220 @@
+"""Fingerprints of video: what each sampled frame looks like, seen in several ways.
+
+A copy is rarely the frame as it was: it is cropped, put between bars, turned a little,
+mirrored. Each sampled frame is therefore hashed in several views, each of them the active area
+(without bars) or a part of it. A work is indexed by two of the views, an upload is looked up by
+all, so that a crop of the one meets a crop of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+
+from quorum.models.fingerprint import pdq
+
+__all__ = ["FrameHasher", "VideoPrint", "View", "active_areas"]
+
+#: Frames hashed together: bounds the memory.
+_CHUNK = 256
+
+#: Bars must stand still for this many frames before or after: a work may be only a part of the
+#: upload, so they are not looked for in all of it.
+_STEADY = 4
+
+#: Rows or columns whose luma varies by less than this over a chunk are a bar; codecs leave some
+#: noise in what was black.
+_BAR_RANGE = 14
+#: What is left between bars must be at least this part of each side, or there is no picture.
+_LEAST_ACTIVE = 0.25
+
+#: The turn that is undone, in degrees.
+_TURN = 3.0
+
+
+class View(IntEnum):
+    """How a frame is looked at; ``FULL`` ones with what may be bars, ``ACTIVE`` ones without."""
+
+    FULL = 0
+    FULL_94 = 1
+    FULL_89 = 2
+    FULL_84 = 3
+    FULL_80 = 4
+    FULL_UPPER = 5
+    TURN_LEFT = 6
+    TURN_RIGHT = 7
+    ACTIVE = 8
+    ACTIVE_94 = 9
+    ACTIVE_89 = 10
+    ACTIVE_84 = 11
+    ACTIVE_80 = 12
+    ACTIVE_UPPER = 13
+
+
+_CENTRES = (1.0, 0.94, 0.89, 0.84, 0.80)
+
+#: The part above captions and subtitles.
+_UPPER = 0.80
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPrint:
+    """The hashes of a video's sampled frames.
+
+    Attributes:
+        times: Seconds from the start, shape (n,), float32, increasing.
+        quality: PDQ quality, 0 to 100, shape (n,), uint8.
+        published: PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
+        views: Hashes by view, shape (n, 14, 32), uint8.
+        mirrored: The same of the mirrored frames.
+    """
+
+    times: NDArray[np.float32]
+    quality: NDArray[np.uint8]
+    published: NDArray[np.uint8]
+    views: NDArray[np.uint8]
+    mirrored: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def active_areas(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The part of each frame that is no bar: letterbox, pillarbox or a flat frame around.
+
+    Args:
+        luma: Rasters of frames in a row, shape (n, 128, 128).
+
+    Returns:
+        Top, left, bottom, right, from 0 to 1, shape (n, 4); the whole frame where there is no
+        bar, or where too little would be left to be a picture.
+    """
+    steady = []
+    for origin in (-(_STEADY // 2), _STEADY // 2):
+        edges = np.empty((len(luma), 4))
+        for side, axis in ((0, 2), (1, 1)):
+            window = {"size": (_STEADY + 1, 1), "origin": (origin, 0), "mode": "nearest"}
+            low = minimum_filter(luma.min(axis=axis), **window)
+            high = maximum_filter(luma.max(axis=axis), **window)
+            edges[:, side] = _first_busy(low, high) / pdq.RASTER
+            edges[:, side + 2] = 1 - _first_busy(low[:, ::-1], high[:, ::-1]) / pdq.RASTER
+        sides = edges[:, 2:] - edges[:, :2]
+        edges[sides.min(axis=1) < _LEAST_ACTIVE] = (0.0, 0.0, 1.0, 1.0)
+        steady.append((edges, np.prod(edges[:, 2:] - edges[:, :2], axis=1)))
+    (after, after_size), (before, before_size) = steady
+    return np.where((after_size < before_size)[:, None], after, before)
+
+
+def _first_busy(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """How many rows from the edge vary, all together, no more than a bar does, shape (n,)."""
+    low = np.minimum.accumulate(low, axis=1)
+    high = np.maximum.accumulate(high, axis=1)
+    return np.asarray((high.astype(np.int16) - low <= _BAR_RANGE).sum(axis=1))
+
+
+class FrameHasher:
+    """Hashes the frames of one video as they come."""
+
+    def __init__(self) -> None:
+        # One for all frames: to set up the reduction takes longer than to do it.
+        self._reformatter = VideoReformatter()
+        self._times: list[float] = []
+        self._published: list[NDArray[np.float32]] = []
+        self._rasters: list[NDArray[np.uint8]] = []
+        self._aspect = 1.0
+        self._quarters = 0
+        self._done: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
+
+    def add(self, frame: Any, at: float) -> None:
+        """Take in one decoded frame (``av.VideoFrame``) of a time in seconds."""
+        small = (
+            self._reformatter.reformat(frame, pdq.RASTER, pdq.RASTER, "gray", interpolation="AREA")
+            .to_ndarray()
+            .astype(np.uint8, copy=False)
+        )
+        self._aspect = frame.width / frame.height
+        # H.264 tells it with the first frame of a sequence only, containers with each.
+        self._quarters = round(frame.rotation / 90) % 4 or self._quarters
+        small = np.rot90(small, self._quarters)
+        if self._quarters % 2:
+            self._aspect = 1 / self._aspect
+        self._rasters.append(small)
+        self._times.append(at)
+        self._published.append(pdq.published(_luma(frame)))
+        if len(self._rasters) >= _CHUNK:
+            self._hash()
+
+    def finish(self) -> VideoPrint:
+        """The hashes of all frames."""
+        self._hash()
+        count = len(View)
+        empty = (
+            np.zeros(0, np.uint8),
+            np.zeros((0, count, 32), np.uint8),
+            np.zeros((0, count, 32), np.uint8),
+        )
+        quality, views, mirrored = (
+            np.concatenate(part) for part in zip(*(self._done or [empty]), strict=True)
+        )
+        published = np.array(self._published, np.float32).reshape(-1, 16, 16)
+        return VideoPrint(
+            np.array(self._times, np.float32), quality, pdq.hashes(published), views, mirrored
+        )
+
+    def _hash(self) -> None:
+        if not self._rasters:
+            return
+        luma = np.stack(self._rasters)
+        self._rasters = []
+        areas, group = np.unique(active_areas(luma), axis=0, return_inverse=True)
+        views = np.zeros((len(luma), len(View), 32), np.uint8)
+        mirrored = np.zeros_like(views)
+        for index, area in enumerate(areas):
+            chosen = group.reshape(-1) == index
+            for view, spectrum in self._spectra(luma[chosen], tuple(area)):
+                views[chosen, view] = pdq.hashes(spectrum)
+                mirrored[chosen, view] = pdq.hashes(pdq.mirrored(spectrum))
+        self._done.append((pdq.quality(luma), views, mirrored))
+
+    def _spectra(
+        self, luma: NDArray[np.uint8], area: tuple[float, float, float, float]
+    ) -> Iterator[tuple[View, NDArray[np.float32]]]:
+        for first, (top, left, bottom, right) in (
+            (View.FULL, (0.0, 0.0, 1.0, 1.0)),
+            (View.ACTIVE, area),
+        ):
+            for step, share in enumerate(_CENTRES):
+                within = _within((top, left, bottom, right), share)
+                yield View(first + step), pdq.spectrum(luma, within)
+            upper = (top, left, top + (bottom - top) * _UPPER, right)
+            yield View(first + len(_CENTRES)), pdq.spectrum(luma, upper)
+        for view, degrees in ((View.TURN_LEFT, _TURN), (View.TURN_RIGHT, -_TURN)):
+            turned = pdq.turned(luma, degrees, self._aspect)
+            yield view, pdq.spectrum(turned, _within((0.0, 0.0, 1.0, 1.0), _CENTRES[-1]))
+
+
+def _luma(frame: Any) -> NDArray[np.uint8]:
+    """The luma of a frame at its own size, shape (height, width)."""
+    if frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21", "gray")) and (
+        frame.format.components[0].bits == 8
+    ):
+        plane = frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[: frame.height, : frame.width]
+    return np.asarray(frame.reformat(format="gray").to_ndarray())
+
+
+def _within(
+    area: tuple[float, float, float, float], share: float
+) -> tuple[float, float, float, float]:
+    """The centre of an area: this share of each of its sides."""
+    top, left, bottom, right = area
+    down, across = (bottom - top) * (1 - share) / 2, (right - left) * (1 - share) / 2
+    return top + down, left + across, bottom - down, right - across

@@ -1,0 +1,148 @@
+"""Find the detectors that are installed, and load those that a deployment runs.
+
+A detector is a package's entry point in the group ``quorum.detectors``; finding it imports
+nothing. Loading happens once in a process: weights are shared by whoever asks for them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+
+from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.core.settings import DetectorSettings, Settings
+from quorum.models.detectors import Detector
+from quorum.models.registry.references import is_recipe
+
+__all__ = [
+    "GROUP",
+    "installed",
+    "load_class",
+    "load_detector",
+    "load_detectors",
+    "release",
+    "selected",
+]
+
+#: The group of entry points that a plug-in's package names its detectors in.
+GROUP = "quorum.detectors"
+
+_loading = threading.Lock()
+#: By name and settings, all that this process has loaded.
+_loaded: dict[tuple[str, str], Detector] = {}
+
+
+def installed() -> Mapping[str, EntryPoint]:
+    """The detectors that are installed, by name; nothing of them is imported.
+
+    Raises:
+        ConfigurationError: If two packages give a detector of the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        other = found.get(entry.name)
+        if other is not None and other.value != entry.value:
+            msg = (
+                f"two packages install a detector named {entry.name}: {other.value} and "
+                f"{entry.value}; remove one of them"
+            )
+            raise ConfigurationError(msg)
+        found[entry.name] = entry
+    return found
+
+
+def load_class(name: str) -> type[Detector]:
+    """Import one detector's class.
+
+    Raises:
+        ConfigurationError: If there is none of this name, or it cannot be imported, or it is
+            not a detector.
+    """
+    known = installed()
+    if name not in known:
+        raise ConfigurationError(_unknown(name, known))
+    entry = known[name]
+    try:
+        made = entry.load()
+    except Exception as error:  # a plug-in's import may raise anything
+        msg = f"the detector {name} ({entry.value}) cannot be imported: {error}"
+        raise ConfigurationError(msg) from error
+    if not (isinstance(made, type) and issubclass(made, Detector)):
+        msg = f"the entry point {name} = {entry.value} is not a Detector's class"
+        raise ConfigurationError(msg)
+    if made.name != name:
+        msg = f"the entry point {name} = {entry.value} names itself {made.name}; make them one"
+        raise ConfigurationError(msg)
+    return made
+
+
+def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
+    """The detectors that a deployment runs, with the settings of each, in the order of names.
+
+    Raises:
+        ConfigurationError: If the settings name a detector that is not installed.
+    """
+    known = installed()
+    if settings.detectors is None:
+        return {name: DetectorSettings() for name in sorted(known)}
+    for name, chosen in settings.detectors.items():
+        if name not in known and not is_recipe(chosen.model):
+            raise ConfigurationError(_unknown(name, known))
+    return {name: settings.detectors[name] for name in sorted(settings.detectors)}
+
+
+def load_detector(name: str, settings: Settings) -> Detector:
+    """Load one detector as a deployment sets it.
+
+    The same settings of it give the same object, until it is released.
+
+    Raises:
+        ConfigurationError: If it is not installed, or a setting of it cannot be used.
+        ArtifactError: If its model is absent, altered or of an unknown format.
+        EngineUnavailable: If its model is in a registry that cannot be reached.
+    """
+    chosen = (settings.detectors or {}).get(name)
+    # What is set for the others is not its own: it need not be loaded again for that.
+    alone = settings.model_copy(update={"detectors": None if chosen is None else {name: chosen}})
+    key = (name, alone.model_dump_json())
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = _make(name, alone)
+        return _loaded[key]
+
+
+def load_detectors(settings: Settings) -> list[Detector]:
+    """Load all detectors of a deployment, in the order of their names; see ``load_detector``."""
+    return [load_detector(name, settings) for name in selected(settings)]
+
+
+def release(detector: Detector) -> None:
+    """Close a detector that nobody uses any more, and forget it."""
+    with _loading:
+        for key in [key for key, held in _loaded.items() if held is detector]:
+            del _loaded[key]
+    detector.close()
+
+
+def _make(name: str, settings: Settings) -> Detector:
+    chosen = (settings.detectors or {}).get(name)
+    if chosen is not None and is_recipe(chosen.model):
+        from quorum.models.huggingface import HuggingFaceDetector
+
+        return HuggingFaceDetector.of(name, settings)
+    kind = load_class(name)
+    try:
+        return kind.from_settings(settings)
+    except QuorumError:
+        raise
+    except Exception as error:  # a plug-in's constructor may raise anything
+        msg = f"the detector {name} cannot be loaded: {type(error).__name__}: {error}"
+        raise ConfigurationError(msg) from error
+
+
+def _unknown(name: str, known: Mapping[str, EntryPoint]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"no detector named {name}: {hint}installed are {', '.join(known) or 'none'}"

@@ -1,0 +1,1 @@
+"""Parts that detectors share: linear models, calibration, segments, timelines."""

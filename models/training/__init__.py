@@ -1,0 +1,1 @@
+"""How detectors are trained and measured."""

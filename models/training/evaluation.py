@@ -1,0 +1,264 @@
+"""Measure a detector's scores: ranking, thresholds, calibration; with intervals, and by slice.
+
+Intervals are percentile bootstrap intervals of 95 % (Efron and Tibshirani 1993). Two versions are
+compared on the same examples by a paired bootstrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from quorum.models.scoring.calibration import (
+    REFERENCE_PREVALENCE,
+    expected_calibration_error,
+    prevalence_weights,
+)
+
+__all__ = ["Comparison", "Figure", "Report", "compare", "evaluate", "recall_at"]
+
+_Metric = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number with its interval of 95 %; NaN where it cannot be measured."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        rows: Examples that were scored.
+        positives: Of these with the harm.
+        unscored: Examples on which the detector abstained or failed.
+        figures: By metric.
+        slices: By the name of a slice, such as ``language=de``: its rows, positives and ROC-AUC.
+    """
+
+    rows: int
+    positives: int
+    unscored: int
+    figures: Mapping[str, Figure]
+    slices: Mapping[str, tuple[int, int, Figure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a comparison of two versions found.
+
+    Attributes:
+        old: ROC-AUC of the version in use.
+        new: ROC-AUC of the candidate.
+        difference: New less old, with its paired interval.
+        p_value: Two-sided, of the paired bootstrap: how often chance alone differs as much.
+        ship: Whether the candidate is better beyond chance, or no worse than the margin.
+        why: In words.
+    """
+
+    old: Figure
+    new: Figure
+    difference: Figure
+    p_value: float
+    ship: bool
+    why: str
+
+
+def _roc_auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    """Area under the ROC curve, by ranks; ties count half."""
+    from scipy.stats import rankdata
+
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if positives == 0 or negatives == 0:
+        return float("nan")
+    total = float(rankdata(scores)[labels == 1].sum())
+    return (total - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _pr_auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    from sklearn.metrics import average_precision_score
+
+    if labels.sum() == 0:
+        return float("nan")
+    return float(average_precision_score(labels, scores))
+
+
+def recall_at(rate: float) -> _Metric:
+    """The metric: recall at the lowest threshold that flags no more than a rate of innocents."""
+
+    def metric(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+        innocent = np.sort(scores[labels == 0])
+        if len(innocent) == 0 or labels.sum() == 0:
+            return float("nan")
+        allowed = int(np.floor(rate * len(innocent)))
+        threshold = innocent[len(innocent) - 1 - allowed]
+        return float((scores[labels == 1] > threshold).mean())
+
+    return metric
+
+
+def _error_at_reference(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
+    """The calibration error that the same examples would show at the reference prevalence."""
+    if not 0 < labels.sum() < len(labels):
+        return float("nan")
+    weights = prevalence_weights(labels, REFERENCE_PREVALENCE)
+    return expected_calibration_error(scores, labels, weights)
+
+
+_METRICS: Mapping[str, _Metric] = {
+    "roc_auc": _roc_auc,
+    "pr_auc": _pr_auc,
+    "recall_at_1_percent_false_positives": recall_at(0.01),
+    "expected_calibration_error": lambda labels, scores: expected_calibration_error(scores, labels),
+    f"expected_calibration_error_at_{100 * REFERENCE_PREVALENCE:.0f}_percent_prevalence": (
+        _error_at_reference
+    ),
+}
+
+
+def _draws(labels: NDArray[np.int64], count: int, seed: int) -> list[NDArray[np.int64]]:
+    """Bootstrap samples, drawn within each class so that both are always there."""
+    rng = np.random.default_rng(seed)
+    kinds = [np.flatnonzero(labels == kind) for kind in (0, 1)]
+    return [
+        np.concatenate([rng.choice(kind, len(kind)) for kind in kinds if len(kind)])
+        for _ in range(count)
+    ]
+
+
+def _figure(
+    metric: _Metric,
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    draws: Sequence[NDArray[np.int64]],
+) -> Figure:
+    value = metric(labels, scores)
+    if np.isnan(value) or not draws:
+        return Figure(value, float("nan"), float("nan"))
+    made = [metric(labels[draw], scores[draw]) for draw in draws]
+    low, high = np.nanpercentile(made, [2.5, 97.5])
+    return Figure(value, float(low), float(high))
+
+
+def evaluate(
+    labels: ArrayLike,
+    scores: Sequence[float | None],
+    slices: Mapping[str, Sequence[str]] | None = None,
+    *,
+    draws: int = 500,
+    seed: int = 0,
+) -> Report:
+    """Measure scores against labels.
+
+    Args:
+        labels: 1 for the harm, else 0.
+        scores: From 0 to 1; None where the detector gave none.
+        slices: By name (``language``): the value of each example. Values of fewer than ten
+            examples are put together as ``other``.
+        draws: Bootstrap samples.
+        seed: Of the samples.
+
+    Raises:
+        ValueError: If nothing was scored, or lengths differ.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    if len(truth) != len(scores):
+        msg = f"{len(truth)} labels and {len(scores)} scores"
+        raise ValueError(msg)
+    scored = np.array([score is not None for score in scores], dtype=bool)
+    if not scored.any():
+        msg = "the detector scored none of the examples"
+        raise ValueError(msg)
+    values = np.array([score for score in scores if score is not None], dtype=np.float64)
+    kept = truth[scored]
+    samples = _draws(kept, draws, seed)
+    figures = {name: _figure(one, kept, values, samples) for name, one in _METRICS.items()}
+    told: dict[str, tuple[int, int, Figure]] = {}
+    for name, of_each in (slices or {}).items():
+        members = np.array(of_each, dtype=object)[scored]
+        counts = {value: int((members == value).sum()) for value in set(members.tolist())}
+        members = np.array([one if counts[one] >= 10 else "other" for one in members], dtype=object)
+        for value in sorted(set(members.tolist()), key=_by_number):
+            inside = members == value
+            inner = _draws(kept[inside], draws // 5, seed)
+            told[f"{name}={value}"] = (
+                int(inside.sum()),
+                int(kept[inside].sum()),
+                _figure(_roc_auc, kept[inside], values[inside], inner),
+            )
+    return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, told)
+
+
+def _by_number(value: str) -> tuple[int, str]:
+    """``6 to 20`` comes before ``21 to 60``; words come after numbers."""
+    first = value.split(" ")[0]
+    return (int(first), value) if first.isdigit() else (1_000_000, value)
+
+
+def compare(
+    labels: ArrayLike,
+    old: ArrayLike,
+    new: ArrayLike,
+    *,
+    margin: float = 0.002,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two versions on the same examples.
+
+    The candidate ships if it is better beyond chance, or if with 97.5 % certainty it is worse by
+    no more than the margin.
+
+    Args:
+        labels: 1 for the harm, else 0.
+        old: Scores of the version in use.
+        new: Scores of the candidate, of the same examples.
+        margin: How much ROC-AUC may be lost without notice.
+        draws: Bootstrap samples.
+        seed: Of the samples.
+
+    Raises:
+        ValueError: If only one class is there.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    first, second = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    if len({len(truth), len(first), len(second)}) != 1 or not 0 < truth.sum() < len(truth):
+        msg = "a comparison needs the same examples for both, with the harm and without"
+        raise ValueError(msg)
+    samples = _draws(truth, draws, seed)
+    gaps = np.array(
+        [_roc_auc(truth[one], second[one]) - _roc_auc(truth[one], first[one]) for one in samples]
+    )
+    gap = _roc_auc(truth, second) - _roc_auc(truth, first)
+    low, high = (float(one) for one in np.percentile(gaps, [2.5, 97.5]))
+    tail = min((np.sum(gaps <= 0) + 1) / (draws + 1), (np.sum(gaps >= 0) + 1) / (draws + 1))
+    p_value = float(min(1.0, 2 * tail))
+    if low > 0:
+        ship, why = True, "ship: better beyond chance"
+    elif low >= -margin:
+        ship, why = True, f"ship: no worse than {margin:g}, with 97.5 % certainty"
+    elif high < 0:
+        ship, why = False, "do not ship: worse beyond chance"
+    else:
+        ship, why = False, f"do not ship yet: it may be worse by {-low:.3f}; more data would tell"
+    few = samples[: min(500, draws)]
+    return Comparison(
+        _figure(_roc_auc, truth, first, few),
+        _figure(_roc_auc, truth, second, few),
+        Figure(gap, low, high),
+        p_value,
+        ship,
+        why,
+    )

@@ -1,0 +1,1 @@
+"""A table of uploads to a table of predictions and verdicts."""

@@ -1,0 +1,294 @@
+"""Moderation of what is there already: uploads of a table or of files, in windows of time.
+
+Each upload is decided as behind a request (``quorum.pipeline.moderator``), and written with its
+predictions and its verdict in one transaction. What the ledger has is left alone, so that a run
+that was killed goes on where it ended, and a run that is repeated does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from quorum.aggregator.decision.facts import was_asked
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import DeadLetter, Message, Prediction, Upload, Verdict, now
+from quorum.core.settings import Settings
+from quorum.pipeline.batch.sources import BatchSource, Range
+from quorum.pipeline.batch.tally import AddUp, Tally
+from quorum.pipeline.moderator import Ensemble, Moderator, batches, open_case, supersede
+from quorum.store.histories import histories_of
+from quorum.store.ledger import Delivery, Ledger, LedgerCase, Span, Statement
+
+__all__ = ["BatchOptions", "ModerateBatch", "Window", "progress", "windows"]
+
+STAGE = "batch"
+
+#: Uploads that are decided and written together.
+BATCH = 256
+
+
+class Window(StrEnum):
+    """Lengths of a window, in UTC."""
+
+    HOURLY = "hourly"
+    DAILY = "daily"
+    MONTHLY = "monthly"
+
+
+def _floor(window: Window, at: datetime) -> datetime:
+    at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if window is Window.HOURLY:
+        return at
+    at = at.replace(hour=0)
+    return at if window is Window.DAILY else at.replace(day=1)
+
+
+def _next(window: Window, start: datetime) -> datetime:
+    if window is Window.HOURLY:
+        return start + timedelta(hours=1)
+    if window is Window.DAILY:
+        return start + timedelta(days=1)
+    return (start + timedelta(days=32)).replace(day=1)
+
+
+def windows(window: Window, since: datetime | None, until: datetime) -> list[Span]:
+    """The whole windows of a range, oldest first.
+
+    Without ``since`` it is the last one before ``until`` alone. A window that is not over by
+    ``until`` is left out: its uploads are not all there yet.
+    """
+    end = _floor(window, until)
+    if since is None:
+        start = _floor(window, end - timedelta(microseconds=1))
+    else:
+        start = _floor(window, since)
+    found = []
+    while start < end:
+        after = _next(window, start)
+        found.append(Span(start, after))
+        start = after
+    return found
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a batch is run.
+
+    Attributes:
+        ledger: URL of the ledger; None for ``QUORUM_DATABASE``.
+        policy: Decides.
+        settings: Which detectors, and how.
+        dry_run: Decide, and write nothing.
+        again: Decide uploads again that have a verdict; only another action is written.
+        ensemble: Makes the detectors; by default those that the settings choose.
+        shadows: Policies that only watch.
+    """
+
+    policy: Policy
+    settings: Settings
+    ledger: str | None = None
+    dry_run: bool = False
+    again: bool = False
+    ensemble: Callable[[], Ensemble] | None = None
+    shadows: tuple[Policy, ...] = ()
+
+
+@dataclass
+class _Progress:
+    done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, count: int) -> None:
+        with self.lock:
+            self.done += count
+
+
+#: How many uploads this process has gone through, for who watches a run in this process.
+progress = _Progress()
+
+
+class _Read(beam.DoFn):
+    def __init__(self, source: BatchSource) -> None:
+        self.source = source
+
+    def process(self, part: Range) -> Iterator[bytes]:
+        yield from self.source.read(part)
+
+
+class _Moderate(beam.DoFn):
+    """From the JSON of uploads to tallies, with the ledger written on the way."""
+
+    def __init__(self, options: BatchOptions, *, recorded: bool = False) -> None:
+        self.options = options
+        #: Whether the ledger holds the uploads already.
+        self.recorded = recorded
+
+    def setup(self) -> None:
+        options = self.options
+        load = options.ensemble or (lambda: Ensemble.load(options.settings))
+        self._moderator = Moderator(options.settings, options.policy, load(), options.shadows)
+        self._ledger = Ledger(options.ledger)
+
+    def teardown(self) -> None:
+        self._ledger.close()
+
+    def start_bundle(self) -> None:
+        self._rows: list[bytes] = []
+
+    def process(self, row: bytes) -> Iterator[Tally]:
+        self._rows.append(row)
+        if len(self._rows) >= BATCH:
+            yield self._flush()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._rows:
+            at = GlobalWindow().max_timestamp()
+            yield WindowedValue(self._flush(), at, (GlobalWindow(),))
+
+    def _flush(self) -> Tally:
+        rows, self._rows = self._rows, []
+        tally = Tally(read=len(rows))
+        uploads, letters = self._uploads(rows, tally)
+        outcome = self._decide(list(uploads.values()), tally)
+        if not self.options.dry_run:
+            self._ledger.record([*letters, *outcome])
+        progress.add(len(rows))
+        return tally
+
+    def _uploads(
+        self, rows: Sequence[bytes], tally: Tally
+    ) -> tuple[dict[str, Upload], list[DeadLetter]]:
+        uploads: dict[str, Upload] = {}
+        letters: list[DeadLetter] = []
+        for row in rows:
+            try:
+                upload = Upload.from_bytes(row)
+            except MalformedMessage as error:
+                tally.dead_letter(str(error))
+                letters += DeadLetter.of(row, {}, STAGE, str(error), now())
+                continue
+            if upload.id in uploads:
+                tally.known += 1
+            uploads.setdefault(upload.id, upload)
+        return uploads, letters
+
+    def _decide(self, uploads: list[Upload], tally: Tally) -> list[Message | Statement | Delivery]:
+        cases = self._ledger.get_cases(
+            [upload.id for upload in uploads], parts=("predictions", "verdicts", "reviews")
+        )
+        past = {case.upload_id: case for case in cases}
+        todo = [one for one in uploads if self.options.again or not past[one.id].verdicts]
+        tally.known += len(uploads) - len(todo)
+        arrived = now()
+        said = self._said(todo, past)
+        at = now()
+        histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
+        outcome: list[Message | Statement | Delivery] = []
+        for upload in todo:
+            predictions = said[upload.id]
+            tally.predictions(predictions)
+            _, verdict = open_case(
+                self.options.policy,
+                upload,
+                predictions,
+                arrived=arrived,
+                at=at,
+                shadows=self.options.shadows,
+                uploader=histories.get(upload.id),
+            )
+            made = self._revised(past[upload.id], verdict)
+            outcome += predictions if self.recorded else [upload, *predictions]
+            if made is None:
+                tally.unchanged += 1
+                continue
+            made = self._moderator.removals.bounded(made)
+            tally.verdict(made, upload.published_at.date().isoformat())
+            outcome.append(made)
+        return outcome
+
+    def _said(
+        self, uploads: list[Upload], past: dict[str, LedgerCase]
+    ) -> dict[str, list[Prediction]]:
+        """What all detectors say: known answers of these versions are not made again."""
+        wanted = {
+            (name, member.detector.version)
+            for name, member in self._moderator.ensemble.members.items()
+        }
+        said: dict[str, list[Prediction]] = {}
+        fresh = []
+        for upload in uploads:
+            known = [
+                one
+                for one in past[upload.id].predictions
+                if (one.detector, one.version) in wanted and was_asked(one)
+            ]
+            if len(known) == len(wanted):
+                said[upload.id] = known
+            else:
+                fresh.append(upload)
+        for some in batches(fresh):
+            for upload, predictions in zip(some, self._moderator.predict(some), strict=True):
+                said[upload.id] = predictions
+        return said
+
+    @staticmethod
+    def _revised(past: LedgerCase, verdict: Verdict) -> Verdict | None:
+        if past.reviews:
+            # A human has decided: no batch changes that.
+            return None
+        return verdict if past.verdict is None else supersede(past.verdict, verdict)
+
+
+class ModerateBatch(beam.PTransform):
+    """From a pipeline's begin to one Tally.
+
+    Args:
+        source: Where the uploads come from.
+        ranges: The parts of it to read.
+        options: How.
+    """
+
+    def __init__(self, source: BatchSource, ranges: Sequence[Range], options: BatchOptions) -> None:
+        super().__init__()
+        self.source = source
+        self.ranges = list(ranges)
+        self.options = options
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Tally]:
+        """See PTransform."""
+        moderate = _Moderate(self.options, recorded=self.source.is_ledger(self.options.ledger))
+        return (
+            begin
+            | "Ranges" >> beam.Create(self.ranges)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(bytes)
+            | "Moderate" >> beam.ParDo(moderate).with_output_types(Tally)
+            | "Add up" >> beam.CombineGlobally(AddUp())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a run goes."""
+
+    done: int
+    rate: float
+    left: float | None
+
+
+def speed(started: float, begun: int, total: int | None) -> Speed:
+    """How many uploads are done since a run started, how many a second, and seconds left."""
+    done = progress.done - begun
+    rate = done / max(1e-9, time.monotonic() - started)
+    left = None if total is None or rate == 0 else max(0.0, (total - done) / rate)
+    return Speed(done, rate, left)

@@ -1,0 +1,268 @@
+"""``quorum catalogue``: the works that the copyright detector looks for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quorum.apps.cli.catalogue_disputes import dispute, settle
+from quorum.apps.cli.catalogue_options import Folder, InDatabase
+from quorum.apps.cli.catalogue_rescan import keep, rescan
+from quorum.apps.cli.catalogue_sources import print_of, work_of
+from quorum.apps.cli.catalogue_transfer import export, import_works
+from quorum.core.errors import InputError
+from quorum.core.messages import Action
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.exchange import load_catalogue
+from quorum.models.copyright.catalogue.works import Work
+from quorum.models.copyright.matching.matching import find_matches
+from quorum.models.copyright.strip import strip
+from quorum.models.fingerprint.fingerprint import fingerprint
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Register, list and search the works that uploads are compared with.\n\n"
+    "Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove",
+)
+
+
+@app.command()
+def add(
+    media: Annotated[Path, typer.Argument(help="The work's media, or its PDQ or vPDQ list.")],
+    id: Annotated[str, typer.Option(help="Its identifier.")],  # noqa: A002
+    owner: Annotated[str, typer.Option(help="Who has the rights.")],
+    title: Annotated[str, typer.Option(help="Its title; by default the file's name.")] = "",
+    licence: Annotated[str, typer.Option(help="The work's own licence.")] = "",
+    territory: Annotated[list[str] | None, typer.Option(help="Where; repeat it.")] = None,
+    exception: Annotated[list[str] | None, typer.Option(help="An uploader who may.")] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
+    action: Annotated[Action, typer.Option(help="What follows from a match.")] = Action.REVIEW,
+    min_seconds: Annotated[float, typer.Option(help="A shorter match is let pass.")] = 3.0,
+    min_fraction: Annotated[float, typer.Option(help="So is a smaller part.")] = 0.0,
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Register a work.
+
+    Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove
+    """
+    rule = {"action": action, "min_seconds": min_seconds, "min_fraction": min_fraction}
+    facts: dict[str, Any] = {
+        "id": id,
+        "owner": owner,
+        "title": title or media.stem,
+        "licence": licence,
+        "territories": territory or [],
+        "exceptions": exception or [],
+        "rule": rule,
+    }
+    if embargo_until:
+        facts["embargo_until"] = embargo_until.replace(tzinfo=UTC)
+    work = work_of(facts, str(media))
+    found, notices = print_of(media)
+    with_it = Catalogue(catalogue, database)
+    with_it.add(work, found)
+    for notice in notices:
+        typer.echo(f"{media.name}: {notice}", err=True)
+    typer.echo(f"registered {work.id}: {found.duration:.1f} s, {len(found.times)} frames")
+
+
+@app.command()
+def remove(
+    ids: Annotated[list[str], typer.Argument(help="Identifiers of works.")],
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Take works out; running detectors cease to find them within seconds.
+
+    Example: quorum catalogue remove film-1
+    """
+    opened = Catalogue(catalogue, database)
+    for each in ids:
+        opened.remove(each)
+        typer.echo(f"removed {each}")
+
+
+@app.command()
+def change(
+    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
+    title: Annotated[str | None, typer.Option(help="Another title.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Another owner.")] = None,
+    action: Annotated[Action | None, typer.Option(help="What follows from a match.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="A shorter match is let pass.")] = None,
+    min_fraction: Annotated[float | None, typer.Option(help="So is a smaller part.")] = None,
+    territory: Annotated[
+        list[str] | None, typer.Option(help="Where alone; repeat it; `all` for everywhere.")
+    ] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Change what is told of a work; what is not named stays. Its fingerprint does.
+
+    Example: quorum catalogue change film-1 --action review --territory DE --territory AT
+    """
+    opened = Catalogue(catalogue, database)
+    pair = opened.get(id)
+    if pair is None:
+        msg = f"there is no work {id}"
+        raise InputError(msg)
+    facts = pair[0].model_dump(mode="json")
+    told: dict[str, Any] = {"title": title, "owner": owner}
+    if territory is not None:
+        told["territories"] = [] if territory == ["all"] else territory
+    if embargo_until is not None:
+        told["embargo_until"] = embargo_until.replace(tzinfo=UTC)
+    facts |= {name: value for name, value in told.items() if value is not None}
+    rule = {"action": action, "min_seconds": min_seconds, "min_fraction": min_fraction}
+    facts["rule"] |= {name: value for name, value in rule.items() if value is not None}
+    opened.change(work_of(facts, "change"))
+    typer.echo(f"changed {id}")
+
+
+@app.command()
+def permit(
+    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
+    uploader: Annotated[str, typer.Argument(help="Who may use it from now on.")],
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Record an exception: a licence, or a dispute that was decided for the uploader.
+
+    Example: quorum catalogue permit film-1 uploader-7
+    """
+    Catalogue(catalogue, database).permit(id, uploader)
+    typer.echo(f"{uploader} may use {id}")
+
+
+@app.command("list")
+def list_works(
+    words: Annotated[str, typer.Argument(help="In the id, the title or the owner.")] = "",
+    limit: Annotated[int, typer.Option(help="No more than these.")] = 100,
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """List works.
+
+    Example: quorum catalogue list studio
+    """
+    table = Table("id", "title", "owner", "action", "from", "where", "embargo", "may use it")
+    for work in Catalogue(catalogue, database, read_only=True).works(words, limit):
+        table.add_row(
+            work.id,
+            work.title,
+            work.owner,
+            work.rule.action,
+            _least(work),
+            " ".join(work.territories) or "everywhere",
+            work.embargo_until.date().isoformat() if work.embargo_until else "",
+            " ".join(work.exceptions),
+        )
+    Console().print(table)
+
+
+@app.command()
+def search(
+    media: Annotated[Path, typer.Argument(help="A media file, as an upload would be.")],
+    strips: Annotated[
+        Path | None, typer.Option(help="Write a picture of paired frames into this folder.")
+    ] = None,
+    works: Annotated[
+        Path | None, typer.Option(help="Where the works' media lie, by id, for --strips.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(envvar="QUORUM_CATALOGUE", help="Folder or JSON file; None: the shipped."),
+    ] = None,
+    database: InDatabase = None,
+) -> None:
+    """Tell which seconds of a file are which seconds of which work.
+
+    Example: quorum catalogue search upload.mp4 --strips evidence --works films
+    """
+    found = fingerprint(media)
+    matches = find_matches(found, load_catalogue(catalogue, database))
+    for notice in found.notices:
+        typer.echo(f"{media.name}: {notice}", err=True)
+    table = Table("work", "upload", "work's", "by", "speed", "of upload", "of work", "probability")
+    for number, match in enumerate(matches):
+        table.add_row(
+            match.work.id,
+            f"{match.start:.1f}-{match.end:.1f} s",
+            f"{match.work_start:.1f}-{match.work_end:.1f} s",
+            match.medium + (", mirrored" if match.mirrored else ""),
+            f"{match.speed:g}",
+            f"{match.upload_fraction:.0%}",
+            f"{match.work_fraction:.0%}",
+            f"{match.score:.3f}",
+        )
+        source = _media_of(works, match.work.id) if strips and works else None
+        if strips and source:
+            strips.mkdir(parents=True, exist_ok=True)
+            strip(media, source, match).save(strips / f"{media.stem}-{number}-{match.work.id}.png")
+    Console().print(table if matches else f"nothing of the catalogue is in {media.name}")
+
+
+@app.command()
+def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
+    """Tell what the catalogue holds.
+
+    Example: quorum catalogue stats
+    """
+    told = Catalogue(catalogue, database, read_only=True).stats()
+    table = Table(show_header=False)
+    for name, value in (
+        ("works", f"{told.works:,}"),
+        ("hours", f"{told.seconds / 3600:,.2f}"),
+        ("hashes", f"{told.entries:,}"),
+        ("index files", f"{told.segments}"),
+        ("waiting for one", f"{told.waiting:,}"),
+        ("on disk", f"{told.bytes / 2**20:,.1f} MB"),
+        ("version", told.version),
+    ):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+@app.command()
+def compact(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
+    """Merge all index files into one, without what was removed.
+
+    Example: quorum catalogue compact
+    """
+    Catalogue(catalogue, database).compact(whole=True)
+
+
+@app.command()
+def rebuild(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
+    """Make the index files anew from the works: after one was damaged or lost.
+
+    Example: quorum catalogue rebuild
+    """
+    Catalogue.rebuild(catalogue, database)
+
+
+app.command("import")(import_works)
+app.command()(export)
+app.command()(keep)
+app.command()(rescan)
+app.command()(dispute)
+app.command()(settle)
+
+
+def _least(work: Work) -> str:
+    part = f", {work.rule.min_fraction:.0%}" if work.rule.min_fraction else ""
+    return f"{work.rule.min_seconds:g} s{part}"
+
+
+def _media_of(folder: Path, id: str) -> Path | None:  # noqa: A002
+    return next((path for path in sorted(folder.iterdir()) if path.stem == id), None)

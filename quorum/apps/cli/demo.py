@@ -1,0 +1,38 @@
+"""``quorum demo``: watch shipped uploads become verdicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorum.apps.cli import options
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def demo(
+    examples: Annotated[
+        Path | None, typer.Option(help="Folder of uploads.jsonl and its media.", show_default=False)
+    ] = None,
+    policy: options.PolicyName = None,
+) -> None:
+    """Publish the shipped uploads, show each verdict with its reasons as it arrives, sum up.
+
+    It uses the official Pub/Sub emulator and Prism where this machine has them, else files and
+    the direct runner. It ends by itself.
+
+    \b
+    quorum demo
+    quorum demo --policy my-policy.yaml
+    """
+    from quorum.apps.demo.examples import examples_folder
+    from quorum.apps.demo.run import demo as run_demo
+    from quorum.core.logs import configure_logs
+
+    configure_logs("text", "error")
+    run_demo(examples_folder(examples), policy=policy)

@@ -1,0 +1,59 @@
+"""``quorum models sample`` and ``export-labels``: reviews become training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["export_labels", "sample"]
+
+_Database = Annotated[
+    str | None,
+    typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
+]
+
+
+def sample(
+    count: Annotated[int, typer.Option(min=1, help="How many to draw, as expected.")],
+    database: _Database = None,
+    at_random: Annotated[float, typer.Option("--random", min=0, help="Share drawn evenly.")] = 1.0,
+    uncertain: Annotated[float, typer.Option(min=0, help="Share drawn by unclear scores.")] = 1.0,
+    disagreeing: Annotated[
+        float, typer.Option(min=0, help="Share drawn where a shadow disagrees.")
+    ] = 1.0,
+) -> None:
+    r"""Draw cases that nobody was asked about, for people to label in the console.
+
+    \b
+    quorum models sample --count 200
+    """
+    from quorum.apps.console.desk.labels import Shares, draw
+    from quorum.store.ledger import Ledger
+
+    with Ledger(database) as ledger:
+        drawn = draw(ledger, count, Shares(at_random, uncertain, disagreeing))
+    typer.echo(f"{drawn:,} cases wait in the console's queue")
+
+
+def export_labels(
+    category: Annotated[str, typer.Option(help="The harm, as reviewers named it.")],
+    out: Annotated[Path, typer.Option(help="The .jsonl file to write.")],
+    database: _Database = None,
+) -> None:
+    r"""Write what reviewers decided as labelled examples, with weights.
+
+    \b
+    quorum models export-labels --category spam --out labels.jsonl
+    quorum models train spam --data labels.jsonl --out mine
+    """
+    from quorum.apps.console.desk.labels import export
+    from quorum.store.ledger import Ledger
+
+    with Ledger(database) as ledger, out.open("w", encoding="utf-8") as file:
+        count = 0
+        for line in export(ledger, category):
+            file.write(line + "\n")
+            count += 1
+    typer.echo(f"{count:,} labels in {out}")

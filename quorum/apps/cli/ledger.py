@@ -1,0 +1,138 @@
+"""``quorum ledger``: make the database, bring it up, keep it small, erase an uploader."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quorum.core.errors import ConfigurationError
+from quorum.core.messages import now
+from quorum.store.ledger import Ledger, Pruned, database_url, redacted
+from quorum.store.ledger.revisions import migration_sql, wanted_revision
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="The database of uploads, predictions, verdicts and reviews.\n\n"
+    "Example: quorum ledger init --database sqlite:///quorum.db",
+)
+
+Database = Annotated[
+    str | None,
+    typer.Option(
+        help="URL of the database; by default QUORUM_DATABASE, else sqlite:///quorum.db. "
+        "Put a URL with a password in QUORUM_DATABASE, not here."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only count what would go.")]
+
+
+@app.command()
+def init(database: Database = None) -> None:
+    """Make the ledger's tables in an empty database.
+
+    Example: quorum ledger init
+    """
+    url = database_url(database)
+    found = _revision(database)
+    if found is not None:
+        msg = f"{redacted(url)} holds a ledger already; bring it up with: quorum ledger migrate"
+        raise ConfigurationError(msg)
+    Ledger(database, create=True).close()
+    typer.echo(f"made the ledger {redacted(url)} at revision {wanted_revision()}")
+
+
+@app.command()
+def migrate(
+    database: Database = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the statements, and run none.")
+    ] = False,
+) -> None:
+    """Bring the tables to this version of Quorum; back the database up first.
+
+    Example: quorum ledger migrate --dry-run
+    """
+    found = _revision(database)
+    if dry_run:
+        typer.echo(migration_sql(database_url(database), found))
+        return
+    Ledger(database, create=True).close()
+    before = "empty" if found is None else f"at revision {found}"
+    typer.echo(f"{redacted(database_url(database))} was {before}, is at {wanted_revision()}")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="Days to keep a case after its last event.")],
+    keep_dead_letters: Annotated[
+        int | None, typer.Option(min=1, help="Days to keep dead letters; by default as --keep.")
+    ] = None,
+    database: Database = None,
+    yes: Yes = False,
+) -> None:
+    """Retention: take the cases of which nothing happened for so many days.
+
+    Example: quorum ledger prune --keep 365 --keep-dead-letters 30 --yes
+    """
+    at = now()
+    letters = at - timedelta(days=keep_dead_letters) if keep_dead_letters else None
+    with Ledger(database) as ledger:
+        taken = ledger.prune(at - timedelta(days=keep), letters_before=letters, dry_run=not yes)
+    _show(taken, done=yes)
+
+
+@app.command()
+def forget(uploader: str, database: Database = None, yes: Yes = False) -> None:
+    """Erasure: take all of one uploader, and keep a replay from bringing it back.
+
+    Example: quorum ledger forget uploader-4711 --yes
+    """
+    with Ledger(database) as ledger:
+        taken = ledger.forget(uploader, dry_run=not yes)
+    _show(taken.rows, done=yes)
+    if taken.unread:
+        typer.echo(
+            f"{taken.unread:,} dead letters tell no uploader and may hold some of theirs: "
+            "take them by age with quorum ledger prune --keep-dead-letters"
+        )
+
+
+@app.command()
+def stats(database: Database = None) -> None:
+    """Count the rows, and the cases by their current action.
+
+    Example: quorum ledger stats
+    """
+    with Ledger(database) as ledger:
+        counts, actions = ledger.stats(), ledger.count()
+    table = Table("table", "rows")
+    for name, count in counts.items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    for action, count in sorted(actions.items(), key=lambda item: str(item[0])):
+        table.add_row(f"cases: {action}", f"{count:,}")
+    Console().print(table)
+
+
+def _revision(database: str | None) -> str | None:
+    ledger = Ledger(database, check_schema=False)
+    try:
+        return ledger.revision()
+    finally:
+        ledger.close()
+
+
+def _show(taken: Pruned, *, done: bool) -> None:
+    for name in Pruned.__slots__:
+        count = getattr(taken, name)
+        if count:
+            typer.echo(f"{name.replace('_', ' '):14}{count:>12,}")
+    said = "rows taken" if done else "rows would go; add --yes to do it"
+    typer.echo(f"{taken.total:,} {said}")

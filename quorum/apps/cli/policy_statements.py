@@ -1,0 +1,80 @@
+"""``quorum policy statements``: the statements of reasons for what was restricted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.statements.statement import Record, state, submissions
+from quorum.apps.cli.policy_cases import Since, Until, span
+
+__all__ = ["statements"]
+
+
+def statements(
+    name: Annotated[
+        str, typer.Argument(help="The policy that decided: a file, or one that ships.")
+    ],
+    database: Annotated[
+        str | None, typer.Option(help="The ledger; by default QUORUM_DATABASE.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Print what uploaders are told, not the records.")
+    ] = False,
+    language: Annotated[str, typer.Option(help="Of the text, as en or de.")] = "en",
+) -> None:
+    """Print statements of reasons as the DSA Transparency Database takes them, 100 a line.
+
+    Verdicts of other versions of the policy are left out and counted.
+
+    Example: quorum policy statements balanced --database sqlite:///quorum.db > submit.jsonl
+    """
+    policy = load_policy(name)
+    skipped: list[str] = []
+    if text:
+        for _, told in _stated(policy, database, since, until, language, skipped):
+            typer.echo(told + "\n")
+    else:
+        records = (
+            record
+            for record, _ in _stated(policy, database, since, until, language, skipped)
+            if record is not None
+        )
+        for body in submissions(records):
+            typer.echo(json.dumps(body, ensure_ascii=False))
+    if skipped:
+        typer.echo(
+            f"{len(skipped):,} verdicts were left out: other versions of the policy decided them "
+            f"(such as {skipped[0]})",
+            err=True,
+        )
+
+
+def _stated(
+    policy: Policy,
+    database: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    language: str,
+    skipped: list[str],
+) -> Iterator[tuple[Record | None, str]]:
+    from quorum.store.ledger import Ledger
+
+    with Ledger(None if database == "-" else database) as ledger:
+        for case in ledger.cases(span(since, until), order="decided"):
+            verdict = case.verdict
+            if case.upload is None or verdict is None:
+                continue
+            if verdict.policy_version != policy.version:
+                skipped.append(verdict.policy_version)
+                continue
+            made = state(policy, verdict, case.upload, language)
+            if made is not None:
+                yield made.record, made.text

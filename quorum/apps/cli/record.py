@@ -1,0 +1,98 @@
+"""``quorum record``: write the streams into the ledger."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorum.core.errors import ConfigurationError
+from quorum.core.logs import LogFormat, LogLevel, configure_logs
+
+__all__ = ["app"]
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _option(what: str) -> typer.models.OptionInfo:
+    return typer.Option(help=f"Subscription or .jsonl file of {what}.", show_default=False)
+
+
+@app.command()
+def record(
+    uploads: Annotated[str | None, _option("uploads")] = None,
+    predictions: Annotated[str | None, _option("predictions")] = None,
+    verdicts: Annotated[str | None, _option("verdicts")] = None,
+    reviews: Annotated[str | None, _option("reviews")] = None,
+    dead_letters: Annotated[str | None, _option("dead letters")] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
+    ] = None,
+    webhooks: Annotated[
+        Path | None, typer.Option(help="YAML list of endpoints to tell verdicts to.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
+    log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
+) -> None:
+    """Record streams: one more consumer of each, which never slows a verdict.
+
+    Give it subscriptions of its own. A message is given back when the ledger has it; what is
+    recorded again changes nothing.
+
+    \b
+    quorum record --verdicts projects/P/subscriptions/quorum-verdicts-record
+    quorum record --uploads in.jsonl --verdicts out.jsonl --database sqlite:///quorum.db
+    """
+    configure_logs(log_format, log_level)
+    from quorum.pipeline.record import Feed, FileFeed, Recorder, SubscriptionFeed
+    from quorum.pipeline.streams.address import AddressKind, parse_address
+    from quorum.pipeline.streams.check import check_streams
+    from quorum.store.ledger import Ledger
+
+    given = {
+        "uploads": uploads,
+        "predictions": predictions,
+        "verdicts": verdicts,
+        "reviews": reviews,
+        "dead-letters": dead_letters,
+    }
+    if not any(given.values()):
+        msg = "give at least one stream to record, such as --verdicts SUBSCRIPTION"
+        raise ConfigurationError(msg)
+    addresses = {name: parse_address(text) for name, text in given.items() if text}
+    for stream, address in addresses.items():
+        if address.kind is AddressKind.TOPIC:
+            msg = f"{address} is a topic; {stream} are recorded from a subscription of it"
+            raise ConfigurationError(msg)
+        if address.kind is AddressKind.FILE and not Path(address.path).is_file():
+            msg = f"there is no file {address.path} of {stream}"
+            raise ConfigurationError(msg)
+    check_streams(given.values(), mend="--record")
+    with ExitStack() as held:
+        ledger = held.enter_context(Ledger(database))
+        feeds: dict[str, Feed] = {
+            stream: FileFeed(Path(address.path))
+            if address.kind is AddressKind.FILE
+            else SubscriptionFeed(address.path)
+            for stream, address in addresses.items()
+        }
+        deliveries = None
+        if webhooks is not None:
+            from quorum.apps.web.endpoints import Courier, deliveries_of, read_endpoints
+
+            endpoints = read_endpoints(webhooks)
+            deliveries = partial(deliveries_of, endpoints=endpoints)
+            courier = Courier(ledger, endpoints)
+            courier.start()
+            held.callback(courier.close)
+        recorder = Recorder(ledger, feeds, deliveries)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: recorder.stop())
+        recorder.run()
+    told = ", ".join(f"{count:,} {stream}" for stream, count in recorder.recorded.items())
+    typer.echo(f"recorded {told or 'nothing'}", err=True)

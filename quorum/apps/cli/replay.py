@@ -1,0 +1,118 @@
+"""``quorum replay``: past cases decided again under a policy, and what changes published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.apps.cli.policy_cases import Limit, Since, Until, span
+from quorum.core.messages import Verdict, now
+from quorum.store.histories import history_before
+from quorum.store.ledger import Ledger, LedgerCase
+
+__all__ = ["app", "replayed"]
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+#: Verdicts that are published and then recorded together.
+_TOGETHER = 500
+
+
+@app.command()
+def replay(
+    policy: Annotated[str, typer.Option(help="A policy's file, or the name of one that ships.")],
+    since: Since = None,
+    until: Until = None,
+    database: Annotated[
+        str | None, typer.Option(help="The ledger; by default QUORUM_DATABASE.")
+    ] = None,
+    verdicts: Annotated[
+        str | None, typer.Option(help="Topic or .jsonl file to publish the new revisions to.")
+    ] = None,
+    limit: Limit = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell.")] = False,
+) -> None:
+    """Decide past cases again, as after a roll-back of a policy; a dry run unless --yes.
+
+    Each action that changes gives a superseding revision, which is published and recorded. What a
+    reviewer decided stays. Doing it again changes nothing.
+
+    \b
+    quorum replay --policy balanced --since 2026-03-01 --until 2026-03-02
+    quorum replay --policy balanced --since 2026-03-01 --verdicts projects/P/topics/T --yes
+    """
+    chosen = load_policy(policy)
+    changes: Counter[tuple[str, str]] = Counter()
+    seen = 0
+    with Ledger(None if database == "-" else database) as ledger:
+        waiting: list[Verdict] = []
+        for case in ledger.cases(span(since, until), order="decided"):
+            if limit is not None and seen >= limit:
+                break
+            seen += 1
+            for before, verdict in replayed(chosen, case, ledger):
+                changes[before, verdict.action.value] += 1
+                waiting.append(verdict)
+            if yes and len(waiting) >= _TOGETHER:
+                _publish(waiting, verdicts, ledger)
+                waiting = []
+        if yes and waiting:
+            _publish(waiting, verdicts, ledger)
+    table = Table("before", "after", "cases")
+    for (old, new), count in changes.most_common():
+        table.add_row(old, new, f"{count:,}")
+    console = Console()
+    if changes:
+        console.print(table)
+    total = sum(changes.values())
+    told = "published and recorded" if yes else "nothing was published (a dry run; --yes does it)"
+    console.print(f"{seen:,} cases decided again, {total:,} actions change; {told}")
+
+
+def replayed(
+    policy: Policy, case: LedgerCase, ledger: Ledger | None = None
+) -> Iterator[tuple[str, Verdict]]:
+    """The action that holds and the revision that supersedes it; nothing where it stays.
+
+    Args:
+        policy: Decides.
+        case: What was recorded.
+        ledger: Tells the uploader's history as it stood before the case was decided, so that
+            what is replayed first does not change what comes after.
+    """
+    last = case.verdict
+    if case.upload is None or last is None:
+        return
+    at = now()
+    known = None
+    if ledger is not None:
+        first = min(verdict.at for verdict in case.verdicts)
+        known = history_before(ledger, policy, case.upload, first)
+    resumed = Case.resume(policy, case.upload, case.predictions, case.reviews, last, known)
+    for effect in resumed.on_replay(at):
+        if isinstance(effect, Emit):
+            yield last.action.value, effect.verdict
+
+
+def _publish(made: list[Verdict], address: str | None, ledger: Ledger) -> None:
+    """Publish, and when that is durable, record: a crash in between publishes the same again."""
+    if address is not None:
+        import apache_beam as beam
+
+        from quorum.pipeline.streams import sink
+        from quorum.pipeline.streams.base import Outgoing
+
+        with beam.Pipeline(runner="DirectRunner") as pipeline:
+            _ = (
+                pipeline
+                | "Verdicts" >> beam.Create([Outgoing(messages=(one,)) for one in made])
+                | "Publish" >> sink(address, origin="/quorum/replay").transform()
+            )
+    ledger.record_verdicts(made)

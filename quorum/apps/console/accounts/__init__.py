@@ -1,0 +1,1 @@
+"""Who may do what in the console: users, sessions, the audit log."""

@@ -1,0 +1,1 @@
+"""A console filled with made-up cases."""

@@ -1,0 +1,1 @@
+"""What reviewers do: tasks, claims, decisions, appeals, labels; no HTML."""

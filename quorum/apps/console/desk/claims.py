@@ -1,0 +1,125 @@
+"""Claims: who holds a task, and until when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, text, update
+
+from quorum.apps.console.accounts import audit
+from quorum.apps.console.desk.tasks import Queue, Task, get_task, matching, order_of
+from quorum.core.messages import now
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import skips, tasks
+
+__all__ = ["LEASE", "claim", "claim_next", "lock_case", "release", "skip"]
+
+#: How long a case is one reviewer's; each look at it renews the lease.
+LEASE: Final = timedelta(minutes=10)
+
+
+def claim(ledger: Ledger, task_id: str, reviewer: str) -> Task | None:
+    """Take a task for the length of a lease; None where another holds it or it is closed."""
+    return ledger.transact(lambda c: _claim(c, task_id, reviewer), writes=True)
+
+
+def claim_next(ledger: Ledger, queue: Queue, reviewer: str) -> Task | None:
+    """Take the first task of a queue that nobody holds and that the reviewer has not skipped."""
+
+    def work(connection: Connection) -> Task | None:
+        at, t = now(), tasks.c
+        skipped = exists().where(skips.c.task_id == t.id, skips.c.reviewer == reviewer)
+        query = (
+            select(t.id)
+            .where(*matching(queue, reviewer, at), ~skipped, _free(reviewer, at))
+            .order_by(*order_of(queue))
+            .limit(20)
+        )
+        for task_id in list(connection.execute(query).scalars()):
+            found = _claim(connection, task_id, reviewer)
+            if found is not None:
+                return found
+        return None
+
+    return ledger.transact(work, writes=True)
+
+
+def _free(reviewer: str, at: datetime) -> ColumnElement[bool]:
+    t = tasks.c
+    return or_(t.claimed_by.is_(None), t.claimed_by == reviewer, t.claimed_until <= at)
+
+
+def _claim(connection: Connection, task_id: str, reviewer: str) -> Task | None:
+    at, t = now(), tasks.c
+    known = get_task(connection, task_id)
+    if known is None:
+        return None
+    lock_case(connection, known.upload_id)
+    other = connection.execute(
+        select(t.id).where(
+            t.upload_id == known.upload_id,
+            t.state == "open",
+            t.claimed_by != reviewer,
+            t.claimed_until > at,
+        )
+    ).first()
+    if other is not None:
+        return None
+    done = connection.execute(
+        update(tasks)
+        .where(
+            and_(t.id == task_id, t.state == "open"),
+            _free(reviewer, at),
+            or_(t.not_for.is_(None), t.not_for != reviewer),
+            or_(t.only_for.is_(None), t.only_for == reviewer),
+        )
+        .values(claimed_by=reviewer, claimed_until=at + LEASE)
+    )
+    if done.rowcount != 1:
+        return None
+    if known.held(at) != reviewer:
+        audit.append(connection, reviewer, "case.claimed", known.upload_id, kind=known.kind)
+    return get_task(connection, task_id)
+
+
+def lock_case(connection: Connection, upload_id: str) -> None:
+    """Let no other transaction change who holds this case; SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+        connection.execute(query, {"key": upload_id})
+
+
+def release(connection: Connection, task_id: str, reviewer: str) -> None:
+    """Give a task back."""
+    t = tasks.c
+    connection.execute(
+        update(tasks)
+        .where(t.id == task_id, t.claimed_by == reviewer)
+        .values(claimed_by=None, claimed_until=None)
+    )
+
+
+def skip(ledger: Ledger, task_id: str, reviewer: str, reason: str) -> bool:
+    """Leave a task to others, with a reason; False where there is no such task."""
+
+    def work(connection: Connection) -> bool:
+        task = get_task(connection, task_id)
+        if task is None:
+            return False
+        known = select(skips).where(skips.c.task_id == task_id, skips.c.reviewer == reviewer)
+        if connection.execute(known).first() is None:
+            connection.execute(
+                insert(skips).values(
+                    task_id=task_id,
+                    reviewer=reviewer,
+                    upload_id=task.upload_id,
+                    reason=reason,
+                    at=now(),
+                )
+            )
+        release(connection, task_id, reviewer)
+        audit.append(connection, reviewer, "case.skipped", task.upload_id, kind=task.kind)
+        return True
+
+    return ledger.transact(work, writes=True)

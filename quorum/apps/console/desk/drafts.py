@@ -1,0 +1,192 @@
+"""Drafts of policies: tried on past cases, proposed by one person, activated by another."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, insert, select, update
+
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.backtest import Backtest, backtest
+from quorum.aggregator.study.record import PastCase
+from quorum.apps.console.accounts import audit
+from quorum.apps.console.desk.decisions import Conflict
+from quorum.core.messages import digest, now
+from quorum.store.ledger import CaseFilter, Ledger
+from quorum.store.ledger.console_schema import drafts
+
+__all__ = ["TRIED", "activate", "get", "newest", "propose", "save", "try_out"]
+
+#: Cases that a draft is tried on from the page: the newest. More is ``quorum policy backtest``.
+TRIED: Final = 1000
+
+
+def save(ledger: Ledger, name: str, text: str, author: str) -> str:
+    """Keep a draft; its id.
+
+    Raises:
+        PolicyError: If it is no policy; the text tells the line.
+    """
+    policy = Policy.from_text(text)
+    at = now()
+    draft_id = digest("draft", text, author, str(at))
+
+    def work(connection: Connection) -> str:
+        connection.execute(
+            insert(drafts).values(
+                id=draft_id,
+                name=name.replace("\x00", "�")[:120] or "draft",
+                text=text,
+                version=policy.version,
+                author=author,
+                at=at,
+                state="draft",
+            )
+        )
+        audit.append(connection, author, "policy.drafted", draft_id, version=policy.version)
+        return draft_id
+
+    return ledger.transact(work, writes=True)
+
+
+def get(ledger: Ledger, draft_id: str) -> Any:
+    """The row of a draft, or None."""
+    query = select(drafts).where(drafts.c.id == draft_id)
+    return ledger.transact(lambda connection: connection.execute(query).first())
+
+
+def newest(ledger: Ledger, limit: int = 30) -> Sequence[Any]:
+    """The newest drafts, active and retired policies too."""
+    query = select(drafts).order_by(drafts.c.at.desc()).limit(limit)
+    return ledger.transact(lambda connection: connection.execute(query).all())
+
+
+def try_out(ledger: Ledger, draft_id: str, by: str) -> None:
+    """Decide the newest cases again under a draft, and keep the report.
+
+    Raises:
+        Conflict: If there is no such draft.
+    """
+    row = get(ledger, draft_id)
+    if row is None:
+        msg = "There is no such draft."
+        raise Conflict(msg)
+    found = backtest(_past(ledger), Policy.from_text(row.text))
+    report = json.dumps(_report(found))
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(drafts).where(drafts.c.id == draft_id).values(report=report))
+        audit.append(connection, by, "policy.tried", draft_id, cases=found.cases)
+
+    ledger.transact(work, writes=True)
+
+
+def _past(ledger: Ledger) -> Iterator[PastCase]:
+    rows = ledger.find(CaseFilter(), limit=TRIED)
+    for start in range(0, len(rows), 200):
+        ids = [row.upload_id for row in rows[start : start + 200]]
+        for case in ledger.get_cases(ids):
+            if case.upload is not None:
+                yield PastCase.gather(case.upload, case.predictions, case.verdicts, case.reviews)
+
+
+def _report(found: Backtest) -> dict[str, Any]:
+    before, after = (found.wrongful_removals(candidate=chosen) for chosen in (False, True))
+    changes = {change: count for change, count in found.changes.items() if change[0] != change[1]}
+    return {
+        "cases": found.cases,
+        "changed": found.changed,
+        "changes": [
+            [old, new, count]
+            for (old, new), count in sorted(changes.items(), key=lambda item: -item[1])
+        ],
+        "wrongful_before": list(before),
+        "wrongful_after": list(after),
+        "samples": [
+            [one.upload_id, one.title[:120], one.before, one.after, one.after_rule, one.review]
+            for samples in found.samples.values()
+            for one in samples[:4]
+            if one.before != one.after
+        ],
+    }
+
+
+def propose(ledger: Ledger, draft_id: str, by: str) -> None:
+    """Ask a second person to activate a draft.
+
+    Raises:
+        Conflict: If it is no draft, or was never tried.
+    """
+
+    def work(connection: Connection) -> None:
+        done = connection.execute(
+            update(drafts)
+            .where(drafts.c.id == draft_id, drafts.c.state == "draft", drafts.c.report.is_not(None))
+            .values(state="proposed")
+        )
+        if done.rowcount != 1:
+            msg = "Only a draft that was tried on past cases can be proposed."
+            raise Conflict(msg)
+        audit.append(connection, by, "policy.proposed", draft_id)
+
+    ledger.transact(work, writes=True)
+
+
+def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
+    """Put a proposed policy in force: four eyes.
+
+    Args:
+        ledger: Where.
+        draft_id: Which.
+        by: Who; another one than its author.
+        file: Written, so that jobs take it when they start; None to record the decision alone.
+
+    Raises:
+        Conflict: If it is not proposed, or is their own.
+    """
+
+    def work(connection: Connection) -> None:
+        row = connection.execute(select(drafts).where(drafts.c.id == draft_id)).first()
+        if row is None or row.state != "proposed":
+            msg = "Only a proposed policy can be activated."
+            raise Conflict(msg)
+        if row.author == by:
+            msg = "You wrote this policy: a second person activates it."
+            raise Conflict(msg)
+        connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
+        done = connection.execute(
+            update(drafts)
+            .where(drafts.c.id == draft_id, drafts.c.state == "proposed")
+            .values(state="active", activated_by=by, activated_at=now())
+        )
+        if done.rowcount != 1:
+            msg = "Another person was faster; reload the page."
+            raise Conflict(msg)
+        audit.append(
+            connection, by, "policy.activated", draft_id, version=row.version, author=row.author
+        )
+        if file is not None:
+            _write(file, row.text)
+
+    ledger.transact(work, writes=True)
+
+
+def _write(file: Path, text: str) -> None:
+    """Replace the file at once: a job that starts reads the old or the new one, never a half."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=file.parent, delete=False, encoding="utf-8"
+        ) as new:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+        Path(new.name).chmod(0o644)
+        Path(new.name).replace(file)
+    except OSError as error:
+        msg = f"The policy's file cannot be written ({error.strerror}); nothing was activated."
+        raise Conflict(msg) from None

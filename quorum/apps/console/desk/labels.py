@@ -1,0 +1,182 @@
+"""Reviews as training data: which cases are worth a label, and what the labels stand for.
+
+Cases are drawn with known probabilities (Poisson sampling): each has some chance, and more where
+a score is unclear or where a shadow disagrees with the live detector. A label weighs the inverse
+of its case's probability (Horvitz and Thompson 1952), so that sums over the labels estimate sums
+over all cases without bias.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from quorum.apps.console.accounts import audit
+from quorum.apps.console.desk.harm import uncertainty
+from quorum.apps.console.desk.tasks import open_task
+from quorum.core.messages import Action, Verdict, now
+from quorum.store.ledger import CaseFilter, Ledger, Span
+from quorum.store.ledger.console_schema import decisions, samples
+from quorum.store.ledger.reading import load_cases
+
+__all__ = ["Shares", "disagreement", "draw", "export", "probabilities"]
+
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How the number to draw is divided; they are scaled to sum to 1."""
+
+    random: float = 1.0
+    uncertain: float = 1.0
+    disagreeing: float = 1.0
+
+
+def disagreement(verdict: Verdict) -> float:
+    """The greatest difference between a detector's live and its shadow score; 0 without one."""
+    live = {one.detector: one.score for one in verdict.predictions if not one.shadow}
+    shadows = [(one.detector, one.score) for one in verdict.predictions if one.shadow]
+    found = [
+        abs(score - known)
+        for name, score in shadows
+        if score is not None and (known := live.get(name)) is not None
+    ]
+    return max(found, default=0.0)
+
+
+def probabilities(
+    cases: Sequence[tuple[float, float]], count: float, shares: Shares
+) -> list[float]:
+    """The probability of each case to be drawn, above 0 for all.
+
+    Args:
+        cases: Of each, how uncertain and how disagreeing it is.
+        count: How many are to be drawn, as expected; fewer where some are certain to be.
+        shares: Of random, uncertain and disagreeing ones.
+    """
+    unsure, apart = sum(one for one, _ in cases), sum(two for _, two in cases)
+    parts = {
+        "random": shares.random,
+        "uncertain": shares.uncertain if unsure else 0.0,
+        "disagreeing": shares.disagreeing if apart else 0.0,
+    }
+    # Without a random part some cases could never be drawn, and no weight would mend that.
+    parts["random"] = max(parts["random"], 0.05 * sum(parts.values()), 1e-9)
+    whole = sum(parts.values())
+    return [
+        min(
+            1.0,
+            count
+            * (
+                parts["random"] / len(cases)
+                + (parts["uncertain"] * one / unsure if unsure else 0.0)
+                + (parts["disagreeing"] * two / apart if apart else 0.0)
+            )
+            / whole,
+        )
+        for one, two in cases
+    ]
+
+
+def draw(
+    ledger: Ledger,
+    count: int,
+    shares: Shares | None = None,
+    span: Span | None = None,
+    chance: random.Random | None = None,
+) -> int:
+    """Draw cases that no person has seen, and open a task for each.
+
+    Cases that are held for review need no drawing: people decide all of them. What was drawn once
+    is not drawn again.
+
+    Returns:
+        How many were drawn.
+    """
+    rolls = chance or random.Random()  # noqa: S311
+    query = select(samples.c.upload_id)
+    known = set(ledger.transact(lambda c: list(c.execute(query).scalars())))
+    actions = (Action.ALLOW, Action.RESTRICT, Action.REMOVE)
+    chosen = CaseFilter(actions=actions, reviewed=False, decided=span or Span())
+    found: list[tuple[str, float, float]] = []
+    after = None
+    while rows := ledger.find(chosen, after=after, limit=_CHUNK):
+        after = rows[-1]
+        ids = [row.upload_id for row in rows if row.upload_id not in known]
+        for case in ledger.get_cases(ids, ["verdicts"]):
+            if case.verdict is not None:
+                both = (uncertainty(case.verdict), disagreement(case.verdict))
+                found.append((case.upload_id, *both))
+    if not found:
+        return 0
+    chances = probabilities([(one, two) for _, one, two in found], count, shares or Shares())
+    drawn = [
+        (upload_id, p)
+        for (upload_id, _, _), p in zip(found, chances, strict=True)
+        if rolls.random() < p
+    ]
+    for start in range(0, len(drawn), _CHUNK):
+        chunk = dict(drawn[start : start + _CHUNK])
+        ledger.transact(lambda c, part=chunk: _keep(c, part), writes=True)  # type: ignore[misc]
+    return len(drawn)
+
+
+def _keep(connection: Connection, drawn: dict[str, float]) -> None:
+    for case in load_cases(connection, list(drawn), ("upload", "verdicts")):
+        if case.verdict is None:
+            continue
+        connection.execute(
+            insert(samples).values(
+                upload_id=case.upload_id,
+                verdict_id=case.verdict.id,
+                probability=drawn[case.upload_id],
+                at=now(),
+            )
+        )
+        open_task(connection, "review", case.upload, case.verdict, key="sample")
+    audit.append(connection, "command line", "cases.sampled", "sample", count=len(drawn))
+
+
+def export(ledger: Ledger, category: str) -> Iterator[str]:
+    """Labels of one category as JSON lines, which `quorum models train --data` reads.
+
+    A case that a person restricted or removed for this category has the harm; one that they
+    allowed has not. One that they stopped for another category is left out: of this harm they
+    said nothing. ``sampled`` tells a drawn case, whose weights estimate what no person was
+    asked about; a case that the policy held weighs 1.
+    """
+    d = decisions.c
+    query = (
+        select(d.upload_id, d.action, d.category, samples.c.probability)
+        .join(samples, samples.c.verdict_id == d.verdict_id, isouter=True)
+        .where(d.state == "published")
+        .order_by(d.at)
+    )
+    last = {row.upload_id: row for row in ledger.transact(lambda c: c.execute(query).all())}
+    ids = list(last)
+    for start in range(0, len(ids), _CHUNK):
+        for case in ledger.get_cases(ids[start : start + _CHUNK], ["upload"]):
+            row = last[case.upload_id]
+            label = _label(row.action, row.category, category)
+            if label is None or case.upload is None:
+                continue
+            told: dict[str, Any] = json.loads(case.upload.to_bytes())
+            told |= {
+                "label": label,
+                "weight": 1.0 if row.probability is None else 1.0 / row.probability,
+                "sampled": row.probability is not None,
+                "source": case.upload.uploader,
+            }
+            yield json.dumps(told, ensure_ascii=False)
+
+
+def _label(action: str, given: str | None, wanted: str) -> int | None:
+    if action == Action.ALLOW.value:
+        return 0
+    return 1 if given == wanted else None

@@ -1,0 +1,122 @@
+"""Where reviews go: a topic, a file, or, without a stream, straight to the case in the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.policy.policy import Policy
+from quorum.apps.console.desk.in_force import InForce
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.messages import Review, now
+from quorum.store.ledger import Ledger
+
+__all__ = ["FileReviews", "LedgerReviews", "Reviews", "TopicReviews", "open_reviews"]
+
+_SOURCE = "/quorum/console"
+_SECONDS = 10.0
+
+
+class Reviews(Protocol):
+    """Where reviews are published."""
+
+    name: str
+
+    def publish(self, reviews: Sequence[Review]) -> None:
+        """Return when all are durable there.
+
+        Raises:
+            EngineUnavailable: If they are not; they may be published again.
+        """
+
+
+class TopicReviews:
+    """A Pub/Sub topic, which the aggregator reads."""
+
+    def __init__(self, path: str) -> None:
+        from quorum.pipeline.streams.pubsub_clients import publisher_client
+
+        self.name = path
+        self._client = publisher_client()
+
+    def publish(self, reviews: Sequence[Review]) -> None:
+        """See Reviews."""
+        from google.api_core import exceptions
+        from google.pubsub_v1.types import PubsubMessage
+
+        messages = [
+            PubsubMessage(data=review.to_bytes(), attributes=review.attributes(_SOURCE))
+            for review in reviews
+        ]
+        try:
+            self._client.publish(topic=self.name, messages=messages, timeout=_SECONDS, retry=None)
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            kind = type(error).__name__
+            msg = f"the reviews topic does not take reviews now ({kind}); they wait here"
+            raise EngineUnavailable(msg) from None
+
+
+class FileReviews:
+    """A file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+
+    def publish(self, reviews: Sequence[Review]) -> None:
+        """See Reviews."""
+        lines = b"".join(review.to_bytes() + b"\n" for review in reviews)
+        try:
+            with self._path.open("ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            msg = f"the reviews file cannot be written ({error.strerror}); they wait here"
+            raise EngineUnavailable(msg) from None
+
+
+class LedgerReviews:
+    """No stream: the case is taken from the ledger, given the review, and its verdict recorded."""
+
+    def __init__(self, ledger: Ledger, policy: Policy) -> None:
+        self.name = "the ledger"
+        self._ledger = ledger
+        self._in_force = InForce(ledger, policy)
+
+    def publish(self, reviews: Sequence[Review]) -> None:
+        """See Reviews."""
+        policy = self._in_force.current()
+        for review in reviews:
+            found = self._ledger.get_case(review.upload_id)
+            if found is None or found.upload is None:
+                continue
+            case = Case.resume(
+                policy, found.upload, found.predictions, found.reviews, found.verdict
+            )
+            effects = case.on_review(review, now())
+            self._ledger.record(
+                [review, *(effect.verdict for effect in effects if isinstance(effect, Emit))]
+            )
+
+
+def open_reviews(address: str | None, ledger: Ledger, policy: Policy) -> Reviews:
+    """The place that an address names; the ledger without one.
+
+    Raises:
+        ConfigurationError: If the address is none that takes reviews.
+    """
+    if address is None:
+        return LedgerReviews(ledger, policy)
+    from quorum.pipeline.streams.address import AddressKind, parse_address
+
+    parsed = parse_address(address)
+    if parsed.kind is AddressKind.TOPIC:
+        return TopicReviews(parsed.path)
+    if parsed.kind is AddressKind.FILE:
+        return FileReviews(Path(parsed.path))
+    msg = f"{parsed} is a subscription; reviews are published to a topic"
+    raise ConfigurationError(msg)

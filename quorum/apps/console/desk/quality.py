@@ -1,0 +1,155 @@
+"""How well reviewers decide: agreement between them, and accuracy against golden cases."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import aliased
+
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import decisions, golden_answers
+
+__all__ = ["Accuracy", "Agreement", "Quality", "agreement", "cohens_kappa", "measure"]
+
+_MOST = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How two reviewers agree on the same cases, each unseen by the other.
+
+    Attributes:
+        pairs: How many cases both decided.
+        agreed: On how many they chose the same action.
+        kappa: Cohen's kappa: 1 for always, 0 for no more than chance; None where it is not
+            defined, since only one action was ever chosen.
+        table: How often the first chose one action and the second another.
+    """
+
+    pairs: int
+    agreed: int
+    kappa: float | None
+    table: dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often one reviewer decided golden cases rightly, with a 95 % interval (Wilson)."""
+
+    reviewer: str
+    right: int
+    total: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """All of it."""
+
+    agreement: Agreement
+    by_pair: tuple[tuple[str, str, Agreement], ...]
+    accuracy: tuple[Accuracy, ...]
+    speed: tuple[tuple[str, int, float | None], ...]
+
+
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's kappa (Educational and Psychological Measurement 20, 1960).
+
+    Args:
+        pairs: What the first and the second chose, for each case.
+    """
+    count = len(pairs)
+    if not count:
+        return None
+    observed = sum(first == second for first, second in pairs) / count
+    firsts, seconds = Counter(one for one, _ in pairs), Counter(two for _, two in pairs)
+    expected = sum(firsts[name] * seconds[name] for name in firsts) / count**2
+    return None if math.isclose(expected, 1.0) else (observed - expected) / (1 - expected)
+
+
+def agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
+    """Of pairs of actions."""
+    same = sum(first == second for first, second in pairs)
+    return Agreement(len(pairs), same, cohens_kappa(pairs), dict(Counter(pairs)))
+
+
+def measure(ledger: Ledger) -> Quality:
+    """Measure what the ledger holds; the newest few thousand decisions."""
+    return ledger.transact(_measure)
+
+
+def _measure(connection: Connection) -> Quality:
+    first, second = aliased(decisions), aliased(decisions)
+    query = (
+        select(first.c.reviewer, first.c.action, second.c.reviewer, second.c.action)
+        .join(second, first.c.upload_id == second.c.upload_id)
+        .where(
+            second.c.kind == "double",
+            second.c.state == "kept",
+            first.c.kind == "review",
+            first.c.state == "published",
+            first.c.verdict_id == second.c.verdict_id,
+        )
+        .order_by(second.c.at.desc())
+        .limit(_MOST)
+    )
+    rows = connection.execute(query).all()
+    by_pair: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for one, chose, other, also in rows:
+        # The same two people are one pair, whoever of them was first.
+        key = (one, other) if one <= other else (other, one)
+        by_pair[key].append((chose, also) if one <= other else (also, chose))
+    return Quality(
+        agreement([(row[1], row[3]) for row in rows]),
+        tuple((*names, agreement(found)) for names, found in sorted(by_pair.items())),
+        _accuracy(connection),
+        _speed(connection),
+    )
+
+
+def _accuracy(connection: Connection) -> tuple[Accuracy, ...]:
+    query = (
+        select(decisions.c.reviewer, decisions.c.action, golden_answers.c.action)
+        .join(golden_answers, golden_answers.c.upload_id == decisions.c.upload_id)
+        .where(decisions.c.kind == "golden", decisions.c.state == "kept")
+        .order_by(decisions.c.at.desc())
+        .limit(_MOST)
+    )
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for reviewer, chose, right in connection.execute(query):
+        counts[reviewer][0] += chose == right
+        counts[reviewer][1] += 1
+    return tuple(
+        Accuracy(name, right, total, *_wilson(right, total))
+        for name, (right, total) in sorted(counts.items())
+    )
+
+
+def _wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    share = right / total
+    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
+    spread = share * (1 - share) / total + z * z / (4 * total * total)
+    half = z / (1 + z * z / total) * math.sqrt(spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _speed(connection: Connection) -> tuple[tuple[str, int, float | None], ...]:
+    d = decisions.c
+    query = (
+        select(d.reviewer, d.seconds)
+        .where(d.state.in_(("published", "kept")))
+        .order_by(d.due_at.desc())
+        .limit(_MOST)
+    )
+    found: dict[str, list[float]] = defaultdict(list)
+    for reviewer, seconds in connection.execute(query):
+        found[reviewer].append(seconds or 0.0)
+    return tuple(
+        (name, len(values), sorted(values)[len(values) // 2])
+        for name, values in sorted(found.items())
+    )

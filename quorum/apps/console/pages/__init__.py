@@ -1,0 +1,1 @@
+"""The console as HTML: one module a page."""

@@ -1,0 +1,118 @@
+"""Appeals: taken from platforms and by letter, and listed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response
+
+from quorum.apps.console.accounts.access import Permission, User
+from quorum.apps.console.desk import appeals
+from quorum.apps.console.desk.appeals import AppealRefused
+from quorum.apps.console.pages.base import Fields, Refused, Visitor, console_of, go, needs, render
+
+__all__ = ["router"]
+
+router = APIRouter()
+_PAGE = 50
+Lead = Annotated[User, Depends(needs(Permission.LEAD))]
+
+
+class AppealBody(BaseModel):
+    """What a platform sends for an uploader."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: Annotated[str, Field(min_length=1, max_length=256)]
+    verdict_id: Annotated[str, Field(min_length=1, max_length=256)]
+    text: Annotated[str, Field(min_length=1, max_length=appeals.MAX_TEXT)]
+
+
+def platform(request: Request) -> str:
+    """The name of the key that a platform asks with."""
+    keyring = console_of(request).keyring
+    key = None if keyring is None else keyring.find(request.headers)
+    if key is None:
+        raise Refused(401, "Give an API key of this console: authorization: Bearer KEY.")
+    if "moderate" not in key.scopes:
+        raise Refused(403, "This API key is not for sending appeals; its scopes lack moderate.")
+    return str(key.name)
+
+
+Platform = Annotated[str, Depends(platform)]
+
+
+@router.post("/api/appeals", status_code=201)
+def send_appeal(request: Request, body: AppealBody, by: Platform) -> Response:
+    """Take an uploader's appeal from a platform."""
+    ledger = console_of(request).ledger
+    try:
+        made, new = appeals.appeal(ledger, body.upload_id, body.verdict_id, body.text, by)
+    except AppealRefused as error:
+        raise Refused(422, str(error)) from None
+    return JSONResponse({"id": made, "state": "open" if new else "known"}, 201 if new else 200)
+
+
+@router.get("/api/appeals/{appeal_id}")
+def read_appeal(request: Request, appeal_id: str, by: Platform) -> dict[str, Any]:
+    """How an appeal stands."""
+    row = appeals.find_appeal(console_of(request).ledger, appeal_id[:256])
+    if row is None:
+        raise Refused(404, "There is no such appeal.")
+    decided = None if row.decided_at is None else row.decided_at.isoformat()
+    return {
+        "id": row.id,
+        "upload_id": row.upload_id,
+        "verdict_id": row.verdict_id,
+        "at": row.at.isoformat(),
+        "state": row.state,
+        "statement": row.statement,
+        "decided_at": decided,
+    }
+
+
+@router.get("/appeals")
+def appeals_page(request: Request, session: Visitor, state: str = "", before: str = "") -> Response:
+    """The newest appeals, and how each stands."""
+    ledger = console_of(request).ledger
+    counts = asdict(appeals.counts(ledger))
+    chosen = state if state in counts else None
+    rows = appeals.newest(ledger, _PAGE + 1, state=chosen, before=_mark(before))
+    last = rows[_PAGE - 1] if len(rows) > _PAGE else None
+    told = {} if last is None else {"before": f"{last.at.isoformat()},{last.id}"}
+    kept = {"state": chosen} if chosen else {}
+    return render(
+        request,
+        "appeals.html",
+        rows=rows[:_PAGE],
+        counts=counts,
+        state=chosen,
+        next=urlencode({**kept, **told}) if told else "",
+    )
+
+
+def _mark(text: str) -> tuple[datetime, str] | None:
+    at, _, appeal_id = text.partition(",")
+    try:
+        found = datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    return (found, appeal_id) if found.tzinfo else None
+
+
+@router.post("/appeals")
+def enter_appeal(request: Request, given: Fields, user: Lead) -> Response:
+    """Take an appeal that came by letter."""
+    ledger, upload_id = console_of(request).ledger, given.get("upload", "")
+    try:
+        appeals.appeal(
+            ledger, upload_id, given.get("verdict", ""), given.get("text", ""), user.name
+        )
+    except AppealRefused as error:
+        raise Refused(422, f"{str(error).capitalize()}.") from None
+    return go(request, "/case", upload=upload_id)

@@ -1,0 +1,233 @@
+"""What the page of one case shows, read from the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from quorum.aggregator.policy.policy import Policy
+from quorum.apps.console.accounts.access import User
+from quorum.apps.console.desk import decisions, tasks
+from quorum.apps.console.desk.decisions import Decision
+from quorum.apps.console.desk.tasks import Task
+from quorum.apps.console.pages.base import Console
+from quorum.apps.console.pages.marking import Field, marked_fields
+from quorum.apps.console.pages.media import media_link
+from quorum.apps.console.pages.timeline import Timeline, timeline
+from quorum.core.messages import Action, Prediction, Status, UsedPrediction, Verdict, now
+from quorum.store.ledger import CaseFilter, CaseSummary, LedgerCase
+from quorum.store.ledger.console_schema import appeals, skips
+from quorum.store.ledger.console_schema import tasks as task_table
+from quorum.store.ledger.schema import cases
+
+__all__ = ["CaseView", "History", "Score", "load"]
+
+_HISTORY = 12
+#: An uploader may have more uploads than a page can count while it is made.
+_COUNTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one detector said, as the page lists it."""
+
+    detector: str
+    version: str
+    status: str
+    score: float | None
+    labels: tuple[tuple[str, float], ...]
+    reason: str | None
+    shadow: bool
+    elapsed: float | None
+    used: bool
+    evidence: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The uploader's newest uploads, up to 500 of them counted."""
+
+    total: int
+    by_action: Mapping[str, int]
+    recent: tuple[CaseSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """All that the page shows.
+
+    Attributes:
+        upload_id: Which.
+        case: The messages.
+        verdict: The one that the page is about.
+        revisions: All that may be seen, newest first.
+        task: The open task, if there is one that the reader may take.
+        mine: Whether the reader holds it.
+        holder: Who else holds it.
+        blind: Whether others' decisions are hidden, since the reader's is to be independent.
+        fields: The words.
+        timeline: Evidence in seconds.
+        media: Where the media can be loaded from; None where it cannot.
+        media_told: Why not.
+        scores: All predictions.
+        rule: The text of the rule that decided.
+        history: The uploader.
+        decisions: Made in the console.
+        appeals: Of the uploader.
+        skipped: Reasons why others skipped it.
+        categories: What a reviewer may choose.
+    """
+
+    upload_id: str
+    case: LedgerCase
+    verdict: Verdict | None
+    revisions: tuple[Verdict, ...]
+    task: Task | None
+    mine: bool
+    holder: str | None
+    blind: bool
+    fields: Sequence[Field]
+    timeline: Timeline | None
+    media: str | None
+    media_told: str
+    scores: Sequence[Score]
+    rule: str
+    history: History
+    decisions: Sequence[Decision]
+    appeals: Sequence[object]
+    skipped: Sequence[object]
+    categories: Sequence[str]
+    territories: Mapping[str, str]
+
+
+def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
+    """The view of a case, or None if nothing is known of the upload."""
+    case = console.ledger.get_case(upload_id)
+    if case is None:
+        return None
+    upload = case.upload
+
+    def work(
+        connection: Connection,
+    ) -> tuple[Task | None, list[Decision], list[object], list[object]]:
+        task = tasks.held_by(connection, reader.name, upload_id) or _open(
+            connection, upload_id, reader.name
+        )
+        made = decisions.of_case(connection, upload_id)
+        told = select(appeals).where(appeals.c.upload_id == upload_id).order_by(appeals.c.at)
+        skipped = select(skips).where(skips.c.upload_id == upload_id).order_by(skips.c.at)
+        return task, made, [*connection.execute(told)], [*connection.execute(skipped)]
+
+    task, made, appealed, skipped = console.ledger.transact(work)
+    holder = None if task is None else task.held(now())
+    mine = holder == reader.name
+    blind = task is not None and mine and task.kind in ("double", "golden")
+    revisions = tuple(reversed(case.verdicts))
+    if blind and task is not None:
+        at = next((one.revision for one in revisions if one.id == task.verdict_id), 1)
+        revisions = tuple(one for one in revisions if one.revision <= at)
+        made, skipped, appealed = [], [], []
+    verdict = revisions[0] if revisions else None
+    policy = console.policy
+    rule = next((r for r in policy.rules if verdict and r.name == verdict.rule), None)
+    link, told = media_link(console, upload)
+    return CaseView(
+        upload_id=upload_id,
+        case=case,
+        verdict=verdict,
+        revisions=revisions,
+        task=task,
+        mine=mine,
+        holder=holder,
+        blind=blind,
+        fields=() if upload is None else marked_fields(upload, case.predictions),
+        timeline=timeline(upload, case.predictions),
+        media=link,
+        media_told=told,
+        scores=_scores(case.predictions, verdict),
+        rule="" if rule is None else rule.when.source,
+        history=_history(console, None if upload is None else upload.uploader, upload_id),
+        decisions=made,
+        appeals=appealed,
+        skipped=skipped,
+        categories=_categories(policy, verdict),
+        territories=dict(((verdict.model_extra or {}).get("territories") or {}) if verdict else {}),
+    )
+
+
+def _open(connection: Connection, upload_id: str, reader: str) -> Task | None:
+    t = task_table.c
+    row = connection.execute(
+        select(task_table)
+        .where(
+            t.upload_id == upload_id,
+            t.state == "open",
+            t.kind != "golden",
+            t.not_for.is_(None) | (t.not_for != reader),
+        )
+        .limit(1)
+    ).first()
+    return None if row is None else Task(**row._mapping)
+
+
+def _scores(said: Sequence[Prediction], verdict: Verdict | None) -> list[Score]:
+    used = {one.id for one in verdict.predictions} if verdict is not None else set()
+    found = [_score(one, one.id in used) for one in said]
+    known = {one.id for one in said}
+    if verdict is not None:
+        found += [_used(one) for one in verdict.predictions if one.id not in known]
+    return sorted(found, key=lambda one: (one.shadow, -(one.score or -1.0), one.detector))
+
+
+def _score(one: Prediction, used: bool) -> Score:
+    return Score(
+        detector=one.detector,
+        version=one.version,
+        status=one.status.value,
+        score=one.score,
+        labels=tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8]),
+        reason=one.reason,
+        shadow=one.shadow,
+        elapsed=one.elapsed,
+        used=used,
+        evidence=len(one.evidence),
+    )
+
+
+def _used(one: UsedPrediction) -> Score:
+    labels = tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8])
+    status = Status(one.status).value
+    return Score(
+        one.detector, one.version, status, one.score, labels, one.reason, one.shadow, None, True, 0
+    )
+
+
+def _history(console: Console, uploader: str | None, upload_id: str) -> History:
+    if uploader is None:
+        return History(0, {}, ())
+    chosen = CaseFilter(uploader=uploader)
+    recent = console.ledger.find(chosen, limit=_HISTORY + 1)
+
+    def work(connection: Connection) -> Counter[str]:
+        query = (
+            select(cases.c.action)
+            .where(cases.c.uploader == uploader, cases.c.at.is_not(None))
+            .order_by(cases.c.at.desc())
+            .limit(_COUNTED)
+        )
+        return Counter(connection.execute(query).scalars())
+
+    counts = console.ledger.transact(work)
+    ordered = {a.value: counts[a.value] for a in Action if counts[a.value]}
+    others = tuple(one for one in recent if one.upload_id != upload_id)[:_HISTORY]
+    return History(sum(counts.values()), ordered, others)
+
+
+def _categories(policy: Policy, verdict: Verdict | None) -> list[str]:
+    known = [one.category for one in policy.rules if one.category]
+    first = [verdict.category] if verdict is not None and verdict.category else []
+    found = dict.fromkeys([*first, *known, *sorted(policy.categories)])
+    return [name for name in found if name in policy.categories]

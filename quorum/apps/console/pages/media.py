@@ -1,0 +1,146 @@
+"""Media for reviewers' eyes: from the allowed places alone."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, unquote, urlsplit
+
+import av
+from fastapi import APIRouter, Query, Request
+from starlette.responses import FileResponse, Response
+
+from quorum.apps.console.pages.base import Console, Refused, Visitor, console_of
+from quorum.core.messages import Upload
+
+__all__ = ["media_link", "router"]
+
+router = APIRouter()
+
+#: Of containers that browsers play; a file is never served as anything that could be a page.
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".ogv": "video/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".wav": "audio/wav",
+}
+_FRAME_HEIGHT = 240
+
+
+def media_link(console: Console, upload: Upload | None) -> tuple[str | None, str]:
+    """Where a page can load the media from; else None, and why not."""
+    if upload is None or not upload.media:
+        return None, "The upload has no media."
+    try:
+        parts = urlsplit(upload.media)
+        if parts.scheme == "https":
+            allowed = any(
+                parts.hostname == host.removeprefix("*.")
+                or (host.startswith("*.") and (parts.hostname or "").endswith(host[1:]))
+                for host in console.settings.media.hosts
+            )
+            if allowed and not parts.username and parts.port in (None, 443):
+                return upload.media, ""
+            return None, "The media's host is not among those that the settings allow."
+        if parts.scheme == "file":
+            if _file(console, upload) is None:
+                return None, "The media no longer exists, or lies outside the allowed folders."
+            return f"/case/media?upload={quote(upload.id, safe='')}", ""
+    except ValueError:
+        pass
+    return None, "Media of this kind of address cannot be shown here."
+
+
+def _upload(console: Console, upload_id: str) -> Upload | None:
+    return console.ledger.get_cases([upload_id], ["upload"])[0].upload
+
+
+def _file(console: Console, upload: Upload) -> Path | None:
+    path = Path(unquote(urlsplit(upload.media or "").path))
+    try:
+        found = path.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    folders = [Path(folder).resolve() for folder in console.settings.media.folders]
+    inside = any(found.is_relative_to(folder) for folder in folders)
+    return found if inside and found.is_file() and found.suffix.lower() in _TYPES else None
+
+
+@router.get("/case/media")
+def media(
+    request: Request, session: Visitor, upload: Annotated[str, Query(max_length=256)]
+) -> Response:
+    """The media of a case; parts of it, as players ask for them."""
+    console = console_of(request)
+    found = _upload(console, upload)
+    path = None if found is None else _file(console, found)
+    if path is None:
+        raise Refused(404, "The media no longer exists, or lies outside the allowed folders.")
+    kind = _TYPES[path.suffix.lower()]
+    return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=600"})
+
+
+@router.get("/case/frame")
+def frame(
+    request: Request,
+    session: Visitor,
+    upload: Annotated[str, Query(max_length=256)] = "",
+    work: Annotated[str, Query(max_length=256)] = "",
+    at: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)] = 0.0,
+) -> Response:
+    """One frame, of an upload or of a registered work, as a picture."""
+    console = console_of(request)
+    path = None
+    if upload:
+        found = _upload(console, upload)
+        path = None if found is None else _file(console, found)
+    elif console.settings.works is not None and work:
+        path = _work(console.settings.works, work)
+    picture = None if path is None else _frame(path, at, console.settings.media.max_pixels)
+    if picture is None:
+        raise Refused(404, "There is no frame to show.")
+    return Response(
+        picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"}
+    )
+
+
+def _work(folder: Path, work: str) -> Path | None:
+    """The media of a work: as ``works.json`` of the folder names it, else the file named so."""
+    files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in _TYPES}
+    listed = folder / "works.json"
+    if listed.is_file():
+        for one in json.loads(listed.read_text(encoding="utf-8")).get("works", ()):
+            if one.get("id") == work:
+                return files.get(Path(str(one.get("file", ""))).stem)
+    return files.get(work)
+
+
+def _frame(path: Path, at: float, max_pixels: int) -> bytes | None:
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            if stream.width * stream.height > max_pixels or stream.time_base is None:
+                return None
+            container.seek(int(at / stream.time_base), stream=stream)
+            shown = None
+            for count, one in enumerate(container.decode(stream)):
+                shown = one
+                if count > 400 or (one.time or 0.0) >= at:
+                    break
+            if shown is None:
+                return None
+            image = shown.to_image()
+    except (av.FFmpegError, OSError, IndexError, ValueError):
+        return None
+    image.thumbnail((_FRAME_HEIGHT * 2, _FRAME_HEIGHT))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=80)
+    return out.getvalue()

@@ -1,0 +1,85 @@
+"""The overview, and the live stream of verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy import select, tuple_
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from quorum.apps.console.pages.base import Console, Refused, Visitor, console_of, render
+from quorum.apps.console.pages.plots import bars, line
+from quorum.core.messages import now
+from quorum.store.ledger.schema import cases, verdicts
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+#: Open live streams; each asks the ledger once a second.
+_MOST = 40
+#: After this the browser asks again, and is asked who it is.
+_SECONDS = 600.0
+_open = 0
+
+
+@router.get("/overview")
+def overview(request: Request, session: Visitor) -> Response:
+    """How the ensemble does."""
+    found = request.app.state.overviews.current()
+    return render(
+        request,
+        "overview.html",
+        found=found,
+        recent=console_of(request).ledger.find(limit=8),
+        actions=bars(found.times, found.by_action),
+        latency=line(found.times, found.median),
+    )
+
+
+@router.get("/live")
+async def live(request: Request, session: Visitor) -> Response:
+    """Verdicts as they are recorded, as server-sent events."""
+    if _open >= _MOST:
+        raise Refused(503, "Too many people watch the live stream; the rest of the page works.")
+    return StreamingResponse(_events(request, console_of(request)), media_type="text/event-stream")
+
+
+async def _events(request: Request, console: Console) -> AsyncIterator[str]:
+    global _open
+    _open += 1
+    try:
+        mark = (now(), "")
+        end = time.monotonic() + _SECONDS
+        yield "retry: 3000\n\n"
+        while time.monotonic() < end and not await request.is_disconnected():
+            for row in await run_in_threadpool(_newer, console, mark):
+                mark = (row.at, row.id)
+                told = {
+                    name: getattr(row, name)
+                    for name in ("upload_id", "action", "rule", "decided_by", "title")
+                }
+                told["title"] = (told["title"] or "")[:120]
+                yield f"event: verdict\ndata: {json.dumps(told)}\n\n"
+            await asyncio.sleep(1.0)
+    finally:
+        _open -= 1
+
+
+def _newer(console: Console, mark: tuple[Any, str]) -> Sequence[Any]:
+    v = verdicts.c
+    here, there = tuple_(v.at, v.id), tuple_(*mark, types=[v.at.type, v.id.type])
+    query = (
+        select(v.at, v.id, v.upload_id, v.action, v.rule, v.decided_by, cases.c.title)
+        .join(cases, cases.c.upload_id == v.upload_id, isouter=True)
+        .where(here > there)
+        .order_by(v.at, v.id)
+        .limit(20)
+    )
+    return console.ledger.transact(lambda connection: connection.execute(query).all())

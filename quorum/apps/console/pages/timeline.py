@@ -1,0 +1,118 @@
+"""Where in the seconds of the media each detector found something: spans for a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quorum.core.messages import Evidence, Prediction, Upload
+
+__all__ = ["Lane", "Pair", "Span", "Timeline", "timeline"]
+
+#: Spans of one detector that are drawn.
+MAX_SPANS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One finding; ``left`` and ``width`` are percent of the whole."""
+
+    start: float
+    end: float
+    left: float
+    width: float
+    what: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one detector found."""
+
+    detector: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A part of the upload, and the part of a registered work that it matches."""
+
+    work: str
+    start: float
+    end: float
+    work_start: float
+    work_end: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The whole picture.
+
+    Attributes:
+        seconds: How long the media is, as far as it is known.
+        lanes: By detector.
+        pairs: Matches with registered works.
+        ticks: Seconds to write below, with their place in percent.
+    """
+
+    seconds: float
+    lanes: tuple[Lane, ...]
+    pairs: tuple[Pair, ...]
+    ticks: tuple[tuple[float, float], ...]
+
+
+def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeline | None:
+    """The spans of all evidence with seconds; None where there is none."""
+    timed = [(one.detector, [e for e in one.evidence if _timed(e)]) for one in predictions]
+    timed = [(detector, found[:MAX_SPANS]) for detector, found in timed if found]
+    if not timed:
+        return None
+    ends = [_end(e) for _, found in timed for e in found]
+    known = upload.duration if upload is not None and upload.duration else 0.0
+    seconds = min(max(known, *ends, 1.0), 1e7)
+    lanes = tuple(
+        Lane(detector, tuple(_span(e, seconds) for e in found)) for detector, found in timed
+    )
+    pairs = tuple(
+        Pair(e.work, e.start or 0.0, _end(e), e.work_start or 0.0, e.work_end or 0.0, e.what)
+        for _, found in timed
+        for e in found
+        if e.kind == "match" and e.work
+    )
+    return Timeline(seconds, lanes, pairs[:20], _ticks(seconds))
+
+
+def _timed(evidence: Evidence) -> bool:
+    return evidence.kind != "text" and evidence.start is not None
+
+
+def _end(evidence: Evidence) -> float:
+    start = evidence.start or 0.0
+    return max(start, evidence.end if evidence.end is not None else start)
+
+
+def _span(evidence: Evidence, seconds: float) -> Span:
+    start = min(evidence.start or 0.0, seconds)
+    end = min(_end(evidence), seconds)
+    left = 100 * start / seconds
+    # A moment is drawn wide enough to be hit with a pointer.
+    width = min(max(100 * (end - start) / seconds, 1.2), 100 - left if left < 98.8 else 1.2)
+    weight = evidence.weight if evidence.weight is not None else 1.0
+    return Span(
+        start,
+        end,
+        round(min(left, 98.8), 3),
+        round(width, 3),
+        evidence.what,
+        max(0.0, min(1.0, weight)),
+    )
+
+
+def _ticks(seconds: float) -> tuple[tuple[float, float], ...]:
+    raw = seconds / 6
+    unit = 10 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
+    step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
+    count = int(seconds / step) + 1
+    return tuple((round(i * step, 3), round(100 * i * step / seconds, 3)) for i in range(count))

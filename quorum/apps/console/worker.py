@@ -1,0 +1,80 @@
+"""What the console does by itself: keeps queues and search current, publishes decisions."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+
+from quorum.apps.console.desk import outbox, tasks
+from quorum.apps.console.desk.overview import Overviews
+from quorum.apps.console.desk.publishing import Reviews
+from quorum.core.errors import QuorumError
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.indexing import fill
+
+__all__ = ["Worker"]
+
+_log = logging.getLogger(__name__)
+
+_PUBLISH_SECONDS = 0.5
+_SYNC_SECONDS = 2.0
+_TURN_SECONDS = 0.0005
+
+
+class Worker:
+    """A thread beside the pages; several consoles may run on one ledger.
+
+    Args:
+        ledger: The ledger.
+        reviews: Where decisions are published.
+        double_rate: The share of cases that a second reviewer decides too.
+        overviews: The figures of the overview, which it counts anew.
+    """
+
+    def __init__(
+        self, ledger: Ledger, reviews: Reviews, double_rate: float, overviews: Overviews
+    ) -> None:
+        self._ledger = ledger
+        self._reviews = reviews
+        self._double_rate = double_rate
+        self._overviews = overviews
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        # A page asks the database ten times, and each time waits for its turn with this thread.
+        sys.setswitchinterval(_TURN_SECONDS)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after what is in the works; what waits is published by the next console."""
+        self._stopping.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        synced = 0.0
+        unfilled: str | None = ""
+        while not self._stopping.is_set():
+            try:
+                outbox.publish_due(
+                    self._ledger, self._reviews.publish, double_rate=self._double_rate
+                )
+                if time.monotonic() - synced > _SYNC_SECONDS:
+                    tasks.sync(self._ledger)
+                    synced = time.monotonic()
+                self._overviews.refresh(force=False)
+                if unfilled is not None:
+                    unfilled = self._fill(unfilled)
+            except QuorumError as error:
+                _log.warning("%s", error)
+            except Exception:
+                # One bad row must not end the queue for everyone.
+                _log.exception("the console's worker failed at this and goes on")
+            self._stopping.wait(_PUBLISH_SECONDS)
+
+    def _fill(self, after: str) -> str | None:
+        """A ledger that is older than search is filled a little at a time."""
+        return self._ledger.transact(lambda connection: fill(connection, after), writes=True)

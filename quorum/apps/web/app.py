@@ -1,0 +1,145 @@
+"""The web application, put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from quorum import __version__
+from quorum.aggregator.policy.policy import Policy
+from quorum.apps.web import lookups, moderation
+from quorum.apps.web.body import BodyLimits
+from quorum.apps.web.description import describe_keys
+from quorum.apps.web.endpoints import Courier, Endpoint
+from quorum.apps.web.idempotency import Answers
+from quorum.apps.web.keys import ApiKey, Keyring
+from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
+from quorum.apps.web.problems import install_problems
+from quorum.apps.web.recorder import Recorder
+from quorum.apps.web.service import Service
+from quorum.apps.web.settings import Limits
+from quorum.apps.web.state import State
+from quorum.apps.web.watch import Watcher
+from quorum.pipeline.moderator import Ensemble
+from quorum.store.histories import Histories
+from quorum.store.ledger import Ledger
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    policy: Policy,
+    ensemble: Ensemble,
+    *,
+    ledger: Ledger | None = None,
+    keys: Sequence[ApiKey] | None = None,
+    endpoints: Sequence[Endpoint] = (),
+    limits: Limits | None = None,
+    media_folder: Path | None = None,
+    shadows: Sequence[Policy] = (),
+    watcher: Watcher | None = None,
+) -> FastAPI:
+    """The application.
+
+    Args:
+        policy: Decides.
+        ensemble: Scores.
+        ledger: Where uploads, predictions and verdicts are recorded; None for nowhere.
+        keys: Who may ask; None for everyone.
+        endpoints: Webhooks that are told verdicts; they need the ledger.
+        limits: What clients may do.
+        media_folder: A folder for media that comes with requests, which the ensemble may read
+            from; None to take none.
+        shadows: Policies that only watch.
+        watcher: Takes other models in when a registry's alias moves.
+    """
+    chosen = limits or Limits()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        histories = None
+        if ledger is not None and any(one.reads_history for one in (policy, *shadows)):
+            histories = Histories(policy, ledger, UNKNOWN_HISTORIES.inc)
+        service = Service(
+            policy, ensemble, pending=chosen.pending, shadows=shadows, histories=histories
+        )
+        state = State(
+            service=service,
+            answers=Answers(chosen.idempotency_seconds, chosen.idempotency_keys),
+            limits=chosen,
+            keyring=None if keys is None else Keyring(tuple(keys)),
+            ledger=ledger,
+            recorder=None if ledger is None else Recorder(ledger),
+            courier=Courier(ledger, endpoints) if ledger is not None and endpoints else None,
+            endpoints=tuple(endpoints),
+            media_folder=media_folder,
+            watcher=watcher,
+        )
+        service.on_late = state.on_late
+        app.state.quorum = state
+        if state.courier is not None:
+            state.courier.start()
+        if watcher is not None:
+            watcher.start(service)
+        try:
+            yield
+        finally:
+            state.closing = True
+            if watcher is not None:
+                watcher.close()
+            await service.close()
+            if state.recorder is not None:
+                await state.recorder.close()
+            if state.courier is not None:
+                state.courier.close()
+            if histories is not None:
+                histories.close()
+
+    app = FastAPI(
+        title="Quorum",
+        version=__version__,
+        summary="Content moderation: one upload in, one explained verdict out.",
+        lifespan=lifespan,
+        # The pages would load scripts from elsewhere; /openapi.json needs none.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(moderation.router)
+    app.include_router(lookups.router)
+    describe_keys(app)
+    install_problems(app)
+
+    async def on_disconnect(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=400)
+
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_middleware(BodyLimits, limits=chosen)
+    app.add_middleware(_Counted)
+    return app
+
+
+class _Counted:
+    """ASGI middleware that counts answers by route and status."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Not the path itself: everyone can make up new ones.
+                route = getattr(scope.get("route"), "path", "other")
+                REQUESTS.labels(route, str(message["status"])).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted)

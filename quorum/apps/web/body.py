@@ -1,0 +1,87 @@
+"""A request's body, within its limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from quorum.apps.web.problems import Problem, problem_response
+from quorum.apps.web.settings import Limits
+
+__all__ = ["BodyLimits"]
+
+
+#: How much of a body that is refused is read and thrown away, and for how long: a client that
+#: still sends when the connection closes would not see the answer.
+_LINGER_BYTES = 256 * 1024 * 1024
+_LINGER_SECONDS = 5.0
+
+
+class BodyLimits:
+    """ASGI middleware that stops bodies which are too large or too slow.
+
+    What is refused is never held in memory.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
+        limit = self._limits.media_bytes if multipart else self._limits.body_bytes
+        told = Problem(413, f"the body is larger than {limit:,} bytes", {"connection": "close"})
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > limit:
+            await _throw_away(receive)
+            await problem_response(told)(scope, receive, send)
+            return
+        end = time.monotonic() + self._limits.body_seconds
+        state: dict[str, Any] = {"read": 0, "whole": False, "started": False}
+
+        async def limited_receive() -> Message:
+            if state["whole"]:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
+            except TimeoutError:
+                detail = f"the body did not come within {self._limits.body_seconds:g} s"
+                raise Problem(408, detail, {"connection": "close"}) from None
+            if message["type"] == "http.request":
+                state["read"] += len(message.get("body", b""))
+                state["whole"] = not message.get("more_body", False)
+                if state["read"] > limit:
+                    await _throw_away(receive)
+                    raise told
+            return message
+
+        async def noted_send(message: Message) -> None:
+            state["started"] = True
+            await send(message)
+
+        try:
+            await self._app(scope, limited_receive, noted_send)
+        except Problem as problem:
+            if state["started"]:
+                raise
+            await problem_response(problem)(scope, receive, send)
+
+
+async def _throw_away(receive: Receive) -> None:
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while read < _LINGER_BYTES:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return

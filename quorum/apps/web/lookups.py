@@ -1,0 +1,160 @@
+"""The routes that tell: verdicts, the policy, the models, and how the service is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from quorum.aggregator.policy.policy import shipped_policies
+from quorum.apps.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, case_bytes
+from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
+from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
+from quorum.apps.web.moderation import PROBLEMS
+from quorum.apps.web.problems import Problem
+from quorum.apps.web.state import State, allow
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (401, 403, 503)}
+
+
+@router.get(
+    "/v1/verdicts/{upload_id:path}",
+    tags=["read"],
+    summary="The verdict of an upload",
+    responses={
+        200: {
+            "model": CaseAnswer,
+            "description": "The current verdict, and what led to it.",
+            **example(CASE_EXAMPLE),
+        },
+        404: {**PROBLEMS[422], "description": "No verdict of this upload is known."},
+        **_REFUSED,
+    },
+)
+async def verdict(request: Request, upload_id: str) -> Response:
+    """The current verdict of an upload, the ones that it superseded, and all predictions."""
+    allow(request, "read")
+    state: State = request.app.state.quorum
+    if state.ledger is not None:
+        # What no upload may be called is no upload's: the database need not be asked.
+        usable = 0 < len(upload_id) <= 256 and "\x00" not in upload_id
+        case = await asyncio.to_thread(state.ledger.get_case, upload_id) if usable else None
+        if case is not None and case.verdicts:
+            body = case_bytes(case.verdicts, case.predictions)
+            return Response(body, media_type="application/json")
+    elif (known := state.remembered.get(upload_id)) and known[0]:
+        return Response(case_bytes(*known), media_type="application/json")
+    raise Problem(404, "no verdict of this upload is known here")
+
+
+@router.get(
+    "/v1/policies",
+    tags=["read"],
+    summary="The policy that decides",
+    response_model=PoliciesAnswer,
+    responses={**_REFUSED},
+)
+async def policies(request: Request) -> dict[str, Any]:
+    """The policy in force, as it was written, and the names of those that ship."""
+    allow(request, "read")
+    policy = request.app.state.quorum.service.policy
+    return {
+        "active": {
+            "name": policy.name,
+            "version": policy.version,
+            "deadline": policy.deadline,
+            "detectors": list(policy.detectors),
+            "rules": [rule.name for rule in policy.rules],
+            "text": policy.text,
+        },
+        "shipped": list(shipped_policies()),
+    }
+
+
+@router.get(
+    "/v1/models",
+    tags=["read"],
+    summary="The detectors that score",
+    response_model=ModelsAnswer,
+    responses={200: example(MODELS_EXAMPLE), **_REFUSED},
+)
+async def models(request: Request) -> dict[str, Any]:
+    """Each detector with its version; ``stale`` says why a model may not be the registry's."""
+    allow(request, "read")
+    state: State = request.app.state.quorum
+    members = state.service.ensemble.members
+    stale = {} if state.watcher is None else state.watcher.stale
+    return {
+        "models": [
+            {
+                "name": name,
+                "version": member.detector.version,
+                "needs": sorted(member.detector.needs),
+                "model": member.settings.model,
+                "follows": None if state.watcher is None else state.watcher.followed(name),
+                "stale": stale.get(name),
+                "shadow": member.settings.shadow,
+                "max_batch": member.settings.max_batch,
+                "timeout": member.settings.timeout,
+            }
+            for name, member in members.items()
+        ]
+    }
+
+
+@router.get("/health", tags=["operate"], summary="Whether the process lives")
+async def health() -> dict[str, str]:
+    """Answers as long as the process can."""
+    return {"status": "ok"}
+
+
+@router.get(
+    "/ready",
+    tags=["operate"],
+    summary="Whether to send requests here",
+    responses={200: example({"status": "ready"}), 503: PROBLEMS[503]},
+)
+async def ready(request: Request) -> dict[str, str]:
+    """No while the service ends, or while the ledger is away.
+
+    Models that may not be the registry's are told, and are no reason to send requests elsewhere.
+    """
+    state: State = request.app.state.quorum
+    if state.closing:
+        raise Problem(503, "the service ends")
+    if state.recorder is not None and state.recorder.away:
+        raise Problem(503, "the ledger is away")
+    if state.watcher is not None and state.watcher.stale:
+        # Not why: everyone may ask this, and the reason names the registry.
+        names = ", ".join(sorted(state.watcher.stale))
+        return {"status": "ready", "models": f"the last good one of {names}; see /v1/models"}
+    return {"status": "ready"}
+
+
+@router.get(
+    "/metrics",
+    tags=["operate"],
+    summary="Counts, for Prometheus",
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "The counts."},
+        401: PROBLEMS[401],
+        403: PROBLEMS[403],
+    },
+    response_class=Response,
+)
+async def metrics(request: Request) -> Response:
+    """All counts in Prometheus' text format."""
+    allow(request, "metrics")
+    state: State = request.app.state.quorum
+    PENDING.set(state.service.pending)
+    MODELS.clear()
+    for name, member in state.service.ensemble.members.items():
+        MODELS.labels(name, member.detector.version).set(1)
+    MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
+    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

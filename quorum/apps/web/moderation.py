@@ -1,0 +1,230 @@
+"""The routes that decide: one upload, a media file with its upload, a batch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from quorum.apps.web.answers import (
+    BatchAnswer,
+    ModeratedAnswer,
+    ProblemAnswer,
+    as_bytes,
+    problem_bytes,
+    upload_schema,
+)
+from quorum.apps.web.description import BATCH_EXAMPLE, MODERATED_EXAMPLE, UPLOAD_EXAMPLE, example
+from quorum.apps.web.media import MediaUpload, read_multipart, refuse_inside
+from quorum.apps.web.problems import Problem
+from quorum.apps.web.service import Busy
+from quorum.apps.web.state import State, allow, busy_problem
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import Upload
+
+__all__ = ["PROBLEMS", "router"]
+
+router = APIRouter(prefix="/v1", tags=["moderate"])
+
+
+def _problem(words: str) -> dict[str, Any]:
+    return {
+        "description": words,
+        "model": ProblemAnswer,
+        "content": {"application/problem+json": {}},
+    }
+
+
+#: The errors that a route may answer with.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: _problem("The request cannot be read."),
+    401: _problem("There is no API key, or it is unknown."),
+    403: _problem("The API key is not for this."),
+    408: _problem("The body came too slowly."),
+    413: _problem("The body is too large."),
+    415: _problem("The content type is not taken here."),
+    422: _problem("The body is no upload; the detail names the field."),
+    429: _problem("Too many uploads; `retry-after` says when to ask again."),
+    503: _problem("The ledger is away, or the service ends; ask again."),
+}
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="Sent again with the same key, a request gets the same answer."),
+]
+
+_UPLOAD = upload_schema()
+
+_HEADERS: dict[str, Any] = {
+    "quorum-recorded": {
+        "description": "`pending` while the ledger is away; left out once it has the verdict.",
+        "schema": {"type": "string"},
+    },
+    "idempotent-replayed": {
+        "description": "`true` for the answer that an idempotency-key had before.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+@router.post(
+    "/moderate",
+    summary="One upload in, one verdict out",
+    responses={
+        200: {
+            "model": ModeratedAnswer,
+            "description": "The verdict.",
+            "headers": _HEADERS,
+            **example(MODERATED_EXAMPLE),
+        },
+        **PROBLEMS,
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _UPLOAD},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["upload"],
+                        "properties": {
+                            "upload": {"type": "string", "description": "The upload as JSON."},
+                            "media": {"type": "string", "format": "binary"},
+                        },
+                    },
+                    "example": {"upload": json.dumps(UPLOAD_EXAMPLE), "media": "(the file)"},
+                },
+            },
+        }
+    },
+)
+async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Decide an upload by the policy's deadline; a detector that is late is reported missing."""
+    client = allow(request, "moderate")
+    state: State = request.app.state.quorum
+    state.take(client, 1)
+    sent = await _sent(request, state)
+
+    taken = False
+
+    async def make() -> Response:
+        nonlocal taken
+        taken = True
+        made, durable = await state.moderate(sent.upload, scored=sent.scored, cleanup=sent.cleanup)
+        return _answer(as_bytes(made), durable=durable)
+
+    try:
+        return await state.answers.once(client, idempotency_key, sent.digest, make)
+    finally:
+        # Once it is taken, the file stays until it was looked at, which may be after the answer.
+        if not taken:
+            sent.cleanup()
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _sent(request: Request, state: State) -> MediaUpload:
+    kind = _kind(request)
+    if kind == "multipart/form-data":
+        if state.media_folder is None:
+            raise Problem(415, "media is not taken with a request here; give its URI")
+        sent = await read_multipart(request, state.media_folder, state.limits.body_bytes)
+    elif kind == "application/json":
+        data = await request.body()
+        sent = MediaUpload(Upload.from_bytes(data), None, data)
+    else:
+        raise Problem(415, "send application/json, or multipart/form-data with a media file")
+    try:
+        refuse_inside(sent.upload, state.media_folder)
+    except Problem:
+        sent.cleanup()
+        raise
+    return sent
+
+
+@router.post(
+    "/moderate:batch",
+    summary="Many uploads in, as many verdicts out",
+    responses={
+        200: {
+            "model": BatchAnswer,
+            "description": "A result for each upload, in their order.",
+            "headers": _HEADERS,
+            **example(BATCH_EXAMPLE),
+        },
+        **PROBLEMS,
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["uploads"],
+                        "properties": {"uploads": {"type": "array", "items": _UPLOAD}},
+                        "example": {"uploads": [UPLOAD_EXAMPLE]},
+                    }
+                }
+            },
+        }
+    },
+)
+async def moderate_batch(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Decide a batch; an upload that is none gets a problem, and the others their verdicts."""
+    client = allow(request, "moderate")
+    state: State = request.app.state.quorum
+    if _kind(request) != "application/json":
+        raise Problem(415, "send application/json")
+    data = await request.body()
+    items = _items(data, state.limits.batch)
+    state.take(client, len(items))
+
+    async def make() -> Response:
+        try:
+            state.service.check(len(items))
+        except Busy as busy:
+            raise busy_problem(busy) from None
+        results = await asyncio.gather(*(_one(state, item) for item in items))
+        body = b'{"results":[' + b",".join(content for content, _ in results) + b"]}"
+        return _answer(body, durable=all(durable for _, durable in results))
+
+    return await state.answers.once(client, idempotency_key, data, make)
+
+
+def _items(data: bytes, limit: int) -> list[Any]:
+    try:
+        read = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Problem(422, "the body is not JSON") from None
+    items = read.get("uploads") if isinstance(read, dict) else None
+    if not isinstance(items, list):
+        raise Problem(422, "uploads: must be a list of uploads")
+    if len(items) > limit:
+        raise Problem(422, f"uploads: {len(items)} are more than the {limit} of one batch")
+    return items
+
+
+async def _one(state: State, item: Any) -> tuple[bytes, bool]:
+    try:
+        try:
+            upload = Upload.from_bytes(json.dumps(item).encode())
+        except MalformedMessage as error:
+            raise Problem(422, str(error)) from None
+        refuse_inside(upload, state.media_folder)
+        made, durable = await state.moderate(upload)
+    except Problem as problem:
+        title = HTTPStatus(problem.status).phrase
+        return problem_bytes(problem.status, title, problem.detail), True
+    return as_bytes(made), durable
+
+
+def _answer(body: bytes, *, durable: bool) -> Response:
+    headers = {} if durable else {"quorum-recorded": "pending"}
+    return Response(body, headers=headers, media_type="application/json")

@@ -1,0 +1,268 @@
+"""Uploads in, verdicts out, for many requests at once: by the policy's deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from quorum.aggregator.case.case import Case
+from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.policy.policy import Policy
+from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
+from quorum.apps.web.running import Running, Task
+from quorum.core.messages import Prediction, Upload, Verdict, now
+from quorum.models.installed import release
+from quorum.pipeline.moderator import Ensemble, Moderated, open_case, verdicts_of
+from quorum.pipeline.removals import Removals
+from quorum.store.histories import Histories
+
+__all__ = ["Busy", "Service"]
+
+#: Verdicts of the last so many seconds tell how fast the service works.
+RATE_SECONDS = 10.0
+
+
+class Busy(Exception):
+    """More uploads are in the works than the service takes.
+
+    Attributes:
+        seconds: When to ask again.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"ask again in {seconds} s")
+        self.seconds = seconds
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Job(Task):
+    """One upload in the works; what is here is touched by the event loop's thread only."""
+
+    arrived: datetime
+    answer: asyncio.Future[Moderated]
+    outstanding: set[str]
+    silent: set[str]
+    due: dict[str, float]
+    #: Seconds of the last deadline that went by.
+    waited: float = 0.0
+    predictions: list[Prediction] = field(default_factory=list)
+    case: Case | None = None
+    timer: asyncio.TimerHandle | None = None
+    uploader: Uploader | None = None
+
+
+class Service:
+    """Decides uploads by the policy's deadlines; to be used from one event loop.
+
+    Args:
+        policy: Decides.
+        ensemble: Scores.
+        pending: The most uploads in the works at once.
+        on_late: Told of what comes after an answer: the upload, a superseding verdict if the
+            action changed, and the late predictions.
+        shadows: Policies that only watch.
+        histories: Where past verdicts on uploaders are looked up; None for nowhere.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        ensemble: Ensemble,
+        *,
+        pending: int = 256,
+        on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
+        shadows: Sequence[Policy] = (),
+        histories: Histories | None = None,
+    ) -> None:
+        self.policy = policy
+        self._shadows = tuple(shadows)
+        self._removals = Removals(policy)
+        self._histories = histories
+        self._limit = pending
+        self.on_late = on_late
+        self._pending = 0
+        self._done: deque[float] = deque(maxlen=1000)
+        self._loop = asyncio.get_running_loop()
+        self._running = self._run(ensemble)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The detectors that score now."""
+        return self._running.ensemble
+
+    @property
+    def pending(self) -> int:
+        """How many uploads are in the works."""
+        return self._pending
+
+    def check(self, count: int) -> None:
+        """Refuse so many more uploads if that is too much.
+
+        Raises:
+            Busy: If so.
+        """
+        if self._pending + count > self._limit:
+            raise Busy(self._wait_seconds())
+
+    async def moderate(
+        self,
+        upload: Upload,
+        *,
+        scored: Upload | None = None,
+        cleanup: Callable[[], None] | None = None,
+    ) -> Moderated:
+        """The verdict of an upload, by the policy's deadline at the latest.
+
+        Args:
+            upload: The upload.
+            scored: The same with its media where it lies here, if that is elsewhere.
+            cleanup: Called when the media is not needed any more.
+
+        Raises:
+            Busy: If too many are in the works.
+        """
+        try:
+            self.check(1)
+        except Busy:
+            if cleanup is not None:
+                cleanup()
+            raise
+        job = self._job(upload, scored or upload, cleanup)
+        self._pending += 1
+        try:
+            await self._look_up(job)
+            self._running.put(job)
+            self._expire(job)
+            made = await job.answer
+        finally:
+            self._pending -= 1
+            if job.timer is not None:
+                job.timer.cancel()
+        self._done.append(time.monotonic())
+        VERDICTS.labels(made.verdict.action.value, made.verdict.decided_by).inc()
+        LATENCY.observe(made.verdict.latency)
+        return made
+
+    async def _look_up(self, job: _Job) -> None:
+        if self._histories is None:
+            return
+        try:
+            job.uploader = await asyncio.to_thread(self._histories.of, job.upload, job.arrived)
+        except BaseException:
+            job.clean()
+            raise
+
+    def _run(self, ensemble: Ensemble) -> Running[_Job]:
+        policies = (self.policy, *self._shadows)
+        return Running(ensemble, policies, self._deliver, 4 * self._limit)
+
+    async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
+        """Score with another ensemble from now on; what is in the works ends with the old one.
+
+        The old detectors that are not of the new ensemble are released.
+        """
+        old, self._running = self._running, self._run(ensemble)
+        await asyncio.to_thread(old.close, seconds)
+        kept = {id(member.detector) for member in ensemble.members.values()}
+        for member in old.ensemble.members.values():
+            if id(member.detector) not in kept:
+                release(member.detector)
+
+    async def close(self, seconds: float = 10.0) -> None:
+        """Work off what is there, for no longer than so many seconds."""
+        await asyncio.to_thread(self._running.close, seconds)
+
+    def _seconds(self, name: str) -> float:
+        return min(self.policy.detectors[name].deadline, self.policy.deadline)
+
+    def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> _Job:
+        at = self._loop.time()
+        due = {
+            name: at + self._seconds(name)
+            for name, member in self.ensemble.members.items()
+            if (declared := self.policy.detectors.get(name)) is not None
+            # What never decides is never waited for.
+            and not declared.shadow
+            and not member.settings.shadow
+        }
+        return _Job(
+            upload=upload,
+            scored=scored,
+            arrived=now(),
+            answer=self._loop.create_future(),
+            outstanding=set(due),
+            silent=set(self.ensemble.members),
+            due=due,
+            cleanup=cleanup,
+        )
+
+    def _deliver(self, said: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
+        # The loop may have ended meanwhile: then nobody waits for this.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take, said)
+
+    def _take(self, said: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
+        for job, name, prediction in said:
+            job.outstanding.discard(name)
+            job.silent.discard(name)
+            if prediction is not None:
+                PREDICTIONS.labels(name, prediction.status.value).inc()
+                if job.answer.done():
+                    self._late(job, prediction)
+                else:
+                    job.predictions.append(prediction)
+            if not job.outstanding:
+                self._decide(job)
+
+    def _expire(self, job: _Job) -> None:
+        """Wait no longer for detectors whose deadline is over."""
+        at = self._loop.time()
+        for name in [name for name in job.outstanding if job.due[name] <= at]:
+            job.outstanding.discard(name)
+            job.waited = max(job.waited, self._seconds(name))
+            LATE.labels(name).inc()
+        if not job.outstanding:
+            self._decide(job)
+        elif not job.answer.done():
+            due = min(job.due[name] for name in job.outstanding)
+            job.timer = self._loop.call_at(due, self._expire, job)
+
+    def _decide(self, job: _Job) -> None:
+        if job.answer.done():
+            return
+        # Not before a deadline that the loop's clock has seen: the two clocks differ a little.
+        at = max(now(), job.arrived + timedelta(seconds=job.waited))
+        case, verdict = open_case(
+            self.policy,
+            job.upload,
+            job.predictions,
+            arrived=job.arrived,
+            at=at,
+            shadows=self._shadows,
+            uploader=job.uploader,
+        )
+        job.case = case if job.silent else None
+        verdict = self._removals.bounded(verdict)
+        job.answer.set_result(Moderated(verdict, tuple(job.predictions)))
+
+    def _late(self, job: _Job, prediction: Prediction) -> None:
+        made: list[Verdict] = []
+        if job.case is not None:
+            late = verdicts_of(job.case.on_prediction(prediction, now()))
+            made = [self._removals.bounded(verdict) for verdict in late]
+            if not job.silent:
+                job.case = None
+        if self.on_late is not None:
+            self.on_late(job.upload, made[-1] if made else None, prediction)
+
+    def _wait_seconds(self) -> int:
+        since = time.monotonic() - RATE_SECONDS
+        lately = sum(1 for at in self._done if at >= since)
+        rate = max(lately / RATE_SECONDS, 0.1)
+        return min(60, max(1, math.ceil(self._pending / rate)))

@@ -1,0 +1,46 @@
+"""The messages that travel on the streams: frozen values, JSON on the wire.
+
+Every message keeps the fields that it does not know, so that a newer producer and an older
+consumer can share a stream. Times are RFC 3339 in UTC. ``docs/schemas/`` holds the JSON
+Schema of each message, generated from this package by ``quorum schemas``.
+"""
+
+from __future__ import annotations
+
+from quorum.core.messages.dead_letter import DeadLetter
+from quorum.core.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
+from quorum.core.messages.message import MAX_MESSAGE_BYTES, Message, schema
+from quorum.core.messages.prediction import NOT_ASKED, Evidence, Prediction, Status, prediction_id
+from quorum.core.messages.review import Review
+from quorum.core.messages.upload import Upload
+from quorum.core.messages.verdict import ACTIONS, Action, Missing, UsedPrediction, Verdict
+
+__all__ = [
+    "ACTIONS",
+    "CONTROL",
+    "MAX_MESSAGE_BYTES",
+    "MESSAGES",
+    "NOT_ASKED",
+    "Action",
+    "DeadLetter",
+    "Evidence",
+    "Identifier",
+    "Message",
+    "Missing",
+    "Prediction",
+    "Probability",
+    "Review",
+    "Seconds",
+    "Status",
+    "Time",
+    "Upload",
+    "UsedPrediction",
+    "Verdict",
+    "digest",
+    "now",
+    "prediction_id",
+    "schema",
+]
+
+#: The messages that have a topic and a schema.
+MESSAGES: tuple[type[Message], ...] = (Upload, Prediction, Verdict, Review, DeadLetter)

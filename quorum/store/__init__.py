@@ -1,0 +1,1 @@
+"""The database of what was decided, and what it remembers of an uploader."""

@@ -1,0 +1,104 @@
+"""The way to the database: SQLite in WAL mode by default, PostgreSQL with the extra."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from quorum.core.errors import ConfigurationError
+
+__all__ = ["DEFAULT_URL", "connect", "database_url", "redacted"]
+
+#: Where the ledger lies when nothing else is said: a file in the current folder.
+DEFAULT_URL = "sqlite:///quorum.db"
+
+#: Seconds that a writer waits for another writer of the same SQLite file.
+SQLITE_BUSY_SECONDS = 30
+
+#: Seconds to wait for a database that does not answer: a dead host must not hang a start.
+CONNECT_SECONDS = 10
+
+
+def database_url(url: str | URL | None = None) -> URL:
+    """The database's URL: the given one, else ``QUORUM_DATABASE``, else a file here.
+
+    Raises:
+        ConfigurationError: If it is not a URL of a database that is supported. The text does not
+            repeat the URL, which may hold a password.
+    """
+    given = url or os.environ.get("QUORUM_DATABASE") or DEFAULT_URL
+    try:
+        made = make_url(given)
+    except (ArgumentError, ValueError):
+        msg = (
+            "the database's URL cannot be read; it looks like sqlite:///quorum.db or "
+            "postgresql://user@host/name (a password comes in QUORUM_DATABASE)"
+        )
+        raise ConfigurationError(msg) from None
+    if made.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return made.set(drivername="postgresql+psycopg")
+    if made.drivername in {"sqlite", "sqlite+pysqlite"}:
+        return made.set(drivername="sqlite")
+    msg = f"databases of the kind {made.drivername!r} are not supported; use sqlite or postgresql"
+    raise ConfigurationError(msg)
+
+
+def redacted(url: str | URL) -> str:
+    """The URL as it may be shown: without its password and its query."""
+    made = make_url(url)
+    return made.set(query={}).render_as_string(hide_password=True)
+
+
+def connect(url: URL) -> Engine:
+    """An engine for the URL; nothing is opened yet.
+
+    Raises:
+        ConfigurationError: If the driver is not installed.
+    """
+    # hide_parameters: an error's text would otherwise quote what uploaders wrote.
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.drivername == "sqlite":
+        memory = not url.database or url.database == ":memory:"
+        if memory:
+            options["poolclass"] = StaticPool
+        else:
+            # A connection is kept: the last one of a file that closes writes its log back, which
+            # would be at the end of each transaction. More threads than it keeps wait for none.
+            options |= {"poolclass": QueuePool, "pool_size": 4, "max_overflow": -1}
+        options["connect_args"] = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
+        if not memory and not Path(str(url.database)).parent.is_dir():
+            msg = f"there is no folder {Path(str(url.database)).parent} for the database; make it"
+            raise ConfigurationError(msg)
+    else:
+        options |= {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4}
+        options["connect_args"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "quorum",
+        }
+    try:
+        engine = create_engine(url, **options)
+    except (ImportError, NoSuchModuleError):
+        msg = "PostgreSQL needs its driver: pip install 'quorum-moderation[postgres]'"
+        raise ConfigurationError(msg) from None
+    if url.drivername == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transactions begin too late (at the first write), when a reader can no
+    # longer become the writer; we begin them ourselves.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("quorum_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,224 @@
+"""The tables of the reviewers' console: who may do what, what is to be reviewed, what was done.
+
+They lie in the ledger's database, so that a decision and the line of the audit log that tells of
+it are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, String, Table, Text
+from sqlalchemy import delete as delete_from
+
+from quorum.store.ledger.schema import UtcTime, metadata
+
+__all__ = [
+    "appeals",
+    "audit_log",
+    "decisions",
+    "drafts",
+    "golden_answers",
+    "login_failures",
+    "samples",
+    "sessions",
+    "skips",
+    "take_console_rows",
+    "tasks",
+    "users",
+]
+
+_KEY = String(256)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    #: Argon2 hash; null for one whom a reverse proxy signs in.
+    Column("password", Text),
+    Column("created_at", UtcTime, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    #: SHA-256 of the cookie's value: who reads the database cannot take a session over.
+    Column("digest", String(64), primary_key=True),
+    Column("user", String(64), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("ix_sessions_user", "user"),
+    Index("ix_sessions_expires_at", "expires_at"),
+)
+
+#: Failed log-ins by name and by address, so that guessing becomes slow on every process.
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+    Column("blocked_until", UtcTime),
+)
+
+#: Only grows: triggers refuse to change or take a line; each line holds the digest of the last.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", String(40), nullable=False),
+    Column("actor", _KEY, nullable=False),
+    Column("event", String(64), nullable=False),
+    Column("subject", _KEY, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+#: What is to be decided by a person: one row a case and reason.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("verdict_id", _KEY, nullable=False),
+    #: review, second, double, golden or appeal.
+    Column("kind", String(16), nullable=False),
+    #: open or closed.
+    Column("state", String(16), nullable=False),
+    Column("category", _KEY),
+    #: The upload's territories as ``,DE,FR,``; empty for everywhere.
+    Column("territories", Text, nullable=False),
+    Column("severity", Integer, nullable=False),
+    Column("harm", Float, nullable=False),
+    #: As the list shows it.
+    Column("title", Text, nullable=False),
+    Column("uploader", _KEY),
+    Column("score", Float),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    #: A reviewer who must not take it, having decided before.
+    Column("not_for", _KEY),
+    #: A reviewer for whom alone it is.
+    Column("only_for", _KEY),
+    Column("claimed_by", _KEY),
+    Column("claimed_until", UtcTime),
+    Column("closed_at", UtcTime),
+    Column("outcome", String(32)),
+    Index("ix_tasks_state_harm_id", "state", "harm", "id"),
+    Index("ix_tasks_state_opened_at_id", "state", "opened_at", "id"),
+    Index("ix_tasks_state_category_harm_id", "state", "category", "harm", "id"),
+    # Holds all that the counts of the queues need.
+    Index("ix_tasks_state_category_kind_due_at", "state", "category", "kind", "due_at"),
+    Index("ix_tasks_upload_id", "upload_id"),
+    Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
+    Index("ix_tasks_claimed_by_state", "claimed_by", "state"),
+)
+
+skips = Table(
+    "skips",
+    metadata,
+    Column("task_id", _KEY, primary_key=True),
+    Column("reviewer", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Index("ix_skips_upload_id", "upload_id"),
+)
+
+#: What reviewers decided; an outbox too: what is ``waiting`` can be undone until ``due_at``, and
+#: is then published as a review.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("task_id", _KEY, nullable=False),
+    Column("upload_id", _KEY, nullable=False),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("reviewer", _KEY, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("category", _KEY),
+    Column("note", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    #: waiting, undone, published, or kept where it is for measuring only.
+    Column("state", String(16), nullable=False),
+    #: Seconds from the claim to the decision.
+    Column("seconds", Float),
+    Column("error", Text),
+    Index("ix_decisions_state_due_at", "state", "due_at"),
+    Index("ix_decisions_upload_id", "upload_id"),
+    Index("ix_decisions_reviewer_at", "reviewer", "at"),
+    Index("ix_decisions_kind_at", "kind", "at"),
+    Index("ix_decisions_task_id", "task_id"),
+)
+
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("upload_id", _KEY, nullable=False),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    #: open, upheld (the verdict stays) or reversed.
+    Column("state", String(16), nullable=False),
+    Column("first_reviewer", _KEY),
+    Column("reviewer", _KEY),
+    Column("decided_at", UtcTime),
+    #: What the uploader is told.
+    Column("statement", Text),
+    Index("ix_appeals_upload_id", "upload_id"),
+    Index("ix_appeals_state_at", "state", "at"),
+)
+
+#: Cases whose right answer is known, to measure reviewers by.
+golden_answers = Table(
+    "golden_answers",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("category", _KEY),
+    Column("author", _KEY, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+#: Cases that were drawn for a label, with the probability that they were drawn with.
+samples = Table(
+    "samples",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    Column("verdict_id", _KEY, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+drafts = Table(
+    "policy_drafts",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("version", _KEY, nullable=False),
+    Column("author", _KEY, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    #: draft, proposed, active or retired.
+    Column("state", String(16), nullable=False),
+    #: The backtest, as JSON.
+    Column("report", Text),
+    Column("activated_by", _KEY),
+    Column("activated_at", UtcTime),
+    Index("ix_policy_drafts_state_at", "state", "at"),
+)
+
+_OF_UPLOADS = (tasks, skips, decisions, appeals, golden_answers, samples)
+
+
+def take_console_rows(connection: Connection, upload_ids: Sequence[str]) -> None:
+    """Take what the console keeps of these uploads; the audit log names them only by id."""
+    for table in _OF_UPLOADS:
+        connection.execute(delete_from(table).where(table.c.upload_id.in_(upload_ids)))

@@ -1,0 +1,115 @@
+"""What recording writes for search, and what fills it for a ledger that is older than search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from quorum.core.messages import Upload, Verdict
+from quorum.store.ledger.reading import load_cases
+from quorum.store.ledger.schema import cases
+from quorum.store.ledger.search_schema import case_labels, texts
+from quorum.store.ledger.words import as_tsvector, words_of
+from quorum.store.ledger.writing_rows import Row, newer, upsert
+
+__all__ = ["LEAST", "fill", "labels_of", "take_index", "text_of", "write_labels", "write_texts"]
+
+#: A label that is less probable is not found by.
+LEAST = 0.3
+#: Labels of one verdict that are found by.
+_MOST = 64
+_BATCH = 200
+
+
+def text_of(upload: Upload) -> str:
+    """The words that an upload is found by, parted by spaces."""
+    return " ".join(words_of(upload.title, upload.description, *upload.tags, *upload.comments))
+
+
+def labels_of(verdict: Verdict) -> tuple[str, ...]:
+    """The labels that a verdict is found by, and those above them, in lower case."""
+    found: dict[str, None] = {}
+    for one in verdict.predictions:
+        for label, probability in one.labels.items():
+            if probability < LEAST:
+                continue
+            parts = label.casefold().replace("\x00", "\ufffd").split("/")
+            found.update(dict.fromkeys("/".join(parts[:n])[:256] for n in range(1, len(parts) + 1)))
+    return tuple(found)[:_MOST]
+
+
+def write_texts(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write the words of uploads; of two with one id, those of the one published later stay."""
+    cut = as_tsvector if connection.dialect.name == "postgresql" else str
+    made = [
+        {
+            "upload_id": row["id"],
+            "published_at": row["published_at"],
+            "words": cut(row["words"]),
+        }
+        for row in rows
+    ]
+    # Numbered as they were published, for the newest are found first.
+    better = newer(texts, "published_at")
+    upsert(connection, texts, made, "upload_id", better, ("published_at",))
+
+
+def write_labels(connection: Connection, rows: Sequence[Row]) -> None:
+    """Write the labels of verdicts; of two verdicts with one label, the later one's stays."""
+    made = [
+        {
+            "upload_id": row["upload_id"],
+            "label": label,
+            "verdict_id": row["id"],
+            "at": row["at"],
+        }
+        for row in rows
+        for label in row["labels"]
+    ]
+    upsert(connection, case_labels, made, ("upload_id", "label"), newer(case_labels, "at"))
+
+
+def take_index(connection: Connection, upload_ids: Sequence[str]) -> None:
+    """Take what search keeps of these uploads."""
+    for table in (texts, case_labels):
+        connection.execute(delete(table).where(table.c.upload_id.in_(upload_ids)))
+
+
+def fill(connection: Connection, after: str = "") -> str | None:
+    """Write the words and labels of the next cases that lack them.
+
+    Args:
+        connection: One that writes.
+        after: What the last call gave; empty to begin.
+
+    Returns:
+        Where to go on; None when all was seen.
+    """
+    query = (
+        select(cases.c.upload_id)
+        .join(texts, texts.c.upload_id == cases.c.upload_id, isouter=True)
+        .where(texts.c.number.is_(None), cases.c.upload_id > after)
+        .order_by(cases.c.upload_id)
+        .limit(_BATCH)
+        # An erasure that comes meanwhile waits, and then takes what is written here.
+        .with_for_update(read=True, of=cases)
+    )
+    ids = list(connection.execute(query).scalars())
+    uploads: list[dict[str, Any]] = []
+    verdicts: list[dict[str, Any]] = []
+    for case in load_cases(connection, ids, ("upload", "verdicts")):
+        if case.upload is not None:
+            at = case.upload.published_at
+            uploads.append(
+                {"id": case.upload_id, "published_at": at, "words": text_of(case.upload)}
+            )
+        if case.verdict is not None:
+            one = case.verdict
+            verdicts.append(
+                {"id": one.id, "upload_id": one.upload_id, "at": one.at, "labels": labels_of(one)}
+            )
+    write_texts(connection, uploads)
+    write_labels(connection, verdicts)
+    return ids[-1] if len(ids) == _BATCH else None

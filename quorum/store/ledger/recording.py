@@ -1,0 +1,108 @@
+"""Recording messages in one transaction, but nothing of who was erased."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict
+from quorum.store.ledger import erasure, rows, schema, writing
+from quorum.store.ledger.values import Delivery, Statement
+
+__all__ = ["Rows", "as_rows", "write"]
+
+#: Rows to write, by the kind of message that they come from.
+Rows = dict[type, list[dict[str, Any]]]
+
+
+def _texts(verdicts: Iterable[Verdict]) -> list[Statement]:
+    return [
+        Statement(verdict.id, verdict.upload_id, verdict.at, verdict.statement)
+        for verdict in verdicts
+        if verdict.statement
+    ]
+
+
+#: For each kind of message: its row, and the statement that writes such rows.
+_WRITERS: dict[type, tuple[Callable[[Any], dict[str, Any]], Callable[..., None]]] = {
+    Upload: (rows.upload_row, writing.write_uploads),
+    Prediction: (rows.prediction_row, writing.write_predictions),
+    Verdict: (rows.verdict_row, writing.write_verdicts),
+    Review: (rows.review_row, writing.write_reviews),
+    Statement: (rows.statement_row, writing.write_statements),
+    Delivery: (rows.delivery_row, writing.write_deliveries),
+    DeadLetter: (rows.dead_letter_row, writing.write_dead_letters),
+}
+
+
+def as_rows(messages: Iterable[Message | Statement | Delivery]) -> Rows:
+    """The rows of messages, with the statements' texts that verdicts carry.
+
+    Raises:
+        TypeError: If something else than a message or a statement is given.
+    """
+    kinds: dict[type, list[Any]] = {kind: [] for kind in _WRITERS}
+    for message in messages:
+        if type(message) not in kinds:
+            msg = f"the ledger records no {type(message).__name__}"
+            raise TypeError(msg)
+        kinds[type(message)].append(message)
+    kinds[Statement] += _texts(kinds[Verdict])
+    return {
+        kind: [_WRITERS[kind][0](message) for message in given]
+        for kind, given in kinds.items()
+        if given
+    }
+
+
+def write(connection: Connection, made: Rows) -> None:
+    """Write rows, all in the connection's transaction."""
+    keep = _Remembered(connection, made)
+    keep.welcome(connection, made.get(Upload, []))
+    for kind, given in made.items():
+        _WRITERS[kind][1](connection, [row for row in given if keep.admits(kind, row)])
+
+
+class _Remembered:
+    """Which rows of a transaction belong to someone who was erased."""
+
+    def __init__(self, connection: Connection, made: Rows) -> None:
+        known = connection.execute(schema.forgotten.select().limit(1)).first()
+        digests: set[str] = set()
+        if known:
+            for kind, given in made.items():
+                for row in given:
+                    digests.update(_digests(kind, row))
+        self._gone = erasure.gone(connection, sorted(digests)) if digests else {}
+
+    def admits(self, kind: type, row: dict[str, Any]) -> bool:
+        """Whether the row is of no one who was erased, or of a time after that."""
+        dated = kind in {Upload, DeadLetter}
+        at = row["published_at" if kind is Upload else "at"] if dated else None
+        return all(
+            value not in self._gone or (at is not None and at > self._gone[value])
+            for value in _digests(kind, row)
+        )
+
+    def welcome(self, connection: Connection, uploads: Sequence[dict[str, Any]]) -> None:
+        """An erased upload that was published anew may be spoken of again."""
+        back = {
+            erasure.forgotten_digest("upload", row["id"])
+            for row in uploads
+            if self.admits(Upload, row)
+        } & self._gone.keys()
+        if back:
+            table = schema.forgotten
+            connection.execute(table.delete().where(table.c.digest.in_(back)))
+            for value in back:
+                del self._gone[value]
+
+
+def _digests(kind: type, row: dict[str, Any]) -> Iterator[str]:
+    upload_id = row["id"] if kind is Upload else row["upload_id"]
+    if upload_id:
+        yield erasure.forgotten_digest("upload", upload_id)
+    if row.get("uploader"):
+        yield erasure.forgotten_digest("uploader", row["uploader"])

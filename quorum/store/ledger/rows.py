@@ -1,0 +1,163 @@
+"""Messages as rows: what each column takes of a message."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
+from quorum.store.ledger.indexing import labels_of, text_of
+from quorum.store.ledger.values import Delivery, Statement
+
+__all__ = [
+    "dead_letter_row",
+    "delivery_row",
+    "prediction_row",
+    "review_row",
+    "statement_row",
+    "upload_row",
+    "verdict_row",
+]
+
+#: An indexed column holds no more than this; the body keeps the whole.
+MAX_KEY = 256
+#: A larger number is a mistake or an attack; the body keeps it.
+MAX_INTEGER = 2**31 - 1
+
+#: As much of a title as a list shows.
+MAX_TITLE = 1000
+
+Row = dict[str, Any]
+
+
+def _text(value: str, limit: int | None = None) -> str:
+    """Text that every database takes: PostgreSQL refuses the character NUL."""
+    return value.replace("\x00", "\ufffd")[:limit]
+
+
+def _key(value: str | None) -> str | None:
+    return None if value is None else _text(value, MAX_KEY)
+
+
+def upload_row(upload: Upload) -> Row:
+    """The row of ``uploads``; the rest is for ``cases`` and for search."""
+    return {
+        "id": upload.id,
+        "uploader": upload.uploader,
+        "published_at": upload.published_at,
+        "words": text_of(upload),
+        "title": _text(upload.title, MAX_TITLE),
+        "language": _key(upload.language),
+        "body": upload.to_bytes().decode(),
+    }
+
+
+def prediction_row(prediction: Prediction) -> Row:
+    """The row of ``predictions``."""
+    return {
+        "id": prediction.id,
+        "upload_id": prediction.upload_id,
+        "detector": prediction.detector,
+        "version": prediction.version,
+        "status": prediction.status.value,
+        "score": prediction.score,
+        "shadow": prediction.shadow,
+        "at": prediction.at,
+        "body": prediction.to_bytes().decode(),
+    }
+
+
+def verdict_row(verdict: Verdict) -> Row:
+    """The row of ``verdicts``; the rest is for ``cases`` and for search."""
+    used = [item.score for item in verdict.predictions if not item.shadow]
+    scores = [score for score in used if score is not None]
+    return {
+        "id": verdict.id,
+        "upload_id": verdict.upload_id,
+        "revision": min(verdict.revision, MAX_INTEGER),
+        "action": verdict.action.value,
+        "category": _key(verdict.category),
+        "rule": _key(verdict.rule),
+        "policy_version": verdict.policy_version,
+        "decided_by": verdict.decided_by,
+        "at": verdict.at,
+        "latency": verdict.latency,
+        "top_score": max(scores, default=None),
+        "labels": labels_of(verdict),
+        "body": verdict.to_bytes().decode(),
+    }
+
+
+def review_row(review: Review) -> Row:
+    """The row of ``reviews``."""
+    return {
+        "id": review.event_id(),
+        "upload_id": review.upload_id,
+        "verdict_id": review.verdict_id,
+        "action": review.action.value,
+        "reviewer": review.reviewer,
+        "at": review.at,
+        "body": review.to_bytes().decode(),
+    }
+
+
+def statement_row(statement: Statement) -> Row:
+    """The row of ``statements``."""
+    record = statement.record
+    return {
+        "verdict_id": statement.verdict_id,
+        "upload_id": statement.upload_id,
+        "at": statement.at,
+        "text": _text(statement.text),
+        "record": None if record is None else json.dumps(dict(record), sort_keys=True),
+    }
+
+
+def delivery_row(delivery: Delivery) -> Row:
+    """The row of ``deliveries``."""
+    return {
+        "id": delivery.id,
+        "endpoint": delivery.endpoint,
+        "upload_id": delivery.upload_id,
+        "verdict_id": delivery.verdict_id,
+        "attempts": delivery.attempts,
+        "due_at": delivery.due_at,
+        "error": delivery.error,
+        "body": delivery.body,
+    }
+
+
+def dead_letter_row(letter: DeadLetter) -> Row:
+    """The row of ``dead_letters``, with whose it was where the bytes can be read so far."""
+    upload_id, uploader = _whose(letter.data)
+    return {
+        "id": letter.event_id(),
+        "original_id": letter.original_id,
+        "part": min(letter.part, MAX_INTEGER),
+        "parts": min(letter.parts, MAX_INTEGER),
+        "stage": _key(letter.stage),
+        "error": _text(letter.error),
+        "at": letter.at,
+        "upload_id": upload_id,
+        "uploader": uploader,
+        "attributes": json.dumps(dict(letter.original), sort_keys=True),
+        "data": letter.data,
+    }
+
+
+def _whose(data: bytes) -> tuple[str | None, str | None]:
+    try:
+        read = json.loads(data)
+    except (ValueError, RecursionError):
+        return None, None
+    if not isinstance(read, dict):
+        return None, None
+
+    def told(name: str) -> str | None:
+        value = read.get(name)
+        if not isinstance(value, str) or not value:
+            return None
+        # A lone surrogate is JSON, but no database takes it.
+        return _key(value.encode("utf-8", "replace").decode())
+
+    return told("upload_id") or told("id"), told("uploader")

@@ -1,0 +1,114 @@
+"""The statements that write: upserts by message id, so that a replay changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_
+
+from quorum.store.ledger import schema
+from quorum.store.ledger.indexing import write_labels, write_texts
+from quorum.store.ledger.writing_rows import Row, newer, upsert
+
+__all__ = [
+    "write_dead_letters",
+    "write_deliveries",
+    "write_predictions",
+    "write_reviews",
+    "write_statements",
+    "write_uploads",
+    "write_verdicts",
+]
+
+#: The columns of ``cases`` that follow the current verdict, by the name in the verdict's row.
+_CURRENT = {
+    "verdict_id": "id",
+    **{
+        name: name
+        for name in (
+            "revision",
+            "action",
+            "category",
+            "rule",
+            "policy_version",
+            "decided_by",
+            "at",
+            "latency",
+            "top_score",
+        )
+    },
+}
+
+
+def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert uploads; of two with one id, the one published later stays."""
+    stored = [_only(row, schema.uploads) for row in rows]
+    upsert(connection, schema.uploads, stored, "id", newer(schema.uploads, "published_at"))
+    facts = [
+        {
+            "upload_id": row["id"],
+            **{name: row[name] for name in ("uploader", "title", "language", "published_at")},
+        }
+        for row in rows
+    ]
+    upsert(connection, schema.cases, facts, "upload_id", newer(schema.cases, "published_at"))
+    write_texts(connection, rows)
+
+
+def write_predictions(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert predictions; of two with one id, the one made later stays."""
+    upsert(connection, schema.predictions, rows, "id", newer(schema.predictions, "at"))
+
+
+def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert verdicts, and set the current one of each case: the greatest (revision, at, id)."""
+    stored = [_only(row, schema.verdicts) for row in rows]
+    upsert(connection, schema.verdicts, stored, "id", newer(schema.verdicts, "at"))
+    current = [
+        {
+            "upload_id": row["upload_id"],
+            **{column: row[source] for column, source in _CURRENT.items()},
+        }
+        for row in rows
+    ]
+    upsert(
+        connection,
+        schema.cases,
+        current,
+        "upload_id",
+        newer(schema.cases, "revision", "at", "verdict_id"),
+    )
+    write_labels(connection, rows)
+
+
+def write_reviews(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert reviews; a review's id holds all that it says but its note."""
+    upsert(connection, schema.reviews, rows, "id", None)
+    reviewed = [{"upload_id": row["upload_id"], "reviewed_at": row["at"]} for row in rows]
+    upsert(connection, schema.cases, reviewed, "upload_id", newer(schema.cases, "reviewed_at"))
+
+
+def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert statements; a later one of the same verdict, or one with its record, stays."""
+
+    def better(insert: Any) -> ColumnElement[bool]:
+        table, new = schema.statements.c, insert.excluded
+        same = and_(new.at == table.at, new.record.is_not(None), table.record.is_(None))
+        return or_(new.at > table.at, same)
+
+    upsert(connection, schema.statements, rows, "verdict_id", better)
+
+
+def write_dead_letters(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert dead letters; the same original at the same stage is one, first told first kept."""
+    upsert(connection, schema.dead_letters, rows, "id", None)
+
+
+def write_deliveries(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert deliveries; one that is known, delivered or not, stays as it is."""
+    upsert(connection, schema.deliveries, rows, "id", None)
+
+
+def _only(row: Row, table: Table) -> Row:
+    return {name: value for name, value in row.items() if name in table.c}

@@ -1,0 +1,103 @@
+import time
+
+import pytest
+
+from quorum.aggregator.policy.expression import ExpressionError, Read, parse
+from quorum.aggregator.policy.program import compile_program, evaluate, make_context
+
+
+def outcome(source, **values):
+    expression = parse(source)
+    given = {r.variable: values[r.name] for r in expression.reads if r.name in values}
+    facts = {name: values[name] for name in expression.variables if name in values}
+    return evaluate(compile_program(expression.compiled), make_context(given | facts))[0]
+
+
+def test_reads_are_found():
+    expression = parse(
+        'score("spam") > 0.5 && label(\'violence/fight\') > 0.2 || score("x", 0.1) > 1'
+    )
+    assert set(expression.reads) == {
+        Read("score", "spam"),
+        Read("label", "violence/fight"),
+        Read("score", "x", 0.1),
+    }
+    assert {read.detector for read in expression.reads} == {"spam", "violence", "x"}
+    assert expression.safe
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('score("a") > 0.5', "true"),
+        ('score("a") > 0.9', "false"),
+        ('score("b") > 0.9', "unknown"),
+        ('!(score("b") > 0.9)', "unknown"),
+        ('score("b") > 0.9 || score("a") > 0.5', "true"),
+        ('score("b") > 0.9 && score("a") > 0.9', "false"),
+        ('score("b") > 0.9 && score("a") > 0.5', "unknown"),
+        ('score("a")', "error"),
+        ('score("a") > "x"', "error"),
+        ("upload.none > 1", "error"),
+        ('upload.title == \'score("b")\' // score("c")', "false"),
+        ('upload.tags.exists(t, t == "x" && score("a") > 0.5)', "true"),
+    ],
+)
+def test_an_absent_score_is_unknown_and_a_mistake_an_error(source, expected):
+    assert outcome(source, a=0.7, upload={"title": "t", "tags": ["x"]}) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "   // nothing",
+        "score()",
+        "score(spam)",
+        'score("a" + "b") > 1',
+        'score("spam", upload.duration) > 1',
+        'status("spam", 1) == "x"',
+        "q_00 > 1",
+        "system(1)",
+        "upload.title.split(' ')",
+        "score.x > 1",
+    ],
+)
+def test_what_cannot_be_meant_is_refused(source):
+    with pytest.raises(ExpressionError):
+        parse(source)
+
+
+DIGITS = "[0,1,2,3,4,5,6,7,8,9]"
+HOSTILE = {
+    "long": "true && " * 100_000 + "true",
+    "deep": "(" * 900 + "1" + ")" * 900,
+    "unbalanced": "(" * 999,
+    "nested macros": f"{DIGITS}.all(a, {DIGITS}.all(b, {DIGITS}.all(c, {DIGITS}.all(d, true))))",
+    "macro within the range of a macro": f"{DIGITS}.map(a, {DIGITS}.map(b, a)).all(x, true)",
+    "counted pattern": 'upload.title.matches("(((a{1,100}){1,100}){1,100})")',
+    "classes": 'upload.title.matches("' + "\\\\w" * 40 + '")',
+    "pattern from the upload": "upload.title.matches(upload.description)",
+    "classes in a macro": 'upload.tags.exists(t, t.matches("\\\\w+"))',
+    "many sums": "upload.title" + " + upload.title" * 50 + ' == "x"',
+    "quotes": '"' * 999,
+    "nul": "\x00" * 999,
+    "exclamations": "!" * 999 + "x",
+}
+
+
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_conditions_are_refused_at_once(source):
+    began = time.process_time()
+    with pytest.raises(ExpressionError):
+        parse(source)
+    assert time.process_time() - began < 0.5, "generous: it takes milliseconds"
+
+
+def test_a_hostile_upload_costs_little():
+    expression = parse('upload.tags.exists(t, t.matches("(a*)*b")) || upload.title.contains("b")')
+    program = compile_program(expression.compiled)
+    facts = {"upload": {"tags": ["a" * 5000] * 20, "title": "a" * 500_000}}
+    began = time.process_time()
+    assert evaluate(program, make_context(facts))[0] == "false"
+    assert time.process_time() - began < 2

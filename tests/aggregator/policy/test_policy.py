@@ -1,0 +1,171 @@
+import pickle
+import textwrap
+
+import pytest
+
+from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
+from quorum.core.errors import PolicyError
+from quorum.core.messages import Action
+
+BALANCED = load_policy("balanced").text
+
+SMALL = textwrap.dedent(
+    """\
+    name: small
+    deadline: 10
+    detectors:
+      spam:
+        missing: 0.5
+      nsfw:
+        required: false
+        deadline: 500 ms
+        abstained: restrict
+    rules:
+      - name: spam
+        when: score("spam") > 0.9
+        action: remove
+        reason: Spam ({spam}).
+    """
+)
+
+
+def test_a_shipped_policy_names_its_detectors():
+    policy = load_policy("balanced")
+    assert set(policy.detectors) == {"spam", "violence", "copyright", "nsfw"}
+    assert policy.deadline == 30
+    assert "balanced" in shipped_policies()
+
+
+def test_values_and_defaults():
+    policy = Policy.from_text(SMALL)
+    spam, nsfw = policy.detectors["spam"], policy.detectors["nsfw"]
+    assert (spam.missing, spam.failed, spam.abstained) == (0.5, Action.REVIEW, None)
+    assert (nsfw.missing, nsfw.failed, nsfw.abstained) == (None, None, Action.RESTRICT)
+    assert (spam.deadline, nsfw.deadline) == (10, 0.5)
+    assert (policy.retention, policy.orphan_wait, policy.quorum) == (3600, 600, 1)
+
+
+def test_the_version_is_of_what_it_says():
+    policy = Policy.from_text(SMALL)
+    respaced = SMALL.replace("deadline: 10\n", "# ten seconds\ndeadline:   10 s\n")
+    assert Policy.from_text(respaced).version == policy.version
+    assert Policy.from_text(SMALL.replace("0.9", "0.91")).version != policy.version
+    assert policy.version.startswith("small@")
+
+
+def test_it_travels_as_its_text():
+    policy = load_policy("balanced")
+    again = pickle.loads(pickle.dumps(policy))
+    assert again == policy
+    assert again.rules[0].when == policy.rules[0].when
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "line", "column", "told"),
+    [
+        ('score("spam")', 'score("spma")', 12, 18, "did you mean `spam`"),
+        ('score("spam")', 'scor("spam")', 12, 11, "did you mean `score`"),
+        ('score("spam")', "uplod.duration", 12, 11, "did you mean `upload`"),
+        ('score("spam") > 0.9', 'score("spam" > 0.9', 12, 29, "missing ')'"),
+        ('score("spam") > 0.9', 'score("spam") >> 0.9', 12, None, "not valid CEL"),
+        ("action: remove", "action: delete", 13, 5, "'remove'"),
+        ("{spam}", "{spma}", 14, 5, "did you mean `spam`"),
+        ("missing: 0.5", "missing: 1.5", 5, 5, "less than or equal to 1"),
+        ("missing: 0.5", "missing: ignore", 5, 5, "`spam` is required"),
+        ("missing: 0.5", "mising: 0.5", 5, 5, "did you mean `missing`"),
+        ("deadline: 10", "deadline: soon", 2, 1, "no duration"),
+        ("deadline: 500 ms", "deadline: 20", 8, 5, "later than the policy's"),
+        ("name: small", "nam: small", None, None, "lacking"),
+        ("name: small", "name: [small", 2, None, "not valid YAML"),
+        ("name: small", "name: &a small", 1, 7, "anchors"),
+        ("deadline: 10", "deadline: 10\nquorum: 3", 3, 1, "cannot be met"),
+        ("name: small", "name: small\nname: big", 2, 1, "duplicate"),
+    ],
+)
+def test_errors_tell_where_and_what_was_meant(before, now, line, column, told):
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(SMALL.replace(before, now, 1), "mine.yaml")
+    assert told in caught.value.message
+    assert caught.value.file == "mine.yaml"
+    if line is not None:
+        assert caught.value.line == line
+    if column is not None:
+        assert caught.value.column == column
+
+
+def test_a_misspelt_name_of_a_policy(tmp_path):
+    with pytest.raises(PolicyError, match="did you mean `balanced`"):
+        load_policy("balansed")
+    with pytest.raises(PolicyError, match="cannot read"):
+        load_policy(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_bytes(b"name: x\n\xff\xfe")
+    with pytest.raises(PolicyError, match="UTF-8"):
+        load_policy(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a", "7", "name", "a: {" * 5000, "!!python/object:os.system x"]
+)
+def test_what_is_no_policy_is_refused(text):
+    with pytest.raises(PolicyError):
+        Policy.from_text(text)
+
+
+RICH = SMALL + textwrap.dedent(
+    """\
+      - name: strict
+        when: combined("risk") > 0.5 && uploader.strikes > 1.0
+        unless: upload.uploader in lists.trusted
+        action: remove
+        category: mine
+        territories: [DE]
+        reason: Risk {risk}.
+    lists: {trusted: [ann]}
+    combiners:
+      risk: {bias: -1, weights: {spam: 1.5}, absent: {spam: 0.2}}
+    categories:
+      mine: {dsa: self-harm, ground: law, reference: Law 1, explanation: Forbidden.}
+    caps:
+      total: {removals: 10, per: 1 h}
+      rules: {spam: {removals: 2, per: 60}}
+    strikes: {half_life: 30 d, remove: 2}
+    """
+)
+
+
+def test_the_whole_language():
+    policy = Policy.from_text(RICH)
+    rule = policy.rules[1]
+    assert rule.detectors == {"spam"}
+    assert rule.territories == ("DE",)
+    assert policy.categories["mine"].dsa == "self-harm"
+    assert policy.caps.rules["spam"].removals == 2
+    assert policy.caps.total.per == 3600
+    assert policy.strikes.weights[Action.REMOVE] == 2
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "line", "told"),
+    [
+        ('combined("risk")', 'combined("rsk")', 16, "did you mean `risk`"),
+        ("lists.trusted", "lists.trsted", 17, "did you mean `trusted`"),
+        ("lists.trusted", "lists", 17, "name of a list"),
+        ("category: mine", "category: violense", 19, "did you mean `violence`"),
+        ("territories: [DE]", "territories: [de]", 20, "pattern"),
+        ("weights: {spam: 1.5}", "weights: {spam: -1.5}", 24, "greater than or equal to 0"),
+        ("weights: {spam: 1.5}", "weights: {spma: 1.5}", 24, "did you mean `spam`"),
+        ("dsa: self-harm", "dsa: selfharm", 26, "did you mean `self-harm`"),
+        ("rules: {spam: {removals", "rules: {spma: {removals", 29, "did you mean `spam`"),
+        ("half_life: 30 d", "half_live: 30 d", 30, "did you mean `half_life`"),
+    ],
+)
+def test_errors_in_the_whole_language(before, now, line, told):
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(RICH.replace(before, now, 1), "mine.yaml")
+    assert told in caught.value.message
+    assert caught.value.line == line

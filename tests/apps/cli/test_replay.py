@@ -1,0 +1,114 @@
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.cli.replay import app
+from quorum.core.messages import Action, Prediction, Review, Upload, prediction_id
+from quorum.pipeline.moderator import open_case
+from quorum.store.histories import history_before
+from quorum.store.ledger import Ledger
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SCORES = {"clean": 0.01, "hinted": 0.45, "likely": 0.96, "certain": 0.99}
+
+
+def run(*words):
+    result = CliRunner().invoke(app, list(words), env={"COLUMNS": "200", "TERM": "dumb"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
+@pytest.fixture
+def database(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    policy = load_policy("balanced")
+    with Ledger(url, create=True) as ledger:
+        for name, spam in SCORES.items():
+            upload = Upload(id=name, uploader="ann", published_at=START)
+            said = [
+                Prediction(
+                    id=prediction_id(name, detector, "1"), upload_id=name, detector=detector,
+                    version="1", status="scored", score=score, at=START,
+                )
+                for detector, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
+            ]  # fmt: skip
+            at = START + timedelta(seconds=1)
+            _, verdict = open_case(policy, upload, said, arrived=START, at=at)
+            ledger.record([upload, *said, verdict])
+            if name == "certain":
+                review = Review(
+                    upload_id=name, verdict_id=verdict.id, action="allow", reviewer="r", at=at
+                )
+                ledger.record([review])
+    return url
+
+
+def actions(url):
+    with Ledger(url) as ledger:
+        return {
+            name: [(v.revision, v.action.value) for v in ledger.get_case(name).verdicts]
+            for name in SCORES
+        }
+
+
+def test_a_dry_run_tells_and_changes_nothing(database):
+    before = actions(database)
+    out = run("--policy", "strict", "--database", database)
+    assert "4 cases decided again, 3 actions change" in out
+    assert "dry run" in out
+    assert actions(database) == before
+
+
+def test_what_changes_is_published_and_recorded_once(database, tmp_path):
+    file = tmp_path / "verdicts.jsonl"
+    words = ["--policy", "strict", "--database", database, "--verdicts", str(file), "--yes"]
+    assert "3 actions change" in run(*words)
+    found = actions(database)
+    assert found["hinted"] == [(1, "allow"), (2, "restrict")]
+    assert found["likely"] == [(1, "review"), (2, "remove")]
+    assert found["certain"] == [(1, "remove"), (2, "allow")], "the reviewer decides"
+    assert found["clean"] == [(1, "allow")]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {line["upload_id"] for line in lines} == {"hinted", "likely", "certain"}
+    assert all(line["revision"] == 2 and line["supersedes"] for line in lines)
+
+    assert "0 actions change" in run(*words)
+    assert actions(database) == found
+    back = run("--policy", "balanced", "--database", database, "--yes")
+    assert "2 actions change" in back, "rolled back, but for what the reviewer decided"
+    assert actions(database)["likely"][-1] == (3, Action.REVIEW.value)
+
+
+def test_the_uploaders_history_is_as_it_stood(tmp_path):
+    """Else what is replayed first would change what comes after, and a second replay more."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    cautious, strict = load_policy("cautious"), load_policy("strict")
+    with Ledger(url, create=True) as ledger:
+        for number in range(6):
+            name = f"u{number}"
+            upload = Upload(id=name, uploader="ann", published_at=START)
+            spam = 0.99 if number < 3 else 0.85
+            said = [
+                Prediction(
+                    id=prediction_id(name, detector, "1"), upload_id=name, detector=detector,
+                    version="1", status="scored", score=score, at=START,
+                )
+                for detector, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
+            ]  # fmt: skip
+            at = START + timedelta(seconds=10 * number)
+            used = strict if number < 3 else cautious
+            known = history_before(ledger, used, upload, at)
+            assert known.removals == min(number, 3)
+            _, verdict = open_case(used, upload, said, arrived=at, at=at, uploader=known)
+            ledger.record([upload, *said, verdict])
+        before = [row.action.value for row in ledger.find(newest_first=False)]
+    assert before == ["remove"] * 3 + ["review"] * 3
+    words = ["--policy", "strict", "--database", url]
+    told = "without its uploader's three removals a suspect upload would stay under review"
+    assert "6 cases decided again, 3 actions change" in run(*words), told
+    assert "3 actions change" in run(*words, "--yes")
+    assert "0 actions change" in run(*words)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from quorum.apps.console.desk import tasks
+from quorum.apps.console.desk.tasks import Queue
+from quorum.core.messages import Evidence, Missing
+from quorum.store.ledger import Ledger
+from tests.apps.console.cases_for_console import XSS, gone, record_case, take
+from tests.apps.console.conftest import soon
+
+
+def test_an_upload_that_is_not_known(console):
+    answer = console("ana").get("/case?upload=<script>nothing")
+    assert answer.status_code == 404
+    assert "knows no upload" in answer.text
+    assert console("ana").get("/case").status_code == 422
+
+
+def test_a_verdict_whose_upload_was_never_recorded(console, cases: Ledger):
+    made = record_case(cases, 1).model_copy(update={"id": "v-lost", "upload_id": "lost"})
+    cases.record([made])
+    tasks.sync(cases)
+    answer = console("ana").get("/case?upload=lost")
+    assert answer.status_code == 200
+    assert "has not been recorded" in answer.text
+
+
+@pytest.mark.parametrize("text", XSS)
+def test_nothing_that_an_uploader_wrote_becomes_html(console, ledger: Ledger, text: str):
+    ana = console("ana")
+    clean = text.replace("\x00", "").replace("\u202e", "")
+    record_case(
+        ledger,
+        1,
+        title=text,
+        description=text,
+        tags=(text,),
+        comments=(text,),
+        language=text[:30],
+        uploader=clean or "x",
+        media=text,
+        category=text[:200],
+        rule=text,
+        missing=(Missing(detector=clean or "x", why=text),),
+        evidence=(
+            Evidence(kind="text", what=text, field="title", start=1, end=9),
+            Evidence(kind="text", what=text, field="title", start=5, end=1e300),
+            Evidence(kind="match", what=text, start=0, end=4, work=text),
+        ),
+    )
+    tasks.sync(ledger)
+    take(ledger, 1, "ana")
+    for url in ("/queue", "/queue/rows", "/case?upload=up-1", "/case/status?upload=up-1"):
+        answer = ana.get(url)
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        assert "<img src=x" not in answer.text
+        assert "<svg/onload" not in answer.text
+        assert 'href="javascript:' not in answer.text
+    if "7*7" in text:
+        assert "{{ 7*7 }}" in ana.get("/case?upload=up-1").text
+    page = ana.get("/queue", params={"territory": text, "category": text, "hours": text})
+    assert page.status_code == 200
+    assert "<script>alert" not in page.text
+    answer = ana.post("/decide", task=text, upload=text, action=text, note=text, category=text)
+    assert "<script>alert" not in answer.text
+    task_id = tasks.queue_page(ledger, Queue(), "ana")[0].id
+    ana.post("/decide", task=task_id, upload="up-1", action="remove", note=text)
+    soon(lambda: gone(ledger))
+    assert "<script>alert" not in ana.get("/case?upload=up-1").text
+
+
+def test_the_rule_that_decided_is_told_as_it_is_written(console, ledger: Ledger):
+    record_case(ledger, 1, rule="violence-likely")
+    page = console("ana").get("/case?upload=up-1").text
+    assert "score(&#34;violence&#34;) &gt;= 0.75" in page
+    assert "Expression(" not in page + console("ana").get("/policy").text
+
+
+def test_words_are_marked_where_the_evidence_lies(console, ledger: Ledger):
+    record_case(
+        ledger,
+        1,
+        title="buy cheap pills now",
+        evidence=(Evidence(kind="text", what="offer", field="title", start=4, end=15),),
+    )
+    page = console("ana").get("/case?upload=up-1").text
+    assert re.search(r"<mark[^>]*>cheap pills<span", page)
+
+
+def test_media_is_shown_from_allowed_folders_alone(serve, ledger: Ledger, tmp_path: Path):
+    from quorum.core.settings import MediaAccess
+
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.mp4").write_bytes(b"0123456789")
+        (folder / "a.html").write_bytes(b"<script>")
+    (inside / "link.mp4").symlink_to(outside / "a.mp4")
+    names = [inside / "a.mp4", outside / "a.mp4", inside / "a.html", inside / "link.mp4"]
+    names += [inside / ".." / "out" / "a.mp4", inside / "gone.mp4"]
+    for number, path in enumerate(names):
+        record_case(ledger, number, media=f"file://{path}")
+    ana = serve(media=MediaAccess(folders=(str(inside),)))("ana")
+    codes = [ana.get(f"/case/media?upload=up-{n}").status_code for n in range(len(names))]
+    assert codes == [200, 404, 404, 404, 404, 404]
+    part = ana.get("/case/media?upload=up-0", headers={"range": "bytes=2-4"})
+    assert (part.status_code, part.content) == (206, b"234")
+    assert "no longer exists" in ana.get("/case?upload=up-5").text
+    assert ana.get("/case/frame?upload=up-0&at=1").status_code == 404

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from typer.testing import CliRunner
+
+from quorum.apps.cli.models import app
+from quorum.apps.console.desk import labels, outbox, tasks
+from quorum.apps.console.desk.labels import Shares
+from quorum.core.messages import Action
+from quorum.models.training.dataset import read_labelled
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import samples
+from tests.apps.console.cases_for_console import choose, record_case, take
+
+PARTS = st.floats(0, 1)
+
+
+@given(
+    cases=st.lists(st.tuples(PARTS, PARTS), min_size=1, max_size=50),
+    count=st.integers(1, 60),
+    shares=st.builds(Shares, PARTS, PARTS, PARTS),
+)
+def test_every_case_has_a_chance(cases, count, shares):
+    found = labels.probabilities(cases, count, shares)
+    assert all(0 < p <= 1 for p in found)
+    assert sum(found) <= count + 1e-6
+
+
+def test_weighted_sums_are_unbiased():
+    chance = random.Random(1)
+    cases = [(chance.random(), chance.random()) for _ in range(200)]
+    # The harm goes with what is drawn more often: without weights the estimate would be far off.
+    harms = [one > 0.8 for one, _ in cases]
+    chances = labels.probabilities(cases, 40, Shares())
+    weighted, plain = [], []
+    for _ in range(2000):
+        drawn = [i for i, p in enumerate(chances) if chance.random() < p]
+        weighted.append(sum(harms[i] / chances[i] for i in drawn))
+        plain.append(sum(harms[i] for i in drawn) * len(cases) / 40)
+    assert sum(weighted) / len(weighted) == pytest.approx(sum(harms), rel=0.05)
+    assert sum(plain) / len(plain) > 1.2 * sum(harms)
+
+
+def test_drawn_cases_become_labels_that_training_reads(ledger: Ledger, tmp_path: Path):
+    for number in range(30):
+        record_case(ledger, number, action=Action.ALLOW, category=None, score=0.4)
+    record_case(ledger, 40)
+    tasks.sync(ledger)
+    drawn = labels.draw(ledger, 10, chance=random.Random(2))
+    assert 3 <= drawn <= 20
+    assert tasks.sync(ledger) == (0, 0)
+    assert labels.draw(ledger, 1000, chance=random.Random(2)) == 30 - drawn
+    kept = ledger.transact(lambda c: c.execute(select(samples)).all())
+    rest = {row.upload_id: row.probability for row in kept}
+    numbers = [int(name.removeprefix("up-")) for name in list(rest)[:3]]
+    choose(ledger, take(ledger, numbers[0], "ana"), "ana", Action.REMOVE)
+    choose(ledger, take(ledger, numbers[1], "ana"), "ana", Action.ALLOW)
+    choose(ledger, take(ledger, 40, "ana"), "ana", Action.REMOVE)
+    outbox.publish_due(ledger, lambda _: None, double_rate=0)
+    out = tmp_path / "labels.jsonl"
+    args = ["--out", str(out), "--database", f"sqlite:///{tmp_path}/console.db"]
+    for category, count in (("spam", 1), ("violence", 3)):
+        run = ["export-labels", "--category", category, *args]
+        done = CliRunner().invoke(app, run, catch_exceptions=False)
+        assert f"{count} labels" in done.output
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    for row in rows:
+        if row["sampled"]:
+            assert row["weight"] == pytest.approx(1 / rest[row["id"]])
+        else:
+            assert (row["id"], row["weight"]) == ("up-40", 1.0)
+    assert sorted(row["label"] for row in rows) == [0, 1, 1]
+    assert sum(read_labelled(out).labels) == 2

@@ -1,0 +1,83 @@
+"""The console's statements on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from quorum.apps.console.accounts import audit, sessions
+from quorum.apps.console.accounts.access import Role, create_user
+from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, tasks
+from quorum.apps.console.desk.overview import Overviews
+from quorum.apps.console.desk.tasks import Queue
+from quorum.core.messages import Action, Review
+from quorum.store.ledger import Ledger, LedgerUnavailable
+from tests.apps.console.cases_for_console import choose, record_case, take
+from tests.apps.console.conftest import PASSWORD
+from tests.store.ledger.postgres_server import running
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def postgres_ledger() -> Iterator[Ledger]:
+    with running() as server, Ledger(server.url(), create=True) as made:
+        for number in range(12):
+            record_case(made, number, territories=("DE",))
+        tasks.sync(made)
+        yield made
+
+
+def test_people_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
+    ledger, won = postgres_ledger, []
+
+    def race(name: str) -> None:
+        for _ in range(2):
+            task = claims.claim_next(ledger, Queue(territory="DE"), name)
+            if task is not None:
+                won.append((name, task.upload_id))
+                choose(ledger, task.id, name, Action.REMOVE)
+
+    threads = [threading.Thread(target=race, args=(f"r{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cases = [upload_id for _, upload_id in won]
+    assert len(cases) == len(set(cases)) >= 4
+    assert audit.verify(ledger).broken is None
+    told: list[Review] = []
+    outbox.publish_due(ledger, told.extend, double_rate=1.0)
+    assert len(told) == len(cases)
+
+
+def test_the_rest_of_the_statements(postgres_ledger: Ledger):
+    ledger = postgres_ledger
+    create_user(ledger, "ana", Role.LEAD, PASSWORD, "test")
+    cookie = sessions.log_in(ledger, "ana", PASSWORD, "here")
+    assert cookie is not None
+    assert sessions.find_session(ledger, cookie) is not None
+    assert sessions.log_in(ledger, "ana", "wrong", "here") is None
+    removed = record_case(ledger, 50, action=Action.REMOVE)
+    assert appeals.appeal(ledger, "up-50", removed.id, "please", "shop")[1]
+    assert golden.set_answer(ledger, "up-50", Action.REMOVE, None, "ana")
+    choose(ledger, take(ledger, 50, "ben"), "ben", Action.ALLOW)
+    outbox.publish_due(ledger, lambda _: None, double_rate=0)
+    assert appeals.newest(ledger)[0].state == "reversed"
+    assert quality.measure(ledger).speed
+    assert Overviews(ledger, lambda: ["violence"]).current().cases == 13
+    assert tasks.open_counts(ledger)
+
+
+def test_the_audit_log_only_grows(postgres_ledger: Ledger):
+    for statement in (
+        "UPDATE audit_log SET actor = 'x'",
+        "DELETE FROM audit_log",
+        "TRUNCATE audit_log",
+    ):
+        with pytest.raises(LedgerUnavailable, match="only grows"):
+            postgres_ledger.transact(lambda c, s=statement: c.execute(text(s)), writes=True)
+    assert audit.verify(postgres_ledger).broken is None

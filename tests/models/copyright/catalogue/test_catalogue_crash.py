@@ -1,0 +1,106 @@
+"""A writer that is killed in the middle of adds loses nothing that it confirmed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.store.ledger import Ledger
+from tests.models.copyright.prints import made_up
+from tests.store.ledger.postgres_server import running
+
+WRITER = """
+import sys
+from models.copyright import catalogue
+from tests.models.copyright.prints import made_up
+catalogue._WAITING_ENTRIES = 300
+opened = catalogue.Catalogue(sys.argv[1], *sys.argv[3:])
+for number in range(int(sys.argv[2]), 1_000_000):
+    opened.add(*made_up(f"w{number}", 16))
+    print("+", number, flush=True)
+    if number % 5 == 4:
+        opened.remove(f"w{number - 1}")
+        print("-", number - 1, flush=True)
+"""
+
+
+def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[tuple[str, str]]:
+    """Let a writer add works from a number on, kill it, and tell what it confirmed."""
+    told = folder.parent / "told"
+    with told.open("w") as out:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(folder), str(first), *database],
+            stdout=out,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        while not told.stat().st_size and writer.poll() is None:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        writer.send_signal(signal.SIGKILL)
+        assert writer.wait(timeout=30) == -signal.SIGKILL
+    # A line cut in its middle was not told.
+    whole, _, _ = told.read_text().rpartition("\n")
+    return [(line[0], f"w{line[2:]}") for line in whole.splitlines()]
+
+
+_FIFTY = [pytest.mark.slow, pytest.mark.timeout(600)]
+_SERVER = [pytest.mark.slow, pytest.mark.postgres]
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """Where the works lie: in the folder, or in a ledger."""
+    match request.param:
+        case "folder":
+            yield ()
+        case "sqlite":
+            url = f"sqlite:///{tmp_path}/ledger.db"
+            Ledger(url, create=True).close()
+            yield (url,)
+        case _:
+            with running() as server:
+                Ledger(server.url(), create=True).close()
+                yield (server.url(),)
+
+
+@pytest.mark.parametrize(
+    ("kills", "database"),
+    [
+        (5, "folder"),
+        pytest.param(50, "folder", marks=_FIFTY),
+        pytest.param(50, "sqlite", marks=_FIFTY),
+        pytest.param(10, "postgres", marks=_SERVER),
+    ],
+    indirect=["database"],
+)
+def test_every_confirmed_add_is_there(tmp_path, kills, database):
+    rng = random.Random(7)
+    folder = tmp_path / "catalogue"
+    held: set[str] = set()
+    following = 0
+    for _ in range(kills):
+        for sign, name in confirmed(folder, following, rng.uniform(0.0, 0.25), *database):
+            (held.add if sign == "+" else held.remove)(name)
+            following = max(following, int(name[1:]) + 1)
+        opened = Catalogue(folder, *database, read_only=True)
+        there = {work.id for work in opened.works()}
+        # What was under way when it was killed is there as a whole, or not at all.
+        assert there - held <= {f"w{following}"}
+        assert held - there <= {f"w{following - 2}"}
+        for name in sorted(there)[:: max(1, len(there) // 10)]:
+            hits = opened.search(np.ascontiguousarray(made_up(name, 16)[1].views[::2, 0]), 0)
+            assert {opened.by_serial(int(serial))[0].id for serial in set(hits.works)} == {name}
+        opened.close()
+        held = there
+        following += f"w{following}" in there
+    assert len(held) > kills

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 
 from benchmarks.document import machine, table, write_section
-from quorum.aggregator.decision.compact import Answer
-from quorum.aggregator.decision.evaluate import Decision, Uploader, weigh
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.study.backtest import backtest_lines
 from quorum.aggregator.study.record import PastCase
@@ -94,10 +94,10 @@ BY_HAND: dict[str, tuple[Sequence[Hand], int, dict[str, Action | None]]] = {
 _RANK = {ALLOW: 0, RESTRICT: 1, REVIEW: 2, REMOVE: 3}
 _VERBS = {"failed": "failed", "abstained": "abstained"}
 
-Case = tuple[tuple[Answer, ...], Uploader]
+Case = tuple[tuple[CompactPrediction, ...], Uploader]
 
 
-def by_hand(name: str, answers: Sequence[Answer], uploader: Uploader) -> Decision:
+def by_hand(name: str, answers: Sequence[CompactPrediction], uploader: Uploader) -> Decision:
     """The decision of a shipped policy, its rules written out in Python."""
     rules, quorum, abstained = BY_HAND[name]
     heard = {one.detector: one for one in answers}
@@ -153,12 +153,16 @@ def random_cases(count: int, seed: int = 0) -> list[Case]:
         for name in (SPAM, VIOLENCE, "copyright"):
             luck = draw.random()
             if name == "copyright" and luck < 0.5:
-                answers.append(Answer(name, name, "1", 0, "abstained", None, {}, "no media"))
+                answers.append(
+                    CompactPrediction(name, name, "1", 0, "abstained", None, {}, "no media")
+                )
             elif luck < 0.98:
                 score = draw.betavariate(0.3, 3)
-                answers.append(Answer(name, name, "1", 0, "scored", score, {}))
+                answers.append(CompactPrediction(name, name, "1", 0, "scored", score, {}))
             elif luck < 0.99:
-                answers.append(Answer(name, name, "1", 0, "failed", None, {}, "out of memory"))
+                answers.append(
+                    CompactPrediction(name, name, "1", 0, "failed", None, {}, "out of memory")
+                )
         strikes = 0.0 if draw.random() < 0.9 else draw.random() * 4
         cases.append((tuple(answers), Uploader(strikes=strikes)))
     return cases
@@ -179,7 +183,7 @@ def through(policy: Policy) -> Callable[[Case], Decision]:
     """The one decision function, as stream and backtest call it."""
 
     def decide(case: Case) -> Decision:
-        return weigh(policy, lambda: UPLOAD, case[0], {}, uploader=case[1]).decision
+        return evaluate(policy, lambda: UPLOAD, case[0], {}, uploader=case[1]).decision
 
     return decide
 

@@ -28,7 +28,7 @@ from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 from quorum.models.features.extract import Extractor
 from quorum.models.runner import predict, score_safely
@@ -88,12 +88,12 @@ class MakeConstant:
         return f"constant {self.name}"
 
 
-def ensemble(kind: str) -> tuple[tuple[Member, ...], Policy]:
+def ensemble(kind: str) -> tuple[tuple[ConfiguredDetector, ...], Policy]:
     """The members and the policy of ``trivial`` or ``real``."""
     if kind == "real":
         return members(Settings()), load_policy("balanced")
     names = ("one", "two", "three")
-    return tuple(Member(name, MakeConstant(name)) for name in names), Policy.from_text(
+    return tuple(ConfiguredDetector(name, MakeConstant(name)) for name in names), Policy.from_text(
         _TRIVIAL_POLICY
     )
 

@@ -6,8 +6,8 @@ neither fetched nor decoded. What stands for their answers says so: an abstentio
 begins with ``NOT_ASKED``.
 
 The policy says whether an action is settled (``quorum.aggregator.decision.settling``). The first
-look of a detector that also reads words in frames is at the upload's own words; where frames hold
-more of them, it looks again.
+state of a detector that also reads words in frames is at the upload's own words; where frames hold
+more of them, it states again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Prediction, Upload
 from quorum.core.settings import MediaAccess
-from quorum.models.configured import Member, needs_of
+from quorum.models.configured import ConfiguredDetector, needs_of
 from quorum.models.detectors import Detector, Feature, Features
 from quorum.models.features.extract import Costs, Extractor
 
-__all__ = ["Cascade", "Look", "Settled", "ask", "first_line"]
+__all__ = ["Cascade", "ScoringState", "Settled", "ask", "first_line"]
 
 #: Why the action of an upload is settled, given what was said so far; None where it is not.
 Settled = Callable[[Upload, Sequence[Prediction]], str | None]
@@ -33,7 +33,7 @@ _OF_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ScoringState:
     """An upload on its way through the two lines.
 
     Attributes:
@@ -50,7 +50,7 @@ class Look:
     settled: str = ""
     more: bool = False
 
-    def heard(self, prediction: Prediction) -> Look:
+    def heard(self, prediction: Prediction) -> ScoringState:
         """With a prediction more; it takes the place of the detector's own earlier one."""
         others = (one for one in self.predictions if one.id != prediction.id)
         return replace(self, predictions=(*others, prediction))
@@ -70,7 +70,7 @@ class Cascade:
     """
 
     def __init__(
-        self, members: Sequence[Member], asked: bool | Sequence[str], media: MediaAccess
+        self, members: Sequence[ConfiguredDetector], asked: bool | Sequence[str], media: MediaAccess
     ) -> None:
         names = first_line(members, asked)
         self.first = tuple(member for member in members if member.name in names)
@@ -92,19 +92,19 @@ class Cascade:
         made += [self._rest.costs, self._whole.costs] if self.second else []
         return made
 
-    def begin(self, uploads: Sequence[Upload]) -> list[Look]:
+    def begin(self, uploads: Sequence[Upload]) -> list[ScoringState]:
         """Make the features of the first line."""
         made = self._own.extract(uploads)
-        return [Look(upload, one) for upload, one in zip(uploads, made, strict=True)]
+        return [ScoringState(upload, one) for upload, one in zip(uploads, made, strict=True)]
 
-    def go_on(self, looks: Sequence[Look], settled: Settled) -> list[Look]:
+    def go_on(self, states: Sequence[ScoringState], settled: Settled) -> list[ScoringState]:
         """Ask which are settled, and make of the others all features that are lacking.
 
         The embedding of an upload's own words is made once.
         """
         if not self.second:
-            return list(looks)
-        found = [replace(one, settled=settled(one.upload, one.predictions) or "") for one in looks]
+            return list(states)
+        found = [replace(one, settled=settled(one.upload, one.predictions) or "") for one in states]
         left = [index for index, one in enumerate(found) if not one.settled]
         embedded = [index for index in left if found[index].features.embedding is not None]
         others = [index for index in left if found[index].features.embedding is None]
@@ -121,7 +121,9 @@ class Cascade:
         return found
 
 
-def first_line(members: Sequence[Member], asked: bool | Sequence[str]) -> frozenset[str]:
+def first_line(
+    members: Sequence[ConfiguredDetector], asked: bool | Sequence[str]
+) -> frozenset[str]:
     """The names of the detectors that are asked of every upload; see ``Cascade``."""
     everybody = frozenset(member.name for member in members)
     if asked is False:
@@ -140,15 +142,17 @@ def _is_of_words(detector: Detector) -> bool:
     return bool(detector.needs & _WORDS) and not detector.needs & _OF_MEDIA
 
 
-def ask(member: Member, looks: Sequence[Look], *, again: bool = False) -> list[Look]:
+def ask(
+    member: ConfiguredDetector, states: Sequence[ScoringState], *, again: bool = False
+) -> list[ScoringState]:
     """Ask a detector of those that are not settled; of the others it is told that it was not.
 
     Args:
         member: The detector.
-        looks: The uploads.
+        states: The uploads.
         again: Ask only of those whose media changes what was seen of their words.
     """
-    told = list(looks)
+    told = list(states)
     open_ = [i for i, one in enumerate(told) if (one.more if again else not one.settled)]
     size = member.settings.max_batch
     for start in range(0, len(open_), size):

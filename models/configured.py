@@ -17,11 +17,11 @@ from quorum.models.features.extract import Extractor
 from quorum.models.installed import load_detector, selected
 from quorum.models.runner import predict, score_safely
 
-__all__ = ["Member", "chosen_members", "needs_of", "warm_up"]
+__all__ = ["ConfiguredDetector", "chosen_members", "needs_of", "warm_up"]
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ConfiguredDetector:
     """A detector as it is run; cheap to send to another process, which loads it there.
 
     Attributes:
@@ -116,23 +116,24 @@ _LOADING = threading.Lock()
 _KNOWN: dict[int, tuple[Callable[[], Detector], Detector]] = {}
 
 
-def chosen_members(settings: Settings) -> tuple[Member, ...]:
+def chosen_members(settings: Settings) -> tuple[ConfiguredDetector, ...]:
     """The detectors that the settings choose, by name; by default all that are installed.
 
     Raises:
         ConfigurationError: If a name is unknown.
     """
     return tuple(
-        Member(name, _Load(name, settings), chosen) for name, chosen in selected(settings).items()
+        ConfiguredDetector(name, _Load(name, settings), chosen)
+        for name, chosen in selected(settings).items()
     )
 
 
-def needs_of(members: Iterable[Member]) -> frozenset[Feature]:
+def needs_of(members: Iterable[ConfiguredDetector]) -> frozenset[Feature]:
     """The features that any of them needs."""
     return frozenset().union(*(member.detector.needs for member in members))
 
 
-def warm_up(members: Iterable[Member]) -> None:
+def warm_up(members: Iterable[ConfiguredDetector]) -> None:
     """Score words and a shipped clip once, so that no upload waits for what first use makes.
 
     Raises:

@@ -2,7 +2,7 @@
 
 .. code-block:: python
 
-    from models.testing import DetectorContract
+    from quorum.models.contract import DetectorContract
 
     class TestMine(DetectorContract):
         detector = MyDetector

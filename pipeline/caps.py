@@ -86,7 +86,7 @@ class _Spend(beam.DoFn):
             self._spent(cap, one) if isinstance(one, Verdict) else one for one in outgoing.messages
         )
         buckets.write(cap.snapshot())
-        yield Outgoing(messages, outgoing.receipts)
+        yield Outgoing(messages, outgoing.ack_ids)
 
     def _spent(self, cap: Cap, verdict: Verdict) -> Verdict:
         taken = cap.take(verdict)

@@ -1,7 +1,7 @@
 """The second half of the graph: from uploads, predictions and reviews to verdicts.
 
 The DoFn is thin: ``quorum.aggregator.case`` decides, and this keeps its snapshot in state, its time
-in a timer, and the receipts of what it waits with until a verdict is published.
+in a timer, and the ack_ids of what it waits with until a verdict is published.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Stored:
 
     Attributes:
         case: The case.
-        waiting: Messages that are not given back before a verdict: ``(key, receipt)``, and for
+        waiting: Messages that are not given back before a verdict: ``(key, ack_id)``, and for
             the first of those whose upload is unknown its attributes, body and stream as well.
         decided: Whether a verdict has been made.
         opened: Whether the upload has come.
@@ -181,10 +181,10 @@ class _Cases(beam.DoFn):
         if not stored.opened and not any(entry[0] == key for entry in stored.waiting):
             attributes = dict(received.attributes)
             stored.waiting.append(
-                [key, received.receipt, attributes, received.data.decode(), received.stream]
+                [key, received.ack_id, attributes, received.data.decode(), received.stream]
             )
-        elif received.receipt:
-            stored.waiting.append([key, received.receipt])
+        elif received.ack_id:
+            stored.waiting.append([key, received.ack_id])
 
     def _out(self, stored: _Stored, effects: Iterable[Effect]) -> Iterator[Any]:
         for effect in effects:
@@ -215,11 +215,11 @@ class _Cases(beam.DoFn):
         return tuple(entry[1] for entry in waiting if entry[1])
 
     def _absorb(self, stored: _Stored) -> Iterator[Outgoing]:
-        if receipts := self._released(stored):
-            yield Outgoing((), receipts)
+        if ack_ids := self._released(stored):
+            yield Outgoing((), ack_ids)
 
     def _discard(self, stored: _Stored, message: Message, error: str) -> Iterator[Any]:
-        """One dead letter, however often the message came; all of its receipts go with it."""
+        """One dead letter, however often the message came; all of its ack_ids go with it."""
         key = _key(message)
         mine = [entry for entry in stored.waiting if entry[0] == key]
         stored.waiting = [entry for entry in stored.waiting if entry[0] != key]
@@ -230,8 +230,8 @@ class _Cases(beam.DoFn):
         stage = f"{STAGE}.{stream}"
         self._meter.dead_letter(stage)
         letters = dead_letter(Received(text.encode(), attributes, "", stream), stage, error)
-        receipts = tuple(entry[1] for entry in mine if entry[1])
-        yield beam.pvalue.TaggedOutput("dead", Outgoing(letters.messages, receipts))
+        ack_ids = tuple(entry[1] for entry in mine if entry[1])
+        yield beam.pvalue.TaggedOutput("dead", Outgoing(letters.messages, ack_ids))
 
 
 def _key(message: Message) -> str:

@@ -22,8 +22,8 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Prediction, Status, Upload, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.cascade import Cascade, Look, ask, first_line
-from quorum.models.configured import Member, chosen_members
+from quorum.models.cascade import Cascade, ScoringState, ask, first_line
+from quorum.models.configured import ConfiguredDetector, chosen_members
 from quorum.models.detectors import Detector, Features
 from quorum.models.installed import installed, load_class
 from quorum.models.pinning import pinned
@@ -59,7 +59,7 @@ class Gate:
     policies: tuple[Policy, ...]
 
 
-def members(settings: Settings) -> tuple[Member, ...]:
+def members(settings: Settings) -> tuple[ConfiguredDetector, ...]:
     """The detectors that the settings choose; by default all that are installed.
 
     Where a model's reference may move, the job keeps the version that it names now to its end, on
@@ -82,28 +82,28 @@ class Arrival:
 
     Attributes:
         received: The message that brought it.
-        look: The upload, what detectors look at, and what they have said so far.
+        state: The upload, what detectors look at, and what they have said so far.
     """
 
     received: Received
-    look: Look
+    state: ScoringState
 
     @property
     def upload(self) -> Upload:
         """The upload."""
-        return self.look.upload
+        return self.state.upload
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
         """What the detectors have said so far."""
-        return self.look.predictions
+        return self.state.predictions
 
 
 def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
     """The dead letters of a received message, which is given back with them."""
     _log.warning("dead letter", extra={"stage": stage, "reason": error})
     letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
-    return Outgoing(letters, (received.receipt,) if received.receipt else ())
+    return Outgoing(letters, (received.ack_id,) if received.ack_id else ())
 
 
 class DecodeUploads(beam.DoFn):
@@ -128,18 +128,20 @@ class DecodeUploads(beam.DoFn):
             self._meter.dead_letter(self.stage)
             yield beam.pvalue.TaggedOutput("dead", dead_letter(received, self.stage, str(error)))
             return
-        if received.receipt and self.outcomes > 1:
+        if received.ack_id and self.outcomes > 1:
             from quorum.pipeline.streams.subscription import add_outcomes
 
-            add_outcomes(received.receipt, self.outcomes - 1)
+            add_outcomes(received.ack_id, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())
-        yield Arrival(received, Look(upload, Features(upload)))
+        yield Arrival(received, ScoringState(upload, Features(upload)))
 
 
 class _Batch(beam.DoFn):
     """Makes features of up to a batch of uploads at once; a bundle's end ends a batch."""
 
-    def __init__(self, chosen: Sequence[Member], media: MediaAccess, gate: Gate | None) -> None:
+    def __init__(
+        self, chosen: Sequence[ConfiguredDetector], media: MediaAccess, gate: Gate | None
+    ) -> None:
         self.members = tuple(chosen)
         self.media = media
         self.gate = gate
@@ -166,26 +168,26 @@ class _Batch(beam.DoFn):
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
         if arrivals:
-            looks = self._looks([arrival.look for arrival in arrivals])
-            for arrival, look in zip(arrivals, looks, strict=True):
-                yield replace(arrival, look=look)
+            states = self._score_states([arrival.state for arrival in arrivals])
+            for arrival, state in zip(arrivals, states, strict=True):
+                yield replace(arrival, state=state)
 
-    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
+    def _score_states(self, states: Sequence[ScoringState]) -> Sequence[ScoringState]:
         raise NotImplementedError
 
 
 class _Begin(_Batch):
     """Makes the features of the detectors that are asked first."""
 
-    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
-        return self._cascade.begin([look.upload for look in looks])
+    def _score_states(self, states: Sequence[ScoringState]) -> Sequence[ScoringState]:
+        return self._cascade.begin([state.upload for state in states])
 
 
 class _GoOn(_Batch):
     """Makes the other features of the uploads whose action is not settled yet."""
 
-    def _looks(self, looks: Sequence[Look]) -> Sequence[Look]:
-        return self._cascade.go_on(looks, self._settled)
+    def _score_states(self, states: Sequence[ScoringState]) -> Sequence[ScoringState]:
+        return self._cascade.go_on(states, self._settled)
 
     def _settled(self, upload: Upload, said: Sequence[Prediction]) -> str | None:
         return settled(self.gate.policies if self.gate else (), upload, said)
@@ -194,7 +196,7 @@ class _GoOn(_Batch):
 class _Handler(ModelHandler[Arrival, Arrival, Detector]):
     """Adapts a detector to RunInference: every upload of a batch gets a prediction, always."""
 
-    def __init__(self, member: Member, *, again: bool = False) -> None:
+    def __init__(self, member: ConfiguredDetector, *, again: bool = False) -> None:
         size = member.settings.max_batch
         super().__init__(min_batch_size=size, max_batch_size=size)
         self.member = member
@@ -210,12 +212,12 @@ class _Handler(ModelHandler[Arrival, Arrival, Detector]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[Arrival]:
         meter = Meter()
-        looks = ask(self.member, [arrival.look for arrival in batch], again=self.again)
-        for arrival, look in zip(batch, looks, strict=True):
-            if look is arrival.look:
+        states = ask(self.member, [arrival.state for arrival in batch], again=self.again)
+        for arrival, state in zip(batch, states, strict=True):
+            if state is arrival.state:
                 yield arrival
                 continue
-            made = look.predictions[-1]
+            made = state.predictions[-1]
             meter.prediction(made.detector, made.status.value, made.elapsed)
             if made.status is Status.FAILED:
                 _log.warning(
@@ -226,7 +228,7 @@ class _Handler(ModelHandler[Arrival, Arrival, Detector]):
                         "reason": made.reason,
                     },
                 )
-            yield replace(arrival, look=look)
+            yield replace(arrival, state=state)
 
     def get_num_bytes(self, batch: Sequence[Arrival]) -> int:
         """Not pickled to be measured: a batch may hold frames."""
@@ -250,7 +252,7 @@ class Detect(beam.PTransform):
     """
 
     def __init__(
-        self, chosen: Sequence[Member], media: MediaAccess, gate: Gate | None = None
+        self, chosen: Sequence[ConfiguredDetector], media: MediaAccess, gate: Gate | None = None
     ) -> None:
         super().__init__()
         self.members = tuple(chosen)

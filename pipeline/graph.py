@@ -13,7 +13,7 @@ import apache_beam as beam
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.settings import MediaAccess
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline.caps import CapRemovals
 from quorum.pipeline.case_options import CaseOptions
 from quorum.pipeline.decide import Decide, KeyByUpload
@@ -31,7 +31,7 @@ def stream(
     uploads: Source,
     verdicts: Sink,
     dead_letters: Sink,
-    members: Sequence[Member],
+    members: Sequence[ConfiguredDetector],
     policy: Policy,
     media: MediaAccess,
     predictions: Sink | None = None,
@@ -65,7 +65,7 @@ def detect(
     uploads: Source,
     predictions: Sink,
     dead_letters: Sink,
-    members: Sequence[Member],
+    members: Sequence[ConfiguredDetector],
     media: MediaAccess,
 ) -> None:
     """The first half: an upload is given back when all of its predictions are published."""
@@ -124,8 +124,8 @@ def _bury(dead, sink):
 
 
 def _published(arrival: Arrival) -> Outgoing:
-    receipt = arrival.received.receipt
-    return Outgoing(arrival.predictions, (receipt,) if receipt else ())
+    ack_id = arrival.received.ack_id
+    return Outgoing(arrival.predictions, (ack_id,) if ack_id else ())
 
 
 def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:

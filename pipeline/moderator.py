@@ -20,7 +20,7 @@ from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload, Verdict, digest, now
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.cascade import Cascade, ask
-from quorum.models.configured import Member, warm_up
+from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector
 from quorum.pipeline.removals import Removals
 
@@ -62,11 +62,11 @@ class Ensemble:
 
     def __init__(
         self,
-        members: Iterable[Member],
+        members: Iterable[ConfiguredDetector],
         media: MediaAccess,
         cascade: bool | Sequence[str] = False,
     ) -> None:
-        self.members: Mapping[str, Member] = {member.name: member for member in members}
+        self.members: Mapping[str, ConfiguredDetector] = {member.name: member for member in members}
         self.cascade = Cascade(tuple(self.members.values()), cascade, media)
 
     @classmethod
@@ -86,7 +86,7 @@ class Ensemble:
 
         settings = pinned(settings).tell()
         members = [
-            Member.of(load_detector(name, settings), chosen)
+            ConfiguredDetector.of(load_detector(name, settings), chosen)
             for name, chosen in selected(settings).items()
         ]
         return cls(members, settings.media, settings.cascade)
@@ -97,7 +97,7 @@ class Ensemble:
         settings = settings or Settings()
         known = settings.detectors or {}
         members = [
-            Member.of(detector, known.get(detector.name, DetectorSettings()))
+            ConfiguredDetector.of(detector, known.get(detector.name, DetectorSettings()))
             for detector in detectors
         ]
         return cls(members, settings.media, settings.cascade)
@@ -269,16 +269,16 @@ class Moderator:
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """What each detector says of each upload, by upload; or why it was not asked."""
         cascade = self.ensemble.cascade
-        looks = cascade.begin(uploads)
+        states = cascade.begin(uploads)
         for member in cascade.first:
-            looks = ask(member, looks)
+            states = ask(member, states)
         if cascade.second:
-            looks = cascade.go_on(looks, self._settled)
+            states = cascade.go_on(states, self._settled)
             for member in cascade.first:
-                looks = ask(member, looks, again=True)
+                states = ask(member, states, again=True)
             for member in cascade.second:
-                looks = ask(member, looks)
-        return [list(look.predictions) for look in looks]
+                states = ask(member, states)
+        return [list(state.predictions) for state in states]
 
     def _settled(self, upload: Upload, said: Sequence[Prediction]) -> str | None:
         return settled((self.policy, *self.shadows), upload, said)

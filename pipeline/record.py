@@ -49,12 +49,12 @@ class Taken:
     Attributes:
         data: Its body.
         attributes: Its attributes.
-        receipt: What to give back.
+        ack_id: What to give back.
     """
 
     data: bytes
     attributes: Mapping[str, str]
-    receipt: str = ""
+    ack_id: str = ""
 
 
 class Feed(Protocol):
@@ -63,7 +63,7 @@ class Feed(Protocol):
     def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
         """Up to so many messages, none if none came in time; None at the end."""
 
-    def give_back(self, receipts: Sequence[str]) -> None:
+    def give_back(self, ack_ids: Sequence[str]) -> None:
         """These are durable."""
 
     def close(self) -> None:
@@ -85,9 +85,9 @@ class SubscriptionFeed:
             for held in self._subscription.take(limit, wait)
         ]
 
-    def give_back(self, receipts: Sequence[str]) -> None:
+    def give_back(self, ack_ids: Sequence[str]) -> None:
         """See Feed."""
-        self._subscription.release(receipts)
+        self._subscription.release(ack_ids)
 
     def close(self) -> None:
         """See Feed."""
@@ -110,7 +110,7 @@ class FileFeed:
                 break
         return found or None
 
-    def give_back(self, receipts: Sequence[str]) -> None:
+    def give_back(self, ack_ids: Sequence[str]) -> None:
         """See Feed."""
 
     def close(self) -> None:
@@ -164,7 +164,7 @@ class Recorder:
                 if taken is None:
                     return
                 if taken and self._write(stream, taken):
-                    feed.give_back([one.receipt for one in taken if one.receipt])
+                    feed.give_back([one.ack_id for one in taken if one.ack_id])
                     with self._lock:
                         self.recorded[stream] += len(taken)
         finally:

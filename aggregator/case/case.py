@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
-from quorum.aggregator.decision.compact import Answer, micros
-from quorum.aggregator.decision.evaluate import Decision, Uploader, weigh
+from quorum.aggregator.decision.compact import CompactPrediction, micros
+from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
 from quorum.aggregator.decision.verdicts import Overruled, local_actions, make_verdict
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
@@ -65,7 +65,7 @@ class Case:
         self._upload: str | None = None
         self._opened = 0
         self._uploader = Uploader()
-        self._heard: dict[str, Answer] = {}
+        self._heard: dict[str, CompactPrediction] = {}
         #: JSON of messages whose upload is unknown.
         self._orphans: list[tuple[str, str]] = []
         self._verdict: _Given | None = None
@@ -81,7 +81,7 @@ class Case:
         case._upload = upload
         case._opened = opened
         case._uploader = Uploader(*uploader)
-        case._heard = {_key(one[1], one[8]): Answer(*one) for one in heard}
+        case._heard = {_key(one[1], one[8]): CompactPrediction(*one) for one in heard}
         case._orphans = [(kind, text) for kind, text in orphans]
         case._verdict = None if verdict is None else _Given(*verdict)
         case._review = None if review is None else _Given(*review)
@@ -257,7 +257,7 @@ class Case:
 
     def _hear(self, prediction: Prediction) -> bool:
         """Keep a prediction if it counts more than what is there; whether it did."""
-        heard = Answer.of(prediction)
+        heard = CompactPrediction.of(prediction)
         key = _key(heard.detector, heard.shadow)
         known = self._heard.get(key)
         if known is not None and known.rank >= heard.rank:
@@ -298,7 +298,7 @@ class Case:
         """Decide again with what is known, and say so if that gives another action."""
         at = micros(now)
         waiting = [] if ended else self._waiting(self._policy, at)
-        weighed = weigh(
+        weighed = evaluate(
             self._policy,
             lambda: self._facts,
             self._heard.values(),
@@ -377,7 +377,7 @@ class Case:
         """
         waiting = [] if ended else [name for name, _ in self._waiting(policy, at)]
         try:
-            made = weigh(
+            made = evaluate(
                 policy,
                 lambda: self._facts,
                 self._heard.values(),

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from quorum.core.messages import Prediction, Status, UsedPrediction
 
-__all__ = ["Answer", "micros"]
+__all__ = ["CompactPrediction", "micros"]
 
 _STATUS: Final = {status.value: status for status in Status}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,7 +19,7 @@ def micros(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 
-class Answer(NamedTuple):
+class CompactPrediction(NamedTuple):
     """A prediction without its evidence; as JSON it is a list."""
 
     id: str
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     shadow: bool = False
 
     @classmethod
-    def of(cls, prediction: Prediction) -> Answer:
+    def of(cls, prediction: Prediction) -> CompactPrediction:
         """What is kept of a prediction."""
         return cls(
             prediction.id,

@@ -28,11 +28,11 @@ __all__ = [
     "DEFAULT_RULE",
     "QUORUM_RULE",
     "Decision",
+    "Evaluation",
     "Said",
     "Uploader",
-    "Weighed",
     "decide",
-    "weigh",
+    "evaluate",
 ]
 
 #: What a verdict names where too few detectors scored.
@@ -75,7 +75,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class Evaluation:
     """A decision while answers may be outstanding.
 
     Attributes:
@@ -106,19 +106,19 @@ def decide(
         missing: Why a detector said nothing, where that is known.
         uploader: Past verdicts on the same uploader.
     """
-    return weigh(
+    return evaluate(
         policy, lambda: upload, predictions.values(), missing or {}, uploader=uploader
     ).decision
 
 
-def weigh(
+def evaluate(
     policy: Policy,
     upload: Callable[[], Upload],
     said: Iterable[Said],
     missing: Mapping[str, str],
     outstanding: frozenset[str] = frozenset(),
     uploader: Uploader = _NOBODY,
-) -> Weighed:
+) -> Evaluation:
     """Decide while some detectors may still answer.
 
     Args:
@@ -185,7 +185,7 @@ def weigh(
         territories=territories,
     )
     rank = best.rank
-    return Weighed(
+    return Evaluation(
         decision,
         settled=all(possible > rank for possible in unsure),
         fixed=all(possible[0] >= rank[0] for possible in unsure),

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from quorum.aggregator.policy.policy import Policy, Rule
 from quorum.core.messages import NOT_ASKED, Status, Upload
 
-__all__ = ["NO_ANSWER", "Asked", "Facts", "Said", "Uploader", "number", "silence", "was_asked"]
+__all__ = ["NO_ANSWER", "Facts", "RuleInputs", "Said", "Uploader", "number", "silence", "was_asked"]
 
 #: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
 MAX_ITEMS: Final = 5000
@@ -75,7 +75,7 @@ class Facts:
     uploader: Uploader = field(default_factory=Uploader)
 
 
-class Asked:
+class RuleInputs:
     """What a set of rules asks.
 
     Args:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from quorum.aggregator.decision.facts import Asked, Facts, Said, number
+from quorum.aggregator.decision.facts import Facts, RuleInputs, Said, number
 from quorum.aggregator.policy.policy import Policy, Rule
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
@@ -130,8 +130,8 @@ class Rules:
         everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
         self._rules = [one for one in everything if not one.rule.shadow]
         self._shadow = [one for one in everything if one.rule.shadow]
-        self._asked = Asked(policy, [one.rule for one in self._rules])
-        self._shadow_asked = Asked(policy, [one.rule for one in self._shadow])
+        self._asked = RuleInputs(policy, [one.rule for one in self._rules])
+        self._shadow_asked = RuleInputs(policy, [one.rule for one in self._shadow])
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), tuple(self._rules), (), None)
         self._opaque = any(one.opaque for one in self._rules)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from quorum.aggregator.decision.evaluate import Decision, weigh
+from quorum.aggregator.decision.evaluate import Decision, evaluate
 from quorum.aggregator.decision.facts import Said
 from quorum.aggregator.policy.policy import Policy, Rule
 from quorum.core.messages import NOT_ASKED, Action, Upload
@@ -36,7 +36,7 @@ def settled(policies: Sequence[Policy], upload: Upload, said: Iterable[Said]) ->
     decisions = []
     for policy in policies:
         outstanding = frozenset(policy.detectors.keys() - spoken)
-        weighed = weigh(policy, lambda: upload, heard, {}, outstanding)
+        weighed = evaluate(policy, lambda: upload, heard, {}, outstanding)
         if not weighed.fixed or not _whoever(policy, weighed.decision):
             return None
         decisions.append(weighed.decision)

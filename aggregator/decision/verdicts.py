@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Said
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.statement import tell
@@ -102,6 +102,6 @@ def local_actions(verdict: Verdict) -> Mapping[str, str]:
 
 
 def _used(one: Said) -> UsedPrediction:
-    if isinstance(one, Answer):
+    if isinstance(one, CompactPrediction):
         return one.used()
     return UsedPrediction.model_validate(one, from_attributes=True)

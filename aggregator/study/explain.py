@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.decision.facts import Facts, number, silence
 from quorum.aggregator.decision.rules import compiled
@@ -100,7 +100,9 @@ def _told(outcome: Outcome, told: str) -> str:
     }[outcome]
 
 
-def _detectors(policy: Policy, case: PastCase, live: Mapping[str, Answer]) -> Iterator[Step]:
+def _detectors(
+    policy: Policy, case: PastCase, live: Mapping[str, CompactPrediction]
+) -> Iterator[Step]:
     for name, declared in policy.detectors.items():
         answer = live.get(name)
         if answer is not None and answer.score is not None:
@@ -127,7 +129,7 @@ def _detectors(policy: Policy, case: PastCase, live: Mapping[str, Answer]) -> It
 
 
 def _changes(
-    policy: Policy, case: PastCase, action: Action, live: Mapping[str, Answer]
+    policy: Policy, case: PastCase, action: Action, live: Mapping[str, CompactPrediction]
 ) -> Iterator[Change]:
     points = turning_points(policy)
     found: dict[Action, Change] = {}
@@ -158,7 +160,7 @@ def _zip(names: tuple[str, ...], values: tuple[float, ...]) -> Iterator[tuple[st
     return zip(names, values, strict=True)
 
 
-def _current(name: str, live: Mapping[str, Answer]) -> float | None:
+def _current(name: str, live: Mapping[str, CompactPrediction]) -> float | None:
     detector = name.split("/", 1)[0]
     what = "label" if "/" in name else "score"
     return number(what, name, detector, live.get(detector))
@@ -177,5 +179,7 @@ def _with(case: PastCase, scores: tuple[tuple[str, float | None, float], ...]) -
             labels[name] = value
         else:
             score = value
-        answers[detector, False] = Answer(detector, detector, "changed", 0, "scored", score, labels)
+        answers[detector, False] = CompactPrediction(
+            detector, detector, "changed", 0, "scored", score, labels
+        )
     return replace(case, answers=tuple(answers.values()))

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.policy import Policy
@@ -201,11 +201,11 @@ def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
     )
 
 
-def _answer(name: str, told: Told) -> Answer:
+def _answer(name: str, told: Told) -> CompactPrediction:
     if isinstance(told, str):
-        return Answer(name, name, "golden", 0, told, None, {}, "as written")
+        return CompactPrediction(name, name, "golden", 0, told, None, {}, "as written")
     if isinstance(told, dict):
         labels = {key: value for key, value in told.items() if key != "score"}
         score = told.get("score", max(labels.values(), default=0.0))
-        return Answer(name, name, "golden", 0, "scored", score, labels)
-    return Answer(name, name, "golden", 0, "scored", float(told), {})
+        return CompactPrediction(name, name, "golden", 0, "scored", score, labels)
+    return CompactPrediction(name, name, "golden", 0, "scored", float(told), {})

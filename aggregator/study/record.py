@@ -21,8 +21,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from quorum.aggregator.decision.compact import Answer
-from quorum.aggregator.decision.evaluate import Decision, Uploader, weigh
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import InputError
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
@@ -47,7 +47,7 @@ class PastCase:
     """
 
     facts: Mapping[str, Any]
-    answers: tuple[Answer, ...]
+    answers: tuple[CompactPrediction, ...]
     missing: Mapping[str, str] = field(default_factory=dict)
     uploader: Uploader = field(default_factory=Uploader)
     action: Action | None = None
@@ -80,9 +80,9 @@ class PastCase:
             versions: For some detectors, a version whose answers are kept in shadow even where
                 another version decided, so that ``under`` finds them.
         """
-        answers: dict[tuple[str, bool], Answer] = {}
+        answers: dict[tuple[str, bool], CompactPrediction] = {}
         for prediction in predictions:
-            answer = Answer.of(prediction)
+            answer = CompactPrediction.of(prediction)
             wanted = (versions or {}).get(answer.detector)
             if wanted is not None:
                 key = (answer.detector, True)
@@ -198,7 +198,7 @@ class PastCase:
 
     def decide(self, policy: Policy) -> Decision:
         """What a policy makes of it, by the one decision function."""
-        return weigh(
+        return evaluate(
             policy, lambda: self.upload, self.answers, self.missing, uploader=self.uploader
         ).decision
 
@@ -221,7 +221,7 @@ def _told(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
     )
 
 
-def _answer(data: Mapping[str, Any]) -> Answer:
+def _answer(data: Mapping[str, Any]) -> CompactPrediction:
     score = data.get("score")
     status = data.get("status") or ("scored" if score is not None else "failed")
     if (score is not None) != (status == "scored"):
@@ -230,7 +230,7 @@ def _answer(data: Mapping[str, Any]) -> Answer:
     if score is not None and not (isinstance(score, float | int) and 0 <= score <= 1):
         msg = "score is a probability"
         raise ValueError(msg)
-    return Answer(
+    return CompactPrediction(
         data.get("id") or data["detector"],
         data["detector"],
         data.get("version") or "",
@@ -243,7 +243,7 @@ def _answer(data: Mapping[str, Any]) -> Answer:
     )
 
 
-def _prediction(answer: Answer) -> dict[str, Any]:
+def _prediction(answer: CompactPrediction) -> dict[str, Any]:
     data = {
         "id": answer.id,
         "detector": answer.detector,

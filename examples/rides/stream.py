@@ -76,7 +76,7 @@ def build(pipeline: beam.Pipeline, rides: Source, estimates: Sink, dead_letters:
 
 
 def run(rides: str, estimates: str, dead_letters: str) -> None:
-    """Run it on files; with ``Engine.PRISM`` and receipts it would run on Pub/Sub."""
+    """Run it on files; with ``Engine.PRISM`` and ack_ids it would run on Pub/Sub."""
     origin = "/examples/rides"
     with launch(
         lambda pipeline: build(

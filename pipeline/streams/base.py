@@ -45,7 +45,7 @@ class Received:
     Attributes:
         data: The bytes of its body.
         attributes: Its attributes; empty for a line of a file.
-        receipt: What to give back once all that it led to is durable; empty where the source
+        ack_id: What to give back once all that it led to is durable; empty where the source
             needs none.
         stream: Which stream it came from: ``uploads``, ``predictions`` or ``reviews``.
         arrived: When it was taken from the source, in seconds since the epoch.
@@ -53,7 +53,7 @@ class Received:
 
     data: bytes
     attributes: Mapping[str, str] = field(default_factory=dict)
-    receipt: str = ""
+    ack_id: str = ""
     stream: str = "uploads"
     arrived: float = field(default_factory=time.time)
 
@@ -64,7 +64,7 @@ class ReceivedCoder(coders.Coder):
     def encode(self, value: Received) -> bytes:
         """Bytes of a received message."""
         head = json.dumps(
-            [dict(value.attributes), value.receipt, value.stream, value.arrived]
+            [dict(value.attributes), value.ack_id, value.stream, value.arrived]
         ).encode()
         return len(head).to_bytes(4, "big") + head + value.data
 
@@ -130,11 +130,11 @@ class Outgoing:
 
     Attributes:
         messages: Messages to publish; none where there is only something to give back.
-        receipts: Receipts of the source messages that end with these.
+        ack_ids: Ack ids of the source messages that end with these.
     """
 
     messages: tuple[Message, ...] = ()
-    receipts: tuple[str, ...] = ()
+    ack_ids: tuple[str, ...] = ()
 
 
 class Source(ABC):

@@ -98,11 +98,11 @@ class _Append(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._lines: list[bytes] = []
-        self._receipts: list[str] = []
+        self._ack_ids: list[str] = []
 
     def process(self, element: Outgoing) -> None:
         self._lines += [message.to_bytes() + b"\n" for message in element.messages]
-        self._receipts += element.receipts
+        self._ack_ids += element.ack_ids
 
     def finish_bundle(self) -> None:
         if self._lines:
@@ -114,10 +114,10 @@ class _Append(beam.DoFn):
                 os.fsync(file)
             finally:
                 os.close(file)
-        if self._receipts:
+        if self._ack_ids:
             from quorum.pipeline.streams.subscription import acknowledge
 
-            acknowledge(self._receipts)
+            acknowledge(self._ack_ids)
 
 
 def _break_after_torn(file: int) -> bytes:

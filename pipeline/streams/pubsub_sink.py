@@ -50,7 +50,7 @@ class PubSubSink(Sink):
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     messages: tuple[PubsubMessage, ...]
-    receipts: tuple[str, ...]
+    ack_ids: tuple[str, ...]
     size: int
 
 
@@ -101,7 +101,7 @@ class _Publish(beam.DoFn):
             for message in element.messages
         )
         size = sum(len(message.data) for message in messages)
-        self._prepared.append(_Prepared(messages, element.receipts, size))
+        self._prepared.append(_Prepared(messages, element.ack_ids, size))
 
     def finish_bundle(self) -> None:
         for group in _groups(self._prepared):
@@ -114,7 +114,7 @@ class _Publish(beam.DoFn):
         # What belongs together may be more than a request: the parts of a large dead letter.
         for messages in _requests(message for one in group for message in one.messages):
             self._client.publish(topic=self.path, messages=messages, retry=_RETRY, timeout=60.0)
-        acknowledge(receipt for one in group for receipt in one.receipts)
+        acknowledge(ack_id for one in group for ack_id in one.ack_ids)
 
     def _send_apart(self, group: list[_Prepared]) -> None:
         """One refused message takes nothing else with it.

@@ -46,7 +46,7 @@ class _Forever(RestrictionProvider):
 
 
 class _PullUntilVerdict(beam.DoFn):
-    """Each message carries its receipt to whatever makes its outcome durable."""
+    """Each message carries its ack_id to whatever makes its outcome durable."""
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
@@ -59,7 +59,7 @@ class _PullUntilVerdict(beam.DoFn):
     ) -> Iterator[Received]:
         source = subscription(path)
         for held in _claimed(source, tracker):
-            yield Received(held.data, held.attributes, source.receipt(held), self.stream)
+            yield Received(held.data, held.attributes, source.ack_id(held), self.stream)
         tracker.defer_remainder(Duration(0))
 
 
@@ -96,7 +96,7 @@ def _claimed(source: Subscription, tracker: Any) -> Iterator[Held]:
 
 
 class PubSubSource(Source):
-    """Messages of a subscription, each with its receipt.
+    """Messages of a subscription, each with its ack_id.
 
     Args:
         path: ``projects/P/subscriptions/S``.

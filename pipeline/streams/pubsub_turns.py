@@ -42,7 +42,7 @@ class TurnSource(Source):
         """
         held = subscription(self.path)
         self._taken = [
-            Received(one.data, one.attributes, held.receipt(one), self.stream)
+            Received(one.data, one.attributes, held.ack_id(one), self.stream)
             for one in held.take(_TURN, wait)
         ]
         return bool(self._taken)

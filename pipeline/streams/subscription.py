@@ -1,7 +1,7 @@
 """Messages held from a Pub/Sub subscription until all that they led to is durable.
 
 One ``Subscription`` a process and path pulls ahead, extends the leases of what is held, and
-acknowledges. A receipt names a held message: the subscription's path and the acknowledgement
+acknowledges. A ack_id names a held message: the subscription's path and the acknowledgement
 id, with a count of the outcomes that must be durable before the message may be acknowledged.
 """
 
@@ -131,7 +131,7 @@ class Subscription:
             self._waiting.appendleft(held)
             self._lock.notify_all()
 
-    def receipt(self, held: Held) -> str:
+    def ack_id(self, held: Held) -> str:
         """What to give to ``acknowledge`` later."""
         return f"{self.path}{_SEPARATOR}{held.ack_id}"
 
@@ -294,23 +294,23 @@ def open_subscriptions() -> tuple[Subscription, ...]:
         return tuple(_SUBSCRIPTIONS.values())
 
 
-def _by_path(receipts: Iterable[str]) -> dict[str, list[str]]:
+def _by_path(ack_ids: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for receipt in receipts:
-        if receipt:
-            path, ack_id = receipt.split(_SEPARATOR, 1)
-            found.setdefault(path, []).append(ack_id)
+    for ack_id in ack_ids:
+        if ack_id:
+            path, of_broker = ack_id.split(_SEPARATOR, 1)
+            found.setdefault(path, []).append(of_broker)
     return found
 
 
-def acknowledge(receipts: Iterable[str]) -> None:
+def acknowledge(ack_ids: Iterable[str]) -> None:
     """One outcome of each of these messages is durable."""
-    for path, ack_ids in _by_path(receipts).items():
-        subscription(path).release(ack_ids)
+    for path, of_broker in _by_path(ack_ids).items():
+        subscription(path).release(of_broker)
 
 
-def add_outcomes(receipt: str, count: int) -> None:
+def add_outcomes(ack_id: str, count: int) -> None:
     """A message leads to ``count`` more outcomes than the one that each has."""
-    for path, ack_ids in _by_path([receipt]).items():
-        for ack_id in ack_ids:
-            subscription(path).add_outcomes(ack_id, count)
+    for path, of_broker in _by_path([ack_id]).items():
+        for one in of_broker:
+            subscription(path).add_outcomes(one, count)

@@ -6,7 +6,7 @@ from quorum.core.errors import ConfigurationError
 from quorum.core.messages import NOT_ASKED, Status, Upload
 from quorum.core.settings import DetectorSettings, MediaAccess
 from quorum.models.cascade import Cascade, ask, first_line
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Feature, Finding
 from quorum.models.features import ocr
 from tests.models.features import media_files
@@ -70,7 +70,7 @@ def run(cascade, batch, asked=settled):
 
 
 def members(*detectors, **settings):
-    return [Member.of(one, DetectorSettings(**settings)) for one in detectors]
+    return [ConfiguredDetector.of(one, DetectorSettings(**settings)) for one in detectors]
 
 
 def test_the_second_line_sees_only_what_is_not_settled():
@@ -92,7 +92,7 @@ def test_the_second_line_sees_only_what_is_not_settled():
 
 
 def test_a_spared_shadow_is_still_one():
-    one = Member.of(Fixed("pictures", needs=MEDIA), DetectorSettings(shadow=True))
+    one = ConfiguredDetector.of(Fixed("pictures", needs=MEDIA), DetectorSettings(shadow=True))
     assert one.spared(uploads("x")[0], f"{NOT_ASKED}x").shadow
 
 

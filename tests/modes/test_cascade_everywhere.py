@@ -18,7 +18,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.app import create_app
 from quorum.core.messages import NOT_ASKED, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature, Features, Finding
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
@@ -97,7 +97,9 @@ def uploads(count: int, seed: int) -> list[Upload]:
 
 
 def ensemble(cascade: bool) -> Ensemble:
-    return Ensemble([Member(name, Load(name)) for name in NAMES], MediaAccess(), cascade)
+    return Ensemble(
+        [ConfiguredDetector(name, Load(name)) for name in NAMES], MediaAccess(), cascade
+    )
 
 
 def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
@@ -109,7 +111,7 @@ def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(folder / "dead.jsonl"), origin="/test"),
-            members=[Member(name, Load(name)) for name in NAMES],
+            members=[ConfiguredDetector(name, Load(name)) for name in NAMES],
             policy=POLICY,
             media=MediaAccess(),
             cascade=cascade,

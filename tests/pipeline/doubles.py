@@ -12,7 +12,7 @@ from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.settings import DetectorSettings
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 
 POLICY = """
@@ -91,10 +91,10 @@ class Load:
         return Scripted(self.name)
 
 
-def ensemble(timeout: float = 5.0) -> tuple[Member, ...]:
+def ensemble(timeout: float = 5.0) -> tuple[ConfiguredDetector, ...]:
     serial = next(_serial)
     how = DetectorSettings(timeout=timeout)
-    return tuple(Member(name, Load(name, serial), how) for name in ("alpha", "beta"))
+    return tuple(ConfiguredDetector(name, Load(name, serial), how) for name in ("alpha", "beta"))
 
 
 def upload(upload_id: str, **more: Any) -> bytes:

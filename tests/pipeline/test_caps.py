@@ -23,7 +23,7 @@ def outgoing(number, action="remove", decided_by="policy"):
         rule="spam-certain", reasons=("Certain.",), decided_by=decided_by,
         at=START + timedelta(seconds=number), latency=0,
     )  # fmt: skip
-    return Outgoing((verdict,), (f"receipt-{number}",))
+    return Outgoing((verdict,), (f"ack_id-{number}",))
 
 
 def run(policy, elements, check):
@@ -37,7 +37,7 @@ def test_removals_stop_at_the_cap_and_everything_flows():
     elements = [outgoing(n) for n in range(12)]
     elements += [outgoing(n, "allow") for n in range(12, 20)]
     elements += [outgoing(n, "remove", "reviewer") for n in range(20, 28)]
-    elements.append(Outgoing((), ("receipt-alone",)))
+    elements.append(Outgoing((), ("ack_id-alone",)))
 
     def check(found):
         verdicts = [one.messages[0] for one in found if one.messages]
@@ -46,8 +46,8 @@ def test_removals_stop_at_the_cap_and_everything_flows():
         assert (len(removed), len(capped)) == (5, 7)
         assert all(v.action == "review" for v in capped)
         assert sum(v.decided_by == "reviewer" for v in verdicts) == 8
-        receipts = [receipt for one in found for receipt in one.receipts]
-        assert sorted(receipts) == sorted(r for one in elements for r in one.receipts)
+        ack_ids = [ack_id for one in found for ack_id in one.ack_ids]
+        assert sorted(ack_ids) == sorted(r for one in elements for r in one.ack_ids)
 
     result = run(CAPPED, elements, check)
     counted = result.metrics().query(beam.metrics.MetricsFilter().with_name("capped.spam-certain"))

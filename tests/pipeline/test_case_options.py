@@ -15,7 +15,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.drift import Profiles
 from quorum.core.messages import Action, Prediction, Upload, Verdict, now, prediction_id
 from quorum.core.settings import DetectorSettings, MediaAccess
-from quorum.models.configured import Member
+from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline import graph
 from quorum.pipeline.case_options import CaseOptions
 from quorum.pipeline.decide import _DecideBounded
@@ -119,7 +119,7 @@ def test_shadows_in_the_whole_graph_are_recorded_and_never_act(tmp_path: Path) -
     """A policy, and a detector that its settings put in shadow."""
     uploads = [upload(f"u{n}", script={"alpha": n / 10, "gamma": 0.99}) for n in range(10)]
     (tmp_path / "uploads.jsonl").write_bytes(b"\n".join(uploads) + b"\n")
-    gamma = Member("gamma", Load("gamma", -1), DetectorSettings(shadow=True))
+    gamma = ConfiguredDetector("gamma", Load("gamma", -1), DetectorSettings(shadow=True))
     with launch(
         lambda pipeline: graph.stream(
             pipeline,

@@ -13,7 +13,7 @@ RECEIVED = st.builds(
     Received,
     data=st.binary(max_size=200),
     attributes=st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=4),
-    receipt=st.text(max_size=30),
+    ack_id=st.text(max_size=30),
     stream=st.sampled_from(["uploads", "predictions", "reviews"]),
     arrived=st.floats(0, 4e9),
 )

@@ -1,4 +1,4 @@
-"""The stateful step driven directly: every receipt ends once, and nothing is kept for ever."""
+"""The stateful step driven directly: every ack_id ends once, and nothing is kept for ever."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ class Key:
             outgoing = output.value if isinstance(output, TaggedOutput) else output
             for message in outgoing.messages:
                 (self.verdicts if isinstance(message, Verdict) else self.dead).append(message)
-            self.released += outgoing.receipts
+            self.released += outgoing.ack_ids
 
-    def give(self, *messages: tuple[str, bytes], receipts: bool = True) -> None:
+    def give(self, *messages: tuple[str, bytes], ack_ids: bool = True) -> None:
         received = []
         for stream, data in messages:
-            receipt = f"s|{len(self.given)}" if receipts else ""
-            self.given.append((receipt, data))
-            received.append(Received(data, {"n": "1"}, receipt, stream, START.timestamp()))
+            ack_id = f"s|{len(self.given)}" if ack_ids else ""
+            self.given.append((ack_id, data))
+            received.append(Received(data, {"n": "1"}, ack_id, stream, START.timestamp()))
         joined = Joined(tuple(received))
         self._take(self.dofn.process(("u", joined), self.state, self.timer))
 
@@ -171,7 +171,7 @@ STEPS = st.lists(
 @example(steps=[ALPHA, ("wait late", 3700.0), BETA])
 @example(steps=[ALPHA, ("wait late", 3700.0), [ALPHA, BETA, UPLOAD]])
 @example(steps=[UPLOAD, ALPHA, BETA, ("wait late", 3700.0), CERTAIN, UPLOAD])
-def test_every_receipt_is_released_once_and_nothing_is_kept(steps: list[Any]) -> None:
+def test_every_ack_id_is_released_once_and_nothing_is_kept(steps: list[Any]) -> None:
     key = Key()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "now", key.now)
@@ -188,7 +188,7 @@ def test_every_receipt_is_released_once_and_nothing_is_kept(steps: list[Any]) ->
                 case _:
                     key.give(step)
         key.end()
-    given = [receipt for receipt, _ in key.given]
+    given = [ack_id for ack_id, _ in key.given]
     assert Counter(key.released) == Counter(given)
     assert key.state.value is None
     assert key.timer.at is None
@@ -289,17 +289,17 @@ def test_a_restart_without_state_decides_nothing_from_a_prediction_alone(clock: 
 
 
 @settings(max_examples=100, deadline=None)
-@given(messages=st.lists(MESSAGES, min_size=1, max_size=10), receipts=st.booleans())
-def test_a_bounded_input_ends_every_message(messages: list[Any], receipts: bool) -> None:
+@given(messages=st.lists(MESSAGES, min_size=1, max_size=10), ack_ids=st.booleans())
+def test_a_bounded_input_ends_every_message(messages: list[Any], ack_ids: bool) -> None:
     dofn = _DecideBounded(POLICY)
     dofn.setup()
     key, state = Key(), State()
     for number, (stream, data) in enumerate(messages):
-        received = Received(data, {}, f"s|{number}" if receipts else "", stream)
+        received = Received(data, {}, f"s|{number}" if ack_ids else "", stream)
         key._take(dofn.process(("u", Joined((received,))), state, Timer()))
     key._take(dofn.on_end(state))
     assert state.value is None
-    assert Counter(key.released) == Counter(f"s|{n}" for n in range(len(messages)) if receipts)
+    assert Counter(key.released) == Counter(f"s|{n}" for n in range(len(messages)) if ack_ids)
     opened = UPLOAD in messages
     assert bool(key.verdicts) == opened
     assert {letter.data for letter in key.dead} == (
@@ -324,4 +324,4 @@ def test_what_would_fill_a_case_is_a_dead_letter(stream: str) -> None:
     (letter,) = output.value.messages
     assert letter.data == data
     assert "the limit is" in letter.error
-    assert output.value.receipts == ("s|1",)
+    assert output.value.ack_ids == ("s|1",)

@@ -36,7 +36,7 @@ def reviewed(url: str | None, upload_id: str, verdict_id: str) -> list[Any]:
     review = Review(
         upload_id=upload_id, verdict_id=verdict_id, action=Action.ALLOW, reviewer="ada", at=now()
     )
-    received = Received(review.to_bytes(), {}, "path|receipt", "reviews")
+    received = Received(review.to_bytes(), {}, "path|ack_id", "reviews")
     out = list(step.process((upload_id, Joined((received,))), State(), Timer()))
     step.teardown()
     return out
@@ -56,7 +56,7 @@ def test_a_late_review_supersedes_the_recorded_verdict(ledger: str) -> None:
     (after,) = out.messages
     assert (after.action, after.decided_by) == (Action.ALLOW, "reviewer")
     assert (after.revision, after.supersedes) == (before.revision + 1, before.id)
-    assert out.receipts == ("path|receipt",)
+    assert out.ack_ids == ("path|ack_id",)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["no ledger", "an upload nobody knows"])

@@ -43,8 +43,8 @@ class ListFeed:
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         return taken or None
 
-    def give_back(self, receipts: Sequence[str]) -> None:
-        self.given_back += receipts
+    def give_back(self, ack_ids: Sequence[str]) -> None:
+        self.given_back += ack_ids
 
     def close(self) -> None:
         self.closed = True

@@ -22,7 +22,7 @@ __all__ = [
     "SAME_SPEED",
     "SEED_PAIRS",
     "WHOLE",
-    "Look",
+    "ViewPairing",
     "around",
     "best_views",
     "compared",
@@ -65,7 +65,7 @@ SEED_PAIRS[:, list(WORK_VIEWS)] = _PAIRS
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ViewPairing:
     """Frames of an upload beside those of a work, in one pair of views.
 
     Attributes:
@@ -99,7 +99,7 @@ def compared(
     line: Line,
     view: int,
     work_view: int,
-) -> Look:
+) -> ViewPairing:
     """Pair frames, with the line moved a little to where they are nearest.
 
     Args:
@@ -113,7 +113,7 @@ def compared(
     ours, theirs = np.ascontiguousarray(seen[:, view]), work.views[:, work_view]
     line = _refined(ours, times, theirs, work.times, line)
     distance, partner = _paired(ours, theirs, around(work.times, line.at(times)))
-    return Look(view, work_view, line, times, ours, distance, partner)
+    return ViewPairing(view, work_view, line, times, ours, distance, partner)
 
 
 def around(

@@ -22,7 +22,7 @@ from quorum.models.copyright.matching.pairing import (
     SAME_SPEED,
     SEED_PAIRS,
     WHOLE,
-    Look,
+    ViewPairing,
     around,
     best_views,
     compared,
@@ -199,7 +199,7 @@ def _follow(video: VideoPrint, work: WorkPrint, line: Line, mirrored: bool) -> V
     return _run(min(looks, key=lambda look: look.cost), work, mirrored)
 
 
-def _run(look: Look, work: WorkPrint, mirrored: bool) -> VideoRun | None:
+def _run(look: ViewPairing, work: WorkPrint, mirrored: bool) -> VideoRun | None:
     """The stretch of some frames that speaks most for a match."""
     low, high = _stretch(EVEN - look.distance)
     if high - low < 2:

@@ -83,13 +83,13 @@ def record(
         }
         deliveries = None
         if webhooks is not None:
-            from quorum.apps.web.endpoints import Courier, deliveries_of, read_endpoints
+            from quorum.apps.web.endpoints import WebhookDispatcher, deliveries_of, read_endpoints
 
             endpoints = read_endpoints(webhooks)
             deliveries = partial(deliveries_of, endpoints=endpoints)
-            courier = Courier(ledger, endpoints)
-            courier.start()
-            held.callback(courier.close)
+            dispatcher = WebhookDispatcher(ledger, endpoints)
+            dispatcher.start()
+            held.callback(dispatcher.close)
         recorder = Recorder(ledger, feeds, deliveries)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: recorder.stop())

@@ -16,7 +16,7 @@ from apache_beam.runners.runner import PipelineState
 
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.errors import ConfigurationError, QuorumError
-from quorum.models.configured import Member, warm_up
+from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.pipeline.case_options import CaseOptions
 from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engines import DIRECT_RISK, Engine, acknowledge_on, cancel, launch
@@ -119,7 +119,7 @@ def run(
     engine: Engine,
     *,
     sources: Iterable[Source],
-    ensemble: Sequence[Member] = (),
+    ensemble: Sequence[ConfiguredDetector] = (),
     extra: Sequence[str] = (),
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,

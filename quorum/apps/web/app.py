@@ -16,8 +16,8 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web import lookups, moderation
 from quorum.apps.web.body import BodyLimits
 from quorum.apps.web.description import describe_keys
-from quorum.apps.web.endpoints import Courier, Endpoint
-from quorum.apps.web.idempotency import Answers
+from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
+from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.keys import ApiKey, Keyring
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
 from quorum.apps.web.problems import install_problems
@@ -71,20 +71,22 @@ def create_app(
         )
         state = State(
             service=service,
-            answers=Answers(chosen.idempotency_seconds, chosen.idempotency_keys),
+            answers=IdempotencyStore(chosen.idempotency_seconds, chosen.idempotency_keys),
             limits=chosen,
             keyring=None if keys is None else Keyring(tuple(keys)),
             ledger=ledger,
             recorder=None if ledger is None else Recorder(ledger),
-            courier=Courier(ledger, endpoints) if ledger is not None and endpoints else None,
+            webhooks=WebhookDispatcher(ledger, endpoints)
+            if ledger is not None and endpoints
+            else None,
             endpoints=tuple(endpoints),
             media_folder=media_folder,
             watcher=watcher,
         )
         service.on_late = state.on_late
         app.state.quorum = state
-        if state.courier is not None:
-            state.courier.start()
+        if state.webhooks is not None:
+            state.webhooks.start()
         if watcher is not None:
             watcher.start(service)
         try:
@@ -96,8 +98,8 @@ def create_app(
             await service.close()
             if state.recorder is not None:
                 await state.recorder.close()
-            if state.courier is not None:
-                state.courier.close()
+            if state.webhooks is not None:
+                state.webhooks.close()
             if histories is not None:
                 histories.close()
 

@@ -25,7 +25,7 @@ from quorum.core.messages import Action, Verdict, digest, now
 from quorum.core.webhooks import sign_webhook
 from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable
 
-__all__ = ["Courier", "Endpoint", "deliveries_of", "read_endpoints"]
+__all__ = ["Endpoint", "WebhookDispatcher", "deliveries_of", "read_endpoints"]
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Deliv
     ]
 
 
-class Courier:
+class WebhookDispatcher:
     """Tells the ledger's deliveries from a thread of its own, each until it is taken.
 
     Several may work on one ledger. An endpoint is told again after a time-out or an error; it
@@ -169,7 +169,7 @@ class Courier:
         self._client = client or httpx.Client(timeout=TRY_SECONDS, follow_redirects=False)
         self._wake = threading.Event()
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
     def start(self) -> None:
         """Begin."""

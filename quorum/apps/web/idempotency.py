@@ -17,7 +17,7 @@ from fastapi import Response
 
 from quorum.apps.web.problems import Problem
 
-__all__ = ["Answers"]
+__all__ = ["IdempotencyStore"]
 
 MAX_KEY = 255
 
@@ -29,7 +29,7 @@ class _Kept:
     answer: asyncio.Future[tuple[int, bytes, str]]
 
 
-class Answers:
+class IdempotencyStore:
     """The answers to requests with a key.
 
     Args:

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from quorum.aggregator.case.case import Case
 from quorum.aggregator.decision.facts import Uploader
 from quorum.aggregator.policy.policy import Policy
+from quorum.apps.web.executor import EnsembleExecutor, ScoringTask
 from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
-from quorum.apps.web.running import Running, Task
 from quorum.core.messages import Prediction, Upload, Verdict, now
 from quorum.models.installed import release
 from quorum.pipeline.moderator import Ensemble, Moderated, open_case, verdicts_of
@@ -41,7 +41,7 @@ class Busy(Exception):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class _Job(Task):
+class _Job(ScoringTask):
     """One upload in the works; what is here is touched by the event loop's thread only."""
 
     arrived: datetime
@@ -158,9 +158,9 @@ class Service:
             job.clean()
             raise
 
-    def _run(self, ensemble: Ensemble) -> Running[_Job]:
+    def _run(self, ensemble: Ensemble) -> EnsembleExecutor[_Job]:
         policies = (self.policy, *self._shadows)
-        return Running(ensemble, policies, self._deliver, 4 * self._limit)
+        return EnsembleExecutor(ensemble, policies, self._deliver, 4 * self._limit)
 
     async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
         """Score with another ensemble from now on; what is in the works ends with the old one.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fastapi import Request
 
-from quorum.apps.web.endpoints import Courier, Endpoint, deliveries_of
-from quorum.apps.web.idempotency import Answers
+from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
+from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.keys import Bucket, Keyring
 from quorum.apps.web.problems import Problem
 from quorum.apps.web.recorder import Recorder
@@ -39,7 +39,7 @@ class State:
         keyring: None where everyone may ask: on loopback only.
         ledger: None where nothing is recorded.
         recorder: Writes to the ledger.
-        courier: Tells verdicts to endpoints.
+        webhooks: Tells verdicts to endpoints.
         endpoints: The endpoints.
         media_folder: Where media that comes with a request lies; None where none may come.
         watcher: Takes other models in when a registry's alias moves; None where none can move.
@@ -47,12 +47,12 @@ class State:
     """
 
     service: Service
-    answers: Answers
+    answers: IdempotencyStore
     limits: Limits
     keyring: Keyring | None = None
     ledger: Ledger | None = None
     recorder: Recorder | None = None
-    courier: Courier | None = None
+    webhooks: WebhookDispatcher | None = None
     endpoints: Sequence[Endpoint] = ()
     media_folder: Path | None = None
     watcher: Watcher | None = None
@@ -98,8 +98,8 @@ class State:
             await asyncio.wait_for(asyncio.shield(done), self.limits.record_seconds)
         except TimeoutError:
             return False
-        if told and self.courier is not None:
-            self.courier.hurry()
+        if told and self.webhooks is not None:
+            self.webhooks.hurry()
         return True
 
     def on_late(self, upload: Upload, verdict: Verdict | None, prediction: Prediction) -> None:

@@ -3,7 +3,7 @@ import textwrap
 
 import pytest
 
-from quorum.aggregator.decision.evaluate import decide, weigh
+from quorum.aggregator.decision.evaluate import decide, evaluate
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Status
 from tests.aggregator.aggregator_cases import said, three_detectors, upload
@@ -148,7 +148,7 @@ def test_order_changes_nothing():
 
 
 def weighed(made, predictions, *outstanding):
-    return weigh(made, upload, predictions, {}, frozenset(outstanding))
+    return evaluate(made, upload, predictions, {}, frozenset(outstanding))
 
 
 def test_a_removal_need_not_wait_for_what_cannot_change_it():

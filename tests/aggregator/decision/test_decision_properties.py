@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.aggregator.case.case import Case, Emit
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Uploader, decide
 from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.backtest import backtest_lines
@@ -93,7 +93,10 @@ def test_stream_batch_and_backtest_decide_alike(name):
         assert (verdict.action, verdict.rule) == (batch.action, batch.rule)
         facts = json.loads(made.model_dump_json(exclude_none=True))
         past = PastCase(
-            facts, tuple(Answer.of(p) for p in heard), uploader=known, action=verdict.action
+            facts,
+            tuple(CompactPrediction.of(p) for p in heard),
+            uploader=known,
+            action=verdict.action,
         )
         lines.append(past.to_json().encode())
         expected.append(verdict.action.value)

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from quorum.aggregator.case.case import Case, Emit
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import decide
 from quorum.aggregator.policy.policy import load_policy
 from quorum.aggregator.study.backtest import SAMPLES, backtest, backtest_lines
@@ -19,7 +19,7 @@ BALANCED, STRICT = load_policy("balanced"), load_policy("strict")
 def past(number, spam, *, action=Action.ALLOW, review=None, **facts):
     made = upload(f"u{number}", title=f"Upload {number}", **facts)
     answers = tuple(
-        Answer.of(said(name, score, upload_id=made.id))
+        CompactPrediction.of(said(name, score, upload_id=made.id))
         for name, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
     )
     facts = json.loads(made.model_dump_json(exclude_none=True))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from quorum.aggregator.decision.compact import Answer
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.study.fit import fit, harm_ranking
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
@@ -23,7 +23,7 @@ def cases(count=800, seed=1):
                 continue
             logit = draw.normal() + strength * (1 if harmful else -1)
             score = float(1 / (1 + np.exp(-logit)))
-            answers.append(Answer(name, name, "1", 0, "scored", score, {}))
+            answers.append(CompactPrediction(name, name, "1", 0, "scored", score, {}))
         review = Action.REMOVE if harmful else Action.ALLOW
         made.append(PastCase(FACTS, tuple(answers), review=review))
     return made

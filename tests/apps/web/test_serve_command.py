@@ -63,10 +63,10 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 SERVE = """
 import sys
 sys.path.insert(0, ".")
-from quorum.moderator import Ensemble
+from quorum.pipeline.moderator import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
-from quorum.web.app import create_app
-from quorum.web.server import Server, bind
+from quorum.apps.web.app import create_app
+from quorum.apps.web.server import Server, bind
 taken = bind("127.0.0.1", 0)
 print(taken.getsockname()[1], flush=True)
 Server(create_app(POLICY, Ensemble.of([Words(), Slow(1.0)]))).run(sockets=[taken])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorum.apps.web.endpoints import Courier, Endpoint, deliveries_of, read_endpoints
+from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of, read_endpoints
 from quorum.client import read_webhook
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
@@ -113,15 +113,15 @@ def test_a_verdict_is_told_once_and_again_until_it_is_taken(
     ledger.record([told, *deliveries_of(told, [platform.endpoint])])
     ledger.record([told, *deliveries_of(told, [platform.endpoint])])
     platform.refuse = 2
-    courier = Courier(ledger, [platform.endpoint])
-    while courier.tell():
+    webhooks = WebhookDispatcher(ledger, [platform.endpoint])
+    while webhooks.tell():
         pass
     assert len(platform.requests) == 3
     ids = {read_webhook(SECRET, headers, body)[0] for headers, body in platform.requests}
     assert len(ids) == 1
     assert read_webhook(SECRET, *platform.requests[-1])[1] == told
     ledger.record([told, *deliveries_of(told, [platform.endpoint])])
-    assert not courier.tell()
+    assert not webhooks.tell()
 
 
 def test_an_endpoint_that_never_takes_is_given_up(
@@ -130,9 +130,9 @@ def test_an_endpoint_that_never_takes_is_given_up(
     monkeypatch.setattr("quorum.apps.web.endpoints.BACK_OFF", (0, 0))
     gone = Endpoint("gone", "http://127.0.0.1:9/", SECRET)
     ledger.record(deliveries_of(verdict(1), [gone]))
-    courier = Courier(ledger, [gone])
+    webhooks = WebhookDispatcher(ledger, [gone])
     tries = 0
-    while courier.tell():
+    while webhooks.tell():
         tries += 1
     assert tries == 3
 
@@ -141,8 +141,8 @@ def test_two_couriers_tell_each_verdict_once(ledger: Ledger, platform: Platform)
     ledger.record([d for n in range(40) for d in deliveries_of(verdict(n), [platform.endpoint])])
 
     def work() -> None:
-        courier = Courier(ledger, [platform.endpoint])
-        while courier.tell():
+        webhooks = WebhookDispatcher(ledger, [platform.endpoint])
+        while webhooks.tell():
             pass
 
     threads = [threading.Thread(target=work) for _ in range(3)]

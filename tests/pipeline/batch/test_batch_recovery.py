@@ -36,11 +36,11 @@ def test_a_ledger_that_goes_away_in_mid_run_is_one_clear_error(
 KILLED = """
 import sys
 sys.path.insert(0, ".")
-from quorum.moderator import Ensemble
+from quorum.pipeline.moderator import Ensemble
 from tests.apps.web.doubles import Slow, Words
-import quorum.moderator
+
 Ensemble.load = classmethod(lambda cls, settings: Ensemble.of([Words(), Slow(0.15)]))
-from quorum.cli.batch import app
+from quorum.apps.cli.batch import app
 app(sys.argv[1:])
 """
 

@@ -39,7 +39,7 @@ class Holding:
     def put_back(self, held: Held) -> None:
         self.waiting.append(held)
 
-    def receipt(self, held: Held) -> str:
+    def ack_id(self, held: Held) -> str:
         return f"path|{held.ack_id}"
 
     def release(self, ack_ids: list[str]) -> None:
@@ -83,7 +83,7 @@ def test_nothing_is_acknowledged_before_the_checkpoint(holding: Holding) -> None
     pull = _PullUntilCheckpoint("uploads")
     received = list(pull.process("path", finalizer, tracker))
     assert [one.data for one in received] == [b"m0", b"m1", b"m2"]
-    assert all(one.receipt == "" for one in received)
+    assert all(one.ack_id == "" for one in received)
     assert tracker.deferred
     assert holding.released == []
     assert [held.ack_id for held in holding.waiting] == ["a3", "a4"]
@@ -106,13 +106,13 @@ def test_each_bundle_acknowledges_its_own(holding: Holding) -> None:
 
 def test_until_the_verdict_each_message_carries_its_receipt(holding: Holding) -> None:
     received = list(_PullUntilVerdict("reviews").process("path", Tracker(4)))
-    assert [one.receipt for one in received] == ["path|a0", "path|a1", "path|a2", "path|a3"]
+    assert [one.ack_id for one in received] == ["path|a0", "path|a1", "path|a2", "path|a3"]
     assert {one.stream for one in received} == {"reviews"}
     assert [held.ack_id for held in holding.waiting] == ["a4"]
 
 
 def _kept(received: Received) -> Outgoing:
-    assert not received.receipt
+    assert not received.ack_id
     return Outgoing(DeadLetter.of(received.data, {}, "test", "kept", now()))
 
 

@@ -19,7 +19,7 @@ from quorum.pipeline.streams.files import FileSink, FileSource, _Append
 def read(path: str) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         received = pipeline | FileSource(path, "uploads").transform()
-        yield_data = received | beam.Map(lambda one: (one.data, one.stream, one.receipt))
+        yield_data = received | beam.Map(lambda one: (one.data, one.stream, one.ack_id))
         assert_that(yield_data, equal_to(EXPECTED))
 
 
@@ -105,7 +105,7 @@ def test_a_line_that_a_killed_writer_tore_takes_no_other_with_it(tmp_path: Path)
     assert [Review.from_bytes(line).upload_id for line in lines[2:]] == ["u1", "u2"]
 
 
-def test_receipts_are_given_back_after_the_file_is_synced(
+def test_ack_ids_are_given_back_after_the_file_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from quorum.pipeline.streams import subscription

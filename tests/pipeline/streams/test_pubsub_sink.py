@@ -47,8 +47,8 @@ class Broker:
         self.published += [one.data for one in messages]
         self.order.append("publish")
 
-    def acknowledge(self, receipts: Any) -> None:
-        self.given_back += list(receipts)
+    def acknowledge(self, ack_ids: Any) -> None:
+        self.given_back += list(ack_ids)
         self.order.append("give back")
 
 
@@ -109,17 +109,17 @@ def test_a_broker_that_is_away_stops_the_bundle_and_gives_nothing_back(
         max_size=12,
     )
 )
-def test_everything_is_published_and_each_receipt_is_given_back_once(
+def test_everything_is_published_and_each_ack_id_is_given_back_once(
     parts: list[tuple[int, int, int]],
 ) -> None:
     elements = [
         Outgoing(
             tuple(review(100 * n + m, "x" * size) for m in range(count)),
-            tuple(f"{n}-{r}" for r in range(receipts)),
+            tuple(f"{n}-{r}" for r in range(ack_ids)),
         )
-        for n, (count, size, receipts) in enumerate(parts)
+        for n, (count, size, ack_ids) in enumerate(parts)
     ]
     with pytest.MonkeyPatch.context() as monkeypatch:
         broker = published(monkeypatch, elements)
     assert broker.published == [m.to_bytes() for one in elements for m in one.messages]
-    assert sorted(broker.given_back) == sorted(r for one in elements for r in one.receipts)
+    assert sorted(broker.given_back) == sorted(r for one in elements for r in one.ack_ids)

@@ -92,12 +92,12 @@ def test_a_message_waits_for_all_of_its_outcomes(broker: Broker) -> None:
     broker.publish(1)
     source = module.subscription(broker.path)
     (held,) = take(source, 1)
-    receipt = source.receipt(held)
-    add_outcomes(receipt, 2)
-    acknowledge([receipt])
-    acknowledge([receipt])
+    ack_id = source.ack_id(held)
+    add_outcomes(ack_id, 2)
+    acknowledge([ack_id])
+    acknowledge([ack_id])
     assert source.held == 1
-    acknowledge([receipt])
+    acknowledge([ack_id])
     assert source.held == 0
     source.drain(0.0)
     assert broker.left() == 0
@@ -137,13 +137,13 @@ def test_leases_are_extended_past_the_subscriptions_own_deadline(
     source.drain(0.0)
 
 
-def test_receipts_of_several_subscriptions_find_their_own(emulator: str) -> None:
+def test_ack_ids_of_several_subscriptions_find_their_own(emulator: str) -> None:
     one, other = Broker(), Broker()
     one.publish(1)
     other.publish(1)
     first, second = module.subscription(one.path), module.subscription(other.path)
-    receipts = [first.receipt(take(first, 1)[0]), second.receipt(take(second, 1)[0])]
-    acknowledge([*receipts, ""])
+    ack_ids = [first.ack_id(take(first, 1)[0]), second.ack_id(take(second, 1)[0])]
+    acknowledge([*ack_ids, ""])
     assert first.held == second.held == 0
     first.drain(0.0)
     second.drain(0.0)

@@ -28,7 +28,7 @@ _NAMES = ("text", "upload", "uploader", "action", "category", "rule", "label", "
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SearchQuery:
     """What is searched for; times as they were typed."""
 
     given: dict[str, str]
@@ -36,7 +36,7 @@ class Asked:
     told: str
 
 
-def asked(request: Request) -> Asked:
+def asked(request: Request) -> SearchQuery:
     """Read a search from the address; what cannot be read is told, not refused."""
     given = {name: request.query_params.get(name, "").strip()[:256] for name in _NAMES}
     told = ""
@@ -54,7 +54,7 @@ def asked(request: Request) -> Asked:
         uploader=given["uploader"] or None,
         decided=Span(since, until),
     )
-    return Asked(given, Search(chosen, given["text"], given["label"]), told)
+    return SearchQuery(given, Search(chosen, given["text"], given["label"]), told)
 
 
 def _time(text: str) -> datetime | None:
@@ -67,7 +67,10 @@ def _time(text: str) -> datetime | None:
 
 @router.get("/search")
 def search(
-    request: Request, session: Visitor, asked: Annotated[Asked, Depends(asked)], after: str = ""
+    request: Request,
+    session: Visitor,
+    asked: Annotated[SearchQuery, Depends(asked)],
+    after: str = "",
 ) -> Response:
     """One page of what was found, newest first."""
     console = console_of(request)
@@ -93,7 +96,7 @@ def search(
 def export(
     request: Request,
     user: Annotated[User, Depends(needs(Permission.LEAD))],
-    asked: Annotated[Asked, Depends(asked)],
+    asked: Annotated[SearchQuery, Depends(asked)],
 ) -> Response:
     """All that was found, as CSV, however much it is."""
     console = console_of(request)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from quorum.core.messages import Evidence, Prediction, Upload
 
-__all__ = ["Lane", "Pair", "Span", "Timeline", "timeline"]
+__all__ = ["Pair", "Timeline", "TimelineRow", "TimelineSpan", "timeline"]
 
 #: Spans of one detector that are drawn.
 MAX_SPANS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimelineSpan:
     """One finding; ``left`` and ``width`` are percent of the whole."""
 
     start: float
@@ -27,11 +27,11 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class TimelineRow:
     """What one detector found."""
 
     detector: str
-    spans: tuple[Span, ...]
+    spans: tuple[TimelineSpan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Timeline:
     """
 
     seconds: float
-    lanes: tuple[Lane, ...]
+    lanes: tuple[TimelineRow, ...]
     pairs: tuple[Pair, ...]
     ticks: tuple[tuple[float, float], ...]
 
@@ -73,7 +73,7 @@ def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeli
     known = upload.duration if upload is not None and upload.duration else 0.0
     seconds = min(max(known, *ends, 1.0), 1e7)
     lanes = tuple(
-        Lane(detector, tuple(_span(e, seconds) for e in found)) for detector, found in timed
+        TimelineRow(detector, tuple(_span(e, seconds) for e in found)) for detector, found in timed
     )
     pairs = tuple(
         Pair(e.work, e.start or 0.0, _end(e), e.work_start or 0.0, e.work_end or 0.0, e.what)
@@ -93,14 +93,14 @@ def _end(evidence: Evidence) -> float:
     return max(start, evidence.end if evidence.end is not None else start)
 
 
-def _span(evidence: Evidence, seconds: float) -> Span:
+def _span(evidence: Evidence, seconds: float) -> TimelineSpan:
     start = min(evidence.start or 0.0, seconds)
     end = min(_end(evidence), seconds)
     left = 100 * start / seconds
     # A moment is drawn wide enough to be hit with a pointer.
     width = min(max(100 * (end - start) / seconds, 1.2), 100 - left if left < 98.8 else 1.2)
     weight = evidence.weight if evidence.weight is not None else 1.0
-    return Span(
+    return TimelineSpan(
         start,
         end,
         round(min(left, 98.8), 3),

@@ -21,7 +21,7 @@ from tests.store.ledger.postgres_server import running
 
 WRITER = """
 import sys
-from models.copyright import catalogue
+from quorum.models.copyright.catalogue import catalogue
 from tests.models.copyright.prints import made_up
 catalogue._WAITING_ENTRIES = 300
 opened = catalogue.Catalogue(sys.argv[1], *sys.argv[3:])

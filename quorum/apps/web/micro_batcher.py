@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-__all__ = ["Lane"]
+__all__ = ["MicroBatcher"]
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 PATIENCE = 0.1
 
 
-class Lane(Generic[T]):
+class MicroBatcher(Generic[T]):
     """A thread that works off batches.
 
     Args:

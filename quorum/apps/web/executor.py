@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.web.lanes import Lane
+from quorum.apps.web.micro_batcher import MicroBatcher
 from quorum.core.messages import Prediction, Upload
-from quorum.models.cascade import Look
-from quorum.models.configured import Member
+from quorum.models.cascade import ScoringState
+from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline.moderator import Ensemble
 
-__all__ = ["Running", "Task"]
+__all__ = ["EnsembleExecutor", "ScoringTask"]
 
 #: The most uploads whose features are made at once: more are faster together, and each waits
 #: for all of them.
@@ -28,7 +28,7 @@ FEATURE_HELPERS = 1
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Task:
+class ScoringTask:
     """What detectors are asked about one upload.
 
     Attributes:
@@ -40,7 +40,7 @@ class Task:
     upload: Upload
     scored: Upload
     cleanup: Callable[[], None] | None = None
-    look: Look | None = None
+    state: ScoringState | None = None
     awaited: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,13 +51,13 @@ class Task:
             cleanup()
 
 
-T = TypeVar("T", bound=Task)
+T = TypeVar("T", bound=ScoringTask)
 
 #: What detectors said of uploads, by name; None where one was left out.
-Answers = Sequence[tuple[T, str, Prediction | None]]
+Scored = Sequence[tuple[T, str, Prediction | None]]
 
 
-class Running(Generic[T]):
+class EnsembleExecutor(Generic[T]):
     """An ensemble's lanes; each detector scores what waits for it, on a thread of its own.
 
     Args:
@@ -72,7 +72,7 @@ class Running(Generic[T]):
         self,
         ensemble: Ensemble,
         policies: Sequence[Policy],
-        deliver: Callable[[Answers[T]], None],
+        deliver: Callable[[Scored[T]], None],
         limit: int,
     ) -> None:
         self.ensemble = ensemble
@@ -80,16 +80,18 @@ class Running(Generic[T]):
         self._policies = tuple(policies)
         self._deliver = deliver
         self._limit = limit
-        self._features = Lane[T]("features", self._begin, FEATURE_BATCH, FEATURE_HELPERS)
+        self._features = MicroBatcher[T]("features", self._begin, FEATURE_BATCH, FEATURE_HELPERS)
         self._lanes = {
             name: self._lane(f"detector-{name}", member, deliver)
             for name, member in ensemble.members.items()
         }
-        #: Where a cascade is on: the first look of those that are asked first, and what follows.
-        self._glances: dict[str, Lane[tuple[T, Look]]] = {}
-        self._others: Lane[T] | None = None
+        #: Where a cascade is on: the first state of those that are asked first, and what follows.
+        self._glances: dict[str, MicroBatcher[tuple[T, ScoringState]]] = {}
+        self._others: MicroBatcher[T] | None = None
         if self._cascade.second:
-            self._others = Lane[T]("features-others", self._go_on, FEATURE_BATCH, FEATURE_HELPERS)
+            self._others = MicroBatcher[T](
+                "features-others", self._go_on, FEATURE_BATCH, FEATURE_HELPERS
+            )
             self._glances = {
                 member.name: self._lane(f"glance-{member.name}", member, self._hear)
                 for member in self._cascade.first
@@ -110,51 +112,51 @@ class Running(Generic[T]):
     @staticmethod
     def _lane(
         name: str,
-        member: Member,
-        told: Callable[[Answers[T]], None],
-    ) -> Lane[tuple[T, Look]]:
-        def score(batch: Sequence[tuple[T, Look]]) -> None:
-            said = member.score([look.features for _, look in batch])
+        member: ConfiguredDetector,
+        told: Callable[[Scored[T]], None],
+    ) -> MicroBatcher[tuple[T, ScoringState]]:
+        def score(batch: Sequence[tuple[T, ScoringState]]) -> None:
+            said = member.score([state.features for _, state in batch])
             told([(task, member.name, one) for (task, _), one in zip(batch, said, strict=True)])
 
-        return Lane[tuple[T, Look]](name, score, member.settings.max_batch)
+        return MicroBatcher[tuple[T, ScoringState]](name, score, member.settings.max_batch)
 
     def _begin(self, tasks: Sequence[T]) -> None:
         try:
-            looks = self._cascade.begin([task.scored for task in tasks])
+            states = self._cascade.begin([task.scored for task in tasks])
         except BaseException:
             _clean(tasks)
             raise
         if self._others is None:
             _clean(tasks)
-            for task, look in zip(tasks, looks, strict=True):
+            for task, state in zip(tasks, states, strict=True):
                 for name in self._lanes:
-                    self._ask(task, look, name)
+                    self._ask(task, state, name)
             return
-        for task, look in zip(tasks, looks, strict=True):
-            task.look = look
+        for task, state in zip(tasks, states, strict=True):
+            task.state = state
             task.awaited = set(self._glances)
-        for task, look in zip(tasks, looks, strict=True):
+        for task, state in zip(tasks, states, strict=True):
             for name, lane in self._glances.items():
                 if lane.waiting() >= self._limit:
                     self._hear([(task, name, None)])
                 else:
-                    lane.put((task, look))
+                    lane.put((task, state))
 
-    def _ask(self, task: T, look: Look, name: str) -> None:
+    def _ask(self, task: T, state: ScoringState, name: str) -> None:
         lane = self._lanes[name]
         if lane.waiting() >= self._limit:
             # A detector that is far behind is left out rather than waited for.
             self._deliver([(task, name, None)])
         else:
-            lane.put((task, look))
+            lane.put((task, state))
 
-    def _hear(self, told: Answers[T]) -> None:
-        """Keep what a first look found, until all of them have looked."""
+    def _hear(self, told: Scored[T]) -> None:
+        """Keep what a first state found, until all of them have looked."""
         for task, name, prediction in told:
             with task.lock:
-                if prediction is not None and task.look is not None:
-                    task.look = task.look.heard(prediction)
+                if prediction is not None and task.state is not None:
+                    task.state = task.state.heard(prediction)
                 task.awaited.discard(name)
                 done = not task.awaited
             if done and self._others is not None:
@@ -167,24 +169,24 @@ class Running(Generic[T]):
             return settled(self._policies, uploads[id(scored)], said)
 
         try:
-            looks = self._cascade.go_on([task.look for task in tasks if task.look], of)
+            states = self._cascade.go_on([task.state for task in tasks if task.state], of)
         finally:
             _clean(tasks)
         told: list[tuple[T, str, Prediction | None]] = []
-        for task, look in zip(tasks, looks, strict=True):
-            task.look = None
-            said = {one.detector: one for one in look.predictions}
+        for task, state in zip(tasks, states, strict=True):
+            task.state = None
+            said = {one.detector: one for one in state.predictions}
             for member in self._cascade.first:
-                if look.more:
-                    self._ask(task, look, member.name)
+                if state.more:
+                    self._ask(task, state, member.name)
                 else:
                     told.append((task, member.name, said.get(member.name)))
             for member in self._cascade.second:
-                if look.settled:
-                    spared = member.spared(task.upload, look.settled)
+                if state.settled:
+                    spared = member.spared(task.upload, state.settled)
                     told.append((task, member.name, spared))
                 else:
-                    self._ask(task, look, member.name)
+                    self._ask(task, state, member.name)
         self._deliver(told)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from quorum.apps.web.lanes import Lane
+from quorum.apps.web.micro_batcher import MicroBatcher
 
 
 def test_what_waits_is_taken_together() -> None:
@@ -15,7 +15,7 @@ def test_what_waits_is_taken_together() -> None:
         first.set()
         assert go_on.wait(20)
 
-    lane = Lane[int]("one", work, 4)
+    lane = MicroBatcher[int]("one", work, 4)
     lane.put(0)
     assert first.wait(20)
     for number in range(1, 7):
@@ -35,7 +35,7 @@ def test_a_batch_that_raises_costs_no_other() -> None:
             raise RuntimeError(msg)
         done.extend(batch)
 
-    lane = Lane[int]("one", work, 1)
+    lane = MicroBatcher[int]("one", work, 1)
     for number in range(4):
         lane.put(number)
     lane.close(20)
@@ -53,7 +53,7 @@ def test_one_that_is_slow_holds_up_no_other_where_another_helps() -> None:
         if 3 in done:
             others.set()
 
-    lane = Lane[int]("two", work, 1, helpers=1)
+    lane = MicroBatcher[int]("two", work, 1, helpers=1)
     for number in range(4):
         lane.put(number)
     assert others.wait(20)

@@ -28,11 +28,11 @@ from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.configured import ConfiguredDetector
+from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 from quorum.models.features.extract import Extractor
 from quorum.models.runner import predict, score_safely
-from quorum.pipeline.detect import members, warm_up
+from quorum.pipeline.detect import members
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.emulator import emulator
@@ -116,7 +116,7 @@ def uploads(count: int, prefix: str) -> list[bytes]:
 def plain(kind: str, count: int) -> float:
     """Uploads a second of the plain loop."""
     chosen, policy = ensemble(kind)
-    warm_up(chosen, MediaAccess())
+    warm_up(chosen)
     detectors = [member.detector for member in chosen]
     extractor = Extractor(
         frozenset().union(*(detector.needs for detector in detectors)), MediaAccess()
@@ -146,7 +146,7 @@ def plain(kind: str, count: int) -> float:
 def job(kind: str) -> None:
     """The job under test: the fused graph on Prism, until it is told to stop."""
     chosen, policy = ensemble(kind)
-    warm_up(chosen, MediaAccess())
+    warm_up(chosen)
     origin = "/quorum/bench"
 
     def address(what: str, name: str) -> str:

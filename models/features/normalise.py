@@ -15,9 +15,10 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
+from typing import TypeVar
 
 __all__ = ["Aligned", "align", "normalise"]
 
@@ -45,6 +46,9 @@ _DOT_WORD = re.compile(
     rf"|(?<=[a-z0-9])\s(?:dot|d0t|\.)\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
     rf"|(?<=[a-z0-9])\.\s(?=(?:com|net|org)(?![a-z0-9]))"
 )
+#: Each match of ``_DOT_WORD`` holds one of these.
+_DOT = re.compile(r"\.|d[o0]t|punkt|point")
+_DIGIT = re.compile(r"\d")
 _SCHEME = re.compile(r"\bh(?:xx|tt|\*\*|__)ps?\s{0,2}(?::|\[:\])\s{0,2}/{1,2}\s{0,2}")
 _LINK = re.compile(
     r"(?:https?://|www\.)(?P<host>[\w\-.:]{1,200})(?P<path>[/?#]\S{0,2000})?"
@@ -56,12 +60,14 @@ _WORD = re.compile(r"[^\s]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _REPEATED = re.compile(r"([!?.,\-_=*~])\1{2,}")
 _HELD = re.compile(r"([^\W\d_])\1{2,}")
-_SPACE = re.compile(r"[^\S\n]+")
+#: White space that is not one plain space already.
+_SPACE = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 _LEET = {
     "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
     "@": "a", "$": "s", "!": "i", "|": "l", "€": "e", "£": "l", "+": "t", "(": "c",
 }  # fmt: skip
 _LEET_WORD = re.compile(r"[a-z0-9@$!|€£+(]{3,40}")
+_LEET_CHARACTER = re.compile("[" + re.escape("".join(_LEET)) + "]")
 #: Words in which digits are digits: 2pm, 90s, 1st, mp3, 10k, 1080p, 3d, 4k, ps4.
 _PLAIN_NUMBER = re.compile(
     r"\d+(?:st|nd|rd|th|s|am|pm|k|m|b|x|d|p|g|gb|mb|kg|km|cm|mm|fps|hz|yrs?|min|hrs?|sec|yo)?"
@@ -131,6 +137,22 @@ class Aligned:
         return self.origins[start], last
 
 
+@dataclass(frozen=True, slots=True)
+class _Unaligned:
+    """A text alone: the same steps as ``Aligned``, several times faster."""
+
+    text: str
+
+    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> _Unaligned:
+        return _Unaligned(pattern.sub(make, self.text))
+
+    def each(self, change: Callable[[str], str]) -> _Unaligned:
+        return _Unaligned("".join(map(change, self.text)))
+
+
+_T = TypeVar("_T", Aligned, _Unaligned)
+
+
 def _kept(before: str, after: str) -> list[int]:
     """For each character of ``after`` its offset in ``before``, if nothing but gaps was made."""
     offsets: list[int] = []
@@ -192,7 +214,7 @@ def _latin(text: str) -> bool:
     return any("a" <= character <= "z" or "A" <= character <= "Z" for character in text)
 
 
-def _look_alikes_undone(aligned: Aligned) -> Aligned:
+def _look_alikes_undone(aligned: _T) -> _T:
     table = _lookalikes()
     letters = [character for character in aligned.text if character.isalpha()]
     foreign = sum(1 for character in letters if not character.isascii() and character not in table)
@@ -263,10 +285,9 @@ def _released(match: re.Match[str]) -> str:
     return _HELD.sub(lambda run: run.group(1), word)
 
 
-def align(text: str) -> Aligned:
-    """Normalise a text, remembering where each character came from."""
-    made = Aligned(text, range(len(text)), len(text))
-    if "&" in text:
+def _steps(made: _T) -> _T:
+    """Undo one habit after the other."""
+    if "&" in made.text:
         made = made.replace(_ENTITY, lambda match: html.unescape(match.group()))
     if "<" in made.text:
         made = made.replace(_ANCHOR, lambda match: f" {match.group(1)} ")
@@ -274,26 +295,33 @@ def align(text: str) -> Aligned:
     if not made.text.isascii():
         made = made.each(_plain)
         made = _look_alikes_undone(made)
-    made = (
-        Aligned(made.text.lower(), made.origins, len(text))
-        if made.text.isascii()
-        else made.each(str.lower)
-    )
-    made = made.replace(_SCHEME, lambda match: "http://")
+    made = replace(made, text=made.text.lower()) if made.text.isascii() else made.each(str.lower)
+    if "/" in made.text:
+        made = made.replace(_SCHEME, lambda match: "http://")
     made = made.replace(_SPACED, _joined_letters)
     if not made.text.isascii():
         made = made.replace(_EMOJI_INSIDE, lambda match: "")
-    made = made.replace(_DOT_WORD, lambda match: ".")
-    made = made.replace(_LINK, _link)
-    made = made.replace(_MENTION, lambda match: " mention ")
-    made = made.replace(_NUMBER, lambda match: " longnumber ")
-    made = made.replace(_LEET_WORD, _unleet)
+    if _DOT.search(made.text):
+        made = made.replace(_DOT_WORD, lambda match: ".")
+    if "." in made.text or "://" in made.text:
+        made = made.replace(_LINK, _link)
+    if "@" in made.text:
+        made = made.replace(_MENTION, lambda match: " mention ")
+    if _DIGIT.search(made.text):
+        made = made.replace(_NUMBER, lambda match: " longnumber ")
+    if _LEET_CHARACTER.search(made.text):
+        made = made.replace(_LEET_WORD, _unleet)
     made = made.replace(_REPEATED, lambda match: match.group(1) * 2)
     if _HELD.search(made.text):
         made = made.replace(_LETTERS, _released)
     return made.replace(_SPACE, lambda match: " ")
 
 
+def align(text: str) -> Aligned:
+    """Normalise a text, remembering where each character came from."""
+    return _steps(Aligned(text, range(len(text)), len(text)))
+
+
 def normalise(text: str) -> str:
     """The text with evasions undone, in lower case."""
-    return align(text).text.strip()
+    return _steps(_Unaligned(text)).text.strip()

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from benchmarks.texts import uploads
 from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.http.server import Server, bind
 from quorum.apps.web.app import create_app
-from quorum.apps.web.server import Server, bind
 from quorum.apps.web.settings import Limits
 from quorum.core.messages import Upload
 from quorum.core.settings import Settings

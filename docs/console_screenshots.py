@@ -21,7 +21,7 @@ from quorum.apps.console.app import create_console
 from quorum.apps.console.demo.cases import DEMO_PASSWORD, demo_settings, seed
 from quorum.apps.console.desk.publishing import LedgerReviews
 from quorum.apps.console.settings import ConsoleSettings
-from quorum.apps.web.server import Server, bind
+from quorum.apps.http.server import Server, bind
 from quorum.store.ledger import Ledger
 
 FOLDER = Path(__file__).parent / "images" / "console"

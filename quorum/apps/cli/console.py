@@ -110,8 +110,8 @@ def console(
     from quorum.apps.console.app import create_console
     from quorum.apps.console.desk.publishing import open_reviews
     from quorum.apps.console.settings import ConsoleSettings
-    from quorum.apps.web.keys import Keyring, read_keys
-    from quorum.apps.web.server import Server, bind
+    from quorum.apps.http.keys import Keyring, read_keys
+    from quorum.apps.http.server import Server, bind
     from quorum.core.settings import load_settings
     from quorum.store.ledger import Ledger
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.apps.web.keys import ApiKey, read_keys
-from quorum.apps.web.keys import new_key as make_key
+from quorum.apps.http.keys import ApiKey, read_keys
+from quorum.apps.http.keys import new_key as make_key
 from quorum.apps.web.settings import Limits
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
@@ -132,8 +132,8 @@ def _run(
     drain: int,
 ) -> None:
     try:
+        from quorum.apps.http.server import Server, bind
         from quorum.apps.web.app import create_app
-        from quorum.apps.web.server import Server, bind
         from quorum.apps.web.watch import Watcher
     except ImportError as error:
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[web]'"

@@ -22,35 +22,20 @@ from quorum.apps.console.desk.in_force import InForce
 from quorum.apps.console.desk.overview import Overviews
 from quorum.apps.console.desk.publishing import Reviews
 from quorum.apps.console.pages import (
-    appeal as appeal_pages,
-)
-from quorum.apps.console.pages import (
-    case as case_pages,
-)
-from quorum.apps.console.pages import (
-    login as login_pages,
-)
-from quorum.apps.console.pages import (
+    appeal,
+    case,
+    login,
     media,
-)
-from quorum.apps.console.pages import (
-    overview as overview_pages,
-)
-from quorum.apps.console.pages import (
-    policy as policy_pages,
-)
-from quorum.apps.console.pages import (
-    quality as quality_pages,
-)
-from quorum.apps.console.pages import (
-    queue as queue_pages,
-)
-from quorum.apps.console.pages import (
-    search as search_pages,
+    overview,
+    policies,
+    quality,
+    queue,
+    search,
 )
 from quorum.apps.console.pages.base import Console, LoginNeeded, Refused, go, render
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.worker import Worker
+from quorum.apps.http.problems import Problem, problem_response
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
@@ -99,15 +84,15 @@ def create_console(
     app.state.overviews = overviews
     app.state.console = Console(ledger, in_force, reviews, chosen, keyring)
     for module in (
-        login_pages,
-        queue_pages,
-        case_pages,
+        login,
+        queue,
+        case,
         media,
-        overview_pages,
-        policy_pages,
-        search_pages,
-        quality_pages,
-        appeal_pages,
+        overview,
+        policies,
+        search,
+        quality,
+        appeal,
     ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"
@@ -133,8 +118,6 @@ def _install_errors(app: FastAPI) -> None:
 
     def told(request: Request, status: int, text: str) -> Response:
         if request.url.path.startswith("/api/"):
-            from quorum.apps.web.problems import Problem, problem_response
-
             return problem_response(Problem(status, text))
         return render(request, "error.html", status, code=status, told=text)
 

@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quorum import __version__
 from quorum.aggregator.policy.policy import Policy
+from quorum.apps.http.keys import ApiKey, Keyring
+from quorum.apps.http.problems import install_problems
 from quorum.apps.web import lookups, moderation
 from quorum.apps.web.body import BodyLimits
 from quorum.apps.web.description import describe_keys
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
-from quorum.apps.web.keys import ApiKey, Keyring
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
-from quorum.apps.web.problems import install_problems
 from quorum.apps.web.recorder import Recorder
 from quorum.apps.web.service import Service
 from quorum.apps.web.settings import Limits

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from quorum.apps.web.problems import Problem, problem_response
+from quorum.apps.http.problems import Problem, problem_response
 from quorum.apps.web.settings import Limits
 
 __all__ = ["BodyLimits"]

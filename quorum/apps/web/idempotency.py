@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from fastapi import Response
 
-from quorum.apps.web.problems import Problem
+from quorum.apps.http.problems import Problem
 
 __all__ = ["IdempotencyStore"]
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from quorum.aggregator.policy.policy import shipped_policies
+from quorum.apps.http.problems import Problem
 from quorum.apps.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, case_bytes
 from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
 from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.apps.web.moderation import PROBLEMS
-from quorum.apps.web.problems import Problem
 from quorum.apps.web.state import State, allow
 
 __all__ = ["router"]

@@ -12,7 +12,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from quorum.apps.web.problems import Problem
+from quorum.apps.http.problems import Problem
 from quorum.core.messages import Upload
 
 __all__ = ["MediaUpload", "read_multipart", "refuse_inside"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
+from quorum.apps.http.problems import Problem
 from quorum.apps.web.answers import (
     BatchAnswer,
     ModeratedAnswer,
@@ -19,7 +20,6 @@ from quorum.apps.web.answers import (
 )
 from quorum.apps.web.description import BATCH_EXAMPLE, MODERATED_EXAMPLE, UPLOAD_EXAMPLE, example
 from quorum.apps.web.media import MediaUpload, read_multipart, refuse_inside
-from quorum.apps.web.problems import Problem
 from quorum.apps.web.service import Busy
 from quorum.apps.web.state import State, allow, busy_problem
 from quorum.core.errors import MalformedMessage

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from fastapi import Request
 
+from quorum.apps.http.keys import Bucket, Keyring
+from quorum.apps.http.problems import Problem
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
 from quorum.apps.web.idempotency import IdempotencyStore
-from quorum.apps.web.keys import Bucket, Keyring
-from quorum.apps.web.problems import Problem
 from quorum.apps.web.recorder import Recorder
 from quorum.apps.web.service import Busy, Service
 from quorum.apps.web.settings import Limits

@@ -134,7 +134,7 @@ def soon(true: Callable[[], Any], seconds: float = 20.0) -> Any:
 @contextmanager
 def listening(app: Any) -> Iterator[str]:
     """The app on a real port of loopback, for a browser."""
-    from quorum.apps.web.server import Server
+    from quorum.apps.http.server import Server
 
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))

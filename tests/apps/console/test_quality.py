@@ -126,7 +126,7 @@ def test_what_cannot_be_appealed_against(ledger: Ledger):
 def test_platforms_send_appeals_with_a_key(ledger: Ledger):
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.console.settings import ConsoleSettings
-    from quorum.apps.web.keys import ApiKey, Keyring, _digest
+    from quorum.apps.http.keys import ApiKey, Keyring, _digest
 
     keys = [
         ApiKey("shop", frozenset({"moderate"}), _digest("s")),

@@ -16,8 +16,8 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 from fastapi import FastAPI
 
 from quorum.aggregator.policy.policy import Policy
+from quorum.apps.http.server import Server, bind
 from quorum.apps.web.app import create_app
-from quorum.apps.web.server import Server, bind
 from quorum.core.settings import Settings
 from quorum.pipeline.moderator import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from quorum.apps.cli.serve import app
-from quorum.apps.web.keys import read_keys
+from quorum.apps.http.keys import read_keys
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 
 
@@ -66,7 +66,7 @@ sys.path.insert(0, ".")
 from quorum.pipeline.moderator import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
 from quorum.apps.web.app import create_app
-from quorum.apps.web.server import Server, bind
+from quorum.apps.http.server import Server, bind
 taken = bind("127.0.0.1", 0)
 print(taken.getsockname()[1], flush=True)
 Server(create_app(POLICY, Ensemble.of([Words(), Slow(1.0)]))).run(sockets=[taken])

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.web.keys import new_key, read_keys
+from quorum.apps.http.keys import new_key, read_keys
 from quorum.apps.web.settings import Limits
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings

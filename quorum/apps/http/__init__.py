@@ -1,0 +1,1 @@
+"""What every HTTP application here shares: the server, error responses, API keys."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from google.api_core import exceptions as google_errors
 from google.auth import exceptions as auth_errors
+from google.pubsub_v1.types import PullResponse
 
 from quorum.pipeline.streams.pubsub_clients import subscriber_client
 
@@ -239,7 +240,7 @@ class Subscription:
                 pause = min(pause * 2, _BACKOFF[1])
                 continue
             pause = _BACKOFF[0]
-            self._hold(response.received_messages)
+            self._hold(PullResponse.pb(response).received_messages)
 
     def _hold(self, messages: Iterable[Any]) -> None:
         now = time.monotonic()

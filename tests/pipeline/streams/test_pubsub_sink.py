@@ -32,8 +32,8 @@ class Broker:
         self.refused = b"\0"
         self.away = False
 
-    def publish(self, *, topic: str, messages: list[Any], **_: Any) -> None:
-        request = PublishRequest(topic=topic, messages=messages)
+    def publish(self, *, request: PublishRequest, **_: Any) -> None:
+        messages = request.messages
         too_large = PublishRequest.pb(request).ByteSize() > MOST_BYTES
         if too_large or len(messages) > MOST_MESSAGES:
             msg = "the request is too large"

@@ -27,6 +27,7 @@ COPY quorum quorum
 COPY models models
 COPY aggregator aggregator
 COPY pipeline pipeline
+COPY examples examples
 RUN pip install -c requirements.lock ".${EXTRAS}" && pip check
 
 FROM python:${PYTHON} AS run

@@ -1,4 +1,4 @@
-"""The uploads that ship in ``examples/``."""
+"""The example uploads that the package ships."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from quorum.core.errors import ConfigurationError
 
 __all__ = ["example_messages", "examples_folder"]
 
+#: ``shipped/`` in a wheel; in the repository its files are links into ``examples/``.
+_SHIPPED = (Path(__file__).parent / "shipped" / "uploads.jsonl").resolve().parent
 
-def examples_folder(named: Path | None = None) -> Path:
-    """Where the examples lie: as named, in the working directory, or beside the source.
+
+def examples_folder(given: Path | None = None) -> Path:
+    """Return the folder of ``uploads.jsonl`` and its media.
+
+    Args:
+        given: A folder to use instead of the shipped one.
 
     Raises:
-        ConfigurationError: If they are nowhere.
+        ConfigurationError: If the folder holds no ``uploads.jsonl``.
     """
-    candidates = (
-        [named] if named else [Path("examples"), Path(__file__).resolve().parents[3] / "examples"]
-    )
-    for folder in candidates:
-        if (folder / "uploads.jsonl").is_file():
-            return folder.resolve()
-    msg = (
-        f"there is no uploads.jsonl in {', '.join(str(each) for each in candidates)}: run it in a "
-        "clone of Quorum, or give --examples FOLDER"
-    )
-    raise ConfigurationError(msg)
+    folder = given or _SHIPPED
+    if not (folder / "uploads.jsonl").is_file():
+        msg = f"there is no uploads.jsonl in {folder}: give a folder that has one with --examples"
+        raise ConfigurationError(msg)
+    return folder.resolve()
 
 
 def example_messages(folder: Path) -> list[bytes]:
-    """The lines of ``uploads.jsonl`` as messages, their media as absolute ``file:`` URIs.
+    """Return the lines of ``uploads.jsonl`` as messages, with absolute ``file:`` URIs for media.
 
-    Lines that are no uploads are left as they are: they are part of the show.
+    Invalid lines are kept as they are: the demo shows how they become dead letters.
     """
     messages = []
     for line in (folder / "uploads.jsonl").read_bytes().splitlines():

@@ -52,7 +52,7 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
     messages = example_messages(folder)
     board = _board(messages)
     command, told = find_emulator()
-    prism, lacking = find_prism()
+    prism, lacking = find_prism() if command else (None, "")
     with tempfile.TemporaryDirectory(prefix="quorum-demo-") as made:
         work = Path(made)
         settings = _settings(work, folder)

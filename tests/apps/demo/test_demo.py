@@ -87,7 +87,7 @@ def test_media_is_allowed_from_that_folder_and_from_nowhere_else(tmp_path: Path)
 
 
 def test_a_folder_without_uploads_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--examples FOLDER"):
+    with pytest.raises(ConfigurationError, match="one with --examples"):
         examples_folder(tmp_path)
 
 

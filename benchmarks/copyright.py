@@ -34,8 +34,8 @@ from benchmarks.copyright_edits import (
 )
 from quorum.core.errors import InputError
 from quorum.models.copyright.catalogue.catalogue import Catalogue
-from quorum.models.copyright.catalogue.index import Entries, Segment, search
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.index.segments import Entries, Segment, search
 from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.fingerprint import WORK_RATE, Fingerprint, fingerprint
@@ -345,7 +345,7 @@ def index_cost(count: int) -> None:
 
 
 def _pairs_by_looking(hashes: np.ndarray, queries: np.ndarray) -> set[tuple[int, int]]:
-    from quorum.models.copyright.catalogue.kernels import scan
+    from quorum.models.copyright.index.kernels import scan
 
     which, rows, _ = scan(hashes.view(np.uint64), queries.view(np.uint64), 31)
     return set(zip(which.tolist(), rows.tolist(), strict=True))

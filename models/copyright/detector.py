@@ -16,7 +16,7 @@ from quorum.models.detectors import Detector, Example, Feature, Features, Findin
 
 if TYPE_CHECKING:
     from quorum.core.settings import Settings
-    from quorum.models.copyright.matching.matching import Match
+    from quorum.models.copyright.matching.matching import CopyMatch
     from quorum.models.copyright.rules import Ruling
 
 __all__ = ["CopyrightDetector"]
@@ -165,7 +165,7 @@ class CopyrightDetector(Detector):
                     at=now(),
                 )
 
-    def said(self, predictions: Iterable[Prediction]) -> None:
+    def mark_published(self, predictions: Iterable[Prediction]) -> None:
         """Note what ``rescan`` found and was published since.
 
         Raises:
@@ -211,7 +211,7 @@ def _finding(made: Sequence[Ruling]) -> Finding:
     return Finding.scored(score, labels, evidence)
 
 
-def _evidence(match: Match, ruling: Ruling) -> Evidence:
+def _evidence(match: CopyMatch, ruling: Ruling) -> Evidence:
     how = {
         "file": "the same file or coded content",
         "video": "the picture",

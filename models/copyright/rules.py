@@ -8,7 +8,7 @@ from datetime import datetime
 
 from quorum.core.messages import ACTIONS, Action, Upload
 from quorum.models.copyright.catalogue.works import Work
-from quorum.models.copyright.matching.matching import Match
+from quorum.models.copyright.matching.matching import CopyMatch
 
 __all__ = ["Ruling", "rulings"]
 
@@ -26,7 +26,7 @@ class Ruling:
     """
 
     work: Work
-    matches: tuple[Match, ...]
+    matches: tuple[CopyMatch, ...]
     action: Action
     why: str
     blocked: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Ruling:
         return max(match.score for match in self.matches)
 
 
-def rulings(matches: Sequence[Match], upload: Upload, at: datetime) -> list[Ruling]:
+def rulings(matches: Sequence[CopyMatch], upload: Upload, at: datetime) -> list[Ruling]:
     """One ruling for each work that was found, the most severe first.
 
     Args:
@@ -45,7 +45,7 @@ def rulings(matches: Sequence[Match], upload: Upload, at: datetime) -> list[Ruli
         upload: Where.
         at: The time, for embargoes.
     """
-    by_work: dict[str, list[Match]] = {}
+    by_work: dict[str, list[CopyMatch]] = {}
     for match in matches:
         by_work.setdefault(match.work.id, []).append(match)
     made = []
@@ -57,7 +57,7 @@ def rulings(matches: Sequence[Match], upload: Upload, at: datetime) -> list[Ruli
     return sorted(made, key=lambda each: (-ACTIONS.index(each.action), -each.score, each.work.id))
 
 
-def _rule(found: Sequence[Match], upload: Upload, at: datetime) -> tuple[Action, str]:
+def _rule(found: Sequence[CopyMatch], upload: Upload, at: datetime) -> tuple[Action, str]:
     work, rule = found[0].work, found[0].work.rule
     if upload.uploader in work.exceptions:
         return Action.ALLOW, f"{upload.uploader} may use it"

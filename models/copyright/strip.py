@@ -11,14 +11,14 @@ from av.error import FFmpegError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from quorum.core.errors import InputError
-from quorum.models.copyright.matching.matching import Match
+from quorum.models.copyright.matching.matching import CopyMatch
 
 __all__ = ["strip"]
 
 _WIDTH, _HEIGHT, _LABEL, _HEAD = 192, 108, 18, 24
 
 
-def strip(upload: Path, work: Path, match: Match, pairs: int = 6) -> Image.Image:
+def strip(upload: Path, work: Path, match: CopyMatch, pairs: int = 6) -> Image.Image:
     """Paired frames of a match, upload above and work below, with their seconds.
 
     A mirrored upload is shown as it is: that it is flipped is part of the evidence.
@@ -54,7 +54,7 @@ def strip(upload: Path, work: Path, match: Match, pairs: int = 6) -> Image.Image
     return made
 
 
-def _told(match: Match) -> str:
+def _told(match: CopyMatch) -> str:
     edits = [
         *(["mirrored"] if match.mirrored else []),
         *([f"{match.speed:g} times as fast"] if abs(match.speed - 1) > 0.03 else []),

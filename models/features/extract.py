@@ -19,7 +19,7 @@ from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Text
 from quorum.models.features.decode import decode
 from quorum.models.features.media import fetched
-from quorum.models.features.ocr import Seen
+from quorum.models.features.ocr import OcrLine
 from quorum.models.features.text import MAX_CHARACTERS, text_of
 
 __all__ = ["Costs", "Extractor"]
@@ -49,7 +49,7 @@ class _Draft:
     """Features in the making."""
 
     upload: Upload
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[OcrLine] = field(default_factory=list)
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None

@@ -20,7 +20,7 @@ import httpcore
 
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
-from quorum.models.features.network import CheckedNetwork, Limits, MediaGone, is_public
+from quorum.models.features.network import CheckedNetwork, FetchLimits, MediaGone, is_public
 
 __all__ = ["MediaGone", "fetched", "is_public"]
 
@@ -60,7 +60,7 @@ def _download(
     admits: Callable[[str], bool],
     context: ssl.SSLContext | None,
 ) -> None:
-    limits = Limits(access)
+    limits = FetchLimits(access)
     with httpcore.ConnectionPool(
         ssl_context=context, network_backend=CheckedNetwork(admits, limits), max_connections=1
     ) as pool:
@@ -104,7 +104,7 @@ def _from_bucket(parts: SplitResult, access: MediaAccess, out: IO[bytes]) -> Non
     except ImportError:
         msg = "media refused: gs: needs the package google-cloud-storage; install it"
         raise MediaRefused(msg) from None
-    limits = Limits(access)
+    limits = FetchLimits(access)
     blob = storage.Client().bucket(parts.netloc).get_blob(unquote(parts.path.lstrip("/")))
     if blob is None:
         msg = "media is gone: not in its bucket"
@@ -139,7 +139,7 @@ def _in_folder(parts: SplitResult, access: MediaAccess) -> Path:
     if not path.is_file():
         msg = "media refused: not a regular file"
         raise MediaRefused(msg)
-    Limits(access).announce(path.stat().st_size)
+    FetchLimits(access).announce(path.stat().st_size)
     return path
 
 

@@ -14,7 +14,7 @@ import httpcore
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
 
-__all__ = ["CheckedNetwork", "Limits", "MediaGone", "is_public"]
+__all__ = ["CheckedNetwork", "FetchLimits", "MediaGone", "is_public"]
 
 #: Well-known prefixes that carry an IPv4 address inside an IPv6 one: NAT64 and 6to4.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -82,7 +82,7 @@ class CheckedNetwork(httpcore.SyncBackend):
         limits: Those of the fetch; looking the host up and connecting count, too.
     """
 
-    def __init__(self, admits: Callable[[str], bool], limits: Limits) -> None:
+    def __init__(self, admits: Callable[[str], bool], limits: FetchLimits) -> None:
         self._admits = admits
         self._limits = limits
 
@@ -118,7 +118,7 @@ class CheckedNetwork(httpcore.SyncBackend):
         raise MediaRefused(msg)
 
 
-class Limits:
+class FetchLimits:
     """Counts the bytes and the seconds of one fetch."""
 
     def __init__(self, access: MediaAccess) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quorum.models.detectors import Frames
 from quorum.models.features.once import once
 
-__all__ = ["Reader", "Seen", "shared_reader"]
+__all__ = ["OcrLine", "OcrReader", "shared_reader"]
 
 #: Pixels of the longer side of the picture in which words are looked for; they are then read in
 #: the frame as it is. 736, as PP-OCR has it, costs four times as much.
@@ -36,7 +36,7 @@ _CHANGED = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class OcrLine:
     """A line of words in the frames.
 
     Attributes:
@@ -50,7 +50,7 @@ class Seen:
     end: float
 
 
-class Reader:
+class OcrReader:
     """Finds and reads lines of words, in Latin and Chinese letters and some more.
 
     Attributes:
@@ -75,7 +75,7 @@ class Reader:
         self._lock = threading.Lock()
         self.frames = 0
 
-    def read(self, frames: Frames) -> list[Seen]:
+    def read(self, frames: Frames) -> list[OcrLine]:
         """The lines that stand in frames, each once, in the order in which they appear."""
         found: dict[str, tuple[str, float, float]] = {}
         last: NDArray[np.float32] | None = None
@@ -89,7 +89,7 @@ class Reader:
                 key = "".join(line.lower().split())
                 text, start, _ = found.get(key, (line, float(time), 0.0))
                 found[key] = (text, start, float(time))
-        return [Seen(*one) for one in found.values()]
+        return [OcrLine(*one) for one in found.values()]
 
     def _lines(self, pixels: NDArray[np.uint8]) -> list[str]:
         with self._lock:  # the engine keeps its options as state
@@ -107,6 +107,6 @@ def _blocks_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @once
-def shared_reader() -> Reader:
+def shared_reader() -> OcrReader:
     """The one reader of this process; loaded at the first call."""
-    return Reader()
+    return OcrReader()

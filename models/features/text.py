@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from quorum.core.messages import Evidence, Upload
 from quorum.models.detectors import Text
 from quorum.models.features.normalise import normalise
-from quorum.models.features.ocr import Seen
+from quorum.models.features.ocr import OcrLine
 
 __all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of"]
 
@@ -21,7 +21,7 @@ _LANGUAGE_SCORE = 0.5
 _FRAMES = "frames"
 
 
-def _fields(upload: Upload, seen: Sequence[Seen]) -> Iterator[tuple[str, str]]:
+def _fields(upload: Upload, seen: Sequence[OcrLine]) -> Iterator[tuple[str, str]]:
     yield "title", upload.title
     yield "description", upload.description
     for index, tag in enumerate(upload.tags):
@@ -32,7 +32,7 @@ def _fields(upload: Upload, seen: Sequence[Seen]) -> Iterator[tuple[str, str]]:
         yield f"{_FRAMES}[{index}]", line.text
 
 
-def text_of(upload: Upload, seen: Sequence[Seen] = ()) -> tuple[Text, bool]:
+def text_of(upload: Upload, seen: Sequence[OcrLine] = ()) -> tuple[Text, bool]:
     """Make the text of an upload.
 
     Args:

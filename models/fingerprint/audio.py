@@ -56,7 +56,7 @@ class AudioPrint:
         """When some words begin."""
         return (words * ITEM_SECONDS).astype(np.float32)
 
-    def telling(self) -> NDArray[np.bool_]:
+    def distinctive(self) -> NDArray[np.bool_]:
         """Which words are more than silence or a steady tone, shape (n - 7,)."""
         if len(self.items) < WORD_ITEMS:
             return np.zeros(0, np.bool_)

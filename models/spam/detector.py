@@ -76,7 +76,7 @@ class SpamDetector(Detector):
         """See Detector."""
         findings: list[Finding | None] = [None] * len(batch)
         segments: list[str] = []
-        parts: list[_Part] = []
+        parts: list[_SegmentGroup] = []
         for index, features in enumerate(batch):
             if features.text is None:
                 why = features.absent.get(Feature.TEXT, "no text")
@@ -91,7 +91,7 @@ class SpamDetector(Detector):
                 made = segments_of(words)
                 end = len(segments) + len(made)
                 beside = bool(features.text.own) and words is features.text.in_frames
-                parts.append(_Part(index, len(segments), end, beside))
+                parts.append(_SegmentGroup(index, len(segments), end, beside))
                 segments.extend(made)
         if not segments:
             return [finding for finding in findings if finding is not None]
@@ -181,7 +181,7 @@ class SpamDetector(Detector):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _SegmentGroup:
     """The segments of an upload's own words, or of those seen in its frames beside them.
 
     They are judged apart, so that words in frames never lower what the others say.

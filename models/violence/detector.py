@@ -22,7 +22,7 @@ from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.scoring.segments import passages_of, sentences
 from quorum.models.scoring.timeline import runs, smoothed
-from quorum.models.violence.gore import Gore, shared_classifier
+from quorum.models.violence.gore import GoreCalibration, shared_classifier
 
 __all__ = ["ARTIFACT", "ViolenceDetector", "fused"]
 
@@ -40,7 +40,8 @@ def fused(*scores: ArrayLike) -> NDArray[np.float64]:
 
     The greatest. Calm words do not make a fight less likely, nor a calm picture a threat.
     """
-    return np.max(np.stack([np.asarray(one, dtype=np.float64) for one in scores]), axis=0)
+    stacked = np.stack([np.asarray(one, dtype=np.float64) for one in scores])
+    return np.asarray(stacked.max(axis=0))
 
 
 class ViolenceDetector(Detector):
@@ -71,7 +72,7 @@ class ViolenceDetector(Detector):
         self._of_words = Platt.from_document(settings["calibration"]["text"])
         self._of_frames = Platt.from_document(settings["calibration"]["frames"])
         self._smoothing = int(settings["smoothing"])
-        self._gore = Gore(**settings["gore"]) if "gore" in settings else None
+        self._gore = GoreCalibration(**settings["gore"]) if "gore" in settings else None
         if self._gore is not None:
             shared_classifier()
 
@@ -156,7 +157,7 @@ class ViolenceDetector(Detector):
         return float(scores.max()), _seconds("looks like a fight", scores, starts, frames)
 
     @staticmethod
-    def _watch_gore(gore: Gore, frames: Frames) -> tuple[float, list[Evidence]]:
+    def _watch_gore(gore: GoreCalibration, frames: Frames) -> tuple[float, list[Evidence]]:
         """The score of blood and wounds, and the seconds that look so."""
         odds, times = shared_classifier().watch(frames)
         scores = gore.score(odds)

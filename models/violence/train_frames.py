@@ -13,31 +13,19 @@ from numpy.typing import NDArray
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.features.decode import decode
 from quorum.models.registry.artifacts import TrainingData, digest_of_file
-from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.scoring.timeline import smoothed
 from quorum.models.training.trainer import calibrated, folds_of
+from quorum.models.violence.head import TrainedHead
 from quorum.models.violence.vision import describe, scenes, shared_encoder
 
-__all__ = ["SMOOTHING", "Clip", "FramesHalf", "described", "train_frames"]
+__all__ = ["SMOOTHING", "Clip", "described", "train_frames"]
 
 #: Inverse of the L2 regularisation on standardised features; 0.01 to 0.1 give the same figures.
 STRENGTH = 0.03
 #: Scenes whose log-odds are averaged with their neighbours'.
 SMOOTHING = 3
 _REPEATS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class FramesHalf:
-    """What training gave; the attributes are those of ``TextHalf``."""
-
-    model: DenseLogistic
-    calibration: Platt
-    metrics: dict[str, Any]
-    sources: tuple[TrainingData, ...]
-    probabilities: NDArray[np.float64]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +37,14 @@ class Clip:
         fight: 1 if it shows a fight.
         source: Where it comes from.
         digest: Of its file.
-        aside: Whether it is of another kind than the clips that the figures are about.
+        out_of_domain: Whether it is of another kind than the clips that the figures are about.
     """
 
     scenes: NDArray[np.float32]
     fight: int
     source: str
     digest: str
-    aside: bool = False
+    out_of_domain: bool = False
 
 
 def described(path: Path, cache: Path | None = None) -> NDArray[np.float32]:
@@ -108,7 +96,7 @@ def train_frames(
     origins: Sequence[TrainingData],
     seed: int,
     progress: Callable[[str], None],
-) -> FramesHalf:
+) -> TrainedHead:
     """Train and measure; clips of one source never stand on both sides of a split.
 
     Args:
@@ -134,7 +122,7 @@ def train_frames(
             model = _fit([clips[index] for index in kept])
             odds[out] = [_decide(model, clips[index]) for index in out]
             folds[out] = fold
-        told = (folds >= 0) & ~np.array([clip.aside for clip in clips])
+        told = (folds >= 0) & ~np.array([clip.out_of_domain for clip in clips])
         aucs.append(float(roc_auc_score(labels[told], odds[told])))
         precisions.append(float(average_precision_score(labels[told], odds[told])))
         runs.append((odds, folds))
@@ -143,7 +131,7 @@ def train_frames(
     seen = folds >= 0
     calibration, measured = calibrated(odds[seen], labels[seen], folds[seen])
     made, truth = calibration.apply(odds[seen]), labels[seen]
-    aside = np.array([clip.aside for clip in clips])[seen]
+    out_of_domain = np.array([clip.out_of_domain for clip in clips])[seen]
     by = "source" if len(set(sources)) > 2 else "clip"
     metrics: dict[str, Any] = {
         "split": f"{len(set(folds[seen].tolist()))} folds by {by}, {_REPEATS} seeds",
@@ -154,11 +142,13 @@ def train_frames(
         "pr_auc": round(float(np.mean(precisions)), 4),
         "expected_calibration_error": measured["expected_calibration_error"],
         "recall_at_score_0.5": _share(made[truth == 1]),
-        "false_positives_at_score_0.5": _share(made[(truth == 0) & ~aside]),
+        "false_positives_at_score_0.5": _share(made[(truth == 0) & ~out_of_domain]),
     }
-    if aside.any():
-        metrics["false_positives_at_score_0.5_other_clips"] = _share(made[aside & (truth == 0)])
-    return FramesHalf(_fit(clips), calibration, metrics, tuple(origins), made, truth)
+    if out_of_domain.any():
+        metrics["false_positives_at_score_0.5_other_clips"] = _share(
+            made[out_of_domain & (truth == 0)]
+        )
+    return TrainedHead(_fit(clips), calibration, metrics, tuple(origins), made, truth)
 
 
 def _share(scores: NDArray[np.float64]) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,36 +10,15 @@ from numpy.typing import NDArray
 
 from quorum.models.features.embedding import shared_embedder
 from quorum.models.registry.artifacts import TrainingData
-from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.training.trainer import calibrated, folds_of
+from quorum.models.violence.head import TrainedHead
 
-__all__ = ["STRENGTH", "TextHalf", "train_text"]
+__all__ = ["STRENGTH", "train_text"]
 
 #: Inverse of the L2 regularisation; of 0.3 to 30 the best of the folds.
 STRENGTH = 0.3
 _REPEATS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class TextHalf:
-    """What training gave.
-
-    Attributes:
-        model: Trained on all texts.
-        calibration: Fitted on log-odds out of fold.
-        metrics: Figures out of fold.
-        sources: What it was trained on.
-        probabilities: Of the texts that were left out once, by models that had not seen them.
-        labels: 1 for violence, of the same texts.
-    """
-
-    model: DenseLogistic
-    calibration: Platt
-    metrics: dict[str, Any]
-    sources: tuple[TrainingData, ...]
-    probabilities: NDArray[np.float64]
-    labels: NDArray[np.int64]
 
 
 def _out_of_fold(
@@ -86,7 +64,7 @@ def train_text(
     origins: Sequence[TrainingData],
     seed: int,
     progress: Callable[[str], None],
-) -> TextHalf:
+) -> TrainedHead:
     """Train and measure; texts of one source, or alike, never stand on both sides of a split.
 
     Args:
@@ -118,6 +96,6 @@ def train_text(
         "expected_calibration_error": told["expected_calibration_error"],
     }
     model = DenseLogistic.fit(vectors, labels, strength=STRENGTH, balanced=True)
-    return TextHalf(
+    return TrainedHead(
         model, calibration, metrics, tuple(origins), calibration.apply(odds[seen]), labels[seen]
     )

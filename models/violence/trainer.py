@@ -27,9 +27,10 @@ from quorum.models.registry.artifacts import (
 from quorum.models.scoring.calibration import expected_calibration_error, prevalence_weights
 from quorum.models.training.dataset import Labelled
 from quorum.models.violence.detector import ARTIFACT, fused
-from quorum.models.violence.gore import Gore
-from quorum.models.violence.train_frames import SMOOTHING, Clip, FramesHalf, described, train_frames
-from quorum.models.violence.train_text import TextHalf, train_text
+from quorum.models.violence.gore import GoreCalibration
+from quorum.models.violence.head import TrainedHead
+from quorum.models.violence.train_frames import SMOOTHING, Clip, described, train_frames
+from quorum.models.violence.train_text import train_text
 
 __all__ = ["clips_of", "train_from", "write"]
 
@@ -76,7 +77,7 @@ def clips_of(
     progress: Callable[[str], None],
     cache: Path | None = None,
     *,
-    aside: bool = False,
+    out_of_domain: bool = False,
 ) -> tuple[list[Clip], list[TrainingData]]:
     """Watch the media of examples.
 
@@ -85,7 +86,7 @@ def clips_of(
         chosen: Indices of those with media.
         progress: Told how far it is.
         cache: Folder where what was made of each clip is kept.
-        aside: Whether they are of another kind than the figures are about.
+        out_of_domain: Whether they are of another kind than the figures are about.
 
     Raises:
         InputError: If the media of one cannot be read; the text names it.
@@ -103,7 +104,9 @@ def clips_of(
             msg = f"{upload.id}: {refused}"
             raise InputError(msg) from None
         sha.update(digest.encode())
-        clips.append(Clip(scenes, int(data.labels[index]), data.sources[index], digest, aside))
+        clips.append(
+            Clip(scenes, int(data.labels[index]), data.sources[index], digest, out_of_domain)
+        )
         if count % 10 == 0 or count == len(chosen):
             progress(f"watched {count} of {len(chosen)} clips")
     origin = TrainingData(data.origin.name, data.origin.licence, len(clips), sha.hexdigest())
@@ -112,9 +115,9 @@ def clips_of(
 
 def write(
     out: Path,
-    text: TextHalf | None,
-    frames: FramesHalf | None,
-    gore: tuple[Gore, dict[str, Any]] | None,
+    text: TrainedHead | None,
+    frames: TrainedHead | None,
+    gore: tuple[GoreCalibration, dict[str, Any]] | None,
     seed: int,
     licence: str,
 ) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def _shipped_sources(held: Artifact, half: str) -> list[TrainingData]:
     return list(data[:1] if half == "text" else data[1:])
 
 
-def _fusion(text: TextHalf, frames: FramesHalf, seed: int) -> dict[str, Any]:
+def _fusion(text: TrainedHead, frames: TrainedHead, seed: int) -> dict[str, Any]:
     """Measure the fused score on texts paired with clips by chance, violent if either is.
 
     No data has both. Each half's scores are those out of fold.

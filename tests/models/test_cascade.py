@@ -131,7 +131,7 @@ def read(monkeypatch):
 
     class Reader:
         def read(self, pages):
-            return [ocr.Seen(line, 0.0, 0.0) for line in lines]
+            return [ocr.OcrLine(line, 0.0, 0.0) for line in lines]
 
     monkeypatch.setattr(ocr, "shared_reader", Reader)
     return lines

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from quorum.models.copyright.catalogue import records
 from quorum.models.copyright.catalogue.database import Database
-from quorum.models.copyright.catalogue.index import Entries, Hits
-from quorum.models.copyright.catalogue.index_files import IndexFiles
 from quorum.models.copyright.catalogue.snapshot import Snapshot, read_snapshot
 from quorum.models.copyright.catalogue.state import count_change, read_state, write_state
 from quorum.models.copyright.catalogue.uploads import KeptUploads
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.index.files import IndexFiles
+from quorum.models.copyright.index.segments import Entries, Hits
 
 __all__ = ["Catalogue", "Stats"]
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from quorum.core.errors import InputError
 from quorum.core.messages import digest
 from quorum.models.copyright.catalogue import tables
-from quorum.models.copyright.catalogue.index import Entries
+from quorum.models.copyright.catalogue.distinctive import entries_of
 from quorum.models.copyright.catalogue.state import count_change, read_state, write_state
-from quorum.models.copyright.catalogue.telling import entries_of
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.index.segments import Entries
 
 __all__ = [
     "add_work",

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from quorum.core.errors import ArtifactError
 from quorum.models.copyright.catalogue import records
 from quorum.models.copyright.catalogue.database import Database
-from quorum.models.copyright.catalogue.index import Hits, Segment, search
-from quorum.models.copyright.catalogue.index_files import IndexFiles
 from quorum.models.copyright.catalogue.state import read_state
+from quorum.models.copyright.index.files import IndexFiles
+from quorum.models.copyright.index.segments import Hits, Segment, search
 
 __all__ = ["Snapshot", "read_snapshot"]
 

@@ -20,13 +20,13 @@ from quorum.models.copyright.catalogue.database import Database
 from quorum.models.copyright.catalogue.tables import uploads
 from quorum.models.fingerprint.fingerprint import Fingerprint
 
-__all__ = ["Kept", "KeptUploads"]
+__all__ = ["KeptUpload", "KeptUploads"]
 
 #: Uploads between two times that the oldest are forgotten.
 _FORGET_EVERY = 256
 
 
-class Kept(NamedTuple):
+class KeptUpload(NamedTuple):
     """An upload that was looked at, and what was said of it."""
 
     upload: Upload
@@ -89,7 +89,7 @@ class KeptUploads:
         with self._database.writing(works=False) as connection:
             return connection.execute(delete(uploads).where(uploads.c.at < oldest)).rowcount
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[KeptUpload]:
         """All uploads, oldest first."""
         with self._database.reading() as connection:
             query = select(uploads.c.id).order_by(uploads.c.at, uploads.c.id)
@@ -99,13 +99,13 @@ class KeptUploads:
             if kept is not None:
                 yield kept
 
-    def get(self, upload_id: str) -> Kept | None:
+    def get(self, upload_id: str) -> KeptUpload | None:
         """One upload; None where it is not kept."""
         with self._database.reading() as connection:
             row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).first()
         if row is None:
             return None
-        return Kept(
+        return KeptUpload(
             Upload.from_bytes(row.upload),
             Fingerprint.from_bytes(row.data),
             json.loads(row.labels),

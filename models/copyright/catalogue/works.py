@@ -15,7 +15,7 @@ from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.models.fingerprint.packed import pack, unpack
 from quorum.models.fingerprint.video import View
 
-__all__ = ["KIND_SOUND", "WORK_VIEWS", "Rule", "Work", "WorkPrint"]
+__all__ = ["KIND_SOUND", "WORK_VIEWS", "OwnerRule", "Work", "WorkPrint"]
 
 #: The views of a frame that are kept of a work. Its centre stands for crops of the work: an
 #: upload cropped to 80 % shows it as its whole frame, one to 90 % as 89 % of that.
@@ -36,7 +36,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Rule(_Value):
+class OwnerRule(_Value):
     """What the rights holder wants when an upload contains the work."""
 
     #: A shorter match is let pass: a quotation.
@@ -62,7 +62,7 @@ class Work(_Value):
     embargo_until: Time | None = None
     #: Uploaders that may use it.
     exceptions: tuple[Identifier, ...] = ()
-    rule: Rule = Rule()
+    rule: OwnerRule = OwnerRule()
 
     @field_validator("territories")
     @classmethod

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Line", "Seeds", "lines_of"]
+__all__ = ["Alignment", "Seeds", "align_seeds"]
 
 #: Speeds that are tried, an eighth of a semitone's ratio apart around 1; a line is fitted after.
 _SPEEDS = sorted(np.exp(np.linspace(np.log(0.5), np.log(2.0), 57)), key=lambda s: abs(np.log(s)))
@@ -29,7 +29,7 @@ _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Alignment:
     """How moments of an upload map to those of a work.
 
     Attributes:
@@ -62,14 +62,14 @@ class Seeds:
     weight: _Floats
 
 
-def lines_of(seeds: Seeds, least: int = 2) -> list[Line]:
+def align_seeds(seeds: Seeds, least: int = 2) -> list[Alignment]:
     """The lines with most votes, best first; the order of the seeds does not matter.
 
     Args:
         seeds: Pairs of moments of one upload and one work.
         least: Votes that a line needs.
     """
-    found: list[Line] = []
+    found: list[Alignment] = []
     left = np.ones(len(seeds.upload), np.bool_)
     while len(found) < _LINES and left.any():
         line = _best(seeds, left)
@@ -84,10 +84,10 @@ def lines_of(seeds: Seeds, least: int = 2) -> list[Line]:
     return sorted(found, key=lambda line: (-line.votes, abs(np.log(line.speed)), line.offset))
 
 
-def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Line:
+def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Alignment:
     upload, work, weight = seeds.upload[left], seeds.work[left], seeds.weight[left]
     moments, moment = np.unique(upload, return_inverse=True)
-    best, most = Line(1.0, 0.0, 0), 0.0
+    best, most = Alignment(1.0, 0.0, 0), 0.0
     for speed in _SPEEDS:
         offsets = work - speed * upload
         for shift in (0.0, 0.5):
@@ -104,11 +104,13 @@ def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Line:
             if sums[top] > most * _WORTH:
                 most = float(sums[top])
                 middle = float(np.mean(np.sort(offsets[bins == top])))
-                best = Line(float(speed), middle, int((votes[top] > 0).sum()))
+                best = Alignment(float(speed), middle, int((votes[top] > 0).sum()))
     return best
 
 
-def _fitted(seeds: Seeds, left: NDArray[np.bool_], line: Line) -> tuple[Line, NDArray[np.bool_]]:
+def _fitted(
+    seeds: Seeds, left: NDArray[np.bool_], line: Alignment
+) -> tuple[Alignment, NDArray[np.bool_]]:
     """A line drawn through its own seeds, and which they are."""
     on_it = left & (np.abs(seeds.work - line.at(seeds.upload)) <= 1.5 * _BIN)
     for reach in (_BIN, 0.7 * _BIN):
@@ -126,5 +128,5 @@ def _fitted(seeds: Seeds, left: NDArray[np.bool_], line: Line) -> tuple[Line, ND
             rise = np.sum(weight * (upload - middle) * work)
             speed = float(np.clip(rise / spread, 0.45, 2.2))
         offset = float(np.average(work - speed * upload, weights=weight))
-        line = Line(speed, offset, len(np.unique(upload)))
+        line = Alignment(speed, offset, len(np.unique(upload)))
     return line, on_it | (left & (np.abs(seeds.work - line.at(seeds.upload)) <= 1.5 * _BIN))

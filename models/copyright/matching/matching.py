@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quorum.models.copyright.catalogue.catalogue import Catalogue
-from quorum.models.copyright.catalogue.index import Hits
 from quorum.models.copyright.catalogue.works import KIND_SOUND, Work, WorkPrint
+from quorum.models.copyright.index.segments import Hits
 from quorum.models.copyright.matching import picture, sound
-from quorum.models.copyright.matching.alignment import Line
+from quorum.models.copyright.matching.alignment import Alignment
 from quorum.models.fingerprint.fingerprint import Fingerprint
 
-__all__ = ["MIN_SCORE", "Match", "find_matches"]
+__all__ = ["MIN_SCORE", "CopyMatch", "find_matches"]
 
 #: Under this score, what was found is chance or a look-alike.
 MIN_SCORE = 0.5
@@ -30,7 +30,7 @@ _WORD_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class CopyMatch:
     """A segment of an upload that is a segment of a work.
 
     Attributes:
@@ -65,7 +65,7 @@ class Match:
         return self.end - self.start
 
 
-def find_matches(found: Fingerprint, catalogue: Catalogue) -> list[Match]:
+def find_matches(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
     """All matches of an upload, the surest of each work and segment; best first.
 
     Args:
@@ -82,11 +82,13 @@ def find_matches(found: Fingerprint, catalogue: Catalogue) -> list[Match]:
     return sorted(matches, key=lambda match: (-match.score, match.work.id, match.start))
 
 
-def _whole(found: Fingerprint, work: Work, kept: WorkPrint) -> Match:
-    return Match(work, 0.0, found.duration, 0.0, kept.duration, 1.0, False, "file", 1.0, 1.0, 1.0)
+def _whole(found: Fingerprint, work: Work, kept: WorkPrint) -> CopyMatch:
+    return CopyMatch(
+        work, 0.0, found.duration, 0.0, kept.duration, 1.0, False, "file", 1.0, 1.0, 1.0
+    )
 
 
-def _similar(found: Fingerprint, catalogue: Catalogue) -> list[Match]:
+def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
     video, audio = found.video, found.audio
     queries = items = None
     hits: list[tuple[str, Hits]] = []
@@ -97,13 +99,13 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[Match]:
         words, items = sound.words_of(audio, _WORD_STEP)
         heard = catalogue.search(words, picture.RADIUS)
         hits.append(("audio", heard.where(heard.kinds == KIND_SOUND)))
-    matches: list[Match] = []
+    matches: list[CopyMatch] = []
     for serial in _candidates(each for _, each in hits):
         pair = catalogue.by_serial(serial)
         if pair is None:
             continue
         work, kept = pair
-        of_work: list[Match] = []
+        of_work: list[CopyMatch] = []
         for medium, each in hits:
             mine = each.where(each.works == serial)
             if medium == "video" and video is not None and queries is not None:
@@ -137,10 +139,10 @@ def _match(
     kept: WorkPrint,
     run: picture.VideoRun | sound.SoundRun,
     medium: str,
-) -> Match:
-    line: Line = run.line
+) -> CopyMatch:
+    line: Alignment = run.line
     ends = np.clip(line.at(np.array([run.start, run.end])), 0.0, max(kept.duration, 0.1))
-    return Match(
+    return CopyMatch(
         work,
         run.start,
         run.end,
@@ -155,9 +157,9 @@ def _match(
     )
 
 
-def _merged(matches: list[Match]) -> list[Match]:
+def _merged(matches: list[CopyMatch]) -> list[CopyMatch]:
     """One match a segment: the surest, told to be of both where sound and picture agree."""
-    kept: list[Match] = []
+    kept: list[CopyMatch] = []
     for match in sorted(matches, key=lambda each: (-each.score * each.seconds, each.start)):
         for index, other in enumerate(kept):
             overlap = min(match.end, other.end) - max(match.start, other.start)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.copyright.catalogue.works import WORK_VIEWS, WorkPrint
-from quorum.models.copyright.matching.alignment import Line
+from quorum.models.copyright.matching.alignment import Alignment
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.video import View
 
@@ -80,7 +80,7 @@ class ViewPairing:
 
     view: int
     work_view: int
-    line: Line
+    line: Alignment
     times: NDArray[np.float64]
     ours: _Hashes
     distance: NDArray[np.float64]
@@ -96,7 +96,7 @@ def compared(
     times: NDArray[np.float64],
     seen: _Hashes,
     work: WorkPrint,
-    line: Line,
+    line: Alignment,
     view: int,
     work_view: int,
 ) -> ViewPairing:
@@ -142,8 +142,8 @@ def _refined(
     times: NDArray[np.float64],
     theirs: _Hashes,
     their_times: NDArray[np.float32],
-    line: Line,
-) -> Line:
+    line: Alignment,
+) -> Alignment:
     """The line, moved a little to where the frames are nearest."""
     middle = float(np.median(times))
     best, least = line, np.inf
@@ -162,7 +162,7 @@ def _refined(
             row, _ = around(local, speed * times + offset)
             cost = float(apart[each, row].mean())
             if cost < least - 0.25:
-                best, least = Line(speed, float(offset), line.votes), cost
+                best, least = Alignment(speed, float(offset), line.votes), cost
     return best
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.copyright.catalogue.index import Hits
-from quorum.models.copyright.catalogue.telling import MIN_QUALITY
+from quorum.models.copyright.catalogue.distinctive import MIN_QUALITY
 from quorum.models.copyright.catalogue.works import WORK_VIEWS, WorkPrint
-from quorum.models.copyright.matching.alignment import Line, Seeds, lines_of
+from quorum.models.copyright.index.segments import Hits
+from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds
 from quorum.models.copyright.matching.pairing import (
     EVEN,
     PLAIN,
@@ -85,7 +85,7 @@ class VideoRun:
 
     start: float
     end: float
-    line: Line
+    line: Alignment
     mirrored: bool
     view: View
     work_view: View
@@ -172,14 +172,14 @@ def runs_of(video: VideoPrint, queries: Queries, hits: Hits, work: WorkPrint) ->
             hits.seconds[chosen].astype(np.float64),
             1.0 - hits.distances[chosen] / (2 * RADIUS),
         )
-        for line in lines_of(seeds):
+        for line in align_seeds(seeds):
             run = _follow(video, work, line, mirrored)
             if run:
                 found.append(run)
     return found
 
 
-def _follow(video: VideoPrint, work: WorkPrint, line: Line, mirrored: bool) -> VideoRun | None:
+def _follow(video: VideoPrint, work: WorkPrint, line: Alignment, mirrored: bool) -> VideoRun | None:
     """Compare all frames along a line, and take the stretch that speaks most for a match."""
     times = video.times.astype(np.float64)
     at = line.at(times)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.copyright.catalogue.index import Hits
-from quorum.models.copyright.matching.alignment import Line, Seeds, lines_of
+from quorum.models.copyright.index.segments import Hits
+from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds
 from quorum.models.fingerprint.audio import ITEM_SECONDS, WORD_ITEMS, AudioPrint
 
 __all__ = ["SoundRun", "runs_of", "words_of"]
@@ -45,7 +45,7 @@ class SoundRun:
 
     start: float
     end: float
-    line: Line
+    line: Alignment
     errors: float
 
     @property
@@ -60,7 +60,7 @@ class SoundRun:
 
 def words_of(audio: AudioPrint, step: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
     """The words by which a sound is looked up, and the item at which each begins."""
-    at = np.flatnonzero(audio.telling())[::step]
+    at = np.flatnonzero(audio.distinctive())[::step]
     return audio.words()[at], at
 
 
@@ -80,11 +80,11 @@ def runs_of(
         hits.seconds.astype(np.float64),
         1.0 - hits.distances / 64,
     )
-    found = (_follow(audio, work, line) for line in lines_of(seeds))
+    found = (_follow(audio, work, line) for line in align_seeds(seeds))
     return [run for run in found if run]
 
 
-def _follow(audio: AudioPrint, work: AudioPrint, line: Line) -> SoundRun | None:
+def _follow(audio: AudioPrint, work: AudioPrint, line: Alignment) -> SoundRun | None:
     at = np.arange(len(audio), dtype=np.float64) * ITEM_SECONDS
     wanted = np.round(line.at(at) / ITEM_SECONDS).astype(np.int64)
     best, errors = 0, np.zeros(0)
@@ -97,7 +97,7 @@ def _follow(audio: AudioPrint, work: AudioPrint, line: Line) -> SoundRun | None:
     low = int(np.argmin(total[: high + 1]))
     if high - low < WORD_ITEMS:
         return None
-    moved = Line(line.speed, line.offset + best * ITEM_SECONDS, line.votes)
+    moved = Alignment(line.speed, line.offset + best * ITEM_SECONDS, line.votes)
     # The last item listens for some seconds; its own begins the last eighth.
     return SoundRun(at[low], at[high - 1] + ITEM_SECONDS, moved, float(errors[low:high].mean()))
 

@@ -110,7 +110,7 @@ def rescan(
                 _publish(bounded, verdicts)
             if past is not None:
                 past.record([*chunk, *bounded])
-            detector.said(chunk)
+            detector.mark_published(chunk)
     finally:
         if past is not None:
             past.close()

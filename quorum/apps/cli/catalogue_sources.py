@@ -14,7 +14,7 @@ from quorum.core.errors import InputError
 from quorum.core.messages import Action
 from quorum.models.copyright.catalogue.exchange import read_works
 from quorum.models.copyright.catalogue.hash_lists import read_hashes
-from quorum.models.copyright.catalogue.works import Rule, Work, WorkPrint
+from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
 
 __all__ = ["print_of", "sources", "work_of"]
@@ -63,7 +63,7 @@ def sources(
     Raises:
         InputError: If it cannot be read.
     """
-    usual = {"owner": owner, "rule": Rule(action=action).model_dump()}
+    usual = {"owner": owner, "rule": OwnerRule(action=action).model_dump()}
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.suffix.lower() in _MEDIA | _LISTS:

@@ -11,7 +11,7 @@ from quorum.apps.console.desk import disputes
 from quorum.apps.console.desk.appeals import AppealRefused
 from quorum.core.messages import Action, Evidence, Prediction, Status, now, prediction_id
 from quorum.models.copyright.catalogue.catalogue import Catalogue
-from quorum.models.copyright.catalogue.works import Rule
+from quorum.models.copyright.catalogue.works import OwnerRule
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import record_case
 from tests.apps.console.conftest import soon
@@ -23,7 +23,7 @@ def matched(ledger: Ledger) -> Catalogue:
     """An upload that was removed since it matches a work, and one without a match."""
     catalogue = Catalogue(None, ledger.name)
     work, found = made_up("film-1")
-    rule = Rule(action=Action.REMOVE, min_seconds=5)
+    rule = OwnerRule(action=Action.REMOVE, min_seconds=5)
     catalogue.add(
         work.model_copy(update={"rule": rule, "territories": ("DE", "FR"), "licence": "CC-BY"}),
         found,

@@ -14,7 +14,7 @@ from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.catalogue.database import Database
 from quorum.models.copyright.catalogue.exchange import read_works, write_works
 from quorum.models.copyright.catalogue.uploads import KeptUploads
-from quorum.models.copyright.catalogue.works import Rule, Work, WorkPrint
+from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
 from quorum.models.copyright.detector import CopyrightDetector
 from quorum.models.detectors import Feature, Features
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
@@ -41,7 +41,7 @@ def of(path: Path, **fields) -> Features:
 
 
 def work_of(path: Path, name: str = "w1", **fields) -> tuple[Work, WorkPrint]:
-    fields = {"rule": Rule(action=Action.REMOVE), **fields}
+    fields = {"rule": OwnerRule(action=Action.REMOVE), **fields}
     work = Work(id=name, title="One", owner="Studio", **fields)
     return work, WorkPrint.of(fingerprint(path, rate=WORK_RATE))
 
@@ -96,7 +96,7 @@ def test_an_edited_part_is_found_with_its_seconds(film, edited, clips, tmp_path)
     [("remove", 0.95, 1.0), ("review", 0.6, 0.9), ("restrict", 0.5, 0.55), ("allow", 0.0, 0.0)],
 )
 def test_the_score_says_no_more_than_the_rule(film, edited, tmp_path, action, low, high):
-    detector = detector_of(tmp_path, work_of(film, rule=Rule(action=Action(action))))
+    detector = detector_of(tmp_path, work_of(film, rule=OwnerRule(action=Action(action))))
     (found,) = detector.score([of(edited)])
     assert low <= found.score <= high
     assert found.labels[f"copyright/{action}"] > 0.95
@@ -251,7 +251,7 @@ def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_
     # One that could not be published is told again.
     assert next(again.rescan()).upload_id == "u1"
     (new,) = again.rescan()
-    again.said([new])
+    again.mark_published([new])
     assert (new.upload_id, new.version) == ("u1", again.version)
     assert new.version != before
     assert new.score > 0.95

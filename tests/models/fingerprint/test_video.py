@@ -173,7 +173,7 @@ def test_sound_alone_is_enough(tmp_path):
     found = fingerprint(write_sound(tmp_path / "song.m4a", 3, seconds=12))
     assert found.video is None
     assert len(found.audio) > 60
-    assert found.audio.telling().mean() > 0.8
+    assert found.audio.distinctive().mean() > 0.8
     assert found.audio.words().shape == (len(found.audio) - 7, 32)
 
 
@@ -181,7 +181,7 @@ def test_silence_tells_nothing(tmp_path):
     if not audio.AudioHasher.available():
         pytest.skip("Chromaprint is not installed")
     found = fingerprint(write_sound(tmp_path / "silence.m4a", None, seconds=8))
-    assert not found.audio.telling().any()
+    assert not found.audio.distinctive().any()
 
 
 def test_without_chromaprint_the_fingerprint_says_so(tmp_path, monkeypatch):

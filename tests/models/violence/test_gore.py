@@ -1,4 +1,4 @@
-"""Gore counts for what it is worth: few innocent clips, never a removal, and the seconds told."""
+"""Gore has a bounded weight: few innocent clips flagged, never a removal, evidence in seconds."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from quorum.models.contract import upload
 from quorum.models.detectors import Features, Frames
 from quorum.models.violence import gore
 from quorum.models.violence.detector import ViolenceDetector, fused
-from quorum.models.violence.gore import CAP, Gore, shared_classifier
+from quorum.models.violence.gore import CAP, GoreCalibration, shared_classifier
 
 
 def frames(count=16, seed=0):
@@ -36,7 +36,7 @@ def test_a_batch_changes_no_picture():
 
 def test_the_handicap_leaves_few_innocent_clips_above_a_half_and_the_cap_holds():
     innocent = np.linspace(-8, 3, 200)
-    made = Gore.fit(innocent)
+    made = GoreCalibration.fit(innocent)
     scores = made.score(innocent)
     assert (scores >= 0.5).mean() <= 0.011
     assert made.score(np.array([30.0]))[0] == made.cap == CAP

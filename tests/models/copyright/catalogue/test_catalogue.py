@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from quorum.core.errors import ArtifactError, ConfigurationError, InputError
 from quorum.models.copyright.catalogue import catalogue as module
 from quorum.models.copyright.catalogue.catalogue import Catalogue
-from quorum.models.copyright.catalogue.telling import entries_of
+from quorum.models.copyright.catalogue.distinctive import entries_of
 from quorum.models.copyright.catalogue.works import WorkPrint
 from quorum.models.fingerprint import pdq
 from tests.models.copyright.prints import made_up

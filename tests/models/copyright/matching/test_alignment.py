@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.models.copyright.matching.alignment import Seeds, lines_of
+from quorum.models.copyright.matching.alignment import Seeds, align_seeds
 
 
 def seeds_of(seed: int, speed: float, offset: float, noise: int = 60) -> Seeds:
@@ -30,7 +30,7 @@ def seeds_of(seed: int, speed: float, offset: float, noise: int = 60) -> Seeds:
 )
 @settings(max_examples=25, deadline=None)
 def test_a_line_is_found_among_chance(seed, speed, offset):
-    line, *_ = lines_of(seeds_of(seed, speed, offset))
+    line, *_ = align_seeds(seeds_of(seed, speed, offset))
     at = np.array([5.0, 35.0])
     assert np.abs(line.at(at) - (speed * at + offset)).max() < 0.5
     assert line.votes >= 60
@@ -42,7 +42,7 @@ def test_the_order_in_which_seeds_arrive_does_not_matter(seed, data):
     seeds = seeds_of(seed, 1.25, 7.0)
     order = np.array(data.draw(st.permutations(range(len(seeds.upload)))))
     moved = Seeds(seeds.upload[order], seeds.work[order], seeds.weight[order])
-    for one, other in zip(lines_of(seeds), lines_of(moved), strict=True):
+    for one, other in zip(align_seeds(seeds), align_seeds(moved), strict=True):
         assert one.votes == other.votes
         assert one.speed == pytest.approx(other.speed, abs=1e-9)
         assert one.offset == pytest.approx(other.offset, abs=1e-9)
@@ -51,13 +51,13 @@ def test_the_order_in_which_seeds_arrive_does_not_matter(seed, data):
 def test_chance_alone_is_no_line():
     rng = np.random.default_rng(3)
     seeds = Seeds(rng.uniform(0, 60, 30), rng.uniform(0, 3600, 30), np.ones(30))
-    assert all(line.votes <= 5 for line in lines_of(seeds))
+    assert all(line.votes <= 5 for line in align_seeds(seeds))
     nothing = np.zeros(0)
-    assert lines_of(Seeds(nothing, nothing, nothing)) == []
+    assert align_seeds(Seeds(nothing, nothing, nothing)) == []
 
 
 def test_a_still_picture_is_taken_at_its_own_speed():
     upload = np.arange(0, 5, 0.25)
     pairs = np.array([(u, w) for u in upload for w in np.arange(0, 20, 0.25)])
-    line, *_ = lines_of(Seeds(pairs[:, 0], pairs[:, 1], np.ones(len(pairs))))
+    line, *_ = align_seeds(Seeds(pairs[:, 0], pairs[:, 1], np.ones(len(pairs))))
     assert line.speed == pytest.approx(1.0, abs=0.08)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError
-from quorum.models.copyright.catalogue import kernels
+from quorum.models.copyright.index import kernels
 
 __all__ = ["MAX_RADIUS", "Entries", "Hits", "Segment", "search"]
 

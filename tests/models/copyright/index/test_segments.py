@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.core.errors import ArtifactError
-from quorum.models.copyright.catalogue.index import Entries, Segment, search
+from quorum.models.copyright.index.segments import Entries, Segment, search
 from quorum.models.fingerprint import pdq
 
 
@@ -67,7 +67,7 @@ def test_the_index_finds_what_brute_force_finds(seed, count, radius, parts):
 
 
 def force_tables(chosen: Entries) -> Segment:
-    from quorum.models.copyright.catalogue.kernels import build_tables
+    from quorum.models.copyright.index.kernels import build_tables
 
     return Segment(chosen, build_tables(np.ascontiguousarray(chosen.hashes).view(np.uint16)))
 

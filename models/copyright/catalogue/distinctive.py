@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.copyright.catalogue.index import Entries
 from quorum.models.copyright.catalogue.works import KIND_SOUND, WORK_VIEWS, WorkPrint
+from quorum.models.copyright.index.segments import Entries
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.video import View
 
@@ -49,7 +49,7 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
             chosen &= (hashes != same).any(axis=1)
         parts.append((hashes[chosen], found.times[chosen], view))
     audio = found.audio
-    telling = audio.telling()
+    telling = audio.distinctive()
     telling[np.arange(len(telling)) % _WORD_STRIDE != 0] = False
     at = np.flatnonzero(telling)
     parts.append((audio.words()[at], audio.seconds(at), KIND_SOUND))

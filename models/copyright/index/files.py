@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from quorum.core.errors import ArtifactError
-from quorum.models.copyright.catalogue.index import Entries, Segment, sync_folder
+from quorum.models.copyright.index.segments import Entries, Segment, sync_folder
 
-__all__ = ["IndexFiles", "Part"]
+__all__ = ["IndexFile", "IndexFiles"]
 
 _FORMAT = 1
 _LIST = "index.json"
@@ -26,7 +26,7 @@ _FOLDER = "segments"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IndexFile:
     """One index file.
 
     Attributes:
@@ -62,7 +62,7 @@ class IndexFiles:
             return (0, 0)
         return (told.st_ino, told.st_mtime_ns)
 
-    def parts(self, catalogue: str) -> list[Part]:
+    def parts(self, catalogue: str) -> list[IndexFile]:
         """The list, in the order of the works.
 
         Args:
@@ -85,12 +85,12 @@ class IndexFiles:
             if told["catalogue"] != catalogue:
                 msg = f"the index of {self.folder} is of another catalogue; {_MEND}"
                 raise ArtifactError(msg)
-            return [Part(**each) for each in told["parts"]]
+            return [IndexFile(**each) for each in told["parts"]]
         except (KeyError, TypeError):
             msg = f"the index of {self.folder} is of an unknown format; {_MEND}"
             raise ArtifactError(msg) from None
 
-    def open(self, parts: Sequence[Part]) -> list[Segment]:
+    def open(self, parts: Sequence[IndexFile]) -> list[Segment]:
         """Map files into memory; those that are open stay so, others are given back.
 
         Raises:
@@ -132,11 +132,11 @@ class IndexFiles:
             yield True
 
     def put(
-        self, catalogue: str, kept: Sequence[Part], first: int, last: int, entries: Entries
+        self, catalogue: str, kept: Sequence[IndexFile], first: int, last: int, entries: Entries
     ) -> None:
         """Write one more file, and list it after those that are kept; others are deleted."""
         names = [int(file.stem) for file in (self.folder / _FOLDER).glob("*.index")]
-        made = Part(max(names, default=0) + 1, first, last, len(entries))
+        made = IndexFile(max(names, default=0) + 1, first, last, len(entries))
         Segment.build(entries).save(self._path(made.name))
         parts = [*kept, made]
         told = {

@@ -75,7 +75,7 @@ def test_it_watches_in_shadow(folder: Path):
             "published_at": "2026-01-31T12:00:00Z"}  # fmt: skip
     (folder / "uploads.jsonl").write_text(json.dumps(line) + "\n")
     run(folder, "quorum", "moderate", "uploads.jsonl", "--settings", "settings.yaml",
-        "--predictions", "said.jsonl")  # fmt: skip
-    said = [json.loads(each) for each in (folder / "said.jsonl").read_text().splitlines()]
+        "--predictions", "scored.jsonl")  # fmt: skip
+    said = [json.loads(each) for each in (folder / "scored.jsonl").read_text().splitlines()]
     (shout,) = [each for each in said if each["detector"] == "shout"]
     assert (shout["score"], shout["shadow"]) == (1.0, True)

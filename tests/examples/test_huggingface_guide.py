@@ -88,7 +88,7 @@ def test_verdicts_are_the_same_in_process_and_on_the_stream(done: Path):
     assert not (done / "dead.jsonl").exists() or not (done / "dead.jsonl").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["said.jsonl", "predictions.jsonl"])
+@pytest.mark.parametrize("name", ["scored.jsonl", "predictions.jsonl"])
 def test_each_detector_speaks_of_each_upload(done: Path, name: str):
     said = {(one["upload_id"], one["detector"]): one for one in read(done / name)}
     assert len(said) == 8

@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts.access import Role, create_user
 from quorum.apps.console.app import create_console
-from quorum.apps.console.desk import claims, tasks
+from quorum.apps.console.desk import claims, queues, tasks
 from quorum.apps.console.desk.decisions import decide
 from quorum.apps.console.desk.outbox import publish_due
 from quorum.apps.console.desk.publishing import LedgerReviews
@@ -138,7 +138,7 @@ def review(ledger: Ledger, count: int) -> None:
     """Decisions of made-up reviewers, for the pages that measure them."""
     for number in range(count):
         name = f"reviewer-{number % 5}"
-        task = claims.claim_next(ledger, tasks.Queue(order="age"), name)
+        task = claims.claim_next(ledger, queues.Queue(order="age"), name)
         if task is None:
             return
         action = Action.REMOVE if number % 3 else Action.ALLOW
@@ -174,7 +174,7 @@ def prepare(ledger: Ledger, count: int) -> int:
             ledger.record(batch)
         tasks.sync(ledger)
         review(ledger, count // 50)
-    return sum(count for count, _ in tasks.open_counts(ledger).values())
+    return sum(count for count, _ in queues.open_counts(ledger).values())
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def verify(
 
     with Ledger(database) as ledger:
         found = audit.verify(ledger)
-        known = head is None or audit.holds(ledger, head)
+        known = head is None or audit.contains(ledger, head)
     if found.broken is not None:
         msg = f"the audit log is broken: {found.broken}; {found.lines:,} lines before it hold"
         raise AuditBroken(msg)

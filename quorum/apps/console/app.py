@@ -1,4 +1,4 @@
-"""The console, put together."""
+"""Assembles the console: pages, worker, security headers, error pages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.console.accounts.security import Guard, content_security_policy
-from quorum.apps.console.desk.in_force import InForce
-from quorum.apps.console.desk.overview import Overviews
+from quorum.apps.console.accounts.security import SecurityMiddleware, content_security_policy
+from quorum.apps.console.desk.active_policy import ActivePolicy
+from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import Reviews
 from quorum.apps.console.pages import (
     appeal,
@@ -32,9 +32,11 @@ from quorum.apps.console.pages import (
     queue,
     search,
 )
-from quorum.apps.console.pages.base import Console, LoginNeeded, Refused, go, render
+from quorum.apps.console.pages.base import Console, LoginRequired, PageError
+from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.worker import Worker
+from quorum.apps.http.keys import Keyring
 from quorum.apps.http.problems import Problem, problem_response
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger, LedgerUnavailable
@@ -50,28 +52,27 @@ def create_console(
     reviews: Reviews,
     settings: ConsoleSettings | None = None,
     *,
-    keyring: Any = None,
+    keyring: Keyring | None = None,
 ) -> FastAPI:
-    """The application.
+    """Create the console's web application.
 
     Args:
-        ledger: Cases, users, decisions.
-        policy: In force until another is activated: names categories and rules.
+        ledger: The database of cases, users and decisions.
+        policy: The policy in force until another one is activated.
         reviews: Where decisions are published.
-        settings: What a deployment sets.
-        keyring: API keys of platforms that send appeals; None takes none.
+        settings: The settings; None for the defaults.
+        keyring: API keys of platforms that send appeals; None disables the appeals API.
     """
     chosen = settings or ConsoleSettings()
 
-    in_force = InForce(ledger, policy)
-    overviews = Overviews(ledger, lambda: in_force.current().detectors)
+    active_policy = ActivePolicy(ledger, policy)
+    overview_cache = OverviewCache(ledger, lambda: active_policy.current().detectors)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(ledger, reviews, chosen.double_rate, overviews)
+        worker = Worker(ledger, reviews, chosen.double_rate, overview_cache)
         worker.start()
-        # The modules that are loaded stay: to look through them for garbage holds a page up for
-        # a tenth of a second.
+        # Loaded modules are never freed; scanning them for garbage delays a page by 0.1 s.
         gc.collect()
         gc.freeze()
         try:
@@ -81,8 +82,8 @@ def create_console(
             worker.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.overviews = overviews
-    app.state.console = Console(ledger, in_force, reviews, chosen, keyring)
+    app.state.overview_cache = overview_cache
+    app.state.console = Console(ledger, active_policy, reviews, chosen, keyring)
     for module in (
         login,
         queue,
@@ -99,7 +100,7 @@ def create_console(
     app.mount("/static", StaticFiles(directory=static), name="static")
     _install_errors(app)
     app.add_middleware(
-        Guard,
+        SecurityMiddleware,
         policy=content_security_policy(chosen.media.hosts),
         hosts=chosen.hosts,
         secure=chosen.secure,
@@ -114,39 +115,38 @@ def _install_errors(app: FastAPI) -> None:
         target = request.url.path
         if request.url.query:
             target += f"?{request.url.query}"
-        return go(request, "/login", next=target if request.method == "GET" else "/")
+        return redirect(request, "/login", next=target if request.method == "GET" else "/")
 
-    def told(request: Request, status: int, text: str) -> Response:
+    def error_page(request: Request, status: int, text: str) -> Response:
         if request.url.path.startswith("/api/"):
             return problem_response(Problem(status, text))
-        return render(request, "error.html", status, code=status, told=text)
+        return render(request, "error.html", status, code=status, message=text)
 
-    async def on_refused(request: Request, error: Any) -> Response:
-        return told(request, error.status, error.told)
+    async def on_page_error(request: Request, error: Any) -> Response:
+        return error_page(request, error.status, error.message)
 
     async def on_http(request: Request, error: Any) -> Response:
-        known = {404: "There is no such page.", 405: "This page cannot be asked like that."}
-        return told(request, error.status_code, known.get(error.status_code, str(error.detail)))
+        known = {404: "There is no such page.", 405: "This page does not support this method."}
+        text = known.get(error.status_code, str(error.detail))
+        return error_page(request, error.status_code, text)
 
     async def on_validation(request: Request, _error: Any) -> Response:
-        return told(
-            request, 422, "The address of this page is not complete, or not as it should be."
-        )
+        return error_page(request, 422, "The address of this page is incomplete or invalid.")
 
     async def on_ledger(_request: Request, error: Any) -> Response:
         _log.error("%s", error)
-        text = "The ledger cannot be reached now. Nothing was changed; reload in a few seconds."
+        text = "The ledger is unavailable. Nothing was changed; reload in a few seconds."
         return PlainTextResponse(text, 503, {"retry-after": "5"})
 
     async def on_error(request: Request, error: Any) -> Response:
         _log.error("%s %s", request.method, request.url.path, exc_info=error)
-        return PlainTextResponse("The console failed at this; its log tells why.", 500)
+        return PlainTextResponse("The console failed to answer this request; see its log.", 500)
 
     async def on_disconnect(_request: Request, _error: Any) -> Response:
-        return PlainTextResponse("This is too large. Nothing was changed: go back.", 413)
+        return PlainTextResponse("This form is too large. Nothing was changed: go back.", 413)
 
-    app.add_exception_handler(LoginNeeded, on_login)
-    app.add_exception_handler(Refused, on_refused)
+    app.add_exception_handler(LoginRequired, on_login)
+    app.add_exception_handler(PageError, on_page_error)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(LedgerUnavailable, on_ledger)

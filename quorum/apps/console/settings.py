@@ -1,4 +1,4 @@
-"""What a deployment sets of its console."""
+"""The console's settings."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["ConsoleSettings"]
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSettings:
-    """The settings.
+    """The console's settings.
 
     Attributes:
-        media: Where media may be shown from.
-        undo: For how long a decision can be undone.
-        double_rate: The share of decided cases that a second reviewer decides too, unseen.
-        golden_rate: The share of cases handed out whose right answer is known.
-        secure: Whether browsers come by https: cookies then travel by it alone.
-        hosts: Names that browsers may call the console by; others are refused (DNS rebinding).
-        user_header: A header in which a reverse proxy tells who signed in; None for passwords.
-        proxies: Addresses from which that header is believed.
-        works: A folder with media of registered works, named like them, for pairs of frames.
-        policy_file: Where an activated policy is written.
+        media: Folders and hosts that media may be shown from.
+        undo: How long a decision can be undone.
+        double_rate: The share of decided cases that a second reviewer decides independently.
+        golden_rate: The share of assigned cases that are golden cases.
+        secure: Whether browsers connect by https; cookies are then sent over https only.
+        hosts: Accepted host names; others are rejected (DNS rebinding).
+        user_header: The header with the user name set by a reverse proxy; None for passwords.
+        proxies: Addresses from which that header is trusted.
+        works: A folder with the media of registered works, for side-by-side frames.
+        policy_file: The file that an activated policy is written to.
     """
 
     media: MediaAccess = field(default_factory=MediaAccess)

@@ -1,4 +1,4 @@
-"""What the console does by itself: keeps queues and search current, publishes decisions."""
+"""The background worker: publishes decisions, keeps queues, search and overview up to date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 
 from quorum.apps.console.desk import outbox, tasks
-from quorum.apps.console.desk.overview import Overviews
+from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import Reviews
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger
@@ -24,33 +24,33 @@ _TURN_SECONDS = 0.0005
 
 
 class Worker:
-    """A thread beside the pages; several consoles may run on one ledger.
+    """A background thread; several consoles may share one ledger.
 
     Args:
         ledger: The ledger.
         reviews: Where decisions are published.
-        double_rate: The share of cases that a second reviewer decides too.
-        overviews: The figures of the overview, which it counts anew.
+        double_rate: The share of cases that a second reviewer decides independently.
+        overview_cache: The overview's figures, which the worker refreshes.
     """
 
     def __init__(
-        self, ledger: Ledger, reviews: Reviews, double_rate: float, overviews: Overviews
+        self, ledger: Ledger, reviews: Reviews, double_rate: float, overview_cache: OverviewCache
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
         self._double_rate = double_rate
-        self._overviews = overviews
+        self._overviews = overview_cache
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
-        # A page asks the database ten times, and each time waits for its turn with this thread.
+        """Start the thread."""
+        # A page runs about ten queries, and may wait for this thread's time slice at each.
         sys.setswitchinterval(_TURN_SECONDS)
         self._thread.start()
 
     def close(self) -> None:
-        """End after what is in the works; what waits is published by the next console."""
+        """Stop after the current step; the next console publishes what is still waiting."""
         self._stopping.set()
         self._thread.join(30)
 
@@ -71,10 +71,10 @@ class Worker:
             except QuorumError as error:
                 _log.warning("%s", error)
             except Exception:
-                # One bad row must not end the queue for everyone.
-                _log.exception("the console's worker failed at this and goes on")
+                # One bad row must not stop the queues for everyone.
+                _log.exception("the console's worker failed at one step and continues")
             self._stopping.wait(_PUBLISH_SECONDS)
 
     def _fill(self, after: str) -> str | None:
-        """A ledger that is older than search is filled a little at a time."""
+        """Index one part of a ledger that was written before search existed."""
         return self._ledger.transact(lambda connection: fill(connection, after), writes=True)

@@ -183,7 +183,7 @@ def decide_appeal(url, policy):
     from quorum.apps.console.accounts import audit
     from quorum.apps.console.desk import claims, decisions, outbox
     from quorum.apps.console.desk.publishing import LedgerReviews
-    from quorum.apps.console.desk.tasks import Queue
+    from quorum.apps.console.desk.queues import Queue
 
     with Ledger(url) as ledger:
         task = claims.claim_next(ledger, Queue(kind="appeal"), "ana")

@@ -161,7 +161,7 @@ def test_the_command_makes_users(tmp_path: Path):
     with pytest.raises(ConfigurationError, match="no role"):
         run("kim", "--role", "king")
     with Ledger(url) as ledger:
-        assert access.password_matches(ledger, "kim", PASSWORD) is not None
+        assert access.authenticate(ledger, "kim", PASSWORD) is not None
         assert sessions.log_in(ledger, "kim", PASSWORD, "here")
 
 
@@ -171,10 +171,10 @@ def test_the_audit_log_tells_who_did_what(console):
     page = aud.get("/audit").text
     assert "case.claimed" in page
     assert "user.created" in page
-    assert "Whole:" in aud.post("/audit/verify").text
+    assert "Intact:" in aud.post("/audit/verify").text
 
 
-def tampered(ledger: Ledger, path: Path, *statements: str) -> audit.Checked:
+def tampered(ledger: Ledger, path: Path, *statements: str) -> audit.AuditCheck:
     with sqlite3.connect(path) as database:
         for name in ("update", "delete"):
             database.execute(f"DROP TRIGGER IF EXISTS audit_log_no_{name}")
@@ -202,7 +202,7 @@ def test_any_change_of_the_audit_log_is_found(ledger: Ledger, tmp_path: Path):
     with pytest.raises(AuditBroken, match="line 3 was changed"):
         CliRunner().invoke(audit_command, args, catch_exceptions=False)
     found = tampered(ledger, path, "DELETE FROM audit_log WHERE number=2")
-    assert found.broken == "line 2 is absent; 3 follows"
+    assert found.broken == "line 2 is missing; 3 follows"
 
 
 def test_a_password_is_kept_by_nobody_else(ledger: Ledger):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from quorum.apps.console.desk import tasks
-from quorum.apps.console.desk.tasks import Queue
+from quorum.apps.console.desk import queues, tasks
+from quorum.apps.console.desk.queues import Queue
 from quorum.core.messages import Evidence, Missing
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import XSS, gone, record_case, take
@@ -16,7 +16,7 @@ from tests.apps.console.conftest import soon
 def test_an_upload_that_is_not_known(console):
     answer = console("ana").get("/case?upload=<script>nothing")
     assert answer.status_code == 404
-    assert "knows no upload" in answer.text
+    assert "has no upload with this id" in answer.text
     assert console("ana").get("/case").status_code == 422
 
 
@@ -26,7 +26,7 @@ def test_a_verdict_whose_upload_was_never_recorded(console, cases: Ledger):
     tasks.sync(cases)
     answer = console("ana").get("/case?upload=lost")
     assert answer.status_code == 200
-    assert "has not been recorded" in answer.text
+    assert "was not recorded" in answer.text
 
 
 @pytest.mark.parametrize("text", XSS)
@@ -68,7 +68,7 @@ def test_nothing_that_an_uploader_wrote_becomes_html(console, ledger: Ledger, te
     assert "<script>alert" not in page.text
     answer = ana.post("/decide", task=text, upload=text, action=text, note=text, category=text)
     assert "<script>alert" not in answer.text
-    task_id = tasks.queue_page(ledger, Queue(), "ana")[0].id
+    task_id = queues.queue_page(ledger, Queue(), "ana")[0].id
     ana.post("/decide", task=task_id, upload="up-1", action="remove", note=text)
     soon(lambda: gone(ledger))
     assert "<script>alert" not in ana.get("/case?upload=up-1").text

@@ -53,8 +53,8 @@ def test_both_sides_are_shown_and_an_exception_is_recorded(serve, ledger, matche
     ana = person("ana")
     page = ana.get("/case?upload=up-1").text
     for told in (
-        "The owner&#39;s side", "Title of film-1", "Studio", "Asks for <b>remove</b> from 5 s",
-        "in DE, FR", "CC-BY", "0:03", "No uploader may use it", "I have a &lt;licence&gt;.",
+        "The owner&#39;s claim", "Title of film-1", "Studio", "Requests <b>remove</b> from 5 s",
+        "in DE, FR", "CC-BY", "0:03", "No uploader has permission to use it", "I have a &lt;licence&gt;.",
         "6.5 s of the upload match",
     ):  # fmt: skip
         assert told.replace("&#39;", "'") in page.replace("&#39;", "'"), told
@@ -87,14 +87,14 @@ def test_a_dispute_that_is_lost_records_nothing(serve, ledger, matched):
 def test_what_cannot_be_disputed_is_told(ledger, matched):
     with pytest.raises(AppealRefused, match="no match with a registered work"):
         disputes.dispute(ledger, "up-2", "mine", "platform")
-    with pytest.raises(AppealRefused, match="knows no verdict"):
+    with pytest.raises(AppealRefused, match="has no verdict on up-9"):
         disputes.dispute(ledger, "up-9", "mine", "platform")
 
 
 def test_a_work_that_is_elsewhere_is_told_by_its_evidence(serve, ledger, matched):
     matched.remove("film-1")
     page = serve()("ana").get("/case?upload=up-1").text
-    assert "does not lie in this ledger" in page
+    assert "is not in this ledger" in page
     assert "the picture of" in page
 
 

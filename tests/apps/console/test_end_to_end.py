@@ -13,7 +13,7 @@ from google.pubsub_v1.types import Subscription
 
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.app import create_console
-from quorum.apps.console.desk import tasks
+from quorum.apps.console.desk import queues
 from quorum.apps.console.desk.publishing import TopicReviews
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import Action, Prediction, Status, Upload, now, prediction_id
@@ -83,7 +83,7 @@ def test_a_reviewer_decides_and_the_verdict_changes(
         streams.publish("predictions", [one.to_bytes() for one in said])
 
         def waits() -> bool:
-            return bool(tasks.queue_page(ledger, tasks.Queue(), "ana"))
+            return bool(queues.queue_page(ledger, queues.Queue(), "ana"))
 
         wait_until(waits, 100, job.log)
         page = chromium.new_page()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from quorum.apps.console.desk import outbox
-from quorum.apps.console.desk.overview import Overviews
+from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.pages.plots import bars, line
 from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.messages import Action, Prediction, Status, now, prediction_id
@@ -20,12 +20,12 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
     for number, action in ((1, Action.ALLOW), (2, Action.REMOVE), (3, Action.ALLOW)):
         choose(cases, take(cases, number, "ana"), "ana", action)
     outbox.publish_due(cases, lambda _: None, double_rate=0)
-    found = Overviews(cases, lambda: ["violence", "spam"]).current()
+    found = OverviewCache(cases, lambda: ["violence", "spam"]).current()
     assert sum(found.by_action["review"]) == 10
     assert sum(found.by_action["remove"]) == 1
     assert (found.cases, found.open, found.p50) == (11, 7, 1.0)
     assert {one.detector: one.state for one in found.detectors} == {
-        "violence": "well",
+        "violence": "healthy",
         "spam": "silent",
     }
     (rule,) = found.rules
@@ -36,7 +36,7 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
 def test_nothing_is_counted_while_nobody_looks(cases: Ledger, monkeypatch: pytest.MonkeyPatch):
     clock = [1000.0]
     monkeypatch.setattr("quorum.apps.console.desk.overview.time.monotonic", lambda: clock[0])
-    kept = Overviews(cases, list)
+    kept = OverviewCache(cases, list)
     kept.refresh(force=False)
     assert kept.current().cases == 10
     record_case(cases, 30)
@@ -74,13 +74,15 @@ def test_the_health_of_every_detector_that_was_heard(cases: Ledger):
         say("trial", number, Status.SCORED, shadow=True)
     say("gone", 0, Status.SCORED, at=at - timedelta(days=40))
     say("stopped", 0, Status.SCORED, at=at - timedelta(hours=5))
-    found = {one.detector: one for one in Overviews(cases, lambda: ["nsfw"]).current().detectors}
+    found = {
+        one.detector: one for one in OverviewCache(cases, lambda: ["nsfw"]).current().detectors
+    }
     assert list(found) == ["nsfw", "faces", "stopped", "trial", "violence"]
     assert {name: one.state for name, one in found.items()} == {
         "nsfw": "silent",
         "faces": "failing",
         "stopped": "silent",
-        "trial": "well",
+        "trial": "healthy",
         "violence": "silent",
     }
     assert (found["faces"].failed, found["faces"].abstained) == (0.3, 0.7)
@@ -123,7 +125,7 @@ def test_search_finds_by_each_field(console, cases: Ledger):
     assert not found(since="2099-01-01")
     assert not found(label="violence/fight")
     page = ana.get("/search", params={"since": "yesterday"})
-    assert "A time is written as" in page.text
+    assert "Write a time as 2026-01-31" in page.text
 
 
 def test_pages_of_a_search(console, cases: Ledger):

@@ -6,8 +6,8 @@ import pytest
 
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.desk import drafts
+from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.decisions import Conflict
-from quorum.apps.console.desk.in_force import InForce
 from quorum.core.errors import PolicyError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import drafts as table
@@ -67,7 +67,7 @@ def test_what_cannot_be_read_any_more_leaves_the_policy_of_the_start(ledger: Led
     query = table.update().values(text="version: 0", state="active")
     ledger.transact(lambda connection: connection.execute(query), writes=True)
     assert draft
-    assert InForce(ledger, start).current() is start
+    assert ActivePolicy(ledger, start).current() is start
 
 
 def test_reviewers_read_policies_and_leads_write_them(console):

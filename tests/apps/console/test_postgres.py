@@ -10,9 +10,9 @@ from sqlalchemy import text
 
 from quorum.apps.console.accounts import audit, sessions
 from quorum.apps.console.accounts.access import Role, create_user
-from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, tasks
-from quorum.apps.console.desk.overview import Overviews
-from quorum.apps.console.desk.tasks import Queue
+from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, queues, tasks
+from quorum.apps.console.desk.overview import OverviewCache
+from quorum.apps.console.desk.queues import Queue
 from quorum.core.messages import Action, Review
 from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.apps.console.cases_for_console import choose, record_case, take
@@ -68,8 +68,8 @@ def test_the_rest_of_the_statements(postgres_ledger: Ledger):
     outbox.publish_due(ledger, lambda _: None, double_rate=0)
     assert appeals.newest(ledger)[0].state == "reversed"
     assert quality.measure(ledger).speed
-    assert Overviews(ledger, lambda: ["violence"]).current().cases == 13
-    assert tasks.open_counts(ledger)
+    assert OverviewCache(ledger, lambda: ["violence"]).current().cases == 13
+    assert queues.open_counts(ledger)
 
 
 def test_the_audit_log_only_grows(postgres_ledger: Ledger):

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from quorum.apps.console.app import create_console
-from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, tasks
+from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, queues
 from quorum.apps.console.desk.appeals import AppealRefused
 from quorum.apps.console.desk.publishing import LedgerReviews
-from quorum.apps.console.desk.tasks import Queue
+from quorum.apps.console.desk.queues import Queue
 from quorum.core.messages import Action
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import choose, record_case, take
@@ -53,12 +53,12 @@ def test_golden_cases_measure_and_decide_nothing(serve, ledger: Ledger):
     assert not golden.set_answer(ledger, "nothing", Action.REMOVE, None, "lea")
     seen = set()
     for action in (Action.REMOVE, Action.REMOVE, Action.ALLOW, Action.REMOVE):
-        task = golden.hand_out(ledger, "ana")
+        task = golden.assign(ledger, "ana")
         seen.add(task.upload_id)
         choose(ledger, task.id, "ana", action)
     publish(ledger)
     assert len(seen) == 4
-    assert golden.hand_out(ledger, "ana") is None
+    assert golden.assign(ledger, "ana") is None
     (one,) = quality.measure(ledger).accuracy
     assert (one.reviewer, one.right, one.total) == ("ana", 3, 4)
     assert 0.3 < one.low < 0.75 < one.high < 1.0
@@ -88,7 +88,7 @@ def test_an_appeal_goes_to_another_reviewer_and_its_outcome_is_recorded(serve, c
 
 
 def _appeal_task(ledger: Ledger) -> str:
-    return tasks.queue_page(ledger, Queue(kind="appeal"), None)[0].id
+    return queues.queue_page(ledger, Queue(kind="appeal"), None)[0].id
 
 
 def test_an_appeal_that_changes_nothing_is_upheld(ledger: Ledger):
@@ -113,11 +113,11 @@ def test_what_cannot_be_appealed_against(ledger: Ledger):
     record_case(ledger, 2, action=Action.ALLOW, revision=2)
     for upload_id, verdict_id, text, told in (
         ("up-1", allowed.id, "x", "is allow"),
-        ("up-2", removed.id, "x", "allowed by now"),
+        ("up-2", removed.id, "x", "allowed now"),
         ("up-2", "nothing", "x", "no such verdict"),
         ("nothing", removed.id, "x", "no such verdict"),
-        ("up-2", removed.id, " ", "says why"),
-        ("up-2", removed.id, "x" * 5000, "says why"),
+        ("up-2", removed.id, " ", "states its reasons"),
+        ("up-2", removed.id, "x" * 5000, "states its reasons"),
     ):
         with pytest.raises(AppealRefused, match=told):
             appeals.appeal(ledger, upload_id, verdict_id, text, "shop")

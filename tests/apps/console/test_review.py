@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from quorum.apps.console.desk import claims, decisions, outbox, tasks
+from quorum.apps.console.desk import claims, decisions, outbox, queues, tasks
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.publishing import FileReviews
-from quorum.apps.console.desk.tasks import Queue
+from quorum.apps.console.desk.queues import Queue
 from quorum.core.errors import EngineUnavailable
 from quorum.core.messages import Action, Review, now
 from quorum.store.ledger import Ledger
@@ -40,7 +40,7 @@ def test_queues_by_category_territory_severity_and_age(ledger: Ledger):
     tasks.sync(ledger)
 
     def found(**more: object) -> set[str]:
-        return {one.upload_id for one in tasks.queue_page(ledger, Queue(**more), "ana")}
+        return {one.upload_id for one in queues.queue_page(ledger, Queue(**more), "ana")}
 
     assert found() == {"up-1", "up-2", "up-3"}
     assert found(category="spam") == {"up-1"}
@@ -49,12 +49,12 @@ def test_queues_by_category_territory_severity_and_age(ledger: Ledger):
     assert found(severity=4) == {"up-2"}
     assert found(older_than=timedelta(hours=2)) == set()
     assert found(older_than=timedelta(hours=1)) == {"up-1", "up-2", "up-3"}
-    aged = tasks.queue_page(ledger, Queue(order="age"), "ana")
+    aged = queues.queue_page(ledger, Queue(order="age"), "ana")
     assert [one.upload_id for one in aged] == ["up-1", "up-2", "up-3"]
 
 
 def test_two_reviewers_race_and_one_wins(cases: Ledger):
-    page = tasks.queue_page(cases, Queue(), "ana")
+    page = queues.queue_page(cases, Queue(), "ana")
     for task in page[:4]:
         won: list[str] = []
         start = threading.Barrier(4)
@@ -86,7 +86,7 @@ def test_a_lease_that_ran_out_is_told_and_the_note_comes_back(console, cases: Le
     given = {"task": task_id, "upload": "up-1", "action": "allow", "note": "my long thought"}
     answer = ana.post("/decide", **given)
     assert answer.status_code == 409
-    assert "ran out" in answer.text
+    assert "claim on this case expired" in answer.text
     assert "my long thought" in answer.text
     assert ben.post("/claim", task=task_id).status_code == 200
     answer = ana.post("/decide", **given)
@@ -145,7 +145,7 @@ def test_a_second_person_decides_and_it_is_another_one(cases: Ledger):
     assert claims.claim_next(cases, Queue(kind="second"), "ana") is None
     task = claims.claim_next(cases, Queue(kind="second"), "ben")
     assert task.upload_id == "up-4"
-    with pytest.raises(Conflict, match="second person"):
+    with pytest.raises(Conflict, match="second reviewer"):
         choose(cases, task.id, "ben", Action.REVIEW)
     choose(cases, task.id, "ben", Action.REMOVE)
     outbox.publish_due(cases, told.extend, double_rate=0)

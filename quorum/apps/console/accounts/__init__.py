@@ -1,1 +1,1 @@
-"""Who may do what in the console: users, sessions, the audit log."""
+"""The console's users, permissions, sessions, request security and audit log."""

@@ -1,4 +1,4 @@
-"""Who may do what: users, roles, passwords."""
+"""Users, roles, permissions and passwords."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ __all__ = [
     "Permission",
     "Role",
     "User",
+    "authenticate",
     "create_user",
     "find_user",
     "list_users",
-    "password_matches",
     "set_disabled",
 ]
 
-#: NIST SP 800-63B asks for eight at least where a second factor is absent; longer is safer.
+#: NIST SP 800-63B requires at least eight without a second factor.
 MIN_PASSWORD: Final = 10
-#: Argon2 takes any length; this bounds the work that one log-in can cause.
+#: Argon2 accepts any length; this bounds the work of one log-in.
 MAX_PASSWORD: Final = 1024
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
 class Role(StrEnum):
-    """What a person is here for."""
+    """A user's role."""
 
     REVIEWER = "reviewer"
     LEAD = "lead"
@@ -51,7 +51,7 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """What a role allows."""
+    """A permission that roles grant."""
 
     READ = "read"
     DECIDE = "decide"
@@ -72,14 +72,14 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person who may use the console."""
+    """A user of the console."""
 
     name: str
     role: Role
     disabled: bool = False
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role allows it."""
+        """Whether the user is enabled and has this permission."""
         return not self.disabled and permission in PERMISSIONS[self.role]
 
 
@@ -89,28 +89,31 @@ def _hasher() -> PasswordHasher:
 
 
 @cache
-def _nobodys() -> str:
-    return _hasher().hash("the password of nobody")
+def _dummy_hash() -> str:
+    return _hasher().hash("a password that no user has")
 
 
 def create_user(ledger: Ledger, name: str, role: Role, password: str | None, by: str) -> None:
-    """Make a user, or give one that is there another role or password.
+    """Create a user, or change an existing user's role and password.
 
     Args:
-        ledger: Where users are kept.
+        ledger: The ledger.
         name: Letters, digits and ``_.@-``.
-        role: What they may do.
-        password: None for one whom a reverse proxy signs in.
-        by: Who does it.
+        role: The user's role.
+        password: The password; None for users who sign in through a reverse proxy.
+        by: Who makes the change, for the audit log.
 
     Raises:
-        ConfigurationError: If the name or the password cannot be used.
+        ConfigurationError: If the name or the password is invalid.
     """
     if not _NAME.fullmatch(name):
-        msg = "a user's name is 1 to 64 letters, digits and _ . @ -, and begins with one of these"
+        msg = (
+            "a user's name has 1 to 64 letters, digits and _ . @ -, "
+            "and starts with a letter or a digit"
+        )
         raise ConfigurationError(msg)
     if password is not None and not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        msg = f"a password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters"
+        msg = f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters"
         raise ConfigurationError(msg)
     hashed = None if password is None else _hasher().hash(password)
     given = {"role": role.value, "password": hashed, "disabled": False}
@@ -127,7 +130,7 @@ def create_user(ledger: Ledger, name: str, role: Role, password: str | None, by:
 
 
 def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
-    """Shut a user out, or let them in again; False if there is none of this name."""
+    """Disable or enable a user and end their sessions; False if the user does not exist."""
 
     def work(connection: Connection) -> bool:
         done = connection.execute(
@@ -143,28 +146,31 @@ def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
 
 
 def find_user(connection: Connection, name: str) -> User | None:
-    """The user of this name."""
+    """Return the user of this name, or None."""
     row = connection.execute(select(users).where(users.c.name == name)).first()
     return None if row is None else _user(row)
 
 
 def list_users(ledger: Ledger) -> list[User]:
-    """All users by name."""
+    """Return all users, sorted by name."""
     query = select(users).order_by(users.c.name)
     return ledger.transact(lambda connection: [_user(row) for row in connection.execute(query)])
 
 
-def password_matches(ledger: Ledger, name: str, password: str) -> User | None:
-    """The user, if the password is theirs; it takes as long for a name that is unknown."""
+def authenticate(ledger: Ledger, name: str, password: str) -> User | None:
+    """Return the enabled user with this name and password, or None.
+
+    Verification takes the same time for unknown names.
+    """
     row = ledger.transact(
         lambda connection: connection.execute(select(users).where(users.c.name == name)).first()
     )
-    kept = row.password if row is not None and row.password else None
+    stored = row.password if row is not None and row.password else None
     try:
-        _hasher().verify(kept or _nobodys(), password[:MAX_PASSWORD])
+        _hasher().verify(stored or _dummy_hash(), password[:MAX_PASSWORD])
     except (VerificationError, InvalidHashError):
         return None
-    if kept is None or row is None or row.disabled:
+    if stored is None or row is None or row.disabled:
         return None
     return _user(row)
 

@@ -1,8 +1,8 @@
-"""The audit log: it only grows, and each line holds the digest of the one before.
+"""The audit log: append-only, a hash chain in which each entry holds its predecessor's digest.
 
-A line that was changed, taken or slipped in breaks the chain from there on. Triggers of the
-database refuse changes too; the chain shows those of someone who took the triggers away. The end
-of the chain (``quorum audit verify`` prints it) written down elsewhere shows a log cut short.
+A changed, deleted or inserted entry breaks the chain. Database triggers reject changes as well;
+the chain detects changes by someone who dropped the triggers. The last digest
+(``quorum audit verify`` prints it), stored elsewhere, reveals a truncated log.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import audit_log
 
-__all__ = ["GENESIS", "Checked", "Line", "append", "holds", "newest", "verify"]
+__all__ = ["GENESIS", "AuditCheck", "AuditEntry", "append", "contains", "newest", "verify"]
 
-#: What the first line names as the digest before it.
+#: The predecessor's digest in the first entry.
 GENESIS: Final = "0" * 64
-#: One number names the lock of all writers of the log on PostgreSQL.
+#: Key of PostgreSQL's advisory lock that all writers of the log take.
 _LOCK: Final = 0x51_4C_4F_47
 _PAGE: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the log.
+class AuditEntry:
+    """One entry of the log.
 
     Attributes:
-        number: From 1, without gaps.
-        at: When, RFC 3339.
-        actor: Who.
-        event: What, as ``case.decided``.
-        subject: Of what: an upload's or a user's id.
-        details: More, as JSON with sorted keys; no text of an uploader or a reviewer.
-        previous: Digest of the line before.
-        digest: SHA-256 of all of this.
+        number: Consecutive, from 1.
+        at: The time, RFC 3339.
+        actor: Who did it.
+        event: What happened, for example ``case.decided``.
+        subject: The id of the upload, user or draft.
+        details: JSON with sorted keys; never contains text by uploaders or reviewers.
+        previous: The digest of the previous entry.
+        digest: SHA-256 of all other fields.
     """
 
     number: int
@@ -53,20 +53,20 @@ class Line:
     digest: str
 
     def expected(self) -> str:
-        """The digest that the line must have."""
+        """Compute the digest from the other fields."""
         parts = [self.number, self.at, self.actor, self.event, self.subject, self.details]
         body = json.dumps([*parts, self.previous], ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(body.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What a check of the log found.
+class AuditCheck:
+    """The result of verifying the log.
 
     Attributes:
-        lines: How many lines hold.
-        head: The digest of the last of them.
-        broken: What is wrong with the line after them; None if all hold.
+        lines: The number of valid entries, from the start.
+        head: The digest of the last valid entry.
+        broken: What is wrong with the next entry; None if all are valid.
     """
 
     lines: int
@@ -75,13 +75,13 @@ class Checked:
 
 
 def append(connection: Connection, actor: str, event: str, subject: str, **details: Any) -> None:
-    """Add a line, in the transaction of what it tells of."""
+    """Append an entry in the transaction of the action that it records."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = connection.execute(
         select(audit_log.c.number, audit_log.c.digest).order_by(desc(audit_log.c.number)).limit(1)
     ).first()
-    line = Line(
+    line = AuditEntry(
         number=1 if last is None else last.number + 1,
         at=now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         actor=actor[:256],
@@ -91,41 +91,43 @@ def append(connection: Connection, actor: str, event: str, subject: str, **detai
         previous=GENESIS if last is None else last.digest,
         digest="",
     )
-    row = {name: getattr(line, name) for name in Line.__slots__}
+    row = {name: getattr(line, name) for name in AuditEntry.__slots__}
     connection.execute(insert(audit_log), {**row, "digest": line.expected()})
 
 
-def verify(ledger: Ledger) -> Checked:
-    """Check each line and the chain that they make."""
+def verify(ledger: Ledger) -> AuditCheck:
+    """Verify each entry and the chain."""
     number, head = 0, GENESIS
     for line in _lines(ledger):
         number += 1
         if line.number != number:
-            return Checked(number - 1, head, f"line {number} is absent; {line.number} follows")
+            return AuditCheck(number - 1, head, f"line {number} is missing; {line.number} follows")
         if line.previous != head:
-            return Checked(number - 1, head, f"line {number} does not follow line {number - 1}")
+            return AuditCheck(number - 1, head, f"line {number} does not follow line {number - 1}")
         if line.digest != line.expected():
-            return Checked(number - 1, head, f"line {number} was changed")
+            return AuditCheck(number - 1, head, f"line {number} was changed")
         head = line.digest
-    return Checked(number, head)
+    return AuditCheck(number, head)
 
 
-def newest(ledger: Ledger, *, before: int | None = None, limit: int = 100) -> list[Line]:
-    """The newest lines, those before a number where one is given."""
+def newest(ledger: Ledger, *, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
+    """Return the newest entries, newest first; with ``before``, only older ones."""
     query = select(audit_log).order_by(desc(audit_log.c.number)).limit(limit)
     if before is not None:
         query = query.where(audit_log.c.number < before)
-    return ledger.transact(lambda connection: [Line(*row) for row in connection.execute(query)])
+    return ledger.transact(
+        lambda connection: [AuditEntry(*row) for row in connection.execute(query)]
+    )
 
 
-def _lines(ledger: Ledger) -> Iterator[Line]:
+def _lines(ledger: Ledger) -> Iterator[AuditEntry]:
     after = None
     while True:
         query = select(audit_log).order_by(audit_log.c.number).limit(_PAGE)
         if after is not None:
             query = query.where(audit_log.c.number > after)
         page = ledger.transact(
-            lambda connection, query=query: [Line(*row) for row in connection.execute(query)]  # type: ignore[misc]
+            lambda connection, query=query: [AuditEntry(*row) for row in connection.execute(query)]  # type: ignore[misc]
         )
         yield from page
         if len(page) < _PAGE:
@@ -133,7 +135,7 @@ def _lines(ledger: Ledger) -> Iterator[Line]:
         after = page[-1].number
 
 
-def holds(ledger: Ledger, head: str) -> bool:
-    """Whether a line of the log has this digest."""
+def contains(ledger: Ledger, head: str) -> bool:
+    """Whether an entry of the log has this digest."""
     query = select(audit_log.c.number).where(audit_log.c.digest == head)
     return head == GENESIS or ledger.transact(lambda c: c.execute(query).first()) is not None

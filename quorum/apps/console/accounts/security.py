@@ -1,4 +1,4 @@
-"""What every answer carries, and what no request may be."""
+"""Security headers, and checks of host, origin and size of each request."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["MAX_BODY", "Guard", "content_security_policy"]
+__all__ = ["MAX_BODY", "SecurityMiddleware", "content_security_policy"]
 
-#: A form with a note that is far too long still comes back to its writer, with the reason.
+#: Large enough that a form with an oversized note is returned to its author with the reason.
 MAX_BODY = 8 * 1024 * 1024
 
 
 def content_security_policy(media_hosts: Iterable[str]) -> str:
-    """Scripts, styles and pictures from here alone; no script or style within a page."""
+    """Allow scripts, styles and images from this origin only, none inline; media from hosts."""
     media = " ".join(["'self'", *(f"https://{host}" for host in media_hosts)])
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -25,14 +25,14 @@ def content_security_policy(media_hosts: Iterable[str]) -> str:
     )
 
 
-class Guard:
-    """ASGI middleware: security headers, foreign forms and large bodies refused, hosts checked.
+class SecurityMiddleware:
+    """ASGI middleware: sets security headers, rejects cross-site forms and oversized bodies.
 
     Args:
         app: The application.
         policy: The content security policy.
-        hosts: Names by which the console may be called; ``*`` for any.
-        secure: Whether it is reached by https.
+        hosts: Accepted host names; ``*`` for any.
+        secure: Whether browsers connect by https.
     """
 
     def __init__(self, app: ASGIApp, *, policy: str, hosts: tuple[str, ...], secure: bool) -> None:
@@ -51,7 +51,7 @@ class Guard:
             self._headers["strict-transport-security"] = "max-age=31536000"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """See ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -75,10 +75,10 @@ class Guard:
         host = headers.get("host", "")
         name = host if host.endswith("]") else host.rsplit(":", 1)[0]
         if "*" not in self._hosts and name not in self._hosts:
-            return 421, "This console is not known by that name; see --allow-host."
+            return 421, "This host name is not allowed; see --allow-host."
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
-            return 413, "This is too large. Nothing was changed: go back and shorten it."
+            return 413, "This form is too large. Nothing was changed: go back and shorten it."
         if method in ("GET", "HEAD") or path.startswith("/api/"):
             return None
         origin = headers.get("origin")
@@ -89,13 +89,13 @@ class Guard:
 
 
 def _limited(receive: Receive) -> Receive:
-    taken = 0
+    received = 0
 
     async def limited() -> Message:
-        nonlocal taken
+        nonlocal received
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > MAX_BODY:
+        received += len(message.get("body", b""))
+        if received > MAX_BODY:
             return {"type": "http.disconnect"}
         return message
 

@@ -1,4 +1,4 @@
-"""Sessions and log-ins: a random cookie, a token against forged requests, and slow guessing."""
+"""Sessions: log-in with rate limiting, session cookies, CSRF tokens."""
 
 from __future__ import annotations
 
@@ -13,44 +13,52 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from quorum.apps.console.accounts import audit
-from quorum.apps.console.accounts.access import User, find_user, password_matches
+from quorum.apps.console.accounts.access import User, authenticate, find_user
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import login_failures, sessions
 
-__all__ = ["Session", "TooManyTries", "find_session", "log_in", "log_out", "open_session", "same"]
+__all__ = [
+    "Session",
+    "TooManyAttempts",
+    "find_session",
+    "log_in",
+    "log_out",
+    "open_session",
+    "tokens_equal",
+]
 
-#: A shift; after it one logs in again.
+#: One shift.
 LIFETIME: Final = timedelta(hours=10)
-#: Tries that are free; from then on each failure doubles the wait.
-FREE_TRIES: Final = 5
-#: Many people share an address behind one office's router: it has more free tries than a name.
-FREE_TRIES_OF_ADDRESS: Final = 50
-LONGEST_WAIT: Final = timedelta(minutes=15)
-#: Failures are forgotten after a time without one.
-FORGET: Final = timedelta(hours=1)
+#: Failed attempts without a delay; each further failure doubles the delay.
+FREE_ATTEMPTS: Final = 5
+#: Many people may share one address behind a router.
+FREE_ATTEMPTS_PER_ADDRESS: Final = 50
+MAX_DELAY: Final = timedelta(minutes=15)
+#: Failures expire after this time without another one.
+FAILURE_EXPIRY: Final = timedelta(hours=1)
 
 
-class TooManyTries(Exception):
-    """A name or an address failed too often.
+class TooManyAttempts(Exception):
+    """Too many failed log-ins for a name or an address.
 
     Attributes:
-        seconds: When to try again.
+        seconds: The delay until the next attempt is accepted.
     """
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many failed tries. Try again in {seconds} s.")
+        super().__init__(f"Too many failed attempts. Try again in {seconds} s.")
         self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Someone who is logged in.
+    """The session of a user who is logged in.
 
     Attributes:
-        user: Who.
-        csrf: What each of their forms must bring.
-        digest: Of the cookie's value.
+        user: The user.
+        csrf: The token that each of their forms must contain.
+        digest: SHA-256 of the cookie's value.
     """
 
     user: User
@@ -59,19 +67,22 @@ class Session:
 
 
 def log_in(ledger: Ledger, name: str, password: str, address: str) -> str | None:
-    """The cookie of a new session, or None where the name or the password is wrong.
+    """Check name and password and open a session.
+
+    Returns:
+        The session cookie; None if the name or the password is wrong.
 
     Raises:
-        TooManyTries: If the name or the address failed too often; nothing was tried.
+        TooManyAttempts: If the name or the address is rate-limited; the password is not checked.
     """
     keys = (
-        (f"name:{name[:64].casefold()}", FREE_TRIES),
-        (f"from:{address}", FREE_TRIES_OF_ADDRESS),
+        (f"name:{name[:64].casefold()}", FREE_ATTEMPTS),
+        (f"from:{address}", FREE_ATTEMPTS_PER_ADDRESS),
     )
     at = now()
-    # The try is counted before the password is checked, so that tries at once are counted too.
-    ledger.transact(lambda connection: _count_try(connection, keys, at), writes=True)
-    user = password_matches(ledger, name, password)
+    # Counted before the password is checked, so that concurrent attempts count too.
+    ledger.transact(lambda connection: _count_attempt(connection, keys, at), writes=True)
+    user = authenticate(ledger, name, password)
 
     def work(connection: Connection) -> str | None:
         if user is None:
@@ -87,7 +98,7 @@ def log_in(ledger: Ledger, name: str, password: str, address: str) -> str | None
 
 
 def open_session(connection: Connection, user: User) -> str:
-    """The cookie of a new session."""
+    """Open a session and return its cookie."""
     cookie = secrets.token_urlsafe(32)
     at = now()
     connection.execute(delete(sessions).where(sessions.c.expires_at < at))
@@ -104,7 +115,7 @@ def open_session(connection: Connection, user: User) -> str:
 
 
 def find_session(ledger: Ledger, cookie: str) -> Session | None:
-    """The session of a cookie, unless it ended or its user was shut out."""
+    """Return the session of a cookie; None if it expired or its user is disabled."""
     digest = _digest(cookie)
 
     def work(connection: Connection) -> Session | None:
@@ -118,7 +129,7 @@ def find_session(ledger: Ledger, cookie: str) -> Session | None:
 
 
 def log_out(ledger: Ledger, session: Session) -> None:
-    """End a session."""
+    """Delete a session."""
 
     def work(connection: Connection) -> None:
         connection.execute(delete(sessions).where(sessions.c.digest == session.digest))
@@ -131,7 +142,7 @@ def _digest(cookie: str) -> str:
     return hashlib.sha256(cookie.encode()).hexdigest()
 
 
-def _count_try(connection: Connection, keys: Sequence[tuple[str, int]], at: datetime) -> None:
+def _count_attempt(connection: Connection, keys: Sequence[tuple[str, int]], at: datetime) -> None:
     table = login_failures.c
     for key, free in keys:
         row = connection.execute(select(login_failures).where(table.key == key)).first()
@@ -140,10 +151,10 @@ def _count_try(connection: Connection, keys: Sequence[tuple[str, int]], at: date
             connection.execute(insert(login_failures).values(key=key, **values))
             continue
         if row.blocked_until is not None and row.blocked_until > at:
-            raise TooManyTries(int((row.blocked_until - at).total_seconds()) + 1)
-        failures = 1 if row.last_at < at - FORGET else row.failures + 1
-        wait = min(timedelta(seconds=2 ** min(failures - free, 12)), LONGEST_WAIT)
-        blocked = at + wait if failures > free else None
+            raise TooManyAttempts(int((row.blocked_until - at).total_seconds()) + 1)
+        failures = 1 if row.last_at < at - FAILURE_EXPIRY else row.failures + 1
+        delay = min(timedelta(seconds=2 ** min(failures - free, 12)), MAX_DELAY)
+        blocked = at + delay if failures > free else None
         connection.execute(
             update(login_failures)
             .where(table.key == key)
@@ -151,6 +162,6 @@ def _count_try(connection: Connection, keys: Sequence[tuple[str, int]], at: date
         )
 
 
-def same(given: str, wanted: str) -> bool:
-    """Whether two secrets are the same; it tells nothing by how long it takes."""
+def tokens_equal(given: str, wanted: str) -> bool:
+    """Compare two secrets in constant time."""
     return hmac.compare_digest(given.encode(), wanted.encode())

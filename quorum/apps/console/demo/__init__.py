@@ -1,1 +1,1 @@
-"""A console filled with made-up cases."""
+"""The demo: a ledger seeded with synthetic cases and reviews."""

@@ -1,4 +1,4 @@
-"""A seeded demo: a few hundred cases that the real detectors scored, in a ledger of their own."""
+"""Seeds a demo ledger with users and a few hundred cases scored by the shipped detectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from quorum.store.ledger import Ledger
 
 __all__ = ["DEMO_PASSWORD", "DEMO_USERS", "demo_settings", "demo_uploads", "seed"]
 
-#: The console of the demo listens on loopback alone.
+#: The demo listens on loopback only.
 DEMO_PASSWORD = "quorum-demo"  # noqa: S105
 DEMO_USERS = {
     "ana": Role.REVIEWER,
@@ -35,19 +35,19 @@ _DAYS = 3
 
 
 def demo_settings(folder: Path | None = None) -> tuple[Settings, Path]:
-    """The settings of the demo, and where the examples lie."""
+    """Return the demo's settings and the folder of examples."""
     examples = examples_folder(folder)
     media = examples / "media"
     return Settings(media=MediaAccess(folders=(str(media),))), examples
 
 
 def demo_uploads(examples: Path, count: int, until: datetime) -> list[Upload]:
-    """The shipped uploads, and more that are made of their parts; the same each time.
+    """Return the example uploads and recombinations of their parts; deterministic.
 
     Args:
         examples: The folder of examples.
-        count: How many in all.
-        until: When the last was published; they reach back three days.
+        count: The total number.
+        until: When the last one was published; the first one is three days older.
     """
     chance = random.Random(7)  # noqa: S311
     shipped: list[Upload] = []
@@ -86,16 +86,16 @@ def demo_uploads(examples: Path, count: int, until: datetime) -> list[Upload]:
 def seed(
     ledger: Ledger, policy: Policy, settings: Settings, examples: Path, count: int = 320
 ) -> int:
-    """Fill an empty ledger: users, cases with verdicts, tasks, what was done before.
+    """Fill an empty ledger with users, cases, verdicts, tasks and past reviews.
 
     Returns:
-        How many cases were made.
+        The number of cases.
     """
     for name, role in DEMO_USERS.items():
         create_user(ledger, name, role, DEMO_PASSWORD, "demo")
     uploads = demo_uploads(examples, count, now() - timedelta(minutes=2))
     with Moderator(settings, policy) as moderator:
-        # The first call compiles kernels, for which a detector's time-out leaves no time.
+        # The first call compiles kernels, which may exceed a detector's time-out.
         moderator.predict(uploads[:1])
         for start in range(0, len(uploads), 64):
             chunk = uploads[start : start + 64]
@@ -107,12 +107,12 @@ def seed(
 
 def _messages(policy: Policy, uploads: Sequence[Upload], moderator: Moderator) -> list[Message]:
     found: list[Message] = []
-    for upload, said in zip(uploads, moderator.predict(uploads), strict=True):
+    for upload, scored in zip(uploads, moderator.predict(uploads), strict=True):
         # As if it had been scored when it was published.
-        at = upload.published_at + timedelta(seconds=sum(one.elapsed for one in said))
+        at = upload.published_at + timedelta(seconds=sum(one.elapsed for one in scored))
         predictions = [
             one.model_copy(update={"at": upload.published_at + timedelta(seconds=one.elapsed)})
-            for one in said
+            for one in scored
         ]
         verdict = open_case(policy, upload, predictions, arrived=upload.published_at, at=at)[1]
         found += [upload, *predictions, verdict]

@@ -1,4 +1,4 @@
-"""What the people of the demo did before: decisions, golden cases, appeals, a draft."""
+"""Seeds the demo with past work of its users: decisions, golden cases, appeals, a draft."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select, update
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.desk import appeals, claims, decisions, drafts, golden, outbox
 from quorum.apps.console.desk.publishing import LedgerReviews
-from quorum.apps.console.desk.tasks import Queue, Task
+from quorum.apps.console.desk.queues import Queue
+from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.core.messages import Action
 from quorum.store.ledger import CaseFilter, Ledger
 from quorum.store.ledger.console_schema import decisions as table
@@ -34,7 +35,7 @@ _TEXTS: Final = (
 
 
 def seed_reviews(ledger: Ledger, policy: Policy) -> None:
-    """Let the demo's people work for a while; the same each time, but for the times."""
+    """Simulate the demo users' work; deterministic except for times."""
     chance = random.Random(11)  # noqa: S311
     reviews = LedgerReviews(ledger, policy)
 
@@ -42,8 +43,8 @@ def seed_reviews(ledger: Ledger, policy: Policy) -> None:
         while outbox.publish_due(ledger, reviews.publish, double_rate=0.35, chance=chance.random):
             pass
 
-    def judge(name: str, task: Task) -> None:
-        # What is right is drawn once a case; each of them sees it nine times in ten.
+    def judge(name: str, task: ReviewTask) -> None:
+        # The correct action is drawn once per case; reviewers choose it nine times in ten.
         right = random.Random(task.upload_id).choices(_ACTIONS, _SHARES)[0]  # noqa: S311
         action = right if chance.random() < 0.9 else chance.choice(_ACTIONS)
         decisions.decide(ledger, task.id, name, action, task.category, "", timedelta(0))
@@ -62,7 +63,7 @@ def seed_reviews(ledger: Ledger, policy: Policy) -> None:
     for name in _REVIEWERS:
         if (task := claims.claim_next(ledger, Queue(kind="appeal"), name)) is not None:
             action = Action.ALLOW if name == "ana" else Action.REMOVE
-            note = "The uploader is right." if name == "ana" else "It shows what was told."
+            note = "The uploader is right." if name == "ana" else "The verdict is correct."
             decisions.decide(ledger, task.id, name, action, task.category, note, timedelta(0))
     publish()
     _take_time(ledger, chance)
@@ -70,7 +71,7 @@ def seed_reviews(ledger: Ledger, policy: Policy) -> None:
 
 
 def _take_time(ledger: Ledger, chance: random.Random) -> None:
-    """People need longer than a loop does."""
+    """Replace the durations of decisions by realistic ones."""
 
     def work(connection: Connection) -> None:
         for decision_id in connection.execute(select(table.c.id)).scalars().all():
@@ -80,13 +81,13 @@ def _take_time(ledger: Ledger, chance: random.Random) -> None:
     ledger.transact(work, writes=True)
 
 
-def _measure(ledger: Ledger, judge: Callable[[str, Task], None]) -> None:
+def _measure(ledger: Ledger, judge: Callable[[str, ReviewTask], None]) -> None:
     for action in (Action.REMOVE, Action.ALLOW):
         for row in ledger.find(CaseFilter(actions=(action,)), limit=_GOLDEN // 2):
             golden.set_answer(ledger, row.upload_id, action, row.category, "lea")
     for name in _REVIEWERS:
         for _ in range(_GOLDEN):
-            if (task := golden.hand_out(ledger, name)) is not None:
+            if (task := golden.assign(ledger, name)) is not None:
                 judge(name, task)
 
 

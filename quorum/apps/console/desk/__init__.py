@@ -1,1 +1,1 @@
-"""What reviewers do: tasks, claims, decisions, appeals, labels; no HTML."""
+"""The review workflow without HTML: tasks, claims, decisions, appeals, quality, labels."""

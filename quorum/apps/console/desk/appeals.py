@@ -1,4 +1,4 @@
-"""Appeals: the uploader asks again, and another person looks."""
+"""Appeals of uploaders, each decided by another reviewer than the first."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from quorum.store.ledger.console_schema import appeals, decisions
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases, verdicts
 
-__all__ = ["MAX_TEXT", "AppealRefused", "Counts", "appeal", "counts", "find_appeal", "newest"]
+__all__ = ["MAX_TEXT", "AppealCounts", "AppealRefused", "appeal", "counts", "find_appeal", "newest"]
 
 MAX_TEXT: Final = 4000
 
 
 class AppealRefused(InputError):
-    """An appeal that cannot be taken; the text says why."""
+    """An appeal that is not accepted; the text states the reason."""
 
 
 def appeal(ledger: Ledger, upload_id: str, verdict_id: str, text: str, by: str) -> tuple[str, bool]:
-    """Reopen a case for another reviewer than those who decided it.
+    """Reopen a case for another reviewer than the one who decided it.
 
     Args:
-        ledger: Where.
+        ledger: The ledger.
         upload_id: The upload.
-        verdict_id: The verdict that the uploader was told.
-        text: What the uploader says.
-        by: Which platform, or who, passed it on.
+        verdict_id: The verdict that the uploader appeals against.
+        text: The uploader's reasons.
+        by: The platform or the user who submits the appeal.
 
     Returns:
-        The appeal's id, and whether it is new: the same one sent again changes nothing.
+        The appeal's id, and whether it is new; submitting the same appeal again has no effect.
 
     Raises:
-        AppealRefused: If there is no such verdict, or it restricts nothing.
+        AppealRefused: If the verdict does not exist or restricts nothing.
     """
     text = text.replace("\x00", "�").strip()
     if not text or len(text) > MAX_TEXT:
-        msg = f"an appeal says why, in 1 to {MAX_TEXT:,} characters"
+        msg = f"an appeal states its reasons, in 1 to {MAX_TEXT:,} characters"
         raise AppealRefused(msg)
     appeal_id = digest("appeal", upload_id, verdict_id)
 
@@ -55,14 +55,14 @@ def appeal(ledger: Ledger, upload_id: str, verdict_id: str, text: str, by: str) 
         case = load_cases(connection, [upload_id], ("upload", "verdicts", "reviews"))[0]
         verdict = next((one for one in case.verdicts if one.id == verdict_id), None)
         if verdict is None:
-            msg = "the ledger knows no such verdict on this upload"
+            msg = "the ledger has no such verdict on this upload"
             raise AppealRefused(msg)
         if verdict.action in (Action.ALLOW, Action.REVIEW):
             msg = f"the verdict is {verdict.action.value}: there is nothing to appeal against"
             raise AppealRefused(msg)
         current = case.verdict or verdict
         if current.action is Action.ALLOW:
-            msg = "the upload is allowed by now: there is nothing to appeal against"
+            msg = "the upload is allowed now: there is nothing to appeal against"
             raise AppealRefused(msg)
         first = _first_reviewer(connection, upload_id)
         if first is None and case.reviews:
@@ -98,25 +98,25 @@ def _first_reviewer(connection: Connection, upload_id: str) -> str | None:
 
 
 def find_appeal(ledger: Ledger, appeal_id: str) -> Any:
-    """The row of an appeal, or None."""
+    """Return the row of an appeal, or None."""
     query = select(appeals).where(appeals.c.id == appeal_id)
     return ledger.transact(lambda connection: connection.execute(query).first())
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How many appeals are in each state."""
+class AppealCounts:
+    """The number of appeals in each state."""
 
     open: int
     upheld: int
     reversed: int
 
 
-def counts(ledger: Ledger) -> Counts:
-    """Of all appeals."""
+def counts(ledger: Ledger) -> AppealCounts:
+    """Count all appeals by state."""
     query = select(appeals.c.state, func.count()).group_by(appeals.c.state)
     found = ledger.transact(lambda c: {row[0]: int(row[1]) for row in c.execute(query)})
-    return Counts(found.get("open", 0), found.get("upheld", 0), found.get("reversed", 0))
+    return AppealCounts(found.get("open", 0), found.get("upheld", 0), found.get("reversed", 0))
 
 
 def newest(
@@ -126,13 +126,13 @@ def newest(
     state: str | None = None,
     before: tuple[datetime, str] | None = None,
 ) -> Sequence[Any]:
-    """The newest appeals, each with the case's title, uploader and actions.
+    """Return the newest appeals, each with the case's title, uploader and actions.
 
     Args:
-        ledger: Where.
-        limit: The most of them.
-        state: Of this state alone.
-        before: Time and id of the last one of the page before.
+        ledger: The ledger.
+        limit: The maximum number of rows.
+        state: Only appeals in this state.
+        before: Time and id of the last row of the previous page.
     """
     a, c, v = appeals.c, cases.c, verdicts.c
     query = (

@@ -1,4 +1,4 @@
-"""Claims: who holds a task, and until when."""
+"""Claims: exclusive leases of reviewers on tasks."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, text, update
 
 from quorum.apps.console.accounts import audit
-from quorum.apps.console.desk.tasks import Queue, Task, get_task, matching, order_of
+from quorum.apps.console.desk.queues import Queue, matching, order_of
+from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import skips, tasks
 
 __all__ = ["LEASE", "claim", "claim_next", "lock_case", "release", "skip"]
 
-#: How long a case is one reviewer's; each look at it renews the lease.
+#: A reviewer's exclusive hold on a case; work on the page renews it.
 LEASE: Final = timedelta(minutes=10)
 
 
-def claim(ledger: Ledger, task_id: str, reviewer: str) -> Task | None:
-    """Take a task for the length of a lease; None where another holds it or it is closed."""
+def claim(ledger: Ledger, task_id: str, reviewer: str) -> ReviewTask | None:
+    """Lease a task to a reviewer; None if another reviewer holds it or it is closed."""
     return ledger.transact(lambda c: _claim(c, task_id, reviewer), writes=True)
 
 
-def claim_next(ledger: Ledger, queue: Queue, reviewer: str) -> Task | None:
-    """Take the first task of a queue that nobody holds and that the reviewer has not skipped."""
+def claim_next(ledger: Ledger, queue: Queue, reviewer: str) -> ReviewTask | None:
+    """Lease the first free task of a queue that the reviewer has not skipped."""
 
-    def work(connection: Connection) -> Task | None:
+    def work(connection: Connection) -> ReviewTask | None:
         at, t = now(), tasks.c
         skipped = exists().where(skips.c.task_id == t.id, skips.c.reviewer == reviewer)
         query = (
@@ -50,7 +51,7 @@ def _free(reviewer: str, at: datetime) -> ColumnElement[bool]:
     return or_(t.claimed_by.is_(None), t.claimed_by == reviewer, t.claimed_until <= at)
 
 
-def _claim(connection: Connection, task_id: str, reviewer: str) -> Task | None:
+def _claim(connection: Connection, task_id: str, reviewer: str) -> ReviewTask | None:
     at, t = now(), tasks.c
     known = get_task(connection, task_id)
     if known is None:
@@ -84,14 +85,14 @@ def _claim(connection: Connection, task_id: str, reviewer: str) -> Task | None:
 
 
 def lock_case(connection: Connection, upload_id: str) -> None:
-    """Let no other transaction change who holds this case; SQLite has one writer anyway."""
+    """Serialise transactions on this case; SQLite has a single writer anyway."""
     if connection.dialect.name == "postgresql":
         query = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
         connection.execute(query, {"key": upload_id})
 
 
 def release(connection: Connection, task_id: str, reviewer: str) -> None:
-    """Give a task back."""
+    """End a reviewer's lease on a task."""
     t = tasks.c
     connection.execute(
         update(tasks)
@@ -101,7 +102,7 @@ def release(connection: Connection, task_id: str, reviewer: str) -> None:
 
 
 def skip(ledger: Ledger, task_id: str, reviewer: str, reason: str) -> bool:
-    """Leave a task to others, with a reason; False where there is no such task."""
+    """Skip a task with a reason, leaving it to others; False if the task does not exist."""
 
     def work(connection: Connection) -> bool:
         task = get_task(connection, task_id)

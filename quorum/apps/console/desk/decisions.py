@@ -1,4 +1,4 @@
-"""Decisions of reviewers: made, and undone as long as they wait to be published."""
+"""Reviewers' decisions, which can be undone until they are published."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.claims import LEASE, lock_case
-from quorum.apps.console.desk.tasks import Task, get_task
+from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Action, Review, digest, now
 from quorum.store.ledger import Ledger
@@ -20,25 +20,25 @@ from quorum.store.ledger.schema import cases
 __all__ = [
     "MAX_NOTE",
     "Conflict",
-    "Decision",
+    "ReviewDecision",
     "decide",
+    "decision_from_row",
     "of_case",
-    "to_decision",
     "undo",
-    "waiting_of",
+    "undoable",
 ]
 
-#: A note is read by the next person on a screen; Pub/Sub would take 10 MB.
+#: Characters; the next reviewer reads the note on a screen.
 MAX_NOTE: Final = 4000
 
 
 class Conflict(QuorumError):
-    """Someone or something was faster; nothing was decided, and the text says what to do."""
+    """The state changed meanwhile; nothing was changed, and the text states what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a reviewer decided of a case."""
+class ReviewDecision:
+    """A reviewer's decision on a case."""
 
     id: str
     task_id: str
@@ -56,7 +56,7 @@ class Decision:
     error: str | None
 
     def review(self) -> Review:
-        """The message that tells it."""
+        """Convert the decision to a review message."""
         return Review(
             upload_id=self.upload_id,
             verdict_id=self.verdict_id,
@@ -76,30 +76,30 @@ def decide(
     category: str | None,
     note: str,
     undo: timedelta,
-) -> Decision:
+) -> ReviewDecision:
     """Decide a case that the reviewer holds.
 
     Args:
-        ledger: Where.
+        ledger: The ledger.
         task_id: The task.
-        reviewer: Who.
-        action: ``review`` asks for a second person.
-        category: The harm, as the policy names it.
-        note: For other reviewers.
-        undo: For how long it can be undone.
+        reviewer: The reviewer.
+        action: The action; ``review`` requests a second reviewer.
+        category: The category of harm, as named by the policy.
+        note: A note for other reviewers.
+        undo: How long the decision can be undone.
 
     Raises:
-        Conflict: If the task is not theirs any more, or the verdict changed meanwhile.
+        Conflict: If the reviewer no longer holds the task, or a newer verdict exists.
     """
     if len(note) > MAX_NOTE:
-        msg = f"The note has {len(note):,} characters; up to {MAX_NOTE:,} are kept. Shorten it."
+        msg = f"The note has {len(note):,} characters; the limit is {MAX_NOTE:,}. Shorten it."
         raise Conflict(msg)
 
-    def work(connection: Connection) -> Decision:
+    def work(connection: Connection) -> ReviewDecision:
         at = now()
         task = get_task(connection, task_id)
         if task is None:
-            msg = "This case is in no queue any more."
+            msg = "This case is no longer in any queue."
             raise Conflict(msg)
         lock_case(connection, task.upload_id)
         task = get_task(connection, task_id) or task
@@ -109,7 +109,7 @@ def decide(
             held = max(0.0, (at - (task.claimed_until - LEASE)).total_seconds())
         asks = action is Action.REVIEW
         measures = task.kind in ("double", "golden")
-        made = Decision(
+        made = ReviewDecision(
             id=digest("decision", task.id, reviewer, str(at)),
             task_id=task.id,
             upload_id=task.upload_id,
@@ -125,7 +125,7 @@ def decide(
             seconds=held,
             error=None,
         )
-        row = {name: getattr(made, name) for name in Decision.__slots__}
+        row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
         connection.execute(insert(decisions), {**row, "action": action.value})
         connection.execute(
             update(tasks)
@@ -140,40 +140,42 @@ def decide(
     return ledger.transact(work, writes=True)
 
 
-def _check(connection: Connection, task: Task, reviewer: str, action: Action, at: datetime) -> None:
+def _check(
+    connection: Connection, task: ReviewTask, reviewer: str, action: Action, at: datetime
+) -> None:
     if task.state != "open":
-        msg = f"This case was decided meanwhile ({task.outcome}). Nothing was changed by you."
+        msg = f"This case was decided meanwhile ({task.outcome}). Your decision was not saved."
         raise Conflict(msg)
     holder = task.held(at)
     if holder != reviewer:
         msg = (
             f"{holder} holds this case now."
             if holder
-            else "Your hold on this case ran out. Claim it again, and then decide."
+            else "Your claim on this case expired. Claim it again, then decide."
         )
         raise Conflict(msg)
     current = connection.execute(
         select(cases.c.verdict_id).where(cases.c.upload_id == task.upload_id)
     ).scalar_one_or_none()
     if current is None:
-        msg = "The ledger no longer knows this upload: retention or erasure took it."
+        msg = "This upload is no longer in the ledger: retention or an erasure deleted it."
         raise Conflict(msg)
     if current != task.verdict_id and task.kind in ("review", "second"):
-        msg = "A newer verdict came meanwhile. Read it first: the page shows it now."
+        msg = "A newer verdict arrived meanwhile. The page shows it now; read it first."
         raise Conflict(msg)
     if action is Action.REVIEW and task.kind != "review":
-        msg = "You are the second person here: decide allow, restrict or remove."
+        msg = "You are the second reviewer: choose allow, restrict or remove."
         raise Conflict(msg)
 
 
-def undo(ledger: Ledger, decision_id: str, reviewer: str) -> Decision:
-    """Take back a decision that still waits; the reviewer holds the case again.
+def undo(ledger: Ledger, decision_id: str, reviewer: str) -> ReviewDecision:
+    """Undo a decision that is not published yet, and lease the case to the reviewer again.
 
     Raises:
-        Conflict: If it is theirs no more to undo.
+        Conflict: If the decision cannot be undone any more.
     """
 
-    def work(connection: Connection) -> Decision:
+    def work(connection: Connection) -> ReviewDecision:
         at = now()
         done = connection.execute(
             update(decisions)
@@ -187,7 +189,7 @@ def undo(ledger: Ledger, decision_id: str, reviewer: str) -> Decision:
         )
         found = _get(connection, decision_id)
         if done.rowcount != 1 or found is None:
-            msg = "It is too late to undo this: the decision is on its way. Decide again instead."
+            msg = "It is too late to undo this decision: it is being published."
             raise Conflict(msg)
         connection.execute(
             update(tasks)
@@ -206,14 +208,14 @@ def undo(ledger: Ledger, decision_id: str, reviewer: str) -> Decision:
     return ledger.transact(work, writes=True)
 
 
-def of_case(connection: Connection, upload_id: str) -> list[Decision]:
-    """What was decided of a case in the console, oldest first."""
+def of_case(connection: Connection, upload_id: str) -> list[ReviewDecision]:
+    """Return all decisions on a case, oldest first."""
     query = select(decisions).where(decisions.c.upload_id == upload_id).order_by(decisions.c.at)
-    return [to_decision(row) for row in connection.execute(query)]
+    return [decision_from_row(row) for row in connection.execute(query)]
 
 
-def waiting_of(connection: Connection, reviewer: str) -> Decision | None:
-    """The reviewer's last decision, if it can still be undone."""
+def undoable(connection: Connection, reviewer: str) -> ReviewDecision | None:
+    """Return the reviewer's last decision if it can still be undone."""
     query = (
         select(decisions)
         .where(
@@ -225,14 +227,14 @@ def waiting_of(connection: Connection, reviewer: str) -> Decision | None:
         .limit(1)
     )
     row = connection.execute(query).first()
-    return None if row is None else to_decision(row)
+    return None if row is None else decision_from_row(row)
 
 
-def _get(connection: Connection, decision_id: str) -> Decision | None:
+def _get(connection: Connection, decision_id: str) -> ReviewDecision | None:
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).first()
-    return None if row is None else to_decision(row)
+    return None if row is None else decision_from_row(row)
 
 
-def to_decision(row: Row[Any]) -> Decision:
-    """From the row of ``decisions``."""
-    return Decision(**{**row._mapping, "action": Action(row.action)})
+def decision_from_row(row: Row[Any]) -> ReviewDecision:
+    """Convert a row of the table ``decisions``."""
+    return ReviewDecision(**{**row._mapping, "action": Action(row.action)})

@@ -1,9 +1,9 @@
-"""Disputes: an uploader contradicts a match with a registered work.
+"""Disputes: appeals against a match with a registered work.
 
-A dispute is an appeal on a case of which the copyright detector told a match. The reviewer sees
-both sides: what the owner registered and asked for, and what the uploader says. A decision for
-the uploader records an exception, so that the work is not held against them again; where the
-catalogue lies in the ledger's database, that is one transaction with the decision.
+A dispute is an appeal on a case in which the copyright detector reported a match. The reviewer
+sees both sides: the owner's registration and request, and the uploader's reasons. A decision for
+the uploader records an exception for this uploader and work. If the catalogue is in the ledger's
+database, the exception and the decision are one transaction.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from quorum.store.ledger.console_schema import appeals as appeal_table
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.reading import load_cases
 
-__all__ = ["Claim", "claims", "dispute", "settle", "won"]
+__all__ = ["OwnerClaim", "dispute", "owner_claims", "settle", "won"]
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The owner's side of a match.
+class OwnerClaim:
+    """A rights owner's claim on an upload that matches a registered work.
 
     Attributes:
         id: The work's identifier.
-        work: What the owner registered; None where the catalogue lies elsewhere, or no longer
-            has it.
-        seconds: How much of the upload matches.
-        matches: Where, and what the rule says of it.
-        permitted: Whether the uploader is among the exceptions by now.
+        work: The registration; None if the work is not in the ledger's database.
+        seconds: The total duration of the matching parts of the upload.
+        matches: The evidence, one item per matching part.
+        permitted: Whether the work has an exception for the uploader.
     """
 
     id: str
@@ -49,38 +48,37 @@ class Claim:
 
 
 def dispute(ledger: Ledger, upload_id: str, text: str, by: str) -> tuple[str, bool]:
-    """Put a case into review, since its uploader disputes a match.
+    """Put a case into review because its uploader disputes a match.
 
     Args:
-        ledger: Where.
+        ledger: The ledger.
         upload_id: The upload.
-        text: What the uploader says.
-        by: Who passes it on.
+        text: The uploader's reasons.
+        by: Who submits the dispute.
 
     Returns:
         The appeal's id, and whether it is new.
 
     Raises:
-        AppealRefused: If the ledger knows no match on the upload, or its verdict restricts
-            nothing.
+        AppealRefused: If the upload has no match, or its verdict restricts nothing.
     """
     case = ledger.get_case(upload_id)
     if case is None or case.verdict is None:
-        msg = f"the ledger knows no verdict on {upload_id}"
+        msg = f"the ledger has no verdict on {upload_id}"
         raise AppealRefused(msg)
     if not _matches(case):
-        msg = f"no match with a registered work is known of {upload_id}: nothing to dispute"
+        msg = f"{upload_id} has no match with a registered work: nothing to dispute"
         raise AppealRefused(msg)
     return appeals.appeal(ledger, upload_id, case.verdict.id, text, by)
 
 
-def claims(ledger: Ledger, case: LedgerCase) -> list[Claim]:
-    """The owners' side of a case, one for each work that is matched."""
+def owner_claims(ledger: Ledger, case: LedgerCase) -> list[OwnerClaim]:
+    """Return the owners' claims on a case, one for each matched work."""
     by_work = _matches(case)
     if not by_work:
         return []
 
-    def work(connection: Connection) -> list[Claim]:
+    def work(connection: Connection) -> list[OwnerClaim]:
         return [_claim(connection, name, found, case.upload) for name, found in by_work.items()]
 
     return ledger.transact(work)
@@ -88,15 +86,15 @@ def claims(ledger: Ledger, case: LedgerCase) -> list[Claim]:
 
 def _claim(
     connection: Connection, name: str, found: Sequence[Evidence], upload: Upload | None
-) -> Claim:
+) -> OwnerClaim:
     registered = records.find_work(connection, name)
     seconds = sum((one.end or 0.0) - (one.start or 0.0) for one in found)
     permitted = bool(registered and upload and upload.uploader in registered.exceptions)
-    return Claim(name, registered, seconds, tuple(found), permitted)
+    return OwnerClaim(name, registered, seconds, tuple(found), permitted)
 
 
 def settle(connection: Connection, upload_id: str, reviewer: str) -> None:
-    """Record an exception for each matched work, in the transaction of the decision."""
+    """Record an exception for each matched work in the decision's transaction."""
     case = load_cases(connection, [upload_id], ("upload", "verdicts", "predictions"))[0]
     if case.upload is None:
         return
@@ -115,7 +113,7 @@ def settle(connection: Connection, upload_id: str, reviewer: str) -> None:
 
 
 def won(ledger: Ledger) -> Iterator[tuple[str, str]]:
-    """Work and uploader of each dispute that was decided for the uploader."""
+    """Yield work and uploader of each dispute that was decided for the uploader."""
     a, d = appeal_table.c, decisions.c
     query = (
         select(a.upload_id)
@@ -137,10 +135,10 @@ def won(ledger: Ledger) -> Iterator[tuple[str, str]]:
 
 
 def _matches(case: LedgerCase) -> dict[str, list[Evidence]]:
-    """Matches with registered works, by work: what the newest copyright prediction told."""
-    said = [one for one in case.predictions if one.detector == "copyright" and not one.shadow]
+    """Return the evidence of the newest copyright prediction, by registered work."""
+    live = [one for one in case.predictions if one.detector == "copyright" and not one.shadow]
     found: dict[str, list[Evidence]] = {}
-    for prediction in sorted(said, key=lambda one: one.at)[-1:]:
+    for prediction in sorted(live, key=lambda one: one.at)[-1:]:
         for one in prediction.evidence:
             if one.work:
                 found.setdefault(one.work, []).append(one)

@@ -1,4 +1,4 @@
-"""Drafts of policies: tried on past cases, proposed by one person, activated by another."""
+"""Policy drafts: backtested, proposed by one person, activated by another."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from quorum.core.messages import digest, now
 from quorum.store.ledger import CaseFilter, Ledger
 from quorum.store.ledger.console_schema import drafts
 
-__all__ = ["TRIED", "activate", "get", "newest", "propose", "save", "try_out"]
+__all__ = ["BACKTEST_CASES", "activate", "get", "newest", "propose", "save", "try_out"]
 
-#: Cases that a draft is tried on from the page: the newest. More is ``quorum policy backtest``.
-TRIED: Final = 1000
+#: The newest cases; ``quorum policy backtest`` takes more.
+BACKTEST_CASES: Final = 1000
 
 
 def save(ledger: Ledger, name: str, text: str, author: str) -> str:
-    """Keep a draft; its id.
+    """Save a draft and return its id.
 
     Raises:
-        PolicyError: If it is no policy; the text tells the line.
+        PolicyError: If the text is not a valid policy; the message names the line.
     """
     policy = Policy.from_text(text)
     at = now()
@@ -55,19 +55,19 @@ def save(ledger: Ledger, name: str, text: str, author: str) -> str:
 
 
 def get(ledger: Ledger, draft_id: str) -> Any:
-    """The row of a draft, or None."""
+    """Return the row of a draft, or None."""
     query = select(drafts).where(drafts.c.id == draft_id)
     return ledger.transact(lambda connection: connection.execute(query).first())
 
 
 def newest(ledger: Ledger, limit: int = 30) -> Sequence[Any]:
-    """The newest drafts, active and retired policies too."""
+    """Return the newest drafts, including active and retired policies."""
     query = select(drafts).order_by(drafts.c.at.desc()).limit(limit)
     return ledger.transact(lambda connection: connection.execute(query).all())
 
 
 def try_out(ledger: Ledger, draft_id: str, by: str) -> None:
-    """Decide the newest cases again under a draft, and keep the report.
+    """Backtest a draft on the newest cases and store the report.
 
     Raises:
         Conflict: If there is no such draft.
@@ -87,7 +87,7 @@ def try_out(ledger: Ledger, draft_id: str, by: str) -> None:
 
 
 def _past(ledger: Ledger) -> Iterator[PastCase]:
-    rows = ledger.find(CaseFilter(), limit=TRIED)
+    rows = ledger.find(CaseFilter(), limit=BACKTEST_CASES)
     for start in range(0, len(rows), 200):
         ids = [row.upload_id for row in rows[start : start + 200]]
         for case in ledger.get_cases(ids):
@@ -117,10 +117,10 @@ def _report(found: Backtest) -> dict[str, Any]:
 
 
 def propose(ledger: Ledger, draft_id: str, by: str) -> None:
-    """Ask a second person to activate a draft.
+    """Propose a draft for activation by a second person.
 
     Raises:
-        Conflict: If it is no draft, or was never tried.
+        Conflict: If it is not a draft, or was never backtested.
     """
 
     def work(connection: Connection) -> None:
@@ -130,7 +130,7 @@ def propose(ledger: Ledger, draft_id: str, by: str) -> None:
             .values(state="proposed")
         )
         if done.rowcount != 1:
-            msg = "Only a draft that was tried on past cases can be proposed."
+            msg = "Only a draft that was backtested can be proposed."
             raise Conflict(msg)
         audit.append(connection, by, "policy.proposed", draft_id)
 
@@ -138,16 +138,16 @@ def propose(ledger: Ledger, draft_id: str, by: str) -> None:
 
 
 def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
-    """Put a proposed policy in force: four eyes.
+    """Activate a proposed policy; its author cannot.
 
     Args:
-        ledger: Where.
-        draft_id: Which.
-        by: Who; another one than its author.
-        file: Written, so that jobs take it when they start; None to record the decision alone.
+        ledger: The ledger.
+        draft_id: The draft.
+        by: The user who activates it.
+        file: The file to write, which jobs read when they start; None to write no file.
 
     Raises:
-        Conflict: If it is not proposed, or is their own.
+        Conflict: If the draft is not proposed, or the user is its author.
     """
 
     def work(connection: Connection) -> None:
@@ -156,7 +156,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
             msg = "Only a proposed policy can be activated."
             raise Conflict(msg)
         if row.author == by:
-            msg = "You wrote this policy: a second person activates it."
+            msg = "You wrote this policy: a second person must activate it."
             raise Conflict(msg)
         connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
         done = connection.execute(
@@ -165,7 +165,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
             .values(state="active", activated_by=by, activated_at=now())
         )
         if done.rowcount != 1:
-            msg = "Another person was faster; reload the page."
+            msg = "The draft was changed meanwhile; reload the page."
             raise Conflict(msg)
         audit.append(
             connection, by, "policy.activated", draft_id, version=row.version, author=row.author
@@ -177,7 +177,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    """Replace the file at once: a job that starts reads the old or the new one, never a half."""
+    """Replace the file atomically, so that a starting job never reads a part of it."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", dir=file.parent, delete=False, encoding="utf-8"
@@ -188,5 +188,5 @@ def _write(file: Path, text: str) -> None:
         Path(new.name).chmod(0o644)
         Path(new.name).replace(file)
     except OSError as error:
-        msg = f"The policy's file cannot be written ({error.strerror}); nothing was activated."
+        msg = f"The policy file cannot be written ({error.strerror}); nothing was activated."
         raise Conflict(msg) from None

@@ -1,4 +1,4 @@
-"""Golden cases: the right answer is known, and reviewers do not know which they are."""
+"""Golden cases: cases with a known answer, which reviewers cannot recognise."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from sqlalchemy import Connection, exists, insert, select
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.claims import claim
-from quorum.apps.console.desk.tasks import Task, open_task
+from quorum.apps.console.desk.tasks import ReviewTask, open_task
 from quorum.core.messages import Action, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import golden_answers, tasks
 from quorum.store.ledger.reading import load_cases
 
-__all__ = ["hand_out", "set_answer"]
+__all__ = ["assign", "set_answer"]
 
 
 def set_answer(
     ledger: Ledger, upload_id: str, action: Action, category: str | None, by: str
 ) -> bool:
-    """Say what is right of a case; False if it is not known to the ledger."""
+    """Make a case golden by setting its correct action; False if it has no verdict."""
     case = ledger.get_case(upload_id)
     if case is None or case.verdict is None:
         return False
@@ -36,8 +36,8 @@ def set_answer(
     return True
 
 
-def hand_out(ledger: Ledger, reviewer: str) -> Task | None:
-    """A golden case that the reviewer has not seen, claimed for them; None if there is none."""
+def assign(ledger: Ledger, reviewer: str) -> ReviewTask | None:
+    """Lease a random unseen golden case to the reviewer; None if there is none."""
     g, t = golden_answers.c, tasks.c
     seen = exists().where(
         t.upload_id == g.upload_id, t.kind == "golden", t.only_for == reviewer, t.state == "closed"

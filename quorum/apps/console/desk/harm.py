@@ -1,4 +1,4 @@
-"""Expected harm: what orders a queue. Severity x reach x uncertainty."""
+"""Expected harm, the order of queues: severity x reach x uncertainty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quorum.core.messages import Upload, Verdict
 
 __all__ = ["SEVERITIES", "expected_harm", "reach", "service_level", "severity", "uncertainty"]
 
-#: How severe a harm is, from 1 (nuisance) to 5 (someone may be hurt).
+#: By category, from 1 (nuisance) to 5 (someone may be hurt).
 SEVERITIES: Final[Mapping[str, int]] = {
     "protection-of-minors": 5,
     "self-harm": 5,
@@ -31,28 +31,28 @@ SEVERITIES: Final[Mapping[str, int]] = {
     "spam": 1,
 }
 
-#: Within how many hours a case of a severity is to be decided.
+#: Target time to a decision in hours, by severity.
 _HOURS: Final = {5: 1.0, 4: 4.0, 3: 12.0, 2: 24.0, 1: 48.0}
 
 
 def severity(category: str | None) -> int:
-    """Of a category, from 1 to 5; 3 for one that is not known."""
+    """Return the severity of a category, from 1 to 5; 3 for unknown categories."""
     return SEVERITIES.get(category or "", 3)
 
 
 def reach(upload: Upload | None) -> float:
-    """From 1 for nobody, one more for each tenfold of ``views`` or ``followers``, where told."""
-    told = (upload.model_extra or {}) if upload is not None else {}
+    """Return 1 plus the common logarithm of the upload's ``views`` or ``followers``, if given."""
+    extra = (upload.model_extra or {}) if upload is not None else {}
     most = 0.0
     for name in ("views", "followers"):
-        value = told.get(name)
+        value = extra.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             most = max(most, float(min(value, 1e12)))
     return 1.0 + math.log10(1.0 + most)
 
 
 def uncertainty(verdict: Verdict) -> float:
-    """From 0.1 to 1: the entropy of the score that is least clear; 1 where one is missing."""
+    """Return the entropy in bits of the least certain score, 0.1 to 1; 1 if one is missing."""
     scores = [one.score for one in verdict.predictions if one.score is not None and not one.shadow]
     if verdict.missing or not scores:
         return 1.0
@@ -60,12 +60,12 @@ def uncertainty(verdict: Verdict) -> float:
 
 
 def expected_harm(upload: Upload | None, verdict: Verdict) -> float:
-    """Severity x reach x uncertainty."""
+    """Return severity x reach x uncertainty."""
     return severity(verdict.category) * reach(upload) * uncertainty(verdict)
 
 
 def service_level(category: str | None) -> timedelta:
-    """Within what time a case of this category is to be decided."""
+    """Return the target time to a decision for a category."""
     return timedelta(hours=_HOURS[severity(category)])
 
 

@@ -1,4 +1,4 @@
-"""How each detector does, by its newest predictions: those of the policy, and all others seen."""
+"""The health of each detector, measured on its newest predictions."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from sqlalchemy import Connection, Row, func, select
 
 from quorum.store.ledger.schema import predictions
 
-__all__ = ["Health", "health", "seen"]
+__all__ = ["DetectorHealth", "health", "seen"]
 
-_OF_A_DETECTOR: Final = 500
-#: Detectors that are listed: a producer of nonsense names must not fill the page.
-_MOST: Final = 40
-#: So long after the others' last word, one that says nothing is silent: each upload gets a word
-#: of each detector, be it that it abstains.
-_SILENT: Final = timedelta(minutes=30)
-#: What was heard of no more for so long was taken out of use.
-_GONE: Final = timedelta(days=30)
+#: Newest predictions per detector that the shares are computed from.
+_SAMPLE: Final = 500
+#: A producer of arbitrary names must not fill the page.
+_MAX_DETECTORS: Final = 40
+#: Every upload gets a prediction of every detector, if only an abstention. A detector is silent if
+#: its last prediction is this much older than the newest one of all detectors.
+_SILENT_AFTER: Final = timedelta(minutes=30)
+#: Detectors outside the policy are not listed after this time without a prediction.
+_RETIRED_AFTER: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """How one detector does.
+class DetectorHealth:
+    """The health of one detector.
 
     Attributes:
-        detector: Its name.
-        version: Of its newest prediction.
-        count: Predictions that the shares are of.
-        scored: Share of them.
-        abstained: Share of them.
-        failed: Share of them.
-        last: When it was heard last.
-        shadow: Whether its newest prediction decides nothing.
+        detector: The detector's name.
+        version: The version in its newest prediction.
+        count: The number of predictions that the shares are computed from.
+        scored: The share of scored predictions.
+        abstained: The share of abstentions.
+        failed: The share of failed predictions.
+        last: The time of its newest prediction.
+        shadow: Whether its newest prediction was a shadow.
         named: Whether the policy names it.
-        state: In a word.
+        state: ``healthy``, ``degraded``, ``failing`` or ``silent``.
     """
 
     detector: str
@@ -54,11 +55,11 @@ class Health:
 
 
 def seen(connection: Connection) -> list[str]:
-    """The detectors of which there are predictions; one step in an index for each."""
+    """Return the names of detectors with predictions, by one index seek each."""
     detector = predictions.c.detector
     found: list[str] = []
     last = ""
-    while len(found) < _MOST:
+    while len(found) < _MAX_DETECTORS:
         query = select(func.min(detector)).where(detector > last)
         name = connection.execute(query).scalar_one()
         if name is None:
@@ -68,8 +69,8 @@ def seen(connection: Connection) -> list[str]:
     return found
 
 
-def health(connection: Connection, named: Iterable[str]) -> tuple[Health, ...]:
-    """Of the detectors that a policy names, then of the others that were seen."""
+def health(connection: Connection, named: Iterable[str]) -> tuple[DetectorHealth, ...]:
+    """Measure the detectors that the policy names, then all others with predictions."""
     wanted = set(named)
     names = [*sorted(wanted), *(name for name in seen(connection) if name not in wanted)]
     rows = {name: _newest(connection, name) for name in names}
@@ -77,14 +78,14 @@ def health(connection: Connection, named: Iterable[str]) -> tuple[Health, ...]:
     made = []
     for name in names:
         found = rows[name]
-        if name not in wanted and newest - found[0].at > _GONE:
+        if name not in wanted and newest - found[0].at > _RETIRED_AFTER:
             continue
         counts = Counter(row.status for row in found)
         total = len(found) or 1
         failed = counts["failed"] / total
-        quiet = not found or newest - found[0].at > _SILENT
+        silent = not found or newest - found[0].at > _SILENT_AFTER
         made.append(
-            Health(
+            DetectorHealth(
                 detector=name,
                 version=found[0].version if found else "",
                 count=len(found),
@@ -94,14 +95,14 @@ def health(connection: Connection, named: Iterable[str]) -> tuple[Health, ...]:
                 last=found[0].at if found else None,
                 shadow=bool(found and found[0].shadow),
                 named=name in wanted,
-                state="silent" if quiet else _state(failed),
+                state="silent" if silent else _state(failed),
             )
         )
     return tuple(made)
 
 
 def _state(failed: float) -> str:
-    return "failing" if failed > 0.2 else "unsteady" if failed > 0.02 else "well"
+    return "failing" if failed > 0.2 else "degraded" if failed > 0.02 else "healthy"
 
 
 def _newest(connection: Connection, detector: str) -> list[Row[Any]]:
@@ -110,6 +111,6 @@ def _newest(connection: Connection, detector: str) -> list[Row[Any]]:
         select(p.status, p.at, p.version, p.shadow)
         .where(p.detector == detector)
         .order_by(p.at.desc())
-        .limit(_OF_A_DETECTOR)
+        .limit(_SAMPLE)
     )
     return list(connection.execute(query))

@@ -1,9 +1,9 @@
-"""Reviews as training data: which cases are worth a label, and what the labels stand for.
+"""Reviews as training data: sampling of cases to label, and export of weighted labels.
 
-Cases are drawn with known probabilities (Poisson sampling): each has some chance, and more where
-a score is unclear or where a shadow disagrees with the live detector. A label weighs the inverse
-of its case's probability (Horvitz and Thompson 1952), so that sums over the labels estimate sums
-over all cases without bias.
+Cases are drawn with known probabilities (Poisson sampling): each has a positive probability, and
+a higher one if a score is uncertain or a shadow disagrees with the live detector. A label's weight
+is the inverse of its case's probability (Horvitz and Thompson 1952), so that sums over the labels
+are unbiased estimates of sums over all cases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CHUNK = 200
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How the number to draw is divided; they are scaled to sum to 1."""
+    """The proportions of random, uncertain and disagreeing cases; normalised to sum to 1."""
 
     random: float = 1.0
     uncertain: float = 1.0
@@ -39,7 +39,7 @@ class Shares:
 
 
 def disagreement(verdict: Verdict) -> float:
-    """The greatest difference between a detector's live and its shadow score; 0 without one."""
+    """Return the greatest difference between a detector's live and shadow score, or 0."""
     live = {one.detector: one.score for one in verdict.predictions if not one.shadow}
     shadows = [(one.detector, one.score) for one in verdict.predictions if one.shadow]
     found = [
@@ -53,20 +53,20 @@ def disagreement(verdict: Verdict) -> float:
 def probabilities(
     cases: Sequence[tuple[float, float]], count: float, shares: Shares
 ) -> list[float]:
-    """The probability of each case to be drawn, above 0 for all.
+    """Return the probability of each case to be drawn; all are positive.
 
     Args:
-        cases: Of each, how uncertain and how disagreeing it is.
-        count: How many are to be drawn, as expected; fewer where some are certain to be.
-        shares: Of random, uncertain and disagreeing ones.
+        cases: The uncertainty and the disagreement of each case.
+        count: The expected number of drawn cases, an upper bound if probabilities reach 1.
+        shares: The proportions of random, uncertain and disagreeing cases.
     """
-    unsure, apart = sum(one for one, _ in cases), sum(two for _, two in cases)
+    uncertain, disagreeing = sum(one for one, _ in cases), sum(two for _, two in cases)
     parts = {
         "random": shares.random,
-        "uncertain": shares.uncertain if unsure else 0.0,
-        "disagreeing": shares.disagreeing if apart else 0.0,
+        "uncertain": shares.uncertain if uncertain else 0.0,
+        "disagreeing": shares.disagreeing if disagreeing else 0.0,
     }
-    # Without a random part some cases could never be drawn, and no weight would mend that.
+    # Without a random part some cases could never be drawn, which no weight corrects.
     parts["random"] = max(parts["random"], 0.05 * sum(parts.values()), 1e-9)
     whole = sum(parts.values())
     return [
@@ -75,8 +75,8 @@ def probabilities(
             count
             * (
                 parts["random"] / len(cases)
-                + (parts["uncertain"] * one / unsure if unsure else 0.0)
-                + (parts["disagreeing"] * two / apart if apart else 0.0)
+                + (parts["uncertain"] * one / uncertain if uncertain else 0.0)
+                + (parts["disagreeing"] * two / disagreeing if disagreeing else 0.0)
             )
             / whole,
         )
@@ -91,13 +91,13 @@ def draw(
     span: Span | None = None,
     chance: random.Random | None = None,
 ) -> int:
-    """Draw cases that no person has seen, and open a task for each.
+    """Draw cases that nobody has reviewed, and open a task for each.
 
-    Cases that are held for review need no drawing: people decide all of them. What was drawn once
-    is not drawn again.
+    Cases held for review are excluded, since people decide all of them. A case is drawn at most
+    once.
 
     Returns:
-        How many were drawn.
+        The number of drawn cases.
     """
     rolls = chance or random.Random()  # noqa: S311
     query = select(samples.c.upload_id)
@@ -144,12 +144,12 @@ def _keep(connection: Connection, drawn: dict[str, float]) -> None:
 
 
 def export(ledger: Ledger, category: str) -> Iterator[str]:
-    """Labels of one category as JSON lines, which `quorum models train --data` reads.
+    """Yield labels of one category as JSON lines for ``quorum models train --data``.
 
-    A case that a person restricted or removed for this category has the harm; one that they
-    allowed has not. One that they stopped for another category is left out: of this harm they
-    said nothing. ``sampled`` tells a drawn case, whose weights estimate what no person was
-    asked about; a case that the policy held weighs 1.
+    A case that a reviewer restricted or removed for this category is positive; one that they
+    allowed is negative. A case that they stopped for another category is left out: it carries no
+    information about this one. ``sampled`` marks drawn cases, whose weights represent the cases
+    that nobody reviewed; cases held by the policy have weight 1.
     """
     d = decisions.c
     query = (
@@ -166,14 +166,14 @@ def export(ledger: Ledger, category: str) -> Iterator[str]:
             label = _label(row.action, row.category, category)
             if label is None or case.upload is None:
                 continue
-            told: dict[str, Any] = json.loads(case.upload.to_bytes())
-            told |= {
+            example: dict[str, Any] = json.loads(case.upload.to_bytes())
+            example |= {
                 "label": label,
                 "weight": 1.0 if row.probability is None else 1.0 / row.probability,
                 "sampled": row.probability is not None,
                 "source": case.upload.uploader,
             }
-            yield json.dumps(told, ensure_ascii=False)
+            yield json.dumps(example, ensure_ascii=False)
 
 
 def _label(action: str, given: str | None, wanted: str) -> int | None:

@@ -1,6 +1,6 @@
-"""The outbox: decisions that wait a few seconds, and are then published as reviews.
+"""The outbox: publishes decisions as reviews once they can no longer be undone.
 
-One that cannot be published waits on, and says why.
+A decision that cannot be published stays in the outbox with the error, and is retried.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk import disputes
-from quorum.apps.console.desk.decisions import Decision, to_decision
+from quorum.apps.console.desk.decisions import ReviewDecision, decision_from_row
 from quorum.apps.console.desk.tasks import open_task
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Action, Review, now
@@ -35,17 +35,17 @@ def publish_due(
 ) -> int:
     """Publish the decisions that can no longer be undone.
 
-    A crash between publishing and noting it publishes the same review again, which changes
-    nothing: its id is the same.
+    After a crash between publishing and recording it, the same review is published again, with
+    the same id, which has no effect.
 
     Args:
-        ledger: Where they wait.
-        publish: Makes reviews durable elsewhere, or raises a ``QuorumError``.
-        double_rate: The share of cases that a second reviewer decides too, unseen.
-        chance: Gives numbers from 0 to 1.
+        ledger: The ledger.
+        publish: Returns once the reviews are durable, or raises a ``QuorumError``.
+        double_rate: The share of cases that a second reviewer decides independently.
+        chance: Returns random numbers from 0 to 1.
 
     Returns:
-        How many left.
+        The number of decisions that left the outbox.
     """
     query = (
         select(decisions)
@@ -53,16 +53,17 @@ def publish_due(
         .order_by(decisions.c.due_at)
         .limit(_BATCH)
     )
-    due = ledger.transact(lambda connection: [to_decision(r) for r in connection.execute(query)])
-    told = [one for one in due if _is_told(one)]
-    if told:
-        reviews = [one.review() for one in told]
+    due = ledger.transact(
+        lambda connection: [decision_from_row(r) for r in connection.execute(query)]
+    )
+    public = [one for one in due if _is_public(one)]
+    if public:
+        reviews = [one.review() for one in public]
         try:
             publish(reviews)
         except QuorumError as error:
-            _note_error(ledger, told, str(error))
-            told_ids = {one.id for one in told}
-            due = [one for one in due if one.id not in told_ids]
+            _record_error(ledger, public, str(error))
+            due = [one for one in due if not _is_public(one)]
         else:
             ledger.record_reviews(reviews)
     if due:
@@ -70,11 +71,11 @@ def publish_due(
     return len(due)
 
 
-def _is_told(one: Decision) -> bool:
+def _is_public(one: ReviewDecision) -> bool:
     return one.kind not in ("double", "golden") and one.action is not Action.REVIEW
 
 
-def _note_error(ledger: Ledger, failed: Sequence[Decision], error: str) -> None:
+def _record_error(ledger: Ledger, failed: Sequence[ReviewDecision], error: str) -> None:
     ids = [one.id for one in failed]
     ledger.transact(
         lambda c: c.execute(
@@ -86,13 +87,13 @@ def _note_error(ledger: Ledger, failed: Sequence[Decision], error: str) -> None:
 
 def _finish(
     connection: Connection,
-    done: Sequence[Decision],
+    done: Sequence[ReviewDecision],
     double_rate: float,
     chance: Callable[[], float],
 ) -> None:
     for one in done:
-        told = _is_told(one)
-        state = "published" if told else "kept"
+        public = _is_public(one)
+        state = "published" if public else "kept"
         changed = connection.execute(
             update(decisions)
             .where(decisions.c.id == one.id, decisions.c.state == "waiting")
@@ -123,22 +124,22 @@ def _finish(
             )
             if one.action is Action.ALLOW:
                 disputes.settle(connection, one.upload_id, one.reviewer)
-        if told:
+        if public:
             details = {"action": one.action.value, "review": one.review().event_id()}
             audit.append(connection, one.reviewer, "review.published", one.upload_id, **details)
 
 
-def _outcome(one: Decision, reversed_: bool) -> str:
+def _outcome(one: ReviewDecision, reversed_: bool) -> str:
     if reversed_:
         return (
-            "Another reviewer looked at your upload and agreed with you. "
+            "Another reviewer checked your upload and agreed with you. "
             f"The decision is now: {one.action.value}."
         )
-    return "Another reviewer looked at your upload and came to the same decision. It stays."
+    return "Another reviewer checked your upload and came to the same decision. It stands."
 
 
 def stuck(connection: Connection) -> int:
-    """How many decisions could not be published yet."""
+    """Count the decisions whose last attempt to publish failed."""
     query = (
         select(func.count())
         .select_from(decisions)

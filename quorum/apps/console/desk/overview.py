@@ -1,4 +1,4 @@
-"""What the overview tells, counted every few seconds beside the pages, never within one."""
+"""The overview's figures, computed every few seconds in the background."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from quorum.apps.console.desk import outbox, tasks
-from quorum.apps.console.desk.health import Health, health
+from quorum.apps.console.desk import outbox, queues
+from quorum.apps.console.desk.health import DetectorHealth, health
 from quorum.core.messages import Action, Verdict, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.schema import cases, verdicts
 
-__all__ = ["Overturned", "Overview", "Overviews"]
+__all__ = ["Overturned", "Overview", "OverviewCache"]
 
-#: Cases that the figures are of; the newest.
+#: The newest cases that the figures are computed from.
 RECENT: Final = 5000
 _DECISIONS: Final = 1000
 _BUCKETS: Final = 36
 _SECONDS: Final = 5.0
-#: Counting takes time from the pages: when nobody has asked for so many seconds, it ends.
-_IDLE: Final = 30.0
+#: Refreshing slows the pages down: it stops after this time without a reader.
+_IDLE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Overturned:
-    """How often reviewers allowed what a rule, or a detector, had stopped."""
+    """How often reviewers allowed what a rule or a detector had stopped."""
 
     name: str
     decided: int
@@ -40,31 +40,31 @@ class Overturned:
 
     @property
     def rate(self) -> float:
-        """From 0 to 1."""
+        """The share of decided cases that reviewers allowed."""
         return self.allowed / self.decided if self.decided else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The figures.
+    """The overview's figures.
 
     Attributes:
-        at: When they were counted.
-        cases: How many cases they are of.
-        times: Beginnings of the buckets of time.
-        by_action: For each action, the verdicts in each bucket.
-        median: Of the latency in seconds, in each bucket; None where there is none. People's
-            verdicts are left out here and below.
-        p50: Latency in seconds of all of them.
-        p95: Latency in seconds that 19 of 20 stay under.
-        deadline: Share that was decided at the deadline.
-        capped: How many removals a cap turned into reviews.
-        open: Tasks that wait.
-        late: Tasks that are overdue.
-        stuck: Decisions that could not be published yet.
-        detectors: Their health.
-        rules: By rule, what reviewers overturned.
-        by_detector: By the detector with the greatest score, what they overturned.
+        at: When they were computed.
+        cases: The number of cases that they are computed from.
+        times: The start of each time bucket.
+        by_action: For each action, the number of verdicts in each bucket.
+        median: The median latency in seconds in each bucket; None for empty buckets. Reviewers'
+            verdicts are excluded, here and in the percentiles.
+        p50: The median latency in seconds.
+        p95: The 95th percentile of the latency in seconds.
+        deadline: The share of cases decided at the deadline.
+        capped: The number of removals that the cap turned into reviews.
+        open: The number of open tasks.
+        late: The number of overdue tasks.
+        stuck: The number of decisions that could not be published yet.
+        detectors: The health of the detectors.
+        rules: Overturned decisions by rule.
+        by_detector: Overturned decisions by the detector with the greatest score.
     """
 
     at: datetime
@@ -79,17 +79,17 @@ class Overview:
     open: int
     late: int
     stuck: int
-    detectors: tuple[Health, ...]
+    detectors: tuple[DetectorHealth, ...]
     rules: tuple[Overturned, ...]
     by_detector: tuple[Overturned, ...]
 
 
-class Overviews:
-    """Keeps the figures current.
+class OverviewCache:
+    """Caches the figures and refreshes them while somebody reads them.
 
     Args:
-        ledger: What is counted.
-        detectors: Gives those whose health is shown even if they were never heard.
+        ledger: The ledger.
+        detectors: Returns the detectors to list even if they have no predictions.
     """
 
     def __init__(self, ledger: Ledger, detectors: Callable[[], Iterable[str]]) -> None:
@@ -102,20 +102,20 @@ class Overviews:
         self._asked = float("-inf")
 
     def current(self) -> Overview:
-        """The figures, counted now if they never were, or not since nobody asked for them."""
+        """Return the figures; compute them first if there are none or they are outdated."""
         self._asked = time.monotonic()
-        if self._found is None or self._asked - self._counted > _IDLE:
+        if self._found is None or self._asked - self._counted > _IDLE_SECONDS:
             self.refresh()
         assert self._found is not None
         return self._found
 
     def refresh(self, *, force: bool = True) -> None:
-        """Count again, unless that was a moment ago, or nobody asks."""
+        """Compute the figures; without ``force``, only if they are due and somebody reads them."""
         with self._lock:
             at = time.monotonic()
-            if not force and (at - self._counted < _SECONDS or at - self._asked > _IDLE):
+            if not force and (at - self._counted < _SECONDS or at - self._asked > _IDLE_SECONDS):
                 return
-            counts = tasks.open_counts(self._ledger)
+            counts = queues.open_counts(self._ledger)
             detectors = self._detectors()
             self._found = self._ledger.transact(
                 lambda connection: _count(connection, counts, detectors, self._tops)
@@ -198,7 +198,7 @@ def _overturned(
 
 
 def _learn_tops(connection: Connection, wanted: set[str], tops: dict[str, str | None]) -> None:
-    """The detector with the greatest score of each verdict; verdicts never change."""
+    """Cache the detector with the greatest score of each verdict; verdicts are immutable."""
     for known in tops.keys() - wanted:
         del tops[known]
     new = sorted(wanted - tops.keys())

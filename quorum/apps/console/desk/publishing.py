@@ -1,4 +1,4 @@
-"""Where reviews go: a topic, a file, or, without a stream, straight to the case in the ledger."""
+"""Publishing of reviews: to a topic, to a file, or directly to the case in the ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.console.desk.in_force import InForce
+from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.messages import Review, now
 from quorum.store.ledger import Ledger
@@ -21,20 +21,20 @@ _SECONDS = 10.0
 
 
 class Reviews(Protocol):
-    """Where reviews are published."""
+    """A destination of reviews."""
 
     name: str
 
     def publish(self, reviews: Sequence[Review]) -> None:
-        """Return when all are durable there.
+        """Publish reviews and return once all are durable.
 
         Raises:
-            EngineUnavailable: If they are not; they may be published again.
+            EngineUnavailable: If publishing failed; the reviews may be published again.
         """
 
 
 class TopicReviews:
-    """A Pub/Sub topic, which the aggregator reads."""
+    """Publishes reviews to a Pub/Sub topic, which the aggregator reads."""
 
     def __init__(self, path: str) -> None:
         from quorum.pipeline.streams.pubsub_clients import publisher_client
@@ -55,12 +55,12 @@ class TopicReviews:
             self._client.publish(topic=self.name, messages=messages, timeout=_SECONDS, retry=None)
         except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
             kind = type(error).__name__
-            msg = f"the reviews topic does not take reviews now ({kind}); they wait here"
+            msg = f"cannot publish to the reviews topic ({kind}); the decision will be retried"
             raise EngineUnavailable(msg) from None
 
 
 class FileReviews:
-    """A file of JSON lines."""
+    """Appends reviews to a file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -75,17 +75,17 @@ class FileReviews:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            msg = f"the reviews file cannot be written ({error.strerror}); they wait here"
+            msg = f"cannot write the reviews file ({error.strerror}); the decision will be retried"
             raise EngineUnavailable(msg) from None
 
 
 class LedgerReviews:
-    """No stream: the case is taken from the ledger, given the review, and its verdict recorded."""
+    """Applies reviews to cases in the ledger and records the new verdicts; needs no stream."""
 
     def __init__(self, ledger: Ledger, policy: Policy) -> None:
         self.name = "the ledger"
         self._ledger = ledger
-        self._in_force = InForce(ledger, policy)
+        self._in_force = ActivePolicy(ledger, policy)
 
     def publish(self, reviews: Sequence[Review]) -> None:
         """See Reviews."""
@@ -104,10 +104,10 @@ class LedgerReviews:
 
 
 def open_reviews(address: str | None, ledger: Ledger, policy: Policy) -> Reviews:
-    """The place that an address names; the ledger without one.
+    """Open the destination that an address names; the ledger without an address.
 
     Raises:
-        ConfigurationError: If the address is none that takes reviews.
+        ConfigurationError: If reviews cannot be published to the address.
     """
     if address is None:
         return LedgerReviews(ledger, policy)

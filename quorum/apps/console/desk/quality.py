@@ -1,4 +1,4 @@
-"""How well reviewers decide: agreement between them, and accuracy against golden cases."""
+"""The quality of reviews: agreement between reviewers, accuracy on golden cases."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ _MOST = 5000
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How two reviewers agree on the same cases, each unseen by the other.
+    """The agreement of independent decisions on the same cases.
 
     Attributes:
-        pairs: How many cases both decided.
-        agreed: On how many they chose the same action.
-        kappa: Cohen's kappa: 1 for always, 0 for no more than chance; None where it is not
-            defined, since only one action was ever chosen.
-        table: How often the first chose one action and the second another.
+        pairs: The number of cases with two decisions.
+        agreed: The number of cases with the same action.
+        kappa: Cohen's kappa; None if undefined because only one action was ever chosen.
+        table: The number of cases by first and second action.
     """
 
     pairs: int
@@ -38,7 +37,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How often one reviewer decided golden cases rightly, with a 95 % interval (Wilson)."""
+    """One reviewer's accuracy on golden cases, with a 95 % Wilson interval."""
 
     reviewer: str
     right: int
@@ -49,7 +48,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """All of it."""
+    """The figures of the quality page; ``speed`` is (reviewer, decisions, median seconds)."""
 
     agreement: Agreement
     by_pair: tuple[tuple[str, str, Agreement], ...]
@@ -61,7 +60,7 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
     """Cohen's kappa (Educational and Psychological Measurement 20, 1960).
 
     Args:
-        pairs: What the first and the second chose, for each case.
+        pairs: The first and the second choice for each case.
     """
     count = len(pairs)
     if not count:
@@ -73,13 +72,13 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
 
 
 def agreement(pairs: Sequence[tuple[str, str]]) -> Agreement:
-    """Of pairs of actions."""
+    """Compute the agreement of pairs of actions."""
     same = sum(first == second for first, second in pairs)
     return Agreement(len(pairs), same, cohens_kappa(pairs), dict(Counter(pairs)))
 
 
 def measure(ledger: Ledger) -> Quality:
-    """Measure what the ledger holds; the newest few thousand decisions."""
+    """Measure the quality of the newest few thousand decisions."""
     return ledger.transact(_measure)
 
 
@@ -101,7 +100,7 @@ def _measure(connection: Connection) -> Quality:
     rows = connection.execute(query).all()
     by_pair: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
     for one, chose, other, also in rows:
-        # The same two people are one pair, whoever of them was first.
+        # The same two people are one pair, whoever decided first.
         key = (one, other) if one <= other else (other, one)
         by_pair[key].append((chose, also) if one <= other else (also, chose))
     return Quality(

@@ -1,23 +1,13 @@
-"""Tasks: what waits for a person, and in which order."""
+"""Tasks: cases that wait for a reviewer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, exists, insert, or_, select, update
 
 from quorum.apps.console.desk.harm import expected_harm, service_level, severity
 from quorum.core.messages import Action, Upload, Verdict, digest, now
@@ -26,27 +16,16 @@ from quorum.store.ledger.console_schema import tasks
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases
 
-__all__ = [
-    "Queue",
-    "Task",
-    "get_task",
-    "held_by",
-    "matching",
-    "open_counts",
-    "open_task",
-    "order_of",
-    "queue_page",
-    "sync",
-]
+__all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_row"]
 
 _SYNC_BATCH: Final = 500
 
-Kind = Literal["review", "second", "double", "golden", "appeal"]
+TaskKind = Literal["review", "second", "double", "golden", "appeal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A case that waits for a person."""
+class ReviewTask:
+    """A case that waits, or waited, for a reviewer."""
 
     id: str
     upload_id: str
@@ -70,35 +49,14 @@ class Task:
     outcome: str | None
 
     def held(self, at: datetime) -> str | None:
-        """Who holds it now."""
+        """Return who holds the task at a time; None if nobody does."""
         alive = self.claimed_until is not None and self.claimed_until > at
         return self.claimed_by if alive else None
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """Which tasks a reviewer wants to see.
-
-    Attributes:
-        category: Of this category alone.
-        territory: Shown there (or everywhere).
-        severity: At least this severe.
-        older_than: Open for longer than this.
-        kind: Of this kind alone.
-        order: ``harm`` for the greatest expected harm first, ``age`` for the oldest.
-    """
-
-    category: str | None = None
-    territory: str | None = None
-    severity: int | None = None
-    older_than: timedelta | None = None
-    kind: str | None = None
-    order: Literal["harm", "age"] = "harm"
-
-
 def open_task(
     connection: Connection,
-    kind: Kind,
+    kind: TaskKind,
     upload: Upload | None,
     verdict: Verdict,
     *,
@@ -106,7 +64,17 @@ def open_task(
     not_for: str | None = None,
     only_for: str | None = None,
 ) -> str:
-    """Make a task, unless it is there; its id."""
+    """Create a task unless it exists, and return its id.
+
+    Args:
+        connection: A transaction.
+        kind: Why a person looks at the case.
+        upload: The upload; None if it was never recorded.
+        verdict: The verdict to be reviewed.
+        key: Distinguishes tasks of one kind on one verdict.
+        not_for: A reviewer who may not take it.
+        only_for: The only reviewer who may take it.
+    """
     task_id = digest("task", kind, verdict.upload_id, verdict.id, key)
     if connection.execute(select(tasks.c.id).where(tasks.c.id == task_id)).first() is None:
         at = now()
@@ -136,14 +104,14 @@ def open_task(
 
 
 def sync(ledger: Ledger) -> tuple[int, int]:
-    """Open a task for each case that a verdict holds for review; close those it no longer holds.
+    """Open a task for each case in ``review``; close tasks whose verdict was superseded.
 
     Returns:
-        How many were opened and closed.
+        The numbers of opened and of closed tasks.
     """
     opened = 0
     while True:
-        found = ledger.transact(_lacking)
+        found = ledger.transact(_without_task)
         if found:
             ledger.transact(lambda connection, ids=found: _open(connection, ids), writes=True)  # type: ignore[misc]
             opened += len(found)
@@ -156,7 +124,7 @@ def sync(ledger: Ledger) -> tuple[int, int]:
     return opened, len(stale)
 
 
-def _lacking(connection: Connection) -> list[str]:
+def _without_task(connection: Connection) -> list[str]:
     c = cases.c
     known = exists().where(tasks.c.verdict_id == c.verdict_id, tasks.c.kind == "review")
     query = select(c.upload_id).where(c.action == Action.REVIEW.value, ~known).limit(_SYNC_BATCH)
@@ -191,82 +159,14 @@ def _close(connection: Connection, ids: Sequence[str]) -> None:
     )
 
 
-def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnElement[bool]]:
-    """The conditions of a queue, for a reviewer who may take it."""
-    t = tasks.c
-    found: list[ColumnElement[bool]] = [t.state == "open"]
-    if queue.category is not None:
-        found.append(t.category == queue.category)
-    if queue.territory:
-        found.append(
-            or_(
-                t.territories == "", t.territories.contains(f",{queue.territory},", autoescape=True)
-            )
-        )
-    if queue.severity is not None:
-        found.append(t.severity >= queue.severity)
-    if queue.older_than is not None:
-        found.append(t.opened_at < at - queue.older_than)
-    if queue.kind is not None:
-        found.append(t.kind == queue.kind)
-    if reviewer is not None:
-        found.append(or_(t.not_for.is_(None), t.not_for != reviewer))
-        found.append(or_(t.only_for.is_(None), t.only_for == reviewer))
-    return found
-
-
-def order_of(queue: Queue) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """What comes first in a queue."""
-    t = tasks.c
-    return (t.harm.desc(), t.id.desc()) if queue.order == "harm" else (t.opened_at, t.id)
-
-
-def queue_page(
-    ledger: Ledger, queue: Queue, reviewer: str | None, *, offset: int = 0, limit: int = 50
-) -> list[Task]:
-    """One page of a queue, in its order."""
-    return ledger.transact(lambda connection: _page(connection, queue, reviewer, offset, limit))
-
-
-def _page(
-    connection: Connection, queue: Queue, reviewer: str | None, offset: int, limit: int
-) -> list[Task]:
-    t = tasks.c
-    query = select(tasks).where(*matching(queue, reviewer, now()), t.kind != "golden")
-    found = connection.execute(query.order_by(*order_of(queue)).limit(limit).offset(offset))
-    return [_task(row) for row in found]
-
-
-def open_counts(ledger: Ledger) -> dict[tuple[str | None, str], tuple[int, int]]:
-    """By category and kind: how many tasks are open, and how many of them are overdue."""
-    t = tasks.c
-    late = func.sum(func.coalesce(_as_number(t.due_at < now()), 0))
-    query = (
-        select(t.category, t.kind, func.count(), late)
-        .where(t.state == "open", t.kind != "golden")
-        .group_by(t.category, t.kind)
-    )
-    return ledger.transact(
-        lambda connection: {
-            (row[0], row[1]): (int(row[2]), int(row[3] or 0)) for row in connection.execute(query)
-        }
-    )
-
-
-def _as_number(condition: ColumnElement[bool]) -> Any:
-    from sqlalchemy import case
-
-    return case((condition, 1), else_=0)
-
-
-def get_task(connection: Connection, task_id: str) -> Task | None:
-    """The task of this id."""
+def get_task(connection: Connection, task_id: str) -> ReviewTask | None:
+    """Return the task of this id, or None."""
     row = connection.execute(select(tasks).where(tasks.c.id == task_id)).first()
-    return None if row is None else _task(row)
+    return None if row is None else task_from_row(row)
 
 
-def held_by(connection: Connection, reviewer: str, upload_id: str) -> Task | None:
-    """The open task of a case that a reviewer holds now."""
+def held_by(connection: Connection, reviewer: str, upload_id: str) -> ReviewTask | None:
+    """Return the open task of a case that the reviewer holds now, or None."""
     t = tasks.c
     row = connection.execute(
         select(tasks).where(
@@ -276,8 +176,9 @@ def held_by(connection: Connection, reviewer: str, upload_id: str) -> Task | Non
             t.claimed_until > now(),
         )
     ).first()
-    return None if row is None else _task(row)
+    return None if row is None else task_from_row(row)
 
 
-def _task(row: Row[Any]) -> Task:
-    return Task(**row._mapping)
+def task_from_row(row: Row[Any]) -> ReviewTask:
+    """Convert a row of the table ``tasks``."""
+    return ReviewTask(**row._mapping)

@@ -1,1 +1,1 @@
-"""The console as HTML: one module a page."""
+"""The console's pages: one module per page, which reads requests and renders HTML."""

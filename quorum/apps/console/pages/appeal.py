@@ -1,4 +1,4 @@
-"""Appeals: taken from platforms and by letter, and listed."""
+"""Appeals: the platforms' API, the list of appeals, and a form for appeals by letter."""
 
 from __future__ import annotations
 
@@ -14,17 +14,24 @@ from starlette.responses import JSONResponse, Response
 from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import appeals
 from quorum.apps.console.desk.appeals import AppealRefused
-from quorum.apps.console.pages.base import Fields, Refused, Visitor, console_of, go, needs, render
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    PageError,
+    console_of,
+    require,
+)
+from quorum.apps.console.pages.rendering import redirect, render
 
 __all__ = ["router"]
 
 router = APIRouter()
 _PAGE = 50
-Lead = Annotated[User, Depends(needs(Permission.LEAD))]
+Lead = Annotated[User, Depends(require(Permission.LEAD))]
 
 
 class AppealBody(BaseModel):
-    """What a platform sends for an uploader."""
+    """The body of an appeal that a platform submits for an uploader."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,14 +41,14 @@ class AppealBody(BaseModel):
 
 
 def platform(request: Request) -> str:
-    """The name of the key that a platform asks with."""
+    """Return the name of the request's API key."""
     keyring = console_of(request).keyring
     key = None if keyring is None else keyring.find(request.headers)
     if key is None:
-        raise Refused(401, "Give an API key of this console: authorization: Bearer KEY.")
+        raise PageError(401, "Send an API key of this console: authorization: Bearer KEY.")
     if "moderate" not in key.scopes:
-        raise Refused(403, "This API key is not for sending appeals; its scopes lack moderate.")
-    return str(key.name)
+        raise PageError(403, "This API key cannot submit appeals; it lacks the scope moderate.")
+    return key.name
 
 
 Platform = Annotated[str, Depends(platform)]
@@ -49,21 +56,21 @@ Platform = Annotated[str, Depends(platform)]
 
 @router.post("/api/appeals", status_code=201)
 def send_appeal(request: Request, body: AppealBody, by: Platform) -> Response:
-    """Take an uploader's appeal from a platform."""
+    """Accept an uploader's appeal from a platform."""
     ledger = console_of(request).ledger
     try:
         made, new = appeals.appeal(ledger, body.upload_id, body.verdict_id, body.text, by)
     except AppealRefused as error:
-        raise Refused(422, str(error)) from None
+        raise PageError(422, str(error)) from None
     return JSONResponse({"id": made, "state": "open" if new else "known"}, 201 if new else 200)
 
 
 @router.get("/api/appeals/{appeal_id}")
 def read_appeal(request: Request, appeal_id: str, by: Platform) -> dict[str, Any]:
-    """How an appeal stands."""
+    """Return the state of an appeal."""
     row = appeals.find_appeal(console_of(request).ledger, appeal_id[:256])
     if row is None:
-        raise Refused(404, "There is no such appeal.")
+        raise PageError(404, "There is no such appeal.")
     decided = None if row.decided_at is None else row.decided_at.isoformat()
     return {
         "id": row.id,
@@ -77,14 +84,16 @@ def read_appeal(request: Request, appeal_id: str, by: Platform) -> dict[str, Any
 
 
 @router.get("/appeals")
-def appeals_page(request: Request, session: Visitor, state: str = "", before: str = "") -> Response:
-    """The newest appeals, and how each stands."""
+def appeals_page(
+    request: Request, session: CurrentSession, state: str = "", before: str = ""
+) -> Response:
+    """Show the newest appeals, optionally in one state."""
     ledger = console_of(request).ledger
     counts = asdict(appeals.counts(ledger))
     chosen = state if state in counts else None
     rows = appeals.newest(ledger, _PAGE + 1, state=chosen, before=_mark(before))
     last = rows[_PAGE - 1] if len(rows) > _PAGE else None
-    told = {} if last is None else {"before": f"{last.at.isoformat()},{last.id}"}
+    mark = {} if last is None else {"before": f"{last.at.isoformat()},{last.id}"}
     kept = {"state": chosen} if chosen else {}
     return render(
         request,
@@ -92,7 +101,7 @@ def appeals_page(request: Request, session: Visitor, state: str = "", before: st
         rows=rows[:_PAGE],
         counts=counts,
         state=chosen,
-        next=urlencode({**kept, **told}) if told else "",
+        next=urlencode({**kept, **mark}) if mark else "",
     )
 
 
@@ -106,13 +115,13 @@ def _mark(text: str) -> tuple[datetime, str] | None:
 
 
 @router.post("/appeals")
-def enter_appeal(request: Request, given: Fields, user: Lead) -> Response:
-    """Take an appeal that came by letter."""
+def enter_appeal(request: Request, given: FormFields, user: Lead) -> Response:
+    """Record an appeal that arrived by letter."""
     ledger, upload_id = console_of(request).ledger, given.get("upload", "")
     try:
         appeals.appeal(
             ledger, upload_id, given.get("verdict", ""), given.get("text", ""), user.name
         )
     except AppealRefused as error:
-        raise Refused(422, f"{str(error).capitalize()}.") from None
-    return go(request, "/case", upload=upload_id)
+        raise PageError(422, f"{str(error).capitalize()}.") from None
+    return redirect(request, "/case", upload=upload_id)

@@ -1,4 +1,4 @@
-"""One case on one screen, and deciding it."""
+"""The page of one case, and the forms to decide, undo, release and renew it."""
 
 from __future__ import annotations
 
@@ -12,21 +12,28 @@ from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import claims, decisions, disputes, tasks
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.pages import case_view
-from quorum.apps.console.pages.base import Fields, Refused, Visitor, console_of, go, needs, render
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    PageError,
+    console_of,
+    require,
+)
 from quorum.apps.console.pages.queue import to_next
+from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.messages import Action
 from quorum.store.ledger.schema import cases
 
 __all__ = ["router"]
 
 router = APIRouter()
-Reviewer = Annotated[User, Depends(needs(Permission.DECIDE))]
+Reviewer = Annotated[User, Depends(require(Permission.DECIDE))]
 UploadId = Annotated[str, Query(max_length=256)]
 
 
 @router.get("/case")
-def case_page(request: Request, session: Visitor, upload: UploadId) -> Response:
-    """All that is known of one upload."""
+def case_page(request: Request, session: CurrentSession, upload: UploadId) -> Response:
+    """Show one case."""
     return _page(request, session.user, upload)
 
 
@@ -34,30 +41,30 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
     console = console_of(request)
     view = case_view.load(console, upload_id, user)
     if view is None:
-        told = (
-            "The ledger knows no upload of this id. It may not have arrived yet, or retention or "
-            "an erasure took it."
+        message = (
+            "The ledger has no upload with this id. It may not have arrived yet, or retention or "
+            "an erasure deleted it."
         )
-        raise Refused(404, told)
+        raise PageError(404, message)
     kept = {k: v for k, v in request.query_params.items() if k.startswith("queue_")}
     given = {
-        "told": "",
+        "message": "",
         "note": "",
         "category": None,
         "kept": kept,
         "works": console.settings.works is not None,
-        "claims": disputes.claims(console.ledger, view.case),
-        "marking": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
+        "claims": disputes.owner_claims(console.ledger, view.case),
+        "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
     }
     return render(request, "case.html", status, view=view, **{**given, **more})
 
 
 @router.get("/case/status")
-def status(request: Request, session: Visitor, upload: UploadId, seen: str = "") -> Response:
-    """What happened since the page was made, for a page that updates itself."""
+def status(request: Request, session: CurrentSession, upload: UploadId, seen: str = "") -> Response:
+    """Render the changes since the page was rendered; the page polls this."""
     console = console_of(request)
 
-    def work(connection: Connection) -> tuple[Any, list[decisions.Decision]]:
+    def work(connection: Connection) -> tuple[Any, list[decisions.ReviewDecision]]:
         query = select(cases).where(cases.c.upload_id == upload)
         return connection.execute(query).first(), decisions.of_case(connection, upload)
 
@@ -76,7 +83,7 @@ def status(request: Request, session: Visitor, upload: UploadId, seen: str = "")
 
 
 @router.post("/decide")
-def decide(request: Request, given: Fields, user: Reviewer) -> Response:
+def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
     """Decide a case that the reviewer holds."""
     console = console_of(request)
     task_id, note = given.get("task", ""), given.get("note", "")
@@ -84,40 +91,41 @@ def decide(request: Request, given: Fields, user: Reviewer) -> Response:
     try:
         action = Action(given.get("action", ""))
     except ValueError:
-        told = "Choose what is to happen: allow, restrict, a second person, or remove."
-        raise Refused(422, told) from None
+        message = "Choose an action: allow, restrict, second reviewer, or remove."
+        raise PageError(422, message) from None
     if category is not None and category not in console.policy.categories:
-        raise Refused(422, "The policy in force knows no such category; choose another.")
+        raise PageError(422, "The policy in force has no such category; choose another.")
     try:
         decisions.decide(
             console.ledger, task_id, user.name, action, category, note, console.settings.undo
         )
     except Conflict as error:
         upload_id = given.get("upload", "")
-        return _page(request, user, upload_id, 409, told=str(error), note=note, category=category)
+        more = {"message": str(error), "note": note, "category": category}
+        return _page(request, user, upload_id, 409, **more)
     return to_next(request, user, given)
 
 
 @router.post("/undo")
-def undo(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Take the last decision back."""
+def undo(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Undo a decision."""
     try:
         found = decisions.undo(console_of(request).ledger, given.get("decision", ""), user.name)
     except Conflict as error:
-        raise Refused(409, str(error)) from None
-    return go(request, "/case", upload=found.upload_id)
+        raise PageError(409, str(error)) from None
+    return redirect(request, "/case", upload=found.upload_id)
 
 
 @router.post("/release")
-def release(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Give a case back to its queue."""
+def release(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Return a case to its queue."""
     ledger, task_id = console_of(request).ledger, given.get("task", "")
     ledger.transact(lambda c: claims.release(c, task_id, user.name), writes=True)
-    return go(request, "/queue")
+    return redirect(request, "/queue")
 
 
 @router.post("/renew")
-def renew(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Hold a case for another lease; 204, or 409 where it is another's now."""
+def renew(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Renew a lease: 204, or 409 if the case can no longer be held."""
     found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
     return Response(status_code=204 if found is not None else 409)

@@ -1,4 +1,4 @@
-"""What the page of one case shows, read from the ledger."""
+"""The data of a case's page, read from the ledger."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts.access import User
 from quorum.apps.console.desk import decisions, tasks
-from quorum.apps.console.desk.decisions import Decision
-from quorum.apps.console.desk.tasks import Task
+from quorum.apps.console.desk.decisions import ReviewDecision
+from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.apps.console.pages.base import Console
-from quorum.apps.console.pages.marking import Field, marked_fields
+from quorum.apps.console.pages.highlighting import HighlightedField, highlighted_fields
 from quorum.apps.console.pages.media import media_link
 from quorum.apps.console.pages.timeline import Timeline, timeline
 from quorum.core.messages import Action, Prediction, Status, UsedPrediction, Verdict, now
@@ -23,16 +23,16 @@ from quorum.store.ledger.console_schema import appeals, skips
 from quorum.store.ledger.console_schema import tasks as task_table
 from quorum.store.ledger.schema import cases
 
-__all__ = ["CaseView", "History", "Score", "load"]
+__all__ = ["CaseView", "ScoreRow", "UploaderHistory", "load"]
 
-_HISTORY = 12
-#: An uploader may have more uploads than a page can count while it is made.
+_RECENT = 12
+#: The most uploads that a page counts per uploader.
 _COUNTED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """What one detector said, as the page lists it."""
+class ScoreRow:
+    """A row of the table of predictions."""
 
     detector: str
     version: str
@@ -47,56 +47,56 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """The uploader's newest uploads, up to 500 of them counted."""
+class UploaderHistory:
+    """The actions on an uploader's newest 500 uploads, and the most recent of these."""
 
-    total: int
     by_action: Mapping[str, int]
     recent: tuple[CaseSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """All that the page shows.
+    """The data of a case's page.
 
     Attributes:
-        upload_id: Which.
-        case: The messages.
-        verdict: The one that the page is about.
-        revisions: All that may be seen, newest first.
-        task: The open task, if there is one that the reader may take.
+        upload_id: The upload.
+        case: Its messages.
+        verdict: The verdict that the page shows.
+        revisions: The visible verdicts, newest first.
+        task: The open task that the reader holds or may take.
         mine: Whether the reader holds it.
-        holder: Who else holds it.
-        blind: Whether others' decisions are hidden, since the reader's is to be independent.
-        fields: The words.
-        timeline: Evidence in seconds.
-        media: Where the media can be loaded from; None where it cannot.
-        media_told: Why not.
+        holder: Who holds it.
+        blind: Whether others' decisions are hidden so that the reader decides independently.
+        fields: The upload's texts, highlighted.
+        timeline: Evidence in the media.
+        media: The URL of the media; None if it cannot be shown.
+        media_message: Why it cannot be shown.
         scores: All predictions.
-        rule: The text of the rule that decided.
-        history: The uploader.
-        decisions: Made in the console.
-        appeals: Of the uploader.
-        skipped: Reasons why others skipped it.
-        categories: What a reviewer may choose.
+        rule: The expression of the rule that decided.
+        history: The uploader's history.
+        decisions: Reviewers' decisions on the case.
+        appeals: The uploader's appeals.
+        skipped: Reviewers who skipped the case, with their reasons.
+        categories: The categories to choose from.
+        territories: The verdict's action by territory.
     """
 
     upload_id: str
     case: LedgerCase
     verdict: Verdict | None
     revisions: tuple[Verdict, ...]
-    task: Task | None
+    task: ReviewTask | None
     mine: bool
     holder: str | None
     blind: bool
-    fields: Sequence[Field]
+    fields: Sequence[HighlightedField]
     timeline: Timeline | None
     media: str | None
-    media_told: str
-    scores: Sequence[Score]
+    media_message: str
+    scores: Sequence[ScoreRow]
     rule: str
-    history: History
-    decisions: Sequence[Decision]
+    history: UploaderHistory
+    decisions: Sequence[ReviewDecision]
     appeals: Sequence[object]
     skipped: Sequence[object]
     categories: Sequence[str]
@@ -104,7 +104,7 @@ class CaseView:
 
 
 def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
-    """The view of a case, or None if nothing is known of the upload."""
+    """Load the data of a case's page; None if the ledger has nothing on the upload."""
     case = console.ledger.get_case(upload_id)
     if case is None:
         return None
@@ -112,14 +112,14 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
 
     def work(
         connection: Connection,
-    ) -> tuple[Task | None, list[Decision], list[object], list[object]]:
+    ) -> tuple[ReviewTask | None, list[ReviewDecision], list[object], list[object]]:
         task = tasks.held_by(connection, reader.name, upload_id) or _open(
             connection, upload_id, reader.name
         )
         made = decisions.of_case(connection, upload_id)
-        told = select(appeals).where(appeals.c.upload_id == upload_id).order_by(appeals.c.at)
+        appealed = select(appeals).where(appeals.c.upload_id == upload_id).order_by(appeals.c.at)
         skipped = select(skips).where(skips.c.upload_id == upload_id).order_by(skips.c.at)
-        return task, made, [*connection.execute(told)], [*connection.execute(skipped)]
+        return task, made, [*connection.execute(appealed)], [*connection.execute(skipped)]
 
     task, made, appealed, skipped = console.ledger.transact(work)
     holder = None if task is None else task.held(now())
@@ -133,7 +133,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
     verdict = revisions[0] if revisions else None
     policy = console.policy
     rule = next((r for r in policy.rules if verdict and r.name == verdict.rule), None)
-    link, told = media_link(console, upload)
+    link, media_message = media_link(console, upload)
     return CaseView(
         upload_id=upload_id,
         case=case,
@@ -143,10 +143,10 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         mine=mine,
         holder=holder,
         blind=blind,
-        fields=() if upload is None else marked_fields(upload, case.predictions),
+        fields=() if upload is None else highlighted_fields(upload, case.predictions),
         timeline=timeline(upload, case.predictions),
         media=link,
-        media_told=told,
+        media_message=media_message,
         scores=_scores(case.predictions, verdict),
         rule="" if rule is None else rule.when.source,
         history=_history(console, None if upload is None else upload.uploader, upload_id),
@@ -158,7 +158,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
     )
 
 
-def _open(connection: Connection, upload_id: str, reader: str) -> Task | None:
+def _open(connection: Connection, upload_id: str, reader: str) -> ReviewTask | None:
     t = task_table.c
     row = connection.execute(
         select(task_table)
@@ -170,20 +170,20 @@ def _open(connection: Connection, upload_id: str, reader: str) -> Task | None:
         )
         .limit(1)
     ).first()
-    return None if row is None else Task(**row._mapping)
+    return None if row is None else tasks.task_from_row(row)
 
 
-def _scores(said: Sequence[Prediction], verdict: Verdict | None) -> list[Score]:
+def _scores(predictions: Sequence[Prediction], verdict: Verdict | None) -> list[ScoreRow]:
     used = {one.id for one in verdict.predictions} if verdict is not None else set()
-    found = [_score(one, one.id in used) for one in said]
-    known = {one.id for one in said}
+    found = [_score(one, one.id in used) for one in predictions]
+    known = {one.id for one in predictions}
     if verdict is not None:
         found += [_used(one) for one in verdict.predictions if one.id not in known]
     return sorted(found, key=lambda one: (one.shadow, -(one.score or -1.0), one.detector))
 
 
-def _score(one: Prediction, used: bool) -> Score:
-    return Score(
+def _score(one: Prediction, used: bool) -> ScoreRow:
+    return ScoreRow(
         detector=one.detector,
         version=one.version,
         status=one.status.value,
@@ -197,19 +197,19 @@ def _score(one: Prediction, used: bool) -> Score:
     )
 
 
-def _used(one: UsedPrediction) -> Score:
+def _used(one: UsedPrediction) -> ScoreRow:
     labels = tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8])
     status = Status(one.status).value
-    return Score(
+    return ScoreRow(
         one.detector, one.version, status, one.score, labels, one.reason, one.shadow, None, True, 0
     )
 
 
-def _history(console: Console, uploader: str | None, upload_id: str) -> History:
+def _history(console: Console, uploader: str | None, upload_id: str) -> UploaderHistory:
     if uploader is None:
-        return History(0, {}, ())
+        return UploaderHistory({}, ())
     chosen = CaseFilter(uploader=uploader)
-    recent = console.ledger.find(chosen, limit=_HISTORY + 1)
+    recent = console.ledger.find(chosen, limit=_RECENT + 1)
 
     def work(connection: Connection) -> Counter[str]:
         query = (
@@ -222,8 +222,8 @@ def _history(console: Console, uploader: str | None, upload_id: str) -> History:
 
     counts = console.ledger.transact(work)
     ordered = {a.value: counts[a.value] for a in Action if counts[a.value]}
-    others = tuple(one for one in recent if one.upload_id != upload_id)[:_HISTORY]
-    return History(sum(counts.values()), ordered, others)
+    others = tuple(one for one in recent if one.upload_id != upload_id)[:_RECENT]
+    return UploaderHistory(ordered, others)
 
 
 def _categories(policy: Policy, verdict: Verdict | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Media for reviewers' eyes: from the allowed places alone."""
+"""Media of cases: links and frames, from allowed hosts and folders only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import av
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from quorum.apps.console.pages.base import Console, Refused, Visitor, console_of
+from quorum.apps.console.pages.base import Console, CurrentSession, PageError, console_of
 from quorum.core.messages import Upload
 
 __all__ = ["media_link", "router"]
 
 router = APIRouter()
 
-#: Of containers that browsers play; a file is never served as anything that could be a page.
+#: Containers that browsers play; no file is ever served with a type that could run scripts.
 _TYPES = {
     ".mp4": "video/mp4",
     ".m4v": "video/mp4",
@@ -36,7 +36,7 @@ _FRAME_HEIGHT = 240
 
 
 def media_link(console: Console, upload: Upload | None) -> tuple[str | None, str]:
-    """Where a page can load the media from; else None, and why not."""
+    """Return the media's URL and an empty text, or None and the reason."""
     if upload is None or not upload.media:
         return None, "The upload has no media."
     try:
@@ -49,14 +49,14 @@ def media_link(console: Console, upload: Upload | None) -> tuple[str | None, str
             )
             if allowed and not parts.username and parts.port in (None, 443):
                 return upload.media, ""
-            return None, "The media's host is not among those that the settings allow."
+            return None, "The settings do not allow the media's host."
         if parts.scheme == "file":
             if _file(console, upload) is None:
-                return None, "The media no longer exists, or lies outside the allowed folders."
+                return None, "The media no longer exists, or is outside the allowed folders."
             return f"/case/media?upload={quote(upload.id, safe='')}", ""
     except ValueError:
         pass
-    return None, "Media of this kind of address cannot be shown here."
+    return None, "Media at this kind of address cannot be shown."
 
 
 def _upload(console: Console, upload_id: str) -> Upload | None:
@@ -76,14 +76,14 @@ def _file(console: Console, upload: Upload) -> Path | None:
 
 @router.get("/case/media")
 def media(
-    request: Request, session: Visitor, upload: Annotated[str, Query(max_length=256)]
+    request: Request, session: CurrentSession, upload: Annotated[str, Query(max_length=256)]
 ) -> Response:
-    """The media of a case; parts of it, as players ask for them."""
+    """Serve the media file of a case, with range requests."""
     console = console_of(request)
     found = _upload(console, upload)
     path = None if found is None else _file(console, found)
     if path is None:
-        raise Refused(404, "The media no longer exists, or lies outside the allowed folders.")
+        raise PageError(404, "The media no longer exists, or is outside the allowed folders.")
     kind = _TYPES[path.suffix.lower()]
     return FileResponse(path, media_type=kind, headers={"cache-control": "private, max-age=600"})
 
@@ -91,12 +91,12 @@ def media(
 @router.get("/case/frame")
 def frame(
     request: Request,
-    session: Visitor,
+    session: CurrentSession,
     upload: Annotated[str, Query(max_length=256)] = "",
     work: Annotated[str, Query(max_length=256)] = "",
     at: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)] = 0.0,
 ) -> Response:
-    """One frame, of an upload or of a registered work, as a picture."""
+    """Serve one frame of an upload or of a registered work as JPEG."""
     console = console_of(request)
     path = None
     if upload:
@@ -106,14 +106,14 @@ def frame(
         path = _work(console.settings.works, work)
     picture = None if path is None else _frame(path, at, console.settings.media.max_pixels)
     if picture is None:
-        raise Refused(404, "There is no frame to show.")
+        raise PageError(404, "There is no such frame.")
     return Response(
         picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=600"}
     )
 
 
 def _work(folder: Path, work: str) -> Path | None:
-    """The media of a work: as ``works.json`` of the folder names it, else the file named so."""
+    """Return the file that ``works.json`` lists for a work, else the file named like the work."""
     files = {path.stem: path for path in folder.iterdir() if path.suffix.lower() in _TYPES}
     listed = folder / "works.json"
     if listed.is_file():
@@ -137,7 +137,7 @@ def _frame(path: Path, at: float, max_pixels: int) -> bytes | None:
                     break
             if shown is None:
                 return None
-            image = shown.to_image()
+            image = shown.to_image()  # type: ignore[no-untyped-call]
     except (av.FFmpegError, OSError, IndexError, ValueError):
         return None
     image.thumbnail((_FRAME_HEIGHT * 2, _FRAME_HEIGHT))

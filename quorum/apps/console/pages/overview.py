@@ -1,4 +1,4 @@
-"""The overview, and the live stream of verdicts."""
+"""The overview page, and the live stream of verdicts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sqlalchemy import select, tuple_
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from quorum.apps.console.pages.base import Console, Refused, Visitor, console_of, render
+from quorum.apps.console.pages.base import Console, CurrentSession, PageError, console_of
 from quorum.apps.console.pages.plots import bars, line
+from quorum.apps.console.pages.rendering import render
 from quorum.core.messages import now
 from quorum.store.ledger.schema import cases, verdicts
 
@@ -22,17 +23,17 @@ __all__ = ["router"]
 
 router = APIRouter()
 
-#: Open live streams; each asks the ledger once a second.
-_MOST = 40
-#: After this the browser asks again, and is asked who it is.
+#: Each open stream queries the ledger once a second.
+_MAX_STREAMS = 40
+#: After this the stream ends; the browser reconnects and is authenticated again.
 _SECONDS = 600.0
 _open = 0
 
 
 @router.get("/overview")
-def overview(request: Request, session: Visitor) -> Response:
-    """How the ensemble does."""
-    found = request.app.state.overviews.current()
+def overview(request: Request, session: CurrentSession) -> Response:
+    """Show the overview."""
+    found = request.app.state.overview_cache.current()
     return render(
         request,
         "overview.html",
@@ -44,10 +45,10 @@ def overview(request: Request, session: Visitor) -> Response:
 
 
 @router.get("/live")
-async def live(request: Request, session: Visitor) -> Response:
-    """Verdicts as they are recorded, as server-sent events."""
-    if _open >= _MOST:
-        raise Refused(503, "Too many people watch the live stream; the rest of the page works.")
+async def live(request: Request, session: CurrentSession) -> Response:
+    """Stream verdicts as they are recorded, as server-sent events."""
+    if _open >= _MAX_STREAMS:
+        raise PageError(503, "Too many live streams are open; the rest of the page works.")
     return StreamingResponse(_events(request, console_of(request)), media_type="text/event-stream")
 
 
@@ -61,12 +62,12 @@ async def _events(request: Request, console: Console) -> AsyncIterator[str]:
         while time.monotonic() < end and not await request.is_disconnected():
             for row in await run_in_threadpool(_newer, console, mark):
                 mark = (row.at, row.id)
-                told = {
+                event = {
                     name: getattr(row, name)
                     for name in ("upload_id", "action", "rule", "decided_by", "title")
                 }
-                told["title"] = (told["title"] or "")[:120]
-                yield f"event: verdict\ndata: {json.dumps(told)}\n\n"
+                event["title"] = (event["title"] or "")[:120]
+                yield f"event: verdict\ndata: {json.dumps(event)}\n\n"
             await asyncio.sleep(1.0)
     finally:
         _open -= 1

@@ -1,4 +1,4 @@
-"""Golden cases and the quality of reviews."""
+"""The quality page, and the form that makes a case golden."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ from starlette.responses import Response
 
 from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import appeals, golden, quality
-from quorum.apps.console.pages.base import Fields, Refused, Visitor, console_of, go, needs, render
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    PageError,
+    console_of,
+    require,
+)
+from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.messages import Action
 
 __all__ = ["router"]
 
 router = APIRouter()
-Lead = Annotated[User, Depends(needs(Permission.LEAD))]
+Lead = Annotated[User, Depends(require(Permission.LEAD))]
 
 
 @router.get("/quality")
-def quality_page(request: Request, session: Visitor) -> Response:
-    """Agreement and accuracy."""
+def quality_page(request: Request, session: CurrentSession) -> Response:
+    """Show the agreement and the accuracy of reviewers."""
     ledger = console_of(request).ledger
     found = quality.measure(ledger)
     return render(request, "quality.html", found=found, appeals=appeals.counts(ledger))
 
 
 @router.post("/golden")
-def set_golden(request: Request, given: Fields, user: Lead) -> Response:
-    """Say what the right answer of a case is, to measure reviewers by."""
+def set_golden(request: Request, given: FormFields, user: Lead) -> Response:
+    """Make a case golden by setting its correct action."""
     upload_id = given.get("upload", "")
     try:
         action = Action(given.get("action", ""))
     except ValueError:
-        raise Refused(422, "Choose the right action of the golden case.") from None
+        raise PageError(422, "Choose the correct action of the golden case.") from None
     if not golden.set_answer(console_of(request).ledger, upload_id, action, None, user.name):
-        raise Refused(404, "The ledger knows no decided upload of this id.")
-    return go(request, "/case", upload=upload_id)
+        raise PageError(404, "The ledger has no decided upload with this id.")
+    return redirect(request, "/case", upload=upload_id)

@@ -1,8 +1,9 @@
-"""Queues: what waits, in which order, and who takes it."""
+"""The queue page, and the forms to claim and skip cases."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,16 +11,23 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from quorum.apps.console.accounts.access import Permission, User
-from quorum.apps.console.desk import claims, golden, tasks
-from quorum.apps.console.desk.tasks import Queue
-from quorum.apps.console.pages.base import Fields, Refused, Visitor, console_of, go, needs, render
+from quorum.apps.console.desk import claims, golden, queues
+from quorum.apps.console.desk.queues import Queue
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    PageError,
+    console_of,
+    require,
+)
+from quorum.apps.console.pages.rendering import redirect, render
 
 __all__ = ["router"]
 
 router = APIRouter()
 _PAGE = 50
 
-Reviewer = Annotated[User, Depends(needs(Permission.DECIDE))]
+Reviewer = Annotated[User, Depends(require(Permission.DECIDE))]
 
 
 def chosen(
@@ -30,7 +38,7 @@ def chosen(
     kind: str = "",
     order: str = "harm",
 ) -> Queue:
-    """The queue that a page's address names; what cannot be read admits all."""
+    """Read the queue from the query string; invalid values do not filter."""
     age = timedelta(hours=int(hours)) if hours.isdigit() and int(hours) < 100_000 else None
     return Queue(
         category=category[:256] or None,
@@ -46,22 +54,22 @@ Chosen = Annotated[Queue, Depends(chosen)]
 
 
 @router.get("/")
-def first(request: Request, session: Visitor) -> Response:
-    """Reviewers begin with their queue, others with the overview."""
-    return go(request, "/queue" if session.user.may(Permission.DECIDE) else "/overview")
+def first(request: Request, session: CurrentSession) -> Response:
+    """Redirect reviewers to the queue and others to the overview."""
+    return redirect(request, "/queue" if session.user.may(Permission.DECIDE) else "/overview")
 
 
 @router.get("/queue")
 def queue(
     request: Request,
-    session: Visitor,
+    session: CurrentSession,
     queue: Chosen,
     page: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
-    """One queue, with the counts of all."""
+    """Show one page of a queue, with the counts of all queues."""
     ledger = console_of(request).ledger
     reviewer = session.user.name if session.user.may(Permission.DECIDE) else None
-    found = tasks.queue_page(ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE + 1)
+    found = queues.queue_page(ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE + 1)
     return render(
         request,
         "queue.html",
@@ -78,24 +86,22 @@ def queue(
 @router.get("/queue/rows")
 def rows(
     request: Request,
-    session: Visitor,
+    session: CurrentSession,
     queue: Chosen,
     page: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
-    """The rows and the counts alone, for a page that updates itself."""
+    """Render rows and counts only; the page polls this."""
     reviewer = session.user.name if session.user.may(Permission.DECIDE) else None
-    found = tasks.queue_page(
+    found = queues.queue_page(
         console_of(request).ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE
     )
-    return render(
-        request, "_rows.html", tasks=found, counts=_counts(request), queue=queue, swap=True
-    )
+    return render(request, "_rows.html", tasks=found, counts=_counts(request), queue=queue)
 
 
 def _counts(request: Request) -> dict[str, dict[str, tuple[int, int]]]:
     by_category: dict[str, tuple[int, int]] = {}
     by_kind: dict[str, tuple[int, int]] = {}
-    for (category, kind), (count, late) in tasks.open_counts(console_of(request).ledger).items():
+    for (category, kind), (count, late) in queues.open_counts(console_of(request).ledger).items():
         name = category or "none"
         known = by_category.get(name, (0, 0))
         by_category[name] = (known[0] + count, known[1] + late)
@@ -107,13 +113,13 @@ def _counts(request: Request) -> dict[str, dict[str, tuple[int, int]]]:
 
 
 @router.post("/next")
-def take_next(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Take the first case of the queue that the form names."""
+def take_next(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Claim the first free case of the queue in the form."""
     return to_next(request, user, given)
 
 
-def to_next(request: Request, user: User, given: dict[str, str] | Fields) -> Response:
-    """Send a reviewer to the next case of their queue."""
+def to_next(request: Request, user: User, given: Mapping[str, str]) -> Response:
+    """Claim the next case of the reviewer's queue and redirect to it."""
     console = console_of(request)
     wanted = {
         name: given.get(f"queue_{name}", "")
@@ -122,35 +128,35 @@ def to_next(request: Request, user: User, given: dict[str, str] | Fields) -> Res
     queue = chosen(**wanted)
     found = None
     if random.random() < console.settings.golden_rate:  # noqa: S311
-        found = golden.hand_out(console.ledger, user.name)
+        found = golden.assign(console.ledger, user.name)
     found = found or claims.claim_next(console.ledger, queue, user.name)
     kept = {name: value for name, value in wanted.items() if value}
     if found is None:
-        return go(request, "/queue", **kept, told="empty")
-    return go(
+        return redirect(request, "/queue", **kept)
+    return redirect(
         request, "/case", upload=found.upload_id, **{f"queue_{k}": v for k, v in kept.items()}
     )
 
 
 @router.post("/claim")
-def claim(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Take one case."""
+def claim(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Claim one case."""
     found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
     if found is None:
-        told = (
+        message = (
             "Another reviewer holds this case, it was decided meanwhile, or you decided it before. "
-            "Take another one."
+            "Take another case."
         )
-        raise Refused(409, told)
-    return go(request, "/case", upload=found.upload_id)
+        raise PageError(409, message)
+    return redirect(request, "/case", upload=found.upload_id)
 
 
 @router.post("/skip")
-def skip(request: Request, given: Fields, user: Reviewer) -> Response:
-    """Leave a case to others, and take the next."""
+def skip(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """Skip a case, and claim the next."""
     reason = given.get("reason", "").strip()
     if not reason:
-        raise Refused(422, "Say in a few words why you skip this case; it helps who takes it.")
+        raise PageError(422, "State briefly why you skip this case; it helps the next reviewer.")
     if not claims.skip(console_of(request).ledger, given.get("task", ""), user.name, reason[:500]):
-        raise Refused(404, "This case is in no queue any more.")
+        raise PageError(404, "This case is no longer in any queue.")
     return to_next(request, user, given)

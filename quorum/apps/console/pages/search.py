@@ -1,4 +1,4 @@
-"""Search. Each has an address that can be shared."""
+"""The search page and its export; each search has a URL that can be shared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.access import Permission, User
-from quorum.apps.console.pages.base import Visitor, console_of, needs, render
+from quorum.apps.console.pages.base import CurrentSession, console_of, require
+from quorum.apps.console.pages.rendering import render
 from quorum.apps.console.pages.spreadsheet import lines
 from quorum.core.messages import Action
 from quorum.store.ledger import CaseFilter, Span
@@ -29,22 +30,22 @@ _NAMES = ("text", "upload", "uploader", "action", "category", "rule", "label", "
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is searched for; times as they were typed."""
+    """A search: the fields as typed, the parsed query, and what could not be parsed."""
 
     given: dict[str, str]
-    wanted: Search
-    told: str
+    parsed: Search
+    message: str
 
 
-def asked(request: Request) -> SearchQuery:
-    """Read a search from the address; what cannot be read is told, not refused."""
+def search_query(request: Request) -> SearchQuery:
+    """Read a search from the query string; invalid times are reported, not rejected."""
     given = {name: request.query_params.get(name, "").strip()[:256] for name in _NAMES}
-    told = ""
+    message = ""
     since, until = _time(given["since"]), _time(given["until"])
     if (given["since"] and not since) or (given["until"] and not until):
-        told = "A time is written as 2026-01-31 or 2026-01-31T12:00 (UTC)."
+        message = "Write a time as 2026-01-31 or 2026-01-31T12:00 (UTC)."
     if since and until and until < since:
-        told, until = "The end lies before the beginning; the end was left out.", None
+        message, until = "The end is before the start; the end was ignored.", None
     actions = tuple(action for action in Action if action.value == given["action"])
     chosen = CaseFilter(
         actions=actions,
@@ -54,7 +55,7 @@ def asked(request: Request) -> SearchQuery:
         uploader=given["uploader"] or None,
         decided=Span(since, until),
     )
-    return SearchQuery(given, Search(chosen, given["text"], given["label"]), told)
+    return SearchQuery(given, Search(chosen, given["text"], given["label"]), message)
 
 
 def _time(text: str) -> datetime | None:
@@ -68,20 +69,20 @@ def _time(text: str) -> datetime | None:
 @router.get("/search")
 def search(
     request: Request,
-    session: Visitor,
-    asked: Annotated[SearchQuery, Depends(asked)],
+    session: CurrentSession,
+    query: Annotated[SearchQuery, Depends(search_query)],
     after: str = "",
 ) -> Response:
-    """One page of what was found, newest first."""
+    """Show one page of the results."""
     console = console_of(request)
-    found = console.ledger.transact(lambda c: find(c, asked.wanted, after=after[:512], limit=_PAGE))
+    found = console.ledger.transact(lambda c: find(c, query.parsed, after=after[:512], limit=_PAGE))
     rules = console.policy.rules
-    kept = {name: value for name, value in asked.given.items() if value}
+    kept = {name: value for name, value in query.given.items() if value}
     return render(
         request,
         "search.html",
         found=found,
-        asked=asked,
+        query=query,
         address=urlencode(kept),
         begun=bool(after),
         next=urlencode({**kept, "after": found.next}) if found.next is not None else "",
@@ -95,18 +96,18 @@ def search(
 @router.get("/search.csv")
 def export(
     request: Request,
-    user: Annotated[User, Depends(needs(Permission.LEAD))],
-    asked: Annotated[SearchQuery, Depends(asked)],
+    user: Annotated[User, Depends(require(Permission.LEAD))],
+    query: Annotated[SearchQuery, Depends(search_query)],
 ) -> Response:
-    """All that was found, as CSV, however much it is."""
+    """Stream all results as CSV."""
     console = console_of(request)
-    names = sorted(name for name, value in asked.given.items() if value)
+    names = sorted(name for name, value in query.given.items() if value)
     console.ledger.transact(
         lambda c: audit.append(c, user.name, "cases.exported", "search", fields=names),
         writes=True,
     )
     return StreamingResponse(
-        lines(console.ledger, asked.wanted),
+        lines(console.ledger, query.parsed),
         media_type="text/csv; charset=utf-8",
         headers={"content-disposition": 'attachment; filename="cases.csv"'},
     )

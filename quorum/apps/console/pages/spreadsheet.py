@@ -1,4 +1,4 @@
-"""What a search found as CSV that a spreadsheet can open without harm."""
+"""Search results as CSV that is safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["cell", "lines"]
 _PAGE = 500
 
 
-def lines(ledger: Ledger, wanted: Search) -> Iterator[str]:
-    """The lines, read page by page: none of it is held, and no transaction waits for a reader."""
+def lines(ledger: Ledger, query: Search) -> Iterator[str]:
+    """Yield CSV lines, one transaction per page of results, so that a slow reader blocks nobody."""
     names = list(CaseSummary.__dataclass_fields__)
     yield _line(names)
     after: str | None = ""
     while after is not None:
-        found = ledger.transact(lambda c, at=after: search(c, wanted, after=at, limit=_PAGE))  # type: ignore[misc]
+        found = ledger.transact(lambda c, at=after: search(c, query, after=at, limit=_PAGE))  # type: ignore[misc]
         yield "".join(_line(getattr(row, name) for name in names) for row in found.rows)
         after = found.next
 
@@ -34,7 +34,7 @@ def _line(values: Any) -> str:
 
 
 def cell(value: object) -> str:
-    """A value as a spreadsheet may read it: text that would be a formula is only text."""
+    """Format a value as a cell; text that a spreadsheet would run as a formula is quoted."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Where in the seconds of the media each detector found something: spans for a picture."""
+"""The timeline of a case's media: spans of evidence by detector, as drawing coordinates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from quorum.core.messages import Evidence, Prediction, Upload
 
 __all__ = ["Pair", "Timeline", "TimelineRow", "TimelineSpan", "timeline"]
 
-#: Spans of one detector that are drawn.
+#: Per detector.
 MAX_SPANS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """One finding; ``left`` and ``width`` are percent of the whole."""
+    """One piece of evidence: start and end in seconds, left edge and width in percent."""
 
     start: float
     end: float
@@ -28,7 +28,7 @@ class TimelineSpan:
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """What one detector found."""
+    """The evidence of one detector."""
 
     detector: str
     spans: tuple[TimelineSpan, ...]
@@ -36,7 +36,7 @@ class TimelineRow:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A part of the upload, and the part of a registered work that it matches."""
+    """A part of the upload and the matching part of a registered work, in seconds."""
 
     work: str
     start: float
@@ -48,23 +48,23 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The whole picture.
+    """The timeline.
 
     Attributes:
-        seconds: How long the media is, as far as it is known.
-        lanes: By detector.
+        seconds: The duration of the media, or the end of the last evidence.
+        rows: One row per detector.
         pairs: Matches with registered works.
-        ticks: Seconds to write below, with their place in percent.
+        ticks: Axis labels in seconds, with their position in percent.
     """
 
     seconds: float
-    lanes: tuple[TimelineRow, ...]
+    rows: tuple[TimelineRow, ...]
     pairs: tuple[Pair, ...]
     ticks: tuple[tuple[float, float], ...]
 
 
 def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeline | None:
-    """The spans of all evidence with seconds; None where there is none."""
+    """Lay out all evidence that has a time; None if there is none."""
     timed = [(one.detector, [e for e in one.evidence if _timed(e)]) for one in predictions]
     timed = [(detector, found[:MAX_SPANS]) for detector, found in timed if found]
     if not timed:
@@ -72,7 +72,7 @@ def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeli
     ends = [_end(e) for _, found in timed for e in found]
     known = upload.duration if upload is not None and upload.duration else 0.0
     seconds = min(max(known, *ends, 1.0), 1e7)
-    lanes = tuple(
+    rows = tuple(
         TimelineRow(detector, tuple(_span(e, seconds) for e in found)) for detector, found in timed
     )
     pairs = tuple(
@@ -81,7 +81,7 @@ def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeli
         for e in found
         if e.kind == "match" and e.work
     )
-    return Timeline(seconds, lanes, pairs[:20], _ticks(seconds))
+    return Timeline(seconds, rows, pairs[:20], _ticks(seconds))
 
 
 def _timed(evidence: Evidence) -> bool:
@@ -97,7 +97,7 @@ def _span(evidence: Evidence, seconds: float) -> TimelineSpan:
     start = min(evidence.start or 0.0, seconds)
     end = min(_end(evidence), seconds)
     left = 100 * start / seconds
-    # A moment is drawn wide enough to be hit with a pointer.
+    # Wide enough to be clicked.
     width = min(max(100 * (end - start) / seconds, 1.2), 100 - left if left < 98.8 else 1.2)
     weight = evidence.weight if evidence.weight is not None else 1.0
     return TimelineSpan(

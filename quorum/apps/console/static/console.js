@@ -28,7 +28,7 @@
     keep("grey", on ? "1" : "");
   }
 
-  // The clock of the server and that of the browser may differ: only the difference counts.
+  // The server's and the browser's clock may differ, so only the difference is used.
   function countdown(element, show) {
     const end = performance.now() + (Number(element.dataset.until) - Number(element.dataset.now)) * 1000;
     const tick = () => {
@@ -55,10 +55,10 @@
     const lease = $(".lease");
     if (lease) {
       countdown(lease, (left) => {
-        lease.textContent = left > 0 ? `yours for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "your hold ran out";
+        lease.textContent = left > 0 ? `yours for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` : "your claim expired";
         lease.classList.toggle("late", left < 60);
       });
-      // Whoever is at work on the page keeps the case.
+      // Activity on the page renews the lease.
       let worked = 0;
       document.addEventListener("keydown", () => { worked = performance.now(); });
       document.addEventListener("pointermove", () => { worked = performance.now(); });
@@ -87,18 +87,18 @@
     if (live) {
       const source = new EventSource(live.dataset.source);
       source.addEventListener("verdict", (event) => {
-        const told = JSON.parse(event.data);
+        const verdict = JSON.parse(event.data);
         const row = document.createElement("li");
         const badge = document.createElement("span");
-        badge.className = `badge ${["allow", "restrict", "review", "remove"].includes(told.action) ? told.action : ""}`;
-        badge.textContent = told.action;
+        badge.className = `badge ${["allow", "restrict", "review", "remove"].includes(verdict.action) ? verdict.action : ""}`;
+        badge.textContent = verdict.action;
         const link = document.createElement("a");
-        link.href = `/case?upload=${encodeURIComponent(told.upload_id)}`;
+        link.href = `/case?upload=${encodeURIComponent(verdict.upload_id)}`;
         const title = document.createElement("bdi");
-        title.textContent = told.title || "(no title)";
+        title.textContent = verdict.title || "(no title)";
         link.append(title);
         const small = document.createElement("small");
-        small.textContent = `${told.rule} · ${told.decided_by}`;
+        small.textContent = `${verdict.rule} · ${verdict.decided_by}`;
         row.append(badge, " ", link, " ", small);
         live.prepend(row);
         while (live.children.length > 12) live.lastElementChild.remove();
@@ -133,7 +133,7 @@
 
   document.documentElement.dataset.ready = "1";
 
-  // One decision a form: a second press of a key must not send it again.
+  // A second key press must not submit the decision again.
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "decide") return;
     if (event.target.dataset.sent) event.preventDefault();

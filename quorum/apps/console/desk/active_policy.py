@@ -1,4 +1,4 @@
-"""The policy in force: the one that two people activated last, else that of the start."""
+"""The policy in force: the one activated last, else the one given at the start."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from quorum.core.errors import PolicyError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import drafts
 
-__all__ = ["InForce"]
+__all__ = ["ActivePolicy"]
 
 _log = logging.getLogger(__name__)
 
 
-class InForce:
-    """Follows the activations that the ledger holds, those of other consoles too.
+class ActivePolicy:
+    """Follows activations in the ledger, including those by other consoles.
 
     Args:
-        ledger: Where policies are activated.
-        start: In force as long as none was.
+        ledger: The ledger.
+        start: The policy in force until one is activated.
     """
 
     def __init__(self, ledger: Ledger, start: Policy) -> None:
@@ -33,7 +33,7 @@ class InForce:
         self._known: tuple[str, Policy] | None = None
 
     def current(self) -> Policy:
-        """The policy."""
+        """Return the policy in force."""
         active = self._ledger.transact(lambda connection: connection.execute(_ACTIVE).first())
         if active is None:
             return self._start
@@ -46,7 +46,7 @@ class InForce:
         try:
             return Policy.from_text(active.text)
         except PolicyError as error:
-            _log.error("the activated policy %s cannot be read here: %s", active.version, error)
+            _log.error("cannot parse the activated policy %s: %s", active.version, error)
             return self._start
 
 

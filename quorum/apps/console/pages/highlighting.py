@@ -1,6 +1,6 @@
-"""The words of an upload in parts, those that led detectors to their scores marked.
+"""Splits an upload's texts into parts, marking those that detectors gave as evidence.
 
-Nothing here makes HTML: a template prints each part, escaped.
+This module creates no HTML: a template prints each part, escaped.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from itertools import pairwise
 
 from quorum.core.messages import Prediction, Upload
 
-__all__ = ["Field", "Part", "marked_fields"]
+__all__ = ["HighlightedField", "HighlightedPart", "highlighted_fields"]
 
-#: Marks of one field; a hostile detector could otherwise make a page that no browser opens.
+#: Per field; a hostile detector could otherwise create a page that no browser can show.
 MAX_MARKS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A run of characters, and what marks it.
+class HighlightedPart:
+    """A part of a text with the same evidence throughout.
 
     Attributes:
         text: The characters.
-        detectors: Whose evidence lies here; empty for none.
-        why: What the evidence says.
+        detectors: The detectors whose evidence covers it; empty if it is not highlighted.
+        why: The descriptions of the evidence.
     """
 
     text: str
@@ -34,15 +34,15 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One field of the upload: ``title``, ``tags[0]``, and its parts."""
+class HighlightedField:
+    """One text field of the upload, for example ``title`` or ``tags[0]``, in parts."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[HighlightedPart, ...]
 
 
-def marked_fields(upload: Upload, predictions: Iterable[Prediction]) -> list[Field]:
-    """The upload's texts that are not empty, in order, with the evidence on them."""
+def highlighted_fields(upload: Upload, predictions: Iterable[Prediction]) -> list[HighlightedField]:
+    """Return the upload's non-empty text fields in order, with the evidence in them."""
     spans: dict[str, list[tuple[int, int, str, str]]] = defaultdict(list)
     for prediction in predictions:
         for one in prediction.evidence:
@@ -54,10 +54,12 @@ def marked_fields(upload: Upload, predictions: Iterable[Prediction]) -> list[Fie
     texts = [("title", upload.title), ("description", upload.description)]
     texts += [(f"tags[{index}]", tag) for index, tag in enumerate(upload.tags)]
     texts += [(f"comments[{index}]", text) for index, text in enumerate(upload.comments)]
-    return [Field(name, _parts(text, spans.get(name, ()))) for name, text in texts if text]
+    return [
+        HighlightedField(name, _parts(text, spans.get(name, ()))) for name, text in texts if text
+    ]
 
 
-def _parts(text: str, spans: Sequence[tuple[int, int, str, str]]) -> tuple[Part, ...]:
+def _parts(text: str, spans: Sequence[tuple[int, int, str, str]]) -> tuple[HighlightedPart, ...]:
     size = len(text)
     inside = [(max(0, a), min(size, b), who, why) for a, b, who, why in spans if a < min(size, b)]
     edges = sorted({0, size, *(edge for a, b, _, _ in inside for edge in (a, b))})
@@ -66,5 +68,5 @@ def _parts(text: str, spans: Sequence[tuple[int, int, str, str]]) -> tuple[Part,
         here = [one for one in inside if one[0] <= start and end <= one[1]]
         detectors = tuple(dict.fromkeys(one[2] for one in here))
         why = "; ".join(dict.fromkeys(f"{one[2]}: {one[3]}" for one in here))
-        parts.append(Part(text[start:end], detectors, why))
+        parts.append(HighlightedPart(text[start:end], detectors, why))
     return tuple(parts)

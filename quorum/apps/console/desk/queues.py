@@ -1,0 +1,99 @@
+"""Queues: open tasks, filtered and in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+
+from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
+from quorum.core.messages import now
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import tasks
+
+__all__ = ["Queue", "matching", "open_counts", "order_of", "queue_page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A filter and an order of open tasks.
+
+    Attributes:
+        category: Tasks of this category only.
+        territory: Tasks of uploads shown in this territory, or everywhere.
+        severity: Tasks of at least this severity.
+        older_than: Tasks that are open for longer than this.
+        kind: Tasks of this kind only.
+        order: ``harm`` for the greatest expected harm first, ``age`` for the oldest first.
+    """
+
+    category: str | None = None
+    territory: str | None = None
+    severity: int | None = None
+    older_than: timedelta | None = None
+    kind: str | None = None
+    order: Literal["harm", "age"] = "harm"
+
+
+def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnElement[bool]]:
+    """Build the SQL conditions of a queue; with a reviewer, only tasks that they may take."""
+    t = tasks.c
+    found: list[ColumnElement[bool]] = [t.state == "open"]
+    if queue.category is not None:
+        found.append(t.category == queue.category)
+    if queue.territory:
+        found.append(
+            or_(
+                t.territories == "", t.territories.contains(f",{queue.territory},", autoescape=True)
+            )
+        )
+    if queue.severity is not None:
+        found.append(t.severity >= queue.severity)
+    if queue.older_than is not None:
+        found.append(t.opened_at < at - queue.older_than)
+    if queue.kind is not None:
+        found.append(t.kind == queue.kind)
+    if reviewer is not None:
+        found.append(or_(t.not_for.is_(None), t.not_for != reviewer))
+        found.append(or_(t.only_for.is_(None), t.only_for == reviewer))
+    return found
+
+
+def order_of(queue: Queue) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Build the SQL order of a queue."""
+    t = tasks.c
+    return (t.harm.desc(), t.id.desc()) if queue.order == "harm" else (t.opened_at, t.id)
+
+
+def queue_page(
+    ledger: Ledger, queue: Queue, reviewer: str | None, *, offset: int = 0, limit: int = 50
+) -> list[ReviewTask]:
+    """Return one page of a queue, in its order."""
+    return ledger.transact(lambda connection: _page(connection, queue, reviewer, offset, limit))
+
+
+def _page(
+    connection: Connection, queue: Queue, reviewer: str | None, offset: int, limit: int
+) -> list[ReviewTask]:
+    t = tasks.c
+    query = select(tasks).where(*matching(queue, reviewer, now()), t.kind != "golden")
+    found = connection.execute(query.order_by(*order_of(queue)).limit(limit).offset(offset))
+    return [task_from_row(row) for row in found]
+
+
+def open_counts(ledger: Ledger) -> dict[tuple[str | None, str], tuple[int, int]]:
+    """Count open tasks and overdue tasks by category and kind."""
+    t = tasks.c
+    late = func.sum(case((t.due_at < now(), 1), else_=0))
+    query = (
+        select(t.category, t.kind, func.count(), late)
+        .where(t.state == "open", t.kind != "golden")
+        .group_by(t.category, t.kind)
+    )
+    return ledger.transact(
+        lambda connection: {
+            (row[0], row[1]): (int(row[2]), int(row[3] or 0)) for row in connection.execute(query)
+        }
+    )

@@ -54,7 +54,8 @@ def test_both_sides_are_shown_and_an_exception_is_recorded(serve, ledger, matche
     page = ana.get("/case?upload=up-1").text
     for told in (
         "The owner&#39;s claim", "Title of film-1", "Studio", "Requests <b>remove</b> from 5 s",
-        "in DE, FR", "CC-BY", "0:03", "No uploader has permission to use it", "I have a &lt;licence&gt;.",
+        "in DE, FR", "CC-BY", "0:03", "No uploader has permission to use it",
+        "I have a &lt;licence&gt;.",
         "6.5 s of the upload match",
     ):  # fmt: skip
         assert told.replace("&#39;", "'") in page.replace("&#39;", "'"), told

@@ -50,7 +50,7 @@ def take(url: str, chromium: str) -> None:
         light = browser.new_page(viewport={"width": 1280, "height": 840})
         log_in(light, url, "ana")
         shoot(light, "queue")
-        # A few decisions, so that the overview has something to tell.
+        # A few decisions, so that the overview is not empty.
         for key in "arxxarx":
             light.keyboard.press("n")
             light.wait_for_selector("html[data-ready] #decide")

@@ -88,6 +88,7 @@ def _territory(value: str) -> str:
     return value
 
 
+#: A time with a zone, from 2000 to 2099, in UTC; RFC 3339 text in JSON.
 Time = Annotated[
     datetime,
     BeforeValidator(_time_from_text),
@@ -95,12 +96,16 @@ Time = Annotated[
     PlainSerializer(time_to_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+#: An ISO 3166-1 alpha-2 code, such as ``DE``.
 Territory = Annotated[
     str,
     AfterValidator(_territory),
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$"}),
 ]
 
+#: 1 to 256 characters, trimmed, without control or invisible characters.
 Identifier = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_identifier)]
+#: A number from 0 to 1.
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+#: A duration in seconds, 0 or more.
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]

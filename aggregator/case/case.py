@@ -111,7 +111,7 @@ class Case:
             uploader: Past verdicts on its uploader.
         """
         case = cls(policy)
-        case._upload = upload.model_dump_json(exclude_none=True)
+        case._upload = upload.model_dump_json()
         case.__dict__["_facts"] = upload
         case._uploader = uploader or Uploader()
         for prediction in predictions:
@@ -182,7 +182,7 @@ class Case:
         """
         if self._upload is not None:
             return ()
-        self._upload = upload.model_dump_json(exclude_none=True)
+        self._upload = upload.model_dump_json()
         self.__dict__["_facts"] = upload
         self._opened = micros(now if arrived is None else min(arrived, now))
         self._uploader = uploader or Uploader()
@@ -231,9 +231,9 @@ class Case:
         if self._wake is None:
             self._wake = micros(now) + _span(self._policy.orphan_wait)
         elif micros(now) >= self._wake:
-            self._orphans.append((message.kind, message.model_dump_json(exclude_none=True)))
+            self._orphans.append((message.kind, message.model_dump_json()))
             return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
-        text = message.model_dump_json(exclude_none=True)
+        text = message.model_dump_json()
         if (message.kind, text) in self._orphans:
             return ()
         if len(self._orphans) >= MAX_ORPHANS:

@@ -164,24 +164,18 @@ class RuleInputs:
         Raises:
             ValueError: If one of them has more items than a macro may look at.
         """
-        if self._fields is None:
-            found = upload.model_dump(mode="python")
-        else:
-            found = self._chosen(upload, self._fields)
+        extra = upload.model_extra or {}
+        names = {*Upload.model_fields, *extra} if self._fields is None else self._fields
+        found = {
+            name: extra[name] if name in extra else getattr(upload, name)
+            for name in names
+            if name in extra or name in Upload.model_fields
+        }
         for name, value in found.items():
             if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
                 msg = f"{name} has {len(value)} items"
                 raise ValueError(msg)
         return found
-
-    @staticmethod
-    def _chosen(upload: Upload, names: set[str]) -> dict[str, Any]:
-        extra = upload.model_extra or {}
-        return {
-            name: extra[name] if name in extra else getattr(upload, name)
-            for name in names
-            if name in extra or name in Upload.model_fields
-        }
 
     def combined(self, name: str, facts: Facts) -> float | None:
         """A combiner's probability; None where a score that it needs is not there."""

@@ -100,7 +100,7 @@ class PastCase:
         )
         review = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
         return cls(
-            facts=json.loads(upload.model_dump_json(exclude_none=True)),
+            facts=json.loads(upload.model_dump_json()),
             answers=tuple(answers.values()),
             missing={}
             if decided is None

@@ -128,7 +128,7 @@ def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Deliv
         {
             "type": "verdict",
             "timestamp": verdict.at.isoformat().replace("+00:00", "Z"),
-            "data": verdict.model_dump(mode="json", exclude_none=True),
+            "data": verdict.model_dump(mode="json"),
         },
         separators=(",", ":"),
     )

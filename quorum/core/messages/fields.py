@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
-
-#: Control and invisible characters, which an identifier must not hold.
-CONTROL = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
 )
-_TERRITORY = re.compile(r"[A-Z]{2}")
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+from pydantic_core import CoreSchema, core_schema
+
+#: Control and invisible characters: the inside of a character class, for Python and for Rust.
+_CONTROL = (
+    r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f"
+)
+#: Control and invisible characters, which an identifier must not hold.
+CONTROL = re.compile(f"[{_CONTROL}]")
 
 #: Times before the first video platform or beyond this century are mistakes of a clock or a unit.
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -40,20 +48,40 @@ def digest(*parts: str) -> str:
     return sha.hexdigest()[:32]
 
 
-def _time_from_text(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str):
-        msg = "must be an RFC 3339 time as text"
-        raise ValueError(msg)
-    if not _RFC3339.fullmatch(value):
-        msg = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
-        raise ValueError(msg)
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """Text must match a regular expression, which pydantic-core checks without calling Python."""
+
+    pattern: str
+    message: str
+
+    def schema(self) -> CoreSchema:
+        return core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=f"^(?:{self.pattern})$", strict=True),
+            custom_error_type="pattern",
+            custom_error_message=self.message,
+        )
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.chain_schema([handler(source), self.schema()])
+
+
+_RFC3339 = _Pattern(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z",
+)
+
+
+def _time_from_text(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(value.upper())
+        value = datetime.fromisoformat(text.upper())
     except ValueError:
         msg = "is not a time that exists"
         raise ValueError(msg) from None
+    return _time_in_range(value)
 
 
 def _time_in_range(value: datetime) -> datetime:
@@ -63,48 +91,45 @@ def _time_in_range(value: datetime) -> datetime:
     if not _EARLIEST <= value < _LATEST:
         msg = "is not between the years 2000 and 2100"
         raise ValueError(msg)
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
-def time_to_text(value: datetime) -> str:
-    """A time as the wire has it: RFC 3339 in UTC, with ``Z``."""
-    return value.isoformat().replace("+00:00", "Z")
+def _time(value: object, from_text: ValidatorFunctionWrapHandler) -> datetime:
+    made: datetime = _time_in_range(value) if isinstance(value, datetime) else from_text(value)
+    return made
 
 
-def _identifier(value: str) -> str:
-    if CONTROL.search(value):
-        msg = "holds control or invisible characters"
-        raise ValueError(msg)
-    if value != value.strip():
-        msg = "begins or ends with white space"
-        raise ValueError(msg)
-    return value
-
-
-def _territory(value: str) -> str:
-    if not _TERRITORY.fullmatch(value):
-        msg = "must be an ISO 3166-1 alpha-2 code in capitals, such as DE"
-        raise ValueError(msg)
-    return value
+def _time_schema(_source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    text = core_schema.no_info_after_validator_function(_time_from_text, _RFC3339.schema())
+    return core_schema.json_or_python_schema(
+        text,
+        core_schema.no_info_wrap_validator_function(_time, text),
+        serialization=core_schema.simple_ser_schema("datetime"),
+    )
 
 
 #: A time with a zone, from 2000 to 2099, in UTC; RFC 3339 text in JSON.
 Time = Annotated[
     datetime,
-    BeforeValidator(_time_from_text),
-    AfterValidator(_time_in_range),
-    PlainSerializer(time_to_text, return_type=str, when_used="json"),
+    GetPydanticSchema(_time_schema),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 #: An ISO 3166-1 alpha-2 code, such as ``DE``.
 Territory = Annotated[
     str,
-    AfterValidator(_territory),
+    _Pattern("[A-Z]{2}", "must be an ISO 3166-1 alpha-2 code in capitals, such as DE"),
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$"}),
 ]
-
 #: 1 to 256 characters, trimmed, without control or invisible characters.
-Identifier = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_identifier)]
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=256),
+    _Pattern(
+        rf"[^\s{_CONTROL}](?:[^{_CONTROL}]*[^\s{_CONTROL}])?",
+        "must not hold control or invisible characters, nor begin or end with white space",
+    ),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256}),
+]
 #: A number from 0 to 1.
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 #: A duration in seconds, 0 or more.

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
-    SerializationInfo,
-    SerializerFunctionWrapHandler,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ValidationError,
-    model_serializer,
-    model_validator,
 )
+from pydantic_core import CoreSchema
 
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages.fields import time_to_text
 
 #: An upload's event is text and links. A larger message is a mistake or an attack, and is kept
 #: whole as a dead letter; Pub/Sub itself takes 10 MB.
@@ -27,7 +29,7 @@ MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 _OUR_FIELDS: set[str] = set()
 
 
-def _is_json(value: object) -> bool:
+def _is_finite(value: object) -> bool:
     """Whether all numbers in a tree of parsed JSON are finite (walked without recursion)."""
     todo: list[object] = [value]
     while todo:
@@ -41,30 +43,41 @@ def _is_json(value: object) -> bool:
     return True
 
 
+def _finite(value: Any) -> Any:
+    if not _is_finite(value):
+        msg = "holds NaN or Infinity, which JSON does not have"
+        raise ValueError(msg)
+    return value
+
+
+#: ``value is None`` as a function that is not written in Python.
+_is_none: Callable[[object], bool] = NoneType.__instancecheck__
+
+
 class Value(BaseModel):
     """A frozen part of a message that keeps the fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(_finite)]] = Field(init=False)
+
     @classmethod
-    def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        _OUR_FIELDS.update(cls.model_fields)
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Omit absent optional fields when serialising; unknown fields that are null are kept."""
+        for name, field in cls.__pydantic_fields__.items():
+            _OUR_FIELDS.add(name)
+            if field.default is None:
+                field.exclude_if = _is_none
+        return handler(source)
 
-    @model_validator(mode="after")
-    def _unknown_fields_are_json(self) -> Self:
-        if self.model_extra and not _is_json(self.model_extra):
-            msg = "holds NaN or Infinity, which JSON does not have"
-            raise ValueError(msg)
-        return self
-
-    @model_serializer(mode="wrap")
-    def _keep_unknown_nulls(
-        self, serialise: SerializerFunctionWrapHandler, info: SerializationInfo
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Leave out absent fields of ours only: what a producer added comes back as it was."""
-        made: dict[str, Any] = serialise(self)
-        if info.exclude_none and self.model_extra:
-            made.update((name, None) for name, value in self.model_extra.items() if value is None)
+        made = handler(core)
+        handler.resolve_ref_schema(made)["additionalProperties"] = True
         return made
 
 
@@ -88,27 +101,28 @@ class Message(Value):
             msg = f"message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}"
             raise MalformedMessage(msg)
         try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            msg = f"not valid UTF-8 at byte {error.start}"
-            raise MalformedMessage(msg) from None
-        try:
-            return cls.model_validate_json(text, strict=True)
+            message: Self = cls.__pydantic_validator__.validate_json(data, strict=True)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)
-            told = "; ".join(
-                f"{_where(item['loc']) or cls.kind}: {item['msg']}" for item in first[:5]
+            try:
+                data.decode("utf-8")
+            except UnicodeDecodeError as wrong:
+                msg = f"not valid UTF-8 at byte {wrong.start}"
+                raise MalformedMessage(msg) from None
+            errors = error.errors(include_url=False, include_input=False)
+            first = "; ".join(
+                f"{_where(item['loc']) or cls.kind}: {item['msg']}" for item in errors[:5]
             )
-            more = f" (and {len(first) - 5} more)" if len(first) > 5 else ""
-            msg = f"not a valid {cls.kind}: {told}{more}"
+            more = f" (and {len(errors) - 5} more)" if len(errors) > 5 else ""
+            msg = f"not a valid {cls.kind}: {first}{more}"
             raise MalformedMessage(msg) from None
         except RecursionError:
             msg = f"not a valid {cls.kind}: nested too deeply"
             raise MalformedMessage(msg) from None
+        return message
 
     def to_bytes(self) -> bytes:
         """The message as UTF-8 JSON on one line; absent optional fields are left out."""
-        return self.model_dump_json(exclude_none=True).encode()
+        return self.__pydantic_serializer__.to_json(self)
 
     def event_id(self) -> str:
         """The CloudEvents ``id``: the same message has the same one, however often it is sent."""
@@ -129,7 +143,7 @@ class Message(Value):
             "ce-id": self.event_id(),
             "ce-source": source,
             "ce-type": f"quorum.{self.kind}.v1",
-            "ce-time": time_to_text(self.event_time()),
+            "ce-time": self.event_time().isoformat().replace("+00:00", "Z"),
             "ce-dataschema": f"quorum/schemas/{self.kind}.schema.json",
             "content-type": "application/json",
         }

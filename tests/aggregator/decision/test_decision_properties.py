@@ -91,7 +91,7 @@ def test_stream_batch_and_backtest_decide_alike(name):
         effects += case.on_deadline(after(policy.deadline))
         (verdict,) = [one.verdict for one in effects if isinstance(one, Emit)]
         assert (verdict.action, verdict.rule) == (batch.action, batch.rule)
-        facts = json.loads(made.model_dump_json(exclude_none=True))
+        facts = json.loads(made.model_dump_json())
         past = PastCase(
             facts,
             tuple(CompactPrediction.of(p) for p in heard),

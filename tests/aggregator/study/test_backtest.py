@@ -22,7 +22,7 @@ def past(number, spam, *, action=Action.ALLOW, review=None, **facts):
         CompactPrediction.of(said(name, score, upload_id=made.id))
         for name, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
     )
-    facts = json.loads(made.model_dump_json(exclude_none=True))
+    facts = json.loads(made.model_dump_json())
     return PastCase(facts, answers, action=action, rule="x", review=review)
 
 

@@ -77,7 +77,7 @@ def _page(face: str, module: griffe.Module) -> str:
     found = [(name, _target(module[name])) for name in exports]
     lines += [f"| [`{name}`](#{name.lower()}) | {_summary(each)} |" for name, each in found]
     for name, each in found:
-        lines += ["", f"## `{name}`", "", *_body(name, each)]
+        lines += ["", f"## `{name}`", "", *_body(each)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -104,14 +104,14 @@ def _comment(found: griffe.Object) -> str:
     return "\n".join(kept)
 
 
-def _body(name: str, found: griffe.Object) -> Iterator[str]:
+def _body(found: griffe.Object) -> Iterator[str]:
     if isinstance(found, griffe.Function):
         yield from _code(_signature(found))
         yield from _docstring(found)
     elif isinstance(found, griffe.Class):
         yield from _class(found)
     elif isinstance(found, griffe.Attribute):
-        yield from _code(f"{name} = {found.value}" if found.value is not None else name)
+        yield from _code(found.source)
         yield from _docstring(found)
     else:
         yield from _docstring(found)

@@ -9,7 +9,7 @@ from typing import Final
 
 import prometheus_client as prometheus
 
-from quorum.aggregator.study.drift import FEWEST, Profiles, stability
+from quorum.aggregator.study.drift import FEWEST, Profiles, population_stability_index
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import Verdict
 
@@ -73,7 +73,8 @@ class ScoreWatch:
             if self._reference is not None:
                 there = self._reference.of(detector)
                 if min(here.scored, there.scored) >= FEWEST:
-                    _STABILITY.labels(detector).set(stability(here, there))
+                    index = population_stability_index(here.bins, there.bins)
+                    _STABILITY.labels(detector).set(index)
 
 
 def process_watch(reference: Profiles | None) -> ScoreWatch:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.verdicts import local_actions
-from quorum.aggregator.policy.policy import Budget, Policy
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import Budget
 from quorum.core.messages import Action, Verdict
 
 __all__ = ["Cap", "Taken"]

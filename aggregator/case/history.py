@@ -9,7 +9,8 @@ from typing import Final
 
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.facts import Uploader
-from quorum.aggregator.policy.policy import Policy, Strikes
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import Strikes
 from quorum.core.messages import Action, Verdict
 
 __all__ = ["History", "counted_actions", "known_uploader"]

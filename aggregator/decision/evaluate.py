@@ -21,7 +21,8 @@ from quorum.aggregator.decision.rules import (
     Rank,
     compiled,
 )
-from quorum.aggregator.policy.policy import DetectorPolicy, Policy
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import DetectorPolicy
 from quorum.core.messages import Action, Upload
 
 __all__ = [

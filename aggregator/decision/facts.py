@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Status, Upload
 
 __all__ = ["NO_ANSWER", "Facts", "RuleInputs", "Said", "Uploader", "number", "silence", "was_asked"]

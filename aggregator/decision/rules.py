@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any, Final
 
 from quorum.aggregator.decision.facts import Facts, RuleInputs, Said, number
-from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
     Outcome,
@@ -17,6 +17,7 @@ from quorum.aggregator.policy.program import (
     evaluate,
     make_context,
 )
+from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import Action
 
 __all__ = [

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from quorum.aggregator.decision.evaluate import Decision, evaluate
 from quorum.aggregator.decision.facts import Said
-from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Action, Upload
 
 __all__ = ["settled"]

@@ -31,7 +31,13 @@ from quorum.aggregator.policy.expression_limits import (
     error_at,
     find_word,
 )
-from quorum.aggregator.policy.program import evaluate, make_context
+from quorum.aggregator.policy.program import (
+    HISTORY,
+    KNOWN,
+    READ_PREFIX,
+    evaluate,
+    make_context,
+)
 
 __all__ = [
     "MAX_LENGTH",
@@ -94,7 +100,7 @@ class Read:
 
     def __post_init__(self) -> None:
         tail = "" if self.default is None else f"|{self.default!r}"
-        variable = f"q_{f'{self.what}|{self.name}{tail}'.encode().hex()}"
+        variable = f"{READ_PREFIX}{f'{self.what}|{self.name}{tail}'.encode().hex()}"
         object.__setattr__(self, "detector", self.name.split("/", 1)[0])
         object.__setattr__(self, "variable", variable)
 
@@ -148,14 +154,13 @@ def parse(source: str) -> Expression:
         msg = "the condition is empty; write `true` for a rule that always applies"
         raise ExpressionError(msg)
     check_depth(source, solid)
-    compile_checked(source)
+    used = frozenset(compile_checked(source).variables())
     bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *_READS}))
     check_patterns(source, solid, inside)
     check_sums(source, solid)
     compiled, reads = _replace_reads(source, solid)
     program = compile_checked(compiled)
-    names = {read.variable for read in reads}
-    used = {name for name in program.variables() if name not in names and name not in bound}
+    used -= bound
     for name in sorted(used - set(VARIABLES)):
         help_text = did_you_mean(name, [*VARIABLES, *_READS]) or (
             f"; there are {', '.join(VARIABLES)}"
@@ -173,9 +178,7 @@ def parse(source: str) -> Expression:
         msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
         raise error_at(source, find_word(solid, "lists"), msg)
     reads = sorted(set(reads), key=lambda read: read.variable)
-    return Expression(
-        source, compiled, tuple(reads), frozenset(used), _fields("upload", solid), lists, safe
-    )
+    return Expression(source, compiled, tuple(reads), used, _fields("upload", solid), lists, safe)
 
 
 def _is_boolean(program: Any, reads: list[Read]) -> bool:
@@ -204,11 +207,17 @@ def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
     pieces: list[str] = []
     end = 0
     for index, (kind, text, at) in enumerate(solid):
-        if kind != "word" or text not in _READS or (index and solid[index - 1][1] == "."):
+        if kind != "word" or (index and solid[index - 1][1] == "."):
             continue
-        read, close = _read_call(source, solid, index)
-        reads.append(read)
-        pieces += [source[end:at], read.variable]
+        if text == "uploader":
+            key, close = HISTORY, at + len(text)
+        elif text in _READS:
+            read, close = _read_call(source, solid, index)
+            reads.append(read)
+            key = read.variable
+        else:
+            continue
+        pieces += [source[end:at], f"{KNOWN}.{key}"]
         end = close
     return "".join([*pieces, source[end:]]), reads
 

@@ -1,38 +1,56 @@
-"""Compiled conditions: asked with values, they say true, false, unknown or what went wrong."""
+"""Compiled conditions, and their evaluation to true, false, unknown or an error."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import cel
 
-__all__ = ["UNKNOWN_HISTORY", "Outcome", "compile_program", "evaluate", "make_context"]
+__all__ = [
+    "HISTORY",
+    "KNOWN",
+    "READ_PREFIX",
+    "UNKNOWN_HISTORY",
+    "Outcome",
+    "compile_program",
+    "evaluate",
+    "make_context",
+]
 
-#: Why a rule that asks for the uploader's history could not be evaluated.
+#: The variable that holds what may be absent, by key: the value of each read, and the uploader's
+#: history. For an absent key CEL raises a ``KeyError`` with the key as its argument; for an
+#: undefined variable it would raise a ``RuntimeError`` that names it in its text alone.
+KNOWN: Final = "q_known"
+#: Begins the key of each read. It is random, so that no key from an upload is taken for a read.
+READ_PREFIX: Final = f"q_{secrets.token_hex(8)}_"
+#: The key of the uploader's history.
+HISTORY: Final = f"{READ_PREFIX}uploader"
+
+#: Why a rule that reads the uploader's history could not be evaluated.
 UNKNOWN_HISTORY: Final = "the uploader's history is not known"
 
 Outcome = Literal["true", "false", "unknown", "error"]
 
 
 def evaluate(program: Any, context: Any) -> tuple[Outcome, str]:
-    """Ask a compiled program; never raises.
+    """Run a compiled condition; never raises.
 
     Returns:
         The outcome, and for an error what went wrong.
     """
     try:
         result = program.execute(context)
-    except RuntimeError as error:
-        text = str(error)
-        if text.startswith("Undefined variable or function: 'q_"):
-            return "unknown", ""
-        if text.startswith("Undefined variable or function: 'uploader'"):
+    except KeyError as error:
+        key = error.args[0]
+        if key == HISTORY:
             return "error", UNKNOWN_HISTORY
-        return "error", text.split(". ", 1)[0]
+        if isinstance(key, str) and key.startswith(READ_PREFIX):
+            return "unknown", ""
+        return "error", f"key not found {key!r}"
     except Exception as error:
-        kind = "key not found" if isinstance(error, KeyError) else ""
-        return "error", f"{kind} {str(error).split('. ', 1)[0]}".strip()
+        return "error", str(error).split(". ", 1)[0]
     if result is True:
         return "true", ""
     if result is False:
@@ -41,10 +59,23 @@ def evaluate(program: Any, context: Any) -> tuple[Outcome, str]:
 
 
 def compile_program(compiled: str) -> Any:
-    """The CEL program of what ``parse`` accepted."""
+    """The CEL program of ``Expression.compiled``."""
     return cel.compile(compiled)
 
 
-def make_context(variables: Mapping[str, Any]) -> Any:
-    """The values that programs are asked with."""
-    return cel.Context(variables=dict(variables))
+def make_context(values: Mapping[str, Any]) -> Any:
+    """The context of an evaluation.
+
+    Args:
+        values: By name: ``Read.variable``, or one of the variables of conditions.
+    """
+    known: dict[str, Any] = {}
+    variables: dict[str, Any] = {KNOWN: known}
+    for name, value in values.items():
+        if name == "uploader":
+            known[HISTORY] = value
+        elif name.startswith(READ_PREFIX):
+            known[name] = value
+        else:
+            variables[name] = value
+    return cel.Context(variables=variables)

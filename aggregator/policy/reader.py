@@ -12,26 +12,26 @@ from ruamel.yaml.comments import CommentedMap
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
 from quorum.aggregator.policy.combiner import Combiner
 from quorum.aggregator.policy.expression import Expression, ExpressionError, did_you_mean, parse
-from quorum.aggregator.policy.policy import (
+from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
+from quorum.aggregator.policy.tree import place, read_tree, shape_error
+from quorum.aggregator.policy.values import (
     Budget,
     Caps,
     DetectorPolicy,
     Meaning,
-    Policy,
+    PolicyContent,
     Rule,
     Strikes,
 )
-from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
-from quorum.aggregator.policy.tree import place, read_tree, shape_error
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action, digest
 
-__all__ = ["read_policy"]
+__all__ = ["read_content"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def read_policy(text: str, file: str | None = None) -> Policy:
+def read_content(text: str, file: str | None = None) -> PolicyContent:
     """See ``Policy.from_text``."""
     tree = read_tree(text, file)
     try:
@@ -50,7 +50,7 @@ def read_policy(text: str, file: str | None = None) -> Policy:
     canonical = json.dumps(
         written.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
     )
-    return Policy(
+    return PolicyContent(
         name=written.name,
         description=written.description,
         version=f"{written.name}@{digest('policy', canonical)[:16]}",

@@ -11,12 +11,13 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from quorum.aggregator.policy.expression import did_you_mean
-from quorum.aggregator.policy.policy import MAX_POLICY_BYTES
 from quorum.aggregator.policy.text import SECTIONS, PolicyText
 from quorum.core.errors import PolicyError
 
-__all__ = ["place", "read_tree", "shape_error"]
+__all__ = ["MAX_POLICY_BYTES", "place", "read_tree", "shape_error"]
 
+#: A policy is a page or two; a larger file is a mistake, or an attack on the parser.
+MAX_POLICY_BYTES: Final = 256 * 1024
 #: Brackets within brackets that a policy may have.
 MAX_NESTING: Final = 64
 

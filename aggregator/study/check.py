@@ -18,11 +18,12 @@ from typing import Any, Final, Literal
 
 from quorum.aggregator.decision.rules import SEVERITY
 from quorum.aggregator.policy.expression import Expression, Read
-from quorum.aggregator.policy.policy import Policy, Rule
+from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Outcome, compile_program, evaluate, make_context
+from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import Action
 
-__all__ = ["Problem", "check_policy", "turning_points"]
+__all__ = ["PolicyProblem", "check_policy", "turning_points"]
 
 #: Above so many combinations, a sample is tried (with a fixed seed).
 MAX_POINTS: Final = 4096
@@ -31,7 +32,7 @@ _NUMBER = re.compile(r"(?<![\w.\"'])(\d+(?:\.\d+)?|\.\d+)(?![\w\"'])")
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PolicyProblem:
     """One thing to look at.
 
     Attributes:
@@ -45,7 +46,7 @@ class Problem:
     message: str
 
 
-def check_policy(policy: Policy) -> tuple[Problem, ...]:
+def check_policy(policy: Policy) -> tuple[PolicyProblem, ...]:
     """All problems, errors first."""
     found = [*_rules(policy), *_detectors(policy), *_unused(policy), *_removals(policy)]
     return tuple(sorted(found, key=lambda problem: problem.severity))
@@ -91,23 +92,26 @@ class _Tried:
         return outcome
 
 
-def _rules(policy: Policy) -> Iterator[Problem]:
+def _rules(policy: Policy) -> Iterator[PolicyProblem]:
     live = [_Tried(rule) for rule in policy.rules if not rule.shadow]
     for index, tried in enumerate(live):
         rule = tried.rule
         if rule.action is Action.ALLOW:
-            told = "asks for `allow`, which changes nothing: the most severe action wins; use "
-            yield Problem("note", rule.name, f"{told}`unless` in the rules that it should soften")
+            message = (
+                "asks for `allow`, which changes nothing: the most severe action wins; use "
+                "`unless` in the rules that it should soften"
+            )
+            yield PolicyProblem("note", rule.name, message)
             continue
         if rule.category is None and rule.action in (Action.RESTRICT, Action.REMOVE):
-            told = "restricts without a category, which a statement of reasons needs"
-            yield Problem("note", rule.name, told)
+            message = "restricts without a category, which a statement of reasons needs"
+            yield PolicyProblem("note", rule.name, message)
         if tried.variables:
             continue
         yield from _reach(tried, [other for at, other in enumerate(live) if at != index], policy)
 
 
-def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Problem]:
+def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[PolicyProblem]:
     """Whether a rule can apply, and whether it can decide."""
     rule = tried.rule
     place = policy.rules.index(rule)
@@ -134,12 +138,12 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Prob
         for name in blocked:
             blockers[name] = blockers.get(name, 0) + 1
     if not fires:
-        yield Problem("error", rule.name, "can never apply: its condition is never true")
+        yield PolicyProblem("error", rule.name, "can never apply: its condition is never true")
         return
     always = [name for name, count in blockers.items() if count == fired]
     names = " or ".join(f"`{name}`" for name in (always[:1] or sorted(blockers)))
-    told = f"never decides: wherever it applies, {names} applies too and comes first"
-    yield Problem("error", rule.name, told)
+    message = f"never decides: wherever it applies, {names} applies too and comes first"
+    yield PolicyProblem("error", rule.name, message)
 
 
 def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
@@ -195,7 +199,7 @@ def _consistent(point: Mapping[str, Any], reads: Mapping[str, Read]) -> bool:
     return True
 
 
-def _detectors(policy: Policy) -> Iterator[Problem]:
+def _detectors(policy: Policy) -> Iterator[PolicyProblem]:
     asked: set[str] = set()
     opaque = False
     for rule in policy.rules:
@@ -203,32 +207,32 @@ def _detectors(policy: Policy) -> Iterator[Problem]:
         opaque = opaque or any(one.opaque for one in rule.conditions)
     for name, detector in policy.detectors.items():
         if name not in asked and not detector.shadow and not opaque:
-            told = f"no rule asks the detector `{name}`"
+            message = f"no rule asks the detector `{name}`"
             if detector.silences:
-                told += "; only its silence has a meaning"
-            yield Problem("note", None, told)
+                message += "; only its silence has a meaning"
+            yield PolicyProblem("note", None, message)
     if policy.quorum == 0:
-        told = "a quorum of 0 allows an upload that no detector could judge"
-        yield Problem("note", None, told)
+        message = "a quorum of 0 allows an upload that no detector could judge"
+        yield PolicyProblem("note", None, message)
 
 
-def _unused(policy: Policy) -> Iterator[Problem]:
+def _unused(policy: Policy) -> Iterator[PolicyProblem]:
     conditions: list[Expression] = [one for rule in policy.rules for one in rule.conditions]
     combined = {read.name for one in conditions for read in one.reads if read.what == "combined"}
     for name in policy.combiners:
         if name not in combined:
-            yield Problem("note", None, f"no rule asks the combiner `{name}`")
+            yield PolicyProblem("note", None, f"no rule asks the combiner `{name}`")
     listed = {name for one in conditions for name in one.listed}
     for name in policy.lists:
         if name not in listed:
-            yield Problem("note", None, f"no rule reads the list `{name}`")
+            yield PolicyProblem("note", None, f"no rule reads the list `{name}`")
 
 
-def _removals(policy: Policy) -> Iterator[Problem]:
+def _removals(policy: Policy) -> Iterator[PolicyProblem]:
     caps = policy.caps
     for rule in policy.rules:
         if rule.action is Action.REMOVE and not rule.shadow:
             own = caps.rules.get(rule.name) or caps.each_rule or caps.total
             if own is None:
-                told = "removes without a cap; a detector gone mad could empty the platform"
-                yield Problem("note", rule.name, told)
+                message = "removes without a cap; a detector gone mad could empty the platform"
+                yield PolicyProblem("note", rule.name, message)

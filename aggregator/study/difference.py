@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quorum.aggregator.policy.policy import DetectorPolicy, Meaning, Policy, Rule
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import DetectorPolicy, Meaning, Rule
 from quorum.core.messages import Action
 
 __all__ = ["differences"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,7 +20,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Verdict
 
-__all__ = ["ALARM", "Drift", "Profile", "Profiles", "drift", "stability"]
+__all__ = ["ALARM", "Drift", "Profile", "Profiles", "drift", "population_stability_index"]
 
 #: Bins are narrow at both ends, where most scores lie.
 EDGES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
@@ -191,15 +191,15 @@ class Drift:
     alarm: bool
 
 
-def stability(now: Profile, reference: Profile) -> float:
-    """The population stability index of two profiles with scores.
+def population_stability_index(now: Sequence[int], reference: Sequence[int]) -> float:
+    """The population stability index of two histograms with the same bins.
 
-    Empty bins count half a score, so that the index is finite.
+    Each bin counts half a score more, so that an empty bin gives no infinity.
     """
     total = 0.0
-    for here, there in zip(now.bins, reference.bins, strict=True):
-        p = (here + 0.5) / (now.scored + 0.5 * len(now.bins))
-        q = (there + 0.5) / (reference.scored + 0.5 * len(reference.bins))
+    for here, there in zip(now, reference, strict=True):
+        p = (here + 0.5) / (sum(now) + 0.5 * len(now))
+        q = (there + 0.5) / (sum(reference) + 0.5 * len(reference))
         total += (p - q) * math.log(p / q)
     return total
 
@@ -214,7 +214,7 @@ def _drift(name: str, now: Profiles, reference: Profiles, alarm: float) -> Drift
     here, there = now.of(name), reference.of(name)
     index = None
     if min(here.scored, there.scored) >= FEWEST:
-        index = stability(here, there)
+        index = population_stability_index(here.bins, there.bins)
     moved = index is not None and index > alarm
     quiet = here.silent - there.silent > SILENCE_ALARM
     return Drift(

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sklearn.metrics import roc_auc_score
 
 from quorum.aggregator.decision.facts import number
 from quorum.aggregator.policy.combiner import CLIP, Combiner
@@ -16,7 +17,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
 
-__all__ = ["Fitted", "fit", "harm_ranking"]
+__all__ = ["Fitted", "fit"]
 
 #: With fewer of either kind, weights are noise.
 FEWEST: Final = 20
@@ -34,14 +35,14 @@ class Fitted:
         combiner: To be written into a policy.
         labels: Reviewed cases that it was fitted on.
         harmful: Of them, those that the reviewers removed.
-        ranking: Area under the ROC curve, on cases that it was not fitted on (5 folds).
-        best_single: The same for the best of the scores alone, and its name.
+        roc_auc: Area under the ROC curve on held-out cases (5-fold cross-validation).
+        best_single: The name of the best score alone, and its area under the ROC curve.
     """
 
     combiner: Combiner
     labels: int
     harmful: int
-    ranking: float
+    roc_auc: float
     best_single: tuple[str, float]
 
 
@@ -95,27 +96,10 @@ def fit(name: str, names: Sequence[str], cases: Iterable[PastCase], seed: int = 
             if np.isnan(column).any()
         },
     )
-    singles = [(harm_ranking(features[:, column], truth), one) for column, one in enumerate(names)]
-    best = max(singles)
-    return Fitted(
-        combiner, len(truths), harmful, _held_out(features, truth, seed), (best[1], best[0])
+    area, best = max(
+        (float(roc_auc_score(truth, features[:, column])), one) for column, one in enumerate(names)
     )
-
-
-def harm_ranking(values: Floats, truth: Floats) -> float:
-    """Area under the ROC curve: how often a harmful case ranks above a harmless one."""
-    order = np.argsort(values, kind="stable")
-    ranks = np.empty(len(values))
-    sorted_values = values[order]
-    start = 0
-    for end in range(1, len(values) + 1):
-        if end == len(values) or sorted_values[end] != sorted_values[start]:
-            ranks[order[start:end]] = (start + end + 1) / 2
-            start = end
-    positives = truth.sum()
-    negatives = len(truth) - positives
-    above = ranks[truth > 0].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    return Fitted(combiner, len(truths), harmful, _held_out(features, truth, seed), (best, area))
 
 
 def _mean(column: Floats) -> float:
@@ -147,14 +131,14 @@ def _solve(features: Floats, truth: Floats) -> tuple[float, Floats]:
 
 
 def _held_out(features: Floats, truth: Floats, seed: int) -> float:
-    """The ranking on cases that were not fitted on, over all folds."""
+    """The area under the ROC curve of out-of-fold predictions."""
     draw = np.random.default_rng(seed)
     folds = draw.permutation(len(truth)) % _FOLDS
     predicted = np.empty(len(truth))
     for fold in range(_FOLDS):
         outside = folds != fold
         if len(set(truth[outside])) < 2:
-            return harm_ranking(features.sum(axis=1), truth)
+            return float(roc_auc_score(truth, features.sum(axis=1)))
         bias, weights = _solve(features[outside], truth[outside])
         predicted[~outside] = bias + features[~outside] @ weights
-    return harm_ranking(predicted, truth)
+    return float(roc_auc_score(truth, predicted))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from quorum.aggregator.study.drift import population_stability_index
 from quorum.core.messages import ACTIONS
 from quorum.pipeline.batch.tally import BINS, Tally
 from quorum.store.ledger import Run
@@ -35,8 +36,6 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}svg{max-width:100%}
 def drift(before: Mapping[str, int], after: Mapping[str, int], detector: str) -> float | None:
     """Population stability index of a detector's scores between two runs.
 
-    Counts get half a one more in each bin, so that an empty bin gives no infinity.
-
     Returns:
         The index; None where one of the runs has under 50 scores.
     """
@@ -44,12 +43,7 @@ def drift(before: Mapping[str, int], after: Mapping[str, int], detector: str) ->
     new = [after.get(f"{detector} {bin_}", 0) for bin_ in range(BINS)]
     if min(sum(old), sum(new)) < 50:
         return None
-    total = 0.0
-    for a, b in zip(old, new, strict=True):
-        p = (a + 0.5) / (sum(old) + BINS / 2)
-        q = (b + 0.5) / (sum(new) + BINS / 2)
-        total += (q - p) * math.log(q / p)
-    return total
+    return population_stability_index(new, old)
 
 
 def page(run: Run, tally: Tally, before: Run | None, *, title: str) -> str:

@@ -100,11 +100,11 @@ def fit(
     from quorum.aggregator.study.fit import fit as fit_combiner
 
     made = fit_combiner(name, score, past_cases(cases, database, since, until, limit))
-    single, ranking = made.best_single
+    single, alone = made.best_single
     typer.echo(
         f"# fitted on {made.labels:,} reviewed cases, {made.harmful:,} of them removed\n"
-        f"# ranking (area under the curve) on held out cases: {made.ranking:.3f}; "
-        f"{single} alone: {ranking:.3f}"
+        f"# area under the ROC curve on held-out cases: {made.roc_auc:.3f}; "
+        f"{single} alone: {alone:.3f}"
     )
     section = {
         "bias": made.combiner.bias,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from quorum.aggregator.policy.expression import ExpressionError, parse
 from quorum.aggregator.policy.policy import load_policy
-from quorum.aggregator.policy.reader import read_policy
+from quorum.aggregator.policy.reader import read_content
 from quorum.core.errors import PolicyError
 
 BALANCED = load_policy("balanced").text
@@ -43,7 +43,7 @@ def test_a_damaged_policy_is_read_or_refused(seed):
         put = draw.choice(["", " ", "\n", ":", "- ", "{", "]", "~", "!!", "é", "\t", *PIECES])
         text = text.replace(cut, put, 1) if cut else text[:at] + put + text[at:]
     try:
-        policy = read_policy(text, "mine.yaml")
+        policy = read_content(text, "mine.yaml")
     except PolicyError as error:
         assert error.file == "mine.yaml"
         assert "\n" not in str(error)
@@ -72,5 +72,5 @@ HOSTILE = {
 def test_a_hostile_policy_is_refused_soon(text):
     began = time.process_time()
     with pytest.raises(PolicyError):
-        read_policy(text)
+        read_content(text)
     assert time.process_time() - began < 5, "generous: most take milliseconds"

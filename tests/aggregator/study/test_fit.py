@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.aggregator.study.fit import fit, harm_ranking
+from quorum.aggregator.study.fit import fit
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
@@ -37,7 +37,7 @@ def test_two_weak_signs_together_rank_better_than_each():
     weights = fitted.combiner.weights
     assert min(weights["spam"], weights["violence"]) > 0.5
     assert weights["noise"] < 0.3
-    assert fitted.ranking > fitted.best_single[1] + 0.01
+    assert fitted.roc_auc > fitted.best_single[1] + 0.01
     assert set(fitted.combiner.absent) == {"violence"}
     assert fitted.labels == 800
 
@@ -75,10 +75,3 @@ def test_too_few_labels_are_refused():
         fit("risk", NAMES, cases(30))
     with pytest.raises(InputError, match="0 removed"):
         fit("risk", NAMES, [PastCase.gather(upload(), [])])
-
-
-def test_the_ranking_is_the_area_under_the_curve():
-    truth = np.array([0.0, 0.0, 1.0, 1.0])
-    assert harm_ranking(np.array([0.1, 0.2, 0.3, 0.4]), truth) == 1.0
-    assert harm_ranking(np.array([0.4, 0.3, 0.2, 0.1]), truth) == 0.0
-    assert harm_ranking(np.array([0.5, 0.5, 0.5, 0.5]), truth) == 0.5

@@ -77,7 +77,7 @@ def _page(face: str, module: griffe.Module) -> str:
     found = [(name, _target(module[name])) for name in exports]
     lines += [f"| [`{name}`](#{name.lower()}) | {_summary(each)} |" for name, each in found]
     for name, each in found:
-        lines += ["", f"## `{name}`", "", *_body(each)]
+        lines += ["", f"## `{name}`", "", *_body(each, {one.path for _, one in found})]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -104,12 +104,12 @@ def _comment(found: griffe.Object) -> str:
     return "\n".join(kept)
 
 
-def _body(found: griffe.Object) -> Iterator[str]:
+def _body(found: griffe.Object, page: set[str]) -> Iterator[str]:
     if isinstance(found, griffe.Function):
         yield from _code(_signature(found))
         yield from _docstring(found)
     elif isinstance(found, griffe.Class):
-        yield from _class(found)
+        yield from _class(found, page)
     elif isinstance(found, griffe.Attribute):
         yield from _code(found.source)
         yield from _docstring(found)
@@ -117,47 +117,57 @@ def _body(found: griffe.Object) -> Iterator[str]:
         yield from _docstring(found)
 
 
-def _class(found: griffe.Class) -> Iterator[str]:
+def _class(found: griffe.Class, page: set[str]) -> Iterator[str]:
     bases = ", ".join(str(base).rsplit(".", 1)[-1] for base in found.bases)
     yield from _code(f"class {found.name}({bases})" if bases else f"class {found.name}")
     yield from _docstring(found)
     described = _described(found)
-    fields = [each for each in _members(found) if isinstance(each, griffe.Attribute)]
+    members = _members(found, page)
+    fields = [each for each in members if isinstance(each, griffe.Attribute)]
     fields = [each for each in fields if each.name not in described and each.name != "model_config"]
     if fields:
         yield from ("| attribute | type | default | what |", "| --- | --- | --- | --- |")
-        yield from map(_field, fields)
+        yield from (_field(found, each) for each in fields)
         yield ""
-    for each in _members(found):
+    for each in members:
         if isinstance(each, griffe.Function):
             yield from (f"### `{found.name}.{each.name}`", "")
             yield from _code(_signature(each))
             yield from _docstring(each)
 
 
-def _members(found: griffe.Class) -> list[griffe.Object]:
+def _members(found: griffe.Class, page: set[str]) -> list[griffe.Object]:
+    """The public members; what another class of the page defines stands there."""
     members = [_target(each) for each in found.all_members.values()]
-    own = [each for each in members if each.path.startswith("quorum.")]
-    return [each for each in own if not each.name.startswith("_")]
+    elsewhere = page - {found.path}
+    return [
+        each
+        for each in members
+        if each.path.startswith("quorum.")
+        and not each.name.startswith("_")
+        and each.parent.path not in elsewhere
+    ]
 
 
 def _described(found: griffe.Class) -> set[str]:
-    """The attributes that the class's own docstring describes."""
-    sections = found.docstring.parsed if found.docstring else []
+    """The attributes that the docstring of the class, or of a base, describes."""
     return {
         each.name
-        for section in sections
+        for one in (found, *found.mro())
+        for section in (one.docstring.parsed if one.docstring else [])
         if section.kind.value == "attributes"
         for each in section.value
     }
 
 
-def _field(each: griffe.Attribute) -> str:
+def _field(found: griffe.Class, each: griffe.Attribute) -> str:
+    inherited = (base.members[each.name] for base in found.mro() if each.name in base.members)
+    text = next(filter(None, map(_text, (each, *inherited))), "")
     cells = (
         f"`{each.name}`",
         f"`{each.annotation}`" if each.annotation is not None else "",
         f"`{each.value}`" if each.value is not None else "",
-        " ".join(_text(each).split()),
+        " ".join(text.split()),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

@@ -32,17 +32,20 @@ __all__ = [
 
 
 class Feature(StrEnum):
-    """What can be made of an upload once, and shared by all detectors that need it.
-
-    ``OCR`` is no feature of its own: the words that stand in frames become part of the text.
-    """
+    """What is extracted from an upload once, and shared by all detectors that need it."""
 
     TEXT = "text"
+    """The words of the upload: ``Features.text``."""
     EMBEDDING = "embedding"
+    """A sentence embedding of the words: ``Features.embedding``."""
     FRAMES = "frames"
+    """Frames of the video: ``Features.frames``."""
     AUDIO = "audio"
+    """The sound: ``Features.audio``."""
     FINGERPRINT = "fingerprint"
+    """Fingerprints of picture and sound: ``Features.fingerprint``."""
     OCR = "ocr"
+    """Words seen in frames; they become part of ``Features.text``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +141,16 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a detector says of one upload: scored, abstained or failed.
+    """A detector's result for one upload: scored, abstained or failed.
 
     Use the three class methods; they keep the rules of ``quorum.core.messages.Prediction``.
+
+    Attributes:
+        status: Whether there is a score.
+        score: Calibrated probability, from 0 to 1; only when scored.
+        labels: Finer harms, such as ``violence/fight``, each with its probability.
+        evidence: The parts of the upload that led to the score.
+        reason: Why the detector abstained or failed.
     """
 
     status: Status

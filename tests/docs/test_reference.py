@@ -27,6 +27,8 @@ def test_each_public_name_is_described(file: Path):
     rows = re.findall(r"^\| \[`(\w+)`\]\(#\w+\) \| (.*) \|$", PAGES[file], re.MULTILINE)
     assert rows
     assert [name for name, what in rows if not what] == []
+    attributes = re.findall(r"^\| `(\w+)` \|.*\| (.*?) ?\|$", PAGES[file], re.MULTILINE)
+    assert [name for name, what in attributes if not what] == []
 
 
 def test_each_metric_and_each_log_event_is_described():

@@ -45,11 +45,15 @@ class DeadLetter(Message):
     original: dict[str, str] = Field(default_factory=dict)
     """The original attributes."""
     stage: str
+    """Where it failed, such as ``stream.uploads`` or ``decide.predictions``."""
     error: str
+    """Why, in a sentence."""
     at: Time
+    """When it failed."""
     part: Annotated[int, Field(ge=1)] = 1
-    """Where an original is too large for one message: this part, from 1, of how many."""
+    """Which part of the original this is, from 1."""
     parts: Annotated[int, Field(ge=1)] = 1
+    """How many parts the original has; more than 1 where it is too large for one message."""
     original_id: Identifier
     """Digest of the whole original, shared by its parts."""
 

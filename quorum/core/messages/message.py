@@ -94,8 +94,8 @@ class Message(Value):
         Raises:
             MalformedMessage: If the bytes are not valid UTF-8, not JSON, of the wrong shape, or
                 more than ``MAX_MESSAGE_BYTES``. The text names the field and what was expected,
-                and quotes nothing of the content. Values are taken as the schema says: a number
-                written as text is of the wrong shape.
+                and quotes nothing of the content. Types are strict: a number written as
+                text is of the wrong shape.
         """
         if len(data) > MAX_MESSAGE_BYTES and cls.kind != "dead-letter":
             msg = f"message of {len(data):,} bytes; the limit is {MAX_MESSAGE_BYTES:,}"
@@ -129,7 +129,7 @@ class Message(Value):
         raise NotImplementedError
 
     def event_time(self) -> datetime:
-        """The CloudEvents ``time``: when what the message tells happened."""
+        """The CloudEvents ``time``: when the event of the message happened."""
         raise NotImplementedError
 
     def attributes(self, source: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a detector says of an upload, and the evidence for it."""
+"""A detector's result for an upload, and the evidence for it."""
 
 from __future__ import annotations
 
@@ -17,41 +17,47 @@ NOT_ASKED = "not asked: "
 
 
 class Status(StrEnum):
-    """Whether a detector could say anything of an upload."""
+    """Whether a detector could score an upload."""
 
     SCORED = "scored"
+    """There is a score."""
     ABSTAINED = "abstained"
+    """There was nothing to judge, such as no media."""
     FAILED = "failed"
+    """There was something to judge, and the detector could not."""
 
 
 def prediction_id(upload_id: str, detector: str, version: str) -> str:
-    """The identifier of what one version of a detector says of one upload."""
+    """The identifier of a prediction: a digest of the upload, the detector and its version."""
     return digest("prediction", upload_id, detector, version)
 
 
 class Evidence(Value):
-    """What in an upload led a detector to its score.
-
-    ``kind`` says what ``start`` and ``end`` count: characters of ``field`` for ``text``, seconds
-    of the media for ``video`` and ``audio``, seconds of the upload for ``match`` (of a reference
-    work, where ``work``, ``work_start`` and ``work_end`` tell the other side).
-    """
+    """A part of an upload that led a detector to its score."""
 
     kind: Literal["text", "video", "audio", "match"]
+    """The unit of ``start`` and ``end``: characters of ``field`` for ``text``, else seconds of the
+    media; ``match`` is a copy of a reference work."""
     what: str
+    """What was found, in words that a reviewer can read."""
     field: str | None = None
     """``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them."""
     start: Seconds | None = None
+    """Where it begins."""
     end: Seconds | None = None
+    """Where it ends."""
     weight: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """How much it counts, from 0 to 1 where the detector can say."""
     work: str | None = None
+    """The reference work, for ``match``."""
     work_start: Seconds | None = None
+    """Second of the work at which the match begins."""
     work_end: Seconds | None = None
+    """Second of the work at which the match ends."""
 
 
 class Prediction(Message):
-    """What one version of a detector says of one upload."""
+    """The result of one version of a detector for one upload."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -69,21 +75,29 @@ class Prediction(Message):
     kind: ClassVar[str] = "prediction"
 
     id: Identifier
+    """See ``prediction_id``."""
     upload_id: Identifier
+    """The upload."""
     detector: Identifier
+    """The detector's name."""
     version: Identifier
+    """The version of its model."""
     status: Status
+    """Whether there is a score."""
     score: Probability | None = None
     """Calibrated probability that the upload has the detector's harm; only when scored."""
     labels: dict[str, Probability] = Field(default_factory=dict)
     """Paths in the tree of labels, such as ``violence/fight``, each with its probability."""
     evidence: tuple[Evidence, ...] = ()
+    """The parts of the upload that led to the score."""
     reason: str | None = None
     """Why the detector abstained or failed."""
     elapsed: Seconds = 0.0
     """Seconds of work for this upload (its share of a batch)."""
     at: Time
+    """When it was made."""
     shadow: bool = False
+    """Whether it is only recorded and never decides."""
 
     @model_validator(mode="after")
     def _score_goes_with_status(self) -> Self:

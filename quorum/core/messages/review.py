@@ -16,12 +16,19 @@ class Review(Message):
     kind: ClassVar[str] = "review"
 
     upload_id: Identifier
+    """The upload."""
     verdict_id: Identifier
+    """The verdict that the reviewer saw."""
     action: Action
+    """What the reviewer decided."""
     reviewer: Identifier
+    """Who decided."""
     labels: tuple[str, ...] = ()
+    """The harms that the reviewer found, such as ``violence/fight``."""
     note: str = ""
+    """A note for other reviewers."""
     at: Time
+    """When it was decided."""
 
     def event_id(self) -> str:
         """See Message."""

@@ -1,4 +1,4 @@
-"""The decision on an upload, from mild to severe, with what it stands on."""
+"""The decision on an upload, with the rule and the predictions that it rests on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ class Action(StrEnum):
     """What happens to an upload, from mild to severe."""
 
     ALLOW = "allow"
+    """Visible."""
     RESTRICT = "restrict"
+    """Visible with limits, such as an age gate, blocked territories or no advertisements."""
     REVIEW = "review"
+    """Held until a human decides."""
     REMOVE = "remove"
+    """Not visible."""
 
     @property
     def severity(self) -> int:
@@ -35,20 +39,30 @@ class UsedPrediction(Value):
     """A prediction as a verdict lists it: enough to decide again."""
 
     id: Identifier
+    """The prediction's identifier."""
     detector: Identifier
+    """The detector's name."""
     version: Identifier
+    """The version of its model."""
     status: Status
+    """Whether there is a score."""
     score: Probability | None = None
+    """See ``Prediction``."""
     labels: dict[str, Probability] = Field(default_factory=dict)
+    """See ``Prediction``."""
     reason: str | None = None
+    """See ``Prediction``."""
     shadow: bool = False
+    """Whether it did not decide."""
 
 
 class Missing(Value):
-    """A detector that had said nothing when a verdict was made, and why."""
+    """A detector without a prediction when a verdict was made, and why."""
 
     detector: Identifier
+    """The detector's name."""
     why: str
+    """The reason, as a sentence."""
 
 
 class Verdict(Message):
@@ -57,24 +71,35 @@ class Verdict(Message):
     kind: ClassVar[str] = "verdict"
 
     id: Identifier
+    """A digest of the upload, the revision, the policy and the inputs."""
     upload_id: Identifier
+    """The upload."""
     action: Action
+    """What happens to the upload."""
     revision: Annotated[int, Field(ge=1)]
+    """1 for the first verdict on an upload; a greater one supersedes it."""
     supersedes: Identifier | None = None
     """Identifier of the verdict that this one replaces."""
     policy_version: Identifier
+    """The policy's name and the digest of its content."""
     rule: str
     """The rule that decided."""
     category: str | None = None
+    """The harm that the rule is about."""
     reasons: tuple[str, ...]
     """Sentences that a person can read."""
     predictions: tuple[UsedPrediction, ...] = ()
+    """The predictions that were known."""
     missing: tuple[Missing, ...] = ()
+    """The detectors of the policy without a prediction."""
     decided_by: Literal["policy", "deadline", "reviewer", "cap"]
+    """What decided: all that the policy waited for, its deadline, a human, or the removal cap."""
     at: Time
+    """When it was made."""
     latency: Seconds
     """Seconds from the arrival of the upload to this verdict."""
     statement: str | None = None
+    """The statement of reasons for the uploader, where one is owed."""
 
     def event_id(self) -> str:
         """See Message."""

@@ -27,7 +27,7 @@ import apache_beam as beam
 
 from benchmarks.document import machine, peak_megabytes, table, write_section
 from benchmarks.texts import uploads
-from quorum.aggregator.decision.evaluate import decide
+from quorum.aggregator.decision.evaluate import Uploader
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload
 from quorum.core.settings import Settings
@@ -99,7 +99,7 @@ def verdicts(
 ) -> Iterator[tuple[Upload, list[Prediction], str, str]]:
     """The decision on each upload, as a script of one's own would make it."""
     for upload, said in zip(some, moderator.predict(some), strict=True):
-        decision = decide(moderator.policy, upload, {one.detector: one for one in said})
+        decision = moderator.decider.decision(lambda one=upload: one, said, {}, Uploader())
         yield upload, said, decision.action.value, decision.rule
 
 

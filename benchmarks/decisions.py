@@ -19,8 +19,9 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 
 from benchmarks.document import machine, table, write_section
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
+from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.study.backtest import backtest_lines
 from quorum.aggregator.study.record import PastCase
@@ -181,9 +182,10 @@ def rate(decide: Callable[[Case], object], cases: Sequence[Case], rounds: int = 
 
 def through(policy: Policy) -> Callable[[Case], Decision]:
     """The one decision function, as stream and backtest call it."""
+    decider = Decider(policy)
 
     def decide(case: Case) -> Decision:
-        return evaluate(policy, lambda: UPLOAD, case[0], {}, uploader=case[1]).decision
+        return decider.decision(lambda: UPLOAD, case[0], {}, case[1])
 
     return decide
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from google.pubsub_v1.types import PubsubMessage
 
 from benchmarks.document import machine, peak_megabytes, table, write_section
-from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import Upload, now
+from quorum.core.messages import Prediction, Upload, now
 from quorum.core.settings import MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
@@ -122,21 +122,21 @@ def plain(kind: str, count: int) -> float:
         frozenset().union(*(detector.needs for detector in detectors)), MediaAccess()
     )
     data = uploads(count, "plain")
+    decider = Decider(policy)
     done = 0
     began = time.perf_counter()
     for start in range(0, count, _BATCH):
         batch = [Upload.from_bytes(each) for each in data[start : start + _BATCH]]
         features = extractor.extract(batch)
-        cases = [Case(policy) for _ in batch]
+        made: list[list[Prediction]] = [[] for _ in batch]
         for detector in detectors:
             findings = score_safely(detector, features, 30.0)
-            for case, seen, finding in zip(cases, features, findings, strict=True):
-                case.on_prediction(predict(detector, seen, finding, now(), 0.0), now())
-        for case, upload in zip(cases, batch, strict=True):
-            for effect in case.on_upload(upload, now()):
-                if isinstance(effect, Emit):
-                    effect.verdict.to_bytes()
-                    done += 1
+            for predictions, seen, finding in zip(made, features, findings, strict=True):
+                predictions.append(predict(detector, seen, finding, now(), 0.0))
+        for predictions, upload in zip(made, batch, strict=True):
+            at = now()
+            decider.first(upload, predictions, arrived=at, at=at).verdict.to_bytes()
+            done += 1
     elapsed = time.perf_counter() - began
     if done != count:
         sys.exit(f"the plain loop made {done} verdicts of {count} uploads")

@@ -16,6 +16,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
 from quorum.aggregator.case.cap import Cap
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Verdict
 from quorum.pipeline.streams.base import Outgoing
@@ -80,17 +81,19 @@ class _Spend(beam.DoFn):
         buckets: Any = beam.DoFn.StateParam(BUCKETS),  # noqa: B008
     ) -> Iterator[Outgoing]:
         data = buckets.read()
-        cap = Cap.restore(self.policy, data) if data else Cap(self.policy)
+        decider = Decider(self.policy, cap=Cap.restore(self.policy, data) if data else None)
         outgoing = element[1]
         messages = tuple(
-            self._spent(cap, one) if isinstance(one, Verdict) else one for one in outgoing.messages
+            self._bounded(decider, one) if isinstance(one, Verdict) else one
+            for one in outgoing.messages
         )
-        buckets.write(cap.snapshot())
+        buckets.write(decider.cap_snapshot())
         yield Outgoing(messages, outgoing.ack_ids)
 
-    def _spent(self, cap: Cap, verdict: Verdict) -> Verdict:
-        taken = cap.take(verdict)
-        if taken.capped and taken.bucket is not None:
-            Metrics.counter("quorum", f"capped.{taken.bucket}").inc()
-            _CAPPED.labels(taken.bucket).inc()
-        return taken.verdict
+    @staticmethod
+    def _bounded(decider: Decider, verdict: Verdict) -> Verdict:
+        result = decider.bounded(verdict)
+        if result.bucket is not None:
+            Metrics.counter("quorum", f"capped.{result.bucket}").inc()
+            _CAPPED.labels(result.bucket).inc()
+        return result.verdict

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
-from quorum.aggregator.case.case import Case, Discard, Effect, Emit, Forget
+from quorum.aggregator.decider import Case, Decider, Discard, Effect, Emit, Forget
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Message, Prediction, Review, Upload, digest, now
@@ -100,12 +100,12 @@ class _Stored:
     due: float = 0.0
 
     @classmethod
-    def restore(cls, policy: Policy, shadows: Sequence[Policy], data: bytes | None) -> _Stored:
+    def restore(cls, decider: Decider, data: bytes | None) -> _Stored:
         if not data:
-            return cls(Case(policy, shadows))
+            return cls(decider.case())
         size = int.from_bytes(data[:4], "big")
         waiting, decided, opened, due = json.loads(data[4 : 4 + size])
-        case = Case.restore(policy, data[4 + size :], shadows)
+        case = decider.restore(data[4 + size :])
         return cls(case, waiting, decided, opened, due)
 
     def snapshot(self) -> bytes:
@@ -122,6 +122,7 @@ class _Cases(beam.DoFn):
 
     def setup(self) -> None:
         self._meter = Meter()
+        self._decider = Decider(self.policy, self.options.shadows)
         self._watch = process_watch(self.options.reference)
         self._histories = None
         self._ledger = None
@@ -170,8 +171,8 @@ class _Cases(beam.DoFn):
             return
         if past is None or past.upload is None or past.verdict is None:
             return
-        stored.case = Case.resume(
-            self.policy, past.upload, past.predictions, past.reviews, past.verdict
+        stored.case = self._decider.resume(
+            past.upload, past.predictions, past.reviews, past.verdict
         )
         stored.opened = stored.decided = True
 
@@ -251,7 +252,7 @@ class _DecideStream(_Cases):
         case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
         due: Any = beam.DoFn.TimerParam(DUE),  # noqa: B008
     ) -> Iterator[Any]:
-        stored = _Stored.restore(self.policy, self.options.shadows, case.read())
+        stored = _Stored.restore(self._decider, case.read())
         if not stored.opened and _is_due(stored):
             # The timer is late: what waited too long must not take these with it.
             yield from self._out(stored, stored.case.on_deadline(now()))
@@ -268,7 +269,7 @@ class _DecideStream(_Cases):
         data = case.read()
         if not data:
             return
-        stored = _Stored.restore(self.policy, self.options.shadows, data)
+        stored = _Stored.restore(self._decider, data)
         stored.due = 0.0
         yield from self._out(stored, stored.case.on_deadline(now()))
         self._keep(stored, case, due)
@@ -303,7 +304,7 @@ class _DecideBounded(_Cases):
         case: Any = beam.DoFn.StateParam(CASE),  # noqa: B008
         end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
     ) -> Iterator[Any]:
-        stored = _Stored.restore(self.policy, self.options.shadows, case.read())
+        stored = _Stored.restore(self._decider, case.read())
         for received in element[1].messages:
             yield from self._on_message(stored, received)
         end.set(GlobalWindow().max_timestamp())
@@ -312,7 +313,7 @@ class _DecideBounded(_Cases):
     @on_timer(END)
     def on_end(self, case: Any = beam.DoFn.StateParam(CASE)) -> Iterator[Any]:  # noqa: B008
         if data := case.read():
-            stored = _Stored.restore(self.policy, self.options.shadows, data)
+            stored = _Stored.restore(self._decider, data)
             yield from self._out(stored, tuple(stored.case.on_end(now())))
             case.clear()
 

@@ -9,29 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from quorum.aggregator.case.case import Case, Effect, Emit
-from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.core.messages import Prediction, Upload, Verdict, digest, now
+from quorum.core.messages import Prediction, Upload, Verdict, now
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.cascade import Cascade, ask
 from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector
-from quorum.pipeline.removals import Removals
 
 __all__ = [
     "Ensemble",
     "Moderated",
     "Moderator",
     "batches",
-    "open_case",
-    "supersede",
-    "verdicts_of",
 ]
 
 #: The most uploads whose features are made at once: texts of like length are embedded together,
@@ -139,69 +133,6 @@ def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
         yield batch
 
 
-def verdicts_of(effects: Iterable[Effect]) -> list[Verdict]:
-    """The verdicts that a case's effects ask to be published."""
-    return [effect.verdict for effect in effects if isinstance(effect, Emit)]
-
-
-def open_case(
-    policy: Policy,
-    upload: Upload,
-    predictions: Iterable[Prediction],
-    *,
-    arrived: datetime,
-    at: datetime,
-    shadows: Sequence[Policy] = (),
-    uploader: Uploader | None = None,
-) -> tuple[Case | None, Verdict]:
-    """Decide an upload with what was said; nothing more is waited for.
-
-    Args:
-        policy: Decides.
-        upload: The upload.
-        predictions: All that was said in time.
-        arrived: When the upload came.
-        at: When this is.
-        shadows: Policies that only watch.
-        uploader: Past verdicts on its uploader, where they are known.
-
-    Returns:
-        The case, which takes predictions that come late, and its verdict. No case where the
-        policy still waits for detectors that are not run here: then it ends with the verdict.
-    """
-    case = Case(policy, shadows)
-    # Said before its upload is known: then the case decides once, with all of it, and the
-    # verdict does not depend on who spoke first.
-    for prediction in predictions:
-        case.on_prediction(prediction, at)
-    made = verdicts_of(case.on_upload(upload, at, arrived=arrived, uploader=uploader))
-    made = made or verdicts_of(case.on_deadline(at))
-    if made:
-        return case, made[-1]
-    return None, verdicts_of(case.on_end(at))[-1]
-
-
-def supersede(past: Verdict, verdict: Verdict) -> Verdict | None:
-    """The verdict as the next revision after one that an upload has.
-
-    Returns:
-        None where the action stays as it was: then there is nothing to say.
-    """
-    if (past.action, _local(past)) == (verdict.action, _local(verdict)):
-        return None
-    return verdict.model_copy(
-        update={
-            "id": digest("supersede", past.id, verdict.id),
-            "revision": past.revision + 1,
-            "supersedes": past.id,
-        }
-    )
-
-
-def _local(verdict: Verdict) -> object:
-    return (verdict.model_extra or {}).get("territories")
-
-
 class Moderator:
     """One ensemble and one policy: uploads in, verdicts out.
 
@@ -229,7 +160,7 @@ class Moderator:
         settings = settings or Settings()
         self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
-        self.removals = Removals(self.policy)
+        self.decider = Decider(self.policy, self.shadows)
         self.ensemble = ensemble or Ensemble.load(settings)
 
     def __enter__(self) -> Self:
@@ -260,10 +191,8 @@ class Moderator:
         at = now()
         made = []
         for upload, predictions in zip(uploads, said, strict=True):
-            _, verdict = open_case(
-                self.policy, upload, predictions, arrived=arrived, at=at, shadows=self.shadows
-            )
-            made.append(Moderated(self.removals.bounded(verdict), tuple(predictions)))
+            decided = self.decider.first(upload, predictions, arrived=arrived, at=at)
+            made.append(Moderated(decided.verdict, tuple(predictions)))
         return made
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:

@@ -18,7 +18,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Budget
 from quorum.core.messages import Action, Verdict
 
-__all__ = ["Cap", "Taken"]
+__all__ = ["Cap", "CapResult"]
 
 _TOTAL: Final = "*"
 
@@ -27,18 +27,22 @@ REMEMBERED: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of a verdict.
+class CapResult:
+    """A verdict after the cap was applied.
 
     Attributes:
-        verdict: As it came, or with ``review`` in place of ``remove``.
-        capped: Whether it was changed.
-        bucket: The rule whose budget was spent; ``*`` for that of all rules.
+        verdict: The same verdict, or with ``review`` in place of ``remove``.
+        bucket: The rule whose budget is spent, ``*`` for that of all rules; None where the
+            verdict was not changed.
     """
 
     verdict: Verdict
-    capped: bool = False
     bucket: str | None = None
+
+    @property
+    def capped(self) -> bool:
+        """Whether a removal became a review."""
+        return self.bucket is not None
 
 
 class Cap:
@@ -56,7 +60,7 @@ class Cap:
 
     @classmethod
     def restore(cls, policy: Policy, snapshot: bytes) -> Cap:
-        """The buckets as they were when ``snapshot`` was taken; budgets are the policy's."""
+        """A cap with the levels of a snapshot and the budgets of the policy."""
         cap = cls(policy)
         buckets, recent = json.loads(snapshot)
         cap._buckets = {name: (float(left), int(at)) for name, (left, at) in buckets.items()}
@@ -64,24 +68,24 @@ class Cap:
         return cap
 
     def snapshot(self) -> bytes:
-        """All that is to be kept between verdicts, as compact JSON."""
+        """The state between two verdicts, as compact JSON."""
         return json.dumps([self._buckets, self._recent], separators=(",", ":")).encode()
 
     @staticmethod
     def concerns(verdict: Verdict) -> bool:
-        """Whether a verdict removes without a human, so that it must pass here."""
+        """Whether a verdict removes without a human decision, so that the cap applies."""
         return verdict.decided_by in ("policy", "deadline") and (
             verdict.action is Action.REMOVE
             or Action.REMOVE.value in local_actions(verdict).values()
         )
 
-    def take(self, verdict: Verdict) -> Taken:
-        """Let a verdict pass, or turn its removal into a review.
+    def apply(self, verdict: Verdict) -> CapResult:
+        """Spend a token for a removal, or turn it into a review where none is left.
 
         The changed verdict keeps its id: later revisions name it.
         """
         if not self.concerns(verdict):
-            return Taken(verdict)
+            return CapResult(verdict)
         known = self._recent.get(verdict.id)
         if known is None:
             known = self._spend(verdict.rule, micros(verdict.at))
@@ -89,11 +93,11 @@ class Cap:
             while len(self._recent) > REMEMBERED:
                 del self._recent[next(iter(self._recent))]
         if not known:
-            return Taken(verdict)
-        return Taken(self._capped(verdict, known), capped=True, bucket=known)
+            return CapResult(verdict)
+        return CapResult(self._capped(verdict, known), bucket=known)
 
     def spent(self, now: int) -> Mapping[str, float]:
-        """For each bucket that was used: the share of it that is spent, for an alarm.
+        """For each bucket that was used, the share that is spent, from 0 to 1.
 
         Args:
             now: The time in microseconds since 1970.
@@ -117,7 +121,7 @@ class Cap:
         return min(float(budget.removals), filled), max(at, since)
 
     def _spend(self, rule: str, at: int) -> str:
-        """Take a token of each bucket; the name of an empty one where that cannot be."""
+        """Spend one token of each bucket, or return the name of the first that is empty."""
         levels: dict[str, tuple[float, int]] = {}
         for bucket in (rule, _TOTAL):
             budget = self._budget(bucket)
@@ -132,14 +136,14 @@ class Cap:
 
     def _capped(self, verdict: Verdict, bucket: str) -> Verdict:
         budget = self._budget(bucket)
-        told = "the cap on removals is reached"
+        text = "the cap on removals is reached"
         if budget is not None:
             whose = "all rules" if bucket == _TOTAL else f"the rule {bucket}"
-            told = f"the cap of {whose} ({budget.removals} removals in {budget.per:g} s) is reached"
+            text = f"the cap of {whose} ({budget.removals} removals in {budget.per:g} s) is reached"
         data: dict[str, Any] = {
             "action": Action.REVIEW,
             "decided_by": "cap",
-            "reasons": (f"A human decides, for {told}.", *verdict.reasons),
+            "reasons": (f"A human decides, for {text}.", *verdict.reasons),
             "statement": None,
         }
         if local_actions(verdict):

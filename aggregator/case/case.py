@@ -1,22 +1,24 @@
 """The case: all of one upload's life, from its arrival until it is forgotten.
 
-A plain class, driven from outside: each ``on_…`` takes one event and the time, and returns what
-is to be done. The caller asks ``notify_at`` when to call ``on_deadline``, and keeps
-``snapshot`` between events. Events may come in any order, twice, late or never.
+A plain class, driven from outside: each ``on_…`` takes one event and the time, and returns the
+effects that the caller carries out. The caller asks ``notify_at`` when to call ``on_deadline``,
+and keeps ``snapshot`` between events. Events may come in any order, twice, late or never.
+
+Only ``quorum.aggregator.decider`` makes cases.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
+from quorum.aggregator.case.state import CaseState, KeptReview, KeptVerdict, prediction_key
 from quorum.aggregator.decision.compact import CompactPrediction, micros
-from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
-from quorum.aggregator.decision.verdicts import Overruled, local_actions, make_verdict
+from quorum.aggregator.decision.evaluate import Decision, Evaluation, Uploader, evaluate
+from quorum.aggregator.decision.rules import compiled
+from quorum.aggregator.decision.verdicts import Overruling, local_actions, make_verdict
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
 
@@ -31,20 +33,8 @@ MAX_ORPHANS: Final = 200
 _CROWD = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
-
-
-class _Given(NamedTuple):
-    """What the case keeps of a verdict or a review."""
-
-    id: str
-    #: The action, and for a verdict the territories with another one.
-    action: str
-    revision: int
-    at: int
-    #: What decided; empty for a review.
-    by: str = ""
-    #: The harm that a reviewer named.
-    category: str | None = None
+_REMOVE: Final = Action.REMOVE.value
+_NO_REASONS: Final[Mapping[str, str]] = {}
 
 
 class Case:
@@ -52,40 +42,23 @@ class Case:
 
     Args:
         policy: Decides it. A restored case may be given another policy than it was made with.
-        shadows: Policies that only watch: what each would have decided is told in the verdict.
+        shadows: Policies in shadow: each verdict lists what each of them would have decided.
     """
 
     def __init__(self, policy: Policy, shadows: Sequence[Policy] = ()) -> None:
         self._policy = policy
         self._shadows = tuple(shadows)
-        self._clear()
-
-    def _clear(self) -> None:
-        #: JSON of the upload, None while it is unknown.
-        self._upload: str | None = None
-        self._opened = 0
-        self._uploader = Uploader()
-        self._heard: dict[str, CompactPrediction] = {}
-        #: JSON of messages whose upload is unknown.
-        self._orphans: list[tuple[str, str]] = []
-        self._verdict: _Given | None = None
-        self._review: _Given | None = None
-        self._wake: int | None = None
-        self.__dict__.pop("_facts", None)
+        self._state = CaseState()
 
     @classmethod
     def restore(cls, policy: Policy, snapshot: bytes, shadows: Sequence[Policy] = ()) -> Case:
-        """The case as it was when ``snapshot`` was taken."""
+        """The case as it was when ``snapshot`` was taken.
+
+        Raises:
+            InputError: If another version of this software took it, in another format.
+        """
         case = cls(policy, shadows)
-        upload, opened, uploader, heard, orphans, verdict, review, wake = json.loads(snapshot)
-        case._upload = upload
-        case._opened = opened
-        case._uploader = Uploader(*uploader)
-        case._heard = {_key(one[1], one[8]): CompactPrediction(*one) for one in heard}
-        case._orphans = [(kind, text) for kind, text in orphans]
-        case._verdict = None if verdict is None else _Given(*verdict)
-        case._review = None if review is None else _Given(*review)
-        case._wake = wake
+        case._state = CaseState.from_bytes(snapshot)
         return case
 
     @classmethod
@@ -97,10 +70,9 @@ class Case:
         reviews: Iterable[Review] = (),
         last: Verdict | None = None,
         uploader: Uploader | None = None,
+        shadows: Sequence[Policy] = (),
     ) -> Case:
         """A case whose state is gone, from what was recorded of it; nothing is emitted.
-
-        Ask ``on_replay`` what the policy makes of it now.
 
         Args:
             policy: Decides from now on; another one than before for a roll-back.
@@ -109,60 +81,65 @@ class Case:
             reviews: All that were recorded, in any order.
             last: The verdict that holds.
             uploader: Past verdicts on its uploader.
+            shadows: Policies in shadow.
         """
-        case = cls(policy)
-        case._upload = upload.model_dump_json()
-        case.__dict__["_facts"] = upload
-        case._uploader = uploader or Uploader()
+        case = cls(policy, shadows)
+        state = case._state
+        state.upload = upload
+        if uploader is not None:
+            state.uploader = uploader
         for prediction in predictions:
-            case._hear(prediction)
+            case._add_prediction(prediction)
         for review in reviews:
-            case._take_review(review)
+            case._add_review(review)
         if last is not None:
-            local = local_actions(last)
-            effect = last.action.value
-            if last.decided_by != "reviewer":
-                effect += "".join(f" {code}:{local[code]}" for code in sorted(local))
             at = micros(last.at)
-            case._verdict = _Given(last.id, effect, last.revision, at, last.decided_by)
-            case._opened = at - _span(last.latency)
+            state.verdict = KeptVerdict(
+                last.id, _recorded_effect(last), last.revision, at, last.decided_by
+            )
+            state.opened = at - _span(last.latency)
         return case
 
-    def on_replay(self, now: datetime) -> Sequence[Effect]:
-        """Decide again with all that is known, as after the deadline.
-
-        Gives the next revision where the action changes, else nothing; so a replay of what was
-        already replayed gives nothing. What a reviewer decided stays.
-        """
-        if self._verdict is not None and self._verdict.by == "reviewer":
-            return ()
-        if self._opened == 0:
-            self._opened = micros(now)
-        return self._reconsider(now, ended=True)
-
     def snapshot(self) -> bytes:
-        """All that is to be kept until the next event, as compact JSON."""
-        return _ENCODER.encode(
-            (
-                self._upload,
-                self._opened,
-                (
-                    self._uploader.strikes,
-                    self._uploader.removals,
-                    self._uploader.verdicts,
-                    self._uploader.known,
-                ),
-                tuple(self._heard.values()),
-                self._orphans,
-                self._verdict,
-                self._review,
-                self._wake,
-            )
-        ).encode()
+        """All that is to be kept until the next event, in the format of ``case.state``."""
+        return self._state.to_bytes(self._read_fields())
 
     def notify_at(self) -> datetime | None:
         """When ``on_deadline`` is to be called, or None for never."""
-        return None if self._wake is None else _EPOCH + timedelta(microseconds=self._wake)
+        wake = self._state.wake
+        return None if wake is None else _EPOCH + timedelta(microseconds=wake)
+
+    def on_arrival(
+        self,
+        upload: Upload,
+        predictions: Iterable[Prediction | CompactPrediction],
+        now: datetime,
+        *,
+        arrived: datetime | None = None,
+        uploader: Uploader | None = None,
+        upload_json: str | bytes | None = None,
+    ) -> Sequence[Effect]:
+        """The upload arrived together with predictions; decides at most once.
+
+        If the upload arrives again, only its predictions count.
+
+        Args:
+            upload: The upload.
+            predictions: Those that were made before it reached this case.
+            now: The time.
+            arrived: When the upload was taken from its stream; deadlines and latency count from
+                here. By default ``now``.
+            uploader: Past verdicts on its uploader, where they are known.
+            upload_json: The upload's JSON as it arrived, so that it is not serialised again.
+        """
+        if self._state.has_upload:
+            changed = [self._add_prediction(one) for one in predictions]
+            return self._reconsider(now) if any(changed) or self._is_due(now) else ()
+        self._open(upload, now if arrived is None else min(arrived, now), uploader)
+        self._state.upload_json = upload_json
+        for prediction in predictions:
+            self._add_prediction(prediction)
+        return self._reconsider(now)
 
     def on_upload(
         self,
@@ -171,241 +148,281 @@ class Case:
         arrived: datetime | None = None,
         uploader: Uploader | None = None,
     ) -> Sequence[Effect]:
-        """The upload arrived, first or again; only the first counts.
-
-        Args:
-            upload: The upload.
-            now: The time.
-            arrived: When it was taken from its stream, if detectors saw it before this case did;
-                deadlines and latency count from here.
-            uploader: Past verdicts on its uploader, where they are known.
-        """
-        if self._upload is not None:
+        """The upload arrived, first or again; only the first counts. See ``on_arrival``."""
+        if self._state.has_upload:
             return ()
-        self._upload = upload.model_dump_json()
-        self.__dict__["_facts"] = upload
-        self._opened = micros(now if arrived is None else min(arrived, now))
-        self._uploader = uploader or Uploader()
-        orphans, self._orphans = self._orphans, []
-        for kind, text in orphans:
-            if kind == Prediction.kind:
-                self._hear(Prediction.model_validate_json(text))
-            else:
-                self._take_review(Review.model_validate_json(text))
-        return self._reconsider(now)
+        return self.on_arrival(upload, (), now, arrived=arrived, uploader=uploader)
 
     def on_prediction(self, prediction: Prediction, now: datetime) -> Sequence[Effect]:
-        """A detector spoke, first or again, in time or late."""
-        if self._upload is None:
-            return self._wait(prediction, now)
-        if not self._hear(prediction):
+        """A prediction arrived, first or again, in time or late."""
+        if not self._state.has_upload:
+            return self._hold(prediction, now)
+        if not self._add_prediction(prediction):
             return self._reconsider(now) if self._is_due(now) else ()
         return self._reconsider(now)
 
     def on_review(self, review: Review, now: datetime) -> Sequence[Effect]:
         """A human decided; from now on no prediction changes the action."""
-        if self._upload is None:
-            return self._wait(review, now)
-        self._take_review(review)
+        if not self._state.has_upload:
+            return self._hold(review, now)
+        self._add_review(review)
         return self._reconsider(now)
 
     def on_deadline(self, now: datetime) -> Sequence[Effect]:
         """The timer fired, perhaps early, late or twice."""
-        if self._wake is None or micros(now) < self._wake:
+        state = self._state
+        if not self._is_due(now):
             return ()
-        if self._upload is None:
-            return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
-        if self._verdict is not None and micros(now) >= self._verdict.at + _span(
-            self._policy.retention
-        ):
+        if not state.has_upload:
+            return self._discard_orphans(_ORPHAN.format(wait=self._policy.orphan_wait))
+        end = None if state.verdict is None else state.verdict.at + _span(self._policy.retention)
+        if end is not None and micros(now) >= end:
             return self._forget()
         return self._reconsider(now)
 
+    def on_replay(self, now: datetime) -> Sequence[Effect]:
+        """Decide again with all that is known, as after the deadline.
+
+        Gives the next revision where the action changes, else nothing; so a replay of what was
+        already replayed gives nothing. What a reviewer decided stays.
+        """
+        state = self._state
+        if state.verdict is not None and state.verdict.decided_by == "reviewer":
+            return ()
+        if state.opened == 0:
+            state.opened = micros(now)
+        return self._reconsider(now, ended=True)
+
     def on_end(self, now: datetime) -> Sequence[Effect]:
         """Nothing else will come: decide with what is there, and end the case."""
-        if self._upload is None:
-            return self._give_up(_ORPHAN_AT_END) if self._orphans else self._forget()
+        state = self._state
+        if not state.has_upload:
+            return self._discard_orphans(_ORPHAN_AT_END) if state.orphans else self._forget()
         return (*self._reconsider(now, ended=True), *self._forget())
 
-    def _wait(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
-        if self._wake is None:
-            self._wake = micros(now) + _span(self._policy.orphan_wait)
-        elif micros(now) >= self._wake:
-            self._orphans.append((message.kind, message.model_dump_json()))
-            return self._give_up(_ORPHAN.format(wait=self._policy.orphan_wait))
+    def _open(self, upload: Upload, arrived: datetime, uploader: Uploader | None) -> None:
+        state = self._state
+        state.upload = upload
+        state.opened = micros(arrived)
+        if uploader is not None:
+            state.uploader = uploader
+        orphans, state.orphans = state.orphans, []
+        for kind, text in orphans:
+            if kind == Prediction.kind:
+                self._add_prediction(Prediction.model_validate_json(text))
+            else:
+                self._add_review(Review.model_validate_json(text))
+
+    def _hold(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
+        """Keep a message whose upload is unknown."""
+        state = self._state
         text = message.model_dump_json()
-        if (message.kind, text) in self._orphans:
+        if state.wake is None:
+            state.wake = micros(now) + _span(self._policy.orphan_wait)
+        elif self._is_due(now):
+            state.orphans.append((message.kind, text))
+            return self._discard_orphans(_ORPHAN.format(wait=self._policy.orphan_wait))
+        if (message.kind, text) in state.orphans:
             return ()
-        if len(self._orphans) >= MAX_ORPHANS:
+        if len(state.orphans) >= MAX_ORPHANS:
             return (Discard(message, _CROWD),)
-        self._orphans.append((message.kind, text))
+        state.orphans.append((message.kind, text))
         return ()
 
-    def _give_up(self, error: str) -> Sequence[Effect]:
+    def _discard_orphans(self, error: str) -> Sequence[Effect]:
         discards = tuple(
             Discard(
                 (Prediction if kind == Prediction.kind else Review).model_validate_json(text),
                 error,
             )
-            for kind, text in self._orphans
+            for kind, text in self._state.orphans
         )
         return (*discards, *self._forget())
 
     def _forget(self) -> Sequence[Effect]:
-        self._clear()
+        self._state = CaseState()
         return (Forget(),)
 
-    def _hear(self, prediction: Prediction) -> bool:
-        """Keep a prediction if it counts more than what is there; whether it did."""
-        heard = CompactPrediction.of(prediction)
-        key = _key(heard.detector, heard.shadow)
-        known = self._heard.get(key)
-        if known is not None and known.rank >= heard.rank:
+    def _add_prediction(self, prediction: Prediction | CompactPrediction) -> bool:
+        """Keep a prediction if it outranks the one of the same detector; whether it was kept."""
+        if isinstance(prediction, CompactPrediction):
+            added = prediction
+        else:
+            added = CompactPrediction.of(prediction)
+        kept = self._state.predictions
+        key = prediction_key(added.detector, added.shadow)
+        known = kept.get(key)
+        if known is not None and known.rank >= added.rank:
             return False
-        self._heard[key] = heard
-        strangers = sorted(name for name in self._heard if name not in self._policy.detectors)
-        for name in strangers[MAX_STRANGERS:]:
-            del self._heard[name]
-        return key in self._heard
+        kept[key] = added
+        if known is not None or key in self._policy.detectors:
+            return True
+        strangers = [name for name in kept if name not in self._policy.detectors]
+        if len(strangers) > MAX_STRANGERS:
+            for name in sorted(strangers)[MAX_STRANGERS:]:
+                del kept[name]
+        return key in kept
 
-    def _take_review(self, review: Review) -> None:
+    def _add_review(self, review: Review) -> None:
+        """Keep a review if it is the newest."""
         roots = (label.split("/", 1)[0] for label in review.labels)
         category = next((root for root in roots if root in self._policy.categories), None)
-        at = micros(review.at)
-        given = _Given(review.event_id(), review.action.value, 0, at, category=category)
-        known = self._review
-        if known is None or (known.at, known.id) < (given.at, given.id):
-            self._review = given
+        added = KeptReview(review.event_id(), review.action.value, micros(review.at), category)
+        known = self._state.review
+        if known is None or (known.at, known.id) < (added.at, added.id):
+            self._state.review = added
 
-    @cached_property
-    def _facts(self) -> Upload:
-        return Upload.model_validate_json(self._upload or "")
+    def _read_fields(self) -> frozenset[str] | None:
+        """The fields of the upload that the policies read; None for all of them."""
+        fields = compiled(self._policy).upload_fields
+        for shadow in self._shadows:
+            more = compiled(shadow).upload_fields
+            fields = None if fields is None or more is None else fields | more
+        return fields
+
+    def _has_facts(self) -> bool:
+        """Whether the state holds all fields of the upload that the policies read."""
+        return self._state.kept_fields is None or self._state.knows(self._read_fields())
 
     def _deadlines(self, policy: Policy) -> Iterator[tuple[str, int]]:
-        """Detectors of a policy that have not answered, and when they count as missing."""
-        end = self._opened + _span(policy.deadline)
+        """Detectors of a policy without a prediction, and when they count as missing."""
+        state = self._state
+        end = state.opened + _span(policy.deadline)
         for name, detector in policy.detectors.items():
-            if not detector.shadow and name not in self._heard:
-                yield name, min(self._opened + _span(detector.deadline), end)
+            if not detector.shadow and name not in state.predictions:
+                yield name, min(state.opened + _span(detector.deadline), end)
 
     def _waiting(self, policy: Policy, at: int) -> list[tuple[str, int]]:
         return [(name, when) for name, when in self._deadlines(policy) if when > at]
 
     def _is_due(self, now: datetime) -> bool:
-        return self._wake is not None and micros(now) >= self._wake
+        return self._state.wake is not None and micros(now) >= self._state.wake
+
+    def _evaluate(self, policy: Policy, outstanding: Iterable[str]) -> Evaluation:
+        state = self._state
+        return evaluate(
+            policy,
+            state.facts,
+            state.predictions.values(),
+            _NO_REASONS,
+            frozenset(outstanding),
+            state.uploader,
+        )
 
     def _reconsider(self, now: datetime, *, ended: bool = False) -> Sequence[Effect]:
-        """Decide again with what is known, and say so if that gives another action."""
+        """Decide again with what is known; a verdict if that gives another action."""
+        state = self._state
+        if state.verdict is not None and state.review is None and not self._has_facts():
+            # Another policy reads what is no longer kept: the verdict holds.
+            state.wake = state.verdict.at + _span(self._policy.retention)
+            return ()
         at = micros(now)
         waiting = [] if ended else self._waiting(self._policy, at)
-        weighed = evaluate(
-            self._policy,
-            lambda: self._facts,
-            self._heard.values(),
-            {},
-            frozenset(name for name, _ in waiting),
-            self._uploader,
-        )
-        case_is_due = ended or at >= self._opened + _span(self._policy.deadline)
+        evaluation = self._evaluate(self._policy, (name for name, _ in waiting))
+        case_is_due = ended or at >= state.opened + _span(self._policy.deadline)
         effects: Sequence[Effect] = ()
-        if self._review is not None or weighed.settled or case_is_due:
-            effect = self._effect(weighed.decision)
-            if self._verdict is None or self._verdict.action != effect or self._confirms():
-                watched = [self._watch(policy, at, ended=ended) for policy in self._shadows]
-                verdict = self._judge(weighed.decision, waiting, now, watched)
-                self._verdict = _Given(verdict.id, effect, verdict.revision, at, verdict.decided_by)
+        if state.review is not None or evaluation.settled or case_is_due:
+            effect = self._effect(evaluation.decision)
+            if self._changes(effect):
+                outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
+                verdict = self._verdict(evaluation.decision, waiting, now, outcomes)
+                state.verdict = KeptVerdict(
+                    verdict.id, effect, verdict.revision, at, verdict.decided_by
+                )
                 effects = (Emit(verdict),)
-        self._wake = self._next_wake(at, waiting, weighed.settled)
+        state.wake = self._next_wake(at, waiting, evaluation.settled)
         return effects
 
     def _effect(self, decision: Decision) -> str:
-        """What happens to the upload, as text: the same text means nothing changes."""
-        if self._review is not None:
-            return self._review.action
+        """What happens to the upload, as ``KeptVerdict.effect``."""
+        review = self._state.review
+        if review is not None:
+            return review.action
         local = "".join(f" {code}:{action}" for code, action in decision.territories)
         return f"{decision.action.value}{local}"
 
-    def _confirms(self) -> bool:
-        """Whether a reviewer upholds a removal that a cap may have turned into a review.
-
-        The cap acts behind the case, which cannot know; so the reviewer's removal is said again.
-        """
-        past = self._verdict
+    def _changes(self, effect: str) -> bool:
+        """Whether an effect needs a verdict: it differs from the last one, or upholds it."""
+        past, review = self._state.verdict, self._state.review
+        if past is None:
+            return True
+        if review is None and past.decided_by == "cap":
+            # A removal that a cap turned into a review stays one, until a human decides.
+            return effect != Action.REVIEW.value and _REMOVE not in effect
+        if past.effect != effect:
+            return True
+        # The cap acts behind the case. It may have turned the removal into a review, so that a
+        # reviewer's removal is emitted even if the case's action stays the same.
         return (
-            past is not None
-            and past.by not in ("", "reviewer")
-            and past.action == Action.REMOVE.value
-            and self._review is not None
-            and self._review.action == Action.REMOVE.value
+            past.decided_by != "reviewer"
+            and past.effect == _REMOVE
+            and review is not None
+            and review.action == _REMOVE
         )
 
     def _next_wake(self, at: int, waiting: list[tuple[str, int]], settled: bool) -> int:
-        if self._verdict is None or (waiting and not settled and self._review is None):
-            end = self._opened + _span(self._policy.deadline)
+        state = self._state
+        if state.verdict is None or (waiting and not settled and state.review is None):
+            end = state.opened + _span(self._policy.deadline)
             return min([when for _, when in waiting], default=max(end, at))
-        return self._verdict.at + _span(self._policy.retention)
+        return state.verdict.at + _span(self._policy.retention)
 
-    def _judge(
+    def _verdict(
         self,
         decision: Decision,
         waiting: list[tuple[str, int]],
         now: datetime,
-        watched: list[dict[str, str]],
+        outcomes: list[dict[str, str]],
     ) -> Verdict:
-        """The verdict that a decision, or the review that overrules it, gives."""
-        past, review = self._verdict, self._review
+        """The verdict of a decision, or of the review that overrules it."""
+        state = self._state
+        past, review = state.verdict, state.review
         awaited = {name for name, _ in waiting}
         return make_verdict(
             self._policy,
-            self._facts,
+            state.facts(),
             decision,
             past=None if past is None else (past.revision, past.id),
             review=None
             if review is None
-            else Overruled(review.id, Action(review.action), review.category),
+            else Overruling(review.id, Action(review.action), review.category),
             late=any(name not in awaited for name, _ in decision.missing),
             now=now,
-            latency=max(0, micros(now) - self._opened) / 1e6,
-            watched=watched,
+            latency=max(0, micros(now) - state.opened) / 1e6,
+            shadow_outcomes=outcomes,
         )
 
-    def _watch(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:
-        """What a policy in shadow makes of what is known; where it fails, that is told.
+    def _shadow_outcome(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:
+        """What a policy in shadow would decide now, or the type of the error that it raised.
 
         The live policy may decide before the one in shadow would: then ``waiting_for`` names the
-        detectors whose answers may still change what the latter says.
+        detectors whose predictions may still change the latter's action.
         """
         waiting = [] if ended else [name for name, _ in self._waiting(policy, at)]
         try:
-            made = evaluate(
-                policy,
-                lambda: self._facts,
-                self._heard.values(),
-                {},
-                frozenset(waiting),
-                self._uploader,
-            )
+            evaluation = self._evaluate(policy, waiting)
         except Exception as error:
             return {"policy_version": policy.version, "error": type(error).__name__}
-        told = {
+        outcome = {
             "policy_version": policy.version,
-            "action": made.decision.action.value,
-            "rule": made.decision.rule,
+            "action": evaluation.decision.action.value,
+            "rule": evaluation.decision.rule,
         }
-        return told if made.settled else told | {"waiting_for": ", ".join(waiting)}
+        return outcome if evaluation.settled else outcome | {"waiting_for": ", ".join(waiting)}
 
 
-_ENCODER = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, separators=(",", ":"), allow_nan=False
-)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _span(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-def _key(detector: str, shadow: bool) -> str:
-    return f"{detector}\0shadow" if shadow else detector
+def _recorded_effect(verdict: Verdict) -> str:
+    """The effect of a verdict that was recorded, as ``KeptVerdict.effect``."""
+    if verdict.decided_by == "cap":
+        return _REMOVE
+    local = local_actions(verdict)
+    if verdict.decided_by == "reviewer":
+        return verdict.action.value
+    return verdict.action.value + "".join(f" {code}:{local[code]}" for code in sorted(local))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from quorum.aggregator.decision.facts import NO_ANSWER, Facts, Said, Uploader, silence
+from quorum.aggregator.decision.facts import NO_ANSWER, Facts, PredictionLike, Uploader, silence
 from quorum.aggregator.decision.rules import (
     DEFAULT,
     DEFAULT_RULE,
@@ -30,7 +30,7 @@ __all__ = [
     "QUORUM_RULE",
     "Decision",
     "Evaluation",
-    "Said",
+    "PredictionLike",
     "Uploader",
     "decide",
     "evaluate",
@@ -70,7 +70,7 @@ class Decision:
     matched: tuple[str, ...]
     shadow_matched: tuple[str, ...]
     inputs: tuple[str, ...]
-    used: tuple[Said, ...]
+    used: tuple[PredictionLike, ...]
     missing: tuple[tuple[str, str], ...]
     territories: tuple[tuple[str, Action], ...] = ()
 
@@ -93,7 +93,7 @@ class Evaluation:
 def decide(
     policy: Policy,
     upload: Upload,
-    predictions: Mapping[str, Said],
+    predictions: Mapping[str, PredictionLike],
     missing: Mapping[str, str] | None = None,
     uploader: Uploader = _NOBODY,
 ) -> Decision:
@@ -115,7 +115,7 @@ def decide(
 def evaluate(
     policy: Policy,
     upload: Callable[[], Upload],
-    said: Iterable[Said],
+    said: Iterable[PredictionLike],
     missing: Mapping[str, str],
     outstanding: frozenset[str] = frozenset(),
     uploader: Uploader = _NOBODY,
@@ -133,7 +133,7 @@ def evaluate(
     """
     rules = compiled(policy)
     everything = sorted(said, key=_place)
-    live: dict[str, Said] = {}
+    live: dict[str, PredictionLike] = {}
     for one in everything:
         declared = policy.detectors.get(one.detector)
         if not one.shadow and not (declared is not None and declared.shadow):
@@ -193,7 +193,7 @@ def evaluate(
     )
 
 
-def _place(one: Said) -> tuple[bool, str, str]:
+def _place(one: PredictionLike) -> tuple[bool, str, str]:
     return (one.shadow, one.detector, one.id)
 
 
@@ -219,7 +219,7 @@ def _why(name: str, outstanding: frozenset[str]) -> str:
 
 
 def _inputs(
-    reads: frozenset[str], live: Mapping[str, Said], outstanding: frozenset[str]
+    reads: frozenset[str], live: Mapping[str, PredictionLike], outstanding: frozenset[str]
 ) -> tuple[str, ...]:
     found = []
     for name in sorted(reads):
@@ -232,7 +232,7 @@ def _inputs(
 
 
 def _silence(
-    detector: DetectorPolicy, answer: Said | None, missing: Mapping[str, str], order: int
+    detector: DetectorPolicy, answer: PredictionLike | None, missing: Mapping[str, str], order: int
 ) -> Match | None:
     status = silence(answer)
     meaning = detector.meaning(status)

@@ -10,7 +10,16 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Status, Upload
 
-__all__ = ["NO_ANSWER", "Facts", "RuleInputs", "Said", "Uploader", "number", "silence", "was_asked"]
+__all__ = [
+    "NO_ANSWER",
+    "Facts",
+    "PredictionLike",
+    "RuleInputs",
+    "Uploader",
+    "number",
+    "silence",
+    "was_asked",
+]
 
 #: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
 MAX_ITEMS: Final = 5000
@@ -19,7 +28,7 @@ MAX_ITEMS: Final = 5000
 NO_ANSWER: Final = "no answer by its deadline"
 
 
-class Said(Protocol):
+class PredictionLike(Protocol):
     """What a decision reads of a prediction; ``Prediction`` and ``UsedPrediction`` have it."""
 
     @property
@@ -69,7 +78,7 @@ class Facts:
         uploader: Past verdicts.
     """
 
-    live: Mapping[str, Said]
+    live: Mapping[str, PredictionLike]
     outstanding: frozenset[str]
     missing: Mapping[str, str]
     upload: Callable[[], Upload]
@@ -86,6 +95,7 @@ class RuleInputs:
     Attributes:
         reads: What they ask of detectors by name.
         variables: Which of the variables of a condition they read.
+        fields: Which fields of ``upload`` they read; None where that cannot be known.
     """
 
     def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
@@ -98,7 +108,7 @@ class RuleInputs:
         fields: set[str] | None = set()
         for one in conditions:
             fields = None if fields is None or one.fields is None else fields | one.fields
-        self._fields = fields
+        self.fields = None if fields is None else frozenset(fields)
 
     def values(self, facts: Facts) -> tuple[dict[str, Any], int]:
         """The values of reads that have one, and which those are, a bit each."""
@@ -166,7 +176,7 @@ class RuleInputs:
             ValueError: If one of them has more items than a macro may look at.
         """
         extra = upload.model_extra or {}
-        names = {*Upload.model_fields, *extra} if self._fields is None else self._fields
+        names = {*Upload.model_fields, *extra} if self.fields is None else self.fields
         found = {
             name: extra[name] if name in extra else getattr(upload, name)
             for name in names
@@ -190,7 +200,9 @@ class RuleInputs:
             scores[part] = self._score(what, part, detector, facts.live.get(detector))
         return combiner.combine(scores)
 
-    def _score(self, what: str, name: str, detector: str, answer: Said | None) -> float | None:
+    def _score(
+        self, what: str, name: str, detector: str, answer: PredictionLike | None
+    ) -> float | None:
         found = number(what, name, detector, answer)
         if found is None:
             declared = self._policy.detectors.get(detector)
@@ -201,12 +213,12 @@ class RuleInputs:
         return found
 
 
-def was_asked(answer: Said) -> bool:
+def was_asked(answer: PredictionLike) -> bool:
     """Whether a detector was run, rather than spared since the action was settled."""
     return answer.score is not None or not (answer.reason or "").startswith(NOT_ASKED)
 
 
-def silence(answer: Said | None) -> Status | None:
+def silence(answer: PredictionLike | None) -> Status | None:
     """As what an answer without a score counts; None for missing.
 
     One that was not asked for is missing: there may have been something to judge, so that another
@@ -215,7 +227,7 @@ def silence(answer: Said | None) -> Status | None:
     return None if answer is None or not was_asked(answer) else answer.status
 
 
-def number(what: str, name: str, detector: str, answer: Said | None) -> float | None:
+def number(what: str, name: str, detector: str, answer: PredictionLike | None) -> float | None:
     """A score or a label's probability; None where the detector did not score.
 
     A label that a detector does not give has the greatest of those below it, else 0.

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from quorum.aggregator.decision.facts import Facts, RuleInputs, Said, number
+from quorum.aggregator.decision.facts import Facts, RuleInputs, PredictionLike, number
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
@@ -119,6 +119,8 @@ class Rules:
         silences: For each of them: the ranks of what its silence may ask for.
         default: What decides where nothing asks for more; it rests on all detectors that could
             have led elsewhere.
+        upload_fields: The fields of ``upload`` that any rule reads; None where that cannot be
+            known, so that it may read all of them.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -133,6 +135,7 @@ class Rules:
         self._shadow = [one for one in everything if one.rule.shadow]
         self._asked = RuleInputs(policy, [one.rule for one in self._rules])
         self._shadow_asked = RuleInputs(policy, [one.rule for one in self._shadow])
+        self.upload_fields = RuleInputs(policy, policy.rules).fields
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), tuple(self._rules), (), None)
         self._opaque = any(one.opaque for one in self._rules)
@@ -245,7 +248,7 @@ class Rules:
         if not one.safe:
             unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
 
-    def shadow(self, facts: Facts, everything: Iterable[Said]) -> tuple[str, ...]:
+    def shadow(self, facts: Facts, everything: Iterable[PredictionLike]) -> tuple[str, ...]:
         """The names of shadow rules that apply, with shadow predictions taken as live."""
         if not self._shadow:
             return ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from quorum.aggregator.decision.evaluate import Decision, evaluate
-from quorum.aggregator.decision.facts import Said
+from quorum.aggregator.decision.facts import PredictionLike
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Action, Upload
@@ -18,7 +18,9 @@ from quorum.core.messages import NOT_ASKED, Action, Upload
 __all__ = ["settled"]
 
 
-def settled(policies: Sequence[Policy], upload: Upload, said: Iterable[Said]) -> str | None:
+def settled(
+    policies: Sequence[Policy], upload: Upload, said: Iterable[PredictionLike]
+) -> str | None:
     """Why nothing that is not yet said can change the action; None if it can.
 
     Another rule of the same severity might still be named as the one that decides.

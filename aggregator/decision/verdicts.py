@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any, Literal
 
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.aggregator.decision.evaluate import Decision, Said
+from quorum.aggregator.decision.evaluate import Decision, PredictionLike
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.statement import tell
 from quorum.core.messages import Action, Missing, Upload, UsedPrediction, Verdict, digest
 
-__all__ = ["Overruled", "local_actions", "make_verdict"]
+__all__ = ["Overruling", "local_actions", "make_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
-class Overruled:
+class Overruling:
     """A review that overrules whatever the policy says.
 
     Attributes:
@@ -37,11 +37,11 @@ def make_verdict(
     decision: Decision,
     *,
     past: tuple[int, str] | None,
-    review: Overruled | None,
+    review: Overruling | None,
     late: bool,
     now: datetime,
     latency: float,
-    watched: Sequence[Mapping[str, str]] = (),
+    shadow_outcomes: Sequence[Mapping[str, str]] = (),
 ) -> Verdict:
     """The next verdict on an upload.
 
@@ -58,7 +58,7 @@ def make_verdict(
         late: Whether a detector's time had run out.
         now: The time.
         latency: Seconds from the upload's arrival.
-        watched: What policies in shadow make of it.
+        shadow_outcomes: What policies in shadow would decide.
     """
     action, rule, category = decision.action, decision.rule, decision.category
     reasons, inputs = decision.reasons, decision.inputs
@@ -72,8 +72,8 @@ def make_verdict(
         extras["territories"] = {code: act.value for code, act in decision.territories}
     if decision.shadow_matched:
         extras["shadow_rules"] = list(decision.shadow_matched)
-    if watched:
-        extras["shadow_policies"] = [dict(one) for one in watched]
+    if shadow_outcomes:
+        extras["shadow_policies"] = [dict(one) for one in shadow_outcomes]
     revision = 1 if past is None else past[0] + 1
     verdict = Verdict(
         id=digest("verdict", upload.id, str(revision), policy.version, rule, *inputs),
@@ -101,7 +101,7 @@ def local_actions(verdict: Verdict) -> Mapping[str, str]:
     return (verdict.model_extra or {}).get("territories") or {}
 
 
-def _used(one: Said) -> UsedPrediction:
+def _used(one: PredictionLike) -> UsedPrediction:
     if isinstance(one, CompactPrediction):
         return one.used()
     return UsedPrediction.model_validate(one, from_attributes=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from quorum.aggregator.decision.facts import Said, was_asked
+from quorum.aggregator.decision.facts import PredictionLike, was_asked
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Verdict
@@ -69,7 +69,9 @@ class Profiles:
         self.verdicts = 0
         self.at_deadline = 0
 
-    def add(self, said: Iterable[Said], missing: Iterable[str], *, at_deadline: bool) -> None:
+    def add(
+        self, said: Iterable[PredictionLike], missing: Iterable[str], *, at_deadline: bool
+    ) -> None:
         """Count what was said of one upload."""
         self.verdicts += 1
         self.at_deadline += at_deadline

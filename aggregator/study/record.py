@@ -21,8 +21,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.aggregator.decision.evaluate import Decision, Uploader, evaluate
+from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import InputError
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
@@ -197,10 +198,10 @@ class PastCase:
         return replace(self, answers=(*others, *chosen.values()))
 
     def decide(self, policy: Policy) -> Decision:
-        """What a policy makes of it, by the one decision function."""
-        return evaluate(
-            policy, lambda: self.upload, self.answers, self.missing, uploader=self.uploader
-        ).decision
+        """What a policy decides."""
+        return Decider(policy).decision(
+            lambda: self.upload, self.answers, self.missing, self.uploader
+        )
 
 
 _NOBODY = Uploader()

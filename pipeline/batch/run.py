@@ -18,14 +18,14 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from quorum.aggregator.decision.facts import was_asked
+from quorum.aggregator.decision.facts import Uploader, was_asked
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Message, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
-from quorum.pipeline.moderator import Ensemble, Moderator, batches, open_case, supersede
+from quorum.pipeline.moderator import Ensemble, Moderator, batches
 from quorum.store.histories import histories_of
 from quorum.store.ledger import Delivery, Ledger, LedgerCase, Span, Statement
 
@@ -197,21 +197,13 @@ class _Moderate(beam.DoFn):
         for upload in todo:
             predictions = said[upload.id]
             tally.predictions(predictions)
-            _, verdict = open_case(
-                self.options.policy,
-                upload,
-                predictions,
-                arrived=arrived,
-                at=at,
-                shadows=self.options.shadows,
-                uploader=histories.get(upload.id),
+            made = self._verdict(
+                past[upload.id], upload, predictions, arrived, at, histories.get(upload.id)
             )
-            made = self._revised(past[upload.id], verdict)
             outcome += predictions if self.recorded else [upload, *predictions]
             if made is None:
                 tally.unchanged += 1
                 continue
-            made = self._moderator.removals.bounded(made)
             tally.verdict(made, upload.published_at.date().isoformat())
             outcome.append(made)
         return outcome
@@ -241,12 +233,24 @@ class _Moderate(beam.DoFn):
                 said[upload.id] = predictions
         return said
 
-    @staticmethod
-    def _revised(past: LedgerCase, verdict: Verdict) -> Verdict | None:
+    def _verdict(
+        self,
+        past: LedgerCase,
+        upload: Upload,
+        predictions: list[Prediction],
+        arrived: datetime,
+        at: datetime,
+        uploader: Uploader | None,
+    ) -> Verdict | None:
+        """The upload's next verdict; None where its action stays, or a human has decided."""
+        decider = self._moderator.decider
         if past.reviews:
-            # A human has decided: no batch changes that.
             return None
-        return verdict if past.verdict is None else supersede(past.verdict, verdict)
+        if past.verdict is None:
+            return decider.first(
+                upload, predictions, arrived=arrived, at=at, uploader=uploader
+            ).verdict
+        return decider.again(upload, predictions, (), past.verdict, at=at, uploader=uploader)
 
 
 class ModerateBatch(beam.PTransform):

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.evaluate import Decision, Uploader, decide
 from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.record import PastCase
 from quorum.core.messages import Message, Prediction, Upload, Verdict, now, prediction_id
 from quorum.pipeline.decide import _DecideBounded
-from quorum.pipeline.moderator import open_case
 from quorum.pipeline.streams.base import Joined, Received
 
 #: All that a policy can ask for: labels, combiners, lists, history, territories, other detectors.
@@ -162,7 +162,7 @@ def test_all_ways_decide_the_same(name: str, cases: int) -> None:
         wanted = meant(decide(policy, upload, {**live, **shadows}, {}, past))
         at = now() + timedelta(seconds=1)
         # Behind a request and in a batch.
-        _, asked = open_case(policy, upload, said, arrived=now(), at=at, uploader=past)
+        asked = Decider(policy).first(upload, said, arrived=now(), at=at, uploader=past).verdict
         assert told(asked) == wanted
         # On a stream: all that was said comes with its upload, or in any order.
         predictions: list[tuple[str, Message]] = [("predictions", one) for one in said]

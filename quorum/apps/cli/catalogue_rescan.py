@@ -10,15 +10,13 @@ from typing import Annotated
 
 import typer
 
-from quorum.aggregator.case.case import Case
-from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.decider import Decider
+from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.cli.catalogue_options import Folder, InDatabase
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Message, Prediction, Verdict, now
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.detector import CopyrightDetector
-from quorum.pipeline.moderator import verdicts_of
-from quorum.pipeline.removals import Removals
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger
 
@@ -88,17 +86,12 @@ def rescan(
     said, changes = 0, Counter[tuple[str, str]]()
     past = Ledger(None if ledger == "-" else ledger) if ledger is not None else None
     try:
-        chosen = load_policy(policy)
-        removals = Removals(chosen)
+        decider = Decider(load_policy(policy))
         found = detector.rescan()
         while chunk := list(islice(found, _TOGETHER)):
-            made = list(_decided(chosen, past, chunk)) if past is not None else []
-            bounded = [removals.bounded(verdict) for _, verdict in made]
+            made = list(_decided(decider, past, chunk)) if past is not None else []
             said += len(chunk)
-            changes.update(
-                (before, verdict.action.value)
-                for (before, _), verdict in zip(made, bounded, strict=True)
-            )
+            changes.update((before, verdict.action.value) for before, verdict in made)
             if dry_run:
                 continue
             if predictions is not None:
@@ -106,10 +99,11 @@ def rescan(
             elif past is None:
                 for each in chunk:
                     typer.echo(each.to_bytes().decode())
-            if verdicts is not None and bounded:
-                _publish(bounded, verdicts)
+            superseded = [verdict for _, verdict in made]
+            if verdicts is not None and superseded:
+                _publish(superseded, verdicts)
             if past is not None:
-                past.record([*chunk, *bounded])
+                past.record([*chunk, *superseded])
             detector.mark_published(chunk)
     finally:
         if past is not None:
@@ -122,14 +116,14 @@ def rescan(
 
 
 def superseding(
-    policy: Policy, ledger: Ledger, prediction: Prediction
+    decider: Decider, ledger: Ledger, prediction: Prediction
 ) -> tuple[str, Verdict] | None:
     """The action that holds, and the verdict that a late prediction changes it to.
 
     Args:
-        policy: Decides.
-        ledger: Remembers the case.
-        prediction: What is said now.
+        decider: Decides, under its cap.
+        ledger: Holds the case.
+        prediction: The new prediction.
 
     Returns:
         None where the ledger knows no verdict to supersede, or the action stays.
@@ -138,23 +132,22 @@ def superseding(
     if case is None or case.upload is None or case.verdict is None:
         return None
     first = min(verdict.at for verdict in case.verdicts)
-    resumed = Case.resume(
-        policy,
+    verdict = decider.again(
         case.upload,
-        case.predictions,
+        (*case.predictions, prediction),
         case.reviews,
         case.verdict,
-        history_before(ledger, policy, case.upload, first),
+        at=now(),
+        uploader=history_before(ledger, decider.policy, case.upload, first),
     )
-    made = verdicts_of(resumed.on_prediction(prediction, now()))
-    return (case.verdict.action.value, made[-1]) if made else None
+    return None if verdict is None else (case.verdict.action.value, verdict)
 
 
 def _decided(
-    policy: Policy, ledger: Ledger, said: Sequence[Prediction]
+    decider: Decider, ledger: Ledger, predictions: Sequence[Prediction]
 ) -> Iterator[tuple[str, Verdict]]:
-    for prediction in said:
-        found = superseding(policy, ledger, prediction)
+    for prediction in predictions:
+        found = superseding(decider, ledger, prediction)
         if found is not None:
             yield found
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from quorum.aggregator.case.case import Case, Emit
-from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.decider import Decider
+from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.cli.policy_cases import Limit, Since, Until, span
 from quorum.core.messages import Verdict, now
 from quorum.store.histories import history_before
@@ -48,7 +47,7 @@ def replay(
     quorum replay --policy balanced --since 2026-03-01 --until 2026-03-02
     quorum replay --policy balanced --since 2026-03-01 --verdicts projects/P/topics/T --yes
     """
-    chosen = load_policy(policy)
+    decider = Decider(load_policy(policy))
     changes: Counter[tuple[str, str]] = Counter()
     seen = 0
     with Ledger(None if database == "-" else database) as ledger:
@@ -57,8 +56,9 @@ def replay(
             if limit is not None and seen >= limit:
                 break
             seen += 1
-            for before, verdict in replayed(chosen, case, ledger):
-                changes[before, verdict.action.value] += 1
+            verdict = replayed(decider, case, ledger)
+            if verdict is not None and case.verdict is not None:
+                changes[case.verdict.action.value, verdict.action.value] += 1
                 waiting.append(verdict)
             if yes and len(waiting) >= _TOGETHER:
                 _publish(waiting, verdicts, ledger)
@@ -76,29 +76,22 @@ def replay(
     console.print(f"{seen:,} cases decided again, {total:,} actions change; {told}")
 
 
-def replayed(
-    policy: Policy, case: LedgerCase, ledger: Ledger | None = None
-) -> Iterator[tuple[str, Verdict]]:
-    """The action that holds and the revision that supersedes it; nothing where it stays.
+def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | None:
+    """The verdict that supersedes the one that holds; None where its action stays.
 
     Args:
-        policy: Decides.
+        decider: Decides, under its cap.
         case: What was recorded.
-        ledger: Tells the uploader's history as it stood before the case was decided, so that
+        ledger: Gives the uploader's history as it stood before the case was decided, so that
             what is replayed first does not change what comes after.
     """
-    last = case.verdict
-    if case.upload is None or last is None:
-        return
-    at = now()
-    known = None
-    if ledger is not None:
-        first = min(verdict.at for verdict in case.verdicts)
-        known = history_before(ledger, policy, case.upload, first)
-    resumed = Case.resume(policy, case.upload, case.predictions, case.reviews, last, known)
-    for effect in resumed.on_replay(at):
-        if isinstance(effect, Emit):
-            yield last.action.value, effect.verdict
+    if case.upload is None or case.verdict is None:
+        return None
+    first = min(verdict.at for verdict in case.verdicts)
+    uploader = history_before(ledger, decider.policy, case.upload, first)
+    return decider.again(
+        case.upload, case.predictions, case.reviews, case.verdict, at=now(), uploader=uploader
+    )
 
 
 def _publish(made: list[Verdict], address: str | None, ledger: Ledger) -> None:

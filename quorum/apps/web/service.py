@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from quorum.aggregator.case.case import Case
+from quorum.aggregator.decider import Case, Decider
 from quorum.aggregator.decision.facts import Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.executor import EnsembleExecutor, ScoringTask
 from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
 from quorum.core.messages import Prediction, Upload, Verdict, now
 from quorum.models.installed import release
-from quorum.pipeline.moderator import Ensemble, Moderated, open_case, verdicts_of
-from quorum.pipeline.removals import Removals
+from quorum.pipeline.moderator import Ensemble, Moderated
 from quorum.store.histories import Histories
 
 __all__ = ["Busy", "Service"]
@@ -82,7 +81,7 @@ class Service:
     ) -> None:
         self.policy = policy
         self._shadows = tuple(shadows)
-        self._removals = Removals(policy)
+        self._decider = Decider(policy, shadows)
         self._histories = histories
         self._limit = pending
         self.on_late = on_late
@@ -238,28 +237,20 @@ class Service:
             return
         # Not before a deadline that the loop's clock has seen: the two clocks differ a little.
         at = max(now(), job.arrived + timedelta(seconds=job.waited))
-        case, verdict = open_case(
-            self.policy,
-            job.upload,
-            job.predictions,
-            arrived=job.arrived,
-            at=at,
-            shadows=self._shadows,
-            uploader=job.uploader,
+        decided = self._decider.first(
+            job.upload, job.predictions, arrived=job.arrived, at=at, uploader=job.uploader
         )
-        job.case = case if job.silent else None
-        verdict = self._removals.bounded(verdict)
-        job.answer.set_result(Moderated(verdict, tuple(job.predictions)))
+        job.case = decided.case if job.silent else None
+        job.answer.set_result(Moderated(decided.verdict, tuple(job.predictions)))
 
     def _late(self, job: _Job, prediction: Prediction) -> None:
-        made: list[Verdict] = []
+        verdict = None
         if job.case is not None:
-            late = verdicts_of(job.case.on_prediction(prediction, now()))
-            made = [self._removals.bounded(verdict) for verdict in late]
+            verdict = self._decider.late(job.case, prediction, now())
             if not job.silent:
                 job.case = None
         if self.on_late is not None:
-            self.on_late(job.upload, made[-1] if made else None, prediction)
+            self.on_late(job.upload, verdict, prediction)
 
     def _wait_seconds(self) -> int:
         since = time.monotonic() - RATE_SECONDS

@@ -37,13 +37,13 @@ def removal(number, at=0.0, rule="violence-certain", **changes):
 
 
 def removed(cap, verdicts):
-    return [cap.take(one).verdict.action is Action.REMOVE for one in verdicts]
+    return [cap.apply(one).verdict.action is Action.REMOVE for one in verdicts]
 
 
 def test_the_excess_goes_to_a_human_and_says_so():
     cap = Cap(CAPPED)
     assert removed(cap, [removal(n, rule="spam-certain") for n in range(2)]) == [True, True]
-    taken = cap.take(removal(9, rule="spam-certain"))
+    taken = cap.apply(removal(9, rule="spam-certain"))
     assert (taken.capped, taken.bucket) == (True, "spam-certain")
     verdict = taken.verdict
     assert (verdict.action, verdict.decided_by, verdict.rule) == (
@@ -60,7 +60,7 @@ def test_all_rules_together_have_a_cap():
     cap = Cap(CAPPED)
     verdicts = [removal(n, rule=("violence-certain", "copyright-match")[n % 2]) for n in range(12)]
     assert sum(removed(cap, verdicts)) == 8
-    assert cap.take(removal(99)).bucket == "*"
+    assert cap.apply(removal(99)).bucket == "*"
 
 
 def test_the_bucket_fills_again_with_time():
@@ -84,13 +84,13 @@ def test_what_is_no_removal_by_software_passes_untouched():
             {"decided_by": "reviewer"},
         ):
             verdict = removal(number, **changes)
-            assert cap.take(verdict).verdict is verdict
+            assert cap.apply(verdict).verdict is verdict
 
 
 def test_a_removal_in_some_territories_counts():
     cap = Cap(CAPPED)
     verdicts = [removal(n, action="restrict", territories={"DE": "remove"}) for n in range(6)]
-    taken = [cap.take(one) for one in verdicts]
+    taken = [cap.apply(one) for one in verdicts]
     assert [one.capped for one in taken] == [False] * 5 + [True]
     assert taken[-1].verdict.action is Action.REVIEW
     assert taken[-1].verdict.model_extra["territories"] == {}
@@ -99,10 +99,10 @@ def test_a_removal_in_some_territories_counts():
 def test_the_same_verdict_again_is_answered_as_before():
     cap = Cap(CAPPED)
     for _ in range(20):
-        assert not cap.take(removal(1)).capped
+        assert not cap.apply(removal(1)).capped
     assert sum(removed(cap, [removal(n) for n in range(2, 9)])) == 4
     for _ in range(3):
-        assert cap.take(removal(8)).capped
+        assert cap.apply(removal(8)).capped
 
 
 def test_a_policy_without_caps_bounds_nothing():
@@ -112,7 +112,7 @@ def test_a_policy_without_caps_bounds_nothing():
 
 def test_the_share_that_is_spent_is_told():
     cap = Cap(CAPPED)
-    cap.take(removal(1))
+    cap.apply(removal(1))
     spent = cap.spent(micros(START))
     assert spent["violence-certain"] == pytest.approx(0.2)
     assert spent["*"] == pytest.approx(1 / 8)
@@ -121,7 +121,7 @@ def test_the_share_that_is_spent_is_told():
 def test_what_is_kept_is_bounded():
     cap = Cap(CAPPED)
     for number in range(500):
-        cap.take(removal(number, number))
+        cap.apply(removal(number, number))
     assert len(cap.snapshot()) < 60 * REMEMBERED
 
 
@@ -130,7 +130,7 @@ def test_no_window_holds_more_than_the_budget_allows(times, restart):
     """At most the budget at once, and what fills in the meantime."""
     cap, passed = Cap(CAPPED), []
     for number, at in enumerate(sorted(times)):
-        if not cap.take(removal(number, at)).capped:
+        if not cap.apply(removal(number, at)).capped:
             passed.append(at)
         if restart:
             cap = Cap.restore(CAPPED, cap.snapshot())
@@ -151,7 +151,7 @@ def test_a_detector_gone_mad():
             prediction = said(detector, score, upload_id=name)
             effects += case.on_prediction(prediction, after(number * 0.1))
         (verdict,) = [one.verdict for one in effects if isinstance(one, Emit)]
-        actions.append(cap.take(verdict).verdict.action)
+        actions.append(cap.apply(verdict).verdict.action)
     assert len(actions) == 300
     assert actions.count(Action.REMOVE) == 5 + 30 * 5 // 60
     assert actions.count(Action.REVIEW) == 300 - actions.count(Action.REMOVE)

@@ -1,7 +1,7 @@
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.study.record import PastCase
 from quorum.aggregator.study.shadow import UNSETTLED, compare_shadow
-from quorum.pipeline.moderator import open_case
 from tests.aggregator.aggregator_cases import START, after, said, upload
 
 POLICY = Policy.from_text(
@@ -40,8 +40,8 @@ def test_policies_in_shadow_are_read_from_the_verdicts():
     for number, spam in enumerate((0.01, 0.45, 0.45, 0.99)):
         heard = [said("spam", spam), said("copyright", 0.0), said("violence", 0.0)]
         event = upload(f"u{number}")
-        _, verdict = open_case(POLICY, event, heard, arrived=START, at=after(1), shadows=[strict])
-        case = PastCase.gather(event, heard, [verdict])
+        decided = Decider(POLICY, [strict]).first(event, heard, arrived=START, at=after(1))
+        case = PastCase.gather(event, heard, [decided.verdict])
         cases.append(PastCase.from_json(case.to_json()))
         assert cases[-1].shadow_policies == case.shadow_policies
     report = compare_shadow(POLICY, cases)

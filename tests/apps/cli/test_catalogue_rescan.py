@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import load_policy
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict, now
@@ -14,7 +15,7 @@ from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.detector import CopyrightDetector
 from quorum.models.detectors import Features
 from quorum.models.fingerprint.fingerprint import fingerprint
-from quorum.pipeline.moderator import Ensemble, open_case
+from quorum.pipeline.moderator import Ensemble
 from quorum.store.ledger import Ledger
 from tests.apps.cli.test_catalogue_command import run
 from tests.models.copyright.clips import picture_frames, write_video
@@ -86,7 +87,7 @@ def decided(place, media, tmp_path):
             features = Features(upload, fingerprint=fingerprint(media / f"{clip}.mp4"))
             said = member.score([features])
             said = [one.model_copy(update={"at": at}) for one in said]
-            _, verdict = open_case(policy, upload, said, arrived=at, at=at)
+            verdict = Decider(policy).first(upload, said, arrived=at, at=at).verdict
             assert verdict.action is Action.ALLOW
             ledger.record([upload, *said, verdict])
         # What a person decided stays.

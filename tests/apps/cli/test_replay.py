@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.cli.replay import app
 from quorum.core.messages import Action, Prediction, Review, Upload, prediction_id
-from quorum.pipeline.moderator import open_case
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger
 
@@ -37,7 +37,7 @@ def database(tmp_path):
                 for detector, score in (("spam", spam), ("violence", 0.0), ("copyright", 0.0))
             ]  # fmt: skip
             at = START + timedelta(seconds=1)
-            _, verdict = open_case(policy, upload, said, arrived=START, at=at)
+            verdict = Decider(policy).first(upload, said, arrived=START, at=at).verdict
             ledger.record([upload, *said, verdict])
             if name == "certain":
                 review = Review(
@@ -103,7 +103,7 @@ def test_the_uploaders_history_is_as_it_stood(tmp_path):
             used = strict if number < 3 else cautious
             known = history_before(ledger, used, upload, at)
             assert known.removals == min(number, 3)
-            _, verdict = open_case(used, upload, said, arrived=at, at=at, uploader=known)
+            verdict = Decider(used).first(upload, said, arrived=at, at=at, uploader=known).verdict
             ledger.record([upload, *said, verdict])
         before = [row.action.value for row in ledger.find(newest_first=False)]
     assert before == ["remove"] * 3 + ["review"] * 3

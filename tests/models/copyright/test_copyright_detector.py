@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import load_policy
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Status, Upload
@@ -18,7 +19,7 @@ from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
 from quorum.models.copyright.detector import CopyrightDetector
 from quorum.models.detectors import Feature, Features
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
-from quorum.pipeline.moderator import Ensemble, open_case
+from quorum.pipeline.moderator import Ensemble
 from tests.contract.detector import DetectorContract
 from tests.models.copyright.clips import picture_frames, remux, write_video
 
@@ -196,7 +197,9 @@ def test_an_owners_territories_become_a_policys(film, edited, tmp_path):
     ):
         asked = of(edited, territories=shown)
         said = Ensemble.of([detector]).members["copyright"].score([asked])
-        _, verdict = open_case(policy, asked.upload, said, arrived=said[0].at, at=said[0].at)
+        verdict = (
+            Decider(policy).first(asked.upload, said, arrived=said[0].at, at=said[0].at).verdict
+        )
         assert verdict.action is action
         assert (verdict.model_extra or {}).get("territories") == told
 

@@ -16,7 +16,7 @@ from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Message, Upload, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.pipeline.moderator import Moderator, open_case
+from quorum.pipeline.moderator import Moderator
 from quorum.store.ledger import Ledger
 
 __all__ = ["DEMO_PASSWORD", "DEMO_USERS", "demo_settings", "demo_uploads", "seed"]
@@ -114,6 +114,6 @@ def _messages(policy: Policy, uploads: Sequence[Upload], moderator: Moderator) -
             one.model_copy(update={"at": upload.published_at + timedelta(seconds=one.elapsed)})
             for one in scored
         ]
-        verdict = open_case(policy, upload, predictions, arrived=upload.published_at, at=at)[1]
-        found += [upload, *predictions, verdict]
+        decided = moderator.decider.first(upload, predictions, arrived=upload.published_at, at=at)
+        found += [upload, *predictions, decided.verdict]
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.core.errors import ConfigurationError, EngineUnavailable
@@ -89,18 +89,20 @@ class LedgerReviews:
 
     def publish(self, reviews: Sequence[Review]) -> None:
         """See Reviews."""
-        policy = self._in_force.current()
+        decider = Decider(self._in_force.current())
         for review in reviews:
             found = self._ledger.get_case(review.upload_id)
             if found is None or found.upload is None:
                 continue
-            case = Case.resume(
-                policy, found.upload, found.predictions, found.reviews, found.verdict
+            verdict = decider.again(
+                found.upload,
+                found.predictions,
+                found.reviews,
+                found.verdict,
+                at=now(),
+                review=review,
             )
-            effects = case.on_review(review, now())
-            self._ledger.record(
-                [review, *(effect.verdict for effect in effects if isinstance(effect, Emit))]
-            )
+            self._ledger.record([review] if verdict is None else [review, verdict])
 
 
 def open_reviews(address: str | None, ledger: Ledger, policy: Policy) -> Reviews:

@@ -1,0 +1,191 @@
+"""What a case keeps between its events, and the compact bytes that hold it.
+
+The bytes are one line of JSON, an array whose first item is the number of the format, then for
+an undecided case the upload's own JSON. Once a verdict is made, only the fields of the upload
+that the policies read are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.aggregator.decision.facts import Uploader
+from quorum.core.errors import InputError
+from quorum.core.messages import Upload
+
+__all__ = ["STATE_FORMAT", "CaseState", "KeptReview", "KeptVerdict", "prediction_key"]
+
+#: The format that is written; format 1 had no number.
+STATE_FORMAT: Final = 2
+
+_NO_HISTORY: Final = Uploader()
+
+#: Fields of an upload that are kept always: those that it must have, and what a verdict needs.
+_ALWAYS: Final = ("id", "uploader", "published_at", "language", "territories")
+
+
+class KeptVerdict(NamedTuple):
+    """What a case keeps of its last verdict.
+
+    Attributes:
+        id: Of the verdict.
+        effect: The action, then each territory with another one; the same text means that
+            nothing changes for the upload.
+        revision: Of the verdict.
+        at: Microseconds since 1970.
+        decided_by: As the verdict has it.
+    """
+
+    id: str
+    effect: str
+    revision: int
+    at: int
+    decided_by: str
+
+
+class KeptReview(NamedTuple):
+    """What a case keeps of the review that counts.
+
+    Attributes:
+        id: Of the review.
+        action: What the reviewer decided.
+        at: Microseconds since 1970.
+        category: The harm that the reviewer named, if one.
+    """
+
+    id: str
+    action: str
+    at: int
+    category: str | None
+
+
+@dataclass(slots=True)
+class CaseState:
+    """All that a case keeps.
+
+    Attributes:
+        upload: The upload, once it was parsed.
+        upload_json: The upload's JSON as it arrived, if that is at hand.
+        kept_fields: The fields of a decided upload that were kept, beside those that always are;
+            None while all of it is there.
+        opened: When the upload arrived, in microseconds since 1970.
+        uploader: Past verdicts on its uploader.
+        predictions: The prediction that counts, by ``prediction_key``.
+        orphans: Kind and JSON of messages whose upload is unknown.
+        verdict: The last verdict.
+        review: The review that counts.
+        wake: When ``on_deadline`` is due, in microseconds since 1970.
+    """
+
+    upload: Upload | None = None
+    upload_json: str | bytes | None = None
+    kept_fields: frozenset[str] | None = None
+    opened: int = 0
+    uploader: Uploader = _NO_HISTORY
+    predictions: dict[str, CompactPrediction] = field(default_factory=dict)
+    orphans: list[tuple[str, str]] = field(default_factory=list)
+    verdict: KeptVerdict | None = None
+    review: KeptReview | None = None
+    wake: int | None = None
+
+    @property
+    def has_upload(self) -> bool:
+        """Whether the upload has arrived."""
+        return self.upload is not None or self.upload_json is not None
+
+    def facts(self) -> Upload:
+        """The upload, parsed once."""
+        if self.upload is None:
+            self.upload = Upload.model_validate_json(self.upload_json or b"")
+        return self.upload
+
+    def knows(self, fields: frozenset[str] | None) -> bool:
+        """Whether these fields of the upload are here; None stands for all of them."""
+        if self.kept_fields is None:
+            return True
+        return fields is not None and fields <= self.kept_fields
+
+    def to_bytes(self, fields: frozenset[str] | None) -> bytes:
+        """The state as bytes.
+
+        Args:
+            fields: The fields of the upload that the policies read; None for all of them.
+        """
+        one = self.uploader
+        kept, body = self._upload_bytes(fields)
+        head = (
+            STATE_FORMAT,
+            self.opened,
+            self.wake,
+            None if kept is None else sorted(kept),
+            None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
+            [row if row[7] or row[8] else row[:7] for row in self.predictions.values()],
+            self.orphans,
+            self.verdict,
+            self.review,
+        )
+        return to_json(head) + b"\n" + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CaseState:
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            InputError: If the bytes are of another format.
+        """
+        head, _, body = data.partition(b"\n")
+        parts = from_json(head)
+        if parts[0] != STATE_FORMAT:
+            found = parts[0] if isinstance(parts[0], int) else 1
+            msg = (
+                f"the state of a case has format {found}, and this version reads {STATE_FORMAT}: "
+                "drain the job with the version that wrote it, then start it without state"
+            )
+            raise InputError(msg)
+        _, opened, wake, kept, uploader, rows, orphans, verdict, review = parts
+        predictions = [CompactPrediction(*row) for row in rows]
+        return cls(
+            upload_json=body or None,
+            kept_fields=None if kept is None else frozenset(kept),
+            opened=opened,
+            uploader=_NO_HISTORY if uploader is None else Uploader(*uploader),
+            predictions={prediction_key(one.detector, one.shadow): one for one in predictions},
+            orphans=[(kind, text) for kind, text in orphans],
+            verdict=None if verdict is None else KeptVerdict(*verdict),
+            review=None if review is None else KeptReview(*review),
+            wake=wake,
+        )
+
+    def _upload_bytes(self, fields: frozenset[str] | None) -> tuple[frozenset[str] | None, bytes]:
+        """The upload's JSON, and which of its optional fields are in it; None for all."""
+        if self.upload is None and self.upload_json is None:
+            return None, b""
+        if self.verdict is not None and self.kept_fields is None and fields is not None:
+            return fields, _chosen_json(self.facts(), fields)
+        if self.upload_json is None:
+            self.upload_json = self.facts().to_bytes()
+        text = self.upload_json
+        body = text.encode() if isinstance(text, str) else text
+        return self.kept_fields, body
+
+
+def prediction_key(detector: str, shadow: bool) -> str:
+    """The key of a detector's prediction; a shadow one stands beside the live one."""
+    return f"{detector}\0shadow" if shadow else detector
+
+
+def _chosen_json(upload: Upload, fields: frozenset[str]) -> bytes:
+    extra = upload.model_extra or {}
+    chosen: dict[str, Any] = {}
+    for name in (*_ALWAYS, *fields):
+        if name in extra:
+            chosen[name] = extra[name]
+        elif name in Upload.model_fields:
+            value = getattr(upload, name)
+            if value is not None and value != ():
+                chosen[name] = value
+    return to_json(chosen)

@@ -1,0 +1,188 @@
+"""The one way to decide an upload, first and again, in every mode.
+
+The stream, batch, the web service, in-process moderation, replay, rescans, reviews and backtests
+decide through ``Decider``. So the same upload, policy and predictions give the same action and
+the same verdict id, however they arrive, and every removal is under the cap.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from quorum.aggregator.case.cap import Cap, CapResult
+from quorum.aggregator.case.case import Case
+from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
+from quorum.aggregator.decision.evaluate import Decision, evaluate
+from quorum.aggregator.decision.facts import PredictionLike, Uploader
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.messages import Prediction, Review, Upload, Verdict
+
+__all__ = ["Case", "Decided", "Decider", "Discard", "Effect", "Emit", "Forget"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A first decision.
+
+    Attributes:
+        verdict: Revision 1, under the cap.
+        case: Takes late predictions, with ``Decider.late``. None where the case ended with its
+            verdict, because the policy waits for detectors that do not run here.
+    """
+
+    verdict: Verdict
+    case: Case | None
+
+
+class Decider:
+    """Decides uploads under one policy. Threads may share it.
+
+    Args:
+        policy: Decides.
+        shadows: Policies in shadow: each verdict lists what each of them would have decided.
+        cap: The state of the removal cap. By default its buckets are full.
+
+    Attributes:
+        policy: Decides.
+        shadows: Policies in shadow.
+    """
+
+    def __init__(
+        self, policy: Policy, shadows: Sequence[Policy] = (), cap: Cap | None = None
+    ) -> None:
+        self.policy = policy
+        self.shadows = tuple(shadows)
+        self._cap = cap or Cap(policy)
+        self._lock = threading.Lock()
+
+    def first(
+        self,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        *,
+        arrived: datetime,
+        at: datetime,
+        uploader: Uploader | None = None,
+    ) -> Decided:
+        """Decide a new upload with these predictions, without waiting for more.
+
+        Args:
+            upload: The upload.
+            predictions: All that were made in time, in any order.
+            arrived: When the upload arrived.
+            at: The time of the decision.
+            uploader: Past verdicts on its uploader, where they are known.
+        """
+        case = self.case()
+        verdicts = _verdicts(
+            case.on_arrival(upload, predictions, at, arrived=arrived, uploader=uploader)
+        )
+        if verdicts:
+            return Decided(self.bounded(verdicts[-1]).verdict, case)
+        (verdict,) = _verdicts(case.on_end(at))
+        return Decided(self.bounded(verdict).verdict, None)
+
+    def late(self, case: Case, prediction: Prediction, at: datetime) -> Verdict | None:
+        """The superseding verdict of a late prediction; None where the action stays.
+
+        Args:
+            case: From ``first``.
+            prediction: The late prediction.
+            at: The time.
+        """
+        return self._superseding(case.on_prediction(prediction, at))
+
+    def again(
+        self,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        reviews: Iterable[Review],
+        last: Verdict | None,
+        *,
+        at: datetime,
+        uploader: Uploader | None = None,
+        review: Review | None = None,
+    ) -> Verdict | None:
+        """Decide a recorded upload again, as after the deadline.
+
+        Args:
+            upload: The upload.
+            predictions: All that are known now, in any order.
+            reviews: All that were recorded, in any order. The newest overrules the policy.
+            last: The verdict that holds; None if there is none yet.
+            at: The time of the decision.
+            uploader: Past verdicts on its uploader, as they stood when it was first decided.
+            review: A new review. Without one, the verdict of a reviewer is never superseded.
+
+        Returns:
+            The verdict that supersedes ``last``, under the cap; None where the action stays. A
+            removal that a cap turned into a review stays a review until a human decides.
+        """
+        case = self.resume(upload, predictions, reviews, last, uploader)
+        return self._superseding(
+            case.on_replay(at) if review is None else case.on_review(review, at)
+        )
+
+    def decision(
+        self,
+        upload: Callable[[], Upload],
+        predictions: Iterable[PredictionLike],
+        missing: Mapping[str, str],
+        uploader: Uploader,
+    ) -> Decision:
+        """What the policy decides from recorded values, for a backtest; without a verdict.
+
+        Args:
+            upload: Gives the upload; called only if a rule reads it.
+            predictions: In any order, at most one live one for each detector.
+            missing: Why a detector made no prediction, where that is known.
+            uploader: Past verdicts on the uploader.
+        """
+        return evaluate(self.policy, upload, predictions, missing, uploader=uploader).decision
+
+    def case(self) -> Case:
+        """A new case, for a caller that takes events one by one and keeps its snapshots.
+
+        Its verdicts are not bounded: pass each through ``bounded``, where the state of the cap is.
+        """
+        return Case(self.policy, self.shadows)
+
+    def restore(self, snapshot: bytes) -> Case:
+        """The case of a snapshot.
+
+        Raises:
+            InputError: If the snapshot has another format than this version reads.
+        """
+        return Case.restore(self.policy, snapshot, self.shadows)
+
+    def resume(
+        self,
+        upload: Upload,
+        predictions: Iterable[Prediction],
+        reviews: Iterable[Review],
+        last: Verdict | None,
+        uploader: Uploader | None = None,
+    ) -> Case:
+        """A case without a snapshot, from what was recorded of it. See ``again``."""
+        return Case.resume(self.policy, upload, predictions, reviews, last, uploader, self.shadows)
+
+    def bounded(self, verdict: Verdict) -> CapResult:
+        """Apply the removal cap: a removal over it becomes a review with ``decided_by: cap``."""
+        with self._lock:
+            return self._cap.apply(verdict)
+
+    def cap_snapshot(self) -> bytes:
+        """The state of the cap, for ``Cap.restore``."""
+        with self._lock:
+            return self._cap.snapshot()
+
+    def _superseding(self, effects: Iterable[Effect]) -> Verdict | None:
+        verdicts = _verdicts(effects)
+        return self.bounded(verdicts[-1]).verdict if verdicts else None
+
+
+def _verdicts(effects: Iterable[Effect]) -> list[Verdict]:
+    return [effect.verdict for effect in effects if isinstance(effect, Emit)]

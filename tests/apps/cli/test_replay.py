@@ -112,3 +112,35 @@ def test_the_uploaders_history_is_as_it_stood(tmp_path):
     assert "6 cases decided again, 3 actions change" in run(*words), told
     assert "3 actions change" in run(*words, "--yes")
     assert "0 actions change" in run(*words)
+
+
+def test_removals_stop_at_the_cap(tmp_path):
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    before = load_policy("cautious")
+    with Ledger(url, create=True) as ledger:
+        for number in range(10):
+            upload = Upload(id=f"u{number}", uploader=f"ann-{number}", published_at=START)
+            said = [
+                Prediction(
+                    id=prediction_id(upload.id, detector, "1"), upload_id=upload.id,
+                    detector=detector, version="1", status="scored", score=score, at=START,
+                )
+                for detector, score in (("spam", 0.99), ("violence", 0.0), ("copyright", 0.0))
+            ]  # fmt: skip
+            verdict = Decider(before).first(upload, said, arrived=START, at=START).verdict
+            assert verdict.action is Action.REVIEW
+            ledger.record([upload, *said, verdict])
+    capped = tmp_path / "capped.yaml"
+    capped.write_text(
+        load_policy("balanced").text.replace("total: {removals: 500", "total: {removals: 3")
+    )
+    words = ["--policy", str(capped), "--database", url]
+    assert "10 actions change" in run(*words)
+    assert "10 actions change" in run(*words, "--yes")
+    with Ledger(url) as ledger:
+        latest = [ledger.get_case(f"u{number}").verdict for number in range(10)]
+    assert sorted((v.revision, v.action.value, v.decided_by) for v in latest) == [
+        *[(2, "remove", "deadline")] * 3,
+        *[(2, "review", "cap")] * 7,
+    ]
+    assert "0 actions change" in run(*words, "--yes"), "humans have the rest"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from quorum.aggregator.decision.facts import Facts, RuleInputs, PredictionLike, number
+from quorum.aggregator.decision.facts import Facts, PredictionLike, RuleInputs, number
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,

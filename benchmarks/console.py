@@ -1,4 +1,4 @@
-"""How fast the console's pages answer: median and p99 of each, at 100,000 cases.
+"""Benchmark of the console's pages: median and p99 response time at 100,000 cases.
 
 python -m benchmarks.console                                  # SQLite
 python -m benchmarks.console --database postgresql://...      # an empty database
@@ -48,16 +48,16 @@ PAGES = {
     "queue by category": "/queue?category=violence&severity=3",
     "queue by age": "/queue?order=age",
     "queue, page 20": "/queue?page=20",
-    "rows alone": "/queue/rows",
+    "queue rows": "/queue/rows",
     "case": "/case?upload=up-{n}",
     "case status": "/case/status?upload=up-{n}",
     "overview": "/overview",
     "search, newest": "/search",
     "search, a common word": "/search?text=harbour",
     "search, a word": "/search?text={word}",
-    "search, words in a row": "/search?text=%22harbour+lights%22",
-    "search, beginnings": "/search?text=har*",
-    "search, a word that is not there": "/search?text=up{n}x",
+    "search, a phrase": "/search?text=%22harbour+lights%22",
+    "search, a prefix": "/search?text=har*",
+    "search, an absent word": "/search?text=up{n}x",
     "search, a common word by one uploader": "/search?text=harbour&uploader=by-{u}",
     "search by uploader": "/search?uploader=by-{u}",
     "search by upload": "/search?upload=up-{n}",
@@ -71,12 +71,12 @@ PAGES = {
     "users": "/users",
 }
 COMMON = ("harbour", "lights", "film", "song", "goal", "cat", "street", "drum", "night", "river")
-#: As many words as a language's everyday stock; how often each comes falls with its rank.
+#: The size of an everyday vocabulary; frequencies follow Zipf's law.
 WORDS = (*COMMON, *(first + second for first in _SYLLABLES for second in _SYLLABLES))
 
 
 def messages(count: int) -> Iterator[list[Message]]:
-    """Made-up cases: only their shape and number matter here."""
+    """Yield batches of synthetic cases; only their size and number matter here."""
     chance = random.Random(3)
     weights = list(accumulate(1 / (rank + 2) for rank in range(len(WORDS))))
     end = now()
@@ -103,7 +103,7 @@ def messages(count: int) -> Iterator[list[Message]]:
             labels = {f"{name}/{kind}": round(chance.random(), 3) for kind in ("mild", "strong")}
             if name == "violence" and number % 50 == 0:
                 labels["violence/fight"] = 0.5
-            said = {
+            fields = {
                 "id": prediction_id(upload.id, name, "v1"),
                 "detector": name,
                 "version": "v1",
@@ -111,8 +111,8 @@ def messages(count: int) -> Iterator[list[Message]]:
                 "score": round(chance.random(), 3),
                 "labels": labels,
             }
-            used.append(UsedPrediction(**said))
-            batch.append(Prediction(upload_id=upload.id, at=at, **said))
+            used.append(UsedPrediction(**fields))
+            batch.append(Prediction(upload_id=upload.id, at=at, **fields))
         verdict = Verdict(
             id=digest("verdict", upload.id),
             upload_id=upload.id,
@@ -121,7 +121,7 @@ def messages(count: int) -> Iterator[list[Message]]:
             policy_version="bench@1",
             rule="nothing-found" if category is None else f"{category}-likely",
             category=category,
-            reasons=("A made-up reason.",),
+            reasons=("A synthetic reason.",),
             predictions=tuple(used),
             decided_by="policy",
             at=at + timedelta(seconds=0.5),
@@ -135,7 +135,7 @@ def messages(count: int) -> Iterator[list[Message]]:
 
 
 def review(ledger: Ledger, count: int) -> None:
-    """Decisions of made-up reviewers, for the pages that measure them."""
+    """Decide cases as synthetic reviewers, for the pages that measure them."""
     for number in range(count):
         name = f"reviewer-{number % 5}"
         task = claims.claim_next(ledger, queues.Queue(order="age"), name)
@@ -148,7 +148,7 @@ def review(ledger: Ledger, count: int) -> None:
 
 
 def measure(client: TestClient, address: str, count: int, rounds: int) -> list[float]:
-    """Milliseconds of each request, after one that is not counted."""
+    """Return the sorted response times in ms, after one request to warm up."""
     chance = random.Random(5)
     found = []
     for index in range(rounds + 1):
@@ -167,7 +167,7 @@ def measure(client: TestClient, address: str, count: int, rounds: int) -> list[f
 
 
 def prepare(ledger: Ledger, count: int) -> int:
-    """Make the cases, unless a run before left them; how many wait."""
+    """Create the cases unless an earlier run left them, and count the open ones."""
     if ledger.stats()["cases"] < count:
         create_user(ledger, "bench", Role.ADMIN, PASSWORD, "benchmark")
         for batch in messages(count):
@@ -178,9 +178,9 @@ def prepare(ledger: Ledger, count: int) -> int:
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure all pages and print a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--database", help="empty, or left by a run of this before")
+    parser.add_argument("--database", help="an empty database, or one left by an earlier run")
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=200)
     given = parser.parse_args()
@@ -188,7 +188,7 @@ def main() -> None:
         url = given.database or f"sqlite:///{Path(folder)}/bench.db"
         with Ledger(url, create=True) as ledger:
             waiting = prepare(ledger, given.cases)
-            print(f"{ledger.name.split(':')[0]}: {given.cases:,} cases, {waiting:,} wait\n")
+            print(f"{ledger.name.split(':')[0]}: {given.cases:,} cases, {waiting:,} open\n")
             policy = load_policy("balanced")
             settings = ConsoleSettings(hosts=("localhost",))
             app = create_console(ledger, policy, LedgerReviews(ledger, policy), settings)

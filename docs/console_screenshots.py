@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/console.md from the seeded demo, in Chromium.
+"""Takes the screenshots of docs/console.md from the seeded demo, in Chromium.
 
 python docs/console_screenshots.py
 """
@@ -28,14 +28,14 @@ FOLDER = Path(__file__).parent / "images" / "console"
 
 
 def shoot(page: Page, name: str) -> None:
-    """Keep what the page shows, in few colours."""
+    """Save a screenshot with a reduced palette."""
     page.wait_for_timeout(800)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"{name}.png", optimize=True)
 
 
 def log_in(page: Page, url: str, name: str) -> None:
-    """Log in as one of the demo's people."""
+    """Log in as a demo user."""
     page.goto(f"{url}/login")
     page.fill("[name=name]", name)
     page.fill("[name=password]", DEMO_PASSWORD)
@@ -44,7 +44,7 @@ def log_in(page: Page, url: str, name: str) -> None:
 
 
 def take(url: str, chromium: str) -> None:
-    """All pictures."""
+    """Take all screenshots."""
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         light = browser.new_page(viewport={"width": 1280, "height": 840})
@@ -82,10 +82,10 @@ def take(url: str, chromium: str) -> None:
 
 
 def main() -> None:
-    """Seed, serve, take."""
+    """Seed a ledger, serve the console and take the screenshots."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--chromium", default=shutil.which("chromium") or "chromium")
-    parser.add_argument("--seeded", type=Path, help="A demo's ledger, to seed none.")
+    parser.add_argument("--seeded", type=Path, help="An already seeded ledger.")
     given = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     settings, examples = demo_settings()

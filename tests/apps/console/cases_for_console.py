@@ -46,7 +46,7 @@ def record_case(
         "published_at": at,
     }
     made = Upload(**{**given, **upload})
-    said = Prediction(
+    prediction = Prediction(
         id=prediction_id(made.id, "violence", "v1"),
         upload_id=made.id,
         detector="violence",
@@ -67,7 +67,11 @@ def record_case(
         reasons=("It may show violence (0.60).",),
         predictions=(
             UsedPrediction(
-                id=said.id, detector="violence", version="v1", status=Status.SCORED, score=score
+                id=prediction.id,
+                detector="violence",
+                version="v1",
+                status=Status.SCORED,
+                score=score,
             ),
         ),
         missing=missing,
@@ -75,7 +79,7 @@ def record_case(
         at=at + timedelta(seconds=1) if revision == 1 else now(),
         latency=1.0,
     )
-    ledger.record([made, said, verdict])
+    ledger.record([made, prediction, verdict])
     return verdict
 
 

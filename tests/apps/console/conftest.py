@@ -33,7 +33,7 @@ PASSWORD = "a long password"
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with users, made once: hashing passwords is slow, as it should be."""
+    """A ledger with users, created once: hashing passwords is slow on purpose."""
     path = tmp_path_factory.mktemp("console") / "template.db"
     with Ledger(f"sqlite:///{path}", create=True) as made:
         for name, role in {
@@ -58,7 +58,7 @@ def ledger(tmp_path: Path, template: Path) -> Iterator[Ledger]:
 
 @pytest.fixture
 def cases(ledger: Ledger) -> Ledger:
-    """Ten cases that wait for a person."""
+    """Ten cases that wait for a reviewer."""
     for number in range(10):
         record_case(ledger, number)
     tasks.sync(ledger)
@@ -66,7 +66,7 @@ def cases(ledger: Ledger) -> Ledger:
 
 
 class Person:
-    """Someone with a browser that runs no scripts."""
+    """A user with a browser that runs no scripts."""
 
     def __init__(self, app: Any, name: str | None) -> None:
         self.client = TestClient(app, base_url="http://localhost", follow_redirects=True)
@@ -89,7 +89,7 @@ class Person:
 
 @pytest.fixture
 def serve(ledger: Ledger) -> Iterator[Callable[..., Callable[[str | None], Person]]]:
-    """Makes consoles; each gives people who are logged in."""
+    """Creates consoles; each returns users who are logged in."""
     held: list[TestClient] = []
 
     def make(reviews: Reviews | None = None, **settings: Any) -> Callable[[str | None], Person]:
@@ -185,7 +185,7 @@ def browse(chromium: Any, url: str) -> Iterator[Callable[..., Any]]:
         page.on("dialog", lambda dialog: page.troubles.append(dialog.message))
         page.on(
             "console",
-            lambda told: page.troubles.append(told.text) if told.type == "error" else None,
+            lambda message: page.troubles.append(message.text) if message.type == "error" else None,
         )
         page.goto("/login")
         page.fill("[name=name]", name)

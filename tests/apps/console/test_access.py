@@ -29,7 +29,7 @@ def test_nobody_sees_a_page_without_logging_in(console):
     assert stranger.client.post("/decide", data={}).url.path == "/login"
 
 
-def test_the_way_back_after_logging_in_leads_nowhere_else(console):
+def test_log_in_is_no_open_redirect(console):
     for target in ("https://evil.example", "//evil.example", "/\\evil.example", "javascript:1"):
         answer = console(None).client.post(
             "/login",
@@ -54,20 +54,20 @@ def test_roles_see_their_pages(console, name, allowed, refused):
     assert all(person.get(url).status_code == 403 for url in refused)
 
 
-def test_who_only_reads_decides_nothing(console):
+def test_read_only_users_cannot_decide(console):
     for name in ("aud", "eve"):
         person = console(name)
         for url in ("/next", "/claim", "/decide", "/skip", "/undo"):
             assert person.post(url, task="x").status_code == 403
 
 
-def test_a_form_without_the_token_of_the_session_is_refused(console):
+def test_forms_without_the_csrf_token_are_rejected(console):
     ana, ben = console("ana"), console("ben")
     for token in ("", "x", ben.csrf()):
         assert ana.client.post("/next", data={"csrf": token}).status_code == 403
 
 
-def test_forms_from_other_sites_are_refused(console):
+def test_cross_site_forms_are_rejected(console):
     ana = console("ana")
     token = ana.csrf()
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
@@ -75,11 +75,11 @@ def test_forms_from_other_sites_are_refused(console):
         assert answer.status_code == 403
 
 
-def test_another_host_name_is_refused(console):
+def test_unknown_host_names_are_rejected(console):
     assert console(None).get("/login", headers={"host": "rebound.example"}).status_code == 421
 
 
-def test_headers_of_every_answer(console):
+def test_security_headers_of_every_response(console):
     for url in ("/queue", "/login", "/nothing", "/static/console.css", "/audit"):
         headers = console("ana").get(url).headers
         assert "script-src 'self'" in headers["content-security-policy"]
@@ -88,7 +88,7 @@ def test_headers_of_every_answer(console):
         assert headers["x-frame-options"] == "DENY"
 
 
-def test_the_cookie_is_kept_from_scripts_and_the_database(console, ledger: Ledger):
+def test_the_cookie_is_hidden_from_scripts_and_not_stored(console, ledger: Ledger):
     ana = console("ana")
     (cookie,) = ana.client.cookies.jar
     assert cookie.has_nonstandard_attr("HttpOnly")
@@ -98,7 +98,7 @@ def test_the_cookie_is_kept_from_scripts_and_the_database(console, ledger: Ledge
     assert all(row.password.startswith("$argon2id$") for row in rows)
 
 
-def test_guessing_becomes_slow_and_then_it_works_again(console, ledger: Ledger):
+def test_failed_log_ins_are_rate_limited(console, ledger: Ledger):
     stranger = console(None)
     codes = [
         stranger.client.post("/login", data={"name": "ana", "password": "wrong"}).status_code
@@ -120,7 +120,7 @@ def test_logging_out_ends_the_session_on_the_server(console):
     assert ana.get("/queue").url.path == "/login"
 
 
-def test_who_is_shut_out_is_out_at_once(console):
+def test_disabling_a_user_ends_their_session_at_once(console):
     ana, root = console("ana"), console("root")
     root.post("/users", name="ana", what="disable")
     assert ana.get("/queue").url.path == "/login"
@@ -129,7 +129,7 @@ def test_who_is_shut_out_is_out_at_once(console):
     assert root.post("/users", name="root", what="disable").status_code == 409
 
 
-def test_an_admin_makes_a_user(console):
+def test_an_admin_creates_a_user(console):
     root = console("root")
     assert root.post("/users", name="kim", role="lead", password="short").status_code == 422
     assert root.post("/users", name="<b>", role="lead", password=PASSWORD).status_code == 422
@@ -137,7 +137,7 @@ def test_an_admin_makes_a_user(console):
     assert console("kim").get("/queue").status_code == 200
 
 
-def test_a_reverse_proxy_signs_in_only_whom_the_console_knows(serve, ledger: Ledger):
+def test_a_reverse_proxy_signs_in_known_users_only(serve, ledger: Ledger):
     people = serve(user_header="x-user", proxies=("testclient",))
     stranger = people(None)
     assert stranger.get("/queue", headers={"x-user": "ana"}).status_code == 200
@@ -146,7 +146,7 @@ def test_a_reverse_proxy_signs_in_only_whom_the_console_knows(serve, ledger: Led
     assert elsewhere(None).get("/queue", headers={"x-user": "ana"}).url.path == "/login"
 
 
-def test_the_command_makes_users(tmp_path: Path):
+def test_the_command_creates_users(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/l.db"
     with Ledger(url, create=True):
         pass
@@ -165,7 +165,7 @@ def test_the_command_makes_users(tmp_path: Path):
         assert sessions.log_in(ledger, "kim", PASSWORD, "here")
 
 
-def test_the_audit_log_tells_who_did_what(console):
+def test_the_audit_log_records_events(console):
     ana, aud = console("ana"), console("aud")
     ana.post("/next")
     page = aud.get("/audit").text
@@ -183,7 +183,7 @@ def tampered(ledger: Ledger, path: Path, *statements: str) -> audit.AuditCheck:
     return audit.verify(ledger)
 
 
-def test_any_change_of_the_audit_log_is_found(ledger: Ledger, tmp_path: Path):
+def test_tampering_with_the_audit_log_is_detected(ledger: Ledger, tmp_path: Path):
     path = tmp_path / "console.db"
     assert audit.verify(ledger).broken is None
     head = audit.verify(ledger).head
@@ -205,7 +205,7 @@ def test_any_change_of_the_audit_log_is_found(ledger: Ledger, tmp_path: Path):
     assert found.broken == "line 2 is missing; 3 follows"
 
 
-def test_a_password_is_kept_by_nobody_else(ledger: Ledger):
+def test_passwords_are_not_logged_and_names_are_checked(ledger: Ledger):
     create = access.create_user
     create(ledger, "kim", Role.LEAD, PASSWORD, "test")
     assert PASSWORD not in str(audit.newest(ledger))

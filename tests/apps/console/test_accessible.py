@@ -57,8 +57,8 @@ def busy(cases: Ledger) -> Ledger:
 
 def _check(axe: Any, page: Any) -> None:
     found = axe.run(page, options=_RULES).response["violations"]
-    told = [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found]
-    assert told == [], page.url
+    violations = [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found]
+    assert violations == [], page.url
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0, page.url
 

@@ -39,7 +39,7 @@ def test_two_reviewers_decide_by_keyboard_and_never_meet(browse, cases: Ledger):
     assert ana.troubles == []
 
 
-def test_hostile_words_are_only_words(browse, cases: Ledger):
+def test_hostile_text_is_shown_as_text(browse, cases: Ledger):
     record_case(
         cases,
         50,
@@ -70,7 +70,7 @@ def test_the_queue_updates_itself(browse, cases: Ledger):
     page.wait_for_selector("text=It came later", timeout=30_000)
 
 
-def test_what_the_worker_publishes(browse, cases: Ledger):
+def test_the_worker_publishes_decisions(browse, cases: Ledger):
     page = browse("ana")
     page.goto("/case?upload=up-3")
     page.keyboard.press("n")
@@ -82,7 +82,7 @@ def test_what_the_worker_publishes(browse, cases: Ledger):
     soon(lambda: len(cases.get_case("up-3").verdicts) == 2)
 
 
-def test_the_live_stream_tells_a_new_verdict(browse, cases: Ledger):
+def test_the_live_stream_shows_a_new_verdict(browse, cases: Ledger):
     page = browse("eve")
     page.goto("/overview")
     page.wait_for_timeout(1500)
@@ -107,7 +107,7 @@ def test_four_eyes_in_the_browser(browse):
     other.wait_for_selector("text=activated by max")
 
 
-def test_an_appeal_is_taken_by_letter_and_decided_by_another(browse, cases: Ledger):
+def test_an_appeal_by_letter_is_decided_by_another_reviewer(browse, cases: Ledger):
     record_case(cases, 40, action=Action.REMOVE, title="Stopped")
     lea, ana = browse("lea"), browse("ana")
     lea.goto("/case?upload=up-40")
@@ -128,7 +128,7 @@ def test_an_appeal_is_taken_by_letter_and_decided_by_another(browse, cases: Ledg
     assert ana.troubles == lea.troubles == []
 
 
-def test_keys_are_shown_and_a_skip_wants_a_reason(browse):
+def test_shortcuts_are_shown_and_a_skip_requires_a_reason(browse):
     page = browse("ana")
     page.keyboard.press("?")
     page.wait_for_selector("#help[open] >> text=Skip with a reason")

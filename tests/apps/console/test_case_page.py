@@ -13,7 +13,7 @@ from tests.apps.console.cases_for_console import XSS, gone, record_case, take
 from tests.apps.console.conftest import soon
 
 
-def test_an_upload_that_is_not_known(console):
+def test_an_unknown_upload(console):
     answer = console("ana").get("/case?upload=<script>nothing")
     assert answer.status_code == 404
     assert "has no upload with this id" in answer.text
@@ -30,7 +30,7 @@ def test_a_verdict_whose_upload_was_never_recorded(console, cases: Ledger):
 
 
 @pytest.mark.parametrize("text", XSS)
-def test_nothing_that_an_uploader_wrote_becomes_html(console, ledger: Ledger, text: str):
+def test_uploaders_text_never_becomes_html(console, ledger: Ledger, text: str):
     ana = console("ana")
     clean = text.replace("\x00", "").replace("\u202e", "")
     record_case(
@@ -74,14 +74,14 @@ def test_nothing_that_an_uploader_wrote_becomes_html(console, ledger: Ledger, te
     assert "<script>alert" not in ana.get("/case?upload=up-1").text
 
 
-def test_the_rule_that_decided_is_told_as_it_is_written(console, ledger: Ledger):
+def test_the_deciding_rule_is_shown_as_written(console, ledger: Ledger):
     record_case(ledger, 1, rule="violence-likely")
     page = console("ana").get("/case?upload=up-1").text
     assert "score(&#34;violence&#34;) &gt;= 0.75" in page
     assert "Expression(" not in page + console("ana").get("/policy").text
 
 
-def test_words_are_marked_where_the_evidence_lies(console, ledger: Ledger):
+def test_evidence_is_highlighted_in_the_text(console, ledger: Ledger):
     record_case(
         ledger,
         1,
@@ -92,7 +92,7 @@ def test_words_are_marked_where_the_evidence_lies(console, ledger: Ledger):
     assert re.search(r"<mark[^>]*>cheap pills<span", page)
 
 
-def test_media_is_shown_from_allowed_folders_alone(serve, ledger: Ledger, tmp_path: Path):
+def test_media_is_served_from_allowed_folders_only(serve, ledger: Ledger, tmp_path: Path):
     from quorum.core.settings import MediaAccess
 
     inside, outside = tmp_path / "in", tmp_path / "out"

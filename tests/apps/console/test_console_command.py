@@ -20,7 +20,7 @@ def run(*args: str) -> None:
     CliRunner().invoke(app, args, catch_exceptions=False)
 
 
-def test_what_is_wrong_is_told_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_configuration_errors_fail_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("quorum.apps.cli.console.configure_logs", lambda *_: None)
     url = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(ConfigurationError, match="--allow-host"):
@@ -33,7 +33,7 @@ def test_what_is_wrong_is_told_before_it_starts(tmp_path: Path, monkeypatch: pyt
         run("--port", "0", "--database", url, "--reviews", "projects/p/subscriptions/s")
 
 
-def test_it_serves_on_loopback_and_ends_when_it_is_told(tmp_path: Path):
+def test_it_serves_on_loopback_and_exits_on_sigterm(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/l.db"
     with Ledger(url, create=True):
         pass

@@ -1,4 +1,4 @@
-"""An uploader disputes a match: the reviewer sees both sides, and the decision is remembered."""
+"""Disputes: the reviewer sees both sides, and a decision for the uploader is recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.models.copyright.prints import made_up
 
 @pytest.fixture
 def matched(ledger: Ledger) -> Catalogue:
-    """An upload that was removed since it matches a work, and one without a match."""
+    """An upload that was removed because it matches a work, and one without a match."""
     catalogue = Catalogue(None, ledger.name)
     work, found = made_up("film-1")
     rule = OwnerRule(action=Action.REMOVE, min_seconds=5)
@@ -33,15 +33,15 @@ def matched(ledger: Ledger) -> Catalogue:
             ledger, number, action=Action.REMOVE, category="intellectual-property",
             rule="copyright-match",
         )  # fmt: skip
-    told = Evidence(
+    evidence = Evidence(
         kind="match", what="the picture of 'Title of film-1' of Studio; its rule says remove",
         start=3.0, end=9.5, weight=0.99, work="film-1", work_start=60.0, work_end=66.5,
     )  # fmt: skip
-    said = Prediction(
+    prediction = Prediction(
         id=prediction_id("up-1", "copyright", "v1"), upload_id="up-1", detector="copyright",
-        version="v1", status=Status.SCORED, score=0.99, at=now(), evidence=(told,),
+        version="v1", status=Status.SCORED, score=0.99, at=now(), evidence=(evidence,),
     )  # fmt: skip
-    ledger.record([said])
+    ledger.record([prediction])
     return catalogue
 
 
@@ -52,13 +52,13 @@ def test_both_sides_are_shown_and_an_exception_is_recorded(serve, ledger, matche
     assert disputes.dispute(ledger, "up-1", "again", "platform") == (made, False)
     ana = person("ana")
     page = ana.get("/case?upload=up-1").text
-    for told in (
+    for expected in (
         "The owner&#39;s claim", "Title of film-1", "Studio", "Requests <b>remove</b> from 5 s",
         "in DE, FR", "CC-BY", "0:03", "No uploader has permission to use it",
         "I have a &lt;licence&gt;.",
         "6.5 s of the upload match",
     ):  # fmt: skip
-        assert told.replace("&#39;", "'") in page.replace("&#39;", "'"), told
+        assert expected.replace("&#39;", "'") in page.replace("&#39;", "'"), expected
     queue = ana.get("/queue?kind=appeal").text
     assert "Title 1" in queue
     (task,) = set(_tasks(ledger))
@@ -85,14 +85,14 @@ def test_a_dispute_that_is_lost_records_nothing(serve, ledger, matched):
     assert list(disputes.won(ledger)) == []
 
 
-def test_what_cannot_be_disputed_is_told(ledger, matched):
+def test_invalid_disputes_are_rejected_with_the_reason(ledger, matched):
     with pytest.raises(AppealRefused, match="no match with a registered work"):
         disputes.dispute(ledger, "up-2", "mine", "platform")
     with pytest.raises(AppealRefused, match="has no verdict on up-9"):
         disputes.dispute(ledger, "up-9", "mine", "platform")
 
 
-def test_a_work_that_is_elsewhere_is_told_by_its_evidence(serve, ledger, matched):
+def test_a_work_outside_the_ledger_is_shown_by_its_evidence(serve, ledger, matched):
     matched.remove("film-1")
     page = serve()("ana").get("/case?upload=up-1").text
     assert "is not in this ledger" in page

@@ -51,7 +51,7 @@ def test_a_reviewer_decides_and_the_verdict_changes(
 ) -> None:
     policy = load_policy("balanced")
     upload = Upload(id="e2e-1", uploader="u", title="<b>Is it?</b>", published_at=now())
-    said = [
+    predictions = [
         Prediction(
             id=prediction_id(upload.id, name, "v1"),
             upload_id=upload.id,
@@ -80,7 +80,7 @@ def test_a_reviewer_decides_and_the_verdict_changes(
     )
     with job, listening(app) as url:
         streams.publish("uploads", [upload.to_bytes()])
-        streams.publish("predictions", [one.to_bytes() for one in said])
+        streams.publish("predictions", [one.to_bytes() for one in predictions])
 
         def waits() -> bool:
             return bool(queues.queue_page(ledger, queues.Queue(), "ana"))

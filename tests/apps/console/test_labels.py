@@ -27,7 +27,7 @@ PARTS = st.floats(0, 1)
     count=st.integers(1, 60),
     shares=st.builds(Shares, PARTS, PARTS, PARTS),
 )
-def test_every_case_has_a_chance(cases, count, shares):
+def test_every_case_has_a_positive_probability(cases, count, shares):
     found = labels.probabilities(cases, count, shares)
     assert all(0 < p <= 1 for p in found)
     assert sum(found) <= count + 1e-6

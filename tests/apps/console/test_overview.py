@@ -15,7 +15,7 @@ from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import XSS, choose, record_case, take
 
 
-def test_the_figures_are_of_the_ledger(cases: Ledger):
+def test_the_figures_match_the_ledger(cases: Ledger):
     record_case(cases, 20, action=Action.REMOVE, score=0.99)
     for number, action in ((1, Action.ALLOW), (2, Action.REMOVE), (3, Action.ALLOW)):
         choose(cases, take(cases, number, "ana"), "ana", action)
@@ -33,7 +33,7 @@ def test_the_figures_are_of_the_ledger(cases: Ledger):
     assert found.by_detector[0].rate == pytest.approx(2 / 3)
 
 
-def test_nothing_is_counted_while_nobody_looks(cases: Ledger, monkeypatch: pytest.MonkeyPatch):
+def test_no_refresh_while_nobody_reads(cases: Ledger, monkeypatch: pytest.MonkeyPatch):
     clock = [1000.0]
     monkeypatch.setattr("quorum.apps.console.desk.overview.time.monotonic", lambda: clock[0])
     kept = OverviewCache(cases, list)
@@ -51,13 +51,13 @@ def test_nothing_is_counted_while_nobody_looks(cases: Ledger, monkeypatch: pytes
     assert kept.current().cases == 12
 
 
-def test_the_health_of_every_detector_that_was_heard(cases: Ledger):
+def test_the_health_of_every_detector_with_predictions(cases: Ledger):
     at = now()
 
-    def say(detector: str, number: int, status: Status, **more):
+    def predict(detector: str, number: int, status: Status, **more):
         score = 0.5 if status is Status.SCORED else None
         reason = None if status is Status.SCORED else "No frames."
-        said = Prediction(
+        prediction = Prediction(
             id=prediction_id(f"up-{number}", detector, "v7"),
             upload_id=f"up-{number}",
             detector=detector,
@@ -67,13 +67,13 @@ def test_the_health_of_every_detector_that_was_heard(cases: Ledger):
             reason=reason,
             **{"at": at, **more},
         )
-        cases.record([said])
+        cases.record([prediction])
 
     for number in range(10):
-        say("faces", number, Status.FAILED if number < 3 else Status.ABSTAINED)
-        say("trial", number, Status.SCORED, shadow=True)
-    say("gone", 0, Status.SCORED, at=at - timedelta(days=40))
-    say("stopped", 0, Status.SCORED, at=at - timedelta(hours=5))
+        predict("faces", number, Status.FAILED if number < 3 else Status.ABSTAINED)
+        predict("trial", number, Status.SCORED, shadow=True)
+    predict("gone", 0, Status.SCORED, at=at - timedelta(days=40))
+    predict("stopped", 0, Status.SCORED, at=at - timedelta(hours=5))
     found = {
         one.detector: one for one in OverviewCache(cases, lambda: ["nsfw"]).current().detectors
     }
@@ -97,7 +97,7 @@ def test_an_empty_ledger_has_an_overview(serve):
     assert page.status_code == 200
 
 
-def test_plots_of_little():
+def test_plots_of_little_data():
     times = [now() + timedelta(hours=n) for n in range(3)]
     assert bars(times, {"allow": [0, 0, 0]}).bars == ()
     assert [one.count for one in bars(times, {"allow": [1, 0, 2]}).bars] == [1, 2]
@@ -141,7 +141,7 @@ def test_pages_of_a_search(console, cases: Ledger):
 
 
 @pytest.mark.parametrize("text", [*XSS, "=1+1", "@SUM(A1)", "\t=1"])
-def test_what_is_found_is_only_words(serve, ledger: Ledger, text: str):
+def test_results_are_escaped(serve, ledger: Ledger, text: str):
     record_case(ledger, 1, title=text)
     lea = serve()("lea")
     names = ("text", "uploader", "rule", "category", "label", "since", "until", "action")

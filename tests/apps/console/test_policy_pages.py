@@ -45,7 +45,7 @@ def test_four_eyes_from_the_page(serve, cases: Ledger, tmp_path: Path):
     assert all(f"policy.{what}" in log for what in ("drafted", "tried", "proposed", "activated"))
 
 
-def test_an_activated_policy_is_in_force_without_a_new_start(serve, cases: Ledger):
+def test_an_activated_policy_is_in_force_without_a_restart(serve, cases: Ledger):
     renamed = TEXT.replace("violence-likely", "violence-doubted")
     assert renamed != TEXT
     lea = serve()("lea")
@@ -61,7 +61,7 @@ def test_an_activated_policy_is_in_force_without_a_new_start(serve, cases: Ledge
     assert load_policy("balanced").version not in lea.get("/policy").text
 
 
-def test_what_cannot_be_read_any_more_leaves_the_policy_of_the_start(ledger: Ledger):
+def test_an_unreadable_active_policy_falls_back_to_the_initial_one(ledger: Ledger):
     start = load_policy("balanced")
     draft = drafts.save(ledger, "old", TEXT, "lea")
     query = table.update().values(text="version: 0", state="active")
@@ -77,7 +77,7 @@ def test_reviewers_read_policies_and_leads_write_them(console):
     assert ana.get("/policy/draft?id=x").status_code == 404
 
 
-def test_a_policy_with_a_mistake_comes_back_with_its_line(console):
+def test_an_invalid_policy_is_returned_with_the_line_of_the_error(console):
     broken = TEXT + "\nrules: 7\n</textarea><script>alert(1)</script>\n"
     page = console("lea").post("/policy", text=broken, name="x")
     assert page.status_code == 422

@@ -31,7 +31,7 @@ def postgres_ledger() -> Iterator[Ledger]:
         yield made
 
 
-def test_people_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
+def test_reviewers_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
     ledger, won = postgres_ledger, []
 
     def race(name: str) -> None:
@@ -49,12 +49,12 @@ def test_people_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger):
     cases = [upload_id for _, upload_id in won]
     assert len(cases) == len(set(cases)) >= 4
     assert audit.verify(ledger).broken is None
-    told: list[Review] = []
-    outbox.publish_due(ledger, told.extend, double_rate=1.0)
-    assert len(told) == len(cases)
+    published: list[Review] = []
+    outbox.publish_due(ledger, published.extend, double_rate=1.0)
+    assert len(published) == len(cases)
 
 
-def test_the_rest_of_the_statements(postgres_ledger: Ledger):
+def test_the_other_statements(postgres_ledger: Ledger):
     ledger = postgres_ledger
     create_user(ledger, "ana", Role.LEAD, PASSWORD, "test")
     cookie = sessions.log_in(ledger, "ana", PASSWORD, "here")

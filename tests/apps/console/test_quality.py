@@ -19,7 +19,7 @@ def publish(ledger: Ledger, **more: object) -> None:
     outbox.publish_due(ledger, lambda _: None, **{"double_rate": 0.0, **more})
 
 
-def test_kappa_as_in_the_textbook():
+def test_kappa_matches_the_textbook():
     # Cohen's own kind of table: 20 and 15 alike, 5 and 10 apart: 0.7 observed, 0.5 expected.
     pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15
     assert quality.cohens_kappa(pairs) == pytest.approx(0.4)
@@ -28,7 +28,7 @@ def test_kappa_as_in_the_textbook():
     assert quality.cohens_kappa([("a", "b"), ("b", "a")]) == pytest.approx(-1.0)
 
 
-def test_double_review_is_unseen_by_another_and_publishes_nothing(console, cases: Ledger):
+def test_double_review_is_blind_and_publishes_nothing(console, cases: Ledger):
     choose(cases, take(cases, 1, "ana"), "ana", Action.REMOVE, note="first note")
     publish(cases, double_rate=1.0)
     assert claims.claim_next(cases, Queue(kind="double"), "ana") is None
@@ -37,9 +37,9 @@ def test_double_review_is_unseen_by_another_and_publishes_nothing(console, cases
     assert "first note" not in page
     assert "Revision 2" not in page
     choose(cases, task.id, "ben", Action.ALLOW)
-    told: list[object] = []
-    outbox.publish_due(cases, told.extend, double_rate=0)
-    assert told == []
+    published: list[object] = []
+    outbox.publish_due(cases, published.extend, double_rate=0)
+    assert published == []
     found = quality.measure(cases)
     assert found.agreement.table == {("remove", "allow"): 1}
     assert [(a, b) for a, b, _ in found.by_pair] == [("ana", "ben")]
@@ -107,11 +107,11 @@ def _claimed(ledger: Ledger) -> str:
     return task.id
 
 
-def test_what_cannot_be_appealed_against(ledger: Ledger):
+def test_invalid_appeals_are_rejected(ledger: Ledger):
     allowed = record_case(ledger, 1, action=Action.ALLOW)
     removed = record_case(ledger, 2, action=Action.REMOVE)
     record_case(ledger, 2, action=Action.ALLOW, revision=2)
-    for upload_id, verdict_id, text, told in (
+    for upload_id, verdict_id, text, reason in (
         ("up-1", allowed.id, "x", "is allow"),
         ("up-2", removed.id, "x", "allowed now"),
         ("up-2", "nothing", "x", "no such verdict"),
@@ -119,11 +119,11 @@ def test_what_cannot_be_appealed_against(ledger: Ledger):
         ("up-2", removed.id, " ", "states its reasons"),
         ("up-2", removed.id, "x" * 5000, "states its reasons"),
     ):
-        with pytest.raises(AppealRefused, match=told):
+        with pytest.raises(AppealRefused, match=reason):
             appeals.appeal(ledger, upload_id, verdict_id, text, "shop")
 
 
-def test_platforms_send_appeals_with_a_key(ledger: Ledger):
+def test_platforms_submit_appeals_with_an_api_key(ledger: Ledger):
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import ApiKey, Keyring, _digest
@@ -144,8 +144,8 @@ def test_platforms_send_appeals_with_a_key(ledger: Ledger):
         answer = client.post("/api/appeals", json=body, headers={"authorization": f"Bearer {key}"})
         assert answer.status_code == code, answer.text
     made = answer.json()["id"]
-    told = client.get(f"/api/appeals/{made}", headers={"x-api-key": "s"}).json()
-    assert told["state"] == "open"
+    answer = client.get(f"/api/appeals/{made}", headers={"x-api-key": "s"}).json()
+    assert answer["state"] == "open"
     bad = client.post("/api/appeals", json={"upload_id": 1}, headers={"x-api-key": "s"})
     assert bad.status_code == 422
     assert client.get("/api/appeals/nothing", headers={"x-api-key": "s"}).status_code == 404

@@ -74,7 +74,7 @@ def test_two_reviewers_race_and_one_wins(cases: Ledger):
         assert len(won) == 1
 
 
-def test_a_lease_that_ran_out_is_told_and_the_note_comes_back(console, cases: Ledger):
+def test_an_expired_lease_is_reported_and_the_note_is_returned(console, cases: Ledger):
     ana, ben = console("ana"), console("ben")
     task_id = take(cases, 1, "ana")
     cases.transact(
@@ -123,7 +123,7 @@ def test_a_decision_becomes_a_superseding_verdict(console, cases: Ledger):
     assert "Revision 2" in page
 
 
-def test_undo_takes_a_decision_back_and_then_is_too_late(serve, cases: Ledger):
+def test_undo_until_it_is_too_late(serve, cases: Ledger):
     ana = serve(undo=timedelta(seconds=60))("ana")
     task_id = take(cases, 3, "ana")
     page = ana.post("/decide", task=task_id, upload="up-3", action="remove", category="violence")
@@ -131,28 +131,32 @@ def test_undo_takes_a_decision_back_and_then_is_too_late(serve, cases: Ledger):
     assert ana.post("/undo", decision=chosen).url.params["upload"] == "up-3"
     assert outbox.publish_due(cases, lambda _: None, double_rate=0) == 0
     made = choose(cases, task_id, "ana", Action.ALLOW)
-    told: list[Review] = []
-    soon(lambda: outbox.publish_due(cases, told.extend, double_rate=0) or told or gone(cases))
+    published: list[Review] = []
+    soon(
+        lambda: (
+            outbox.publish_due(cases, published.extend, double_rate=0) or published or gone(cases)
+        )
+    )
     assert ana.post("/undo", decision=made.id).status_code == 409
 
 
-def test_a_second_person_decides_and_it_is_another_one(cases: Ledger):
+def test_the_second_reviewer_is_another_person(cases: Ledger):
     task_id = take(cases, 4, "ana")
     choose(cases, task_id, "ana", Action.REVIEW)
-    told: list[Review] = []
-    assert outbox.publish_due(cases, told.extend, double_rate=0) == 1
-    assert told == []
+    published: list[Review] = []
+    assert outbox.publish_due(cases, published.extend, double_rate=0) == 1
+    assert published == []
     assert claims.claim_next(cases, Queue(kind="second"), "ana") is None
     task = claims.claim_next(cases, Queue(kind="second"), "ben")
     assert task.upload_id == "up-4"
     with pytest.raises(Conflict, match="second reviewer"):
         choose(cases, task.id, "ben", Action.REVIEW)
     choose(cases, task.id, "ben", Action.REMOVE)
-    outbox.publish_due(cases, told.extend, double_rate=0)
-    assert [(one.reviewer, one.action) for one in told] == [("ben", Action.REMOVE)]
+    outbox.publish_due(cases, published.extend, double_rate=0)
+    assert [(one.reviewer, one.action) for one in published] == [("ben", Action.REMOVE)]
 
 
-def test_what_cannot_be_published_waits_and_says_why(cases: Ledger):
+def test_unpublishable_decisions_wait_with_the_error(cases: Ledger):
     choose(cases, take(cases, 5, "ana"), "ana", Action.REMOVE)
 
     def away(_: object) -> None:
@@ -162,13 +166,13 @@ def test_what_cannot_be_published_waits_and_says_why(cases: Ledger):
     assert outbox.publish_due(cases, away, double_rate=0) == 0
     (made,) = cases.transact(lambda c: decisions.of_case(c, "up-5"))
     assert (made.state, made.error) == ("waiting", "the topic is away")
-    told: list[Review] = []
-    assert outbox.publish_due(cases, told.extend, double_rate=0) == 1
-    assert [one.event_id() for one in told] == [made.review().event_id()]
-    assert outbox.publish_due(cases, told.extend, double_rate=0) == 0
+    published: list[Review] = []
+    assert outbox.publish_due(cases, published.extend, double_rate=0) == 1
+    assert [one.event_id() for one in published] == [made.review().event_id()]
+    assert outbox.publish_due(cases, published.extend, double_rate=0) == 0
 
 
-def test_a_file_takes_reviews(cases: Ledger, tmp_path: Path):
+def test_reviews_are_appended_to_a_file(cases: Ledger, tmp_path: Path):
     file = FileReviews(tmp_path / "reviews.jsonl")
     choose(cases, take(cases, 1, "ana"), "ana", Action.ALLOW, note="fine ☃")
     outbox.publish_due(cases, file.publish, double_rate=0)
@@ -178,7 +182,7 @@ def test_a_file_takes_reviews(cases: Ledger, tmp_path: Path):
         FileReviews(tmp_path / "no" / "folder.jsonl").publish([])
 
 
-def test_skipping_needs_a_reason_and_leaves_the_case_to_others(console, cases: Ledger):
+def test_skipping_requires_a_reason_and_leaves_the_case_to_others(console, cases: Ledger):
     ana = console("ana")
     task_id = take(cases, 6, "ana")
     assert ana.post("/skip", task=task_id, reason=" ").status_code == 422
@@ -189,7 +193,7 @@ def test_skipping_needs_a_reason_and_leaves_the_case_to_others(console, cases: L
     assert "not my language" in console("ben").get("/case?upload=up-6").text
 
 
-def test_a_note_that_is_too_long_comes_back_whole(console, cases: Ledger):
+def test_an_oversized_note_is_returned_whole(console, cases: Ledger):
     ana = console("ana")
     note = "é" * 1_000_000
     given = {"task": take(cases, 7, "ana"), "upload": "up-7", "action": "allow", "note": note}
@@ -203,7 +207,7 @@ def test_a_note_that_is_too_long_comes_back_whole(console, cases: Ledger):
     assert big.status_code == 413
 
 
-def test_erasure_takes_what_the_console_keeps(cases: Ledger):
+def test_erasure_deletes_the_consoles_data(cases: Ledger):
     choose(cases, take(cases, 1, "ana"), "ana", Action.REMOVE, note="secret of by-1")
     cases.forget("by-1", dry_run=False)
     rows = cases.transact(lambda c: c.execute(select(decision_table)).all())

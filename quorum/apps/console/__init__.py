@@ -1,1 +1,1 @@
-"""The reviewers' console: see, decide, appeal, learn."""
+"""The reviewers' web console."""

@@ -83,7 +83,7 @@ def create_console(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
-    app.state.console = Console(ledger, active_policy, reviews, chosen, keyring)
+    app.state.console = Console(ledger, active_policy, chosen, keyring)
     for module in (
         login,
         queue,

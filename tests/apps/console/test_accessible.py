@@ -84,7 +84,7 @@ def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger, scheme: str, wi
     page.keyboard.press("n")
     page.wait_for_selector("html[data-ready] #decide")
     draft = drafts.save(busy, "axe", DRAFT, "lea")
-    drafts.try_out(busy, draft, "lea")
+    drafts.run_backtest(busy, draft, "lea")
     for address in (*_PAGES, f"/policy/draft?id={draft}"):
         page.goto(address)
         page.wait_for_selector("html[data-ready]")

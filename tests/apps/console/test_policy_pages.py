@@ -52,7 +52,7 @@ def test_an_activated_policy_is_in_force_without_a_restart(serve, cases: Ledger)
     other_console = serve()("ana")
     assert "violence-likely" in other_console.get("/search").text
     draft = drafts.save(cases, "renamed", renamed, "lea")
-    drafts.try_out(cases, draft, "lea")
+    drafts.run_backtest(cases, draft, "lea")
     drafts.propose(cases, draft, "lea")
     drafts.activate(cases, draft, "max", None)
     for person in (lea, other_console):
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_written_activates_nothing(ledger: Ledger, tmp_pat
     with pytest.raises(PolicyError):
         drafts.save(ledger, "x", "no: policy", "lea")
     draft_id = drafts.save(ledger, "x", DRAFT, "lea")
-    drafts.try_out(ledger, draft_id, "lea")
+    drafts.run_backtest(ledger, draft_id, "lea")
     drafts.propose(ledger, draft_id, "lea")
     with pytest.raises(Conflict, match="nothing was activated"):
         drafts.activate(ledger, draft_id, "max", tmp_path / "no" / "policy.yaml")

@@ -16,7 +16,7 @@ MAX_BODY = 8 * 1024 * 1024
 
 
 def content_security_policy(media_hosts: Iterable[str]) -> str:
-    """Allow scripts, styles and images from this origin only, none inline; media from hosts."""
+    """Return a policy without inline code; only media may come from other hosts."""
     media = " ".join(["'self'", *(f"https://{host}" for host in media_hosts)])
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

@@ -66,11 +66,11 @@ def seed_reviews(ledger: Ledger, policy: Policy) -> None:
             note = "The uploader is right." if name == "ana" else "The verdict is correct."
             decisions.decide(ledger, task.id, name, action, task.category, note, timedelta(0))
     publish()
-    _take_time(ledger, chance)
+    _set_durations(ledger, chance)
     _draft(ledger, policy)
 
 
-def _take_time(ledger: Ledger, chance: random.Random) -> None:
+def _set_durations(ledger: Ledger, chance: random.Random) -> None:
     """Replace the durations of decisions by realistic ones."""
 
     def work(connection: Connection) -> None:
@@ -103,6 +103,6 @@ def _draft(ledger: Ledger, policy: Policy) -> None:
         text = policy.text.replace(f">= {old}", f">= {new}")
         if text != policy.text:
             draft_id = drafts.save(ledger, "A little stricter", text, "lea")
-            drafts.try_out(ledger, draft_id, "lea")
+            drafts.run_backtest(ledger, draft_id, "lea")
             drafts.propose(ledger, draft_id, "lea")
             return

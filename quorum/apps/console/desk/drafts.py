@@ -20,7 +20,7 @@ from quorum.core.messages import digest, now
 from quorum.store.ledger import CaseFilter, Ledger
 from quorum.store.ledger.console_schema import drafts
 
-__all__ = ["BACKTEST_CASES", "activate", "get", "newest", "propose", "save", "try_out"]
+__all__ = ["BACKTEST_CASES", "activate", "get", "newest", "propose", "run_backtest", "save"]
 
 #: The newest cases; ``quorum policy backtest`` takes more.
 BACKTEST_CASES: Final = 1000
@@ -66,7 +66,7 @@ def newest(ledger: Ledger, limit: int = 30) -> Sequence[Any]:
     return ledger.transact(lambda connection: connection.execute(query).all())
 
 
-def try_out(ledger: Ledger, draft_id: str, by: str) -> None:
+def run_backtest(ledger: Ledger, draft_id: str, by: str) -> None:
     """Backtest a draft on the newest cases and store the report.
 
     Raises:

@@ -41,7 +41,7 @@ def severity(category: str | None) -> int:
 
 
 def reach(upload: Upload | None) -> float:
-    """Return 1 plus the common logarithm of the upload's ``views`` or ``followers``, if given."""
+    """Return 1 + log10(1 + n), where n is the greater of ``views`` and ``followers``, or 0."""
     extra = (upload.model_extra or {}) if upload is not None else {}
     most = 0.0
     for name in ("views", "followers"):

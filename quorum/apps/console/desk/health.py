@@ -32,7 +32,6 @@ class DetectorHealth:
     Attributes:
         detector: The detector's name.
         version: The version in its newest prediction.
-        count: The number of predictions that the shares are computed from.
         scored: The share of scored predictions.
         abstained: The share of abstentions.
         failed: The share of failed predictions.
@@ -44,7 +43,6 @@ class DetectorHealth:
 
     detector: str
     version: str
-    count: int
     scored: float
     abstained: float
     failed: float
@@ -88,7 +86,6 @@ def health(connection: Connection, named: Iterable[str]) -> tuple[DetectorHealth
             DetectorHealth(
                 detector=name,
                 version=found[0].version if found else "",
-                count=len(found),
                 scored=counts["scored"] / total,
                 abstained=counts["abstained"] / total,
                 failed=failed,

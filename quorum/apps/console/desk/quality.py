@@ -57,7 +57,7 @@ class Quality:
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Cohen's kappa (Educational and Psychological Measurement 20, 1960).
+    """Compute Cohen's kappa (Educational and Psychological Measurement 20, 1960).
 
     Args:
         pairs: The first and the second choice for each case.

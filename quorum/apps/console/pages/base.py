@@ -15,7 +15,6 @@ from quorum.apps.console.accounts.access import PERMISSIONS, Permission, User, f
 from quorum.apps.console.accounts.security import MAX_BODY
 from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk.active_policy import ActivePolicy
-from quorum.apps.console.desk.publishing import Reviews
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.http.keys import Keyring
 from quorum.store.ledger import Ledger
@@ -39,7 +38,6 @@ class Console:
 
     ledger: Ledger
     active_policy: ActivePolicy
-    reviews: Reviews
     settings: ConsoleSettings
     keyring: Keyring | None = None
 

@@ -19,7 +19,7 @@ from quorum.apps.console.pages.base import (
     console_of,
     require,
 )
-from quorum.apps.console.pages.queue import to_next
+from quorum.apps.console.pages.queue import redirect_to_next
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.messages import Action
 from quorum.store.ledger.schema import cases
@@ -103,7 +103,7 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
         upload_id = given.get("upload", "")
         more = {"message": str(error), "note": note, "category": category}
         return _page(request, user, upload_id, 409, **more)
-    return to_next(request, user, given)
+    return redirect_to_next(request, user, given)
 
 
 @router.post("/undo")

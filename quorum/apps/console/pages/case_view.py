@@ -43,7 +43,6 @@ class ScoreRow:
     shadow: bool
     elapsed: float | None
     used: bool
-    evidence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,6 @@ def _score(one: Prediction, used: bool) -> ScoreRow:
         shadow=one.shadow,
         elapsed=one.elapsed,
         used=used,
-        evidence=len(one.evidence),
     )
 
 
@@ -201,7 +199,7 @@ def _used(one: UsedPrediction) -> ScoreRow:
     labels = tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8])
     status = Status(one.status).value
     return ScoreRow(
-        one.detector, one.version, status, one.score, labels, one.reason, one.shadow, None, True, 0
+        one.detector, one.version, status, one.score, labels, one.reason, one.shadow, None, True
     )
 
 

@@ -86,7 +86,7 @@ def change(request: Request, given: FormFields, user: Lead) -> Response:
     try:
         match given.get("what"):
             case "try":
-                drafts.try_out(console.ledger, draft_id, user.name)
+                drafts.run_backtest(console.ledger, draft_id, user.name)
             case "propose":
                 drafts.propose(console.ledger, draft_id, user.name)
             case "activate":

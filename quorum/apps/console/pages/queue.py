@@ -30,7 +30,7 @@ _PAGE = 50
 Reviewer = Annotated[User, Depends(require(Permission.DECIDE))]
 
 
-def chosen(
+def queue_filter(
     category: str = "",
     territory: str = "",
     severity: str = "",
@@ -50,11 +50,11 @@ def chosen(
     )
 
 
-Chosen = Annotated[Queue, Depends(chosen)]
+QueueFilter = Annotated[Queue, Depends(queue_filter)]
 
 
 @router.get("/")
-def first(request: Request, session: CurrentSession) -> Response:
+def home(request: Request, session: CurrentSession) -> Response:
     """Redirect reviewers to the queue and others to the overview."""
     return redirect(request, "/queue" if session.user.may(Permission.DECIDE) else "/overview")
 
@@ -63,7 +63,7 @@ def first(request: Request, session: CurrentSession) -> Response:
 def queue(
     request: Request,
     session: CurrentSession,
-    queue: Chosen,
+    queue: QueueFilter,
     page: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
     """Show one page of a queue, with the counts of all queues."""
@@ -87,7 +87,7 @@ def queue(
 def rows(
     request: Request,
     session: CurrentSession,
-    queue: Chosen,
+    queue: QueueFilter,
     page: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
     """Render rows and counts only; the page polls this."""
@@ -115,17 +115,17 @@ def _counts(request: Request) -> dict[str, dict[str, tuple[int, int]]]:
 @router.post("/next")
 def take_next(request: Request, given: FormFields, user: Reviewer) -> Response:
     """Claim the first free case of the queue in the form."""
-    return to_next(request, user, given)
+    return redirect_to_next(request, user, given)
 
 
-def to_next(request: Request, user: User, given: Mapping[str, str]) -> Response:
+def redirect_to_next(request: Request, user: User, given: Mapping[str, str]) -> Response:
     """Claim the next case of the reviewer's queue and redirect to it."""
     console = console_of(request)
     wanted = {
         name: given.get(f"queue_{name}", "")
         for name in ("category", "territory", "severity", "hours", "kind", "order")
     }
-    queue = chosen(**wanted)
+    queue = queue_filter(**wanted)
     found = None
     if random.random() < console.settings.golden_rate:  # noqa: S311
         found = golden.assign(console.ledger, user.name)
@@ -159,4 +159,4 @@ def skip(request: Request, given: FormFields, user: Reviewer) -> Response:
         raise PageError(422, "State briefly why you skip this case; it helps the next reviewer.")
     if not claims.skip(console_of(request).ledger, given.get("task", ""), user.name, reason[:500]):
         raise PageError(404, "This case is no longer in any queue.")
-    return to_next(request, user, given)
+    return redirect_to_next(request, user, given)

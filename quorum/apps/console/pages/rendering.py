@@ -49,7 +49,6 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         name = session.user.name
         waiting = console.ledger.transact(lambda c: decisions.undoable(c, name))
     given = {
-        "session": session,
         "user": None if session is None else session.user,
         "csrf": "" if session is None else session.csrf,
         "may": (lambda name: session is not None and session.user.may(Permission(name))),

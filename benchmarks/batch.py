@@ -36,7 +36,7 @@ from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import LedgerBatch
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.moderator import Ensemble, Moderator
-from quorum.store.ledger import Ledger, Span
+from quorum.store.ledger import Ledger, TimeRange
 
 BATCH = 256
 
@@ -159,7 +159,7 @@ def by_batch(kind: str, path: Path) -> int:
     how = BatchOptions(policy(), Settings(), url, ensemble=make)
 
     def build(pipeline: beam.Pipeline) -> None:
-        pipeline | ModerateBatch(source, source.ranges(Span(), 4), how)
+        pipeline | ModerateBatch(source, source.ranges(TimeRange(), 4), how)
 
     with launch(build, Engine.DIRECT, streaming=False) as result:
         result.wait_until_finish()
@@ -175,7 +175,7 @@ def fill(path: Path, count: int) -> None:
     made, _ = uploads(count)
     with Ledger(f"sqlite:///{path}", create=True) as ledger:
         for start in range(0, count, 5000):
-            ledger.record_uploads(made[start : start + 5000])
+            ledger.record(made[start : start + 5000])
 
 
 def one(way: str, kind: str, path: Path) -> None:

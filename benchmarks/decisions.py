@@ -192,7 +192,7 @@ def through(policy: Policy) -> Callable[[Case], Decision]:
 
 def lines(count: int) -> list[bytes]:
     """Past cases as lines."""
-    facts = json.loads(UPLOAD.model_dump_json(exclude_none=True))
+    facts = json.loads(UPLOAD.to_bytes())
     made = []
     for number, (answers, uploader) in enumerate(random_cases(10_000, seed=1)):
         own = {**facts, "id": f"u{number}", "title": "A day at the lake", "territories": ["DE"]}

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
-from quorum.store.ledger import Delivery, Ledger, LedgerRefused, LedgerUnavailable, Statement
+from quorum.store.ledger import Delivery, Ledger, LedgerRefused, LedgerUnavailable, StatementRecord
 
 __all__ = ["STREAMS", "Feed", "FileFeed", "Recorder", "SubscriptionFeed", "Taken"]
 
@@ -197,7 +197,7 @@ class Recorder:
 
     def _messages(
         self, stream: str, taken: Iterable[Taken]
-    ) -> Iterator[Message | Statement | Delivery]:
+    ) -> Iterator[Message | StatementRecord | Delivery]:
         for one in taken:
             try:
                 message = STREAMS[stream].from_bytes(one.data)

@@ -21,13 +21,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 from quorum.aggregator.decision.facts import Uploader, was_asked
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import DeadLetter, Message, Prediction, Upload, Verdict, now
+from quorum.core.messages import DeadLetter, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Ensemble, Moderator, batches
 from quorum.store.histories import histories_of
-from quorum.store.ledger import Delivery, Ledger, LedgerCase, Span, Statement
+from quorum.store.ledger import Ledger, LedgerCase, Recordable, TimeRange
 
 __all__ = ["BatchOptions", "ModerateBatch", "Window", "progress", "windows"]
 
@@ -61,7 +61,7 @@ def _next(window: Window, start: datetime) -> datetime:
     return (start + timedelta(days=32)).replace(day=1)
 
 
-def windows(window: Window, since: datetime | None, until: datetime) -> list[Span]:
+def windows(window: Window, since: datetime | None, until: datetime) -> list[TimeRange]:
     """The whole windows of a range, oldest first.
 
     Without ``since`` it is the last one before ``until`` alone. A window that is not over by
@@ -75,7 +75,7 @@ def windows(window: Window, since: datetime | None, until: datetime) -> list[Spa
     found = []
     while start < end:
         after = _next(window, start)
-        found.append(Span(start, after))
+        found.append(TimeRange(start, after))
         start = after
     return found
 
@@ -182,7 +182,7 @@ class _Moderate(beam.DoFn):
             uploads.setdefault(upload.id, upload)
         return uploads, letters
 
-    def _decide(self, uploads: list[Upload], tally: Tally) -> list[Message | Statement | Delivery]:
+    def _decide(self, uploads: list[Upload], tally: Tally) -> list[Recordable]:
         cases = self._ledger.get_cases(
             [upload.id for upload in uploads], parts=("predictions", "verdicts", "reviews")
         )
@@ -193,7 +193,7 @@ class _Moderate(beam.DoFn):
         said = self._said(todo, past)
         at = now()
         histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
-        outcome: list[Message | Statement | Delivery] = []
+        outcome: list[Recordable] = []
         for upload in todo:
             predictions = said[upload.id]
             tally.predictions(predictions)

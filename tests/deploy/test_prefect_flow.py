@@ -56,7 +56,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     url = f"sqlite:///{tmp_path}/ledger.db"
     monkeypatch.setenv("QUORUM_DATABASE", url)
     with Ledger(url, create=True) as made:
-        made.record_uploads(
+        made.record(
             [
                 Upload(
                     id=f"u{hours}",

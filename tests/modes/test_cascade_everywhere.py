@@ -26,7 +26,7 @@ from quorum.pipeline.batch.sources import FileBatch
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.moderator import Ensemble, Moderator
 from quorum.pipeline.streams import sink, source
-from quorum.store.ledger import Ledger, Span
+from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.serving import run
 from tests.pipeline.doubles import Scripted
 
@@ -131,7 +131,7 @@ def batched(file: Path, folder: Path, cascade: bool, **more: Any) -> dict[str, V
         files = FileBatch(str(file))
 
         def build(pipeline: beam.Pipeline) -> None:
-            pipeline | ModerateBatch(files, files.ranges(Span(), 1), how)
+            pipeline | ModerateBatch(files, files.ranges(TimeRange(), 1), how)
 
         with launch(build, Engine.DIRECT, streaming=False) as result:
             result.wait_until_finish()

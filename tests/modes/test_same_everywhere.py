@@ -30,7 +30,7 @@ from quorum.pipeline.detect import members
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.moderator import Ensemble, Moderator
 from quorum.pipeline.streams import sink, source
-from quorum.store.ledger import Ledger, Span
+from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.doubles import POLICY as DOUBLES
 from tests.apps.web.doubles import Slow, Words
 from tests.apps.web.serving import run
@@ -115,7 +115,7 @@ def batched(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
         files = FileBatch(str(file))
 
         def build(pipeline: beam.Pipeline) -> None:
-            pipeline | ModerateBatch(files, files.ranges(Span(), 1), how)
+            pipeline | ModerateBatch(files, files.ranges(TimeRange(), 1), how)
 
         with launch(build, Engine.DIRECT, streaming=False) as result:
             result.wait_until_finish()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from quorum.store.ledger import Span
+from quorum.store.ledger import TimeRange
 
 __all__ = ["PAGE", "BatchSource", "Range", "is_outside", "split"]
 
@@ -27,7 +27,7 @@ class Range:
         untimed: Only rows without a time, which no span holds.
     """
 
-    span: Span = field(default_factory=Span)
+    span: TimeRange = field(default_factory=TimeRange)
     path: str = ""
     untimed: bool = False
 
@@ -36,14 +36,14 @@ class BatchSource(ABC):
     """A bounded source of uploads."""
 
     @abstractmethod
-    def ranges(self, span: Span, count: int) -> list[Range]:
+    def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """About so many ranges that together hold the uploads of a span."""
 
     @abstractmethod
     def read(self, part: Range) -> Iterator[bytes]:
         """The uploads of a range, as JSON."""
 
-    def size(self, span: Span) -> int | None:
+    def size(self, span: TimeRange) -> int | None:
         """How many uploads a span has; None where only reading tells."""
         return None
 
@@ -52,7 +52,7 @@ class BatchSource(ABC):
         return False
 
 
-def split(first: datetime, last: datetime, count: int) -> list[Span]:
+def split(first: datetime, last: datetime, count: int) -> list[TimeRange]:
     """Spans of equal length from a time to just after another.
 
     The first is open to the past and the last to the future only as far as asked for.
@@ -60,10 +60,10 @@ def split(first: datetime, last: datetime, count: int) -> list[Span]:
     end = last + timedelta(microseconds=1)
     step = (end - first) / count
     edges = [first + step * index for index in range(count)] + [end]
-    return [Span(a, b) for a, b in itertools.pairwise(edges) if a < b]
+    return [TimeRange(a, b) for a, b in itertools.pairwise(edges) if a < b]
 
 
-def is_outside(value: Any, span: Span) -> bool:
+def is_outside(value: Any, span: TimeRange) -> bool:
     """Whether a time, as text, is outside a span; what is no time is not."""
     try:
         at = datetime.fromisoformat(value)

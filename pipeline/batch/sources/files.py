@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from quorum.core.errors import ConfigurationError
 from quorum.pipeline.batch.sources.base import BatchSource, Range, is_outside
-from quorum.store.ledger import Span
+from quorum.store.ledger import TimeRange
 
 __all__ = ["FileBatch"]
 
@@ -26,7 +26,7 @@ class FileBatch(BatchSource):
 
     pattern: str
 
-    def ranges(self, span: Span, count: int) -> list[Range]:
+    def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """See BatchSource."""
         try:
             found = FileSystems.match([self.pattern])[0].metadata_list
@@ -56,7 +56,7 @@ def _lines(file: Any) -> Iterator[bytes]:
         yield rest
 
 
-def _outside(line: bytes, span: Span) -> bool:
+def _outside(line: bytes, span: TimeRange) -> bool:
     """Whether a line tells a time outside; one that tells none is read, to be told as bad."""
     try:
         return is_outside(json.loads(line)["published_at"], span)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from quorum.pipeline.batch.sources.base import PAGE, BatchSource, Range, split
-from quorum.store.ledger import Ledger, Span, database_url
+from quorum.store.ledger import Ledger, TimeRange, database_url
 
 __all__ = ["LedgerBatch"]
 
@@ -21,7 +21,7 @@ class LedgerBatch(BatchSource):
 
     url: str | None = None
 
-    def ranges(self, span: Span, count: int) -> list[Range]:
+    def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """See BatchSource."""
         with Ledger(self.url) as ledger:
             bounds = ledger.bounds(span)
@@ -35,7 +35,7 @@ class LedgerBatch(BatchSource):
             for upload in ledger.uploads(part.span, page=PAGE):
                 yield upload.to_bytes()
 
-    def size(self, span: Span) -> int | None:
+    def size(self, span: TimeRange) -> int | None:
         """See BatchSource."""
         with Ledger(self.url) as ledger:
             return ledger.count_uploads(span)

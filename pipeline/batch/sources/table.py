@@ -31,7 +31,7 @@ from sqlalchemy import (
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Upload
 from quorum.pipeline.batch.sources.base import PAGE, BatchSource, Range, is_outside, split
-from quorum.store.ledger import Span, database_url, redacted
+from quorum.store.ledger import TimeRange, database_url, redacted
 from quorum.store.ledger.reading import within
 from quorum.store.ledger.transactions import Transactions
 
@@ -134,12 +134,12 @@ class TableBatch(BatchSource):
         if times and all(at.tzinfo is None for at in times):
             raise self._without_zones()
 
-    def _within(self, span: Span) -> list[ColumnElement[bool]]:
+    def _within(self, span: TimeRange) -> list[ColumnElement[bool]]:
         if self._is_sqlite:
             return self._near(span)
         return within(self._time(), span)
 
-    def _near(self, span: Span) -> list[ColumnElement[bool]]:
+    def _near(self, span: TimeRange) -> list[ColumnElement[bool]]:
         """Rows of SQLite that may be within a span; its times are texts in many forms.
 
         What SQLite reads as a time is left out where it is more than a day away: no zone is
@@ -162,7 +162,7 @@ class TableBatch(BatchSource):
         dated = type_coerce(column, String).bool_op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-*")
         return [or_(func.typeof(column) != "text", ~dated, day.is_(None), and_(*near))]
 
-    def ranges(self, span: Span, count: int) -> list[Range]:
+    def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """See BatchSource."""
         table, _ = self._found
         if self._is_sqlite:
@@ -177,7 +177,7 @@ class TableBatch(BatchSource):
         first, last = (at.astimezone(UTC) for at in found)
         return [*(Range(part) for part in split(first, last, count)), untimed]
 
-    def size(self, span: Span) -> int | None:
+    def size(self, span: TimeRange) -> int | None:
         """See BatchSource."""
         if self._is_sqlite and (span.since or span.until):
             return sum(1 for _ in self._values(Range(span), ["published_at"]))

@@ -26,7 +26,7 @@ from quorum.pipeline.batch.run import BatchOptions, ModerateBatch, Window, progr
 from quorum.pipeline.batch.sources import BatchSource, FileBatch, LedgerBatch, Range, TableBatch
 from quorum.pipeline.batch.tally import Tally
 from quorum.pipeline.engines import Engine, launch
-from quorum.store.ledger import Ledger, Run, Span, redacted
+from quorum.store.ledger import Ledger, Run, TimeRange, redacted
 
 __all__ = ["app"]
 
@@ -127,7 +127,7 @@ def batch(
         done.add(tally)
         if report is not None:
             # Anew after each window: it is there, so far, when a later one fails.
-            title = _title(source, Span(spans[0].since, span.until))
+            title = _title(source, TimeRange(spans[0].since, span.until))
             report.write_text(
                 page(replace(made, started_at=began), done, last, title=title), encoding="utf-8"
             )
@@ -174,14 +174,14 @@ def _source(
 
 def _spans(
     since: str | None, until: str | None, window: Window | None, *, backfill: bool
-) -> list[Span]:
+) -> list[TimeRange]:
     first, last = _time("--since", since), _time("--until", until)
     if backfill and (window is None or first is None):
         msg = "--backfill needs --window and --since"
         raise ConfigurationError(msg)
     if window is None:
         try:
-            return [Span(first, last)]
+            return [TimeRange(first, last)]
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
     if first is not None and not backfill:
@@ -205,7 +205,7 @@ def _time(option: str, value: str | None) -> datetime | None:
 
 def _run(
     source: BatchSource,
-    span: Span,
+    span: TimeRange,
     how: BatchOptions,
     engine: Engine,
     parts: int,
@@ -232,7 +232,7 @@ def _run(
     return run, tally
 
 
-def _title(source: BatchSource, span: Span) -> str:
+def _title(source: BatchSource, span: TimeRange) -> str:
     match source:
         case TableBatch(url=url, table=table):
             what = f"{table} of {redacted(url)}"

@@ -16,7 +16,7 @@ from quorum.aggregator.study.record import PastCase, read_cases
 from quorum.core.errors import InputError
 
 if TYPE_CHECKING:
-    from quorum.store.ledger import LedgerCase, Span
+    from quorum.store.ledger import LedgerCase, TimeRange
 
 __all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases", "span"]
 
@@ -93,16 +93,16 @@ def _lines(files: list[Path]) -> Iterator[bytes]:
             raise InputError(msg) from None
 
 
-def span(since: datetime | None, until: datetime | None) -> Span:
+def span(since: datetime | None, until: datetime | None) -> TimeRange:
     """The range of time that the options name; times without a zone are UTC.
 
     Raises:
         InputError: If it ends before it begins.
     """
-    from quorum.store.ledger import Span
+    from quorum.store.ledger import TimeRange
 
     try:
-        return Span(_utc(since), _utc(until))
+        return TimeRange(_utc(since), _utc(until))
     except ValueError as error:
         raise InputError(str(error)) from None
 
@@ -113,18 +113,18 @@ def _utc(when: datetime | None) -> datetime | None:
 
 def _ledger_cases(
     url: str | None,
-    within: Span,
+    within: TimeRange,
     policy: Policy | None,
     versions: Mapping[str, str] | None,
 ) -> Iterator[PastCase]:
     """Cases in the order of their verdicts, each with its uploader's history as it stood."""
-    from quorum.store.ledger import Ledger, Span
+    from quorum.store.ledger import Ledger, TimeRange
 
     histories: dict[str, History] = {}
     told = policy is not None and policy.reads_history
     with Ledger(url) as ledger:
         if told and policy is not None and within.since is not None:
-            before = Span(None, within.since)
+            before = TimeRange(None, within.since)
             for case in ledger.cases(before, order="decided", parts=("upload", "verdicts")):
                 _remember(histories, case, policy)
         for case in ledger.cases(within, order="decided"):

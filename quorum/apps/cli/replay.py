@@ -108,4 +108,4 @@ def _publish(made: list[Verdict], address: str | None, ledger: Ledger) -> None:
                 | "Verdicts" >> beam.Create([Outgoing(messages=(one,)) for one in made])
                 | "Publish" >> sink(address, origin="/quorum/replay").transform()
             )
-    ledger.record_verdicts(made)
+    ledger.record(made)

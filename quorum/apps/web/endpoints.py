@@ -23,7 +23,7 @@ from quorum.apps.web.metrics import DELIVERIES
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Verdict, digest, now
 from quorum.core.webhooks import sign_webhook
-from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable
+from quorum.store.ledger import Delivery, DeliveryQueue, Ledger, LedgerUnavailable
 
 __all__ = ["Endpoint", "WebhookDispatcher", "deliveries_of", "read_endpoints"]
 
@@ -164,7 +164,7 @@ class WebhookDispatcher:
         endpoints: Sequence[Endpoint],
         client: httpx.Client | None = None,
     ) -> None:
-        self._ledger = ledger
+        self._queue = DeliveryQueue(ledger)
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._client = client or httpx.Client(timeout=TRY_SECONDS, follow_redirects=False)
         self._wake = threading.Event()
@@ -199,10 +199,10 @@ class WebhookDispatcher:
 
     def tell(self) -> bool:
         """Try what is due once; whether there was any."""
-        found = self._ledger.claim_deliveries(lease=LEASE, limit=5)
+        found = self._queue.claim(lease=LEASE, limit=5)
         for delivery in found:
             if self._closing:
-                self._ledger.postpone_delivery(delivery, now(), delivery.error or "shut down")
+                self._queue.postpone(delivery, now(), delivery.error or "shut down")
                 continue
             self._try(delivery)
         return bool(found)
@@ -217,14 +217,14 @@ class WebhookDispatcher:
         told = "delivered" if error is None else "failed"
         DELIVERIES.labels(delivery.endpoint, told).inc()
         if error is None:
-            self._ledger.end_delivery(delivery)
+            self._queue.end(delivery)
         elif delivery.attempts > len(BACK_OFF):
             _log.error("gave %s up for %s: %s", delivery.verdict_id, delivery.endpoint, error)
-            self._ledger.end_delivery(delivery, error)
+            self._queue.end(delivery, error)
         else:
             # Spread, so that many deliveries do not all come back at one moment.
             wait = BACK_OFF[delivery.attempts - 1] * random.uniform(0.75, 1.25)  # noqa: S311
-            self._ledger.postpone_delivery(delivery, now() + timedelta(seconds=wait), error)
+            self._queue.postpone(delivery, now() + timedelta(seconds=wait), error)
 
     def _send(self, endpoint: Endpoint, delivery: Delivery) -> str | None:
         body = delivery.body.encode()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from quorum.apps.web.metrics import BACKLOG
 from quorum.core.messages import Message
-from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, Statement
+from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, StatementRecord
 
 __all__ = ["Recorder"]
 
@@ -24,7 +24,7 @@ BATCH = 200
 #: Seconds between tries while the ledger is away.
 AWAY_SECONDS = 1.0
 
-Recordable = Message | Statement | Delivery
+Recordable = Message | StatementRecord | Delivery
 
 
 class Recorder:

@@ -1,10 +1,7 @@
 """The ledger: the database of uploads, predictions, verdicts, reviews and statements."""
 
-# Each adds its tables to the ledger's metadata.
-from quorum.store.ledger import catalogue_schema as _catalogue_schema  # noqa: F401
-from quorum.store.ledger import console_schema as _console_schema  # noqa: F401
-from quorum.store.ledger import search_schema as _search_schema  # noqa: F401
 from quorum.store.ledger.connection import database_url, redacted
+from quorum.store.ledger.deliveries import DeliveryQueue
 from quorum.store.ledger.errors import LedgerOutdated, LedgerRefused, LedgerUnavailable
 from quorum.store.ledger.ledger import Ledger
 from quorum.store.ledger.values import (
@@ -15,15 +12,17 @@ from quorum.store.ledger.values import (
     LedgerCase,
     PastVerdicts,
     Pruned,
+    Recordable,
     Run,
-    Span,
-    Statement,
+    StatementRecord,
+    TimeRange,
 )
 
 __all__ = [
     "CaseFilter",
     "CaseSummary",
     "Delivery",
+    "DeliveryQueue",
     "Forgotten",
     "Ledger",
     "LedgerCase",
@@ -32,9 +31,10 @@ __all__ = [
     "LedgerUnavailable",
     "PastVerdicts",
     "Pruned",
+    "Recordable",
     "Run",
-    "Span",
-    "Statement",
+    "StatementRecord",
+    "TimeRange",
     "database_url",
     "redacted",
 ]

@@ -6,10 +6,7 @@ it are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, String, Table, Text
-from sqlalchemy import delete as delete_from
+from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
 
 from quorum.store.ledger.schema import UtcTime, metadata
 
@@ -23,7 +20,6 @@ __all__ = [
     "samples",
     "sessions",
     "skips",
-    "take_console_rows",
     "tasks",
     "users",
 ]
@@ -214,11 +210,3 @@ drafts = Table(
     Column("activated_at", UtcTime),
     Index("ix_policy_drafts_state_at", "state", "at"),
 )
-
-_OF_UPLOADS = (tasks, skips, decisions, appeals, golden_answers, samples)
-
-
-def take_console_rows(connection: Connection, upload_ids: Sequence[str]) -> None:
-    """Take what the console keeps of these uploads; the audit log names them only by id."""
-    for table in _OF_UPLOADS:
-        connection.execute(delete_from(table).where(table.c.upload_id.in_(upload_ids)))

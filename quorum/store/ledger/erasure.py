@@ -1,51 +1,87 @@
-"""What leaves the ledger: by age (retention), and by an uploader's request (erasure)."""
+"""Deletes rows: by age (retention), and at an uploader's request (erasure)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, delete, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    column,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy import table as table_named
 
-from quorum.store.ledger import schema
-from quorum.store.ledger.catalogue_schema import take_kept_uploads
-from quorum.store.ledger.console_schema import take_console_rows
-from quorum.store.ledger.indexing import take_index
+from quorum.store.ledger import console_schema, schema, search_schema
 from quorum.store.ledger.values import Forgotten, Pruned
 
-__all__ = [
-    "forget",
-    "forgotten_digest",
-    "gone",
-    "old_cases",
-    "prune_cases",
-    "prune_letters",
-    "prune_strays",
-]
+__all__ = ["erased_at", "forget", "forgotten_digest", "prune"]
 
-#: Rows that one statement names; SQLite takes no more than 32,766 parameters.
+T = TypeVar("T")
+
+#: Parameters of one statement; SQLite takes no more than 32,766.
 CHUNK = 500
 
-#: The tables whose rows belong to an upload, with the column that says to which.
-_OWNED = (
-    (schema.uploads, "id"),
-    (schema.predictions, "upload_id"),
-    (schema.verdicts, "upload_id"),
-    (schema.reviews, "upload_id"),
-    (schema.statements, "upload_id"),
-    (schema.deliveries, "upload_id"),
-    (schema.cases, "upload_id"),
+#: Cases of one transaction: a recorder of the stream must not wait for the whole retention.
+_BATCH = 1000
+
+#: The tables whose rows belong to an upload and are counted, each with its column of the upload.
+_COUNTED = (
+    schema.uploads.c.id,
+    schema.predictions.c.upload_id,
+    schema.verdicts.c.upload_id,
+    schema.reviews.c.upload_id,
+    schema.statements.c.upload_id,
+    schema.deliveries.c.upload_id,
+    schema.cases.c.upload_id,
+)
+
+#: The tables of the console, the search and the catalogue whose rows belong to an upload. The audit
+#: log is not among them: it names uploads by their id only.
+_DERIVED = (
+    *(
+        table.c.upload_id
+        for table in (
+            console_schema.tasks,
+            console_schema.skips,
+            console_schema.decisions,
+            console_schema.appeals,
+            console_schema.golden_answers,
+            console_schema.samples,
+            search_schema.texts,
+            search_schema.case_labels,
+        )
+    ),
+    # The catalogue defines its tables; the ledger's migrations create them.
+    table_named("catalogue_uploads", column("id")).c.id,
 )
 
 
+class RunTransaction(Protocol):
+    """Runs work in one transaction."""
+
+    def __call__(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """The result of the work, which is called again if the database goes away."""
+        ...
+
+
 def forgotten_digest(kind: str, identifier: str) -> str:
-    """What is kept of one that was erased: a digest, so that a replay is recognised."""
+    """The digest that remains of an erased uploader or upload, to recognise replays."""
     return hashlib.sha256(f"{kind}\0{identifier}".encode()).hexdigest()
 
 
-def gone(connection: Connection, digests: Sequence[str]) -> dict[str, datetime]:
-    """Which of the digests were erased, and when."""
+def erased_at(connection: Connection, digests: Sequence[str]) -> dict[str, datetime]:
+    """The digests that were erased, each with the time of its erasure."""
     table = schema.forgotten.c
     found: dict[str, datetime] = {}
     for chunk in _chunks(digests):
@@ -54,8 +90,43 @@ def gone(connection: Connection, digests: Sequence[str]) -> dict[str, datetime]:
     return found
 
 
-def old_cases(connection: Connection, before: datetime, limit: int | None) -> list[str]:
-    """Cases of which nothing happened since: published, decided and reviewed before."""
+def prune(
+    run: RunTransaction, before: datetime, letters_before: datetime | None = None, *, dry_run: bool
+) -> Pruned:
+    """Delete the cases that did not change since ``before``, in small transactions.
+
+    Args:
+        run: Runs one transaction.
+        before: Cases published, decided and reviewed before this time are deleted whole, and so
+            are predictions from before it that belong to no case.
+        letters_before: Dead letters from before this time are deleted; by default ``before``.
+        dry_run: Only count.
+
+    Raises:
+        ValueError: If a time has no zone.
+    """
+    for value in (before, letters_before):
+        if value is not None and value.tzinfo is None:
+            msg = "the time has no zone; write it as 2026-01-31T12:00:00Z"
+            raise ValueError(msg)
+    p = schema.predictions.c
+    stray = (p.at < before) & ~exists().where(schema.cases.c.upload_id == p.upload_id)
+    old_letter = schema.dead_letters.c.at < (letters_before or before)
+    remove = _count if dry_run else _delete
+    letters = run(partial(remove, schema.dead_letters, old_letter), writes=not dry_run)
+    strays = run(partial(remove, schema.predictions, stray), writes=not dry_run)
+
+    def some_cases(connection: Connection) -> Pruned:
+        ids = _unchanged(connection, before, None if dry_run else _BATCH)
+        return _remove_cases(connection, ids, dry_run=dry_run)
+
+    counts = [Pruned(dead_letters=letters, predictions=strays), run(some_cases, writes=not dry_run)]
+    while counts[-1].cases and not dry_run:
+        counts.append(run(some_cases, writes=True))
+    return Pruned(**{name: sum(getattr(one, name) for one in counts) for name in Pruned.__slots__})
+
+
+def _unchanged(connection: Connection, before: datetime, limit: int | None) -> list[str]:
     c = schema.cases.c
     return list(
         connection.execute(
@@ -72,53 +143,25 @@ def old_cases(connection: Connection, before: datetime, limit: int | None) -> li
     )
 
 
-def prune_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
-    """Take all that belongs to these uploads, what the console and search keep of them too."""
-    if not dry_run:
-        for chunk in _chunks(upload_ids):
-            take_console_rows(connection, chunk)
-            take_kept_uploads(connection, chunk)
-            take_index(connection, chunk)
-    counts = {
-        table.name: _take(connection, table, column, upload_ids, dry_run=dry_run)
-        for table, column in _OWNED
-    }
-    return Pruned(**counts)
-
-
-def prune_strays(connection: Connection, before: datetime, *, dry_run: bool) -> int:
-    """Take predictions from before a time of which there is no case."""
-    p, c = schema.predictions.c, schema.cases.c
-    known = exists().where(c.upload_id == p.upload_id)
-    return _where(connection, schema.predictions, (p.at < before) & ~known, dry_run)
-
-
-def prune_letters(connection: Connection, before: datetime, *, dry_run: bool) -> int:
-    """Take dead letters from before a time."""
-    return _where(connection, schema.dead_letters, schema.dead_letters.c.at < before, dry_run)
-
-
 def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool) -> Forgotten:
-    """Take all of one uploader, and leave the digests that keep it out."""
+    """Delete all rows of one uploader, and keep the digests that refuse their replay."""
     cases, letters = schema.cases.c, schema.dead_letters.c
     ids = connection.execute(
         select(schema.uploads.c.id).where(schema.uploads.c.uploader == uploader)
     )
     also = connection.execute(select(cases.upload_id).where(cases.uploader == uploader))
     upload_ids = sorted({*ids.scalars(), *also.scalars()})
-    rows = prune_cases(connection, upload_ids, dry_run=dry_run)
-    taken = _where(connection, schema.dead_letters, letters.uploader == uploader, dry_run)
+    rows = _remove_cases(connection, upload_ids, dry_run=dry_run)
+    remove = _count if dry_run else _delete
+    removed = remove(schema.dead_letters, letters.uploader == uploader, connection)
     # A dead letter that names the upload alone (a malformed prediction) goes with the upload.
     for chunk in _chunks(upload_ids):
         named = letters.upload_id.in_(chunk) & (
             letters.uploader.is_(None) | (letters.uploader != uploader)
         )
-        taken += _where(connection, schema.dead_letters, named, dry_run)
-    unread = connection.execute(
-        select(func.count())
-        .select_from(schema.dead_letters)
-        .where(letters.uploader.is_(None), letters.upload_id.is_(None))
-    ).scalar_one()
+        removed += remove(schema.dead_letters, named, connection)
+    unnamed = letters.uploader.is_(None) & letters.upload_id.is_(None)
+    unread = _count(schema.dead_letters, unnamed, connection)
     if not dry_run:
         digests = [forgotten_digest("uploader", uploader)]
         digests += [forgotten_digest("upload", upload_id) for upload_id in upload_ids]
@@ -127,23 +170,28 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
         connection.execute(
             schema.forgotten.insert(), [{"digest": value, "at": at} for value in digests]
         )
-    counts = {name: getattr(rows, name) for name in Pruned.__slots__}
-    return Forgotten(Pruned(**counts | {"dead_letters": taken}), unread)
+    return Forgotten(replace(rows, dead_letters=removed), unread)
 
 
-def _take(
-    connection: Connection, table: Table, column: str, ids: Sequence[str], *, dry_run: bool
-) -> int:
-    return sum(
-        _where(connection, table, table.c[column].in_(chunk), dry_run) for chunk in _chunks(ids)
-    )
+def _remove_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
+    remove = _count if dry_run else _delete
+    counts = dict.fromkeys((key.table.name for key in _COUNTED), 0)
+    for chunk in _chunks(upload_ids):
+        for key in _COUNTED:
+            counts[key.table.name] += remove(key.table, key.in_(chunk), connection)
+        # After the cases: ``indexing.fill`` locks a case while it writes its words.
+        for derived in () if dry_run else _DERIVED:
+            _delete(derived.table, derived.in_(chunk), connection)
+    return Pruned(**counts)
 
 
-def _where(connection: Connection, table: Table, condition: object, dry_run: bool) -> int:
-    if dry_run:
-        query = select(func.count()).select_from(table).where(condition)  # type: ignore[arg-type]
-        return int(connection.execute(query).scalar_one())
-    return connection.execute(delete(table).where(condition)).rowcount  # type: ignore[arg-type]
+def _count(table: FromClause, condition: ColumnElement[bool], connection: Connection) -> int:
+    query = select(func.count()).select_from(table).where(condition)
+    return connection.execute(query).scalar_one()
+
+
+def _delete(table: Any, condition: ColumnElement[bool], connection: Connection) -> int:
+    return connection.execute(delete(table).where(condition)).rowcount
 
 
 def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:

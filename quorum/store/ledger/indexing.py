@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from quorum.core.messages import Upload, Verdict
 from quorum.store.ledger.reading import load_cases
@@ -14,7 +14,7 @@ from quorum.store.ledger.search_schema import case_labels, texts
 from quorum.store.ledger.words import as_tsvector, words_of
 from quorum.store.ledger.writing_rows import Row, newer, upsert
 
-__all__ = ["LEAST", "fill", "labels_of", "take_index", "text_of", "write_labels", "write_texts"]
+__all__ = ["LEAST", "fill", "labels_of", "text_of", "write_labels", "write_texts"]
 
 #: A label that is less probable is not found by.
 LEAST = 0.3
@@ -69,12 +69,6 @@ def write_labels(connection: Connection, rows: Sequence[Row]) -> None:
         for label in row["labels"]
     ]
     upsert(connection, case_labels, made, ("upload_id", "label"), newer(case_labels, "at"))
-
-
-def take_index(connection: Connection, upload_ids: Sequence[str]) -> None:
-    """Take what search keeps of these uploads."""
-    for table in (texts, case_labels):
-        connection.execute(delete(table).where(table.c.upload_id.in_(upload_ids)))
 
 
 def fill(connection: Connection, after: str = "") -> str | None:

@@ -3,70 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from datetime import datetime
+from functools import partial
+from typing import Literal, Self, TypeVar, get_args
 
 from sqlalchemy import URL, Connection
 
 from quorum.core.errors import QuorumError
-from quorum.core.messages import (
-    Action,
-    DeadLetter,
-    Message,
-    Prediction,
-    Review,
-    Upload,
-    Verdict,
-    now,
-)
-from quorum.store.ledger import erasure, outbox, reading, runs
+from quorum.core.messages import Action, DeadLetter, Upload, now
+from quorum.store.ledger import erasure, reading, runs
 from quorum.store.ledger.connection import database_url
 from quorum.store.ledger.errors import LedgerOutdated
+from quorum.store.ledger.past_verdicts import past_verdicts, verdicts_before
 from quorum.store.ledger.recording import as_rows, write
 from quorum.store.ledger.revisions import check, migrate, revision
 from quorum.store.ledger.transactions import RETRY_SECONDS, Transactions
 from quorum.store.ledger.values import (
     CaseFilter,
     CaseSummary,
-    Delivery,
     Forgotten,
     LedgerCase,
     PastVerdicts,
     Pruned,
+    Recordable,
     Run,
-    Span,
-    Statement,
+    TimeRange,
 )
 
 __all__ = ["ALL_PARTS", "Ledger"]
 
 T = TypeVar("T")
 
-ALL_PARTS: tuple[reading.Part, ...] = (
-    "upload",
-    "predictions",
-    "verdicts",
-    "reviews",
-    "statements",
-)
+ALL_PARTS: tuple[reading.Part, ...] = get_args(reading.Part)
 
 
 class Ledger:
-    """The database of all that was said and decided.
+    """The database of all messages, statements, batch runs and pending deliveries.
 
-    Every ``record_…`` is one transaction: all of its messages are durable when it returns, and
-    none of them when it raises. Recording a message again changes nothing, in any order. A
-    ledger may be shared by threads; after a fork, make a new one.
+    ``record`` is one transaction: all of its messages are durable when it returns, and none of
+    them when it raises. Recording is idempotent and does not depend on the order. Threads may
+    share a ledger; after a fork, create a new one.
 
     Args:
-        url: Where the database is; by default ``QUORUM_DATABASE``, else ``quorum.db`` here.
-        create: Make or migrate the tables first.
-        check_schema: Refuse a database whose tables are not of this version.
-        retry: Waits in seconds before each new try when the database goes away.
+        url: The database's URL; by default ``QUORUM_DATABASE``, else ``quorum.db`` in the current
+            folder.
+        create: Create or migrate the tables first.
+        check_schema: Refuse a database whose tables have another version.
+        retry: Seconds to wait before each retry while the database is away.
 
     Raises:
-        ConfigurationError: If the URL cannot be used.
+        ConfigurationError: If the URL is not supported.
         LedgerOutdated: If the tables are missing or of another version.
         LedgerUnavailable: If the database cannot be reached.
     """
@@ -98,28 +84,26 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transactions.close()
 
     def revision(self) -> str | None:
-        """The revision of the database's tables; None where there are none of ours."""
+        """The migration revision of the database; None if it has no ledger."""
         return self._run(revision)
 
     def transact(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
-        """Do work on other tables of the database, all of it or none, in one transaction.
+        """Run a function in one transaction.
 
         Args:
-            work: Takes the connection; may be called again if the database goes away.
+            work: Called with the connection, and again if the database goes away.
             writes: Whether it writes.
+
+        Returns:
+            What ``work`` returns.
 
         Raises:
             LedgerUnavailable: If the database cannot be reached; nothing was written.
@@ -128,45 +112,25 @@ class Ledger:
 
     # Writing
 
-    def record(self, messages: Iterable[Message | Statement | Delivery]) -> None:
-        """Record messages of any kind, all or none.
+    def record(self, messages: Iterable[Recordable]) -> None:
+        """Record messages of any kind in one transaction.
+
+        Of two uploads with one id, the one published later stays; of two predictions or verdicts,
+        the one made later. The verdict with the greatest (revision, at) becomes the current one.
 
         Raises:
             LedgerUnavailable: If the database cannot be reached; nothing was written.
-            TypeError: If something else than a message or a statement is given.
+            LedgerRefused: If the database refuses a value; nothing was written.
+            TypeError: If one of them is of another type.
         """
         made = as_rows(messages)
         if made:
             self._run(lambda connection: write(connection, made), writes=True)
 
-    def record_uploads(self, uploads: Iterable[Upload]) -> None:
-        """Record uploads; of two with one id, the one published later stays."""
-        self.record(uploads)
-
-    def record_predictions(self, predictions: Iterable[Prediction]) -> None:
-        """Record predictions; of two with one id, the one made later stays."""
-        self.record(predictions)
-
-    def record_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """Record verdicts, with their statements' texts; the greatest (revision, at) is current."""
-        self.record(verdicts)
-
-    def record_reviews(self, reviews: Iterable[Review]) -> None:
-        """Record reviews."""
-        self.record(reviews)
-
-    def record_statements(self, statements: Iterable[Statement]) -> None:
-        """Record statements of reasons; one a verdict."""
-        self.record(statements)
-
-    def record_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
-        """Record dead letters with their original bytes."""
-        self.record(letters)
-
     # Reading
 
     def get_case(self, upload_id: str) -> LedgerCase | None:
-        """All that is known of one upload, or None if nothing is."""
+        """All that is recorded of one upload; None if nothing is."""
         found = self.get_cases([upload_id])[0]
         known = found.upload or found.predictions or found.verdicts or found.reviews
         return found if known else None
@@ -174,71 +138,67 @@ class Ledger:
     def get_cases(
         self, upload_ids: Sequence[str], parts: Collection[reading.Part] = ALL_PARTS
     ) -> list[LedgerCase]:
-        """These cases, in this order; one of which nothing is known is empty."""
+        """The cases with these ids, in their order; an unknown one is empty."""
         return self._run(lambda connection: reading.load_cases(connection, upload_ids, parts))
 
     def cases(
         self,
-        span: Span | None = None,
+        period: TimeRange | None = None,
         *,
         order: reading.Order = "published",
         parts: Collection[reading.Part] = ALL_PARTS,
         page: int = 500,
     ) -> Iterator[LedgerCase]:
-        """The cases of a range of time, oldest first, read page by page.
+        """Iterate over the cases of a period, oldest first, page by page.
 
         Args:
-            span: The range; by default all.
-            order: By when the uploads were published (cases whose upload is not recorded are
-                left out), or by when their current verdicts were made.
+            period: The period; by default all time.
+            order: By the uploads' time of publishing (cases without a recorded upload are left
+                out), or by the time of the current verdict.
             parts: What to load of each case; less is faster.
-            page: How many are held at once.
+            page: How many cases are held in memory at once.
         """
-        after = None
-        while True:
 
-            def one_page(
-                connection: Connection, after: reading.Mark | None = after
-            ) -> tuple[list[reading.Mark], list[LedgerCase]]:
-                marks = reading.case_page(connection, span or Span(), order, after, page)
-                ids = [mark[1] for mark in marks]
-                return marks, reading.load_cases(connection, ids, parts)
+        def read(
+            connection: Connection, period: TimeRange, after: reading.Mark | None, limit: int
+        ) -> list[tuple[reading.Mark, LedgerCase]]:
+            marks = reading.case_page(connection, period, order, after, limit)
+            found = reading.load_cases(connection, [mark[1] for mark in marks], parts)
+            return list(zip(marks, found, strict=True))
 
-            marks, found = self._run(one_page)
-            yield from found
-            if len(marks) < page:
-                return
-            after = marks[-1]
+        return self._pages(read, period, page)
 
     def past_verdicts(
         self, uploaders: Collection[str], actions: Collection[Action]
     ) -> dict[str, PastVerdicts]:
-        """The verdicts that hold on each uploader's uploads; the newest of these actions."""
-        return self._run(lambda connection: reading.past_verdicts(connection, uploaders, actions))
+        """The current verdicts on each uploader's uploads; lists the newest of these actions."""
+        return self._run(lambda connection: past_verdicts(connection, uploaders, actions))
 
     def verdicts_before(
         self, uploader: str, actions: Collection[Action], before: datetime
     ) -> PastVerdicts:
-        """The verdicts that held on an uploader's uploads at a time; newest of these actions."""
+        """The verdicts that were current at a time; lists the newest of these actions."""
+        return self._run(lambda connection: verdicts_before(connection, uploader, actions, before))
+
+    def uploads(self, period: TimeRange | None = None, *, page: int = 1000) -> Iterator[Upload]:
+        """Iterate over the uploads published in a period, oldest first, page by page."""
+        return self._pages(reading.upload_page, period, page)
+
+    def bounds(self, period: TimeRange | None = None) -> tuple[datetime, datetime] | None:
+        """When the first and the last upload of a period were published; None if none was."""
+        return self._run(lambda connection: reading.bounds(connection, period or TimeRange()))
+
+    def count_uploads(self, period: TimeRange | None = None) -> int:
+        """The number of uploads published in a period."""
         return self._run(
-            lambda connection: reading.verdicts_before(connection, uploader, actions, before)
+            lambda connection: reading.count_uploads(connection, period or TimeRange())
         )
 
-    def uploads(self, span: Span | None = None, *, page: int = 1000) -> Iterator[Upload]:
-        """The uploads published in a range of time, oldest first, read page by page."""
-        return self._pages(reading.upload_page, span, page)
-
-    def bounds(self, span: Span | None = None) -> tuple[datetime, datetime] | None:
-        """When the first and the last upload of a range were published; None without any."""
-        return self._run(lambda connection: reading.bounds(connection, span or Span()))
-
-    def count_uploads(self, span: Span | None = None) -> int:
-        """How many uploads were published in a range."""
-        return self._run(lambda connection: reading.count_uploads(connection, span or Span()))
-
-    def dead_letters(self, span: Span | None = None, *, page: int = 50) -> Iterator[DeadLetter]:
-        """The dead letters of a range of time, oldest first, read page by page."""
-        return self._pages(reading.dead_letter_page, span, page)
+    def dead_letters(
+        self, period: TimeRange | None = None, *, page: int = 50
+    ) -> Iterator[DeadLetter]:
+        """Iterate over the dead letters of a period, oldest first, page by page."""
+        return self._pages(reading.dead_letter_page, period, page)
 
     def find(
         self,
@@ -248,18 +208,21 @@ class Ledger:
         after: CaseSummary | None = None,
         limit: int = 50,
     ) -> list[CaseSummary]:
-        """One page of a list of decided cases, by the time of the current verdict.
+        """One page of the decided cases, ordered by the time of the current verdict.
 
         Args:
             chosen: Which cases; by default all.
             newest_first: The order.
-            after: The last row of the page before, to go on from.
+            after: The last row of the previous page.
             limit: The most rows of a page.
+
+        Raises:
+            ValueError: If ``after`` has no verdict.
         """
         mark = None
         if after is not None:
             if after.at is None:
-                msg = "a page goes on after a decided case only"
+                msg = "after must be a case that has a verdict"
                 raise ValueError(msg)
             mark = (after.at, after.upload_id)
         return self._run(
@@ -277,7 +240,7 @@ class Ledger:
         chosen: CaseFilter | None = None,
         by: Literal["action", "category", "rule"] = "action",
     ) -> dict[str | None, int]:
-        """How many decided cases match, by current action, category or rule."""
+        """The number of matching decided cases by current action, category or rule."""
         return self._run(
             lambda connection: reading.count_cases(connection, chosen or CaseFilter(), by)
         )
@@ -286,55 +249,22 @@ class Ledger:
         """The number of rows of each table."""
         return self._run(reading.stats)
 
-    # Leaving
+    # Deleting
 
     def prune(
         self, before: datetime, *, letters_before: datetime | None = None, dry_run: bool = True
     ) -> Pruned:
-        """Retention: take the cases of which nothing happened since ``before``.
+        """Retention: delete the cases that did not change since ``before``.
 
         Args:
-            before: Cases published, decided and reviewed before this time go, whole.
-            letters_before: Dead letters from before this time go; by default ``before``.
+            before: Cases published, decided and reviewed before this time are deleted whole.
+            letters_before: Dead letters from before this time are deleted; by default ``before``.
             dry_run: Only count.
         """
-        for value in (before, letters_before):
-            if value is not None and value.tzinfo is None:
-                msg = "the time has no zone; write it as 2026-01-31T12:00:00Z"
-                raise ValueError(msg)
-        letters = self._run(
-            lambda connection: erasure.prune_letters(
-                connection, letters_before or before, dry_run=dry_run
-            ),
-            writes=not dry_run,
-        )
-        strays = self._run(
-            lambda connection: erasure.prune_strays(connection, before, dry_run=dry_run),
-            writes=not dry_run,
-        )
-        total = Pruned(dead_letters=letters, predictions=strays)
-        if dry_run:
-            taken = self._run(
-                lambda connection: erasure.prune_cases(
-                    connection, erasure.old_cases(connection, before, None), dry_run=True
-                )
-            )
-            return _sum([taken, total])
-        counts = [total]
-        while True:
-            # In small transactions: a recorder of the stream must not wait for all of it.
-            taken = self._run(
-                lambda connection: erasure.prune_cases(
-                    connection, erasure.old_cases(connection, before, 1000), dry_run=False
-                ),
-                writes=True,
-            )
-            if not taken.cases:
-                return _sum(counts)
-            counts.append(taken)
+        return erasure.prune(self._run, before, letters_before, dry_run=dry_run)
 
     def forget(self, uploader: str, *, dry_run: bool = True) -> Forgotten:
-        """Erasure: take all of one uploader; a replay of older messages does not bring it back."""
+        """Erasure: delete all rows of one uploader, and refuse replays of its older messages."""
         at = now()
         return self._run(
             lambda connection: erasure.forget(connection, uploader, at, dry_run=dry_run),
@@ -344,56 +274,23 @@ class Ledger:
     # Runs
 
     def record_run(self, run: Run) -> None:
-        """Record a batch run that ended."""
+        """Record a batch run that has ended."""
         self._run(lambda connection: runs.write_run(connection, run), writes=True)
 
     def last_run(self) -> Run | None:
-        """The batch run that ended last."""
+        """The batch run that ended last; None if there was none."""
         return self._run(runs.last_run)
-
-    # Deliveries
-
-    def claim_deliveries(self, *, lease: timedelta, limit: int = 50) -> list[Delivery]:
-        """Take deliveries that are due; for the lease no other worker sees them."""
-        at = now()
-        return self._run(
-            lambda connection: outbox.claim_deliveries(connection, at, at + lease, limit),
-            writes=True,
-        )
-
-    def postpone_delivery(self, delivery: Delivery, due_at: datetime, error: str) -> None:
-        """Try a delivery again later."""
-        self._run(
-            lambda connection: outbox.postpone_delivery(connection, delivery, due_at, error),
-            writes=True,
-        )
-
-    def end_delivery(self, delivery: Delivery, error: str | None = None) -> None:
-        """A delivery was made, or, with an error, given up."""
-        at = now()
-        self._run(
-            lambda connection: outbox.end_delivery(connection, delivery, at, error), writes=True
-        )
-
-    # The rim
 
     def _pages(
         self,
-        read: Callable[[Connection, Span, Any, int], list[tuple[reading.Mark, T]]],
-        span: Span | None,
+        read: Callable[..., list[tuple[reading.Mark, T]]],
+        period: TimeRange | None,
         page: int,
     ) -> Iterator[T]:
         after = None
         while True:
-            found = self._run(
-                lambda connection, after=after: read(connection, span or Span(), after, page)  # type: ignore[misc]
-            )
+            found = self._run(partial(read, period=period or TimeRange(), after=after, limit=page))
             yield from (value for _, value in found)
             if len(found) < page:
                 return
             after = found[-1][0]
-
-
-def _sum(parts: Iterable[Pruned]) -> Pruned:
-    found = list(parts)
-    return Pruned(**{name: sum(getattr(part, name) for part in found) for name in Pruned.__slots__})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -16,9 +16,8 @@ from quorum.store.ledger.values import (
     CaseFilter,
     CaseSummary,
     LedgerCase,
-    PastVerdicts,
-    Span,
-    Statement,
+    StatementRecord,
+    TimeRange,
 )
 
 __all__ = [
@@ -31,12 +30,10 @@ __all__ = [
     "dead_letter_page",
     "load_cases",
     "matching",
-    "past_verdicts",
     "stats",
     "summary_page",
     "to_summary",
     "upload_page",
-    "verdicts_before",
     "within",
 ]
 
@@ -51,9 +48,6 @@ Part = Literal["upload", "predictions", "verdicts", "reviews", "statements"]
 
 #: Where a page ended: the time and the key of its last row.
 Mark = tuple[datetime, str]
-
-#: Verdicts of one uploader that are listed; older ones have decayed, or the account is lost.
-PAST_VERDICTS = 200
 
 _TIME = {"published": schema.cases.c.published_at, "decided": schema.cases.c.at}
 
@@ -92,80 +86,39 @@ def load_cases(
     ]
 
 
-def _statements(connection: Connection, upload_ids: Sequence[str]) -> Mapping[str, list[Statement]]:
+def _statements(
+    connection: Connection, upload_ids: Sequence[str]
+) -> Mapping[str, list[StatementRecord]]:
     table = schema.statements
     query = select(table).where(table.c.upload_id.in_(upload_ids)).order_by(table.c.at)
-    found: dict[str, list[Statement]] = defaultdict(list)
+    found: dict[str, list[StatementRecord]] = defaultdict(list)
     for row in connection.execute(query):
         record = None if row.record is None else json.loads(row.record)
         found[row.upload_id].append(
-            Statement(row.verdict_id, row.upload_id, row.at, row.text, record)
+            StatementRecord(row.verdict_id, row.upload_id, row.at, row.text, record)
         )
     return found
 
 
 def case_page(
-    connection: Connection, span: Span, order: Order, after: Mark | None, limit: int
+    connection: Connection, period: TimeRange, order: Order, after: Mark | None, limit: int
 ) -> list[Mark]:
     """The time and id of the next cases of a range, oldest first."""
     time, key = _TIME[order], schema.cases.c.upload_id
-    query = select(time, key).where(time.is_not(None), *within(time, span))
+    query = select(time, key).where(time.is_not(None), *within(time, period))
     if after is not None:
         query = query.where(_beyond((time, key), after))
     query = query.order_by(time, key).limit(limit)
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def past_verdicts(
-    connection: Connection, uploaders: Collection[str], actions: Collection[Action]
-) -> dict[str, PastVerdicts]:
-    """The verdicts that hold on each uploader's uploads, the newest of some actions listed."""
-    cases = schema.cases.c
-    ours = cases.uploader.in_(uploaders), cases.at.is_not(None)
-    counts = select(cases.uploader, func.count()).where(*ours).group_by(cases.uploader)
-    decided = {row[0]: int(row[1]) for row in connection.execute(counts)}
-    place = func.row_number().over(partition_by=cases.uploader, order_by=cases.at.desc())
-    placed = select(cases.uploader, cases.upload_id, cases.action, cases.at, place.label("place"))
-    inner = placed.where(*ours, cases.action.in_([action.value for action in actions])).subquery()
-    newest = select(inner).where(inner.c.place <= PAST_VERDICTS).order_by(inner.c.place)
-    chosen: dict[str, list[tuple[str, Action, datetime]]] = defaultdict(list)
-    for row in connection.execute(newest):
-        chosen[row.uploader].append((row.upload_id, Action(row.action), row.at))
-    return {
-        uploader: PastVerdicts(decided.get(uploader, 0), tuple(chosen.get(uploader, ())))
-        for uploader in uploaders
-    }
-
-
-def verdicts_before(
-    connection: Connection, uploader: str, actions: Collection[Action], before: datetime
-) -> PastVerdicts:
-    """The verdicts that held on an uploader's uploads at a time, whatever was revised since."""
-    cases, verdicts = schema.cases.c, schema.verdicts.c
-    latest = func.row_number().over(
-        partition_by=verdicts.upload_id, order_by=(verdicts.revision.desc(), verdicts.at.desc())
-    )
-    held = (
-        select(verdicts.upload_id, verdicts.action, verdicts.at, latest.label("place"))
-        .join_from(schema.cases, schema.verdicts, verdicts.upload_id == cases.upload_id)
-        .where(cases.uploader == uploader, verdicts.at < before)
-        .subquery()
-    )
-    ours = select(held).where(held.c.place == 1).subquery()
-    decided = connection.execute(select(func.count()).select_from(ours)).scalar_one()
-    wanted = ours.c.action.in_([action.value for action in actions])
-    newest = select(ours).where(wanted).order_by(ours.c.at.desc()).limit(PAST_VERDICTS)
-    chosen = [(row.upload_id, Action(row.action), row.at) for row in connection.execute(newest)]
-    return PastVerdicts(int(decided), tuple(chosen))
-
-
 def upload_page(
-    connection: Connection, span: Span, after: Mark | None, limit: int
+    connection: Connection, period: TimeRange, after: Mark | None, limit: int
 ) -> list[tuple[Mark, Upload]]:
     """The next uploads of a range by the time they were published, oldest first."""
     table = schema.uploads.c
     query = select(table.published_at, table.id, table.body)
-    query = query.where(*within(table.published_at, span))
+    query = query.where(*within(table.published_at, period))
     if after is not None:
         query = query.where(_beyond((table.published_at, table.id), after))
     query = query.order_by(table.published_at, table.id).limit(limit)
@@ -175,27 +128,27 @@ def upload_page(
     ]
 
 
-def bounds(connection: Connection, span: Span) -> tuple[datetime, datetime] | None:
+def bounds(connection: Connection, period: TimeRange) -> tuple[datetime, datetime] | None:
     """When the first and the last upload of a range were published."""
     time = schema.uploads.c.published_at
-    query = select(func.min(time), func.max(time)).where(*within(time, span))
+    query = select(func.min(time), func.max(time)).where(*within(time, period))
     first, last = connection.execute(query).one()
     return None if first is None else (first, last)
 
 
-def count_uploads(connection: Connection, span: Span) -> int:
+def count_uploads(connection: Connection, period: TimeRange) -> int:
     """How many uploads were published in a range."""
     time = schema.uploads.c.published_at
-    query = select(func.count()).select_from(schema.uploads).where(*within(time, span))
+    query = select(func.count()).select_from(schema.uploads).where(*within(time, period))
     return int(connection.execute(query).scalar_one())
 
 
 def dead_letter_page(
-    connection: Connection, span: Span, after: Mark | None, limit: int
+    connection: Connection, period: TimeRange, after: Mark | None, limit: int
 ) -> list[tuple[Mark, DeadLetter]]:
     """The next dead letters of a range, oldest first."""
     table = schema.dead_letters
-    query = select(table).where(*within(table.c.at, span))
+    query = select(table).where(*within(table.c.at, period))
     if after is not None:
         query = query.where(_beyond((table.c.at, table.c.id), after))
     query = query.order_by(table.c.at, table.c.id).limit(limit)
@@ -273,13 +226,13 @@ def stats(connection: Connection) -> dict[str, int]:
     }
 
 
-def within(time: ColumnElement[Any], span: Span) -> list[ColumnElement[bool]]:
-    """The conditions that a time lies in a span; none for a span without ends."""
+def within(time: ColumnElement[Any], period: TimeRange) -> list[ColumnElement[bool]]:
+    """The conditions that a time lies in a period; none for a period without ends."""
     found = []
-    if span.since is not None:
-        found.append(time >= span.since)
-    if span.until is not None:
-        found.append(time < span.until)
+    if period.since is not None:
+        found.append(time >= period.since)
+    if period.until is not None:
+        found.append(time < period.until)
     return found
 
 

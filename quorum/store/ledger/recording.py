@@ -1,4 +1,4 @@
-"""Recording messages in one transaction, but nothing of who was erased."""
+"""Writes messages in one transaction, except those of erased uploaders and uploads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict
+from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
 from quorum.store.ledger import erasure, rows, schema, writing
-from quorum.store.ledger.values import Delivery, Statement
+from quorum.store.ledger.values import Delivery, Recordable, StatementRecord
 
 __all__ = ["Rows", "as_rows", "write"]
 
@@ -17,31 +17,31 @@ __all__ = ["Rows", "as_rows", "write"]
 Rows = dict[type, list[dict[str, Any]]]
 
 
-def _texts(verdicts: Iterable[Verdict]) -> list[Statement]:
+def _texts(verdicts: Iterable[Verdict]) -> list[StatementRecord]:
     return [
-        Statement(verdict.id, verdict.upload_id, verdict.at, verdict.statement)
+        StatementRecord(verdict.id, verdict.upload_id, verdict.at, verdict.statement)
         for verdict in verdicts
         if verdict.statement
     ]
 
 
-#: For each kind of message: its row, and the statement that writes such rows.
+#: For each kind of message: the function that makes its row, and the one that writes rows.
 _WRITERS: dict[type, tuple[Callable[[Any], dict[str, Any]], Callable[..., None]]] = {
     Upload: (rows.upload_row, writing.write_uploads),
     Prediction: (rows.prediction_row, writing.write_predictions),
     Verdict: (rows.verdict_row, writing.write_verdicts),
     Review: (rows.review_row, writing.write_reviews),
-    Statement: (rows.statement_row, writing.write_statements),
+    StatementRecord: (rows.statement_row, writing.write_statements),
     Delivery: (rows.delivery_row, writing.write_deliveries),
     DeadLetter: (rows.dead_letter_row, writing.write_dead_letters),
 }
 
 
-def as_rows(messages: Iterable[Message | Statement | Delivery]) -> Rows:
-    """The rows of messages, with the statements' texts that verdicts carry.
+def as_rows(messages: Iterable[Recordable]) -> Rows:
+    """Rows of messages; a verdict that carries a statement has a row for it too.
 
     Raises:
-        TypeError: If something else than a message or a statement is given.
+        TypeError: If one of them cannot be recorded.
     """
     kinds: dict[type, list[Any]] = {kind: [] for kind in _WRITERS}
     for message in messages:
@@ -49,7 +49,7 @@ def as_rows(messages: Iterable[Message | Statement | Delivery]) -> Rows:
             msg = f"the ledger records no {type(message).__name__}"
             raise TypeError(msg)
         kinds[type(message)].append(message)
-    kinds[Statement] += _texts(kinds[Verdict])
+    kinds[StatementRecord] += _texts(kinds[Verdict])
     return {
         kind: [_WRITERS[kind][0](message) for message in given]
         for kind, given in kinds.items()
@@ -58,15 +58,15 @@ def as_rows(messages: Iterable[Message | Statement | Delivery]) -> Rows:
 
 
 def write(connection: Connection, made: Rows) -> None:
-    """Write rows, all in the connection's transaction."""
-    keep = _Remembered(connection, made)
-    keep.welcome(connection, made.get(Upload, []))
+    """Write rows in the connection's transaction."""
+    erased = _Erased(connection, made)
+    erased.readmit(connection, made.get(Upload, []))
     for kind, given in made.items():
-        _WRITERS[kind][1](connection, [row for row in given if keep.admits(kind, row)])
+        _WRITERS[kind][1](connection, [row for row in given if erased.admits(kind, row)])
 
 
-class _Remembered:
-    """Which rows of a transaction belong to someone who was erased."""
+class _Erased:
+    """The erased uploaders and uploads that a transaction mentions."""
 
     def __init__(self, connection: Connection, made: Rows) -> None:
         known = connection.execute(schema.forgotten.select().limit(1)).first()
@@ -75,29 +75,29 @@ class _Remembered:
             for kind, given in made.items():
                 for row in given:
                     digests.update(_digests(kind, row))
-        self._gone = erasure.gone(connection, sorted(digests)) if digests else {}
+        self._erased_at = erasure.erased_at(connection, sorted(digests)) if digests else {}
 
     def admits(self, kind: type, row: dict[str, Any]) -> bool:
-        """Whether the row is of no one who was erased, or of a time after that."""
+        """Whether the row belongs to nobody erased, or is dated after the erasure."""
         dated = kind in {Upload, DeadLetter}
         at = row["published_at" if kind is Upload else "at"] if dated else None
         return all(
-            value not in self._gone or (at is not None and at > self._gone[value])
+            value not in self._erased_at or (at is not None and at > self._erased_at[value])
             for value in _digests(kind, row)
         )
 
-    def welcome(self, connection: Connection, uploads: Sequence[dict[str, Any]]) -> None:
-        """An erased upload that was published anew may be spoken of again."""
+    def readmit(self, connection: Connection, uploads: Sequence[dict[str, Any]]) -> None:
+        """Lift the erasure of uploads that were published again after it."""
         back = {
             erasure.forgotten_digest("upload", row["id"])
             for row in uploads
             if self.admits(Upload, row)
-        } & self._gone.keys()
+        } & self._erased_at.keys()
         if back:
             table = schema.forgotten
             connection.execute(table.delete().where(table.c.digest.in_(back)))
             for value in back:
-                del self._gone[value]
+                del self._erased_at[value]
 
 
 def _digests(kind: type, row: dict[str, Any]) -> Iterator[str]:

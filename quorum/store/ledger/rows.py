@@ -7,7 +7,7 @@ from typing import Any
 
 from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
 from quorum.store.ledger.indexing import labels_of, text_of
-from quorum.store.ledger.values import Delivery, Statement
+from quorum.store.ledger.values import Delivery, StatementRecord
 
 __all__ = [
     "dead_letter_row",
@@ -101,7 +101,7 @@ def review_row(review: Review) -> Row:
     }
 
 
-def statement_row(statement: Statement) -> Row:
+def statement_row(statement: StatementRecord) -> Row:
     """The row of ``statements``."""
     record = statement.record
     return {

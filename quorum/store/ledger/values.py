@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
+from quorum.core.messages import Action, Message, Prediction, Review, Upload, Verdict
 
 __all__ = [
     "CaseFilter",
@@ -15,15 +15,17 @@ __all__ = [
     "Delivery",
     "Forgotten",
     "LedgerCase",
+    "PastVerdicts",
     "Pruned",
+    "Recordable",
     "Run",
-    "Span",
-    "Statement",
+    "StatementRecord",
+    "TimeRange",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """A range of time, from ``since`` up to, but without, ``until``; None is open.
 
     Raises:
@@ -57,7 +59,7 @@ class PastVerdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class StatementRecord:
     """The reasons that are owed to an uploader for one verdict.
 
     Attributes:
@@ -100,6 +102,10 @@ class Delivery:
     error: str | None = None
 
 
+#: What the ledger records.
+Recordable = Message | StatementRecord | Delivery
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A batch run that ended.
@@ -137,7 +143,7 @@ class LedgerCase:
     predictions: tuple[Prediction, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     reviews: tuple[Review, ...] = ()
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[StatementRecord, ...] = ()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -187,7 +193,7 @@ class CaseFilter:
     rules: tuple[str, ...] = ()
     upload: str | None = None
     uploader: str | None = None
-    decided: Span = field(default_factory=Span)
+    decided: TimeRange = field(default_factory=TimeRange)
     reviewed: bool | None = None
     title: str | None = None
 

@@ -94,7 +94,7 @@ def decided(place, media, tmp_path):
         review = Review(
             upload_id="u3", verdict_id=verdict.id, action=Action.ALLOW, reviewer="ana", at=at
         )
-        ledger.record_reviews([review])
+        ledger.record([review])
     detector.close()
     return tmp_path / "policy.yaml"
 

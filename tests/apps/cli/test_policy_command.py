@@ -103,8 +103,8 @@ def test_cases_come_from_the_ledger(tmp_path):
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     when = "2026-01-01T00:00:00Z"
     with Ledger(url, create=True) as ledger:
-        ledger.record_uploads([Upload.model_validate(UPLOAD)])
-        ledger.record_predictions(
+        ledger.record([Upload.model_validate(UPLOAD)])
+        ledger.record(
             [
                 Prediction(
                     id="p",
@@ -117,7 +117,7 @@ def test_cases_come_from_the_ledger(tmp_path):
                 )
             ]
         )
-        ledger.record_verdicts(
+        ledger.record(
             [
                 Verdict(
                     id="v",
@@ -214,8 +214,8 @@ def test_statements_of_what_the_ledger_holds(tmp_path):
         "latency": 0,
     }
     with Ledger(url, create=True) as ledger:
-        ledger.record_uploads([Upload.model_validate({**UPLOAD, "id": n}) for n in ("u1", "u2")])
-        ledger.record_verdicts(
+        ledger.record([Upload.model_validate({**UPLOAD, "id": n}) for n in ("u1", "u2")])
+        ledger.record(
             [
                 Verdict(id="v1", upload_id="u1", policy_version=version, **shared),
                 Verdict(id="v2", upload_id="u2", policy_version="older@1", **shared),

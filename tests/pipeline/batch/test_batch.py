@@ -19,7 +19,7 @@ from tests.pipeline.batch.runs import actions, ensemble, run, upload
 def test_the_ledgers_uploads_get_the_verdicts_of_the_moderator(ledger: Ledger) -> None:
     titles = ["bad", "fine", "broken", "late", ""]
     uploads = [upload(n, titles[n % 5]) for n in range(700)]
-    ledger.record_uploads(uploads)
+    ledger.record(uploads)
     told = run()
     assert "700 read" in told
     assert "700 decided" in told
@@ -37,7 +37,7 @@ def test_the_ledgers_uploads_get_the_verdicts_of_the_moderator(ledger: Ledger) -
 
 
 def test_a_second_run_does_nothing(ledger: Ledger) -> None:
-    ledger.record_uploads([upload(n) for n in range(50)])
+    ledger.record([upload(n) for n in range(50)])
     run()
     before = ledger.stats()
     assert "50 known" in run()
@@ -47,7 +47,7 @@ def test_a_second_run_does_nothing(ledger: Ledger) -> None:
 def test_uploads_of_the_ledger_itself_are_not_recorded_again(
     ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.record_uploads([upload(n) for n in range(5)])
+    ledger.record([upload(n) for n in range(5)])
     recorded: list[type] = []
     real = Ledger.record
 
@@ -65,7 +65,7 @@ def test_uploads_of_the_ledger_itself_are_not_recorded_again(
 
 
 def test_a_dry_run_writes_nothing(ledger: Ledger) -> None:
-    ledger.record_uploads([upload(n, "bad") for n in range(50)])
+    ledger.record([upload(n, "bad") for n in range(50)])
     before = ledger.stats()
     assert "50 remove" in run("--dry-run")
     assert ledger.stats() == before
@@ -73,13 +73,13 @@ def test_a_dry_run_writes_nothing(ledger: Ledger) -> None:
 
 
 def test_again_writes_what_changes_and_leaves_reviews_alone(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_uploads([upload(n, "bad" if n % 2 else "fine") for n in range(20)])
+    ledger.record([upload(n, "bad" if n % 2 else "fine") for n in range(20)])
     run()
     first = ledger.get_case("u0001")
     assert first is not None and first.verdict is not None
     reviewed = ledger.get_case("u0003")
     assert reviewed is not None and reviewed.verdict is not None
-    ledger.record_reviews(
+    ledger.record(
         [
             Review(
                 upload_id="u0003",
@@ -104,7 +104,7 @@ def test_again_writes_what_changes_and_leaves_reviews_alone(ledger: Ledger, tmp_
 
 
 def test_a_policy_in_shadow_is_recorded_and_never_acts(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_uploads([upload(n, "bad" if n % 2 else "fine") for n in range(20)])
+    ledger.record([upload(n, "bad" if n % 2 else "fine") for n in range(20)])
     mild = tmp_path / "mild.yaml"
     mild.write_text(POLICY.text.replace("name: words", "name: mild").replace("remove", "restrict"))
     assert "10 remove" in run("--shadow-policy", str(mild))
@@ -121,9 +121,9 @@ def test_past_removals_of_the_uploader_count(ledger: Ledger, tmp_path: Path) -> 
         POLICY.text + "  - {name: again, when: uploader.strikes >= 1.5, action: review,"
         " reason: The uploader has earlier removals.}\n"
     )
-    ledger.record_uploads([upload(n, "bad", uploader="rogue") for n in range(2)])
+    ledger.record([upload(n, "bad", uploader="rogue") for n in range(2)])
     run(policy=str(suspicious))
-    ledger.record_uploads(
+    ledger.record(
         [upload(7, uploader="rogue"), upload(8, uploader="gardener"), upload(9, uploader="rogue")]
     )
     run(policy=str(suspicious))

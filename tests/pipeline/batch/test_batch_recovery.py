@@ -17,7 +17,7 @@ from tests.pipeline.batch.runs import run, upload
 def test_a_ledger_that_goes_away_in_mid_run_is_one_clear_error(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.record_uploads([upload(n) for n in range(1000)])
+    ledger.record([upload(n) for n in range(1000)])
     real = Ledger.record
 
     def record(self: Ledger, messages: Any) -> None:
@@ -46,7 +46,7 @@ app(sys.argv[1:])
 
 
 def test_a_killed_run_goes_on_where_it_ended(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_uploads([upload(n, "bad") for n in range(2000)])
+    ledger.record([upload(n, "bad") for n in range(2000)])
     args = ["--policy", str(tmp_path / "policy.yaml")]
     process = subprocess.Popen([sys.executable, "-c", KILLED, *args], stdout=subprocess.DEVNULL)
     try:

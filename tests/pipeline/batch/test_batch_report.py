@@ -33,7 +33,7 @@ def test_the_report_escapes_and_tells_drift() -> None:
 
 
 def test_runs_are_kept_for_the_next_report(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_uploads([upload(n) for n in range(100)])
+    ledger.record([upload(n) for n in range(100)])
     report = tmp_path / "r.html"
     run("--until", "2026-01-31T12:50:00Z", "--report", str(report))
     assert "no run before" in report.read_text()
@@ -48,7 +48,7 @@ def test_the_page_of_a_backfill_tells_all_windows_and_shows_gaps(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     days = {0: "bad", 24 * 60: "bad", 4 * 24 * 60: "fine"}
-    ledger.record_uploads([upload(minute, title) for minute, title in days.items()])
+    ledger.record([upload(minute, title) for minute, title in days.items()])
     report = tmp_path / "r.html"
     run(
         *("--window", "daily", "--backfill", "--since", "2026-01-30T00:00:00Z"),

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from quorum.core.errors import ConfigurationError
 from quorum.pipeline.batch.sources import FileBatch, LedgerBatch, Range, TableBatch
-from quorum.store.ledger import Ledger, LedgerUnavailable, Span
+from quorum.store.ledger import Ledger, LedgerUnavailable, TimeRange
 from tests.pipeline.batch.runs import BEGIN, actions, run, upload
 from tests.store.ledger.postgres_server import running
 
@@ -124,7 +124,7 @@ def test_gs_files_are_opened_through_beam(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("quorum.pipeline.batch.sources.files.FileSystems.match", match)
     with pytest.raises(ConfigurationError, match="no file gs://bucket/x"):
-        FileBatch("gs://bucket/x-*.jsonl").ranges(Span(), 1)
+        FileBatch("gs://bucket/x-*.jsonl").ranges(TimeRange(), 1)
     assert seen == ["gs://bucket/x-*.jsonl"]
 
 
@@ -153,20 +153,20 @@ def test_postgresql_in_ranges_with_and_without_zones(tmp_path: Path) -> None:
             )
         engine.dispose()
         table = TableBatch(url, "videos")
-        ranges = table.ranges(Span(), 4)
+        ranges = table.ranges(TimeRange(), 4)
         assert len(ranges) == 5
         parts = [[json.loads(row)["id"] for row in table.read(part)] for part in ranges]
         assert all(parts)
         ids = [one for part in parts for one in part]
         assert len(ids) == len(set(ids)) == 2501
-        assert table.size(Span(BEGIN, BEGIN + timedelta(minutes=10))) == 500
+        assert table.size(TimeRange(BEGIN, BEGIN + timedelta(minutes=10))) == 500
         loose = TableBatch(url, "loose")
-        assert sum(1 for part in loose.ranges(Span(), 2) for _ in loose.read(part)) == 5000
+        assert sum(1 for part in loose.ranges(TimeRange(), 2) for _ in loose.read(part)) == 5000
         plain = TableBatch(url, "videos", {"published_at": "plain"})
         with pytest.raises(ConfigurationError, match="--timezone"):
-            plain.ranges(Span(), 2)
+            plain.ranges(TimeRange(), 2)
         zoned = TableBatch(url, "videos", {"published_at": "plain"}, "Europe/Berlin")
-        assert zoned.size(Span(BEGIN - timedelta(hours=1), BEGIN)) == 2500
+        assert zoned.size(TimeRange(BEGIN - timedelta(hours=1), BEGIN)) == 2500
         with Ledger(url, create=True) as ledger:
             told = run("--database", url, "--ledger", url, "--table", "videos")
             assert "2,500 decided" in told
@@ -181,7 +181,7 @@ def test_memory_does_not_grow_with_rows(ledger: Ledger) -> None:
     """Reading goes on only as fast as deciding: no stage holds the whole source."""
     seen: list[int] = []
     source = LedgerBatch(None)
-    ledger.record_uploads([upload(n) for n in range(3000)])
+    ledger.record([upload(n) for n in range(3000)])
     real = LedgerBatch.read
 
     def read(self: LedgerBatch, part: Any) -> Iterator[bytes]:
@@ -195,7 +195,7 @@ def test_memory_does_not_grow_with_rows(ledger: Ledger) -> None:
         run("--parts", "1")
     finally:
         LedgerBatch.read = real  # type: ignore[method-assign]
-    assert source.size(Span()) == 3000
+    assert source.size(TimeRange()) == 3000
     assert seen == sorted(seen)
     assert seen[-1] > 2000
 
@@ -227,14 +227,14 @@ def test_a_window_of_a_sqlite_table_reads_little_more_than_its_rows(
         return real(self, value)
 
     monkeypatch.setattr(TableBatch, "_as_time", as_time)
-    span = Span(BEGIN + timedelta(days=5), BEGIN + timedelta(days=6))
+    span = TimeRange(BEGIN + timedelta(days=5), BEGIN + timedelta(days=6))
     (part,) = table.ranges(span, 4)
     read = [json.loads(row)["id"] for row in table.read(part)]
     # What is no time is in every window: it ends as a dead letter in the first.
     assert sorted(read) == sorted([*(f"v{n}" for n in range(120, 144)), "odd", "epoch"])
     assert len(looked_at) < 24 * 3 + 30
     assert table.size(span) == 26
-    assert len(list(table.read(table.ranges(Span(), 1)[0]))) == 3002
+    assert len(list(table.read(table.ranges(TimeRange(), 1)[0]))) == 3002
 
 
 def test_rows_without_an_id_hide_no_others(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_rows_without_an_id_hide_no_others(tmp_path: Path) -> None:
     rows += [(f"v{n}", "c", "fine", None, time) for n in range(1500)]
     names = {"id": "video_id", "uploader": "channel", "published_at": "created"}
     table = TableBatch(site(tmp_path / "site.db", rows), "videos", names)
-    read = [json.loads(row) for row in table.read(Range(Span()))]
+    read = [json.loads(row) for row in table.read(Range(TimeRange()))]
     assert len(read) == 4000
     assert len({row["title"] for row in read if "id" not in row}) == 2500
     assert len({row["id"] for row in read if "id" in row}) == 1500

@@ -14,7 +14,7 @@ from tests.pipeline.batch.runs import BEGIN, actions, run, upload
 
 
 def test_windows_choose_by_the_time_of_publication(ledger: Ledger) -> None:
-    ledger.record_uploads([upload(n) for n in range(180)])
+    ledger.record([upload(n) for n in range(180)])
     told = run("--window", "hourly", "--until", "2026-01-31T14:30:00Z")
     assert "60 read" in told
     assert {row[:3] for row in actions(ledger)} == {"u00", "u01"}

@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from quorum.core.errors import ConfigurationError
+from quorum.models.copyright.catalogue.tables import metadata as catalogue
 from quorum.store.ledger import Ledger, LedgerOutdated, LedgerUnavailable, database_url, redacted
 from quorum.store.ledger.revisions import migration_sql, wanted_revision
 from quorum.store.ledger.schema import metadata
@@ -26,7 +27,7 @@ def test_migrations_make_the_tables_of_the_schema(url: str) -> None:
             "include_object": lambda _o, name, *_: not name.startswith(("texts_", "ix_texts_w")),
         }
         context = MigrationContext.configure(connection, opts=opts)
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, [metadata, catalogue]) == []
     engine.dispose()
     with Ledger(url, create=True) as again:
         assert again.revision() == wanted_revision()
@@ -120,11 +121,11 @@ def test_writers_wait_for_each_other(url: str) -> None:
 @pytest.mark.postgres
 def test_a_server_that_goes_away_and_comes_back() -> None:
     with running() as server, Ledger(server.url(), create=True, retry=(0.05,)) as ledger:
-        ledger.record_uploads([upload(1)])
+        ledger.record([upload(1)])
         server.stop()
         with pytest.raises(LedgerUnavailable) as told:
-            ledger.record_uploads([upload(2)])
+            ledger.record([upload(2)])
         assert "s3cret-word" not in str(told.value)
         server.start()
-        ledger.record_uploads([upload(2)])
+        ledger.record([upload(2)])
         assert ledger.stats()["uploads"] == 2

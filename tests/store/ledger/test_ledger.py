@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, inspect, text
 
 from quorum.core.messages import Action, DeadLetter, Status, Upload, UsedPrediction, now
-from quorum.store.ledger import CaseFilter, Ledger, Span, Statement, database_url
+from quorum.store.ledger import CaseFilter, Ledger, StatementRecord, TimeRange, database_url
 from quorum.store.ledger.schema import metadata
 from tests.store.ledger.messages_for_ledger import at, prediction, review, upload, verdict
 
@@ -41,7 +41,7 @@ def stream() -> list:
         verdict(2, 3, 4, action=Action.RESTRICT, category="scams", rule="reviewer"),
         verdict(4, 1, 0.7, action=Action.REVIEW, rule="lacking"),
         review(2, first[2]),
-        Statement(first[2].id, "up-2", at(3), "Your video is limited.", {"category": "SCAM"}),
+        StatementRecord(first[2].id, "up-2", at(3), "Your video is limited.", {"category": "SCAM"}),
         *letters,
     ]
 
@@ -96,8 +96,8 @@ def test_a_fresh_ledger_filled_in_any_order_is_the_same(
 def test_the_greatest_revision_then_time_is_current(ledger: Ledger) -> None:
     early = verdict(1, 2, 3, action=Action.REVIEW)
     late = verdict(1, 2, 9, action=Action.REMOVE)
-    ledger.record_verdicts([late])
-    ledger.record_verdicts([early, verdict(1, 1, 30)])
+    ledger.record([late])
+    ledger.record([early, verdict(1, 1, 30)])
     assert [row.verdict_id for row in ledger.find()] == [late.id]
     case = ledger.get_case("up-1")
     assert case is not None
@@ -107,8 +107,8 @@ def test_the_greatest_revision_then_time_is_current(ledger: Ledger) -> None:
 def test_a_retry_that_scores_replaces_the_failure(ledger: Ledger) -> None:
     failed = prediction(1, status=Status.FAILED, score=None, reason="timeout", at=at(1))
     scored = prediction(1, at=at(2))
-    ledger.record_predictions([scored])
-    ledger.record_predictions([failed])
+    ledger.record([scored])
+    ledger.record([failed])
     case = ledger.get_case("up-1")
     assert case is not None
     assert case.predictions == (scored,)
@@ -124,8 +124,8 @@ def test_ranges_are_half_open_and_ordered(ledger: Ledger) -> None:
     numbers = list(range(40))
     random.Random(7).shuffle(numbers)
     same_time = [upload(100 + number, published_at=at(5)) for number in range(7)]
-    ledger.record_uploads([*(upload(number) for number in numbers), *same_time])
-    span = Span(at(5), at(20))
+    ledger.record([*(upload(number) for number in numbers), *same_time])
+    span = TimeRange(at(5), at(20))
     found = [case.upload_id for case in ledger.cases(span, page=3, parts=("upload",))]
     wanted = ["up-5", *(f"up-{100 + number}" for number in range(7))]
     assert sorted(found[:8]) == sorted(wanted)
@@ -155,7 +155,7 @@ def test_a_list_pages_filters_and_counts(ledger: Ledger) -> None:
     assert ledger.count(CaseFilter(uploader="by-2"), by="rule")["reviewer"] == 1
     assert [row.upload_id for row in ledger.find(CaseFilter(categories=("scams",)))] == ["up-2"]
     assert [row.upload_id for row in ledger.find(CaseFilter(reviewed=True))] == ["up-2"]
-    assert len(ledger.find(CaseFilter(decided=Span(at(50), at(52))))) == 2
+    assert len(ledger.find(CaseFilter(decided=TimeRange(at(50), at(52))))) == 2
 
 
 def test_sql_in_a_title_is_just_a_title(ledger: Ledger) -> None:
@@ -171,17 +171,17 @@ def test_sql_in_a_title_is_just_a_title(ledger: Ledger) -> None:
 
 def test_times_without_zone_are_refused(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="no time zone"):
-        Span(datetime(2026, 1, 1))  # noqa: DTZ001
+        TimeRange(datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="no zone"):
         ledger.prune(datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="lies before"):
-        Span(at(2), at(1))
+        TimeRange(at(2), at(1))
 
 
 def test_other_zones_mean_the_same_instant(ledger: Ledger) -> None:
-    ledger.record_uploads([upload(1)])
+    ledger.record([upload(1)])
     there = timezone(timedelta(hours=5, minutes=30))
-    span = Span(at(1).astimezone(there), at(1.5).astimezone(there))
+    span = TimeRange(at(1).astimezone(there), at(1.5).astimezone(there))
     found = list(ledger.cases(span))
     assert [case.upload_id for case in found] == ["up-1"]
     assert found[0].upload is not None
@@ -189,7 +189,7 @@ def test_other_zones_mean_the_same_instant(ledger: Ledger) -> None:
 
 
 def test_unknown_fields_are_kept(ledger: Ledger) -> None:
-    ledger.record_uploads([Upload.model_validate({**upload(1).model_dump(), "reach": 12})])
+    ledger.record([Upload.model_validate({**upload(1).model_dump(), "reach": 12})])
     case = ledger.get_case("up-1")
     assert case is not None and case.upload is not None
     assert case.upload.model_extra == {"reach": 12}
@@ -198,8 +198,8 @@ def test_unknown_fields_are_kept(ledger: Ledger) -> None:
 def test_dead_letters_come_back_byte_for_byte(ledger: Ledger) -> None:
     raw = bytes(range(256)) * 3
     letters = DeadLetter.of(raw, {"a": "b\x00"}, "decode", "bad\x00", at(1))
-    ledger.record_dead_letters(letters)
-    ledger.record_dead_letters(letters)
+    ledger.record(letters)
+    ledger.record(letters)
     (back,) = ledger.dead_letters()
     assert back.data == raw
     assert back.original == {"a": "b\x00"}
@@ -207,12 +207,12 @@ def test_dead_letters_come_back_byte_for_byte(ledger: Ledger) -> None:
 
 def test_verdict_texts_become_statements(ledger: Ledger) -> None:
     told = verdict(1, statement="Your video is held.")
-    ledger.record_verdicts([told])
-    ledger.record_statements([Statement(told.id, "up-1", told.at, "Better.", {"a": 1})])
-    ledger.record_verdicts([told])
+    ledger.record([told])
+    ledger.record([StatementRecord(told.id, "up-1", told.at, "Better.", {"a": 1})])
+    ledger.record([told])
     case = ledger.get_case("up-1")
     assert case is not None
-    assert case.statements == (Statement(told.id, "up-1", told.at, "Better.", {"a": 1}),)
+    assert case.statements == (StatementRecord(told.id, "up-1", told.at, "Better.", {"a": 1}),)
 
 
 def test_the_top_score_leaves_shadows_out(ledger: Ledger) -> None:
@@ -223,13 +223,13 @@ def test_the_top_score_leaves_shadows_out(ledger: Ledger) -> None:
         )
 
     said = (used("a", 0.4), used("b", 0.9, shadow=True), used("c", None))
-    ledger.record_verdicts([verdict(1, predictions=said), verdict(2, predictions=())])
+    ledger.record([verdict(1, predictions=said), verdict(2, predictions=())])
     assert {row.upload_id: row.top_score for row in ledger.find()} == {"up-1": 0.4, "up-2": None}
 
 
 def test_retention_takes_whole_old_cases_only(ledger: Ledger) -> None:
     ledger.record(stream())
-    ledger.record_predictions([prediction(900, at=at(0))])
+    ledger.record([prediction(900, at=at(0))])
     before = at(2.6)
     planned = ledger.prune(before)
     assert ledger.stats()["cases"] == 6
@@ -244,7 +244,7 @@ def test_retention_takes_whole_old_cases_only(ledger: Ledger) -> None:
 def test_erasure_is_whole_and_survives_a_replay(ledger: Ledger) -> None:
     ledger.record(stream())
     theirs = upload(1).to_bytes()[:-1] + b', "duration": -1}'
-    ledger.record_dead_letters(DeadLetter.of(theirs, {}, "decode", "negative", at(1)))
+    ledger.record(DeadLetter.of(theirs, {}, "decode", "negative", at(1)))
     planned = ledger.forget("by-1")
     taken = ledger.forget("by-1", dry_run=False)
     assert taken == planned
@@ -254,7 +254,7 @@ def test_erasure_is_whole_and_survives_a_replay(ledger: Ledger) -> None:
     assert "by-1" not in repr(after)
     assert "up-1'" not in repr(after)
     ledger.record(stream())
-    ledger.record_dead_letters(DeadLetter.of(theirs, {}, "decode", "negative", at(1)))
+    ledger.record(DeadLetter.of(theirs, {}, "decode", "negative", at(1)))
     assert dump(ledger) == after
     ledger.forget("by-1", dry_run=False)
 

@@ -10,9 +10,9 @@ STRUCK = frozenset({Action.REMOVE, Action.RESTRICT})
 
 def filled(ledger: Ledger) -> None:
     """Of by-0: up-0 removed and restored, up-3 removed, up-6 allowed; of by-1: up-1 removed."""
-    ledger.record_uploads([upload(number) for number in (0, 1, 3, 6)])
+    ledger.record([upload(number) for number in (0, 1, 3, 6)])
     first = verdict(0, action=Action.REMOVE, minutes=1)
-    ledger.record_verdicts(
+    ledger.record(
         [
             first,
             verdict(3, action=Action.REMOVE, minutes=2),
@@ -50,8 +50,8 @@ def test_as_it_stood_at_a_time(ledger: Ledger) -> None:
 
 def test_only_the_newest_are_listed(ledger: Ledger) -> None:
     numbers = range(0, 900, 3)
-    ledger.record_uploads([upload(number) for number in numbers])
-    ledger.record_verdicts([verdict(n, action=Action.REMOVE, minutes=n) for n in numbers])
+    ledger.record([upload(number) for number in numbers])
+    ledger.record([verdict(n, action=Action.REMOVE, minutes=n) for n in numbers])
     past = ledger.past_verdicts(["by-0"], STRUCK)["by-0"]
     assert past.decided == 300
     assert len(past.chosen) == 200

@@ -20,7 +20,7 @@ from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.harm import uncertainty
 from quorum.apps.console.desk.tasks import open_task
 from quorum.core.messages import Action, Verdict, now
-from quorum.store.ledger import CaseFilter, Ledger, Span
+from quorum.store.ledger import CaseFilter, Ledger, TimeRange
 from quorum.store.ledger.console_schema import decisions, samples
 from quorum.store.ledger.reading import load_cases
 
@@ -88,7 +88,7 @@ def draw(
     ledger: Ledger,
     count: int,
     shares: Shares | None = None,
-    span: Span | None = None,
+    span: TimeRange | None = None,
     chance: random.Random | None = None,
 ) -> int:
     """Draw cases that nobody has reviewed, and open a task for each.
@@ -103,7 +103,7 @@ def draw(
     query = select(samples.c.upload_id)
     known = set(ledger.transact(lambda c: list(c.execute(query).scalars())))
     actions = (Action.ALLOW, Action.RESTRICT, Action.REMOVE)
-    chosen = CaseFilter(actions=actions, reviewed=False, decided=span or Span())
+    chosen = CaseFilter(actions=actions, reviewed=False, decided=span or TimeRange())
     found: list[tuple[str, float, float]] = []
     after = None
     while rows := ledger.find(chosen, after=after, limit=_CHUNK):

@@ -65,7 +65,7 @@ def publish_due(
             _record_error(ledger, public, str(error))
             due = [one for one in due if not _is_public(one)]
         else:
-            ledger.record_reviews(reviews)
+            ledger.record(reviews)
     if due:
         ledger.transact(lambda c: _finish(c, due, double_rate, chance), writes=True)
     return len(due)

@@ -16,7 +16,7 @@ from quorum.apps.console.pages.base import CurrentSession, console_of, require
 from quorum.apps.console.pages.rendering import render
 from quorum.apps.console.pages.spreadsheet import lines
 from quorum.core.messages import Action
-from quorum.store.ledger import CaseFilter, Span
+from quorum.store.ledger import CaseFilter, TimeRange
 from quorum.store.ledger.indexing import LEAST
 from quorum.store.ledger.search import MOST_READ, Search
 from quorum.store.ledger.search import search as find
@@ -53,7 +53,7 @@ def search_query(request: Request) -> SearchQuery:
         rules=(given["rule"],) if given["rule"] else (),
         upload=given["upload"] or None,
         uploader=given["uploader"] or None,
-        decided=Span(since, until),
+        decided=TimeRange(since, until),
     )
     return SearchQuery(given, Search(chosen, given["text"], given["label"]), message)
 

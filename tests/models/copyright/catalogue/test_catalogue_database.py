@@ -125,7 +125,7 @@ def test_uploads_are_kept_beside_the_ledger_and_erased_with_it(url, tmp_path):
     kept = Catalogue(None, url).kept_uploads()
     assert [each.upload.id for each in kept] == ["u1"]
     with Ledger(url) as ledger:
-        ledger.record_uploads([sent])
+        ledger.record([sent])
         ledger.forget("bob", dry_run=False)
     assert list(kept) == []
 

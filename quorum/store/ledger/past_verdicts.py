@@ -1,0 +1,61 @@
+"""Queries for the past verdicts on an uploader's uploads, which count as strikes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from quorum.core.messages import Action
+from quorum.store.ledger import schema
+from quorum.store.ledger.values import PastVerdicts
+
+__all__ = ["past_verdicts", "verdicts_before"]
+
+#: Verdicts of one uploader that are listed; older ones have decayed, or the account is lost.
+PAST_VERDICTS = 200
+
+
+def past_verdicts(
+    connection: Connection, uploaders: Collection[str], actions: Collection[Action]
+) -> dict[str, PastVerdicts]:
+    """The verdicts that hold on each uploader's uploads, the newest of some actions listed."""
+    cases = schema.cases.c
+    ours = cases.uploader.in_(uploaders), cases.at.is_not(None)
+    counts = select(cases.uploader, func.count()).where(*ours).group_by(cases.uploader)
+    decided = {row[0]: int(row[1]) for row in connection.execute(counts)}
+    place = func.row_number().over(partition_by=cases.uploader, order_by=cases.at.desc())
+    placed = select(cases.uploader, cases.upload_id, cases.action, cases.at, place.label("place"))
+    inner = placed.where(*ours, cases.action.in_([action.value for action in actions])).subquery()
+    newest = select(inner).where(inner.c.place <= PAST_VERDICTS).order_by(inner.c.place)
+    chosen: dict[str, list[tuple[str, Action, datetime]]] = defaultdict(list)
+    for row in connection.execute(newest):
+        chosen[row.uploader].append((row.upload_id, Action(row.action), row.at))
+    return {
+        uploader: PastVerdicts(decided.get(uploader, 0), tuple(chosen.get(uploader, ())))
+        for uploader in uploaders
+    }
+
+
+def verdicts_before(
+    connection: Connection, uploader: str, actions: Collection[Action], before: datetime
+) -> PastVerdicts:
+    """The verdicts that held on an uploader's uploads at a time, whatever was revised since."""
+    cases, verdicts = schema.cases.c, schema.verdicts.c
+    latest = func.row_number().over(
+        partition_by=verdicts.upload_id, order_by=(verdicts.revision.desc(), verdicts.at.desc())
+    )
+    held = (
+        select(verdicts.upload_id, verdicts.action, verdicts.at, latest.label("place"))
+        .join_from(schema.cases, schema.verdicts, verdicts.upload_id == cases.upload_id)
+        .where(cases.uploader == uploader, verdicts.at < before)
+        .subquery()
+    )
+    ours = select(held).where(held.c.place == 1).subquery()
+    decided = connection.execute(select(func.count()).select_from(ours)).scalar_one()
+    wanted = ours.c.action.in_([action.value for action in actions])
+    newest = select(ours).where(wanted).order_by(ours.c.at.desc()).limit(PAST_VERDICTS)
+    chosen = [(row.upload_id, Action(row.action), row.at) for row in connection.execute(newest)]
+    return PastVerdicts(int(decided), tuple(chosen))

@@ -200,7 +200,6 @@ def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> No
 def _needs_extra() -> None:
     try:
         import argon2  # noqa: F401
-        import jinja2  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[console]'"

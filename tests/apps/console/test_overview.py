@@ -8,9 +8,9 @@ import pytest
 
 from quorum.apps.console.desk import outbox
 from quorum.apps.console.desk.overview import OverviewCache
-from quorum.apps.console.pages.plots import bars, line
 from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.messages import Action, Prediction, Status, now, prediction_id
+from quorum.core.report.plots import bars, line
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import XSS, choose, record_case, take
 

@@ -14,9 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.pages.base import Console, CurrentSession, PageError, console_of
-from quorum.apps.console.pages.plots import bars, line
 from quorum.apps.console.pages.rendering import render
 from quorum.core.messages import now
+from quorum.core.report.plots import bars, line
 from quorum.store.ledger.schema import cases, verdicts
 
 __all__ = ["router"]
@@ -39,6 +39,7 @@ def overview(request: Request, session: CurrentSession) -> Response:
         "overview.html",
         found=found,
         recent=console_of(request).ledger.find(limit=8),
+        counts=[(name, sum(values)) for name, values in found.by_action.items()],
         actions=bars(found.times, found.by_action),
         latency=line(found.times, found.median),
     )

@@ -16,6 +16,7 @@ from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk import decisions
 from quorum.apps.console.pages.base import Console, console_of, cookie_name
 from quorum.core.messages import Action, now
+from quorum.core.report.page import KIT
 
 __all__ = ["redirect", "render", "set_cookie"]
 
@@ -141,7 +142,7 @@ def _page_link(query: str, page: int) -> str:
 
 
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent.parent / "templates"),
+    loader=jinja2.FileSystemLoader([Path(__file__).parent.parent / "templates", KIT]),
     # Titles are untrusted, so escaping must not depend on a template's file name.
     autoescape=True,
     undefined=jinja2.StrictUndefined,

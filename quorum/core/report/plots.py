@@ -1,12 +1,13 @@
-"""Pictures of figures as shapes that a template draws: no library, no script."""
+"""Plots as shapes that the macros of ``kit.html`` draw: no library, no script."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 
-__all__ = ["Bars", "Line", "bars", "line"]
+__all__ = ["Bars", "Bin", "Line", "bars", "histogram", "line"]
 
 WIDTH, HEIGHT = 640, 200
 _LEFT, _TOP, _BOTTOM = 40, 8, 24
@@ -14,7 +15,7 @@ _LEFT, _TOP, _BOTTOM = 40, 8, 24
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One piece of a stacked bar."""
+    """One segment of a stacked bar."""
 
     x: float
     y: float
@@ -26,20 +27,40 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Stacked bars; ``grid`` and ``ticks`` are positions with their words."""
+    """Stacked bars.
+
+    Attributes:
+        bars: The segments.
+        grid: Height and text of each horizontal line.
+        ticks: Position and text of each time.
+        width: Of a column, with the gap to the next.
+    """
 
     bars: tuple[Bar, ...]
+    grid: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
+    width: float
+
+    def left(self, index: int) -> float:
+        """The left edge of a column."""
+        return round(_LEFT + index * self.width, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of points, with gaps where a value is None."""
+
+    paths: tuple[str, ...]
     grid: tuple[tuple[float, str], ...]
     ticks: tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of points, with gaps where there is nothing."""
+class Bin:
+    """One bar of a histogram: its height from 0 to 1, and the text that a pointer over it shows."""
 
-    paths: tuple[str, ...]
-    grid: tuple[tuple[float, str], ...]
-    ticks: tuple[tuple[float, str], ...]
+    height: float
+    title: str
 
 
 def bars(times: Sequence[datetime], series: Mapping[str, Sequence[int]]) -> Bars:
@@ -47,6 +68,7 @@ def bars(times: Sequence[datetime], series: Mapping[str, Sequence[int]]) -> Bars
     totals = [sum(values) for values in zip(*series.values(), strict=True)]
     top = _nice(max([*totals, 1]))
     width = (WIDTH - _LEFT) / max(1, len(times))
+    gap = min(2.0, width / 4)
     made = []
     for index in range(len(times)):
         low = 0
@@ -55,16 +77,16 @@ def bars(times: Sequence[datetime], series: Mapping[str, Sequence[int]]) -> Bars
             if count:
                 made.append(
                     Bar(
-                        round(_LEFT + index * width + 1, 1),
+                        round(_LEFT + index * width + gap / 2, 2),
                         round(_y(low + count, top), 1),
-                        round(width - 2, 1),
+                        round(width - gap, 2),
                         round(_y(low, top) - _y(low + count, top), 1),
                         name,
                         count,
                     )
                 )
             low += count
-    return Bars(tuple(made), _grid(top), _ticks(times))
+    return Bars(tuple(made), _grid(top), _ticks(times), width)
 
 
 def line(times: Sequence[datetime], values: Sequence[float | None]) -> Line:
@@ -78,9 +100,18 @@ def line(times: Sequence[datetime], values: Sequence[float | None]) -> Line:
         else:
             x = _LEFT + (index + 0.5) * width
             paths[-1].append(f"{x:.1f},{_y(value, top):.1f}")
-    # A single point would not be seen: it is drawn as a short dash.
-    told = [points * 2 if len(points) == 1 else points for points in paths if points]
-    return Line(tuple(" ".join(points) for points in told), _grid(top), _ticks(times))
+    # A single point is invisible as a polyline, so it is drawn twice.
+    drawn = [points * 2 if len(points) == 1 else points for points in paths if points]
+    return Line(tuple(" ".join(points) for points in drawn), _grid(top), _ticks(times))
+
+
+def histogram(counts: Sequence[int], names: Sequence[str]) -> tuple[Bin, ...]:
+    """A histogram on a logarithmic scale, which shows the few beside the many."""
+    highest = math.log1p(max([*counts, 1]))
+    return tuple(
+        Bin(math.log1p(count) / highest, f"{name}: {count:,}")
+        for name, count in zip(names, counts, strict=True)
+    )
 
 
 def _y(value: float, top: float) -> float:
@@ -97,9 +128,13 @@ def _short(value: float) -> str:
 
 def _ticks(times: Sequence[datetime]) -> tuple[tuple[float, str], ...]:
     width = (WIDTH - _LEFT) / max(1, len(times))
-    every = max(1, len(times) // 6)
-    days = len(times) > 1 and (times[-1] - times[0]).days >= 1
-    form = "%d %b %H:%M" if days else "%H:%M:%S"
+    every = max(1, -(-len(times) // 6))
+    if all(one.time() == time() for one in times):
+        form = "%Y-%m-%d"
+    elif (times[-1] - times[0]).days >= 1:
+        form = "%d %b %H:%M"
+    else:
+        form = "%H:%M:%S"
     return tuple(
         (round(_LEFT + index * width, 1), times[index].strftime(form))
         for index in range(0, len(times) - every // 2, every)

@@ -1,0 +1,1 @@
+"""HTML reports: one page template, its macros, and plots as inline SVG."""

@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, desc, insert, select, text
+from sqlalchemy import Connection, Select, desc, insert, select, text
 
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
@@ -115,9 +116,11 @@ def newest(ledger: Ledger, *, before: int | None = None, limit: int = 100) -> li
     query = select(audit_log).order_by(desc(audit_log.c.number)).limit(limit)
     if before is not None:
         query = query.where(audit_log.c.number < before)
-    return ledger.transact(
-        lambda connection: [AuditEntry(*row) for row in connection.execute(query)]
-    )
+    return ledger.transact(partial(_read, query=query))
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[AuditEntry]:
+    return [AuditEntry(*row) for row in connection.execute(query)]
 
 
 def _lines(ledger: Ledger) -> Iterator[AuditEntry]:
@@ -126,9 +129,7 @@ def _lines(ledger: Ledger) -> Iterator[AuditEntry]:
         query = select(audit_log).order_by(audit_log.c.number).limit(_PAGE)
         if after is not None:
             query = query.where(audit_log.c.number > after)
-        page = ledger.transact(
-            lambda connection, query=query: [AuditEntry(*row) for row in connection.execute(query)]  # type: ignore[misc]
-        )
+        page = ledger.transact(partial(_read, query=query))
         yield from page
         if len(page) < _PAGE:
             return

@@ -12,6 +12,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -123,7 +124,7 @@ def draw(
     ]
     for start in range(0, len(drawn), _CHUNK):
         chunk = dict(drawn[start : start + _CHUNK])
-        ledger.transact(lambda c, part=chunk: _keep(c, part), writes=True)  # type: ignore[misc]
+        ledger.transact(partial(_keep, drawn=chunk), writes=True)
     return len(drawn)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, exists, insert, or_, select, update
@@ -113,14 +114,14 @@ def sync(ledger: Ledger) -> tuple[int, int]:
     while True:
         found = ledger.transact(_without_task)
         if found:
-            ledger.transact(lambda connection, ids=found: _open(connection, ids), writes=True)  # type: ignore[misc]
+            ledger.transact(partial(_open, upload_ids=found), writes=True)
             opened += len(found)
         if len(found) < _SYNC_BATCH:
             break
     stale = ledger.transact(_stale)
     for start in range(0, len(stale), _SYNC_BATCH):
         chunk = stale[start : start + _SYNC_BATCH]
-        ledger.transact(lambda connection, ids=chunk: _close(connection, ids), writes=True)  # type: ignore[misc]
+        ledger.transact(partial(_close, ids=chunk), writes=True)
     return opened, len(stale)
 
 

@@ -11,23 +11,15 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import appeals
 from quorum.apps.console.desk.appeals import AppealRefused
-from quorum.apps.console.pages.base import (
-    CurrentSession,
-    FormFields,
-    PageError,
-    console_of,
-    require,
-)
+from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
 
 __all__ = ["router"]
 
 router = APIRouter()
 _PAGE = 50
-Lead = Annotated[User, Depends(require(Permission.LEAD))]
 
 
 class AppealBody(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.datastructures import UploadFile
 
 from quorum.aggregator.policy.policy import Policy
@@ -20,15 +20,19 @@ from quorum.apps.http.keys import Keyring
 from quorum.store.ledger import Ledger
 
 __all__ = [
+    "Admin",
+    "Auditor",
     "Console",
     "CurrentSession",
     "FormFields",
+    "Lead",
     "LoginRequired",
     "PageError",
+    "Reviewer",
+    "UploadId",
     "console_of",
     "cookie_name",
     "form_fields",
-    "require",
 ]
 
 
@@ -116,7 +120,7 @@ def _proxy_user(request: Request, console: Console) -> str | None:
 CurrentSession = Annotated[Session, Depends(current_session)]
 
 
-def require(permission: Permission) -> Callable[[Session], User]:
+def _require(permission: Permission) -> Callable[[Session], User]:
     """Create a dependency that returns the user if they have a permission."""
 
     def check(session: CurrentSession) -> User:
@@ -129,6 +133,15 @@ def require(permission: Permission) -> Callable[[Session], User]:
         return session.user
 
     return check
+
+
+#: The user of a request, who must have the permission of this kind of user.
+Reviewer = Annotated[User, Depends(_require(Permission.DECIDE))]
+Lead = Annotated[User, Depends(_require(Permission.LEAD))]
+Auditor = Annotated[User, Depends(_require(Permission.AUDIT))]
+Admin = Annotated[User, Depends(_require(Permission.ADMIN))]
+
+UploadId = Annotated[str, Query(max_length=256)]
 
 
 async def form_fields(request: Request) -> Mapping[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Request
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from quorum.apps.console.accounts.access import Permission, User
+from quorum.apps.console.accounts.access import User
 from quorum.apps.console.desk import claims, decisions, disputes, tasks
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.pages import case_view
@@ -16,8 +16,9 @@ from quorum.apps.console.pages.base import (
     CurrentSession,
     FormFields,
     PageError,
+    Reviewer,
+    UploadId,
     console_of,
-    require,
 )
 from quorum.apps.console.pages.queue import redirect_to_next
 from quorum.apps.console.pages.rendering import redirect, render
@@ -27,8 +28,6 @@ from quorum.store.ledger.schema import cases
 __all__ = ["router"]
 
 router = APIRouter()
-Reviewer = Annotated[User, Depends(require(Permission.DECIDE))]
-UploadId = Annotated[str, Query(max_length=256)]
 
 
 @router.get("/case")
@@ -91,7 +90,7 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
     try:
         action = Action(given.get("action", ""))
     except ValueError:
-        message = "Choose an action: allow, restrict, second reviewer, or remove."
+        message = "Choose an action: allow, restrict, second review, or remove."
         raise PageError(422, message) from None
     if category is not None and category not in console.policy.categories:
         raise PageError(422, "The policy in force has no such category; choose another.")

@@ -174,32 +174,24 @@ def _open(connection: Connection, upload_id: str, reader: str) -> ReviewTask | N
 
 def _scores(predictions: Sequence[Prediction], verdict: Verdict | None) -> list[ScoreRow]:
     used = {one.id for one in verdict.predictions} if verdict is not None else set()
-    found = [_score(one, one.id in used) for one in predictions]
+    found = [_score(one, used=one.id in used) for one in predictions]
     known = {one.id for one in predictions}
     if verdict is not None:
-        found += [_used(one) for one in verdict.predictions if one.id not in known]
+        found += [_score(one, used=True) for one in verdict.predictions if one.id not in known]
     return sorted(found, key=lambda one: (one.shadow, -(one.score or -1.0), one.detector))
 
 
-def _score(one: Prediction, used: bool) -> ScoreRow:
+def _score(one: Prediction | UsedPrediction, *, used: bool) -> ScoreRow:
     return ScoreRow(
         detector=one.detector,
         version=one.version,
-        status=one.status.value,
+        status=Status(one.status).value,
         score=one.score,
         labels=tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8]),
         reason=one.reason,
         shadow=one.shadow,
-        elapsed=one.elapsed,
+        elapsed=one.elapsed if isinstance(one, Prediction) else None,
         used=used,
-    )
-
-
-def _used(one: UsedPrediction) -> ScoreRow:
-    labels = tuple(sorted(one.labels.items(), key=lambda item: -item[1])[:8])
-    status = Status(one.status).value
-    return ScoreRow(
-        one.detector, one.version, status, one.score, labels, one.reason, one.shadow, None, True
     )
 
 

@@ -9,15 +9,16 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from quorum.apps.console.accounts import access, audit, sessions
-from quorum.apps.console.accounts.access import Permission, Role, User
+from quorum.apps.console.accounts.access import Role
 from quorum.apps.console.pages.base import (
+    Admin,
+    Auditor,
     CurrentSession,
     FormFields,
     PageError,
     console_of,
     cookie_name,
     form_fields,
-    require,
 )
 from quorum.apps.console.pages.rendering import redirect, render, set_cookie
 from quorum.core.errors import ConfigurationError
@@ -69,9 +70,7 @@ def logout(request: Request, session: CurrentSession, given: FormFields) -> Resp
 
 
 @router.get("/users")
-def users_page(
-    request: Request, user: Annotated[User, Depends(require(Permission.ADMIN))]
-) -> Response:
+def users_page(request: Request, user: Admin) -> Response:
     """Show the users."""
     found = access.list_users(console_of(request).ledger)
     return render(request, "users.html", users=found, roles=list(Role), message="")
@@ -81,7 +80,7 @@ def users_page(
 def change_user(
     request: Request,
     given: FormFields,
-    user: Annotated[User, Depends(require(Permission.ADMIN))],
+    user: Admin,
 ) -> Response:
     """Create, change, disable or enable a user."""
     ledger, name = console_of(request).ledger, given.get("name", "")
@@ -104,7 +103,7 @@ def change_user(
 @router.get("/audit")
 def audit_page(
     request: Request,
-    user: Annotated[User, Depends(require(Permission.AUDIT))],
+    user: Auditor,
     before: int | None = None,
 ) -> Response:
     """Show the audit log, newest first."""
@@ -116,7 +115,7 @@ def audit_page(
 def verify(
     request: Request,
     given: FormFields,
-    user: Annotated[User, Depends(require(Permission.AUDIT))],
+    user: Auditor,
 ) -> Response:
     """Verify the audit log's chain."""
     return render(request, "_verified.html", found=audit.verify(console_of(request).ledger))

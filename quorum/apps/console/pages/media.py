@@ -12,7 +12,7 @@ import av
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from quorum.apps.console.pages.base import Console, CurrentSession, PageError, console_of
+from quorum.apps.console.pages.base import Console, CurrentSession, PageError, UploadId, console_of
 from quorum.core.messages import Upload
 
 __all__ = ["media_link", "router"]
@@ -75,9 +75,7 @@ def _file(console: Console, upload: Upload) -> Path | None:
 
 
 @router.get("/case/media")
-def media(
-    request: Request, session: CurrentSession, upload: Annotated[str, Query(max_length=256)]
-) -> Response:
+def media(request: Request, session: CurrentSession, upload: UploadId) -> Response:
     """Serve the media file of a case, with range requests."""
     console = console_of(request)
     found = _upload(console, upload)
@@ -92,8 +90,8 @@ def media(
 def frame(
     request: Request,
     session: CurrentSession,
-    upload: Annotated[str, Query(max_length=256)] = "",
-    work: Annotated[str, Query(max_length=256)] = "",
+    upload: UploadId = "",
+    work: UploadId = "",
     at: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False)] = 0.0,
 ) -> Response:
     """Serve one frame of an upload or of a registered work as JPEG."""

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.difference import differences
-from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import drafts
 from quorum.apps.console.desk.decisions import Conflict
-from quorum.apps.console.pages.base import (
-    CurrentSession,
-    FormFields,
-    PageError,
-    console_of,
-    require,
-)
+from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.errors import PolicyError
 
 __all__ = ["router"]
 
 router = APIRouter()
-Lead = Annotated[User, Depends(require(Permission.LEAD))]
 
 
 @router.get("/policy")

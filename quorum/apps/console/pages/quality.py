@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import appeals, golden, quality
-from quorum.apps.console.pages.base import (
-    CurrentSession,
-    FormFields,
-    PageError,
-    console_of,
-    require,
-)
+from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.messages import Action
 
 __all__ = ["router"]
 
 router = APIRouter()
-Lead = Annotated[User, Depends(require(Permission.LEAD))]
 
 
 @router.get("/quality")

@@ -17,8 +17,8 @@ from quorum.apps.console.pages.base import (
     CurrentSession,
     FormFields,
     PageError,
+    Reviewer,
     console_of,
-    require,
 )
 from quorum.apps.console.pages.rendering import redirect, render
 
@@ -26,8 +26,7 @@ __all__ = ["router"]
 
 router = APIRouter()
 _PAGE = 50
-
-Reviewer = Annotated[User, Depends(require(Permission.DECIDE))]
+PageNumber = Annotated[int, Query(ge=0, le=10_000)]
 
 
 def queue_filter(
@@ -64,7 +63,7 @@ def queue(
     request: Request,
     session: CurrentSession,
     queue: QueueFilter,
-    page: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    page: PageNumber = 0,
 ) -> Response:
     """Show one page of a queue, with the counts of all queues."""
     ledger = console_of(request).ledger
@@ -88,7 +87,7 @@ def rows(
     request: Request,
     session: CurrentSession,
     queue: QueueFilter,
-    page: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    page: PageNumber = 0,
 ) -> Response:
     """Render rows and counts only; the page polls this."""
     reviewer = session.user.name if session.user.may(Permission.DECIDE) else None

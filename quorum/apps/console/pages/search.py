@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.accounts import audit
-from quorum.apps.console.accounts.access import Permission, User
-from quorum.apps.console.pages.base import CurrentSession, console_of, require
+from quorum.apps.console.pages.base import CurrentSession, Lead, console_of
 from quorum.apps.console.pages.rendering import render
 from quorum.apps.console.pages.spreadsheet import lines
 from quorum.core.messages import Action
@@ -96,7 +95,7 @@ def search(
 @router.get("/search.csv")
 def export(
     request: Request,
-    user: Annotated[User, Depends(require(Permission.LEAD))],
+    user: Lead,
     query: Annotated[SearchQuery, Depends(search_query)],
 ) -> Response:
     """Stream all results as CSV."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from quorum.store.ledger import CaseSummary, Ledger
-from quorum.store.ledger.search import Search, search
+from quorum.store.ledger.search import Found, Search, search
 
 __all__ = ["cell", "lines"]
 
@@ -22,9 +22,13 @@ def lines(ledger: Ledger, query: Search) -> Iterator[str]:
     yield _line(names)
     after: str | None = ""
     while after is not None:
-        found = ledger.transact(lambda c, at=after: search(c, query, after=at, limit=_PAGE))  # type: ignore[misc]
+        found = _find(ledger, query, after)
         yield "".join(_line(getattr(row, name) for name in names) for row in found.rows)
         after = found.next
+
+
+def _find(ledger: Ledger, query: Search, after: str) -> Found:
+    return ledger.transact(lambda connection: search(connection, query, after=after, limit=_PAGE))
 
 
 def _line(values: Any) -> str:

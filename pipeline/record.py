@@ -1,7 +1,7 @@
-"""The recorder: one more consumer of the streams, which writes what passes into the ledger.
+"""The recorder: one more consumer of the streams, which writes their messages into the ledger.
 
-It has subscriptions of its own, so that it never slows a verdict; a message is given back only
-when the ledger has it. While the ledger is away it holds what it has and takes no more.
+It has subscriptions of its own, so that it never delays a verdict. A message is acked once the
+ledger has it; while the ledger is away, the recorder keeps what it has pulled and pulls no more.
 """
 
 from __future__ import annotations
@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
-from quorum.store.ledger import Delivery, Ledger, LedgerRefused, LedgerUnavailable, StatementRecord
+from quorum.store.ledger import Delivery, Ledger
+from quorum.store.writer import Entry, LedgerWriter
 
-__all__ = ["STREAMS", "Feed", "FileFeed", "Recorder", "SubscriptionFeed", "Taken"]
+__all__ = ["STREAMS", "Feed", "FeedMessage", "FileFeed", "StreamRecorder", "SubscriptionFeed"]
 
 _log = logging.getLogger(__name__)
 
-#: The streams that can be recorded, and what travels on each.
+#: The streams that can be recorded, each with its type of message.
 STREAMS: dict[str, type[Message]] = {
     "uploads": Upload,
     "predictions": Prediction,
@@ -31,25 +33,21 @@ STREAMS: dict[str, type[Message]] = {
     "dead-letters": DeadLetter,
 }
 
-#: Messages of one transaction: enough that its cost is shared, few enough that it ends within
-#: a lease.
+#: Messages of one transaction: enough to share its cost, few enough to end within a lease.
 BATCH = 500
 
-#: Seconds to wait for messages before looking whether to end.
+#: Seconds to wait for messages before checking whether to stop.
 WAIT_SECONDS = 0.5
-
-#: Seconds between tries while the ledger is away, from the first to the longest.
-AWAY_SECONDS = (0.5, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A message that was taken from a stream.
+class FeedMessage:
+    """A message pulled from a stream.
 
     Attributes:
         data: Its body.
         attributes: Its attributes.
-        ack_id: What to give back.
+        ack_id: Its ack id; empty where the feed needs no ack.
     """
 
     data: bytes
@@ -58,16 +56,16 @@ class Taken:
 
 
 class Feed(Protocol):
-    """Where a stream's messages come from."""
+    """The source of a stream's messages."""
 
-    def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
-        """Up to so many messages, none if none came in time; None at the end."""
+    def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
+        """Up to ``limit`` messages, empty if none came in ``wait`` seconds; None at the end."""
 
-    def give_back(self, ack_ids: Sequence[str]) -> None:
-        """These are durable."""
+    def ack(self, ack_ids: Sequence[str]) -> None:
+        """Acknowledge messages that are durable."""
 
     def close(self) -> None:
-        """Return what was taken and is not durable."""
+        """Nack the messages that were pulled and not acked."""
 
 
 class SubscriptionFeed:
@@ -78,14 +76,14 @@ class SubscriptionFeed:
 
         self._subscription: Any = subscription(path)
 
-    def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
+    def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
         """See Feed."""
         return [
-            Taken(held.data, held.attributes, held.ack_id)
+            FeedMessage(held.data, held.attributes, held.ack_id)
             for held in self._subscription.take(limit, wait)
         ]
 
-    def give_back(self, ack_ids: Sequence[str]) -> None:
+    def ack(self, ack_ids: Sequence[str]) -> None:
         """See Feed."""
         self._subscription.release(ack_ids)
 
@@ -95,22 +93,22 @@ class SubscriptionFeed:
 
 
 class FileFeed:
-    """A file of JSON lines; its end is the stream's."""
+    """A file of JSON lines; the stream ends with the file."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb")
 
-    def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
+    def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
         """See Feed."""
-        found: list[Taken] = []
+        found: list[FeedMessage] = []
         for line in self._file:
             if line.strip():
-                found.append(Taken(line.rstrip(b"\r\n"), {}))
+                found.append(FeedMessage(line.rstrip(b"\r\n"), {}))
             if len(found) >= limit:
                 break
         return found or None
 
-    def give_back(self, ack_ids: Sequence[str]) -> None:
+    def ack(self, ack_ids: Sequence[str]) -> None:
         """See Feed."""
 
     def close(self) -> None:
@@ -118,30 +116,30 @@ class FileFeed:
         self._file.close()
 
 
-class Recorder:
-    """Records streams until they end or it is told to stop.
+class StreamRecorder:
+    """Records streams until they end or ``stop`` is called.
 
     Args:
-        ledger: Where to.
-        feeds: By stream, where its messages come from.
-        deliveries: What is to be told of verdicts, recorded together with them.
+        ledger: The ledger.
+        feeds: The source of messages by stream.
+        deliveries: The webhook deliveries of a verdict, recorded together with it.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         feeds: Mapping[str, Feed],
-        deliveries: Any = None,
+        deliveries: Callable[[Verdict], Iterable[Delivery]] = lambda _verdict: (),
     ) -> None:
-        self._ledger = ledger
         self._feeds = dict(feeds)
-        self._deliveries = deliveries or (lambda _verdict: ())
+        self._deliveries = deliveries
         self._stopping = threading.Event()
+        self._writer = LedgerWriter(ledger, self._stopping)
         self._lock = threading.Lock()
         self.recorded: Counter[str] = Counter()
 
     def stop(self) -> None:
-        """Take no more; what was taken is recorded, if the ledger is there, or returned."""
+        """Pull no more; what was pulled is recorded if the ledger is reachable, else nacked."""
         self._stopping.set()
 
     def run(self) -> None:
@@ -160,50 +158,27 @@ class Recorder:
     def _follow(self, stream: str, feed: Feed) -> None:
         try:
             while not self._stopping.is_set():
-                taken = feed.take(BATCH, WAIT_SECONDS)
-                if taken is None:
+                pulled = feed.pull(BATCH, WAIT_SECONDS)
+                if pulled is None:
                     return
-                if taken and self._write(stream, taken):
-                    feed.give_back([one.ack_id for one in taken if one.ack_id])
+                if pulled and self._writer.write([self._entry(stream, one) for one in pulled]):
+                    feed.ack([one.ack_id for one in pulled if one.ack_id])
                     with self._lock:
-                        self.recorded[stream] += len(taken)
+                        self.recorded[stream] += len(pulled)
         finally:
             feed.close()
 
-    def _write(self, stream: str, taken: Sequence[Taken]) -> bool:
-        messages = list(self._messages(stream, taken))
-        pause = AWAY_SECONDS[0]
-        while True:
-            try:
-                self._ledger.record(messages)
-            except LedgerUnavailable as error:
-                if self._stopping.is_set():
-                    return False
-                _log.warning("%s; %d %s wait %.1f s", error, len(taken), stream, pause)
-                self._stopping.wait(pause)
-                pause = min(pause * 2, AWAY_SECONDS[1])
-            except LedgerRefused as error:
-                if len(taken) > 1:
-                    # One bad message takes no other with it.
-                    return all(self._write(stream, [one]) for one in taken)
-                messages = list(self._letters(stream, taken[0], str(error)))
-            else:
-                return True
+    def _entry(self, stream: str, one: FeedMessage) -> Entry:
+        refused = partial(_dead_letters, stream, one)
+        try:
+            message = STREAMS[stream].from_bytes(one.data)
+        except MalformedMessage as error:
+            return Entry(refused(str(error)), refused)
+        if isinstance(message, Verdict):
+            return Entry([message, *self._deliveries(message)], refused)
+        return Entry([message], refused)
 
-    def _letters(self, stream: str, taken: Taken, error: str) -> Sequence[DeadLetter]:
-        _log.warning("a message of %s is kept as a dead letter: %s", stream, error)
-        attributes = dict(taken.attributes)
-        return DeadLetter.of(taken.data, attributes, f"record.{stream}", error, now())
 
-    def _messages(
-        self, stream: str, taken: Iterable[Taken]
-    ) -> Iterator[Message | StatementRecord | Delivery]:
-        for one in taken:
-            try:
-                message = STREAMS[stream].from_bytes(one.data)
-            except MalformedMessage as error:
-                yield from self._letters(stream, one, str(error))
-                continue
-            yield message
-            if isinstance(message, Verdict):
-                yield from self._deliveries(message)
+def _dead_letters(stream: str, one: FeedMessage, error: str) -> Sequence[DeadLetter]:
+    _log.warning("a message of %s is kept as a dead letter: %s", stream, error)
+    return DeadLetter.of(one.data, dict(one.attributes), f"record.{stream}", error, now())

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from quorum.apps.cli.record import app
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Message
-from quorum.pipeline.record import Recorder, SubscriptionFeed, Taken
+from quorum.pipeline.record import FeedMessage, StreamRecorder, SubscriptionFeed
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
 from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
 from tests.store.ledger.messages_for_ledger import prediction, review, upload, verdict
@@ -32,19 +32,19 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 class ListFeed:
-    """A stream whose messages a test knows, and what was given back of it."""
+    """A stream whose messages a test knows, and the ack ids that it received."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
-        self.waiting = [Taken(data, {"a": "b"}, str(n)) for n, data in enumerate(messages)]
-        self.given_back: list[str] = []
+        self.waiting = [FeedMessage(data, {"a": "b"}, str(n)) for n, data in enumerate(messages)]
+        self.acked: list[str] = []
         self.closed = False
 
-    def take(self, limit: int, wait: float) -> Sequence[Taken] | None:
-        taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
-        return taken or None
+    def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
+        pulled, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        return pulled or None
 
-    def give_back(self, ack_ids: Sequence[str]) -> None:
-        self.given_back += ack_ids
+    def ack(self, ack_ids: Sequence[str]) -> None:
+        self.acked += ack_ids
 
     def close(self) -> None:
         self.closed = True
@@ -59,22 +59,22 @@ def messages() -> dict[str, list[Message]]:
     }
 
 
-def test_all_streams_are_recorded_and_given_back(ledger: Ledger) -> None:
+def test_all_streams_are_recorded_and_acked(ledger: Ledger) -> None:
     feeds = {name: ListFeed([m.to_bytes() for m in all_]) for name, all_ in messages().items()}
-    feeds["verdicts"].waiting.append(Taken(b"not json", {"ce-id": "7"}, "bad"))
-    recorder = Recorder(ledger, feeds)
+    feeds["verdicts"].waiting.append(FeedMessage(b"not json", {"ce-id": "7"}, "bad"))
+    recorder = StreamRecorder(ledger, feeds)
     recorder.run()
     stats = ledger.stats()
     assert (stats["uploads"], stats["predictions"], stats["verdicts"]) == (900, 900, 900)
     (letter,) = ledger.dead_letters()
     assert (letter.data, letter.stage) == (b"not json", "record.verdicts")
     assert letter.original == {"ce-id": "7"}
-    assert len(feeds["verdicts"].given_back) == 901
+    assert len(feeds["verdicts"].acked) == 901
     assert all(feed.closed for feed in feeds.values())
     assert recorder.recorded["verdicts"] == 901
 
 
-def test_nothing_is_given_back_before_the_ledger_has_it(ledger: Ledger) -> None:
+def test_nothing_is_acked_before_the_ledger_has_it(ledger: Ledger) -> None:
     real, away = ledger.record, threading.Event()
     away.set()
 
@@ -86,32 +86,32 @@ def test_nothing_is_given_back_before_the_ledger_has_it(ledger: Ledger) -> None:
 
     ledger.record = record  # type: ignore[method-assign, assignment]
     feed = ListFeed([upload(n).to_bytes() for n in range(10)])
-    recorder = Recorder(ledger, {"uploads": feed})
+    recorder = StreamRecorder(ledger, {"uploads": feed})
     thread = threading.Thread(target=recorder.run)
     thread.start()
     time.sleep(0.3)
-    assert feed.given_back == []
+    assert feed.acked == []
     away.clear()
     thread.join(20)
-    assert len(feed.given_back) == 10
+    assert len(feed.acked) == 10
     assert ledger.stats()["uploads"] == 10
 
 
-def test_stop_while_the_ledger_is_away_gives_nothing_back(ledger: Ledger) -> None:
+def test_stop_while_the_ledger_is_away_acks_nothing(ledger: Ledger) -> None:
     def record(made: Sequence[Message]) -> None:
         msg = "away"
         raise LedgerUnavailable(msg)
 
     ledger.record = record  # type: ignore[method-assign, assignment]
     feed = ListFeed([upload(1).to_bytes()])
-    recorder = Recorder(ledger, {"uploads": feed})
+    recorder = StreamRecorder(ledger, {"uploads": feed})
     thread = threading.Thread(target=recorder.run)
     thread.start()
     time.sleep(0.2)
     recorder.stop()
     thread.join(20)
     assert not thread.is_alive()
-    assert feed.given_back == []
+    assert feed.acked == []
     assert feed.closed
 
 
@@ -126,11 +126,11 @@ def test_a_value_that_the_database_refuses_takes_no_other_with_it(ledger: Ledger
 
     ledger.record = record  # type: ignore[method-assign, assignment]
     feed = ListFeed([upload(n).to_bytes() for n in range(6)])
-    Recorder(ledger, {"uploads": feed}).run()
+    StreamRecorder(ledger, {"uploads": feed}).run()
     assert ledger.stats()["uploads"] == 5
     (letter,) = ledger.dead_letters()
     assert letter.data == upload(3).to_bytes()
-    assert len(feed.given_back) == 6
+    assert len(feed.acked) == 6
 
 
 def test_numbers_that_no_column_holds_are_recorded(ledger: Ledger) -> None:
@@ -200,7 +200,7 @@ def test_subscriptions_that_are_absent_are_all_named_beforehand(
 def test_a_real_subscription(emulator: str, ledger: Ledger) -> None:
     broker = Broker()
     broker.publish([upload(n) for n in range(300)])
-    recorder = Recorder(ledger, {"uploads": SubscriptionFeed(broker.path)})
+    recorder = StreamRecorder(ledger, {"uploads": SubscriptionFeed(broker.path)})
     thread = threading.Thread(target=recorder.run)
     thread.start()
     end = time.monotonic() + 30

@@ -41,15 +41,15 @@ def record(
 ) -> None:
     """Record streams: one more consumer of each, which never slows a verdict.
 
-    Give it subscriptions of its own. A message is given back when the ledger has it; what is
-    recorded again changes nothing.
+    Give it subscriptions of its own. A message is acked once the ledger has it; recording
+    it again changes nothing.
 
     \b
     quorum record --verdicts projects/P/subscriptions/quorum-verdicts-record
     quorum record --uploads in.jsonl --verdicts out.jsonl --database sqlite:///quorum.db
     """
     configure_logs(log_format, log_level)
-    from quorum.pipeline.record import Feed, FileFeed, Recorder, SubscriptionFeed
+    from quorum.pipeline.record import Feed, FileFeed, StreamRecorder, SubscriptionFeed
     from quorum.pipeline.streams.address import AddressKind, parse_address
     from quorum.pipeline.streams.check import check_streams
     from quorum.store.ledger import Ledger
@@ -81,16 +81,15 @@ def record(
             else SubscriptionFeed(address.path)
             for stream, address in addresses.items()
         }
-        deliveries = None
+        recorder = StreamRecorder(ledger, feeds)
         if webhooks is not None:
             from quorum.apps.web.endpoints import WebhookDispatcher, deliveries_of, read_endpoints
 
             endpoints = read_endpoints(webhooks)
-            deliveries = partial(deliveries_of, endpoints=endpoints)
+            recorder = StreamRecorder(ledger, feeds, partial(deliveries_of, endpoints=endpoints))
             dispatcher = WebhookDispatcher(ledger, endpoints)
             dispatcher.start()
             held.callback(dispatcher.close)
-        recorder = Recorder(ledger, feeds, deliveries)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: recorder.stop())
         recorder.run()

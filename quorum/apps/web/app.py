@@ -21,7 +21,7 @@ from quorum.apps.web.description import describe_keys
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
-from quorum.apps.web.recorder import Recorder
+from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Service
 from quorum.apps.web.settings import Limits
 from quorum.apps.web.state import State
@@ -75,7 +75,7 @@ def create_app(
             limits=chosen,
             keyring=None if keys is None else Keyring(tuple(keys)),
             ledger=ledger,
-            recorder=None if ledger is None else Recorder(ledger),
+            recorder=None if ledger is None else AnswerRecorder(ledger),
             webhooks=WebhookDispatcher(ledger, endpoints)
             if ledger is not None and endpoints
             else None,

@@ -1,4 +1,4 @@
-"""Answers on their way to the ledger: many in one transaction, and again when it is away."""
+"""Records the service's answers in the background, many in one transaction."""
 
 from __future__ import annotations
 
@@ -7,59 +7,70 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 from collections.abc import Sequence
 
 from quorum.apps.web.metrics import BACKLOG
-from quorum.core.messages import Message
-from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, StatementRecord
+from quorum.store.ledger import Ledger, Recordable
+from quorum.store.writer import Entry, LedgerWriter
 
-__all__ = ["Recorder"]
+__all__ = ["AnswerRecorder"]
 
 _log = logging.getLogger(__name__)
 
 #: The most answers of one transaction.
 BATCH = 200
 
-#: Seconds between tries while the ledger is away.
-AWAY_SECONDS = 1.0
-
-Recordable = Message | StatementRecord | Delivery
+#: Seconds between retries while the ledger is away: ``/ready`` reports its return as soon.
+AWAY_SECONDS = (1.0, 1.0)
 
 
-class Recorder:
-    """Writes messages to the ledger from a thread of its own, in the order they come.
+class AnswerRecorder:
+    """Records answers from a thread of its own, in their order.
 
     Args:
-        ledger: Where to.
+        ledger: The ledger.
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._queue: queue.SimpleQueue[tuple[Sequence[Recordable], asyncio.Future[None]] | None]
+        self._closing = threading.Event()
+        self._writer = LedgerWriter(ledger, self._closing, AWAY_SECONDS)
+        self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[bool]] | None]
         self._queue = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        self._closing = threading.Event()
         self._waiting = 0
-        self.away = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     @property
     def backlog(self) -> int:
-        """How many answers wait."""
+        """The number of answers that are not recorded yet."""
         return self._waiting
 
-    def put(self, messages: Sequence[Recordable]) -> asyncio.Future[None]:
-        """Record messages, all or none; the future is done when they are durable."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    @property
+    def away(self) -> bool:
+        """Whether the ledger could not be reached at the last try."""
+        return self._writer.away
+
+    def put(self, messages: Sequence[Recordable]) -> asyncio.Future[bool]:
+        """Record messages, all or none.
+
+        Returns:
+            A future of whether they are durable; false if the database refuses a value of them.
+        """
+        done: asyncio.Future[bool] = self._loop.create_future()
+
+        def refused(reason: str) -> Sequence[Recordable]:
+            _log.error("an answer cannot be recorded: %s", reason)
+            self._loop.call_soon_threadsafe(_settle, done, False)
+            return ()
+
         self._waiting += 1
         BACKLOG.set(self._waiting)
-        self._queue.put((messages, done))
+        self._queue.put((Entry(messages, refused), done))
         return done
 
     async def close(self, seconds: float = 10.0) -> None:
-        """Write what waits, for no longer than so many seconds."""
+        """Record the backlog, for no longer than ``seconds``."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, seconds)
         self._closing.set()
@@ -76,28 +87,20 @@ class Recorder:
                     ending = True
                     break
                 batch.append(item)
-            if not self._write(batch) or ending:
+            if not self._writer.write([entry for entry, _ in batch]):
+                return
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._finish, [done for _, done in batch])
+            if ending:
                 return
 
-    def _write(self, batch: list[tuple[Sequence[Recordable], asyncio.Future[None]]]) -> bool:
-        while not self._closing.is_set():
-            try:
-                self._ledger.record([message for messages, _ in batch for message in messages])
-            except LedgerUnavailable as error:
-                if not self.away:
-                    _log.error("%s; %d answers wait", error, self._waiting)
-                self.away = True
-                time.sleep(AWAY_SECONDS)
-                continue
-            self.away = False
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._told, [done for _, done in batch])
-            return True
-        return False
-
-    def _told(self, futures: list[asyncio.Future[None]]) -> None:
+    def _finish(self, futures: list[asyncio.Future[bool]]) -> None:
         self._waiting -= len(futures)
         BACKLOG.set(self._waiting)
         for done in futures:
-            if not done.done():
-                done.set_result(None)
+            _settle(done, True)
+
+
+def _settle(done: asyncio.Future[bool], durable: bool) -> None:
+    if not done.done():
+        done.set_result(durable)

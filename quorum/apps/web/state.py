@@ -14,7 +14,7 @@ from quorum.apps.http.keys import Bucket, Keyring
 from quorum.apps.http.problems import Problem
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
 from quorum.apps.web.idempotency import IdempotencyStore
-from quorum.apps.web.recorder import Recorder
+from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Busy, Service
 from quorum.apps.web.settings import Limits
 from quorum.apps.web.watch import Watcher
@@ -51,7 +51,7 @@ class State:
     limits: Limits
     keyring: Keyring | None = None
     ledger: Ledger | None = None
-    recorder: Recorder | None = None
+    recorder: AnswerRecorder | None = None
     webhooks: WebhookDispatcher | None = None
     endpoints: Sequence[Endpoint] = ()
     media_folder: Path | None = None
@@ -95,12 +95,12 @@ class State:
         told = [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
         done = self.recorder.put([upload, *predictions, *verdicts, *told])
         try:
-            await asyncio.wait_for(asyncio.shield(done), self.limits.record_seconds)
+            durable = await asyncio.wait_for(asyncio.shield(done), self.limits.record_seconds)
         except TimeoutError:
             return False
         if told and self.webhooks is not None:
             self.webhooks.hurry()
-        return True
+        return durable
 
     def on_late(self, upload: Upload, verdict: Verdict | None, prediction: Prediction) -> None:
         """Record what came after an answer; endpoints are told a superseding verdict."""

@@ -17,7 +17,7 @@ from quorum.apps.console.desk import queues
 from quorum.apps.console.desk.publishing import TopicReviews
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import Action, Prediction, Status, Upload, now, prediction_id
-from quorum.pipeline.record import Recorder, SubscriptionFeed
+from quorum.pipeline.record import StreamRecorder, SubscriptionFeed
 from quorum.store.ledger import Ledger
 from tests.apps.console.conftest import PASSWORD, listening
 from tests.pipeline.jobs import Job, Streams, wait_until
@@ -31,14 +31,14 @@ def streams(emulator: str) -> Streams:
 
 
 @pytest.fixture
-def recorder(streams: Streams, ledger: Ledger) -> Iterator[Recorder]:
+def recorder(streams: Streams, ledger: Ledger) -> Iterator[StreamRecorder]:
     feeds = {}
     for name in ("uploads", "predictions", "verdicts", "reviews"):
         path = streams.subscription(f"{name}-record")
         wanted = Subscription(name=path, topic=streams.topic(name), ack_deadline_seconds=10)
         streams.subscriber.create_subscription(wanted)
         feeds[name] = SubscriptionFeed(path)
-    made = Recorder(ledger, feeds)
+    made = StreamRecorder(ledger, feeds)
     thread = threading.Thread(target=made.run)
     thread.start()
     yield made
@@ -47,7 +47,12 @@ def recorder(streams: Streams, ledger: Ledger) -> Iterator[Recorder]:
 
 
 def test_a_reviewer_decides_and_the_verdict_changes(
-    chromium: Any, streams: Streams, recorder: Recorder, ledger: Ledger, tmp_path: Path, prism: str
+    chromium: Any,
+    streams: Streams,
+    recorder: StreamRecorder,
+    ledger: Ledger,
+    tmp_path: Path,
+    prism: str,
 ) -> None:
     policy = load_policy("balanced")
     upload = Upload(id="e2e-1", uploader="u", title="<b>Is it?</b>", published_at=now())

@@ -1,8 +1,8 @@
 """A client of the web service, for platforms in Python.
 
 with Client("https://quorum.example.org", key="qm_…") as client:
-    answer = client.moderate(upload)
-    if answer.verdict.action is Action.REMOVE:
+    response = client.moderate(upload)
+    if response.verdict.action is Action.REMOVE:
         ...
 """
 
@@ -14,31 +14,34 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from quorum.core.errors import InputError, QuorumError
-from quorum.core.messages import Prediction, Upload, Verdict
+from quorum.core.messages import Message, Prediction, Upload, Verdict
 from quorum.core.webhooks import WebhookRefused, verify_webhook
 
 __all__ = [
-    "Answer",
-    "Case",
     "Client",
+    "ModerationResponse",
     "RequestRefused",
     "ServiceUnavailable",
+    "UploadStatus",
     "WebhookRefused",
     "read_webhook",
     "verify_webhook",
 ]
 
-#: Answers that say "later".
-_LATER = frozenset({429, 502, 503, 504})
+M = TypeVar("M", bound=Message)
+
+#: HTTP statuses after which the request is retried.
+_RETRIED = frozenset({429, 502, 503, 504})
 
 
 class RequestRefused(InputError):
-    """The service does not take the request; sending it again would not help.
+    """The service refuses the request; a retry would not help.
 
     Attributes:
         status: The HTTP status.
@@ -50,19 +53,19 @@ class RequestRefused(InputError):
 
 
 class ServiceUnavailable(QuorumError):
-    """The service cannot be reached, or had no room in time."""
+    """The service cannot be reached, or stayed overloaded until the retries ended."""
 
     exit_code = 69
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The verdict on an upload.
+class ModerationResponse:
+    """The response to a moderation request.
 
     Attributes:
-        verdict: The verdict.
-        predictions: What each detector said, with its evidence.
-        recorded: Whether the service's ledger has it already.
+        verdict: The verdict on the upload.
+        predictions: The detectors' predictions with their evidence.
+        recorded: Whether the service's ledger has recorded it.
     """
 
     verdict: Verdict
@@ -71,13 +74,13 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """What the service knows of an upload.
+class UploadStatus:
+    """The current state of an upload.
 
     Attributes:
         verdict: The current verdict.
-        earlier: Those that it superseded, oldest first.
-        predictions: What each detector said.
+        earlier: The superseded verdicts, oldest first.
+        predictions: The detectors' predictions.
     """
 
     verdict: Verdict
@@ -86,17 +89,17 @@ class Case:
 
 
 class Client:
-    """Asks a Quorum service for verdicts.
+    """A client of one Quorum service.
 
-    A request that gets no answer, or the answer "later", is sent again, with the same
-    idempotency key, until ``patience`` is over.
+    A request that fails to connect, or that the service is too busy for, is retried with the same
+    idempotency key.
 
     Args:
-        url: Where the service is.
+        url: The service's base URL.
         key: The API key.
-        timeout: Seconds that one try may take: more than the policy's deadline.
-        patience: Seconds for all tries.
-        transport: Another transport, for tests.
+        timeout: Seconds until one attempt times out; must exceed the policy's deadline.
+        patience: Seconds until the retries end.
+        transport: Another HTTP transport, for tests.
     """
 
     def __init__(
@@ -124,16 +127,16 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def moderate(self, upload: Upload, media: bytes | None = None) -> Answer:
-        """The verdict of an upload.
+    def moderate(self, upload: Upload, media: bytes | None = None) -> ModerationResponse:
+        """Moderate one upload.
 
         Args:
             upload: The upload.
-            media: Its media, if the service cannot fetch it from where the upload says.
+            media: Its media, if the service cannot fetch it from the upload's ``media`` URI.
 
         Raises:
-            RequestRefused: If the service does not take it.
-            ServiceUnavailable: If there is no answer in time.
+            RequestRefused: If the service refuses the upload.
+            ServiceUnavailable: If there is no response in time.
         """
         if media is None:
             body: dict[str, Any] = {
@@ -145,18 +148,23 @@ class Client:
                 "data": {"upload": upload.to_bytes().decode()},
                 "files": {"media": ("media", media)},
             }
-        answer = self._ask("POST", "/v1/moderate", **body)
-        return _answer(answer.json(), answer)
+        response = self._request("POST", "/v1/moderate", **body)
+        return _moderation(response.json(), response)
 
-    def moderate_batch(self, uploads: Sequence[Upload]) -> list[Answer | RequestRefused]:
-        """The verdicts of a batch, in its order; what is refused takes no other with it.
+    def moderate_batch(
+        self, uploads: Sequence[Upload]
+    ) -> list[ModerationResponse | RequestRefused]:
+        """Moderate a batch of uploads.
+
+        Returns:
+            For each upload, in their order, its response, or the error if it alone was refused.
 
         Raises:
-            RequestRefused: If the service does not take the batch.
-            ServiceUnavailable: If there is no answer in time.
+            RequestRefused: If the service refuses the whole batch.
+            ServiceUnavailable: If there is no response in time.
         """
         body = b'{"uploads":[' + b",".join(upload.to_bytes() for upload in uploads) + b"]}"
-        answer = self._ask(
+        response = self._request(
             "POST",
             "/v1/moderate:batch",
             content=body,
@@ -165,88 +173,90 @@ class Client:
         return [
             RequestRefused(one["problem"]["status"], one["problem"]["detail"])
             if "problem" in one
-            else _answer(one, answer)
-            for one in answer.json()["results"]
+            else _moderation(one, response)
+            for one in response.json()["results"]
         ]
 
-    def case(self, upload_id: str) -> Case | None:
-        """What the service knows of an upload; None if it has no verdict of it.
+    def status(self, upload_id: str) -> UploadStatus | None:
+        """The current state of an upload; None if the service has no verdict on it.
 
         Raises:
-            RequestRefused: If the key may not ask.
-            ServiceUnavailable: If there is no answer in time.
+            RequestRefused: If the API key is not allowed to read it.
+            ServiceUnavailable: If there is no response in time.
         """
         try:
-            made = self._ask("GET", f"/v1/verdicts/{_quoted(upload_id)}").json()
+            found = self._request("GET", f"/v1/verdicts/{quote(upload_id, safe='')}").json()
         except RequestRefused as refused:
             if refused.status == 404:
                 return None
             raise
-        return Case(
-            _read(Verdict, made["verdict"]),
-            tuple(_read(Verdict, one) for one in made["earlier"]),
-            tuple(_read(Prediction, one) for one in made["predictions"]),
+        return UploadStatus(
+            _read(Verdict, found["verdict"]),
+            tuple(_read(Verdict, one) for one in found["earlier"]),
+            tuple(_read(Prediction, one) for one in found["predictions"]),
         )
 
-    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"idempotency-key": uuid.uuid4().hex, **more.pop("headers", {})}
         end = time.monotonic() + self._patience
         wait = 0.5
         while True:
-            after = None
+            after = ""
             try:
-                answer = self._http.request(method, path, headers=headers, **more)
+                response = self._http.request(method, path, headers=headers, **more)
             except httpx.TransportError as error:
-                told = f"{type(error).__name__}: {error}"
+                problem = f"{type(error).__name__}: {error}"
             else:
-                if answer.status_code < 400:
-                    return answer
-                told = _detail(answer)
-                if answer.status_code not in _LATER:
-                    raise RequestRefused(answer.status_code, told)
-                after = answer.headers.get("retry-after", "")
-            if after and after.isdigit():
+                if response.status_code < 400:
+                    return response
+                problem = _detail(response)
+                if response.status_code not in _RETRIED:
+                    raise RequestRefused(response.status_code, problem)
+                after = response.headers.get("retry-after", "")
+            if after.isdigit():
                 wait = float(after)
-            # Some chance, so that clients which were turned away together do not come together.
+            # Jitter, so that clients that were rejected together do not retry together.
             pause = wait * random.uniform(1.0, 1.25)  # noqa: S311
             if time.monotonic() + pause > end:
-                msg = f"the service had no answer within {self._patience:g} s: {told}"
+                msg = f"the service did not answer within {self._patience:g} s: {problem}"
                 raise ServiceUnavailable(msg)
             time.sleep(pause)
             wait = min(wait * 2, 30.0)
 
 
 def read_webhook(secret: str, headers: Mapping[str, str], body: bytes) -> tuple[str, Verdict]:
-    """Check a webhook, and read its verdict; its id tells a repetition.
+    """Verify a webhook and read its verdict.
+
+    Args:
+        secret: The endpoint's secret: base64, with or without ``whsec_``.
+        headers: The request's headers.
+        body: The request's body, unchanged.
+
+    Returns:
+        The webhook's id, which is the same for each attempt to deliver it, and the verdict.
 
     Raises:
-        WebhookRefused: If it is not from the service, or not of now.
-        MalformedMessage: If it holds no verdict.
+        WebhookRefused: If the signature or the time is wrong.
+        MalformedMessage: If the body holds no valid verdict.
     """
     message_id = verify_webhook(secret, headers, body)
     return message_id, _read(Verdict, json.loads(body)["data"])
 
 
-def _read(kind: Any, value: Any) -> Any:
+def _read(kind: type[M], value: object) -> M:
     return kind.from_bytes(json.dumps(value).encode())
 
 
-def _answer(made: Any, answer: httpx.Response) -> Answer:
-    return Answer(
-        _read(Verdict, made["verdict"]),
-        tuple(_read(Prediction, one) for one in made["predictions"]),
-        answer.headers.get("quorum-recorded") != "pending",
+def _moderation(found: Any, response: httpx.Response) -> ModerationResponse:
+    return ModerationResponse(
+        _read(Verdict, found["verdict"]),
+        tuple(_read(Prediction, one) for one in found["predictions"]),
+        response.headers.get("quorum-recorded") != "pending",
     )
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     try:
-        return str(answer.json()["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"the service answered {answer.status_code}"
-
-
-def _quoted(upload_id: str) -> str:
-    from urllib.parse import quote
-
-    return quote(upload_id, safe="")
+        return f"the service answered {response.status_code}"

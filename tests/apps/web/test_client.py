@@ -21,16 +21,16 @@ def test_the_client_against_the_real_service(tmp_path: Path) -> None:
     settings = Settings(media=MediaAccess(folders=(str(tmp_path),)))
     served = serving(Words(), Slow(), settings=settings, media_folder=tmp_path)
     with served as http, Client(str(http.base_url)) as client:
-        answer = client.moderate(upload(1, "bad"))
-        assert answer.verdict.action is Action.REMOVE
-        assert answer.recorded
-        assert len(answer.predictions) == 2
+        response = client.moderate(upload(1, "bad"))
+        assert response.verdict.action is Action.REMOVE
+        assert response.recorded
+        assert len(response.predictions) == 2
         batch = client.moderate_batch([upload(2, "bad"), upload(3, "fine")])
         assert [one.verdict.action for one in batch] == ["remove", "allow"]
-        case = client.case("u2")
-        assert case is not None
-        assert case.verdict.action is Action.REMOVE
-        assert client.case("nobody/here?") is None
+        status = client.status("u2")
+        assert status is not None
+        assert status.verdict.action is Action.REMOVE
+        assert client.status("nobody/here?") is None
         assert client.moderate(upload(4, "fine"), media=b"xx").verdict.upload_id == "u4"
 
 
@@ -57,7 +57,7 @@ def test_it_gives_up_after_its_patience() -> None:
 
     client = Client("http://x", patience=0.1, transport=httpx.MockTransport(handler))
     with pytest.raises(ServiceUnavailable, match="no route"):
-        client.case("u1")
+        client.status("u1")
     busy = Client(
         "http://x",
         patience=1.0,
@@ -66,4 +66,4 @@ def test_it_gives_up_after_its_patience() -> None:
         ),
     )
     with pytest.raises(ServiceUnavailable, match="answered 429"):
-        busy.case("u1")
+        busy.status("u1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quorum.apps.console.desk import tasks
+from quorum.apps.console.desk import appeals, tasks
 from quorum.core.messages import Action, Evidence
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import record_case
@@ -122,6 +122,8 @@ def test_an_appeal_by_letter_is_decided_by_another_reviewer(browse, cases: Ledge
     ana.keyboard.press("a")
     ana.wait_for_selector("html[data-ready] #toast")
     soon(lambda: cases.get_case("up-40").verdict.action is Action.ALLOW)
+    # The appeal is settled in the transaction after the verdict.
+    soon(lambda: appeals.newest(cases)[0].state == "reversed")
     ana.goto("/appeals?state=reversed")
     assert "agreed with you" in ana.inner_text("main")
     assert ana.evaluate("window.hit") is None

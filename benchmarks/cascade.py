@@ -1,9 +1,9 @@
-"""What a cascade saves, and that it changes no action.
+"""Time saved by a cascade, and changed actions.
 
-``python benchmarks/cascade.py --data FOLDER`` (``--quick`` for a look), where FOLDER holds
+``python -m benchmarks.cascade --data FOLDER`` (``--quick`` for a sample), where FOLDER holds
 ``youtube_spam`` and ``clips``: real comments as titles of real clips, all detectors, the policy
-``balanced``, several shares of spam. The same uploads are decided with every detector and with
-``cascade: true``. Seconds are those of the processor, of all threads.
+``balanced``, several shares of spam. The same uploads are decided with all detectors and with
+``cascade: true``. Seconds are processor time of all threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHARES = (0.05, 0.2, 0.5, 0.9)
 
 
 def made_of(folder: Path, count: int, share: float, seed: int) -> list[Upload]:
-    """Uploads of which a share has a spam comment for its title; the clips are always the same."""
+    """Uploads of which a share has a spam comment as title; the clips are always the same."""
     rng = np.random.default_rng(seed)
     texts: dict[str, list[str]] = {"0": [], "1": []}
     for path in sorted((folder / "youtube_spam").glob("*.csv")):
@@ -49,7 +49,7 @@ def made_of(folder: Path, count: int, share: float, seed: int) -> list[Upload]:
 
 
 def decided(uploads: list[Upload], settings: Settings) -> tuple[list[Moderated], float]:
-    """What becomes of them, and the seconds that it took; the models are loaded before."""
+    """Moderate uploads; returns results and seconds, without loading the models."""
     moderator = Moderator(settings, ensemble=Ensemble.load(settings))
     moderator.moderate(uploads[:1])
     start = time.process_time()
@@ -58,7 +58,7 @@ def decided(uploads: list[Upload], settings: Settings) -> tuple[list[Moderated],
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--quick", action="store_true", help="12 uploads a share instead of 60")

@@ -1,10 +1,10 @@
-"""How well works are found again after an edit, and at what cost: one command.
+"""Recall, false matches and cost of the copyright matcher.
 
     python -m benchmarks.copyright --data ../shared/data --cache /tmp/quorum-edits
 
 Prints the tables of docs/copyright.md. ``--cache`` keeps the edited clips, which take most of the
-time. Beside our matcher stands the rule of the vPDQ tool (ThreatExchange): a part of the frames,
-quality 50 or more, within 31 bits of some frame of the work.
+time. The baseline is the rule of the vPDQ tool (ThreatExchange): a share of the frames with quality
+50 or more is within 31 bits of some frame of the work.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.fingerprint import WORK_RATE, Fingerprint, fingerprint
 
-#: Works that are edited: films of something, four seconds or longer.
+#: Works to edit: films of four seconds or longer.
 EDITED = (
     "clips/bigbuckbunny.mp4", "clips/bikes.mp4", "clips/carphone_pristine.mp4",
     "clips/intel_bottle-detection.mp4", "clips/intel_car-detection.mp4",
@@ -54,19 +54,19 @@ EDITED = (
     "copydetect/test-padded-dimensions.mp4", "clips/fl_bee.mp4", "clips/fl_butterfly.mp4",
 )  # fmt: skip
 
-#: Files that show the same scene, by how their names begin; the rest is unrelated to all others.
+#: Prefixes of files that show the same scene; all other files are unrelated.
 _FAMILIES = ("chair", "pattern", "carphone", "mdn_rabbit")
 
-#: vPDQ's own defaults.
+#: Defaults of vPDQ.
 _VPDQ_QUALITY, _VPDQ_BITS, _VPDQ_PERCENT = 50, 31, 80.0
 
-#: Queries of which all near hashes are known, from looking at each.
+#: Number of queries whose true neighbours are computed by a linear scan.
 _LOOKED = 100
 
-#: faiss's multi-hash keeps a map for each table.
+#: Limit of faiss's multi-hash, which keeps a map per table.
 _MOST_MULTI_HASH = 2_000_000
 
-#: From a work longer than this, twenty seconds are edited, so that the whole takes minutes.
+#: Of longer works only twenty seconds are edited, to bound the time.
 _LONG = 25.0
 
 
@@ -81,10 +81,10 @@ class Upload:
     """An upload of the benchmark.
 
     Attributes:
-        path: Its file.
-        edit: What was done to it; empty for a file as it is.
-        own: The scene that was edited.
-        holds: The scenes that are in it.
+        path: The file.
+        edit: The edit; empty for an unedited file.
+        own: The edited scene.
+        holds: The scenes in the file.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class Upload:
 
 
 def make_uploads(data: Path, cache: Path) -> list[Upload]:
-    """Make the edited clips, or take them from the cache."""
+    """Create the edited clips, or take them from the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     made: list[Upload] = []
 
@@ -142,7 +142,7 @@ def make_uploads(data: Path, cache: Path) -> list[Upload]:
 
 
 def printed(path: Path, rate: float = 4.0) -> Fingerprint | None:
-    """A fingerprint, or None for what cannot be read."""
+    """The fingerprint, or None if the file cannot be read."""
     try:
         return fingerprint(path, rate=rate)
     except InputError:
@@ -155,7 +155,7 @@ def work_print(path: Path) -> Fingerprint | None:
 
 
 def vpdq_finds(found: Fingerprint, works: dict[str, WorkPrint]) -> set[str]:
-    """The works that the vPDQ rule finds."""
+    """The works that the vPDQ rule matches."""
     if found.video is None:
         return set()
     ours = found.video.published[found.video.quality >= _VPDQ_QUALITY]
@@ -172,7 +172,7 @@ def vpdq_finds(found: Fingerprint, works: dict[str, WorkPrint]) -> set[str]:
 
 
 def clips_of(data: Path) -> list[Path]:
-    """The files that are looked up as they are."""
+    """The files that are looked up unedited."""
     return sorted(
         path for folder in ("clips", "copydetect", "audio")
         for path in (data / folder).iterdir() if path.suffix in {".mp4", ".mkv", ".ogg", ".mp3"}
@@ -180,7 +180,7 @@ def clips_of(data: Path) -> list[Path]:
 
 
 def registered_of(data: Path) -> list[Path]:
-    """The works: one file of each scene."""
+    """The works: one file per scene."""
     return [
         path for path in clips_of(data)
         if family(path.name) == path.stem or f"{path.parent.name}/{path.name}" in EDITED
@@ -188,7 +188,7 @@ def registered_of(data: Path) -> list[Path]:
 
 
 def recall(data: Path, cache: Path, jobs: int) -> None:
-    """Find edited works, and nothing else."""
+    """Measure recall on edited works, and false matches."""
     started = time.time()
     uploads = make_uploads(data, cache)
     print(f"{len(uploads)} edited uploads after {time.time() - started:.0f} s\n")
@@ -256,7 +256,7 @@ def recall(data: Path, cache: Path, jobs: int) -> None:
 
 
 def decode_cost(data: Path) -> None:
-    """Seconds of 720p that are fingerprinted in a second of one core."""
+    """Seconds of 720p video fingerprinted per second of one core."""
     print("\n| clip | size | seconds | times real time |\n|---|---|---|---|")
     for name in ("sam2_01_dog", "sam2_03_blocks", "bigbuckbunny", "mdn_frog"):
         path = data / "clips" / f"{name}.mp4"
@@ -278,7 +278,7 @@ def _size(path: Path) -> str:
 
 
 def index_cost(count: int) -> None:
-    """Queries a second among many hashes, beside faiss."""
+    """Queries a second among many hashes, compared with faiss."""
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 256, (count, 32), np.uint8)
     queries = hashes[rng.integers(0, count, 1000)].copy()
@@ -318,7 +318,7 @@ def index_cost(count: int) -> None:
     try:
         import faiss
     except ImportError:
-        print("faiss is not there to stand beside it: pip install 'quorum-moderation[bench]'")
+        print("faiss is not installed: pip install 'quorum-moderation[bench]'")
         return
     faiss.omp_set_num_threads(1)
     for label, made in (
@@ -358,7 +358,7 @@ def _row(label: str, spent: float, found: float, built: float, size: int) -> Non
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "quorum-edits")

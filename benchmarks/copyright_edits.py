@@ -1,4 +1,4 @@
-"""Edits that uploaders make to hide a work: the positives of the copyright benchmark."""
+"""Edits that hide a work: the positives of the copyright benchmark."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["AUDIO_EDITS", "VIDEO_EDITS", "Edit", "edit_audio", "edit_video", "em
 
 Pixels = NDArray[np.uint8]
 
-#: Uploads are no larger than this: it bounds the time of the benchmark, and is what a phone sends.
+#: Maximum height of uploads, as sent by phones; bounds the time of the benchmark.
 _HEIGHT = 480
 
 
 @dataclass(frozen=True)
 class Edit:
-    """How a clip is changed.
+    """An edit of a clip.
 
     Attributes:
-        name: What the table calls it.
-        filters: FFmpeg video filters, applied after the size is bounded.
-        paint: Changes the pixels of a frame (height, width, 3), in place.
-        speed: How much faster the upload plays than the work.
-        crf: Quality of the encoding; more is worse.
-        seconds: From and to, of the work.
+        name: Name in the table.
+        filters: FFmpeg video filters, applied after limiting the size.
+        paint: Modifies the pixels of a frame (height, width, 3) in place.
+        speed: Speed of the upload relative to the work.
+        crf: Constant rate factor of the encoding; higher is worse.
+        seconds: Start and end of the part of the work.
     """
 
     name: str
@@ -93,7 +93,7 @@ VIDEO_EDITS = (
     Edit("blur", "gblur=sigma=3"),
 )
 
-#: Name, filters of FFmpeg, codec and bit rate.
+#: Name, FFmpeg filters, codec and bit rate.
 AUDIO_EDITS = (
     ("MP3 64 kbit/s", "", "libmp3lame", 64_000),
     ("AAC 48 kbit/s", "", "aac", 48_000),
@@ -109,7 +109,7 @@ AUDIO_EDITS = (
 def _frames(
     source: Path, filters: str, seconds: tuple[float, float] | None, speed: float
 ) -> Iterator[av.VideoFrame]:
-    """Decoded, filtered frames, their times in milliseconds from 0."""
+    """Decoded and filtered frames with their times in milliseconds from 0."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -197,14 +197,14 @@ _SCREEN = (
 
 
 def embed(work: Path, around: Path, target: Path, seconds: float, at: float) -> Path:
-    """Put some seconds of a work between two parts of another video.
+    """Insert a part of a work between two parts of another video.
 
     Args:
         work: The work.
-        around: The other video: its first six seconds come before and after.
-        target: Where to write.
-        seconds: How much of the work.
-        at: From where in the work.
+        around: The other video; its first six seconds come before and after.
+        target: Output file.
+        seconds: Length of the part.
+        at: Start of the part in the work.
     """
 
     def frames() -> Iterator[av.VideoFrame]:

@@ -1,10 +1,10 @@
-"""A film that the matcher was not set on: parts of it, edited, among all other works.
+"""Evaluate the copyright matcher on a film that was not used to develop it.
 
-    python -m benchmarks.copyright --only recall        # makes the cache
+    python -m benchmarks.copyright --only recall        # creates the cache
     python -m benchmarks.copyright_unseen FILM --cache /tmp/quorum-edits
 
-Tells of two parts of twelve seconds under each edit whether the film is found with its seconds
-right, and what else is.
+Two parts of twelve seconds are looked up under each edit among all works; prints whether the film
+is found with the correct seconds, and other matches.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
 from quorum.models.copyright.matching.matching import find_matches
 
-#: Length of a part, in seconds, and where in the film the parts begin.
+#: Length of a part in seconds, and the starts of the parts.
 _SECONDS = 12.0
 _STARTS = (0.2, 0.6)
 
-#: Seconds by which a match may run over the part.
+#: Tolerance of a correct match, in seconds.
 _RIGHT = 1.0
 
 
@@ -68,11 +68,11 @@ def main() -> None:
                 )
             right, total = right + sum(hits), total + len(hits)
             print(f"| {name} | {sum(hits)} of {len(hits)} |", flush=True)
-    print(f"\n{right} of {total} with their seconds right; other works: {others or 'none'}")
+    print(f"\n{right} of {total} with correct seconds; other works: {others or 'none'}")
 
 
 def _edits(film: Path, around: Path, length: float):
-    """Name, how to make it from a second on, and the seconds."""
+    """Yield name, factory of the clip from a second on, and the seconds."""
     starts = [part * length for part in _STARTS]
     for edit in VIDEO_EDITS:
 

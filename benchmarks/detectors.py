@@ -1,9 +1,8 @@
-"""How fast each detector is, beside its bare model, and what the shared features cost.
+"""Speed of each detector, compared with its bare model, and cost of the shared features.
 
-``python benchmarks/detectors.py --data FOLDER``, where FOLDER holds ``youtube_spam`` and ``clips``.
-Prints tables in Markdown. Seconds are those of the processor, of all threads together, so that a
-busy machine disturbs little; each figure is the best of the given number of rounds, and the
-rounds of a detector and of its bare model take turns.
+``python -m benchmarks.detectors --data FOLDER``, where FOLDER holds ``youtube_spam`` and ``clips``.
+Prints Markdown tables. Seconds are processor time of all threads, which depends little on other
+load; each figure is the best of several rounds, in which a detector and its bare model alternate.
 """
 
 from __future__ import annotations
@@ -55,13 +54,13 @@ def uploads_of_media(folder: Path, count: int) -> list[Upload]:
 
 
 def upload(name: str, **fields: str) -> Upload:
-    """An upload with these fields."""
+    """An upload with the given fields."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return Upload.model_validate({"id": name, "uploader": "x", "published_at": at, **fields})
 
 
 def in_batches(items: Sequence, size: int, act: Callable[[Sequence], object]) -> float:
-    """Seconds of the processor that an act takes on all items, in batches."""
+    """Processor seconds to process all items in batches."""
     start = time.process_time()
     for place in range(0, len(items), size):
         act(items[place : place + size])
@@ -69,7 +68,7 @@ def in_batches(items: Sequence, size: int, act: Callable[[Sequence], object]) ->
 
 
 def best(rounds: int, *timed: Callable[[], float]) -> list[float]:
-    """The least seconds of each, in turns."""
+    """The best time of each function over alternating rounds."""
     for one in timed:
         one()
     return [
@@ -79,7 +78,7 @@ def best(rounds: int, *timed: Callable[[], float]) -> list[float]:
 
 
 def padded(texts: Sequence[str], model: Any, tokenizer: Any) -> None:
-    """Embed as a model's card says: a batch padded to its longest text."""
+    """Embed by the model card's method: a batch padded to its longest text."""
     import torch
 
     tokens = tokenizer(
@@ -138,7 +137,7 @@ def text_table(texts: list[Upload], rounds: int) -> None:
 
 
 def each_table(made: list[Features], detectors: list[tuple[Detector, str]], rounds: int) -> None:
-    """Uploads a second of each detector on features that are made already."""
+    """Uploads a second of each detector on precomputed features."""
     print("| detector | what | batch 1 | batch 8 | batch 32 |\n|---|---|---|---|---|")
     for detector, what in detectors:
         rates = []
@@ -154,7 +153,7 @@ def each_table(made: list[Features], detectors: list[tuple[Detector, str]], roun
 
 
 def media_table(clips: list[Upload], folder: Path, rounds: int) -> None:
-    """Seconds of video a second, of each detector and of its bare network."""
+    """Seconds of video a second of each detector and of its bare network."""
     access = MediaAccess(folders=(str((folder / "clips").resolve()),))
     extractor = Extractor(frozenset({Feature.FRAMES}), access)
     start = time.process_time()
@@ -171,7 +170,7 @@ def media_table(clips: list[Upload], folder: Path, rounds: int) -> None:
         for one in batch:
             for scene in scenes(one.frames):  # type: ignore[arg-type]
                 describe(encoder.encode(one.frames.pixels[scene]))  # type: ignore[union-attr]
-            shared_classifier().watch(one.frames)  # type: ignore[arg-type]
+            shared_classifier().smoothed_odds(one.frames)  # type: ignore[arg-type]
 
     def bare_nsfw(batch: Sequence[Features]) -> None:
         for one in batch:
@@ -195,7 +194,7 @@ def media_table(clips: list[Upload], folder: Path, rounds: int) -> None:
 
 
 def reading_table(clips: list[Upload], folder: Path) -> None:
-    """What reading the words in frames costs beside decoding them."""
+    """Cost of OCR in addition to decoding."""
     print("\n| features | s of video a s | frames read | ms a frame read |\n|---|---|---|---|")
     spent = {}
     for most in (0, MediaAccess().read_frames):
@@ -214,7 +213,7 @@ def reading_table(clips: list[Upload], folder: Path) -> None:
 
 
 def costs(texts: list[Upload], clips: list[Upload], folder: Path) -> None:
-    """How often each upload is decoded and embedded for one detector and for three."""
+    """Number of decodes and embeddings per upload with one detector and with three."""
     access = MediaAccess(folders=(str((folder / "clips").resolve()),))
     both = [
         upload(one.id, title=text.title, media=str(one.media))
@@ -235,7 +234,7 @@ def costs(texts: list[Upload], clips: list[Upload], folder: Path) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=160)

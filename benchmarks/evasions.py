@@ -1,8 +1,8 @@
 """Recall of spam under evasions, on videos that the model has not seen.
 
-``python benchmarks/evasions.py --data FOLDER`` with the YouTube Spam Collection. Each video is left
-out of training in turn; its spam is evaded and scored with the threshold at which 1 % of the
-innocent comments, as they are, are flagged.
+``python -m benchmarks.evasions --data FOLDER`` with the YouTube Spam Collection. For each held-out
+video, its spam is evaded, and scored at the threshold that flags 1 % of its unchanged innocent
+comments.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from quorum.models.features.embedding import shared_embedder
 from quorum.models.features.normalise import normalise
 from quorum.models.scoring.segments import segments_of
 from quorum.models.spam.detector import handicap
-from quorum.models.spam.model import SHARE_OF_MEANING, SpamModel, mean_of
+from quorum.models.spam.model import SHARE_OF_MEANING, SpamModel, weighted_mean
 from quorum.models.training.evasions import EVASIONS, padded
 
 _cache: dict[str, NDArray[np.float32]] = {}
 
 
 def embedded(texts: list[str]) -> NDArray[np.float32]:
-    """Embeddings, each text once."""
+    """Embeddings; each distinct text is embedded once."""
     new = [text for text in dict.fromkeys(texts) if text not in _cache]
     _cache.update(zip(new, shared_embedder().embed(new), strict=True))
     return np.stack([_cache[text] for text in texts])
 
 
 def score(model: SpamModel, raw: list[str]) -> NDArray[np.float64]:
-    """Log-odds of texts as the detector makes them."""
+    """Log-odds of texts, computed as in the detector."""
     texts = [normalise(text) for text in raw]
     best, told = [], []
     for text in texts:
@@ -41,12 +41,12 @@ def score(model: SpamModel, raw: list[str]) -> NDArray[np.float64]:
         place = int(np.argmax(odds))
         best.append(odds[place] - handicap(len(cut)) / (1 - SHARE_OF_MEANING))
         told.append(cut[place] if len(cut) > 1 and odds[place] > 0 else text)
-    both: NDArray[np.float64] = mean_of(np.array(best), model.meaning.decide(embedded(told)))
+    both: NDArray[np.float64] = weighted_mean(np.array(best), model.meaning.decide(embedded(told)))
     return both
 
 
 def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
-    """Recall by evasion, one figure a video left out."""
+    """Recall by evasion, one value per held-out video."""
     files = sorted(folder.glob("*.csv"))
     raw, labels, videos = [], [], []
     for index, path in enumerate(files):
@@ -67,7 +67,7 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
         spam = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 1))]
         calm = np.sort(score(model, innocent))
         threshold = calm[int(np.ceil((1 - percent / 100) * len(calm))) - 1]
-        forms = {"as it is": spam}
+        forms = {"unchanged": spam}
         for name, evade in EVASIONS.items():
             forms[name] = [evade(text, rng) for text in spam]
         pads = [padded(text, innocent, rng) for text in spam]
@@ -85,14 +85,14 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--false-positives", type=float, default=1.0, help="percent")
     given = parser.parse_args()
     found = measure(given.data, given.seed, given.false_positives)
-    base = np.mean(found["as it is"])
+    base = np.mean(found["unchanged"])
     print("| evasion | recall | change in points |\n|---|---|---|")
     for name, values in found.items():
         mean = float(np.mean(values))

@@ -1,4 +1,4 @@
-"""Uploads to measure with: real texts where ../shared/data is, else those of the examples."""
+"""Uploads for benchmarks: real texts if ../shared/data exists, else those of the examples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("QUORUM_DATA", ROOT.parent / "shared" / "data"))
 
 
 def texts() -> tuple[list[str], str]:
-    """Texts as comments and titles have them, and where they are from."""
+    """Texts of comments and titles, and their source."""
     found: list[str] = []
     for file in sorted((DATA / "youtube_spam").glob("*.csv")):
         with file.open(encoding="utf-8-sig", newline="") as rows:
@@ -33,7 +33,7 @@ def texts() -> tuple[list[str], str]:
 
 
 def uploads(count: int) -> tuple[list[Upload], str]:
-    """So many uploads with one text each; texts repeat after the last."""
+    """A number of uploads with one text each; texts repeat if there are too few."""
     found, origin = texts()
     return [
         Upload.model_validate_json(

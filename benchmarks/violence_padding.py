@@ -1,8 +1,8 @@
-"""Violent words amid innocent ones: what is found, and what innocent long texts cost.
+"""Recall of violent text within innocent text, and false positives of long innocent texts.
 
-``python benchmarks/violence_padding.py --data FOLDER``; FOLDER holds ``openai_moderation`` and
-``youtube_spam``. Prompts of up to sixty words that are violent are put in the midst of innocent
-comments, and judged by models that have not seen them (five folds).
+``python -m benchmarks.violence_padding --data FOLDER``; FOLDER holds ``openai_moderation`` and
+``youtube_spam``. Violent prompts of up to sixty words are inserted into innocent comments and
+scored by models that have not seen them (five folds).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def scores(detector: ViolenceDetector, texts: list[str]) -> np.ndarray:
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--innocent", type=int, default=100)
@@ -59,10 +59,10 @@ def main() -> None:
             for index in left
             if data.labels[index] and len(texts[index].split()) <= 60
         ]
-        forms = {"violent, as it is": chosen}
+        forms = {"violent, alone": chosen}
         for words in (50, 150):
             pads = [padded(text, calm, rng, words) for text in chosen]
-            forms[f"violent, amid {words} words"] = pads
+            forms[f"violent, within {words} words"] = pads
             forms[f"the same on one line ({words})"] = [one.replace("\n", " ") for one in pads]
         pads = [padded(str(rng.choice(calm)), calm, rng) for _ in range(given.innocent // 5)]
         forms["innocent, 150 words"] = pads

@@ -10,7 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -179,6 +181,22 @@ class Finding:
         """There was something to judge, and it could not be done."""
         return cls(Status.FAILED, reason=reason)
 
+    @classmethod
+    def without(cls, features: Features, feature: Feature) -> Self:
+        """The finding for an upload that lacks a feature: abstained if there is nothing to judge.
+
+        Args:
+            features: The upload's features.
+            feature: The absent one; ``TEXT`` or one of the media.
+        """
+        if feature is Feature.TEXT:
+            reason = features.absent.get(feature, "no text")
+            nothing = reason == "no text"
+        else:
+            reason = features.absent.get(feature, f"no {feature}")
+            nothing = features.upload.media is None or reason == "no video in the media"
+        return cls.abstained(reason) if nothing else cls.failed(reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -193,6 +211,27 @@ class Example:
     upload: Upload
     expect: str
     why: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        expect: str,
+        why: str,
+        title: str = "",
+        description: str = "",
+        media: Path | None = None,
+    ) -> Self:
+        """An example from the parts of an upload; ``name`` is the upload's id."""
+        upload = Upload(
+            id=name,
+            uploader="example",
+            title=title,
+            description=description,
+            media=media.as_uri() if media else None,
+            published_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        return cls(upload, expect, why)
 
 
 class Detector(ABC):

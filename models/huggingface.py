@@ -1,23 +1,23 @@
-"""Any text- or image-classification model in the Hugging Face format, as a detector.
+"""Text and image classifiers in the Hugging Face format as detectors, by configuration alone.
 
-Nothing is written but configuration. The settings name a file for a detector of any new name:
+The settings name a file for a detector of any new name:
 
 .. code-block:: yaml
 
     detectors:
       toxicity: {model: file:toxicity.yaml}
 
-and the file says what the model is and what its labels mean:
+and the file describes the model and maps its labels:
 
 .. code-block:: yaml
 
     task: text-classification            # or image-classification
     model: hf:org/name@revision          # or file:folder
     labels: {toxic: hate/insult, threat: violence/threat}
-    language: [en]                       # others abstain; left out: any
+    language: [en]                       # abstains on others; omit for any
     calibration: {slope: 1.3, offset: -0.4, prevalence: 0.2}   # by quorum models calibrate
 
-Only safetensors are read, and no code of the repository is run.
+Only safetensors are loaded, and no code of the model repository is executed.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class _Calibration(BaseModel):
 
 
 class Recipe(BaseModel):
-    """What the file says; see the module."""
+    """The content of the file; see the module."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: Literal["text-classification", "image-classification"]
     model: str
-    #: Which of the model's labels are harm, and what they are called in the tree of labels.
+    #: Maps the model's harmful labels to paths in the tree of labels.
     labels: Annotated[dict[str, str], Field(min_length=1)]
     language: tuple[str, ...] = ()
     calibration: _Calibration | None = None
@@ -81,7 +81,7 @@ def read_recipe(reference: str) -> tuple[Recipe, Path]:
     """Read the file that a reference names.
 
     Raises:
-        ConfigurationError: If it cannot be read, or says what it may not.
+        ConfigurationError: If it cannot be read or is invalid.
     """
     path = Path(reference.removeprefix("file:").removeprefix("//"))
     try:
@@ -94,17 +94,17 @@ def read_recipe(reference: str) -> tuple[Recipe, Path]:
         msg = f"{path} is not valid YAML: {error}"
         raise ConfigurationError(msg) from None
     except ValidationError as error:
-        told = "; ".join(
+        problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
             for item in error.errors(include_url=False, include_input=False)
         )
-        msg = f"{path}: {told}"
+        msg = f"{path}: {problems}"
         raise ConfigurationError(msg) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A model with what prepares its input."""
+    """A model with its preprocessor."""
 
     model: Any
     prepare: Any
@@ -128,9 +128,9 @@ def _load(folder: Path, task: str) -> _Loaded:
     try:
         model = kind.from_pretrained(folder, use_safetensors=True, **safe).eval()
         prepare = (AutoTokenizer if text else AutoImageProcessor).from_pretrained(folder, **safe)
-    except Exception as error:  # the library's many ways to say that a folder is not its own
-        told = str(error).strip().split("\n")[0]
-        msg = f"{folder} holds no model for {task} in safetensors: {told}"
+    except Exception as error:  # the library raises many types for an unsuitable folder
+        reason = str(error).strip().split("\n")[0]
+        msg = f"{folder} holds no model for {task} in safetensors: {reason}"
         raise ArtifactError(msg) from error
     names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
     several = model.config.problem_type == "multi_label_classification"
@@ -138,16 +138,15 @@ def _load(folder: Path, task: str) -> _Loaded:
 
 
 class HuggingFaceDetector(Detector):
-    """A detector that a file of configuration describes.
+    """A detector described by a configuration file.
 
     Args:
-        name: The harm, as the settings name it.
-        reference: The file's reference.
+        name: Name of the detector in the settings.
+        reference: Reference of the file.
 
     Raises:
-        ConfigurationError: If the file says what it may not, or names labels that the model has
-            not.
-        ArtifactError: If the model cannot be had or is of another kind.
+        ConfigurationError: If the file is invalid or names labels that the model does not have.
+        ArtifactError: If the model is unavailable or of another kind.
     """
 
     max_batch = 16
@@ -167,16 +166,16 @@ class HuggingFaceDetector(Detector):
         self._text = self.recipe.task == "text-classification"
         self.needs = frozenset({Feature.TEXT if self._text else Feature.FRAMES})
         self.version = _version(folder, self.recipe)
-        told = self.recipe.calibration
-        self._calibration = Platt(told.slope, told.offset, told.prevalence) if told else None
+        platt = self.recipe.calibration
+        self._calibration = Platt(platt.slope, platt.offset, platt.prevalence) if platt else None
         self._lock = threading.Lock()
 
     @classmethod
     def of(cls, name: str, settings: Settings) -> Self:
-        """Make the detector that the settings describe under a name."""
+        """Create the detector that the settings describe under a name."""
         reference = (settings.detectors or {})[name].model
         if reference is None:
-            msg = f"the detector {name} names no model"
+            msg = f"the detector {name} has no model in the settings"
             raise ConfigurationError(msg)
         return cls(name, reference)
 
@@ -190,15 +189,12 @@ class HuggingFaceDetector(Detector):
             return Finding.abstained(f"language not covered: {text.language or 'unknown'}")
         if self._text:
             if text is None:
-                why = features.absent.get(Feature.TEXT, "no text")
-                return Finding.abstained(why) if why == "no text" else Finding.failed(why)
+                return Finding.without(features, Feature.TEXT)
             made = self._harms(self._texts(_parts(text)))
             score = float(made["score"].max())
             evidence = self._sentences(text) if score >= _EXPLAIN_FROM else []
         elif features.frames is None:
-            why = features.absent.get(Feature.FRAMES, "no frames")
-            nothing = features.upload.media is None or why == "no video in the media"
-            return Finding.abstained(why) if nothing else Finding.failed(why)
+            return Finding.without(features, Feature.FRAMES)
         else:
             chosen = spread(len(features.frames.times), _MOST_FRAMES)
             made = self._harms(self._pictures(features.frames.pixels[chosen]))
@@ -213,7 +209,7 @@ class HuggingFaceDetector(Detector):
         return Finding.scored(score, labels, evidence)
 
     def _harms(self, probabilities: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
-        """For each item the calibrated score, and what each of our labels gets."""
+        """Calibrated score of each item, and the probability of each mapped label."""
         made: dict[str, NDArray[np.float64]] = {}
         together = np.maximum if self._loaded.several else np.add
         for theirs, ours in self.recipe.labels.items():
@@ -230,7 +226,7 @@ class HuggingFaceDetector(Detector):
 
     def _texts(self, texts: list[str]) -> NDArray[np.float64]:
         longest = min(512, int(self._loaded.prepare.model_max_length))
-        with self._lock:  # the tokenizer's padding and truncation are state
+        with self._lock:  # the tokenizer's padding and truncation settings are mutable state
             return self._run(
                 self._loaded.prepare(
                     texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
@@ -250,7 +246,7 @@ class HuggingFaceDetector(Detector):
         return np.asarray(made.numpy())
 
     def _sentences(self, text: Text) -> list[Evidence]:
-        """The sentences that would score highest on their own."""
+        """The sentences with the highest scores of their own."""
         places = [
             (field, start, end)
             for field, value in text.fields.items()
@@ -258,23 +254,23 @@ class HuggingFaceDetector(Detector):
         ][:_MOST_SENTENCES]
         if not places:
             return []
-        told = [text.fields[field][start:end] for field, start, end in places]
-        scores = self._harms(self._texts(told))["score"]
+        found = [text.fields[field][start:end] for field, start, end in places]
+        scores = self._harms(self._texts(found))["score"]
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
-            evidence_of(text, field, start, end, told[index], float(scores[index]))
+            evidence_of(text, field, start, end, found[index], float(scores[index]))
             for index in best
             for field, start, end in [places[index]]
         ]
 
     @classmethod
     def examples(cls) -> Sequence[Example]:
-        """None: what is flagged is the configured model's to say."""
+        """Empty: the labels depend on the configured model."""
         return ()
 
 
 def _parts(text: Text) -> list[str]:
-    """The upload's own words and those seen in its frames: neither lowers what the other scores."""
+    """The upload's own text and that in its frames, scored separately."""
     own = "\n".join(value for field, value in text.fields.items() if field not in text.seen)
     seen = "\n".join(text.fields[field] for field in text.seen)
     return [part for part in (own, seen) if part]

@@ -1,1 +1,1 @@
-"""Copyright: finds registered works inside uploads, and which seconds of which work."""
+"""Copyright: finds registered works in uploads, with the matching seconds of both."""

@@ -1,4 +1,4 @@
-"""The copyright detector: says which registered works an upload contains, and where."""
+"""The copyright detector: finds registered works in uploads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from quorum.core.errors import ConfigurationError, QuorumError
-from quorum.core.messages import Action, Evidence, Prediction, Status, Upload, now, prediction_id
+from quorum.core.messages import Action, Evidence, Prediction, Status, now, prediction_id
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 
 if TYPE_CHECKING:
@@ -25,30 +24,30 @@ _log = logging.getLogger(__name__)
 
 _ARTIFACT = Path(__file__).parent / "artifact"
 
-#: Seconds after which a changed catalogue is looked for: a work that was added is found within.
+#: Seconds between two checks of the catalogue for changes.
 _REFRESH_SECONDS = 5.0
 
 
-#: However sure a match is, the score says no more than the work's rule asks for, so that a policy
-#: which goes by the score alone removes only what a rights holder wants removed.
+#: Maximum score by the action of the work's rule, so that a policy that only reads the score
+#: removes only what the owner's rule wants removed.
 _CEILING = {Action.REMOVE: 1.0, Action.REVIEW: 0.9, Action.RESTRICT: 0.55, Action.ALLOW: 0.0}
 
 
 class CopyrightDetector(Detector):
-    """Compares an upload's fingerprint with the catalogue of registered works.
+    """Matches the fingerprint of an upload against the catalogue of registered works.
 
-    The score is the probability that the upload holds a work whose rule asks for removal; for a
-    milder rule it stays under 0.9 (review) or 0.55 (restrict), and a work that may be used raises
-    none. The labels say it in full: ``copyright/match`` for any work, and ``copyright/remove``,
-    ``copyright/review``, ``copyright/restrict`` or ``copyright/allow`` for what the rules say, and
-    ``copyright/restrict/DE`` for where alone the owner has the rights.
+    The score is the probability that the upload contains a work whose rule asks for removal. For
+    milder rules it is capped at 0.9 (review) or 0.55 (restrict), and a permitted work scores 0.
+    Labels: ``copyright/match`` for any work; ``copyright/remove``, ``copyright/review``,
+    ``copyright/restrict`` or ``copyright/allow`` for the outcome of the rule; and
+    ``copyright/restrict/DE`` for each territory of a restriction.
 
     Args:
-        catalogue: The catalogue's folder or JSON file; None for the small one that ships.
-        database: The URL of the ledger's database, or ``ledger``, where the works lie there.
+        catalogue: The catalogue's folder or JSON file; None for the shipped example.
+        database: URL of the ledger's database, or ``ledger``, if the works are stored there.
 
     Raises:
-        ConfigurationError: If there is no such catalogue.
+        ConfigurationError: If the catalogue does not exist.
         EngineUnavailable: If its database cannot be reached.
     """
 
@@ -56,7 +55,7 @@ class CopyrightDetector(Detector):
     needs = frozenset({Feature.FINGERPRINT})
 
     def __init__(self, catalogue: str | Path | None = None, database: str | None = None) -> None:
-        # The index brings a compiler with it: only who compares pays for its import.
+        # The index imports a compiler: only a process that compares pays for it.
         from quorum.models.copyright.catalogue.exchange import load_catalogue
         from quorum.models.fingerprint.audio import ABSENT, AudioHasher
 
@@ -77,7 +76,7 @@ class CopyrightDetector(Detector):
 
     @property
     def version(self) -> str:  # type: ignore[override]
-        """A digest of the works and their rules: a work that is added makes another version."""
+        """Digest of the works and their rules: any change gives another version."""
         return self._catalogue.version
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
@@ -101,8 +100,8 @@ class CopyrightDetector(Detector):
             if self._kept is None:
                 self._kept = self._catalogue.kept_uploads()
         except QuorumError as error:
-            # What is known of the catalogue is better than nothing.
-            _log.warning("the catalogue cannot be looked at anew: %s", error)
+            # A stale catalogue is better than none.
+            _log.warning("cannot refresh the catalogue: %s", error)
 
     def _judge(self, features: Features) -> Finding:
         finding = self._compare(features)
@@ -111,7 +110,7 @@ class CopyrightDetector(Detector):
                 labels = dict(finding.labels)
                 self._kept.keep(features.upload, features.fingerprint, labels, now())
             except QuorumError as error:
-                _log.warning("the fingerprint of an upload is not kept: %s", error)
+                _log.warning("cannot store the fingerprint of an upload: %s", error)
         return finding
 
     def _compare(self, features: Features) -> Finding:
@@ -133,19 +132,19 @@ class CopyrightDetector(Detector):
         return _finding(made)
 
     def rescan(self) -> Iterator[Prediction]:
-        """Judge kept uploads anew, and tell those of which another thing is to be said now.
+        """Compare the kept uploads again, and yield a prediction for each changed result.
 
-        Their predictions carry the catalogue's present version, so that whoever decides takes
-        them for late ones: a verdict whose action changes is superseded. They are told again
-        until ``said`` notes them.
+        The predictions carry the current version of the catalogue, so that they count as late
+        predictions: a verdict whose action changes is superseded. They are yielded at each call
+        until ``mark_published`` records them.
 
         Raises:
-            ConfigurationError: If no uploads are kept.
+            ConfigurationError: If the catalogue does not keep uploads.
             EngineUnavailable: If the catalogue's database cannot be reached.
         """
         self._catalogue.refresh()
         if self._kept is None:
-            msg = "no uploads are kept for this catalogue; quorum catalogue keep makes it do so"
+            msg = "the catalogue keeps no uploads; start with: quorum catalogue keep"
             raise ConfigurationError(msg)
         self._kept.forget(now())
         for upload, found, labels in self._kept:
@@ -166,7 +165,7 @@ class CopyrightDetector(Detector):
                 )
 
     def mark_published(self, predictions: Iterable[Prediction]) -> None:
-        """Note what ``rescan`` found and was published since.
+        """Record that predictions of ``rescan`` were published.
 
         Raises:
             EngineUnavailable: If the catalogue's database cannot be reached.
@@ -179,17 +178,21 @@ class CopyrightDetector(Detector):
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
-            Example(
-                _upload("copyright-copy", "my new clip", _ARTIFACT / "copy.mp4"),
+            Example.of(
+                "copyright-copy",
                 "flagged",
-                "a registered work, mirrored, cropped and encoded anew",
+                "a registered work, mirrored, cropped and re-encoded",
+                title="my new clip",
+                media=_ARTIFACT / "copy.mp4",
             ),
-            Example(
-                _upload("copyright-own", "my own clip", _ARTIFACT / "other.mp4"),
+            Example.of(
+                "copyright-own",
                 "clear",
-                "media that no work of the catalogue shares anything with",
+                "media that shares nothing with the catalogue",
+                title="my own clip",
+                media=_ARTIFACT / "other.mp4",
             ),
-            Example(_upload("copyright-text", "just words", None), "abstained", "no media"),
+            Example.of("copyright-text", "abstained", "no media", title="just words"),
         )
 
 
@@ -203,8 +206,12 @@ def _finding(made: Sequence[Ruling]) -> Finding:
     evidence: list[Evidence] = []
     score = 0.0
     for ruling in made:
-        asked = f"copyright/{ruling.action}"
-        for label in ("copyright/match", asked, *(f"{asked}/{code}" for code in ruling.blocked)):
+        outcome = f"copyright/{ruling.action}"
+        for label in (
+            "copyright/match",
+            outcome,
+            *(f"{outcome}/{code}" for code in ruling.blocked),
+        ):
             labels[label] = max(labels.get(label, 0.0), ruling.score)
         score = max(score, min(ruling.score, _CEILING[ruling.action]))
         evidence += [_evidence(match, ruling) for match in ruling.matches]
@@ -218,28 +225,15 @@ def _evidence(match: CopyMatch, ruling: Ruling) -> Evidence:
         "audio": "the sound",
         "both": "picture and sound",
     }[match.medium]
-    edits = [
-        *(["mirrored"] if match.mirrored else []),
-        *([f"at {match.speed:g} times its speed"] if abs(match.speed - 1) > 0.03 else []),
-    ]
-    told = ", ".join([f"{how} of {match.work.title!r} of {match.work.owner}", *edits])
+    work = match.work
+    described = ", ".join([f"{how} of {work.title!r} by {work.owner}", *match.edits])
     return Evidence(
         kind="match",
-        what=f"{told}; {ruling.why}",
+        what=f"{described}; {ruling.why}",
         start=match.start,
         end=match.end,
         weight=match.score,
-        work=match.work.id,
+        work=work.id,
         work_start=match.work_start,
         work_end=match.work_end,
-    )
-
-
-def _upload(id: str, title: str, media: Path | None) -> Upload:  # noqa: A002
-    return Upload(
-        id=id,
-        uploader="example",
-        title=title,
-        media=media.as_uri() if media else None,
-        published_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

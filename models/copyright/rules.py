@@ -1,4 +1,4 @@
-"""What a rights holder's rule says of what was found in an upload."""
+"""Apply the owners' rules to the matches of an upload."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Ruling", "rulings"]
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What follows from all that an upload holds of one work.
+    """The outcome of a work's rule for one upload.
 
     Attributes:
-        work: The work.
-        matches: Its segments.
-        action: ``allow`` where the rule lets it pass, or only records it.
-        why: A sentence that a person can read.
-        blocked: Where alone the rule restricts it, as ISO 3166-1 codes; empty for everywhere.
+        work: The matched work.
+        matches: All matches of the work in the upload.
+        action: ``allow`` if the rule permits the use or only records it.
+        why: Human-readable reason.
+        blocked: ISO 3166-1 codes of the only territories restricted; empty for everywhere.
     """
 
     work: Work
@@ -33,17 +33,17 @@ class Ruling:
 
     @property
     def score(self) -> float:
-        """Probability that the upload holds the work."""
+        """Probability that the upload contains the work."""
         return max(match.score for match in self.matches)
 
 
 def rulings(matches: Sequence[CopyMatch], upload: Upload, at: datetime) -> list[Ruling]:
-    """One ruling for each work that was found, the most severe first.
+    """Apply the rule of each matched work; the most severe outcome first.
 
     Args:
-        matches: What was found.
-        upload: Where.
-        at: The time, for embargoes.
+        matches: All matches of the upload.
+        upload: The upload.
+        at: Current time, for embargoes.
     """
     by_work: dict[str, list[CopyMatch]] = {}
     for match in matches:
@@ -62,28 +62,28 @@ def _rule(found: Sequence[CopyMatch], upload: Upload, at: datetime) -> tuple[Act
     if upload.uploader in work.exceptions:
         return Action.ALLOW, f"{upload.uploader} may use it"
     if work.embargo_until and at < work.embargo_until:
-        return Action.REMOVE, f"not published before {work.embargo_until.date().isoformat()}"
+        return Action.REMOVE, f"under embargo until {work.embargo_until.date().isoformat()}"
     seconds = _covered([(match.start, match.end) for match in found])
     if all(match.medium != "file" for match in found) and seconds < rule.min_seconds:
-        return Action.ALLOW, f"{seconds:.1f} s, under the {rule.min_seconds:g} s of its rule"
+        return Action.ALLOW, f"{seconds:.1f} s, below its rule's minimum of {rule.min_seconds:g} s"
     upload_part = min(1.0, sum(match.upload_fraction for match in found))
     work_part = min(1.0, sum(match.work_fraction for match in found))
     if max(upload_part, work_part) < rule.min_fraction:
         part = max(upload_part, work_part)
-        return Action.ALLOW, f"{part:.0%}, under the {rule.min_fraction:.0%} of its rule"
+        return Action.ALLOW, f"{part:.0%}, below its rule's minimum of {rule.min_fraction:.0%}"
     return _in_territories(rule.action, work, upload)
 
 
 def _in_territories(action: Action, work: Work, upload: Upload) -> tuple[Action, str]:
     if not work.territories:
-        return action, f"its rule says {action}"
+        return action, f"the owner's rule is {action}"
     shown, owned = set(upload.territories), set(work.territories)
     if shown and not shown & owned:
-        return Action.ALLOW, "not shown where the owner has the rights"
+        return Action.ALLOW, "not shown in the owner's territories"
     if action is Action.REMOVE and (not shown or shown - owned):
         where = ", ".join(_shown_and_owned(work, upload))
-        return Action.RESTRICT, f"its rule says {action}, and the owner has the rights in {where}"
-    return action, f"its rule says {action}"
+        return Action.RESTRICT, f"the owner's rule is {action}, with rights only in {where}"
+    return action, f"the owner's rule is {action}"
 
 
 def _shown_and_owned(work: Work, upload: Upload) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def _shown_and_owned(work: Work, upload: Upload) -> tuple[str, ...]:
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:
-    """Seconds that some spans cover together."""
+    """Total seconds covered by possibly overlapping spans."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, reached))

@@ -1,4 +1,4 @@
-"""Evidence that people can see: frames of the upload above the frames of the work they match."""
+"""Render a match as a picture: frames of the upload above the matching frames of the work."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _WIDTH, _HEIGHT, _LABEL, _HEAD = 192, 108, 18, 24
 
 
 def strip(upload: Path, work: Path, match: CopyMatch, pairs: int = 6) -> Image.Image:
-    """Paired frames of a match, upload above and work below, with their seconds.
+    """Render paired frames of a match, upload above and work below, with their times.
 
-    A mirrored upload is shown as it is: that it is flipped is part of the evidence.
+    A mirrored upload is shown as it is, because the flip is part of the evidence.
 
     Args:
         upload: The upload's media.
         work: The work's media.
-        match: The segment.
-        pairs: How many.
+        match: The match.
+        pairs: Number of frame pairs.
 
     Raises:
-        InputError: If one of them cannot be read.
+        InputError: If one of the files cannot be read.
     """
     part = (np.arange(pairs) + 0.5) / pairs
     ours = match.start + part * (match.end - match.start)
@@ -39,7 +39,7 @@ def strip(upload: Path, work: Path, match: CopyMatch, pairs: int = 6) -> Image.I
     made = Image.new("RGB", (width, _HEAD + 2 * (_HEIGHT + _LABEL)), "white")
     draw = ImageDraw.Draw(made)
     head, small = ImageFont.load_default(size=14), ImageFont.load_default(size=12)
-    draw.text((4, 3), _fitted(draw, _told(match), width - 8, head), fill="black", font=head)
+    draw.text((4, 3), _fitted(draw, _headline(match), width - 8, head), fill="black", font=head)
     for row, (path, times, name) in enumerate(
         ((upload, ours, "upload"), (work, theirs, match.work.id))
     ):
@@ -54,23 +54,19 @@ def strip(upload: Path, work: Path, match: CopyMatch, pairs: int = 6) -> Image.I
     return made
 
 
-def _told(match: CopyMatch) -> str:
-    edits = [
-        *(["mirrored"] if match.mirrored else []),
-        *([f"{match.speed:g} times as fast"] if abs(match.speed - 1) > 0.03 else []),
-    ]
+def _headline(match: CopyMatch) -> str:
     return ", ".join(
         [
             f"upload {_clock(match.start)} to {_clock(match.end)}",
             f"work {_clock(match.work_start)} to {_clock(match.work_end)}",
-            *edits,
-            f"probability {match.score:.2f}: {match.work.title} of {match.work.owner}",
+            *match.edits,
+            f"probability {match.score:.2f}: {match.work.title} by {match.work.owner}",
         ]
     )
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
-    """The text, cut short to a width; the font has Latin letters only."""
+    """Truncate a text to a width; the font has Latin letters only."""
     text = text.encode("latin-1", "replace").decode("latin-1")
     if draw.textlength(text, font=font) <= width:
         return text
@@ -80,7 +76,7 @@ def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
 
 
 def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:
-    """For each wanted second, the first frame from it on, and its own second."""
+    """For each requested second, the first frame at or after it, and its time."""
     found: list[tuple[Image.Image, float]] = []
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -96,7 +92,7 @@ def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:
             while last is not None and len(found) < len(times):
                 found.append((_upright(last), last.time))
     except (FFmpegError, OSError, IndexError) as error:
-        msg = f"no frames can be shown of {path.name}: {error}"
+        msg = f"cannot read frames of {path.name}: {error}"
         raise InputError(msg) from None
     return found
 

@@ -1,1 +1,1 @@
-"""Features made once an upload and shared by all detectors: text, embedding, frames, audio."""
+"""Features computed once per upload and shared by all detectors: text, embedding, frames, audio."""

@@ -1,7 +1,7 @@
-"""Decode media once, in one pass, without seeking: bursts of frames, and sound as mono PCM.
+"""Decode media in one pass without seeking: bursts of frames, and sound as mono PCM.
 
-Only demuxers of real media are admitted: FFmpeg's playlist formats (HLS, concat, DASH) open
-further files and addresses of their own accord, which a stranger's file must never make us do.
+Only demuxers of actual media are allowed: FFmpeg's playlist formats (HLS, concat, DASH) open
+further files and URLs, which an untrusted file must not cause.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Pages
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
 
-#: The shorter side of a frame is reduced to this; detectors look at 224 to 260 pixels.
+#: Length of the shorter side of decoded frames, in pixels; detectors use 224 to 260.
 _SHORT_SIDE = 256
-#: The same of a frame that is read: of smaller ones small print is lost.
+#: The same for frames used for OCR, which needs more detail.
 _PAGE_SHORT_SIDE = 480
 _LONG_SIDE = 1024
 AUDIO_RATE = 16_000
-#: A file that decodes more slowly than this is given up: it is vast, or made to be slow.
+#: Wall-clock limit of decoding; protects against huge or malicious files.
 _MAX_WORK_SECONDS = 30.0
-#: Broken packets in a row after which the rest of a file is given up.
+#: Consecutive broken packets after which decoding stops.
 _MAX_BROKEN = 200
 
 _DEMUXERS = (
@@ -42,15 +42,15 @@ _DEMUXERS = (
 
 @dataclass(slots=True)
 class Decoded:
-    """What could be read of a file.
+    """The decoded parts of a file.
 
     Attributes:
-        frames: The frames, if asked for and there are any.
-        pages: Frames to read words in, larger and further apart, likewise.
-        audio: The sound, if asked for and there is any.
+        frames: Frames for classifiers, if requested and available.
+        pages: Frames for OCR, larger and further apart, if requested and available.
+        audio: The sound, if requested and available.
         no_frames: Why ``frames`` is None.
         no_audio: Why ``audio`` is None.
-        lacking: What is lacking of what was read: "damaged after 3.2 s".
+        problems: What could not be decoded: "damaged after 3.2 s".
     """
 
     frames: Frames | None = None
@@ -58,16 +58,16 @@ class Decoded:
     audio: Audio | None = None
     no_frames: str = "no video in the media"
     no_audio: str = "no sound in the media"
-    lacking: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
-class _Pass:
+class _DecodePass:
     """One pass over an open container."""
 
     def __init__(self, container: Any, max_seconds: float, max_pixels: int, max_pages: int) -> None:
         self._container = container
         self._max_seconds = max_seconds
-        self._watch = True
+        self._want_frames = True
         self._max_pixels = max_pixels
         self._grid = Bursts()
         self._pages = Pages(max_pages)
@@ -80,18 +80,18 @@ class _Pass:
         self.result = Decoded()
 
     def run(self, *, frames: bool, audio: bool) -> Decoded:
-        """Decode what is wanted."""
+        """Decode the requested streams."""
         import av
 
         if not self._container.streams:
             msg = "media cannot be read: it holds no streams"
             raise MediaRefused(msg)
         streams = []
-        self._watch = frames
+        self._want_frames = frames
         if (frames or self._pages.most) and self._container.streams.video:
             video = self._container.streams.video[0]
             if video.codec_context is None:
-                self.result.no_frames = "the video's codec is not known"
+                self.result.no_frames = "the video codec is unknown"
             elif video.codec_context.width * video.codec_context.height > self._max_pixels:
                 self.result.no_frames = self._too_large(video.codec_context)
             else:
@@ -101,18 +101,18 @@ class _Pass:
         if audio and self._container.streams.audio:
             sound = self._container.streams.audio[0]
             if sound.codec_context is None:
-                self.result.no_audio = "the sound's codec is not known"
+                self.result.no_audio = "the audio codec is unknown"
             else:
                 streams.append(sound)
         resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
         if streams:
             for kind, frame in self._decoded(streams):
                 if kind == "video":
-                    self._see(frame)
+                    self._add_frame(frame)
                 else:
-                    self._hear(resampler.resample(frame))
+                    self._add_samples(resampler.resample(frame))
             with contextlib.suppress(av.error.FFmpegError, ValueError):
-                self._hear(resampler.resample(None))
+                self._add_samples(resampler.resample(None))
         return self._finish()
 
     def _too_large(self, size: Any) -> str:
@@ -132,10 +132,10 @@ class _Pass:
             except StopIteration:
                 return
             except (av.error.FFmpegError, OSError):
-                self.result.lacking.append(f"damaged after {self.reached:.1f} s")
+                self.result.problems.append(f"damaged after {self.reached:.1f} s")
                 return
             if time.monotonic() > end:
-                self.result.lacking.append(
+                self.result.problems.append(
                     f"too slow to decode: only the first {self.reached:.0f} s"
                 )
                 return
@@ -151,16 +151,16 @@ class _Pass:
                     self.reached = max(self.reached, at)
                     yield packet.stream.type, frame
             except MediaRefused as refused:
-                self.result.lacking.append(str(refused))
+                self.result.problems.append(str(refused))
                 return
             except (av.error.FFmpegError, ValueError, OSError):
                 if broken == 0:
-                    self.result.lacking.append(f"damaged at {self.reached:.1f} s")
+                    self.result.problems.append(f"damaged at {self.reached:.1f} s")
                 broken += 1
                 if broken >= _MAX_BROKEN:
                     return
             if len(done) == len(streams):
-                self.result.lacking.append(f"only the first {self._max_seconds:.0f} s were read")
+                self.result.problems.append(f"only the first {self._max_seconds:.0f} s were read")
                 return
 
     def _time_of(self, frame: Any) -> float:
@@ -171,13 +171,13 @@ class _Pass:
             self._start = float(at)
         return max(0.0, float(at) - self._start)
 
-    def _see(self, frame: Any) -> None:
+    def _add_frame(self, frame: Any) -> None:
         if frame.width * frame.height > self._max_pixels:
             raise MediaRefused(self._too_large(frame))
         at = self._time_of(frame)
         self._last_frame = max(self._last_frame, at)
         if (
-            self._watch
+            self._want_frames
             and self._grid.wants(at)
             and not (self._grid.times and at <= self._grid.times[-1])
         ):
@@ -186,7 +186,7 @@ class _Pass:
             self._pages.add(at, self._reduced(frame, _PAGE_SHORT_SIDE))
 
     def _reduced(self, frame: Any, short_side: int) -> NDArray[np.uint8]:
-        """The frame's picture in the size that the first one had, whatever a stream does later."""
+        """Scale to the size of the first frame, even if the stream changes its size later."""
         if short_side not in self._sizes:
             scale = min(1.0, short_side / min(frame.width, frame.height))
             scale = min(scale, _LONG_SIDE / max(frame.width, frame.height))
@@ -196,7 +196,7 @@ class _Pass:
         small = frame.reformat(width=width, height=height, format="rgb24")
         return np.ascontiguousarray(small.to_ndarray())
 
-    def _hear(self, frames: list[Any]) -> None:
+    def _add_samples(self, frames: list[Any]) -> None:
         limit = int(self._max_seconds * AUDIO_RATE)
         for frame in frames:
             samples = np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1)
@@ -213,14 +213,14 @@ class _Pass:
 
     def _finish(self) -> Decoded:
         result = self.result
-        if self._watch:
+        if self._want_frames:
             result.frames = self._kept(self._grid)
         result.pages = self._kept(self._pages)
         if self._grid.pixels or self._pages.pixels:
-            result.lacking = list(dict.fromkeys(result.lacking))
-        elif result.lacking and result.no_frames == "no video in the media":
+            result.problems = list(dict.fromkeys(result.problems))
+        elif result.problems and result.no_frames == "no video in the media":
             result.no_frames = (
-                f"no frame could be read: {result.lacking[0]}, or of more than "
+                f"no frame could be read: {result.problems[0]}, or of more than "
                 f"{self._max_pixels:,} pixels"
             )
         if self._sound:
@@ -229,8 +229,8 @@ class _Pass:
         return result
 
 
-class _Nameless:
-    """An open file without its name, by which FFmpeg would choose a demuxer or find more files."""
+class _AnonymousFile:
+    """An open file without a name, so that FFmpeg cannot use the name to find other files."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.read = file.read
@@ -251,24 +251,24 @@ def decode(
 
     Args:
         path: The file.
-        frames: Whether frames are wanted.
-        audio: Whether sound is wanted.
-        max_seconds: No more of it is decoded.
-        max_pixels: A larger frame is refused before it is decoded.
-        max_pages: The most frames to read words in.
+        frames: Decode frames.
+        audio: Decode sound.
+        max_seconds: Decode at most this much.
+        max_pixels: Reject larger frames before decoding.
+        max_pages: Maximum number of frames for OCR.
 
     Raises:
-        MediaRefused: If nothing of it can be read: not a known format, or damaged at its start.
+        MediaRefused: If the format is unknown or the file is damaged at its start.
     """
     import av
 
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file,pipe"}
     try:
-        with path.open("rb") as file, av.open(_Nameless(file), options=options) as container:
-            made = _Pass(container, max_seconds, max_pixels, max_pages)
+        with path.open("rb") as file, av.open(_AnonymousFile(file), options=options) as container:
+            made = _DecodePass(container, max_seconds, max_pixels, max_pages)
             return made.run(frames=frames, audio=audio)
     except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:
-        told = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"media cannot be read: {told}"
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        msg = f"media cannot be read: {reason}"
         raise MediaRefused(msg) from error

@@ -1,7 +1,6 @@
-"""One sentence embedding an upload: all-MiniLM-L6-v2, as a package carries it.
+"""Sentence embeddings by all-MiniLM-L6-v2, with weights from a Python package.
 
-The model runs on one thread: workers are processes, and torch with several threads hangs in a
-process that was forked.
+The model uses one thread: workers are processes, and multi-threaded torch hangs after a fork.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from quorum.models.features.once import once
 __all__ = ["DIMENSIONS", "PRECISIONS", "Embedder", "shared_embedder"]
 
 DIMENSIONS = 384
-#: In which numbers the model may calculate; the first is the default.
+#: Supported numeric types; the first is the default.
 PRECISIONS = ("float32", "bfloat16")
-#: The model was trained on so many word pieces; it reads no more of a text.
+#: Maximum sequence length of the model; longer texts are truncated.
 MAX_TOKENS = 256
-#: About what fits in the model's 256 word pieces; the tokenizer need not see the rest.
+#: Upper bound on the characters in 256 tokens; the tokenizer does not see the rest.
 _MAX_CHARACTERS = 4_000
 
 
 class Embedder:
     """all-MiniLM-L6-v2 with mean pooling, L2-normalised.
 
-    Texts are not padded to the longest of a batch but laid end to end, each seeing only itself
-    (sequence packing, as Krell et al. 2021): comments are short, and padding was two thirds of
-    the work. A text's embedding is the same, to 1e-6, whatever stands beside it.
+    Texts are not padded but packed into one sequence with a block-diagonal attention mask
+    (sequence packing, Krell et al. 2021): comments are short, and padding was two thirds of the
+    work. The embedding of a text does not depend on its neighbours, to 1e-6.
 
     Args:
         precision: ``float32``; or ``bfloat16``, which is twice as fast on processors that
-            calculate in it and moves scores by some thousandths. By default what the
-            environment's ``QUORUM_EMBEDDING`` names, else ``float32``.
+            support it and moves scores by some thousandths. Defaults to the environment variable
+            ``QUORUM_EMBEDDING``, else ``float32``.
 
     Attributes:
-        texts: How many texts it was given, for tests and metrics.
-        forwards: How many texts it has run through the model; of like ones in a call only one.
+        texts: Number of texts passed in, for tests and metrics.
+        forwards: Number of distinct texts run through the model.
     """
 
     def __init__(self, precision: str | None = None) -> None:
@@ -70,13 +69,13 @@ class Embedder:
         self.forwards = 0
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts: shape (n, 384)."""
+        """Embed texts, L2-normalised, shape (n, 384)."""
         cut = [text[:_MAX_CHARACTERS] for text in texts]
         places = {text: index for index, text in enumerate(dict.fromkeys(cut))}
         made = np.zeros((len(places), DIMENSIONS), dtype=np.float32)
         if not places:
             return made
-        with self._lock:  # the tokenizer's truncation is state
+        with self._lock:  # the tokenizer's truncation setting is mutable state
             tokens = self._tokenizer(list(places), truncation=True, max_length=MAX_TOKENS)
         for pack in _packs([len(one) for one in tokens["input_ids"]]):
             made[pack] = self._forward([tokens["input_ids"][index] for index in pack])
@@ -86,7 +85,7 @@ class Embedder:
         return made[[places[text] for text in cut]]
 
     def _forward(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        """Embed rows of tokens, laid end to end."""
+        """Embed packed rows of tokens."""
         torch = self._torch
         lengths = [len(row) for row in rows]
         tokens = torch.tensor([[token for row in rows for token in row]])
@@ -105,9 +104,9 @@ class Embedder:
 
 
 def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of rows that go through the model together: ``MAX_TOKENS`` in all, in their order.
+    """Group consecutive rows into packs of at most ``MAX_TOKENS`` tokens, as lists of indices.
 
-    The cost of attention grows with the square of a pack; longer ones gain nothing.
+    The cost of attention grows with the square of the pack length, so longer packs gain nothing.
     """
     pack: list[int] = []
     size = 0
@@ -122,5 +121,5 @@ def _packs(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 @once
 def shared_embedder() -> Embedder:
-    """The one embedder of this process; loaded at the first call."""
+    """The shared embedder of this process; loaded on first use."""
     return Embedder()

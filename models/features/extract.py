@@ -1,4 +1,4 @@
-"""Make the features of a batch of uploads: each once, however many detectors need it."""
+"""Compute the features of a batch of uploads, each once for all detectors."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from quorum.models.features.text import MAX_CHARACTERS, text_of
 
 __all__ = ["Costs", "Extractor"]
 
-_OF_MEDIA = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
+_MEDIA_FEATURES = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
 _NO_MEDIA = "no media"
 _NO_TEXT = "no text"
 _NO_VIDEO = "no video in the media"
-#: Why no words were read in frames, where there are none that could have been.
-_NOTHING = (_NO_MEDIA, _NO_VIDEO)
+#: Reasons for absent OCR that mean that there was nothing to read.
+_NOTHING_TO_READ = (_NO_MEDIA, _NO_VIDEO)
 
 
 @dataclass(slots=True)
 class Costs:
-    """How much work an extractor has done; each count is of uploads."""
+    """Counters of an extractor's work, in uploads."""
 
     fetches: int = 0
     decodes: int = 0
@@ -46,10 +46,10 @@ class Costs:
 
 @dataclass(slots=True)
 class _Draft:
-    """Features in the making."""
+    """Features under construction."""
 
     upload: Upload
-    seen: list[OcrLine] = field(default_factory=list)
+    ocr_lines: list[OcrLine] = field(default_factory=list)
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None
@@ -58,7 +58,7 @@ class _Draft:
     absent: dict[Feature, str] = field(default_factory=dict)
     partial: dict[Feature, str] = field(default_factory=dict)
 
-    def lacks(self, features: Iterable[Feature], reason: str) -> None:
+    def mark_absent(self, features: Iterable[Feature], reason: str) -> None:
         for feature in features:
             self.absent.setdefault(feature, reason)
 
@@ -76,16 +76,16 @@ class _Draft:
 
 
 class Extractor:
-    """Makes what a set of detectors needs; made once in a process and shared by its threads.
+    """Computes the features that a set of detectors needs; shared by the threads of a process.
 
     Args:
-        needs: The features that any of the detectors needs; others are not made.
-        media: Where media may come from, and how much of it.
-        fingerprinter: Makes the fingerprint of a media file; by default the copyright
-            detector's.
+        needs: Features needed by any detector; no others are computed.
+        media: Allowed sources and limits of media.
+        fingerprinter: Computes the fingerprint of a media file; defaults to
+            ``quorum.models.fingerprint.fingerprint.fingerprint``.
 
     Attributes:
-        costs: What it has done so far.
+        costs: Counters of the work so far.
     """
 
     def __init__(
@@ -99,19 +99,20 @@ class Extractor:
         self._fingerprinter = fingerprinter
         self._pages = media.read_frames if Feature.OCR in needs else 0
         off = frozenset() if self._pages else frozenset({Feature.OCR})
-        self._wanted = tuple(feature for feature in _OF_MEDIA if feature in needs - off)
+        self._wanted = tuple(feature for feature in _MEDIA_FEATURES if feature in needs - off)
         self._lock = threading.Lock()
         self.costs = Costs()
 
     def extract(self, uploads: Sequence[Upload]) -> list[Features]:
-        """Make the features of a batch, in its order.
+        """Compute the features of a batch, in order.
 
-        Never raises for an upload: what cannot be made is None, and ``Features.absent`` says why.
+        Never raises for an upload: a feature that fails is None, with its reason in
+        ``Features.absent``.
         """
         drafts = [_Draft(upload) for upload in uploads]
         for draft in drafts:
-            self._open(draft)
-            self._read(draft)
+            self._load_media(draft)
+            self._make_text(draft)
         self._embed(drafts)
         return [draft.finished() for draft in drafts]
 
@@ -120,21 +121,23 @@ class Extractor:
             for name, count in more.items():
                 setattr(self.costs, name, getattr(self.costs, name) + count)
 
-    def _read(self, draft: _Draft) -> None:
+    def _make_text(self, draft: _Draft) -> None:
         asked = self._needs & {Feature.TEXT, Feature.EMBEDDING}
         if not asked:
             return
         try:
-            text, whole = text_of(draft.upload, draft.seen)
-        except Exception as error:  # a text that no library foresaw costs its own upload only
-            draft.lacks(asked, f"text cannot be read: {type(error).__name__}")
+            text, whole = text_of(draft.upload, draft.ocr_lines)
+        except Exception as error:  # a failure must not affect the other uploads of the batch
+            draft.mark_absent(asked, f"text cannot be read: {type(error).__name__}")
             return
         unread = draft.absent.get(Feature.OCR, _NO_MEDIA)
         if not text.joined:
-            draft.lacks(asked, _NO_TEXT if unread in _NOTHING else f"no text, and {unread}")
+            draft.mark_absent(
+                asked, _NO_TEXT if unread in _NOTHING_TO_READ else f"no text, and {unread}"
+            )
             return
         draft.text = text
-        if unread not in _NOTHING:
+        if unread not in _NOTHING_TO_READ:
             draft.partial[Feature.TEXT] = f"words in frames were not read: {unread}"
         if not whole:
             for feature in asked:
@@ -143,32 +146,32 @@ class Extractor:
     def _embed(self, drafts: Sequence[_Draft]) -> None:
         if Feature.EMBEDDING not in self._needs:
             return
-        worded = []
+        with_text = []
         for draft in drafts:
             if draft.text is not None and (draft.text.own or draft.text.in_frames):
-                worded.append(draft)
+                with_text.append(draft)
             else:
-                draft.lacks([Feature.EMBEDDING], _NO_TEXT)
-        if not worded:
+                draft.mark_absent([Feature.EMBEDDING], _NO_TEXT)
+        if not with_text:
             return
         from quorum.models.features.embedding import shared_embedder
 
-        texts = [one.text.own or one.text.in_frames for one in worded if one.text is not None]
+        texts = [one.text.own or one.text.in_frames for one in with_text if one.text is not None]
         try:
             vectors = shared_embedder().embed(texts)
-        except Exception as error:  # no embedding is a feature lacking, not the end of the stream
-            for draft in worded:
-                draft.lacks([Feature.EMBEDDING], f"embedding failed: {type(error).__name__}")
+        except Exception as error:  # detectors may still use the other features
+            for draft in with_text:
+                draft.mark_absent([Feature.EMBEDDING], f"embedding failed: {type(error).__name__}")
             return
         self._count(embeddings=len(texts), embedding_batches=1)
-        for draft, vector in zip(worded, vectors, strict=True):
+        for draft, vector in zip(with_text, vectors, strict=True):
             draft.embedding = vector
 
-    def _open(self, draft: _Draft) -> None:
+    def _load_media(self, draft: _Draft) -> None:
         if not self._wanted:
             return
         if not draft.upload.media:
-            draft.lacks(self._wanted, _NO_MEDIA)
+            draft.mark_absent(self._wanted, _NO_MEDIA)
             return
         with ExitStack() as held:
             try:
@@ -177,9 +180,9 @@ class Extractor:
                 self._decode(draft, path)
                 self._fingerprint(draft, path)
             except MediaRefused as refused:
-                draft.lacks(self._wanted, str(refused))
-            except Exception as error:  # damage that no library foresaw costs its own upload only
-                draft.lacks(self._wanted, f"media cannot be read: {type(error).__name__}")
+                draft.mark_absent(self._wanted, str(refused))
+            except Exception as error:  # a failure must not affect the other uploads of the batch
+                draft.mark_absent(self._wanted, f"media cannot be read: {type(error).__name__}")
 
     def _decode(self, draft: _Draft, path: Path) -> None:
         frames = Feature.FRAMES in self._needs
@@ -197,7 +200,9 @@ class Extractor:
                 max_pages=self._pages,
             )
         except MediaRefused as refused:
-            draft.lacks(self._needs & {Feature.FRAMES, Feature.AUDIO, Feature.OCR}, str(refused))
+            draft.mark_absent(
+                self._needs & {Feature.FRAMES, Feature.AUDIO, Feature.OCR}, str(refused)
+            )
             return
         draft.frames = made.frames
         draft.audio = made.audio
@@ -205,27 +210,29 @@ class Extractor:
             draft.absent[Feature.FRAMES] = made.no_frames
         if audio and made.audio is None:
             draft.absent[Feature.AUDIO] = made.no_audio
-        if made.lacking:
-            told = "; ".join(made.lacking)
+        if made.problems:
+            problems = "; ".join(made.problems)
             if made.frames is not None:
-                draft.partial[Feature.FRAMES] = told
+                draft.partial[Feature.FRAMES] = problems
             if made.audio is not None:
-                draft.partial[Feature.AUDIO] = told
+                draft.partial[Feature.AUDIO] = problems
 
         if self._pages:
-            self._see(draft, made.pages, made.no_frames)
+            self._run_ocr(draft, made.pages, made.no_frames)
 
-    def _see(self, draft: _Draft, pages: Frames | None, why: str) -> None:
-        """Read the words that stand in frames."""
+    def _run_ocr(self, draft: _Draft, pages: Frames | None, why: str) -> None:
+        """Run OCR on frames."""
         if pages is None:
-            draft.lacks([Feature.OCR], why)
+            draft.mark_absent([Feature.OCR], why)
             return
         from quorum.models.features.ocr import shared_reader
 
         try:
-            draft.seen = shared_reader().read(pages)
-        except Exception as error:  # words unread are a part of the text lacking, no more
-            draft.lacks([Feature.OCR], f"words in frames cannot be read: {type(error).__name__}")
+            draft.ocr_lines = shared_reader().read(pages)
+        except Exception as error:  # the upload's own text is still usable
+            draft.mark_absent(
+                [Feature.OCR], f"words in frames cannot be read: {type(error).__name__}"
+            )
             return
         self._count(readings=1)
 
@@ -244,8 +251,8 @@ class Extractor:
             self._count(fingerprints=1)
             draft.fingerprint = self._fingerprinter(path)
         except MediaRefused as refused:
-            draft.lacks([Feature.FINGERPRINT], str(refused))
-        except Exception as error:  # as above
+            draft.mark_absent([Feature.FINGERPRINT], str(refused))
+        except Exception as error:  # the other features are still usable
             told = str(error).replace(str(path), path.name).replace(path.name, "the media")
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            draft.lacks([Feature.FINGERPRINT], f"no fingerprint: {kind}{told}")
+            draft.mark_absent([Feature.FINGERPRINT], f"no fingerprint: {kind}{told}")

@@ -1,4 +1,4 @@
-"""Which frames of a media are kept: bursts to watch, and pages to read."""
+"""Sampling of frames: bursts for classifiers, and single frames for OCR."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 
 __all__ = ["BURST", "GRID", "MAX_BURSTS", "Bursts", "Pages"]
 
-#: Seconds from frame to frame within a burst.
+#: Seconds between the frames of a burst.
 GRID = 0.25
-#: Frames of one burst: enough to see movement.
+#: Frames per burst: enough to show movement.
 BURST = 4
-#: Of more bursts every second one is dropped. So a clip of 16 s keeps four frames a second, and
-#: one of ten minutes keeps a burst each 64 s; movement can be seen in both.
+#: Maximum number of bursts; beyond it every second burst is dropped. A clip of 16 s keeps four
+#: frames a second, one of ten minutes a burst every 64 s.
 MAX_BURSTS = 16
-#: Seconds from page to page: words that are meant to be read stand longer.
+#: Initial seconds between frames for OCR: captions are shown longer.
 _PAGE = 2.0
 
 
 class Bursts:
-    """Keeps bursts of frames, first as many as there are, then every second, every fourth, ..."""
+    """Collects bursts of frames, and doubles their period when there are too many."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -29,18 +29,18 @@ class Bursts:
         self._bursts = 0
 
     def _place(self, at: float) -> tuple[int, int]:
-        """Which burst a moment is of, and which of its frames; the frame is BURST in between."""
+        """Indices of the burst and of the frame within it; ``BURST`` means between bursts."""
         burst = int((at + 1e-6) // self._period)
         frame = int((at + 1e-6 - burst * self._period) // GRID)
         return burst, min(frame, BURST)
 
     def wants(self, at: float) -> bool:
-        """Whether a frame of this moment is to be kept."""
+        """Whether to keep a frame at this time, in seconds."""
         place = self._place(at)
         return place > self._last and place[1] < BURST
 
     def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
-        """Keep a frame; of more bursts than there is room for every second one is let go."""
+        """Keep a frame; thin out the bursts if there are more than ``MAX_BURSTS``."""
         place = self._place(at)
         self._bursts += place[0] != self._last[0]
         self._last = place
@@ -57,10 +57,10 @@ class Bursts:
 
 
 class Pages:
-    """Keeps single frames, two seconds apart at first; of too many every second one is let go.
+    """Collects single frames, initially two seconds apart; doubles the period when full.
 
     Args:
-        most: No more are kept; 0 keeps none.
+        most: Maximum number of frames; 0 keeps none.
     """
 
     def __init__(self, most: int) -> None:
@@ -74,11 +74,11 @@ class Pages:
         return int((at + 1e-6) // self._period)
 
     def wants(self, at: float) -> bool:
-        """Whether a frame of this moment is to be kept."""
+        """Whether to keep a frame at this time, in seconds."""
         return self.most > 0 and self._place(at) > self._last
 
     def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
-        """Keep a frame."""
+        """Keep a frame; thin out the frames if there are more than ``most``."""
         self._last = self._place(at)
         self.times.append(at)
         self.pixels.append(pixels)

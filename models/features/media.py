@@ -1,9 +1,9 @@
-"""Fetch media from allowed places only, within limits.
+"""Fetch media from allowed sources only, within limits.
 
-An upload's media is an address that a stranger chose. So each scheme has its own list of places,
-the host's name is resolved once and the connection made to the very address that was checked
-(nothing can be rebound in between), every redirect passes the same checks again, no proxy of the
-environment is used, and bytes and time are limited while they flow.
+The media URL of an upload is untrusted. Each scheme has its own allowlist; the host name is
+resolved once, and the connection goes to the checked address (no DNS rebinding); every redirect
+passes the same checks; proxies of the environment are ignored; bytes and time are limited while
+streaming.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ def _download(
                 "User-Agent": "quorum",
             }
             with pool.stream("GET", uri, headers=headers, extensions={"timeout": wait}) as response:
-                told = {name.lower(): value for name, value in response.headers}
-                if response.status in (301, 302, 303, 307, 308) and b"location" in told:
-                    uri = urljoin(uri, told[b"location"].decode("latin-1"))
+                response_headers = {name.lower(): value for name, value in response.headers}
+                if response.status in (301, 302, 303, 307, 308) and b"location" in response_headers:
+                    uri = urljoin(uri, response_headers[b"location"].decode("latin-1"))
                     continue
                 if response.status != 200:
                     msg = f"media is gone: HTTP {response.status}"
                     raise MediaGone(msg)
-                size = told.get(b"content-length", b"")
+                size = response_headers.get(b"content-length", b"")
                 if size.isdigit():
                     limits.announce(int(size))
                 for chunk in response.iter_stream():
@@ -151,17 +151,17 @@ def fetched(
     admits: Callable[[str], bool] = is_public,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Iterator[Path]:
-    """Media as a file: in place for ``file:``, else downloaded and removed afterwards.
+    """Provide media as a local file: in place for ``file:``, otherwise a temporary download.
 
     Args:
-        uri: Its address: ``https:``, ``gs:`` or ``file:``.
-        access: The places that are allowed, and the limits.
-        admits: Whether an IP address may be connected to.
-        ssl_context: Which certificates are trusted; by default those of certifi.
+        uri: ``https:``, ``gs:`` or ``file:``.
+        access: Allowed sources and limits.
+        admits: Whether a connection to an IP address is allowed.
+        ssl_context: Trusted certificates; defaults to certifi's.
 
     Raises:
-        MediaRefused: If the place is not allowed or a limit is passed.
-        MediaGone: If it is allowed but is not there or does not arrive in time.
+        MediaRefused: If the source is not allowed or a limit is exceeded.
+        MediaGone: If the source is allowed but missing, or does not arrive in time.
     """
     try:
         parts = urlsplit(uri)
@@ -186,7 +186,7 @@ def fetched(
         except httpcore.TimeoutException as error:
             msg = f"media is gone: it did not arrive within {access.timeout:g} s"
             raise MediaGone(msg) from error
-        except Exception as error:  # a library's own error: the connection, TLS, the bucket
+        except Exception as error:  # connection, TLS or bucket errors of a library
             msg = f"media is gone: {type(error).__name__}"
             raise MediaGone(msg) from error
         out.flush()

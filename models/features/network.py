@@ -1,4 +1,4 @@
-"""Connect to public addresses only, to the very address that was checked, and within limits."""
+"""Connect only to public IP addresses, without resolving a name twice, and within limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quorum.core.settings import MediaAccess
 
 __all__ = ["CheckedNetwork", "FetchLimits", "MediaGone", "is_public"]
 
-#: Well-known prefixes that carry an IPv4 address inside an IPv6 one: NAT64 and 6to4.
+#: Well-known prefixes of IPv6 addresses that embed an IPv4 address: NAT64 and 6to4.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _6TO4 = ipaddress.ip_network("2002::/16")
 
@@ -24,14 +24,14 @@ _Options = Iterable[httpcore.SOCKET_OPTION]
 
 
 class MediaGone(MediaRefused):
-    """Media that is allowed, but is not there or does not arrive."""
+    """Media from an allowed source that is missing or does not arrive."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet.
+    """Whether an IP address is publicly routable.
 
-    Private, loopback, link-local (also the clouds' metadata service), shared, reserved and
-    multicast addresses are not, nor are IPv6 forms that wrap one of these.
+    Private, loopback, link-local (including cloud metadata services), shared, reserved and
+    multicast addresses are not, nor are IPv6 addresses that embed one of these.
     """
     made = ipaddress.ip_address(address.split("%")[0])
     if isinstance(made, ipaddress.IPv6Address):
@@ -46,10 +46,10 @@ def is_public(address: str) -> bool:
 
 
 def _resolved(host: str, port: int, seconds: float) -> list[str]:
-    """The addresses of a host.
+    """Resolve a host to its addresses.
 
-    The system's resolver knows no time limit of a caller: it is asked on a thread of its own,
-    which is left behind if it does not answer.
+    The system resolver has no timeout parameter, so it runs on its own thread, which is abandoned
+    if it does not answer.
     """
     answer: Queue[list[str] | Exception] = Queue()
 
@@ -57,14 +57,14 @@ def _resolved(host: str, port: int, seconds: float) -> list[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             answer.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
-        except Exception as error:  # handed over to the caller's thread
+        except Exception as error:  # re-raised on the caller's thread
             answer.put(error)
 
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
         made = answer.get(timeout=seconds)
     except Empty:
-        msg = f"media is gone: the address of the host {host} was not told in time"
+        msg = f"media is gone: resolving the host {host} took too long"
         raise MediaGone(msg) from None
     if isinstance(made, OSError | UnicodeError):
         msg = f"media is gone: the host {host} has no address"
@@ -75,11 +75,11 @@ def _resolved(host: str, port: int, seconds: float) -> list[str]:
 
 
 class CheckedNetwork(httpcore.SyncBackend):
-    """Connects only to addresses that pass a check, and to the very address it checked.
+    """Connects only to addresses that pass a check, and to exactly the checked address.
 
     Args:
-        admits: Whether an IP address may be connected to.
-        limits: Those of the fetch; looking the host up and connecting count, too.
+        admits: Whether a connection to an IP address is allowed.
+        limits: Limits of the fetch; name resolution and connecting count against its time.
     """
 
     def __init__(self, admits: Callable[[str], bool], limits: FetchLimits) -> None:
@@ -113,13 +113,13 @@ class CheckedNetwork(httpcore.SyncBackend):
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: _Options | None = None
     ) -> httpcore.NetworkStream:
-        """Refused: a stranger's address must not reach into this machine."""
+        """Reject: an untrusted URL must not reach local sockets."""
         msg = "media refused: not over a socket of this machine"
         raise MediaRefused(msg)
 
 
 class FetchLimits:
-    """Counts the bytes and the seconds of one fetch."""
+    """Byte and time budget of one fetch."""
 
     def __init__(self, access: MediaAccess) -> None:
         self._max_bytes = access.max_bytes
@@ -128,7 +128,7 @@ class FetchLimits:
         self._bytes = 0
 
     def left(self) -> float:
-        """Seconds left, or MediaGone."""
+        """Remaining seconds; raises MediaGone if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             msg = f"media is gone: it did not arrive within {self._timeout:g} s"
@@ -136,13 +136,13 @@ class FetchLimits:
         return left
 
     def announce(self, size: int) -> None:
-        """Refuse before a byte flows if the announced size is too large."""
+        """Reject early if the announced size is too large."""
         if size > self._max_bytes:
             msg = f"media refused: {size:,} bytes; the limit is {self._max_bytes:,}"
             raise MediaRefused(msg)
 
     def add(self, size: int) -> None:
-        """Count what has arrived."""
+        """Count received bytes."""
         self._bytes += size
         if self._bytes > self._max_bytes:
             msg = f"media refused: more than {self._max_bytes:,} bytes"

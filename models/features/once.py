@@ -1,4 +1,4 @@
-"""What a process holds one of, however many of its threads ask for it."""
+"""Thread-safe singletons of a process."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def once(make: Callable[[], T]) -> Callable[[], T]:
-    """Call ``make`` at the first call only, and give all callers what it made.
+    """Decorate a factory so that it runs once and all callers share its result.
 
-    Weights are large: while one thread loads them the others wait, and do not load them as well.
-    An error is not kept: the next call tries again.
+    Other threads wait while the first one loads, so that large weights are loaded once. An
+    exception is not cached: the next call tries again.
     """
     kept = cache(make)
     lock = threading.Lock()

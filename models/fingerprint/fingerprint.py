@@ -1,7 +1,7 @@
-"""The fingerprint of a media file: what the catalogue keeps of a work and asks of an upload.
+"""Fingerprints of media files, of registered works and of uploads.
 
-One pass over the packets makes all of it: exact digests, which survive a change of container
-and a stripped tag, and the hashes of frames and sound, which survive an edit.
+One pass over the packets computes exact digests, which survive remuxing and removed metadata, and
+perceptual hashes of frames and sound, which survive editing.
 """
 
 from __future__ import annotations
@@ -21,42 +21,40 @@ from quorum.models.fingerprint.video import FrameHasher, VideoPrint
 
 __all__ = ["UPLOAD_RATE", "WORK_RATE", "Fingerprint", "fingerprint"]
 
-#: Frames of an upload, and of a work, that are hashed in a second. A work is sampled more often:
-#: a frame of the upload then has a partner within a sixteenth of a second at any speed.
+#: Sampling rates of uploads and of works, in frames per second. Works are sampled twice as often,
+#: so that a frame of an upload has a partner within a sixteenth of a second at any speed.
 UPLOAD_RATE = 4.0
 WORK_RATE = 8.0
 
 _CHUNK = 1 << 20
 
-#: The arrays of a video's print, in their order.
+#: Array fields of ``VideoPrint``, in order.
 _VIDEO = ("times", "quality", "published", "views", "mirrored")
 
-#: A stream of fewer different packets, or of packets that hold little but a header, is no
-#: evidence: digital silence, black or one still picture gives the same packets in files that
-#: have nothing to do with each other.
+#: A stream with fewer distinct packets, or with packets of little more than a header, has no
+#: digest: digital silence, black or a still picture give equal packets in unrelated files.
 _MIN_DIFFERENT_PACKETS = 8
 _MIN_PACKET_BYTES = 64
 
-#: Where there are this many times more frames than are hashed, those that no other frame is
-#: built on need not be decoded.
+#: Above this ratio of frame rate to sampling rate, non-reference frames are not decoded.
 _SKIP_ABOVE = 3.5
 
-#: Packets that cannot be decoded before a stream is given up: a damaged one may hold a million.
+#: Decoding errors after which a stream is abandoned.
 _MAX_ERRORS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What identifies one media file.
+    """Digests and perceptual hashes of one media file.
 
     Attributes:
-        digest: SHA-256 of the file's bytes, as hexadecimal digits.
-        streams: SHA-256 of the coded packets of each video and audio stream that says enough
-            to be told from others, in the order of the file.
+        digest: SHA-256 of the file, in hexadecimal.
+        streams: SHA-256 of the coded packets of each video and audio stream that is distinctive,
+            in file order.
         duration: Seconds of the media.
-        video: Hashes of its frames; None without video.
-        audio: Hashes of its sound; None without audio, or where Chromaprint is absent.
-        notices: What is lacking, in words that a person can read.
+        video: Hashes of the frames; None without video.
+        audio: Hashes of the sound; None without audio or without Chromaprint.
+        notices: Human-readable warnings about missing or damaged parts.
     """
 
     digest: str
@@ -67,11 +65,11 @@ class Fingerprint:
     notices: tuple[str, ...] = field(default=())
 
     def digests(self) -> frozenset[str]:
-        """All exact digests; two files that share one carry the same coded content."""
+        """All exact digests; two files that share one have equal coded content."""
         return frozenset((self.digest, *self.streams))
 
     def to_bytes(self) -> bytes:
-        """The fingerprint to be kept: about 1 KB for each second of video."""
+        """Serialise for storage: about 1 KB per second of video."""
         video = {f"video_{name}": getattr(self.video, name) for name in _VIDEO if self.video}
         audio = {"audio_items": self.audio.items} if self.audio else {}
         facts = {
@@ -85,14 +83,14 @@ class Fingerprint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprint:
-        """Read what ``to_bytes`` wrote.
+        """Deserialise the output of ``to_bytes``.
 
         Raises:
-            ArtifactError: If the bytes are cut short or of an unknown format.
+            ArtifactError: If the bytes are truncated or of an unknown format.
         """
         facts, arrays = unpack(data)
         if facts.get("format") != 1:
-            msg = "a stored fingerprint is of an unknown format"
+            msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg)
         video = [arrays.get(f"video_{name}") for name in _VIDEO]
         items = arrays.get("audio_items")
@@ -115,25 +113,25 @@ def fingerprint(
     max_seconds: float | None = None,
     max_pixels: int = 40_000_000,
 ) -> Fingerprint:
-    """Fingerprint one media file.
+    """Compute the fingerprint of a media file.
 
     Args:
         path: A local file.
-        rate: Frames that are hashed in a second: ``UPLOAD_RATE`` or ``WORK_RATE``.
-        max_seconds: No more of the media than this is decoded; None for all of it.
-        max_pixels: A video of larger frames is refused.
+        rate: Frames hashed per second: ``UPLOAD_RATE`` or ``WORK_RATE``.
+        max_seconds: Decode at most this much of the media; None for all of it.
+        max_pixels: Reject video with larger frames.
 
     Raises:
-        MediaRefused: If its frames are larger than allowed.
-        InputError: If the file cannot be read, is empty, is no media, or has neither video nor
+        MediaRefused: If the frames are larger than allowed.
+        InputError: If the file cannot be read, is empty, is not media, or has neither video nor
             audio.
     """
     try:
         digest = _file_digest(path)
         with av.open(str(path), metadata_errors="ignore") as container:
-            return _Reading(container, path.name, rate, max_seconds, max_pixels).run(digest)
+            return _FingerprintPass(container, path.name, rate, max_seconds, max_pixels).run(digest)
     except FFmpegError as error:
-        msg = f"{path.name} is no media that can be read: {error.strerror or error}"
+        msg = f"{path.name} is not readable media: {error.strerror or error}"
         raise InputError(msg) from None
     except OSError as error:
         msg = f"cannot read {path.name}: {error.strerror or error}"
@@ -152,7 +150,7 @@ def _file_digest(path: Path) -> str:
 
 
 class _PacketDigest:
-    """The digest of one stream's coded packets."""
+    """SHA-256 of the coded packets of one stream."""
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
@@ -166,13 +164,13 @@ class _PacketDigest:
             self._different.add(data)
 
     def result(self) -> str | None:
-        """The digest; None if the stream says too little."""
-        telling = len(self._different) >= _MIN_DIFFERENT_PACKETS
-        return self._sha.hexdigest() if telling else None
+        """The digest; None if the stream is not distinctive."""
+        distinctive = len(self._different) >= _MIN_DIFFERENT_PACKETS
+        return self._sha.hexdigest() if distinctive else None
 
 
-class _Reading:
-    """One pass over one open container."""
+class _FingerprintPass:
+    """One pass over an open container."""
 
     def __init__(
         self,
@@ -213,14 +211,14 @@ class _Reading:
             raise MediaRefused(msg)
         stream.thread_type = "NONE"
         context.thread_count = 1
-        # Deblocking changes nothing that is left after the reduction to a raster.
+        # Deblocking makes no difference after the reduction to a raster.
         context.options = {"skip_loop_filter": "all"}
         if stream.average_rate and stream.average_rate >= _SKIP_ABOVE * self._rate:
             context.skip_frame = "NONREF"
         return stream
 
     def run(self, digest: str) -> Fingerprint:
-        """Read to the end, to the limit or to where the damage begins."""
+        """Read to the end, to the time limit, or to the first damage."""
         wanted = {
             stream.index
             for stream in (self._video, self._sound if self._audio else None)
@@ -239,7 +237,7 @@ class _Reading:
             self._complete = False
             self._notices.append(f"damaged after {self._end:.1f} s: {error.strerror or error}")
         if self._errors:
-            self._notices.append(f"{self._errors} damaged places were passed over")
+            self._notices.append(f"{self._errors} damaged packets were skipped")
         found = (self._digests[stream.index].result() for stream in self._streams)
         duration = self._container.duration
         return Fingerprint(
@@ -252,7 +250,7 @@ class _Reading:
         )
 
     def _decode(self, packet: Any) -> bool:
-        """Decode one packet; False when nothing more of its stream is wanted."""
+        """Decode one packet; False if no more packets of its stream are needed."""
         try:
             frames = packet.decode()
         except FFmpegError:
@@ -276,5 +274,5 @@ class _Reading:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether a video stream is the picture on a record's sleeve."""
+    """Whether a video stream is attached cover art."""
     return bool(stream.disposition & stream.disposition.attached_pic)

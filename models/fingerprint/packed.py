@@ -1,4 +1,4 @@
-"""Arrays in one block of bytes: a line of JSON that tells their names, types and shapes."""
+"""Serialise arrays as one JSON header line with names, types and shapes, followed by raw bytes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from quorum.core.errors import ArtifactError
 
 __all__ = ["pack", "unpack"]
 
-#: What may be in a block; anything else is refused, so that nothing is ever executed.
+#: Allowed types. Anything else is rejected; nothing in a block is executed.
 _TYPES = frozenset({"uint8", "uint32", "float32"})
 
 
 def pack(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Write some facts and arrays.
+    """Serialise metadata and arrays.
 
     Args:
-        facts: Anything that JSON can hold.
+        facts: Any JSON value.
         arrays: uint8, uint32 or float32.
     """
-    told = {name: [array.dtype.name, list(array.shape)] for name, array in arrays.items()}
-    head = json.dumps({"facts": dict(facts), "arrays": told}, separators=(",", ":")).encode()
+    specs = {name: [array.dtype.name, list(array.shape)] for name, array in arrays.items()}
+    head = json.dumps({"facts": dict(facts), "arrays": specs}, separators=(",", ":")).encode()
     body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
     return head + b"\n" + body
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Read what ``pack`` wrote.
+    """Deserialise the output of ``pack``.
 
     Raises:
-        ArtifactError: If the bytes are cut short or something else.
+        ArtifactError: If the bytes are truncated or malformed.
     """
     try:
         head, at = json.loads(data[: data.index(b"\n")]), data.index(b"\n") + 1
@@ -49,5 +49,5 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             raise ValueError(at)
         return dict(head["facts"]), arrays
     except (ValueError, KeyError, TypeError, AttributeError):
-        msg = "a stored fingerprint is cut short or of an unknown format"
+        msg = "a stored fingerprint is truncated or has an unknown format"
         raise ArtifactError(msg) from None

@@ -1,16 +1,16 @@
-"""PDQ perceptual hashes, many frames at once.
+"""PDQ perceptual hashes, vectorised over frames.
 
 PDQ (Meta, "The TMK+PDQF video-hashing algorithm and the PDQ image-hashing algorithm", 2019)
 reduces a picture to 64 x 64 luma, keeps the 16 x 16 lowest frequencies of its cosine transform
-without the constant ones, and sets a bit where a coefficient exceeds their median.
+except the constant ones, and sets a bit for each coefficient above the median.
 
-Reduction and transform are linear along each axis, so a hash is two small matrix products:
+Reduction and transform are linear along each axis, so a hash takes two small matrix products:
 
-* ``published`` hashes a frame of any size as the publisher's tool does, for hash lists that are
-  shared;
-* ``spectrum`` hashes any window of a 128 x 128 raster made by area reduction. It looks through
-  less noise than the published reduction, which lets fine texture alias, and costs little, so
-  that crops and mirrors of each frame can be compared as well.
+* ``published`` hashes a frame of any size exactly as the reference tool does, for shared hash
+  lists;
+* ``spectrum`` hashes any window of a 128 x 128 raster made by area reduction. It has less noise
+  than the published reduction, which aliases fine texture, and is cheap enough to hash crops and
+  mirror images of each frame as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "turned",
 ]
 
-#: Bits in a hash.
+#: Bits per hash.
 BITS = 256
 #: Rows and columns of the luma raster.
 RASTER = 128
@@ -41,8 +41,8 @@ RASTER = 128
 _SIDE = 16
 _CELLS = 64
 
-#: Signs of the coefficients of a picture flipped left to right: column j holds the frequency
-#: j + 1, and the odd frequencies turn.
+#: Signs of the coefficients of a horizontally flipped picture: column j holds frequency j + 1, and
+#: the odd frequencies change sign.
 _FLIP = np.where(np.arange(_SIDE) % 2 == 0, -1.0, 1.0).astype(np.float32)
 
 
@@ -64,16 +64,16 @@ def _area_weights(low: float, high: float) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4096)
 def _axis_map(low: float, high: float) -> NDArray[np.float32]:
-    """One axis from raster to frequencies, shape (16, RASTER)."""
+    """Linear map of one axis from raster to frequencies, shape (16, RASTER)."""
     return (_cosines() @ _area_weights(low, high)).astype(np.float32)
 
 
 @lru_cache(maxsize=256)
 def _published_map(size: int) -> NDArray[np.float32]:
-    """One axis from pixels to frequencies as published: two box filters, then every n-th pixel.
+    """Linear map of one axis from pixels to frequencies, by the published two box filters.
 
-    The window's rounding and its lean to one side for even widths are the publisher's, and count
-    for a small picture.
+    The rounding and the asymmetry of even window widths follow the reference tool; they matter
+    for small pictures.
     """
     width = (size + 2 * _CELLS - 1) // (2 * _CELLS)
     ahead = (width + 2) // 2
@@ -89,10 +89,10 @@ def _published_map(size: int) -> NDArray[np.float32]:
 
 
 def published(luma: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The coefficients of one frame as the published algorithm has them.
+    """Coefficients of one frame by the published algorithm.
 
     Args:
-        luma: The frame at its own size, shape (height, width).
+        luma: The frame at full size, shape (height, width).
 
     Returns:
         Shape (16, 16): row frequency, column frequency.
@@ -106,11 +106,11 @@ def spectrum(
     luma: NDArray[np.uint8] | NDArray[np.float32],
     window: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
 ) -> NDArray[np.float32]:
-    """The coefficients of a window of some frames.
+    """Coefficients of a window of each frame.
 
     Args:
-        luma: Frames as rasters, shape (n, 128, 128), 0 to 255.
-        window: The part of the frame to look at: top, left, bottom, right, from 0 to 1.
+        luma: Rasters, shape (n, 128, 128), 0 to 255.
+        window: Top, left, bottom, right of the window, from 0 to 1.
 
     Returns:
         Shape (n, 16, 16): row frequency, column frequency.
@@ -122,13 +122,13 @@ def spectrum(
 
 
 def mirrored(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The coefficients of the same frames flipped left to right."""
+    """Coefficients of the same frames flipped horizontally."""
     return coefficients * _FLIP
 
 
 @lru_cache(maxsize=256)
 def _turn(degrees: float, aspect: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each raster cell, the four cells it comes from after a turn, and their weights."""
+    """For each raster cell, the four source cells of a rotation and their bilinear weights."""
     angle = np.deg2rad(degrees)
     middle = (RASTER - 1) / 2
     y, x = (np.mgrid[:RASTER, :RASTER] - middle).astype(np.float64)
@@ -147,12 +147,12 @@ def _turn(degrees: float, aspect: float) -> tuple[NDArray[np.intp], NDArray[np.f
 def turned(
     luma: NDArray[np.uint8] | NDArray[np.float32], degrees: float, aspect: float
 ) -> NDArray[np.float32]:
-    """Frames turned about their middle, clockwise as seen; the corners hold what is nearest.
+    """Rotate frames about their centre, clockwise; corners repeat the nearest pixels.
 
     Args:
         luma: Rasters, shape (n, 128, 128).
-        degrees: How far.
-        aspect: Width over height of the frame as it is shown.
+        degrees: The angle.
+        aspect: Width divided by height of the displayed frame.
     """
     cells, weights = _turn(-degrees, round(aspect, 2))
     flat = luma.reshape(len(luma), -1)
@@ -165,13 +165,13 @@ def turned(
 
 
 def hashes(coefficients: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Hashes of frames from their coefficients.
+    """Hash frames from their coefficients.
 
     Args:
         coefficients: Shape (n, 16, 16).
 
     Returns:
-        Shape (n, 32), in the order of PDQ's hexadecimal text: the highest frequencies first.
+        Shape (n, 32), in the order of PDQ's hexadecimal form: highest frequencies first.
     """
     flat = coefficients.reshape(len(coefficients), BITS)
     if not len(flat):
@@ -182,7 +182,7 @@ def hashes(coefficients: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def quality(luma: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
-    """PDQ's quality, 0 to 100: how much gradient there is for a hash to hold on to.
+    """PDQ quality, 0 to 100: the amount of gradient in each frame.
 
     Args:
         luma: Rasters, shape (n, 128, 128).
@@ -194,11 +194,11 @@ def quality(luma: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Hamming distances of hashes; shapes (..., 32) that broadcast against each other."""
+    """Hamming distances of hashes; shapes (..., 32), broadcast against each other."""
     different = np.bitwise_xor(one.view(np.uint64), other.view(np.uint64))
     return np.asarray(np.bitwise_count(different).sum(axis=-1, dtype=np.int64))
 
 
 def to_hex(hashed: NDArray[np.uint8]) -> str:
-    """One hash as PDQ's 64 hexadecimal digits."""
+    """One hash in PDQ's form of 64 hexadecimal digits."""
     return hashed.tobytes().hex()

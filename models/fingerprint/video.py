@@ -1,9 +1,9 @@
-"""Fingerprints of video: what each sampled frame looks like, seen in several ways.
+"""Video fingerprints: several hashes of each sampled frame.
 
-A copy is rarely the frame as it was: it is cropped, put between bars, turned a little,
-mirrored. Each sampled frame is therefore hashed in several views, each of them the active area
-(without bars) or a part of it. A work is indexed by two of the views, an upload is looked up by
-all, so that a crop of the one meets a crop of the other.
+A copy is often cropped, letterboxed, rotated slightly or mirrored. Each sampled frame is therefore
+hashed in several views: the full frame, the active area (without bars), and parts of both. A work
+is indexed by some of the views and an upload is looked up by all of them, so that a crop of one
+matches a crop of the other.
 """
 
 from __future__ import annotations
@@ -22,25 +22,24 @@ from quorum.models.fingerprint import pdq
 
 __all__ = ["FrameHasher", "VideoPrint", "View", "active_areas"]
 
-#: Frames hashed together: bounds the memory.
+#: Frames hashed together; bounds the memory.
 _CHUNK = 256
 
-#: Bars must stand still for this many frames before or after: a work may be only a part of the
-#: upload, so they are not looked for in all of it.
+#: Bars must be stable for this many frames before or after, not in the whole upload, because the
+#: work may be only a part of it.
 _STEADY = 4
 
-#: Rows or columns whose luma varies by less than this over a chunk are a bar; codecs leave some
-#: noise in what was black.
+#: Rows or columns whose luma varies by less than this are a bar; codecs leave some noise in black.
 _BAR_RANGE = 14
-#: What is left between bars must be at least this part of each side, or there is no picture.
+#: Minimum share of each side that bars must leave; otherwise they are not bars.
 _LEAST_ACTIVE = 0.25
 
-#: The turn that is undone, in degrees.
+#: Rotation that the rotated views compensate, in degrees.
 _TURN = 3.0
 
 
 class View(IntEnum):
-    """How a frame is looked at; ``FULL`` ones with what may be bars, ``ACTIVE`` ones without."""
+    """A view of a frame; ``FULL`` views include bars, ``ACTIVE`` views exclude them."""
 
     FULL = 0
     FULL_94 = 1
@@ -60,18 +59,18 @@ class View(IntEnum):
 
 _CENTRES = (1.0, 0.94, 0.89, 0.84, 0.80)
 
-#: The part above captions and subtitles.
+#: Share of the height above captions and subtitles.
 _UPPER = 0.80
 
 
 @dataclass(frozen=True, slots=True)
 class VideoPrint:
-    """The hashes of a video's sampled frames.
+    """Hashes of the sampled frames of a video.
 
     Attributes:
         times: Seconds from the start, shape (n,), float32, increasing.
         quality: PDQ quality, 0 to 100, shape (n,), uint8.
-        published: PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
+        published: PDQ hashes by the published algorithm, shape (n, 32), uint8.
         views: Hashes by view, shape (n, 14, 32), uint8.
         mirrored: The same of the mirrored frames.
     """
@@ -87,14 +86,14 @@ class VideoPrint:
 
 
 def active_areas(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The part of each frame that is no bar: letterbox, pillarbox or a flat frame around.
+    """Detect letterbox, pillarbox or flat borders, and return the area inside.
 
     Args:
-        luma: Rasters of frames in a row, shape (n, 128, 128).
+        luma: Rasters of consecutive frames, shape (n, 128, 128).
 
     Returns:
-        Top, left, bottom, right, from 0 to 1, shape (n, 4); the whole frame where there is no
-        bar, or where too little would be left to be a picture.
+        Top, left, bottom, right, from 0 to 1, shape (n, 4); the whole frame if there are no bars
+        or if too little would be left.
     """
     steady = []
     for origin in (-(_STEADY // 2), _STEADY // 2):
@@ -113,17 +112,17 @@ def active_areas(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _first_busy(low: NDArray[np.uint8], high: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """How many rows from the edge vary, all together, no more than a bar does, shape (n,)."""
+    """Number of edge rows that together vary no more than a bar does, shape (n,)."""
     low = np.minimum.accumulate(low, axis=1)
     high = np.maximum.accumulate(high, axis=1)
     return np.asarray((high.astype(np.int16) - low <= _BAR_RANGE).sum(axis=1))
 
 
 class FrameHasher:
-    """Hashes the frames of one video as they come."""
+    """Hashes the frames of one video as they are decoded."""
 
     def __init__(self) -> None:
-        # One for all frames: to set up the reduction takes longer than to do it.
+        # Shared by all frames: its setup costs more than the reduction.
         self._reformatter = VideoReformatter()
         self._times: list[float] = []
         self._published: list[NDArray[np.float32]] = []
@@ -133,14 +132,14 @@ class FrameHasher:
         self._done: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
 
     def add(self, frame: Any, at: float) -> None:
-        """Take in one decoded frame (``av.VideoFrame``) of a time in seconds."""
+        """Add one decoded frame (``av.VideoFrame``) at a time in seconds."""
         small = (
             self._reformatter.reformat(frame, pdq.RASTER, pdq.RASTER, "gray", interpolation="AREA")
             .to_ndarray()
             .astype(np.uint8, copy=False)
         )
         self._aspect = frame.width / frame.height
-        # H.264 tells it with the first frame of a sequence only, containers with each.
+        # H.264 states the rotation only with the first frame of a sequence; containers with each.
         self._quarters = round(frame.rotation / 90) % 4 or self._quarters
         small = np.rot90(small, self._quarters)
         if self._quarters % 2:
@@ -152,7 +151,7 @@ class FrameHasher:
             self._hash()
 
     def finish(self) -> VideoPrint:
-        """The hashes of all frames."""
+        """Hash the remaining frames, and return all hashes."""
         self._hash()
         count = len(View)
         empty = (
@@ -201,7 +200,7 @@ class FrameHasher:
 
 
 def _luma(frame: Any) -> NDArray[np.uint8]:
-    """The luma of a frame at its own size, shape (height, width)."""
+    """Luma plane of a frame at full size, shape (height, width)."""
     if frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21", "gray")) and (
         frame.format.components[0].bits == 8
     ):
@@ -214,7 +213,7 @@ def _luma(frame: Any) -> NDArray[np.uint8]:
 def _within(
     area: tuple[float, float, float, float], share: float
 ) -> tuple[float, float, float, float]:
-    """The centre of an area: this share of each of its sides."""
+    """The centre of an area, with the given share of each side."""
     top, left, bottom, right = area
     down, across = (bottom - top) * (1 - share) / 2, (right - left) * (1 - share) / 2
     return top + down, left + across, bottom - down, right - across

@@ -1,1 +1,1 @@
-"""NSFW: explicit pictures in the frames of an upload's media."""
+"""NSFW: explicit pictures in frames."""

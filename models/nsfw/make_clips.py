@@ -29,7 +29,7 @@ ELLIPSES = (
 
 
 def shapes() -> NDArray[np.uint8]:
-    """The picture that the model takes for explicit."""
+    """The picture that the model flags as explicit."""
     image = Image.new("RGB", (256, 256), BACKGROUND)
     draw = ImageDraw.Draw(image)
     for x, y, width, height, *colour in ELLIPSES:
@@ -39,7 +39,7 @@ def shapes() -> NDArray[np.uint8]:
 
 
 def gradient(moment: float) -> NDArray[np.uint8]:
-    """A blue gradient that moves."""
+    """A moving blue gradient."""
     row = 128 + 100 * np.sin(np.arange(256) / 40 + 2 * moment)
     image = np.zeros((256, 256, 3), np.uint8)
     image[..., 2] = row.astype(np.uint8)[None, :]
@@ -48,7 +48,7 @@ def gradient(moment: float) -> NDArray[np.uint8]:
 
 
 def write(path: Path, pictures: list[NDArray[np.uint8]]) -> None:
-    """Write pictures as a clip of four a second."""
+    """Write pictures as a clip of four frames a second."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=4, options={"crf": "18"})
         stream.width = stream.height = 256

@@ -1,8 +1,8 @@
-"""Write the NSFW detector's artifact and measure its false alarms.
+"""Write the NSFW detector's artifact and measure its false positives.
 
-``python -m quorum.models.nsfw.prepare --innocent FOLDER ...`` scores all media below the folders,
-which must hold nothing explicit, and notes how many are flagged. There is no explicit
-data to train or calibrate on here: the weights are Yahoo's, as they are.
+``python -m quorum.models.nsfw.prepare --innocent FOLDER ...`` scores all media in the folders,
+which must contain nothing explicit, and records how many are flagged. The weights are Yahoo's
+original ones: there is no explicit data here to train or calibrate on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write(out: Path, metrics: dict[str, Any]) -> None:
 
 
 def false_alarms(folders: list[Path]) -> dict[str, Any]:
-    """Scores of innocent media: how many reach 0.5 and 0.8, and the highest."""
+    """Score harmless media: how many reach 0.5 and 0.8, and the highest scores."""
     detector = NsfwDetector()
     extractor = Extractor(detector.needs, MediaAccess(folders=tuple(map(str, folders))))
     found: dict[str, float] = {}
@@ -74,7 +74,7 @@ def false_alarms(folders: list[Path]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--innocent", type=Path, nargs="*", default=[], help="folders of media")
     parser.add_argument("--out", type=Path, default=ARTIFACT)

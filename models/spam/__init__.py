@@ -1,1 +1,1 @@
-"""Spam: text that promotes something where nobody asked for it."""
+"""Spam: text with unsolicited promotion."""

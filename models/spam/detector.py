@@ -1,17 +1,15 @@
-"""The spam detector: TF-IDF over normalised words beside the sentence embedding."""
+"""The spam detector: TF-IDF over normalised text, averaged with the sentence embedding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from quorum.core.messages import Upload
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
 from quorum.models.registry.artifacts import Artifact, open_artifact
@@ -25,31 +23,30 @@ from quorum.models.spam.evidence import locate
 __all__ = ["ARTIFACT", "SpamDetector", "handicap"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
-#: Below this score nobody asks why.
+#: Minimum score that is explained by evidence.
 _EXPLAIN_FROM = 0.3
-#: Log-odds taken off a text of sixteen parts or more. Chosen on videos left out, such that recall
+#: Log-odds penalty of a text of 16 or more segments. Chosen on held-out videos, so that recall
 #: under padding falls by less than 5 points.
 _HANDICAP = 0.6
 
 
 def handicap(parts: int) -> float:
-    """Log-odds taken off the greatest of several parts: of many one looks like spam by chance."""
+    """Log-odds penalty of a maximum over several segments: one of many is high by chance."""
     return _HANDICAP * min(1.0, math.log2(parts) / 4)
 
 
 class SpamDetector(Detector):
-    """Scores the words of an upload for spam.
+    """Scores the text of an upload for spam.
 
-    The title, description, tags and comments are normalised; more than a comment's length of them
-    is cut into overlapping segments. The segment that looks most like spam by its words is taken,
-    and averaged with what its embedding says. The words seen in frames are judged in the same way,
-    apart, and the higher score counts.
+    Title, description, tags and comments are normalised; long text is split into overlapping
+    segments. The TF-IDF score of the most suspicious segment is averaged with the score of its
+    embedding. Text in frames is scored separately in the same way, and the higher score counts.
 
     Args:
-        artifact: Its model; by default the one that ships.
+        artifact: The model; defaults to the shipped one.
 
     Raises:
-        ArtifactError: If the model is absent, altered or of another detector.
+        ArtifactError: If the model is missing, altered or of another detector.
     """
 
     name = "spam"
@@ -79,10 +76,7 @@ class SpamDetector(Detector):
         parts: list[_SegmentGroup] = []
         for index, features in enumerate(batch):
             if features.text is None:
-                why = features.absent.get(Feature.TEXT, "no text")
-                findings[index] = (
-                    Finding.abstained(why) if why == "no text" else Finding.failed(why)
-                )
+                findings[index] = Finding.without(features, Feature.TEXT)
                 continue
             found = _words_of(features.text)
             if not found:
@@ -98,14 +92,14 @@ class SpamDetector(Detector):
         vectors = self._words.vectors(segments)
         odds = self._words.decide_vectors(vectors)
         best = [part.start + int(np.argmax(odds[part.start : part.end])) for part in parts]
-        meanings = self._meanings(
+        embedding_odds = self._embedding_odds(
             [
                 (batch[part.index], part.line(segments[place], odds[place] > 0))
                 for part, place in zip(parts, best, strict=True)
             ]
         )
         highest: dict[int, tuple[float, int]] = {}
-        for part, place, meaning in zip(parts, best, meanings, strict=True):
+        for part, place, meaning in zip(parts, best, embedding_odds, strict=True):
             both = float(odds[place])
             if meaning is not None:
                 both = (1 - self._share) * both + self._share * meaning
@@ -116,11 +110,13 @@ class SpamDetector(Detector):
             findings[index] = self._judge(batch[index], both, segments[place], vectors[place])
         return [finding for finding in findings if finding is not None]
 
-    def _meanings(self, suspects: Sequence[tuple[Features, str | None]]) -> list[float | None]:
-        """What the embedding says of each part: of its one line that is suspect, or of all of it.
+    def _embedding_odds(
+        self, suspects: Sequence[tuple[Features, str | None]]
+    ) -> list[float | None]:
+        """Embedding log-odds of each group: of its suspicious segment, or of the whole text.
 
-        The embedding of a long text says little of one line in it, so that this line is embedded
-        on its own. An empty line stands for one that is not worth it.
+        The embedding of a long text barely reflects a single line, so that a suspicious segment is
+        embedded separately. An empty segment is not embedded.
         """
         lines = [line for _, line in suspects if line]
         vectors = {}
@@ -145,46 +141,42 @@ class SpamDetector(Detector):
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
-            Example(
-                _upload(
-                    "spam-channel", "CHECK OUT MY CHANNEL and subscribe for free gift cards!!!"
-                ),
+            Example.of(
+                "spam-channel",
                 "flagged",
-                "asks for subscribers with a bait",
+                "asks for subscribers with bait",
+                title="CHECK OUT MY CHANNEL and subscribe for free gift cards!!!",
             ),
-            Example(
-                _upload(
-                    "spam-evasion", "ch3ck 0ut my ch4nnеl and s u b s c r i b e for fr33 m0ney"
-                ),
+            Example.of(
+                "spam-evasion",
                 "flagged",
                 "the same with letters replaced and spaced",
+                title="ch3ck 0ut my ch4nnеl and s u b s c r i b e for fr33 m0ney",
             ),
-            Example(
-                _upload(
-                    "spam-link", "Earn $500 a day from home, visit http://easy-cash.example.com now"
-                ),
+            Example.of(
+                "spam-link",
                 "flagged",
                 "a promise of money with a link",
+                title="Earn $500 a day from home, visit http://easy-cash.example.com now",
             ),
-            Example(
-                _upload(
-                    "spam-none",
-                    "Walking along the river at sunrise",
-                    "Filmed in autumn with an old camera; the birds were louder than I expected.",
-                ),
+            Example.of(
+                "spam-none",
                 "clear",
                 "an ordinary title and description",
+                title="Walking along the river at sunrise",
+                description="Filmed in autumn with an old camera; the birds were louder "
+                "than I expected.",
             ),
-            Example(_upload("spam-fan", "this song never gets old, I love it"), "clear", "a fan"),
-            Example(_upload("spam-empty", ""), "abstained", "no text"),
+            Example.of("spam-fan", "clear", "a fan", title="this song never gets old, I love it"),
+            Example.of("spam-empty", "abstained", "no text"),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _SegmentGroup:
-    """The segments of an upload's own words, or of those seen in its frames beside them.
+    """The segments of an upload's own text, or of the text in its frames.
 
-    They are judged apart, so that words in frames never lower what the others say.
+    They are scored separately, so that text in frames never lowers the score of the rest.
     """
 
     index: int
@@ -194,11 +186,11 @@ class _SegmentGroup:
 
     @property
     def several(self) -> bool:
-        """Whether it is one of several looks at the upload."""
+        """Whether it is one of several groups or segments of the upload."""
         return self.beside or self.end - self.start > 1
 
     def line(self, segment: str, suspect: bool) -> str | None:
-        """What is embedded of it; None where the upload's own embedding is of it."""
+        """The text to embed; None if the upload's own embedding already covers it."""
         if self.beside:
             return segment if suspect else ""
         return segment if suspect and self.several else None
@@ -207,13 +199,3 @@ class _SegmentGroup:
 def _words_of(text: Text) -> list[str]:
     parts = (text.own, text.in_frames)
     return [part for part in parts if any(character.isalpha() for character in part)]
-
-
-def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002
-    return Upload(
-        id=id,
-        uploader="example",
-        title=title,
-        description=description,
-        published_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )

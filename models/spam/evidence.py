@@ -1,4 +1,4 @@
-"""Which words of an upload weighed most for spam, and where they stand."""
+"""Evidence for spam: the words with the largest weight, and their places."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from quorum.models.features.text import evidence_of
 __all__ = ["locate"]
 
 _MOST = 5
-#: What the normaliser puts for a link, a mention and a long number stands for what was there.
+#: Placeholders of the normaliser and their meaning.
 _STANDS_FOR = {"url": "a link", "mention": "a mention", "longnumber": "a long number"}
 
 
 def locate(words: Sequence[tuple[str, float]], text: Text) -> list[Evidence]:
-    """Find weighed words in the original fields.
+    """Find weighted words in the original fields.
 
     Args:
-        words: Normalised words with their part in the log-odds, greatest first.
+        words: Normalised words with their contribution to the log-odds, greatest first.
         text: The upload's text.
 
     Returns:
-        At most five, greatest first; ``weight`` is the word's share of all that spoke for spam.
-        Words seen in frames are told by the seconds of their line.
+        At most five, greatest first; ``weight`` is the share of all positive contributions. Words
+        in frames are located by the seconds of their line.
     """
     total = sum(weight for _, weight in words if weight > 0)
     aligned = {field: align(value) for field, value in text.fields.items()}

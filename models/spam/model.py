@@ -1,4 +1,4 @@
-"""The spam detector's model in the making: fitted, asked, written."""
+"""The spam model: training, prediction and serialisation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from quorum.models.scoring.tfidf import TfidfLogistic
 
 __all__ = ["SHARE_OF_MEANING", "SpamModel"]
 
-#: What the embedding's log-odds count in the mean of the two; chosen by the figures of videos
-#: left out, where 0.15 to 0.35 differ by less than 0.001.
+#: Weight of the embedding's log-odds in the average; chosen on held-out videos, where 0.15 to 0.35
+#: differ by less than 0.001.
 SHARE_OF_MEANING = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class SpamModel:
-    """Both halves of the ensemble.
+    """Both parts of the ensemble.
 
     Attributes:
         words: TF-IDF over normalised words.
@@ -36,7 +36,7 @@ class SpamModel:
 
     @classmethod
     def fit(cls, texts: list[str], vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
-        """Train both.
+        """Train both parts.
 
         Args:
             texts: Normalised.
@@ -47,9 +47,9 @@ class SpamModel:
         return cls(words, DenseLogistic.fit(vectors, labels, strength=1.0))
 
     def decide(self, texts: list[str], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Log-odds of both together, not yet calibrated."""
+        """Uncalibrated log-odds of the ensemble."""
         words, meaning = self.words.decide(texts), self.meaning.decide(vectors)
-        both: NDArray[np.float64] = mean_of(words, meaning)
+        both: NDArray[np.float64] = weighted_mean(words, meaning)
         return both
 
     def write(
@@ -59,20 +59,20 @@ class SpamModel:
         training_data: Sequence[TrainingData],
         metrics: dict[str, Any],
         calibration: Platt,
-        told: dict[str, Any],
+        calibration_report: dict[str, Any],
         licence: str,
         seed: int,
     ) -> None:
         """Write the artifact.
 
         Args:
-            out: Its folder.
-            training_data: What it was trained on.
-            metrics: Its figures on held-out data.
-            calibration: Fitted out of fold.
-            told: How that was done, and its error.
-            licence: Of the artifact.
-            seed: Of the training.
+            out: Output folder.
+            training_data: Sources of the training data.
+            metrics: Metrics on held-out data.
+            calibration: Fitted on out-of-fold scores.
+            calibration_report: Method and error of the calibration.
+            licence: Licence of the artifact.
+            seed: Seed of the training.
         """
         write_artifact(
             out,
@@ -90,12 +90,12 @@ class SpamModel:
             },
             training_data=training_data,
             metrics=metrics,
-            calibration=told,
+            calibration=calibration_report,
             licence=licence,
             seed=seed,
         )
 
 
-def mean_of(words: Any, meaning: Any) -> Any:
-    """The weighted mean of both halves' log-odds."""
+def weighted_mean(words: Any, meaning: Any) -> Any:
+    """Weighted mean of the log-odds of both parts."""
     return (1 - SHARE_OF_MEANING) * words + SHARE_OF_MEANING * meaning

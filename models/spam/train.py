@@ -1,8 +1,8 @@
 """Train the spam detector: ``python -m quorum.models.spam.train --data FOLDER``.
 
-``FOLDER`` holds the files of the YouTube Spam Collection (UCI 380): one CSV a video with the
-columns ``CONTENT`` and ``CLASS``. Figures are of videos that the model has not seen: each is left
-out in turn. The probabilities are calibrated on the scores of those left out.
+``FOLDER`` holds the YouTube Spam Collection (UCI 380): one CSV per video with the columns
+``CONTENT`` and ``CLASS``. Metrics are by leave-one-video-out cross-validation, and the
+probabilities are calibrated on the out-of-fold scores.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from quorum.models.features.normalise import normalise
 from quorum.models.registry.artifacts import TrainingData, digest_of_file
 from quorum.models.scoring.calibration import Platt, expected_calibration_error, prevalence_weights
 from quorum.models.spam.detector import ARTIFACT
-from quorum.models.spam.model import SpamModel, mean_of
+from quorum.models.spam.model import SpamModel, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Comments:
     Attributes:
         texts: Normalised.
         labels: 1 for spam.
-        videos: Index of the video that each stands under.
+        videos: Index of the video of each comment.
         names: Names of the videos.
     """
 
@@ -41,8 +41,8 @@ class Comments:
     names: list[str]
 
 
-def read(folder: Path) -> tuple[Comments, list[TrainingData]]:
-    """Read the collection's files."""
+def read_comments(folder: Path) -> tuple[Comments, list[TrainingData]]:
+    """Read the files of the collection."""
     texts: list[str] = []
     labels: list[int] = []
     videos: list[int] = []
@@ -66,8 +66,8 @@ def read(folder: Path) -> tuple[Comments, list[TrainingData]]:
     return Comments(texts, np.array(labels), np.array(videos), names), sources
 
 
-def left_out(data: Comments, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Log-odds of each comment by models that have not seen its video."""
+def cross_validate(data: Comments, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Out-of-fold log-odds of each comment, by models that have not seen its video."""
     odds = {name: np.zeros(len(data.texts)) for name in ("words", "meaning", "both")}
     for video in range(len(data.names)):
         out = data.videos == video
@@ -76,12 +76,12 @@ def left_out(data: Comments, vectors: NDArray[np.float32]) -> dict[str, NDArray[
         model = SpamModel.fit(kept, vectors[~out], data.labels[~out])
         odds["words"][out] = model.words.decide(left)
         odds["meaning"][out] = model.meaning.decide(vectors[out])
-    odds["both"] = mean_of(odds["words"], odds["meaning"])
+    odds["both"] = weighted_mean(odds["words"], odds["meaning"])
     return odds
 
 
 def measure(data: Comments, odds: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """ROC-AUC by video left out and their mean, and recall at 1 % false positives."""
+    """ROC-AUC per held-out video and on average, PR-AUC, and recall at 1 % false positives."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     def by_video(scores: NDArray[np.float64]) -> list[float]:
@@ -110,7 +110,7 @@ def measure(data: Comments, odds: dict[str, NDArray[np.float64]]) -> dict[str, A
 
 
 def calibrate(odds: NDArray[np.float64], data: Comments) -> tuple[Platt, dict[str, Any]]:
-    """Fit the calibration on all left-out scores; measure it on videos that it has not seen."""
+    """Fit the calibration on all out-of-fold scores; measure it by leave-one-video-out."""
     made = np.zeros(len(odds))
     for video in range(len(data.names)):
         out = data.videos == video
@@ -126,26 +126,26 @@ def calibrate(odds: NDArray[np.float64], data: Comments) -> tuple[Platt, dict[st
 
 
 def train(folder: Path, out: Path) -> dict[str, Any]:
-    """Train, measure and write the artifact; returns the figures."""
-    data, sources = read(folder)
+    """Train, evaluate and write the artifact; returns the metrics."""
+    data, sources = read_comments(folder)
     vectors = shared_embedder().embed(data.texts)
-    odds = left_out(data, vectors)
+    odds = cross_validate(data, vectors)
     metrics = measure(data, odds)
-    calibration, told = calibrate(odds["both"], data)
+    calibration, calibration_report = calibrate(odds["both"], data)
     SpamModel.fit(data.texts, vectors, data.labels).write(
         out,
         training_data=sources,
         metrics=metrics,
         calibration=calibration,
-        told=told,
+        calibration_report=calibration_report,
         licence="Apache-2.0; trained on data under CC BY 4.0",
         seed=0,
     )
-    return {**metrics, "calibration": told}
+    return {**metrics, "calibration": calibration_report}
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     import json
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")

@@ -1,4 +1,4 @@
-"""Train the spam detector on a user's own labelled texts: ``quorum models train spam``."""
+"""Train the spam detector on custom labelled texts: ``quorum models train spam``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def train_from(
         folds[left] = fold
         progress(f"fold {fold + 1} left out")
     seen = folds >= 0
-    calibration, told = calibrated(odds[seen], labels[seen], folds[seen])
+    calibration, calibration_report = calibrated(odds[seen], labels[seen], folds[seen])
     report = evaluate(labels[seen], calibration.apply(odds[seen]).tolist(), seed=seed)
     metrics = {
         "split": f"{len(set(folds[seen].tolist()))} folds, by source where there are several",
@@ -46,8 +46,8 @@ def train_from(
         training_data=[data.origin],
         metrics=metrics,
         calibration=calibration,
-        told=told,
+        calibration_report=calibration_report,
         licence="as the training data allows",
         seed=seed,
     )
-    return {**metrics, "calibration": told}
+    return {**metrics, "calibration": calibration_report}

@@ -1,1 +1,1 @@
-"""Violence: threats, incitement and graphic accounts in words, fights in frames."""
+"""Violence: threats, incitement and graphic accounts in text; fights and gore in frames."""

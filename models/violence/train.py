@@ -1,9 +1,9 @@
-"""Train the violence detector that ships.
+"""Train the shipped violence detector.
 
 ``python -m quorum.models.violence.train --texts FILE --fights FOLDER --innocent FOLDER``. ``FILE``
 is the evaluation set of OpenAI's moderation paper (Markov et al. 2023), JSON lines with
-``prompt`` and ``V``; the first folder holds ``clips.csv`` (file, fight, source) and the clips, the
-second clips without fights, that surveillance footage does not look like.
+``prompt`` and ``V``. The first folder holds ``clips.csv`` (file, fight, source) and its clips; the
+second one holds clips without fights that are unlike surveillance footage.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
@@ -29,19 +30,19 @@ from quorum.models.violence.detector import ARTIFACT
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.train_frames import train_frames
 from quorum.models.violence.train_text import train_text
-from quorum.models.violence.trainer import clips_of, write
+from quorum.models.violence.trainer import load_clips, write
 
 _SUFFIXES = {".mp4", ".mkv"}
 _LICENCE = "Apache-2.0; trained on data under MIT, CC BY 4.0, BSD, CC0 and Apache-2.0"
 
 
-def told(progress: str) -> None:
-    """Say how far it is."""
-    print(progress, flush=True)
+def report(message: str) -> None:
+    """Print a progress message."""
+    print(message, flush=True)
 
 
-def innocent_clips(folder: Path) -> Labelled:
-    """All clips of a folder as innocent ones; the first part of a name is the source."""
+def negative_clips(folder: Path) -> Labelled:
+    """All clips of a folder as negative examples; the prefix of the name is the source."""
     files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
     uploads = [
         Upload(
@@ -61,8 +62,8 @@ def innocent_clips(folder: Path) -> Labelled:
     )
 
 
-def gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]:
-    """Choose what gore counts by innocent clips, and measure how many are flagged."""
+def fit_gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]:
+    """Fit the gore calibration on harmless clips, and count the flagged clips."""
     highest: list[float] = []
     fights: list[int] = []
     for one in data:
@@ -70,13 +71,13 @@ def gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]:
             with fetched(str(upload.media), MediaAccess(folders=one.folders)) as path:
                 made = decode(path, frames=True, audio=False, max_seconds=60, max_pixels=40_000_000)
             if made.frames is not None:
-                highest.append(float(shared_classifier().watch(made.frames)[0].max()))
+                highest.append(float(shared_classifier().smoothed_odds(made.frames)[0].max()))
                 fights.append(int(label))
-        told(f"gore: {len(highest)} clips")
+        report(f"gore: {len(highest)} clips")
     odds, truth = np.array(highest), np.array(fights)
     chosen = GoreCalibration.fit(odds[truth == 0])
     scores = chosen.score(odds)
-    raw = 1 / (1 + np.exp(-odds))
+    raw = expit(odds)
     return chosen, {
         "split": "handicap chosen on the same innocent clips; there is no gore to measure on",
         "innocent": int((truth == 0).sum()),
@@ -90,7 +91,7 @@ def gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]:
 def train(
     texts: Path, fights: Path, innocent: Path, out: Path, seed: int, cache: Path | None
 ) -> dict[str, Any]:
-    """Train, measure and write the artifact; returns the figures."""
+    """Train, evaluate and write the artifact; returns the metrics."""
     words = read_labelled(texts)
     name = f"openai/moderation-api-release, violence, {texts.name}"
     text = train_text(
@@ -99,11 +100,13 @@ def train(
         words.sources,
         [replace(words.origin, name=name, licence="MIT")],
         seed,
-        told,
+        report,
     )
-    watched, others = read_labelled(fights), innocent_clips(innocent)
-    clips, (origin,) = clips_of(watched, range(len(watched.uploads)), told, cache)
-    more, (other,) = clips_of(others, range(len(others.uploads)), told, cache, out_of_domain=True)
+    watched, others = read_labelled(fights), negative_clips(innocent)
+    clips, (origin,) = load_clips(watched, range(len(watched.uploads)), report, cache)
+    more, (other,) = load_clips(
+        others, range(len(others.uploads)), report, cache, out_of_domain=True
+    )
     origins = [
         replace(
             origin,
@@ -116,18 +119,18 @@ def train(
             licence="CC BY 4.0, BSD-3, CC0, Apache-2.0, BSD",
         ),
     ]
-    frames = train_frames([*clips, *more], origins, seed, told)
-    return write(out, text, frames, gore([watched, others]), seed, _LICENCE)
+    frames = train_frames([*clips, *more], origins, seed, report)
+    return write(out, text, frames, fit_gore([watched, others]), seed, _LICENCE)
 
 
 def main() -> None:
-    """The command line."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--texts", type=Path, required=True, help="JSON lines with prompt and V")
     parser.add_argument("--fights", type=Path, required=True, help="folder with clips.csv")
-    parser.add_argument("--innocent", type=Path, required=True, help="folder of innocent clips")
+    parser.add_argument("--innocent", type=Path, required=True, help="folder of negative clips")
     parser.add_argument("--out", type=Path, default=ARTIFACT, help="folder of the artifact")
-    parser.add_argument("--cache", type=Path, help="where encoded clips are kept")
+    parser.add_argument("--cache", type=Path, help="cache folder of encoded clips")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     made = train(given.texts, given.fights, given.innocent, given.out, given.seed, given.cache)

@@ -1,4 +1,4 @@
-"""Train the half of the violence detector that looks at frames."""
+"""Train the frames head of the violence detector."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from quorum.models.training.trainer import calibrated, folds_of
 from quorum.models.violence.head import TrainedHead
 from quorum.models.violence.vision import describe, scenes, shared_encoder
 
-__all__ = ["SMOOTHING", "Clip", "described", "train_frames"]
+__all__ = ["SMOOTHING", "Clip", "scene_features", "train_frames"]
 
-#: Inverse of the L2 regularisation on standardised features; 0.01 to 0.1 give the same figures.
+#: Inverse L2 regularisation on standardised features; 0.01 to 0.1 give the same metrics.
 STRENGTH = 0.03
-#: Scenes whose log-odds are averaged with their neighbours'.
+#: Width of the moving average over scenes.
 SMOOTHING = 3
 _REPEATS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What training knows of a clip.
+    """A training clip.
 
     Attributes:
-        scenes: Each scene as ``vision.describe`` tells it, shape (n, d).
+        scenes: Features of each scene by ``vision.describe``, shape (n, d).
         fight: 1 if it shows a fight.
-        source: Where it comes from.
-        digest: Of its file.
-        out_of_domain: Whether it is of another kind than the clips that the figures are about.
+        source: Its source; clips of one source stay in one fold.
+        digest: Digest of the file.
+        out_of_domain: Whether it is excluded from the headline metrics.
     """
 
     scenes: NDArray[np.float32]
@@ -47,15 +47,15 @@ class Clip:
     out_of_domain: bool = False
 
 
-def described(path: Path, cache: Path | None = None) -> NDArray[np.float32]:
-    """The scenes of a clip's file.
+def scene_features(path: Path, cache: Path | None = None) -> NDArray[np.float32]:
+    """Compute the features of the scenes of a clip.
 
     Args:
         path: The file.
-        cache: Folder where what was made is kept, by the file's digest.
+        cache: Cache folder, keyed by the file's digest.
 
     Raises:
-        InputError: If no frame of it can be read.
+        InputError: If no frame can be read.
     """
     kept = cache / f"{digest_of_file(path)[:24]}.npy" if cache else None
     if kept and kept.is_file():
@@ -97,16 +97,16 @@ def train_frames(
     seed: int,
     progress: Callable[[str], None],
 ) -> TrainedHead:
-    """Train and measure; clips of one source never stand on both sides of a split.
+    """Train and cross-validate; clips of one source stay in one fold.
 
     Args:
         clips: The clips.
-        origins: What they are.
-        seed: Of the folds.
-        progress: Told how far it is.
+        origins: Sources of the clips.
+        seed: Seed of the folds.
+        progress: Called with progress messages.
 
     Raises:
-        InputError: If there are too few clips of either kind, or the scores do not rise with the
+        InputError: If there are too few clips of a class, or the scores do not increase with the
             labels.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score

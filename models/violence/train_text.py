@@ -1,4 +1,4 @@
-"""Train the half of the violence detector that reads words."""
+"""Train the text head of the violence detector."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quorum.models.violence.head import TrainedHead
 
 __all__ = ["STRENGTH", "train_text"]
 
-#: Inverse of the L2 regularisation; of 0.3 to 30 the best of the folds.
+#: Inverse L2 regularisation; the best of 0.3 to 30 in cross-validation.
 STRENGTH = 0.3
 _REPEATS = 3
 
@@ -65,18 +65,18 @@ def train_text(
     seed: int,
     progress: Callable[[str], None],
 ) -> TrainedHead:
-    """Train and measure; texts of one source, or alike, never stand on both sides of a split.
+    """Train and cross-validate; texts of one source, or near-duplicates, stay in one fold.
 
     Args:
-        texts: Normalised.
+        texts: Normalised texts.
         labels: 1 for violence.
-        sources: Where each text comes from.
-        origins: What the texts are.
-        seed: Of the folds.
-        progress: Told how far it is.
+        sources: Source of each text.
+        origins: Sources of the texts.
+        seed: Seed of the folds.
+        progress: Called with progress messages.
 
     Raises:
-        InputError: If there are too few examples of either kind, or the scores do not rise with
+        InputError: If there are too few examples of a class, or the scores do not increase with
             the labels.
     """
     progress(f"embedding {len(texts)} texts")

@@ -1,7 +1,7 @@
-"""Train the violence detector: ``quorum models train violence``, and what ships.
+"""Train the violence detector on custom data: ``quorum models train violence``.
 
-Examples with words teach the half that reads, examples with media the half that watches; one that
-has both teaches both. A half that the data has too little for stays as it ships.
+Examples with text train the text head, examples with media the frames head, examples with both
+train both. A head without enough data is copied from the shipped model.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from quorum.models.registry.artifacts import (
 )
 from quorum.models.scoring.calibration import expected_calibration_error, prevalence_weights
 from quorum.models.training.dataset import Labelled
-from quorum.models.violence.detector import ARTIFACT, fused
+from quorum.models.violence.detector import ARTIFACT, fuse
 from quorum.models.violence.gore import GoreCalibration
 from quorum.models.violence.head import TrainedHead
-from quorum.models.violence.train_frames import SMOOTHING, Clip, described, train_frames
+from quorum.models.violence.train_frames import SMOOTHING, Clip, scene_features, train_frames
 from quorum.models.violence.train_text import train_text
 
-__all__ = ["clips_of", "train_from", "write"]
+__all__ = ["load_clips", "train_from", "write"]
 
-#: Fewer examples of either kind teach nothing that could be measured.
+#: Minimum number of examples per class.
 _FEWEST = 5
 
 
@@ -43,24 +43,24 @@ def train_from(
 ) -> dict[str, Any]:
     """See ``quorum.models.training.trainer.Trainer``."""
     texts = [text_of(upload)[0].normalised for upload in data.uploads]
-    worded = [index for index, text in enumerate(texts) if any(map(str.isalpha, text))]
-    filmed = [index for index, upload in enumerate(data.uploads) if upload.media]
+    with_text = [index for index, text in enumerate(texts) if any(map(str.isalpha, text))]
+    with_media = [index for index, upload in enumerate(data.uploads) if upload.media]
     text = frames = None
-    if _enough(data, worded):
+    if _enough(data, with_text):
         text = train_text(
-            [texts[index] for index in worded],
-            data.labels[worded],
-            [data.sources[index] for index in worded],
+            [texts[index] for index in with_text],
+            data.labels[with_text],
+            [data.sources[index] for index in with_text],
             [data.origin],
             seed,
             progress,
         )
-    if _enough(data, filmed):
-        frames = train_frames(*clips_of(data, filmed, progress), seed, progress)
+    if _enough(data, with_media):
+        frames = train_frames(*load_clips(data, with_media, progress), seed, progress)
     if text is None and frames is None:
         msg = (
             f"{data.origin.name}: training needs at least {_FEWEST} examples with the harm and "
-            f"{_FEWEST} without, all of words or all of media"
+            f"{_FEWEST} without, all with text or all with media"
         )
         raise InputError(msg)
     return write(out, text, frames, None, seed, "as the training data allows")
@@ -71,7 +71,7 @@ def _enough(data: Labelled, chosen: Sequence[int]) -> bool:
     return min(int(labels.sum()), int((1 - labels).sum())) >= _FEWEST
 
 
-def clips_of(
+def load_clips(
     data: Labelled,
     chosen: Sequence[int],
     progress: Callable[[str], None],
@@ -79,17 +79,17 @@ def clips_of(
     *,
     out_of_domain: bool = False,
 ) -> tuple[list[Clip], list[TrainingData]]:
-    """Watch the media of examples.
+    """Load the clips of examples.
 
     Args:
         data: The examples.
-        chosen: Indices of those with media.
-        progress: Told how far it is.
-        cache: Folder where what was made of each clip is kept.
-        out_of_domain: Whether they are of another kind than the figures are about.
+        chosen: Indices of the examples with media.
+        progress: Called with progress messages.
+        cache: Cache folder of clip features.
+        out_of_domain: Exclude the clips from the headline metrics.
 
     Raises:
-        InputError: If the media of one cannot be read; the text names it.
+        InputError: If a medium cannot be read; the message names it.
     """
     clips: list[Clip] = []
     sha = hashlib.sha256()
@@ -99,7 +99,7 @@ def clips_of(
         try:
             with fetched(str(upload.media), access) as path:
                 digest = digest_of_file(path)
-                scenes = described(path, cache)
+                scenes = scene_features(path, cache)
         except MediaRefused as refused:
             msg = f"{upload.id}: {refused}"
             raise InputError(msg) from None
@@ -121,10 +121,10 @@ def write(
     seed: int,
     licence: str,
 ) -> dict[str, Any]:
-    """Write an artifact of what was trained; what was not is taken from the one that ships.
+    """Write an artifact; parts that were not trained are copied from the shipped model.
 
     Returns:
-        The figures.
+        The metrics.
     """
     whole = text is not None and frames is not None and gore is not None
     held = None if whole else open_artifact(ARTIFACT, "violence")
@@ -173,26 +173,26 @@ def write(
 
 
 def _shipped_sources(held: Artifact, half: str) -> list[TrainingData]:
-    """What a half of the shipped model was trained on: the first source is the texts."""
+    """Training data of one head of the shipped model: the first source is the texts."""
     data = held.manifest.training_data
     return list(data[:1] if half == "text" else data[1:])
 
 
 def _fusion(text: TrainedHead, frames: TrainedHead, seed: int) -> dict[str, Any]:
-    """Measure the fused score on texts paired with clips by chance, violent if either is.
+    """Evaluate the fused score on random pairs of a text and a clip, positive if either is.
 
-    No data has both. Each half's scores are those out of fold.
+    No data set has both. The scores are out-of-fold.
     """
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(seed)
-    # Nine texts of ten and nine clips of ten are innocent, so that about one pair in five is not.
+    # 10.56 % positives each, so that about one pair in five is positive.
     drawn = []
     for half in (text, frames):
         guilty = rng.random(20_000) < 0.1056
         places = [np.flatnonzero(half.labels == kind) for kind in (0, 1)]
         drawn.append(np.where(guilty, rng.choice(places[1], 20_000), rng.choice(places[0], 20_000)))
-    scores = fused(text.probabilities[drawn[0]], frames.probabilities[drawn[1]])
+    scores = fuse(text.probabilities[drawn[0]], frames.probabilities[drawn[1]])
     labels = text.labels[drawn[0]] | frames.labels[drawn[1]]
     weights = prevalence_weights(labels, 0.2)
     return {

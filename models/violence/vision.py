@@ -1,4 +1,4 @@
-"""Fights in frames: what an image network sees, and how it changes from frame to frame."""
+"""Fights in frames: features of an image network and their change over time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from quorum.models.scoring.timeline import spread
 __all__ = ["CHANNELS", "FrameEncoder", "describe", "scenes", "shared_encoder"]
 
 CHANNELS = 1408
-#: Pixels of a side, as the network was trained; 192 are twice as fast and cost 0.03 of ROC-AUC.
+#: Input size of the network; 192 would be twice as fast and cost 0.03 of ROC-AUC.
 SIDE = 260
-#: Scenes of one upload that are looked at; the time that each costs is what limits them.
+#: Maximum number of scenes per upload; bounds the processing time.
 MAX_SCENES = 4
-#: Frames further apart than this do not show movement but a cut.
+#: A greater gap between frames, in seconds, separates scenes.
 _MAX_GAP = 0.6
 
 
 class FrameEncoder:
-    """EfficientNet-lite2 (Tan and Le 2019), trained on ImageNet, up to its pooled features."""
+    """EfficientNet-lite2 (Tan and Le 2019), trained on ImageNet, without its classifier."""
 
     def __init__(self) -> None:
         import torch
@@ -40,7 +40,7 @@ class FrameEncoder:
         self.frames = 0
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode RGB frames, shape (n, height, width, 3): shape (n, 1408)."""
+        """Encode RGB frames, shape (n, height, width, 3), as pooled features, shape (n, 1408)."""
         torch = self._torch
         with torch.inference_mode():
             planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
@@ -54,14 +54,14 @@ class FrameEncoder:
 
 @once
 def shared_encoder() -> FrameEncoder:
-    """The one encoder of this process; loaded at the first call."""
+    """The shared encoder of this process; loaded on first use."""
     return FrameEncoder()
 
 
 def scenes(frames: Frames) -> list[NDArray[np.int64]]:
-    """Indices of the frames of at most four scenes, spread over the media.
+    """Frame indices of at most four scenes, evenly spaced over the media.
 
-    A scene is one burst of frames; a shorter one is taken only if there is no other.
+    A scene is one burst of frames; incomplete bursts are used only if there is no other.
     """
     times = frames.times
     cuts = np.flatnonzero(np.diff(times) > _MAX_GAP) + 1
@@ -73,10 +73,10 @@ def scenes(frames: Frames) -> list[NDArray[np.int64]]:
 
 
 def describe(codes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What one scene shows and how much it changes, shape (2 * 1408,).
+    """Features of one scene: mean and mean absolute change, shape (2 * 1408,).
 
     Args:
-        codes: The encoded frames of the scene, shape (n, 1408).
+        codes: Encoded frames of the scene, shape (n, 1408).
     """
     if len(codes) > 1:
         change = np.abs(np.diff(codes, axis=0)).mean(axis=0)

@@ -1,4 +1,4 @@
-"""The cards tell the figures that the artifacts' manifests hold."""
+"""The model cards quote the figures of the artifacts' manifests."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def test_the_card_tells_what_was_measured(name):
 def test_each_card_has_its_parts(name):
     card = (FOLDER / name / "card.md").read_text(encoding="utf-8")
     assert "**Figures" in card
-    for part in ("**What it says.**", "**Trained on.**", "**Where it fails.**", "**Licence.**"):
+    for part in ("**Output.**", "**Training data.**", "**Limitations.**", "**Licence.**"):
         assert part in card
 
 

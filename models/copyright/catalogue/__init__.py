@@ -1,1 +1,1 @@
-"""The registered reference works, and their index."""
+"""The catalogue of registered works and their fingerprints."""

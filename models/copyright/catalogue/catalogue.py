@@ -1,13 +1,12 @@
-"""The catalogue: registered works, kept so that nothing confirmed is ever lost.
+"""The catalogue: durable storage and search of registered works.
 
-The works and their fingerprints lie in a database, which is the truth: a SQLite file in the
-catalogue's folder, or the ledger's database. To add a work is one transaction. The folder also
-holds index files, which are derived from the works. Works that no index file covers yet are held
-in memory by each reader; when they are many, a file is made of them, and small files are merged
-into larger ones.
+The source of truth is a database: a SQLite file in the catalogue's folder, or the ledger's
+database. Adding a work is one transaction. The folder also holds index files, which are derived
+from the works. Each reader indexes the works that no file covers yet in memory; when there are
+many, they are written to a file, and small files are merged into larger ones.
 
-One process writes at a time, any number read, and each reader sees a change at its next
-``refresh``. A catalogue in one JSON file, as the shipped one, is held in memory only.
+There is one writer at a time and any number of readers; a reader sees changes at its next
+``refresh``. A catalogue in a JSON file, such as the shipped one, is held in memory only.
 """
 
 from __future__ import annotations
@@ -32,27 +31,27 @@ from quorum.models.copyright.index.segments import Entries, Hits
 
 __all__ = ["Catalogue", "Stats"]
 
-#: Entries that wait in memory before an index file is made of them.
+#: Entries without an index file that trigger a compaction.
 _WAITING_ENTRIES = 16_384
 
-#: A segment is merged with the one before it unless that is this many times larger, so that
-#: there are few segments and each entry is written few times.
+#: A segment is merged with its predecessor unless that is this many times larger (size-tiered
+#: compaction), so that there are few segments and each entry is rewritten few times.
 _GROWTH = 4
 
-#: Bytes of works that were looked at and are kept: those that are much copied.
+#: Size of the cache of works that were compared in full.
 _CACHE_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What a catalogue holds.
+    """Statistics of a catalogue.
 
     Attributes:
-        works: How many are registered.
-        seconds: Their length in all.
-        entries: Hashes that are looked up.
+        works: Registered works.
+        seconds: Their total length.
+        entries: Indexed hashes.
         segments: Index files.
-        waiting: Entries that no index file covers yet.
+        waiting: Entries without an index file.
         bytes: Size of the folder on disk; 0 in memory.
         version: Digest of the content.
     """
@@ -67,18 +66,17 @@ class Stats:
 
 
 class Catalogue:
-    """Registered works, searched by their fingerprints.
+    """Registered works, searchable by fingerprint.
 
     Args:
-        folder: Where its files lie; None to hold them in memory. It is created where it is
-            absent.
-        database: The URL of the ledger's database, or ``ledger`` for that of
-            ``QUORUM_DATABASE``, to keep the works there; by default they lie in the folder.
+        folder: Folder of its files, created if missing; None for a catalogue in memory.
+        database: URL of the ledger's database, or ``ledger`` for that of ``QUORUM_DATABASE``, to
+            store the works there; by default they are stored in the folder.
         read_only: Never write works, and never create a catalogue.
 
     Raises:
-        ConfigurationError: If there is none to read, or it is of another format.
-        ArtifactError: If an index file is absent or damaged; ``rebuild`` makes it anew.
+        ConfigurationError: If there is no catalogue to read, or its format is unsupported.
+        ArtifactError: If an index file is missing or damaged; ``rebuild`` repairs it.
         EngineUnavailable: If the database cannot be reached.
     """
 
@@ -101,8 +99,8 @@ class Catalogue:
         if self._folder is not None and not read_only:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._seen: object = None
-        self._looked: OrderedDict[int, tuple[Work, WorkPrint]] = OrderedDict()
+        self._loaded_state: object = None
+        self._cache: OrderedDict[int, tuple[Work, WorkPrint]] = OrderedDict()
         self._snapshot = Snapshot()
         try:
             self.refresh()
@@ -111,43 +109,43 @@ class Catalogue:
             raise
 
     def close(self) -> None:
-        """Give back the files and the connections."""
+        """Close files and connections."""
         self._database.close()
         if self._files is not None:
             self._files.close()
 
     @property
     def version(self) -> str:
-        """A digest of the works and their rules: the same content gives the same version."""
+        """Digest of the works and their rules; equal content gives an equal version."""
         return self._snapshot.version
 
     def refresh(self) -> bool:
-        """See what was written since; cheap when nothing was.
+        """Load changes since the last call; cheap if there are none.
 
         Returns:
-            Whether there was something.
+            Whether the content changed.
 
         Raises:
-            ArtifactError: If an index file is absent or damaged.
-            EngineUnavailable: If the database cannot be reached; what was seen before stays.
+            ArtifactError: If an index file is missing or damaged.
+            EngineUnavailable: If the database cannot be reached; the previous state remains.
         """
         with self._lock:
             with self._database.reading() as connection:
                 changes = read_state(connection, "changes")
             stamp = self._files.stamp() if self._files is not None else (0, 0)
-            if (changes, stamp) == self._seen:
+            if (changes, stamp) == self._loaded_state:
                 return False
             before = self._snapshot.version
             self._snapshot = read_snapshot(self._database, self._files)
-            self._looked.clear()
-            self._seen = (changes, stamp)
+            self._cache.clear()
+            self._loaded_state = (changes, stamp)
             changed = before != self._snapshot.version
         if self._snapshot.waiting > _WAITING_ENTRIES and self._files and self._files.writable:
             self.compact(wait=False)
         return changed
 
     def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
-        """All entries within a radius of some hashes, shape (m, 32)."""
+        """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
         return self._snapshot.search(queries, radius)
 
     def exact(self, digests: Iterable[str]) -> tuple[int, ...]:
@@ -156,34 +154,34 @@ class Catalogue:
             return records.serials_of(connection, tuple(digests))
 
     def by_serial(self, serial: int) -> tuple[Work, WorkPrint] | None:
-        """A work and its fingerprint; None if it was removed meanwhile."""
+        """A work and its fingerprint; None if it was removed."""
         with self._lock:
-            known = self._looked.get(serial)
+            known = self._cache.get(serial)
             if known is not None:
-                self._looked.move_to_end(serial)
+                self._cache.move_to_end(serial)
                 return known
         with self._database.reading() as connection:
             pair = records.find_pair(connection, serial=serial)
         if pair is not None:
             with self._lock:
-                self._looked[serial] = pair
-                held = sum(found.nbytes for _, found in self._looked.values())
-                while held > _CACHE_BYTES and len(self._looked) > 1:
-                    held -= self._looked.popitem(last=False)[1][1].nbytes
+                self._cache[serial] = pair
+                held = sum(found.nbytes for _, found in self._cache.values())
+                while held > _CACHE_BYTES and len(self._cache) > 1:
+                    held -= self._cache.popitem(last=False)[1][1].nbytes
         return pair
 
     def get(self, id: str) -> tuple[Work, WorkPrint] | None:  # noqa: A002
-        """A work and its fingerprint, by its identifier."""
+        """A work and its fingerprint by identifier; None if there is none."""
         with self._database.reading() as connection:
             return records.find_pair(connection, id=id)
 
     def works(self, words: str = "", limit: int | None = None) -> list[Work]:
-        """Works whose identifier, title or owner holds some words, in the order of their ids."""
+        """Works whose identifier, title or owner contains a text, ordered by identifier."""
         with self._database.reading() as connection:
             return records.find_works(connection, words, limit)
 
     def stats(self) -> Stats:
-        """What the catalogue holds."""
+        """Current statistics."""
         self.refresh()
         with self._database.reading() as connection:
             works, seconds, entries = records.count_works(connection)
@@ -199,18 +197,18 @@ class Catalogue:
         )
 
     def add(self, work: Work, found: WorkPrint) -> None:
-        """Register a work; when this returns, no crash can lose it.
+        """Register a work durably.
 
         Raises:
-            InputError: If there is a work of that identifier.
+            InputError: If the identifier is taken.
         """
         self.add_all([(work, found)])
 
     def add_all(self, works: Sequence[tuple[Work, WorkPrint]]) -> None:
-        """Register several works: all of them, or none.
+        """Register several works in one transaction.
 
         Raises:
-            InputError: If there is a work of one of the identifiers.
+            InputError: If an identifier is taken.
         """
         with self._database.writing() as connection:
             name = read_state(connection, "name")
@@ -223,16 +221,16 @@ class Catalogue:
             self.compact()
 
     def change(self, work: Work) -> None:
-        """Put other facts in the place of a work's: its rule, its exceptions.
+        """Replace the metadata of a work, such as its rule and exceptions.
 
         Raises:
-            InputError: If there is no work of that identifier.
+            InputError: If there is no work with this identifier.
         """
         with self._database.writing() as connection:
             records.change_work(connection, work)
 
     def remove(self, id: str) -> None:  # noqa: A002
-        """Take a work out; readers cease to find it at their next refresh.
+        """Remove a work; readers stop finding it at their next refresh.
 
         Raises:
             InputError: If there is no such work.
@@ -241,10 +239,10 @@ class Catalogue:
             records.remove_work(connection, id)
 
     def permit(self, id: str, uploader: str) -> bool:  # noqa: A002
-        """Let an uploader use a work from now on.
+        """Add an exception: the uploader may use the work.
 
         Returns:
-            Whether that is new.
+            Whether the exception is new.
 
         Raises:
             InputError: If there is no such work.
@@ -253,13 +251,13 @@ class Catalogue:
             return records.permit(connection, id, uploader)
 
     def keep_uploads(self, days: float) -> None:
-        """Let detectors keep the fingerprints of uploads, for so many days."""
+        """Let detectors keep the fingerprints of uploads for a number of days."""
         with self._database.writing() as connection:
             write_state(connection, "keep_days", f"{days:g}")
             count_change(connection)
 
     def kept_uploads(self) -> KeptUploads | None:
-        """The kept fingerprints; None where none are kept.
+        """The kept fingerprints; None if the catalogue does not keep them.
 
         Raises:
             EngineUnavailable: If their database cannot be reached.
@@ -274,11 +272,11 @@ class Catalogue:
         return KeptUploads(Database.file(self._folder / "uploads.sqlite", lasting=False), days)
 
     def compact(self, *, whole: bool = False, wait: bool = True) -> None:
-        """Make index files of the works that wait, and merge small files into larger ones.
+        """Write waiting works to index files, and merge small files into larger ones.
 
         Args:
-            whole: Merge all into one, without what was removed.
-            wait: For another process that does so; else leave it to that one.
+            whole: Merge all files into one, without removed works.
+            wait: Wait for another process that compacts; otherwise return at once.
         """
         if self._files is None:
             return
@@ -304,7 +302,7 @@ class Catalogue:
 
     @classmethod
     def rebuild(cls, folder: str | Path, database: str | None = None) -> None:
-        """Make the index files of a catalogue anew from its works.
+        """Build the index files of a catalogue again from its works.
 
         Raises:
             ConfigurationError: If there is no catalogue.

@@ -1,4 +1,4 @@
-"""The catalogue's database: a SQLite file of its own, memory, or the ledger's database."""
+"""Database access of the catalogue: its own SQLite file, memory, or the ledger's database."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ from quorum.models.copyright.catalogue import tables
 
 __all__ = ["LEDGER", "Database", "lock"]
 
-#: Instead of a URL: the database that ``QUORUM_DATABASE`` names.
+#: Stands for the database of ``QUORUM_DATABASE`` where a URL is expected.
 LEDGER = "ledger"
 
 _FORMAT = 2
 
-#: Seconds that a writer waits for another one.
+#: Timeout of a writer that waits for another one, in seconds.
 _BUSY_SECONDS = 60.0
 
-#: Seconds to wait for a server that does not answer.
+#: Connection timeout of a server, in seconds.
 _CONNECT_SECONDS = 10
 
-#: One number names the lock of all who write to the catalogue on PostgreSQL.
+#: Key of the PostgreSQL advisory lock of all writers of works.
 _LOCK = 0x51_43_41_54
 
 
 class Database:
-    """Transactions on the catalogue's tables; may be shared by threads.
+    """Transactions on the catalogue's tables; thread-safe.
 
-    Made by one of ``memory``, ``file`` and ``at``.
+    Created by ``memory``, ``file`` or ``at``.
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.name = name
         self._engine = engine
-        #: Threads share one connection of SQLite, and each has its own of a server.
+        #: Threads share a single SQLite connection; of a server each has its own.
         single = engine.dialect.name == "sqlite"
         self._guard: Any = threading.RLock() if single else nullcontext()
 
     @classmethod
     def memory(cls) -> Self:
-        """A database that ends with the process."""
+        """An in-memory database."""
 
         def connect() -> sqlite3.Connection:
             return sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
@@ -68,15 +68,15 @@ class Database:
 
     @classmethod
     def file(cls, path: Path, *, read_only: bool = False, lasting: bool = True) -> Self:
-        """A SQLite file of the catalogue's own.
+        """The catalogue's own SQLite file.
 
         Args:
-            path: The file. It is created where it is absent.
-            read_only: Never write, and never create.
-            lasting: What is confirmed survives a loss of power; else only the end of a process.
+            path: The file; created if missing.
+            read_only: Never write and never create.
+            lasting: Commits survive a power failure; otherwise only a crash of the process.
 
         Raises:
-            ConfigurationError: If there is none to read, or it is of another format.
+            ConfigurationError: If there is nothing to read or the format is unsupported.
         """
         if read_only and not path.is_file():
             msg = f"there is no catalogue in {path.parent}; quorum catalogue add makes one"
@@ -86,7 +86,7 @@ class Database:
             made._prepare(path, read_only)
         except (EngineUnavailable, InputError, OSError) as error:
             made.close()
-            msg = f"{path.parent} is no catalogue that can be used: {error}"
+            msg = f"{path.parent} is not a usable catalogue: {error}"
             raise ConfigurationError(msg) from None
         return made
 
@@ -96,7 +96,7 @@ class Database:
         if known == _FORMAT:
             return
         if known or read_only:
-            msg = f"{path.parent} is a catalogue of format {known}; this Quorum reads {_FORMAT}"
+            msg = f"{path.parent} has catalogue format {known}; this version reads {_FORMAT}"
             raise ConfigurationError(msg)
         with self.writing() as connection:
             if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == 0:
@@ -105,13 +105,13 @@ class Database:
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """The ledger's database, whose migrations made the catalogue's tables.
+        """The ledger's database, with the catalogue's tables from the ledger's migrations.
 
         Args:
             url: Its URL, or ``ledger`` for that of ``QUORUM_DATABASE``.
 
         Raises:
-            ConfigurationError: If the URL cannot be used, or the tables are not there.
+            ConfigurationError: If the URL is invalid or the tables are missing.
             EngineUnavailable: If the database cannot be reached.
         """
         made = cls(*_engine(url))
@@ -123,20 +123,20 @@ class Database:
             raise
         if not there:
             made.close()
-            msg = f"the database {made.name} has no catalogue yet; make it with: quorum ledger init"
+            msg = f"the database {made.name} has no catalogue yet; create it: quorum ledger init"
             raise ConfigurationError(msg)
         return made
 
     @contextmanager
     def writing(self, *, works: bool = True) -> Iterator[Connection]:
-        """One transaction: all of it is on disk when it ends, or none of it.
+        """A write transaction, durable when it ends.
 
         Args:
-            works: Whether works are written. Who does so waits for others who do, so that serial
-                numbers are confirmed in their order.
+            works: Whether it writes works. Such writers are serialised, so that serial numbers
+                are committed in order.
 
         Raises:
-            InputError: If the database does not take a value.
+            InputError: If the database rejects a value.
             EngineUnavailable: If it cannot be reached; nothing was written.
         """
         with self._transaction(quorum_writes=True) as connection:
@@ -146,7 +146,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Queries that see one state, whatever is written meanwhile.
+        """A read transaction with a consistent snapshot.
 
         Raises:
             EngineUnavailable: If the database cannot be reached.
@@ -165,28 +165,28 @@ class Database:
                     yield connection
         except (DataError, IntegrityError, OverflowError) as error:
             kind = type(getattr(error, "orig", None) or error).__name__
-            msg = f"the catalogue's database refuses a value: {kind}"
+            msg = f"the catalogue's database rejected a value: {kind}"
             raise InputError(msg) from None
         except SQLAlchemyError as error:
-            raise EngineUnavailable(self._told(error)) from None
+            raise EngineUnavailable(self._message(error)) from None
 
-    def _told(self, error: SQLAlchemyError) -> str:
+    def _message(self, error: SQLAlchemyError) -> str:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        # Only the first line: what follows in PostgreSQL's text quotes the row.
-        said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        # Only the first line: the rest of PostgreSQL's message quotes the row.
+        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         password = self._engine.url.password
         if password:
-            said = said.replace(str(password), "***")
-        return f"the catalogue's database {self.name} could not be used: {said}"
+            reason = reason.replace(str(password), "***")
+        return f"the catalogue's database {self.name} failed: {reason}"
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close all connections."""
         with self._guard:
             self._engine.dispose()
 
 
 def lock(connection: Connection) -> None:
-    """Wait for others who write works, in a transaction that writes."""
+    """Serialise writers of works, within a write transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK})
 
@@ -198,14 +198,14 @@ def _sqlite(creator: Callable[[], sqlite3.Connection]) -> Engine:
 
 
 def _begin(connection: Connection) -> None:
-    # The driver would begin at the first write, when a reader can no longer become the writer.
+    # Without this the driver begins at the first write, when a reader can no longer upgrade.
     writes = connection.get_execution_options().get("quorum_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection:
-    # After a writer was killed, the first who opens the file takes back what it left half done;
-    # a reader that may write does so too, and writes nothing else.
+    # After a writer was killed, the first process that opens the file rolls back its journal; a
+    # reader with write permission does so too, and writes nothing else.
     may_write = not read_only or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
     mode = "ro" if not may_write else "rw" if read_only else "rwc"
     if mode == "rwc":
@@ -218,7 +218,7 @@ def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection
         isolation_level=None,
     )
     if lasting:
-        # The name of the journal must survive a loss of power as well.
+        # The journal's directory entry must survive a power failure as well.
         connection.execute("PRAGMA synchronous = EXTRA")
     else:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -241,26 +241,26 @@ def _open_ledger(path: str) -> sqlite3.Connection:
 
 
 def _engine(url: str) -> tuple[Engine, str]:
-    """An engine for a URL, and how it may be shown."""
+    """Create the engine for a URL; also returns the URL without secrets."""
     if url == LEDGER:
         url = os.environ.get("QUORUM_DATABASE", "")
         if not url:
-            msg = "the catalogue is in the ledger's database, and QUORUM_DATABASE names none"
+            msg = "the catalogue is in the ledger's database, but QUORUM_DATABASE is not set"
             raise ConfigurationError(msg)
     try:
         made = make_url(url)
     except (ArgumentError, ValueError):
-        msg = "the catalogue's database is no URL such as sqlite:///quorum.db or postgresql://host/name"
+        msg = "the catalogue's database must be a URL such as sqlite:///quorum.db or postgresql://host/name"
         raise ConfigurationError(msg) from None
     name = made.set(query={}).render_as_string(hide_password=True)
     if made.drivername in {"sqlite", "sqlite+pysqlite"} and made.database:
         file = made.database
         if not Path(file).is_file():
-            msg = f"there is no database {name}; make it with: quorum ledger init"
+            msg = f"there is no database {name}; create it: quorum ledger init"
             raise ConfigurationError(msg)
         return _sqlite(lambda: _open_ledger(file)), name
     if made.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
-        msg = f"a catalogue cannot lie in {made.drivername!r}; use sqlite or postgresql"
+        msg = f"a catalogue cannot be stored in {made.drivername!r}; use sqlite or postgresql"
         raise ConfigurationError(msg)
     try:
         engine = create_engine(

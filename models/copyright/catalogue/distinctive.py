@@ -1,4 +1,4 @@
-"""Which hashes of a work say enough to be looked up by: not black, not flat, not a still."""
+"""Select the distinctive hashes of a work for the index: not black, not flat, not repeated."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from quorum.models.fingerprint.video import View
 
 __all__ = ["MIN_QUALITY", "entries_of"]
 
-#: PDQ's quality under which a hash is more noise than picture.
+#: PDQ quality below which a hash is mostly noise.
 MIN_QUALITY = 30
 
-#: A frame this near to the one before adds nothing that a search would not find already; of a
-#: still, one in this many is taken.
+#: A hash this near to the one before is redundant; of a still picture one in ``_STILL_STRIDE`` is
+#: indexed.
 _SAME_BITS = 4
 _STILL_STRIDE = 8
 
-#: Of the frames of a work, every second one is looked up, four a second; one between them as
-#: well where the picture changes so fast that it is further than this from both.
+#: Every second frame of a work is indexed, four a second, and the frames in between where they
+#: differ from both neighbours by more than ``_FAST_BITS``.
 _FRAME_STRIDE = 2
 _FAST_BITS = 20
 
-#: Words of sound overlap; every fourth item starts one that is looked up, twice a second.
+#: Audio words overlap; every fourth is a candidate, twice a second.
 _WORD_STRIDE = 4
 
 
@@ -33,8 +33,8 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
     """The index entries of one work.
 
     Args:
-        serial: Its serial number.
-        found: Its fingerprint.
+        serial: Serial number of the work.
+        found: Fingerprint of the work.
     """
     parts: list[tuple[NDArray[np.uint8], NDArray[np.float32], int]] = []
     good = found.quality >= MIN_QUALITY
@@ -43,8 +43,8 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
         hashes = found.views[:, index]
         chosen = good & _new(hashes)
         if index:
-            # Without bars, a view of the active area is that of the whole frame; and a list that
-            # others published has one hash for all views.
+            # Without bars, active views equal full views; and a published hash list has the same
+            # hash in all views.
             same = found.views[:, index - len(WORK_VIEWS) // 2] if view >= View.ACTIVE else whole
             chosen &= (hashes != same).any(axis=1)
         parts.append((hashes[chosen], found.times[chosen], view))
@@ -67,9 +67,9 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
 
 
 def _new(hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which hashes are looked up: those that others of the same work do not stand for."""
+    """Mask of the hashes that other hashes of the same work do not make redundant."""
     rows = np.arange(len(hashes))
-    taken = rows % _STILL_STRIDE == 0
+    taken: NDArray[np.bool_] = rows % _STILL_STRIDE == 0
     if len(hashes) <= _FRAME_STRIDE:
         return taken
     moved = pdq.distances(hashes[_FRAME_STRIDE:], hashes[:-_FRAME_STRIDE]) > _SAME_BITS

@@ -1,4 +1,4 @@
-"""Works in a file of our own: JSON, which can be a catalogue by itself."""
+"""Read and write works as a JSON file, which can also serve as a catalogue."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _FORMAT = 2
 
 
 def load_catalogue(path: str | Path | None = None, database: str | None = None) -> Catalogue:
-    """Open a catalogue to be searched.
+    """Open a catalogue for searching.
 
     Args:
-        path: A catalogue's folder or JSON file; None for the small one that ships, or, with a
-            database, to hold the index in memory.
-        database: The URL of the ledger's database, or ``ledger``, where the works lie there.
+        path: A catalogue's folder or JSON file; None for the shipped example, or, with a
+            database, for an index in memory.
+        database: URL of the ledger's database, or ``ledger``, if the works are stored there.
 
     Raises:
-        ConfigurationError: If it cannot be read or is no catalogue; the text says where.
+        ConfigurationError: If it cannot be read or is malformed; the message names the place.
         EngineUnavailable: If the database cannot be reached.
     """
     if database is not None:
@@ -57,38 +57,38 @@ def _shipped() -> Path:
 
 
 def write_works(path: Path, works: Iterable[tuple[Work, WorkPrint]]) -> int:
-    """Write works as one JSON file, which can be a catalogue by itself.
+    """Write works to a JSON file, which can serve as a catalogue.
 
     Returns:
-        How many.
+        The number of works.
     """
-    told = [
+    records = [
         {
             **work.model_dump(mode="json", exclude_defaults=True),
             "fingerprint": base64.b64encode(found.to_bytes()).decode(),
         }
         for work, found in works
     ]
-    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in told)
+    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in records)
     path.write_text(f'{{"format": {_FORMAT}, "works": [\n{lines}\n]}}\n', encoding="utf-8")
-    return len(told)
+    return len(records)
 
 
 def read_works(path: Path) -> Iterator[tuple[Work, WorkPrint]]:
-    """Read what ``write_works`` wrote.
+    """Read a file written by ``write_works``.
 
     Raises:
         OSError: If the file cannot be read.
-        InputError: If it is something else; the text says where.
+        InputError: If it is malformed; the message names the place.
     """
     try:
         data: Any = json.loads(path.read_bytes())
         works, known = data["works"], data["format"]
     except (ValueError, KeyError, TypeError):
-        msg = f"{path} is no catalogue: neither a folder nor JSON with a format and works"
+        msg = f"{path} is not a catalogue: neither a folder nor JSON with a format and works"
         raise InputError(msg) from None
     if known != _FORMAT:
-        msg = f"{path} is no catalogue of format {_FORMAT}; export it again with this Quorum"
+        msg = f"{path} is not a catalogue of format {_FORMAT}; export it again with this version"
         raise InputError(msg)
     for index, each in enumerate(works):
         try:

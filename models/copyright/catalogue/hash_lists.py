@@ -1,14 +1,14 @@
-"""Hash lists as others publish them: a file a work, its frames' PDQ hashes.
+"""Published hash lists: one file per work, with the PDQ hashes of its frames.
 
-Read by what is in them:
+The format is detected from the content:
 
-- text of the vPDQ tool, a frame a line: number, quality, hash, second;
-- text of the PDQ tools: a hash a line, with or without what follows it
+- text of the vPDQ tool, one frame per line: number, quality, hash, second;
+- text of the PDQ tools, one hash per line, optionally with further columns
   (``hash,quality,file``, ``hash=...,norm=1,quality=100,filename=...``);
-- JSON of ThreatExchange's vPDQ signal: a list of ``hash,quality,second``, or by frame number an
-  object of quality, hash and timestamp.
+- JSON of ThreatExchange's vPDQ signal: a list of ``hash,quality,second``, or an object by frame
+  number with quality, hash and timestamp.
 
-Such works are matched by the hashes of their whole frames only.
+Such works are matched by hashes of whole frames only.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from quorum.models.fingerprint.fingerprint import WORK_RATE
 
 __all__ = ["HashList", "read_hashes", "write_hashes"]
 
-#: Frames of a list without times are taken to be this far apart, in seconds.
+#: Assumed seconds between the frames of a list without times.
 _STEP = 1.0
 
-#: Quality of the hashes of a list that does not tell it.
+#: Assumed quality of the hashes of a list without qualities.
 _QUALITY = 100
 
 _DIGITS = pdq.BITS // 4
 
 
 class HashList(StrEnum):
-    """A form of a hash list; its name is the files' ending."""
+    """Format of a hash list; its value is the file suffix."""
 
-    #: Of the vPDQ tool.
+    #: The vPDQ tool's text.
     TEXT = "txt"
     #: JSON of ThreatExchange's vPDQ signal.
     SIGNAL = "vpdq"
-    #: A hash and its quality a line, without times.
+    #: One hash and its quality per line, without times.
     PLAIN = "pdq"
 
 
@@ -55,22 +55,22 @@ class _Frame(NamedTuple):
 
 
 def read_hashes(path: Path) -> WorkPrint:
-    """Read a hash list of any of the forms.
+    """Read a hash list in any of the formats.
 
     Raises:
         OSError: If the file cannot be read.
-        InputError: If it is none of them; the text names the place.
+        InputError: If the format is unknown; the message names the place.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        msg = f"{path} is no hash list: not text"
+        msg = f"{path} is not a hash list: not text"
         raise InputError(msg) from None
     frames = list(_signal(path, text) if text.lstrip()[:1] in ("[", "{") else _lines(path, text))
     if not frames:
-        msg = f"{path} holds no hash"
+        msg = f"{path} contains no hash"
         raise InputError(msg)
-    # Lists of each frame are thinned to what a work of our own has.
+    # Thin out lists of every frame to the sampling rate of works.
     frames.sort(key=lambda frame: frame.second)
     seconds = np.array([frame.second for frame in frames], np.float32)
     slots = np.floor(seconds * WORK_RATE)
@@ -108,10 +108,10 @@ def _of_line(parts: list[str], second: float) -> _Frame:
     named = dict(part.split("=", 1) for part in parts if "=" in part)
     if "hash" in named:
         return _frame(named["hash"], named.get("quality", _QUALITY), second)
-    told = parts[1] if len(parts) > 1 and parts[1].isdigit() else _QUALITY
+    quality = parts[1] if len(parts) > 1 and parts[1].isdigit() else _QUALITY
     if len(parts) == 3 and parts[1].isdigit() and _is_number(parts[2]):
-        return _frame(parts[0], told, parts[2])
-    return _frame(parts[0], told, second)
+        return _frame(parts[0], quality, parts[2])
+    return _frame(parts[0], quality, second)
 
 
 def _signal(path: Path, text: str) -> Iterator[_Frame]:
@@ -125,7 +125,8 @@ def _signal(path: Path, text: str) -> Iterator[_Frame]:
                 yield _frame(one["hash"], one["quality"], one["timestamp"])
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         msg = (
-            f"{path} is no vPDQ signal: neither a list of hash,quality,second nor frames by number"
+            f"{path} is not a vPDQ signal: neither a list of hash,quality,second nor an object "
+            "of frames"
         )
         raise InputError(msg) from None
 
@@ -147,10 +148,10 @@ def _is_number(text: str) -> bool:
 
 
 def write_hashes(path: Path, found: WorkPrint, form: HashList = HashList.TEXT) -> int:
-    """Write the hashes of a work as others read them.
+    """Write the hashes of a work in one of the published formats.
 
     Returns:
-        How many.
+        The number of hashes.
     """
     rows = [
         (row, int(quality), pdq.to_hex(hashed), float(second))

@@ -1,4 +1,4 @@
-"""The statements on the catalogue's tables, each inside a transaction of the caller."""
+"""Queries on the catalogue's tables; each runs in the caller's transaction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 _W = tables.works.c
 _P = tables.prints.c
-_LIVING = ~_W.removed
+_REGISTERED = ~_W.removed
 _BOTH = tables.works.join(tables.prints, _W.serial == _P.serial)
 
 
@@ -44,10 +44,10 @@ def add_work(connection: Connection, work: Work, found: WorkPrint) -> None:
     """Register a work.
 
     Raises:
-        InputError: If there is a work of that identifier.
+        InputError: If the identifier is taken.
     """
-    if connection.execute(select(_W.serial).where(_W.id == work.id, _LIVING)).first():
-        msg = f"there is a work {work.id} already; remove it first"
+    if connection.execute(select(_W.serial).where(_W.id == work.id, _REGISTERED)).first():
+        msg = f"there is already a work {work.id}; remove it first"
         raise InputError(msg)
     facts, data = work.model_dump_json(), found.to_bytes()
     content = _content(facts, data)
@@ -69,19 +69,19 @@ def add_work(connection: Connection, work: Work, found: WorkPrint) -> None:
     if rows:
         connection.execute(insert(tables.digests), rows)
     if not read_state(connection, "name"):
-        # Tells the index files of this catalogue from those of another.
+        # Distinguishes the index files of this catalogue from those of another.
         write_state(connection, "name", uuid.uuid4().hex)
     count_change(connection, content)
 
 
 def change_work(connection: Connection, work: Work) -> None:
-    """Put other facts in the place of a work's: its rule, its exceptions.
+    """Replace the metadata of a work.
 
     Raises:
-        InputError: If there is no work of that identifier.
+        InputError: If there is no work with this identifier.
     """
     query = select(_W.serial, _W.content, _P.data).select_from(_BOTH)
-    row = connection.execute(query.where(_W.id == work.id, _LIVING)).first()
+    row = connection.execute(query.where(_W.id == work.id, _REGISTERED)).first()
     if row is None:
         raise InputError(_absent(work.id))
     facts = work.model_dump_json()
@@ -95,13 +95,13 @@ def change_work(connection: Connection, work: Work) -> None:
 
 
 def permit(connection: Connection, id: str, uploader: str) -> bool:  # noqa: A002
-    """Let an uploader use a work from now on.
+    """Add an exception: the uploader may use the work.
 
     Returns:
-        Whether that is new.
+        Whether the exception is new.
 
     Raises:
-        InputError: If there is no work of that identifier.
+        InputError: If there is no work with this identifier.
     """
     work = find_work(connection, id)
     if work is None:
@@ -114,12 +114,12 @@ def permit(connection: Connection, id: str, uploader: str) -> bool:  # noqa: A00
 
 
 def remove_work(connection: Connection, id: str) -> None:  # noqa: A002
-    """Take a work out; its row stays, to tell readers.
+    """Remove a work; its row remains as a tombstone for readers.
 
     Raises:
-        InputError: If there is no work of that identifier.
+        InputError: If there is no work with this identifier.
     """
-    query = select(_W.serial, _W.content).where(_W.id == id, _LIVING)
+    query = select(_W.serial, _W.content).where(_W.id == id, _REGISTERED)
     row = connection.execute(query).first()
     if row is None:
         raise InputError(_absent(id))
@@ -136,7 +136,7 @@ def find_pair(
     id: str | None = None,  # noqa: A002
 ) -> tuple[Work, WorkPrint] | None:
     """A work and its fingerprint, by serial number or identifier; None if there is none."""
-    query = select(_W.facts, _P.data).select_from(_BOTH).where(_LIVING)
+    query = select(_W.facts, _P.data).select_from(_BOTH).where(_REGISTERED)
     query = query.where(_W.id == id if serial is None else _W.serial == serial)
     row = connection.execute(query).first()
     if row is None:
@@ -145,15 +145,15 @@ def find_pair(
 
 
 def find_work(connection: Connection, id: str) -> Work | None:  # noqa: A002
-    """A work by its identifier; None if there is none."""
-    query = select(_W.facts).where(_W.id == id, _LIVING)
+    """A work by identifier; None if there is none."""
+    query = select(_W.facts).where(_W.id == id, _REGISTERED)
     facts = connection.execute(query).scalar_one_or_none()
     return None if facts is None else Work.model_validate_json(facts)
 
 
 def find_works(connection: Connection, words: str = "", limit: int | None = None) -> list[Work]:
-    """Works whose identifier, title or owner holds some words, in the order of their ids."""
-    query = select(_W.facts).where(_LIVING).order_by(_W.id).limit(limit)
+    """Works whose identifier, title or owner contains a text, ordered by identifier."""
+    query = select(_W.facts).where(_REGISTERED).order_by(_W.id).limit(limit)
     if words:
         plain = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         like = [each.ilike(f"%{plain}%", escape="\\") for each in (_W.id, _W.title, _W.owner)]
@@ -169,37 +169,37 @@ def serials_of(connection: Connection, digests: tuple[str, ...]) -> tuple[int, .
 
 
 def count_works(connection: Connection) -> tuple[int, float, int]:
-    """How many works, their seconds, and their hashes that are looked up."""
+    """Number of works, their total seconds, and their number of index entries."""
     query: Any = select(
         func.count(),
         func.coalesce(func.sum(_W.seconds), 0.0),
         func.coalesce(func.sum(_W.entries), 0),
     )
-    works, seconds, entries = connection.execute(query.where(_LIVING)).one()
+    works, seconds, entries = connection.execute(query.where(_REGISTERED)).one()
     return int(works), float(seconds), int(entries)
 
 
 def waiting_entries(connection: Connection, covered: int) -> int:
-    """Hashes of the works after a serial number."""
+    """Number of index entries of the works after a serial number."""
     query = select(func.coalesce(func.sum(_W.entries), 0))
-    return int(connection.execute(query.where(_LIVING, _W.serial > covered)).scalar_one())
+    return int(connection.execute(query.where(_REGISTERED, _W.serial > covered)).scalar_one())
 
 
 def last_serial(connection: Connection) -> int:
-    """The greatest serial number that was ever given; 0 without works."""
+    """The greatest serial number ever assigned; 0 without works."""
     return int(connection.execute(select(func.max(_W.serial))).scalar_one() or 0)
 
 
 def removed_serials(connection: Connection, last: int) -> NDArray[np.uint32]:
-    """Serial numbers, up to one, of works that were removed."""
+    """Serial numbers of removed works, up to ``last``."""
     query = select(_W.serial).where(_W.removed, _W.serial <= last)
     return np.array(list(connection.execute(query).scalars()), np.uint32)
 
 
 def entries_from(connection: Connection, first: int) -> Entries:
-    """The index entries of the works from a serial number on."""
+    """Index entries of the works from a serial number on."""
     query = select(_P.serial, _P.data).select_from(_BOTH)
-    rows = connection.execute(query.where(_LIVING, _W.serial >= first).order_by(_W.serial))
+    rows = connection.execute(query.where(_REGISTERED, _W.serial >= first).order_by(_W.serial))
     return Entries.join([entries_of(n, WorkPrint.from_bytes(data)) for n, data in rows])
 
 

@@ -1,4 +1,4 @@
-"""What searches of a catalogue look at: its index files, and the works that none covers yet."""
+"""The state that searches use: index files, and an in-memory index of newer works."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from quorum.models.copyright.index.segments import Hits, Segment, search
 
 __all__ = ["Snapshot", "read_snapshot"]
 
-#: Times that a list of index files is read again which was replaced while they were opened.
+#: Attempts to open the index files while another process replaces their list.
 _TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One state of a catalogue; replaced as a whole, so that searches need no lock.
+    """An immutable state of a catalogue; searches need no lock.
 
     Attributes:
-        segments: Index files, and one in memory of the works that wait.
-        files: How many of them are files.
-        waiting: Entries that no file covers yet.
-        removed: Serial numbers of works in the files that are registered no more.
+        segments: Index files, and one segment in memory of the waiting works.
+        files: How many of the segments are files.
+        waiting: Entries without an index file.
+        removed: Serial numbers of removed works that index files still contain.
         version: Digest of the content.
-        keep_days: For how long uploads are kept; None where they are not.
+        keep_days: Retention of uploads; None if they are not kept.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -41,7 +41,7 @@ class Snapshot:
     keep_days: float | None = None
 
     def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
-        """All entries within a radius of some hashes, shape (m, 32)."""
+        """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
         hits = search(self.segments, queries, radius)
         if not len(self.removed):
             return hits
@@ -49,15 +49,15 @@ class Snapshot:
 
 
 def read_snapshot(database: Database, files: IndexFiles | None) -> Snapshot:
-    """The present state.
+    """Load the current state.
 
     Args:
-        database: The works.
-        files: The index; None to hold it in memory.
+        database: Database of the works.
+        files: Index files; None for an index in memory.
 
     Raises:
-        ArtifactError: If an index file is absent or damaged, or covers works that the database
-            does not have.
+        ArtifactError: If an index file is missing or damaged, or the index is newer than the
+            database.
         EngineUnavailable: If the database cannot be reached.
     """
     for left in reversed(range(_TRIES)):
@@ -65,7 +65,7 @@ def read_snapshot(database: Database, files: IndexFiles | None) -> Snapshot:
         try:
             return _read(database, files)
         except ArtifactError:
-            # The list may have been replaced, and a file of the old one deleted, meanwhile.
+            # Another process may have replaced the list and deleted an old file meanwhile.
             if not left or files is None or stamp == files.stamp():
                 raise
     raise AssertionError
@@ -81,7 +81,7 @@ def _read(database: Database, files: IndexFiles | None) -> Snapshot:
         if records.last_serial(connection) < covered:
             msg = (
                 "the index covers works that the database does not have: an older state was "
-                "brought back; make the index anew: quorum catalogue rebuild"
+                "restored; run: quorum catalogue rebuild"
             )
             raise ArtifactError(msg)
         version = (read_state(connection, "content") or "0" * 32)[:12]

@@ -1,7 +1,7 @@
 """The tables of the catalogue.
 
-They lie in a SQLite file of the catalogue's own, or in the ledger's database, whose migrations
-make them there. A work is kept whole, as JSON (``facts``), beside the columns that queries need.
+They are created in the catalogue's own SQLite file, or in the ledger's database by its migrations.
+A work is stored whole, as JSON (``facts``), beside the columns that queries use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 __all__ = ["digests", "metadata", "prints", "state", "uploads", "works"]
 
-#: As the ledger names its constraints, so that one migration can name them on any database.
+#: The ledger's naming convention, so that one migration works on every database.
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -30,10 +30,10 @@ metadata = MetaData(
     }
 )
 
-_LIVING = text("NOT removed")
+_REGISTERED = text("NOT removed")
 
-#: Registered works. The row of one that was removed stays, without its print: a serial number is
-#: never given twice, and index files that still hold the number can be told from it.
+#: Registered works. The row of a removed work remains without its print: serial numbers are never
+#: reused, and index files may still contain them.
 works = Table(
     "catalogue_works",
     metadata,
@@ -44,12 +44,16 @@ works = Table(
     Column("facts", Text, nullable=False),
     #: Digest of the facts and the print.
     Column("content", String(32), nullable=False),
-    #: Hashes that are looked up.
+    #: Number of index entries.
     Column("entries", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("removed", Boolean, nullable=False),
     Index(
-        "ix_catalogue_works_id", "id", unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING
+        "ix_catalogue_works_id",
+        "id",
+        unique=True,
+        sqlite_where=_REGISTERED,
+        postgresql_where=_REGISTERED,
     ),
     sqlite_autoincrement=True,
 )
@@ -68,8 +72,7 @@ digests = Table(
     Column("serial", Integer, primary_key=True, autoincrement=False),
 )
 
-#: What holds of the whole: a digest of the content, a count of changes, a name, for how long
-#: uploads are kept.
+#: Key-value state of the catalogue, see ``state.Name``.
 state = Table(
     "catalogue_state",
     metadata,
@@ -77,15 +80,15 @@ state = Table(
     Column("value", Text, nullable=False),
 )
 
-#: Fingerprints of uploads, for works that are registered later.
+#: Fingerprints of uploads, to compare with works that are registered later.
 uploads = Table(
     "catalogue_uploads",
     metadata,
     Column("id", String(256), primary_key=True),
-    #: When it was last looked at, in RFC 3339 and UTC, which sorts as text.
+    #: Time of the last comparison, RFC 3339 in UTC, which sorts as text.
     Column("at", String(40), nullable=False),
     Column("upload", LargeBinary, nullable=False),
-    #: What was said of it, as JSON.
+    #: Labels of the last finding, as JSON.
     Column("labels", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Index("ix_catalogue_uploads_at", "at"),

@@ -1,8 +1,7 @@
-"""Fingerprints of uploads, kept so that a work that is registered later finds them.
+"""Fingerprints of uploads, kept so that works registered later can be found in them.
 
-They are kept where ``quorum catalogue keep`` says so, and for as many days. An upload that is
-lost in a crash is one that a later work does not find: in a catalogue's own file, writing does
-not wait for the disk.
+``quorum catalogue keep`` enables this and sets the retention. In the catalogue's own file, commits
+do not wait for the disk: a crash may lose the latest uploads.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from quorum.models.fingerprint.fingerprint import Fingerprint
 
 __all__ = ["KeptUpload", "KeptUploads"]
 
-#: Uploads between two times that the oldest are forgotten.
+#: Number of uploads between two deletions of expired ones.
 _FORGET_EVERY = 256
 
 
 class KeptUpload(NamedTuple):
-    """An upload that was looked at, and what was said of it."""
+    """A kept upload with the labels of its last finding."""
 
     upload: Upload
     found: Fingerprint
@@ -35,11 +34,11 @@ class KeptUpload(NamedTuple):
 
 
 class KeptUploads:
-    """The kept fingerprints; may be shared by threads.
+    """The store of kept uploads; thread-safe.
 
     Args:
-        database: Where.
-        days: For how long.
+        database: Their database.
+        days: Retention.
     """
 
     def __init__(self, database: Database, days: float) -> None:
@@ -51,7 +50,7 @@ class KeptUploads:
     def keep(
         self, upload: Upload, found: Fingerprint, labels: dict[str, float], at: datetime
     ) -> None:
-        """Keep one upload, with what was said of it.
+        """Store one upload with the labels of its finding.
 
         Raises:
             EngineUnavailable: If the database cannot be reached.
@@ -73,7 +72,7 @@ class KeptUploads:
             )
 
     def note(self, upload_id: str, labels: dict[str, float]) -> None:
-        """Put what is said of an upload now in the place of what was said; it ages on.
+        """Replace the labels of an upload; its age does not change.
 
         Raises:
             EngineUnavailable: If the database cannot be reached.
@@ -84,7 +83,7 @@ class KeptUploads:
             )
 
     def forget(self, at: datetime) -> int:
-        """Forget what is older than is allowed, and tell how many."""
+        """Delete expired uploads, and return their number."""
         oldest = (at - timedelta(days=self._days)).isoformat()
         with self._database.writing(works=False) as connection:
             return connection.execute(delete(uploads).where(uploads.c.at < oldest)).rowcount
@@ -100,7 +99,7 @@ class KeptUploads:
                 yield kept
 
     def get(self, upload_id: str) -> KeptUpload | None:
-        """One upload; None where it is not kept."""
+        """One upload; None if it is not kept."""
         with self._database.reading() as connection:
             row = connection.execute(select(uploads).where(uploads.c.id == upload_id)).first()
         if row is None:
@@ -112,5 +111,5 @@ class KeptUploads:
         )
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close all connections."""
         self._database.close()

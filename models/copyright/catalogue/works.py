@@ -1,4 +1,4 @@
-"""Registered works: what a rights holder tells of one, and what identifies it."""
+"""Registered works: metadata by the rights holder, and fingerprints."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from quorum.models.fingerprint.video import View
 
 __all__ = ["KIND_SOUND", "WORK_VIEWS", "OwnerRule", "Work", "WorkPrint"]
 
-#: The views of a frame that are kept of a work. Its centre stands for crops of the work: an
-#: upload cropped to 80 % shows it as its whole frame, one to 90 % as 89 % of that.
+#: Views stored for a work. Central views match crops of the work: an upload cropped to 80 % shows
+#: one as its full frame, an upload cropped to 90 % as 89 % of its frame.
 WORK_VIEWS = (
     View.FULL,
     View.FULL_80,
@@ -28,7 +28,7 @@ WORK_VIEWS = (
     View.ACTIVE_UPPER,
 )
 
-#: What an index entry is of, where it is no view of a frame: a word of sound.
+#: Kind of an index entry that is an audio word; other kinds are views of frames.
 KIND_SOUND = 16
 
 
@@ -37,14 +37,14 @@ class _Value(BaseModel):
 
 
 class OwnerRule(_Value):
-    """What the rights holder wants when an upload contains the work."""
+    """What the rights holder wants if an upload contains the work."""
 
-    #: A shorter match is let pass: a quotation.
+    #: Minimum length of a match; shorter ones count as quotations.
     min_seconds: Seconds = 3.0
-    #: A match must be at least this part of the upload or of the work, whichever is more of it.
+    #: Minimum share of the upload or of the work, whichever is greater.
     min_fraction: Probability = 0.0
-    #: ``remove`` blocks; ``restrict`` blocks where the owner has the rights; ``review`` asks a
-    #: person; ``allow`` lets it pass and records it (tracks).
+    #: ``remove`` blocks; ``restrict`` blocks in the owner's territories; ``review`` asks a person;
+    #: ``allow`` permits and records the use.
     action: Action = Action.REVIEW
 
 
@@ -54,13 +54,13 @@ class Work(_Value):
     id: Identifier
     title: str
     owner: str
-    #: Under which terms the work itself is published, as an SPDX identifier or in words.
+    #: Licence of the work itself, as an SPDX identifier or free text.
     licence: str = ""
-    #: ISO 3166-1 alpha-2 codes of where the owner has the rights; empty for everywhere.
+    #: ISO 3166-1 alpha-2 codes of the owner's territories; empty for everywhere.
     territories: tuple[str, ...] = ()
-    #: Not published before: until then any match is removed, whatever the rule says.
+    #: Until then every match is removed, whatever the rule.
     embargo_until: Time | None = None
-    #: Uploaders that may use it.
+    #: Uploaders that may use the work.
     exceptions: tuple[Identifier, ...] = ()
     rule: OwnerRule = OwnerRule()
 
@@ -79,17 +79,17 @@ _Hashes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class WorkPrint:
-    """What identifies a work.
+    """Fingerprint of a work.
 
     Attributes:
-        digests: Exact digests of its media.
+        digests: Exact digests of the media.
         duration: Seconds.
-        times: Seconds of its sampled frames, shape (n,), float32.
-        quality: Their PDQ quality, shape (n,), uint8.
-        published: Their PDQ hashes as the publisher's tool has them, shape (n, 32), uint8.
-        views: Their hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; of a work that came as a
-            list of published hashes, those in the place of each.
-        sound: Chromaprint's items, shape (k,), uint32.
+        times: Seconds of the sampled frames, shape (n,), float32.
+        quality: PDQ quality of the frames, shape (n,), uint8.
+        published: PDQ hashes by the published algorithm, shape (n, 32), uint8.
+        views: Hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; of a published hash list, its
+            hashes in each view.
+        sound: Chromaprint items, shape (k,), uint32.
     """
 
     digests: tuple[str, ...]
@@ -102,7 +102,7 @@ class WorkPrint:
 
     @classmethod
     def of(cls, found: Fingerprint) -> WorkPrint:
-        """What is kept of a work's fingerprint."""
+        """Extract from a fingerprint what is stored of a work."""
         video = found.video
         digests = tuple(sorted(found.digests()))
         sound = found.audio.items if found.audio else np.zeros(0, np.uint32)
@@ -131,17 +131,17 @@ class WorkPrint:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its arrays."""
+        """Size of the arrays in bytes."""
         arrays = (self.times, self.quality, self.published, self.views, self.sound)
         return sum(array.nbytes for array in arrays)
 
     @property
     def audio(self) -> AudioPrint:
-        """The sound as words."""
+        """The sound as an audio fingerprint."""
         return AudioPrint(self.sound)
 
     def to_bytes(self) -> bytes:
-        """As the catalogue stores it."""
+        """Serialise for the catalogue."""
         return pack(
             {"format": 1, "digests": list(self.digests), "duration": self.duration},
             {
@@ -155,16 +155,16 @@ class WorkPrint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WorkPrint:
-        """Read what ``to_bytes`` wrote.
+        """Deserialise the output of ``to_bytes``.
 
         Raises:
-            ArtifactError: If the bytes are cut short or of an unknown format.
+            ArtifactError: If the bytes are truncated or of an unknown format.
         """
         facts, arrays = unpack(data)
         try:
             made = cls(tuple(facts["digests"]), float(facts["duration"]), **arrays)
         except (KeyError, TypeError):
-            msg = "a stored fingerprint is of an unknown format"
+            msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg) from None
         count = len(made.times)
         shapes = (made.quality.shape == (count,), made.published.shape == (count, 32))
@@ -178,6 +178,6 @@ class WorkPrint:
                 32,
             )
         ):
-            msg = "a stored fingerprint is of an unknown format"
+            msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg)
         return made

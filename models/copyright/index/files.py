@@ -1,8 +1,8 @@
-"""The index files of one folder, and the list of them.
+"""The index files of a folder, and their manifest.
 
-The files are made from the works and can be made anew at any time. The list, ``index.json``, is
-replaced as a whole after a new file is on disk, so that a crash leaves the old list or the new
-one, each with all of its files.
+The files are derived from the works and can be rebuilt at any time. The manifest, ``index.json``,
+is replaced atomically after a new file is on disk, so that a crash leaves either the old or the new
+manifest, each with all of its files.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from quorum.models.copyright.index.segments import Entries, Segment, sync_folder
 __all__ = ["IndexFile", "IndexFiles"]
 
 _FORMAT = 1
-_LIST = "index.json"
+_MANIFEST = "index.json"
 _FOLDER = "segments"
+_REPAIR = "run: quorum catalogue rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class IndexFile:
     """One index file.
 
     Attributes:
-        name: Its number; none is given twice.
-        first: Serial number of the first work that it covers.
-        last: Of the last one.
-        entries: Hashes in it.
+        name: Unique number.
+        first: Serial number of the first covered work.
+        last: Serial number of the last covered work.
+        entries: Number of entries.
     """
 
     name: int
@@ -43,58 +44,58 @@ class IndexFile:
 
 
 class IndexFiles:
-    """The index files of a folder; one process writes at a time, any number read.
+    """The index files of a folder; one writer at a time, any number of readers.
 
     Args:
-        folder: Where they lie.
+        folder: Their folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._list = folder / _LIST
+        self._manifest = folder / _MANIFEST
         self._opened: dict[int, Segment] = {}
 
     def stamp(self) -> tuple[int, int]:
-        """Differs when the list was replaced."""
+        """Changes whenever the manifest is replaced."""
         try:
-            told = self._list.stat()
+            status = self._manifest.stat()
         except OSError:
             return (0, 0)
-        return (told.st_ino, told.st_mtime_ns)
+        return (status.st_ino, status.st_mtime_ns)
 
     def parts(self, catalogue: str) -> list[IndexFile]:
-        """The list, in the order of the works.
+        """Read the manifest, in the order of the works.
 
         Args:
-            catalogue: The name of the catalogue whose works the files cover.
+            catalogue: Unique id of the catalogue whose works the files cover.
 
         Raises:
-            ArtifactError: If it is of another catalogue or of an unknown format.
+            ArtifactError: If it belongs to another catalogue or its format is unknown.
         """
         try:
-            told = json.loads(self._list.read_bytes())
+            manifest = json.loads(self._manifest.read_bytes())
         except FileNotFoundError:
             return []
         except (OSError, ValueError) as error:
-            msg = f"the index of {self.folder} cannot be read ({error}); {_MEND}"
+            msg = f"the index of {self.folder} cannot be read ({error}); {_REPAIR}"
             raise ArtifactError(msg) from None
         try:
-            if told["format"] != _FORMAT:
-                msg = f"the index of {self.folder} is of format {told['format']}; {_MEND}"
+            if manifest["format"] != _FORMAT:
+                msg = f"the index of {self.folder} is of format {manifest['format']}; {_REPAIR}"
                 raise ArtifactError(msg)
-            if told["catalogue"] != catalogue:
-                msg = f"the index of {self.folder} is of another catalogue; {_MEND}"
+            if manifest["catalogue"] != catalogue:
+                msg = f"the index of {self.folder} is of another catalogue; {_REPAIR}"
                 raise ArtifactError(msg)
-            return [IndexFile(**each) for each in told["parts"]]
+            return [IndexFile(**each) for each in manifest["parts"]]
         except (KeyError, TypeError):
-            msg = f"the index of {self.folder} is of an unknown format; {_MEND}"
+            msg = f"the index of {self.folder} is of an unknown format; {_REPAIR}"
             raise ArtifactError(msg) from None
 
     def open(self, parts: Sequence[IndexFile]) -> list[Segment]:
-        """Map files into memory; those that are open stay so, others are given back.
+        """Map files into memory; open ones are reused, unlisted ones are closed.
 
         Raises:
-            ArtifactError: If one is absent, cut short or of another format.
+            ArtifactError: If one is missing, truncated or of another format.
         """
         opened = {
             part.name: self._opened.get(part.name) or Segment.open(self._path(part.name))
@@ -104,23 +105,23 @@ class IndexFiles:
         return list(opened.values())
 
     def close(self) -> None:
-        """Give back the files."""
+        """Close all files."""
         self._opened = {}
 
     @property
     def writable(self) -> bool:
-        """Whether this process may write them."""
+        """Whether this process has permission to write."""
         return os.access(self.folder, os.W_OK)
 
     @contextmanager
     def writing(self, *, wait: bool = True) -> Iterator[bool]:
-        """Be the one who writes.
+        """Acquire the writers' lock.
 
         Args:
-            wait: For another one who does; else give up.
+            wait: Wait for the lock; otherwise give up if it is taken.
 
         Yields:
-            Whether this process is the one.
+            Whether the lock was acquired.
         """
         (self.folder / _FOLDER).mkdir(parents=True, exist_ok=True)
         with (self.folder / "index.lock").open("ab") as lock:
@@ -134,36 +135,33 @@ class IndexFiles:
     def put(
         self, catalogue: str, kept: Sequence[IndexFile], first: int, last: int, entries: Entries
     ) -> None:
-        """Write one more file, and list it after those that are kept; others are deleted."""
+        """Write a new file, append it to the kept ones in the manifest, and delete the others."""
         names = [int(file.stem) for file in (self.folder / _FOLDER).glob("*.index")]
         made = IndexFile(max(names, default=0) + 1, first, last, len(entries))
         Segment.build(entries).save(self._path(made.name))
         parts = [*kept, made]
-        told = {
+        manifest = {
             "format": _FORMAT,
             "catalogue": catalogue,
             "parts": [asdict(each) for each in parts],
         }
-        part = self._list.with_suffix(".part")
+        part = self._manifest.with_suffix(".part")
         with part.open("w", encoding="utf-8") as file:
-            json.dump(told, file)
+            json.dump(manifest, file)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self._list)
+        part.replace(self._manifest)
         sync_folder(self.folder)
         listed = {self._path(each.name) for each in parts}
         for path in (self.folder / _FOLDER).iterdir():
-            # Merged into the new one, or left by a writer that was killed.
+            # Merged into the new file, or left by a killed writer.
             if path not in listed:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Forget the list, so that all is made anew."""
-        self._list.unlink(missing_ok=True)
+        """Delete the manifest, so that everything is rebuilt."""
+        self._manifest.unlink(missing_ok=True)
         self._opened = {}
 
     def _path(self, name: int) -> Path:
         return self.folder / _FOLDER / f"{name:08d}.index"
-
-
-_MEND = "make it anew: quorum catalogue rebuild"

@@ -1,4 +1,4 @@
-"""The loops of the index, compiled by Numba: popcounts and short lists at memory speed."""
+"""Inner loops of the index, compiled by Numba."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEYS = 1 << 16
 
 
 def _count_ones(_typing: Any, value: Any) -> Any:
-    """Number of set bits: the processor's own instruction."""
+    """Population count, by the processor's instruction."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -46,13 +46,13 @@ def _fill_tables(chunks: Any, starts: Any, lists: Any) -> None:
 
 
 def build_tables(chunks: NDArray[np.uint16]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """For each chunk, where each value's list starts, and the lists of rows.
+    """Build inverted lists: for each chunk and value, the rows that have it.
 
     Args:
-        chunks: Hashes as 16 numbers of 16 bits, shape (n, 16).
+        chunks: Hashes as 16 integers of 16 bits, shape (n, 16).
 
     Returns:
-        Shapes (16, 65537) and (16, n), both uint32.
+        Start of each value's list, shape (16, 65537), and the lists, shape (16, n), both uint32.
     """
     starts = np.zeros((_CHUNKS, _KEYS + 1), np.uint32)
     lists = np.zeros((_CHUNKS, len(chunks)), np.uint32)
@@ -89,8 +89,8 @@ def _scan(words: Any, queries: Any, radius: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def _probe(words: Any, starts: Any, lists: Any, queries: Any, radius: Any) -> Any:
-    # Within a radius of 16 q + a, one of the first a + 1 chunks is within q, or one of the
-    # others within q - 1: were none, they would differ in more than the radius.
+    # Pigeonhole: within a radius of 16 q + a, one of the first a + 1 chunks is within q, or one
+    # of the others within q - 1.
     near, wide = np.int64(radius) // _CHUNKS, np.int64(radius) % _CHUNKS + 1
     found = np.empty((1024, 3), np.uint32)
     count = 0
@@ -115,15 +115,15 @@ def _probe(words: Any, starts: Any, lists: Any, queries: Any, radius: Any) -> An
                     apart += _ones(words[row, 2] ^ third) + _ones(words[row, 3] ^ fourth)
                     if apart > radius:
                         continue
-                    # The row is told once: by the first table that finds it.
-                    told = False
+                    # Report each row once: from the first table that finds it.
+                    reported = False
                     for earlier in range(table):
                         part = words[row, earlier // 4] ^ queries[query, earlier // 4]
                         part = (part >> np.uint64(16 * (earlier % 4))) & mask
                         if _ones(part) <= (near if earlier < wide else near - 1):
-                            told = True
+                            reported = True
                             break
-                    if told:
+                    if reported:
                         continue
                     if count == found.shape[0]:
                         found = _grown(found)
@@ -140,7 +140,7 @@ def _columns(found: NDArray[np.uint32]) -> Found:
 
 
 def scan(words: NDArray[np.uint64], queries: NDArray[np.uint64], radius: int) -> Found:
-    """Query, row and distance of all pairs within a radius, by looking at each.
+    """Query, row and distance of all pairs within a radius, by linear scan.
 
     Args:
         words: Hashes, shape (n, 4).
@@ -157,5 +157,5 @@ def probe(
     queries: NDArray[np.uint64],
     radius: int,
 ) -> Found:
-    """The same through the tables; the radius is at most 31."""
+    """The same by the tables; the radius is at most 31."""
     return _columns(_probe(words, starts, lists, queries, radius))

@@ -1,12 +1,12 @@
-"""An exact index of 256-bit hashes: all that lie within a Hamming radius, and no others.
+"""An exact index of 256-bit hashes: all entries within a Hamming radius.
 
 Multi-index hashing (Norouzi, Punjani, Fleet, "Fast exact search in Hamming space with
-multi-index hashing", 2014): a hash is cut into 16 chunks of 16 bits, each with a table from the
+multi-index hashing", 2014): a hash is split into 16 chunks of 16 bits, each with a table from the
 chunk's value to the hashes that have it. Two hashes within 31 bits of each other agree in some
-chunk up to one bit, so that looking at 16 x 17 short lists misses nothing.
+chunk up to one bit, so that 16 x 17 list lookups find all of them.
 
-A segment is immutable: arrays in one file, mapped into memory when it is opened. Few entries are
-looked through one by one, many have tables.
+A segment is immutable: arrays in one file, memory-mapped when opened. Small segments are scanned,
+large ones have tables.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from quorum.models.copyright.index import kernels
 
 __all__ = ["MAX_RADIUS", "Entries", "Hits", "Segment", "search"]
 
-#: The tables find all hashes up to this far; further ones would need longer lists.
+#: Greatest radius for which the tables are exact.
 MAX_RADIUS = 31
 
-#: Up to this many entries it is quicker to look at each than to jump through tables.
+#: Up to this many entries a linear scan is faster than the tables.
 _FLAT_ENTRIES = 2_048
 
 _CHUNKS = 16
@@ -42,13 +42,13 @@ _ALIGN = 64
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Hashes with where they come from; rows belong together.
+    """Hashes with their origin, as parallel arrays.
 
     Attributes:
         hashes: Shape (n, 32), uint8.
         works: Serial number of the work, shape (n,), uint32.
-        seconds: Where in the work, shape (n,), float32.
-        kinds: What of the work: a view of its frames, or sound; shape (n,), uint8.
+        seconds: Time in the work, shape (n,), float32.
+        kinds: View of the frame, or sound, shape (n,), uint8.
     """
 
     hashes: NDArray[np.uint8]
@@ -61,7 +61,7 @@ class Entries:
 
     @classmethod
     def join(cls, parts: Sequence[Entries]) -> Entries:
-        """All entries of several, in their order."""
+        """Concatenate entries."""
         if not parts:
             return cls(
                 np.zeros((0, 32), np.uint8),
@@ -77,7 +77,7 @@ class Entries:
         )
 
     def where(self, chosen: NDArray[np.bool_]) -> Entries:
-        """The rows that are chosen by a mask."""
+        """The rows selected by a mask."""
         return Entries(
             self.hashes[chosen], self.works[chosen], self.seconds[chosen], self.kinds[chosen]
         )
@@ -85,14 +85,14 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """What a search found; rows belong together, ordered by query.
+    """Search results as parallel arrays, ordered by query.
 
     Attributes:
-        queries: Which query, shape (n,), int64.
+        queries: Index of the query, shape (n,), int64.
         works: Serial number of the work, shape (n,), uint32.
-        seconds: Where in the work, shape (n,), float32.
-        kinds: What of the work, shape (n,), uint8.
-        distances: Bits that differ, shape (n,), uint8.
+        seconds: Time in the work, shape (n,), float32.
+        kinds: View of the frame, or sound, shape (n,), uint8.
+        distances: Differing bits, shape (n,), uint8.
     """
 
     queries: NDArray[np.int64]
@@ -105,7 +105,7 @@ class Hits:
         return len(self.queries)
 
     def where(self, chosen: NDArray[np.bool_]) -> Hits:
-        """The rows that are chosen by a mask."""
+        """The rows selected by a mask."""
         return Hits(
             self.queries[chosen],
             self.works[chosen],
@@ -119,9 +119,9 @@ class Segment:
     """An immutable part of the index.
 
     Args:
-        entries: What it holds.
-        tables: For each chunk, where each value's list starts, shape (16, 65537), uint32, and
-            the lists, shape (16, n), uint32; None for a segment that is looked through.
+        entries: Its entries.
+        tables: For each chunk, the start of each value's list, shape (16, 65537), uint32, and the
+            lists, shape (16, n), uint32; None for a segment that is scanned.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Segment:
 
     @classmethod
     def build(cls, entries: Entries) -> Segment:
-        """A segment in memory, with tables if it is large enough to need them."""
+        """Build a segment in memory, with tables if it is large."""
         hashes = np.ascontiguousarray(entries.hashes)
         kept = Entries(hashes, entries.works, entries.seconds, entries.kinds)
         if len(kept) <= _FLAT_ENTRIES:
@@ -160,7 +160,7 @@ class Segment:
         return kernels.probe(self._words, starts, lists, queries, radius)
 
     def save(self, path: Path) -> None:
-        """Write the segment, whole or not at all: the file appears when all of it is on disk.
+        """Write the segment atomically and durably.
 
         Raises:
             OSError: If it cannot be written.
@@ -192,10 +192,10 @@ class Segment:
 
     @classmethod
     def open(cls, path: Path) -> Segment:
-        """Map a segment's file into memory; nothing is read until it is asked for.
+        """Memory-map a segment's file; pages are read on demand.
 
         Raises:
-            ArtifactError: If the file is absent, cut short, or of another format.
+            ArtifactError: If the file is missing, truncated or of another format.
         """
         try:
             with path.open("rb") as file:
@@ -205,7 +205,7 @@ class Segment:
             msg = f"cannot read the index {path.name}: {error.strerror or error}"
             raise ArtifactError(msg) from None
         if size < _HEADER.size:
-            msg = f"the index {path.name} is cut short: {size} bytes; rebuild it from its works"
+            msg = f"the index {path.name} is truncated: {size} bytes; rebuild it from its works"
             raise ArtifactError(msg)
         magic, version, with_tables, count, expected = _HEADER.unpack_from(mapped)
         if magic != _MAGIC or version != _VERSION:
@@ -245,15 +245,15 @@ class Segment:
 
 
 def search(segments: Sequence[Segment], queries: NDArray[np.uint8], radius: int) -> Hits:
-    """All entries of some segments within a radius of some hashes.
+    """Search segments for all entries within a Hamming radius of the queries.
 
     Args:
-        segments: Where to look.
-        queries: Shape (m, 32), uint8.
-        radius: Bits that may differ, up to ``MAX_RADIUS``.
+        segments: The segments.
+        queries: Hashes, shape (m, 32), uint8.
+        radius: Maximum distance in bits, up to ``MAX_RADIUS``.
 
     Raises:
-        ValueError: If the radius is larger.
+        ValueError: If the radius is out of range.
     """
     if not 0 <= radius <= MAX_RADIUS:
         msg = f"the radius must be from 0 to {MAX_RADIUS}, not {radius}"
@@ -275,7 +275,7 @@ def search(segments: Sequence[Segment], queries: NDArray[np.uint8], radius: int)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that a new or renamed file of a folder survives a loss of power."""
+    """Make new and renamed files of a folder survive a power failure (fsync)."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

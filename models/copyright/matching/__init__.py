@@ -1,1 +1,1 @@
-"""From an upload's fingerprint to the works that it copies."""
+"""Matching of an upload's fingerprint against the catalogue."""

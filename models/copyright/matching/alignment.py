@@ -1,7 +1,8 @@
-"""Lines in time: where a run of an upload follows a run of a work, and how fast.
+"""Temporal alignment: how times of an upload map to times of a work.
 
-Seeds are pairs of moments that look or sound alike. If the upload holds a part of the work, the
-seeds of that part lie on a line ``work = speed * upload + offset``; chance puts seeds anywhere.
+Seeds are pairs of moments with similar hashes. If the upload contains a part of the work, its seeds
+lie on a line ``work = speed * upload + offset``; seeds by chance are scattered. Lines are found by
+a Hough transform.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Alignment", "Seeds", "align_seeds"]
+__all__ = ["Alignment", "Seeds", "align_seeds", "best_run"]
 
-#: Speeds that are tried, an eighth of a semitone's ratio apart around 1; a line is fitted after.
+#: Candidate speeds, evenly spaced on a log scale; the result is refined by a fit.
 _SPEEDS = sorted(np.exp(np.linspace(np.log(0.5), np.log(2.0), 57)), key=lambda s: abs(np.log(s)))
 
-#: How many more votes a speed must have than those nearer to 1.
+#: Ratio of votes by which a speed must beat those nearer to 1.
 _WORTH = 1.04
 
-#: Seconds that a seed may lie off its line: samples are a quarter of a second apart.
+#: Tolerance of a seed, in seconds; samples are a quarter of a second apart.
 _BIN = 0.5
 
-#: Lines that are looked at more closely, for each work.
+#: Maximum number of alignments per work.
 _LINES = 4
 
 _Floats = NDArray[np.float64]
@@ -30,12 +31,12 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """How moments of an upload map to those of a work.
+    """Affine map from times of an upload to times of a work.
 
     Attributes:
-        speed: Seconds of the work that pass in one second of the upload.
-        offset: Second of the work at the upload's start; may be negative.
-        votes: Moments of the upload that have a seed on the line.
+        speed: Seconds of the work per second of the upload.
+        offset: Time of the work at the upload's start; may be negative.
+        votes: Moments of the upload with a seed on the line.
     """
 
     speed: float
@@ -43,18 +44,18 @@ class Alignment:
     votes: int
 
     def at(self, upload: _Floats) -> _Floats:
-        """The moments of the work."""
+        """Map times of the upload to times of the work."""
         return self.speed * upload + self.offset
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Pairs of moments that are alike; rows belong together.
+    """Pairs of similar moments, as parallel arrays.
 
     Attributes:
         upload: Seconds of the upload, shape (n,).
         work: Seconds of the work, shape (n,).
-        weight: How much alike, from 0 to 1, shape (n,).
+        weight: Similarity from 0 to 1, shape (n,).
     """
 
     upload: _Floats
@@ -63,25 +64,28 @@ class Seeds:
 
 
 def align_seeds(seeds: Seeds, least: int = 2) -> list[Alignment]:
-    """The lines with most votes, best first; the order of the seeds does not matter.
+    """Find the alignments with most votes, best first; independent of the order of the seeds.
 
     Args:
-        seeds: Pairs of moments of one upload and one work.
-        least: Votes that a line needs.
+        seeds: Seeds of one upload and one work.
+        least: Minimum number of votes.
     """
     found: list[Alignment] = []
     left = np.ones(len(seeds.upload), np.bool_)
     while len(found) < _LINES and left.any():
-        line = _best(seeds, left)
-        if line.votes < least:
+        alignment = _best(seeds, left)
+        if alignment.votes < least:
             break
-        line, on_it = _fitted(seeds, left, line)
+        alignment, on_it = _fitted(seeds, left, alignment)
         left &= ~on_it
-        if line.votes >= least:
-            found.append(line)
+        if alignment.votes >= least:
+            found.append(alignment)
         if not on_it.any():
             break
-    return sorted(found, key=lambda line: (-line.votes, abs(np.log(line.speed)), line.offset))
+    return sorted(
+        found,
+        key=lambda alignment: (-alignment.votes, abs(np.log(alignment.speed)), alignment.offset),
+    )
 
 
 def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Alignment:
@@ -93,14 +97,14 @@ def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Alignment:
         for shift in (0.0, 0.5):
             bins = np.floor(offsets / _BIN + shift).astype(np.int64)
             bins -= bins.min()
-            # Of the seeds of one moment in one bin, the best one votes.
+            # Of the seeds of one moment in one bin, only the best votes.
             cell = bins * len(moments) + moment.reshape(-1)
             votes = np.zeros(cell.max() + 1)
             np.maximum.at(votes, cell, weight)
             votes = np.pad(votes, (0, -len(votes) % len(moments))).reshape(-1, len(moments))
             sums = votes.sum(axis=1)
             top = int(np.argmax(sums))
-            # A still picture lies on lines of any speed: a change of it must be worth it.
+            # A still picture fits any speed, so another speed must be clearly better.
             if sums[top] > most * _WORTH:
                 most = float(sums[top])
                 middle = float(np.mean(np.sort(offsets[bins == top])))
@@ -109,24 +113,33 @@ def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Alignment:
 
 
 def _fitted(
-    seeds: Seeds, left: NDArray[np.bool_], line: Alignment
+    seeds: Seeds, left: NDArray[np.bool_], alignment: Alignment
 ) -> tuple[Alignment, NDArray[np.bool_]]:
-    """A line drawn through its own seeds, and which they are."""
-    on_it = left & (np.abs(seeds.work - line.at(seeds.upload)) <= 1.5 * _BIN)
+    """Fit an alignment to its seeds by least squares; also returns the mask of the seeds."""
+    on_it = left & (np.abs(seeds.work - alignment.at(seeds.upload)) <= 1.5 * _BIN)
     for reach in (_BIN, 0.7 * _BIN):
-        near = left & (np.abs(seeds.work - line.at(seeds.upload)) <= reach)
+        near = left & (np.abs(seeds.work - alignment.at(seeds.upload)) <= reach)
         if not near.any():
             break
         order = np.lexsort((seeds.work[near], seeds.upload[near]))
         upload, work = seeds.upload[near][order], seeds.work[near][order]
         weight = seeds.weight[near][order]
-        speed = line.speed
-        # A short run says nothing of the speed that the grid does not.
+        speed = alignment.speed
+        # A short run does not determine the speed better than the grid.
         if np.ptp(upload) >= 4 * _BIN:
             middle = np.average(upload, weights=weight)
             spread = np.sum(weight * (upload - middle) ** 2)
             rise = np.sum(weight * (upload - middle) * work)
             speed = float(np.clip(rise / spread, 0.45, 2.2))
         offset = float(np.average(work - speed * upload, weights=weight))
-        line = Alignment(speed, offset, len(np.unique(upload)))
-    return line, on_it | (left & (np.abs(seeds.work - line.at(seeds.upload)) <= 1.5 * _BIN))
+        alignment = Alignment(speed, offset, len(np.unique(upload)))
+    return alignment, on_it | (
+        left & (np.abs(seeds.work - alignment.at(seeds.upload)) <= 1.5 * _BIN)
+    )
+
+
+def best_run(gain: _Floats) -> tuple[int, int]:
+    """Bounds of the contiguous run with the largest sum (Kadane's algorithm)."""
+    total = np.concatenate([[0.0], np.cumsum(gain)])
+    high = int(np.argmax(total - np.minimum.accumulate(total)))
+    return int(np.argmin(total[: high + 1])), high

@@ -1,4 +1,4 @@
-"""Finds which seconds of an upload are which seconds of which registered work."""
+"""Find the segments of an upload that are segments of registered works."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from quorum.models.fingerprint.fingerprint import Fingerprint
 
 __all__ = ["MIN_SCORE", "CopyMatch", "find_matches"]
 
-#: Under this score, what was found is chance or a look-alike.
+#: Minimum score; below it are chance matches and look-alikes.
 MIN_SCORE = 0.5
 
-#: Works that are compared in full: those with most seeds.
+#: Maximum number of works compared in full: those with most seeds.
 _CANDIDATES = 12
 
-#: An upload longer than this is looked up by every second frame, to bound the cost.
+#: Above this length only every second frame is looked up, to bound the cost.
 _LONG_SECONDS = 60.0
 
-#: Words of an upload's sound that are looked up: every second one, four a second.
+#: Every second audio word of an upload is looked up, four a second.
 _WORD_STEP = 2
 
 
 @dataclass(frozen=True, slots=True)
 class CopyMatch:
-    """A segment of an upload that is a segment of a work.
+    """A segment of an upload that copies a segment of a work.
 
     Attributes:
         work: The work.
-        start: Seconds of the upload, from.
-        end: To.
-        work_start: Seconds of the work, from.
-        work_end: To.
-        speed: How much faster the upload plays.
-        mirrored: Whether its picture is flipped left to right.
-        medium: ``video``, ``audio`` or ``both``; ``file`` for the same coded content.
-        upload_fraction: Part of the upload that is the work.
-        work_fraction: Part of the work that is in the upload.
-        score: Probability that it is a copy.
+        start: Start in the upload, in seconds.
+        end: End in the upload.
+        work_start: Start in the work, in seconds.
+        work_end: End in the work.
+        speed: Seconds of the work per second of the upload.
+        mirrored: Whether the picture is flipped horizontally.
+        medium: ``video``, ``audio`` or ``both``; ``file`` for equal coded content.
+        upload_fraction: Share of the upload.
+        work_fraction: Share of the work.
+        score: Probability of a copy.
     """
 
     work: Work
@@ -64,13 +64,21 @@ class CopyMatch:
         """Length in the upload."""
         return self.end - self.start
 
+    @property
+    def edits(self) -> list[str]:
+        """Human-readable edits of the copy."""
+        return [
+            *(["mirrored"] if self.mirrored else []),
+            *([f"at {self.speed:g} times its speed"] if abs(self.speed - 1) > 0.03 else []),
+        ]
+
 
 def find_matches(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
-    """All matches of an upload, the surest of each work and segment; best first.
+    """Find all matches of an upload, one per work and segment, best first.
 
     Args:
         found: The upload's fingerprint.
-        catalogue: Where to look.
+        catalogue: The catalogue to search.
     """
     matches = [
         _whole(found, *pair)
@@ -122,7 +130,7 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
 
 
 def _candidates(hits: Iterable[Hits]) -> list[int]:
-    """The works with most distinct moments that are alike, at least two."""
+    """Serial numbers of the works with most distinct seed moments, at least two."""
     votes: dict[int, int] = {}
     for each in hits:
         pairs = np.unique(np.stack([each.works.astype(np.int64), each.queries]), axis=1)
@@ -140,15 +148,15 @@ def _match(
     run: picture.VideoRun | sound.SoundRun,
     medium: str,
 ) -> CopyMatch:
-    line: Alignment = run.line
-    ends = np.clip(line.at(np.array([run.start, run.end])), 0.0, max(kept.duration, 0.1))
+    alignment: Alignment = run.alignment
+    ends = np.clip(alignment.at(np.array([run.start, run.end])), 0.0, max(kept.duration, 0.1))
     return CopyMatch(
         work,
         run.start,
         run.end,
         float(ends[0]),
         float(ends[1]),
-        round(line.speed, 3),
+        round(alignment.speed, 3),
         isinstance(run, picture.VideoRun) and run.mirrored,
         medium,
         min(1.0, (run.end - run.start) / max(found.duration, run.end - run.start, 0.1)),
@@ -158,7 +166,7 @@ def _match(
 
 
 def _merged(matches: list[CopyMatch]) -> list[CopyMatch]:
-    """One match a segment: the surest, told to be of both where sound and picture agree."""
+    """Keep the best match per segment; medium ``both`` if sound and picture agree."""
     kept: list[CopyMatch] = []
     for match in sorted(matches, key=lambda each: (-each.score * each.seconds, each.start)):
         for index, other in enumerate(kept):

@@ -1,7 +1,7 @@
-"""Pairs the frames of an upload with those of a work, along a line in time.
+"""Pair the frames of an upload with those of a work along a temporal alignment.
 
-Both are looked at in several views, so that a crop, bars or a caption on the one side meets its
-like on the other.
+Both sides have several views, so that crops, bars and captions on one side find a counterpart on
+the other.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ __all__ = [
     "compared",
 ]
 
-#: Speeds nearer to each other than this, as a logarithm, are the same.
+#: Difference of log speeds below which speeds count as equal.
 SAME_SPEED = 0.04
 
-#: How far a line is moved when it is refined: seconds, and parts of its speed; the smallest first.
+#: Search grid of the refinement: shifts in seconds and factors of the speed, smallest first.
 _SHIFTS = tuple(sorted((step / 16 for step in range(-10, 11)), key=abs))
 _TURNS = (1.0, 0.99, 1.01, 0.98, 1.02)
 
-#: Bits at which a pair of frames speaks neither for nor against a match; chance is 128.
+#: Distance at which a pair of frames is neutral evidence; random frames differ by 128 bits.
 EVEN = 80.0
 
 _Hashes = NDArray[np.uint8]
 
-#: Whole frames beside whole frames: rows of the upload's and of the work's views.
+#: Pairs of whole-frame views, as indices of the upload's and of the work's views.
 PLAIN = tuple((int(view), WORK_VIEWS.index(view)) for view in (View.FULL, View.ACTIVE))
 
 WHOLE = frozenset({View.FULL, View.ACTIVE})
@@ -48,7 +48,7 @@ _UPPER = frozenset({View.FULL_UPPER, View.ACTIVE_UPPER})
 
 
 def _fits(view: View, work_view: View) -> bool:
-    """Whether an upload's view can show what a view of the work shows, after some edit."""
+    """Whether an upload's view can match a view of the work after some edit."""
     if work_view in WHOLE:
         return view in WHOLE
     if work_view in _UPPER:
@@ -59,28 +59,28 @@ def _fits(view: View, work_view: View) -> bool:
 #: Which pairs of views are compared, shape (views, work views).
 _PAIRS = np.array([[_fits(view, work_view) for work_view in WORK_VIEWS] for view in View])
 
-#: The same by the kind of an index entry, for seeds.
+#: The same, indexed by the kind of an index entry.
 SEED_PAIRS = np.zeros((len(View), 256), np.bool_)
 SEED_PAIRS[:, list(WORK_VIEWS)] = _PAIRS
 
 
 @dataclass(frozen=True, slots=True)
 class ViewPairing:
-    """Frames of an upload beside those of a work, in one pair of views.
+    """Paired frames of an upload and a work, in one pair of views.
 
     Attributes:
-        view: How the upload is looked at.
-        work_view: How the work is, by its row.
-        line: How moments map to the work's.
+        view: View of the upload.
+        work_view: Index of the work's view.
+        alignment: The alignment.
         times: Seconds of the upload's frames, shape (n,).
         ours: Their hashes, shape (n, 32).
-        distance: Bits to their partners, shape (n,).
-        partner: Rows of the work's frames, shape (n,).
+        distance: Distance of each pair in bits, shape (n,).
+        partner: Indices of the work's frames, shape (n,).
     """
 
     view: int
     work_view: int
-    line: Alignment
+    alignment: Alignment
     times: NDArray[np.float64]
     ours: _Hashes
     distance: NDArray[np.float64]
@@ -88,50 +88,50 @@ class ViewPairing:
 
     @property
     def cost(self) -> float:
-        """Typical distance; a part of the frames may lie outside of the copy."""
+        """Mean clipped distance; some frames may lie outside the copy."""
         return float(np.minimum(self.distance, EVEN).mean())
 
 
 def compared(
     times: NDArray[np.float64],
-    seen: _Hashes,
+    views: _Hashes,
     work: WorkPrint,
-    line: Alignment,
+    alignment: Alignment,
     view: int,
     work_view: int,
 ) -> ViewPairing:
-    """Pair frames, with the line moved a little to where they are nearest.
+    """Pair frames, after refining the alignment.
 
     Args:
         times: Seconds of the upload's frames, shape (n,).
-        seen: Their hashes by view, shape (n, views, 32).
+        views: Their hashes by view, shape (n, views, 32).
         work: The work's fingerprint.
-        line: How moments map to the work's, about.
-        view: How to look at the upload.
-        work_view: How to look at the work, by its row.
+        alignment: Approximate alignment.
+        view: View of the upload.
+        work_view: Index of the work's view.
     """
-    ours, theirs = np.ascontiguousarray(seen[:, view]), work.views[:, work_view]
-    line = _refined(ours, times, theirs, work.times, line)
-    distance, partner = _paired(ours, theirs, around(work.times, line.at(times)))
-    return ViewPairing(view, work_view, line, times, ours, distance, partner)
+    ours, theirs = np.ascontiguousarray(views[:, view]), work.views[:, work_view]
+    alignment = _refined(ours, times, theirs, work.times, alignment)
+    distance, partner = _paired(ours, theirs, around(work.times, alignment.at(times)))
+    return ViewPairing(view, work_view, alignment, times, ours, distance, partner)
 
 
 def around(
     times: NDArray[np.float32], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The rows of the frames before and after some moments, the nearer one first."""
+    """Indices of the frames before and after the given times, the nearer one first."""
     after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
     before = after - 1
     nearer = wanted - times[before] <= times[after] - wanted
     return np.where(nearer, before, after), np.where(nearer, after, before)
 
 
-def best_views(seen: _Hashes, theirs: _Hashes) -> tuple[int, int]:
-    """The pair of views in which the frames are nearest.
+def best_views(views: _Hashes, theirs: _Hashes) -> tuple[int, int]:
+    """The pair of views with the smallest typical distance.
 
-    A part of the line may lie outside of the copy, so that it is not the mean that counts.
+    Uses a percentile, because part of the frames may lie outside the copy.
     """
-    apart = pdq.distances(seen[:, :, None], theirs[:, None])
+    apart = pdq.distances(views[:, :, None], theirs[:, None])
     typical = np.where(_PAIRS, np.percentile(apart, 35, axis=0), np.inf)
     view, work_view = np.unravel_index(int(np.argmin(typical)), typical.shape)
     return int(view), int(work_view)
@@ -142,34 +142,34 @@ def _refined(
     times: NDArray[np.float64],
     theirs: _Hashes,
     their_times: NDArray[np.float32],
-    line: Alignment,
+    alignment: Alignment,
 ) -> Alignment:
-    """The line, moved a little to where the frames are nearest."""
+    """Search the neighbourhood of an alignment for the smallest mean distance."""
     middle = float(np.median(times))
-    best, least = line, np.inf
-    low = int(np.searchsorted(their_times, line.at(times).min() - 1.0))
-    high = int(np.searchsorted(their_times, line.at(times).max() + 1.0))
+    best, least = alignment, np.inf
+    low = int(np.searchsorted(their_times, alignment.at(times).min() - 1.0))
+    high = int(np.searchsorted(their_times, alignment.at(times).max() + 1.0))
     local = their_times[low:high]
     if len(local) < 2:
-        return line
+        return alignment
     apart = np.minimum(pdq.distances(ours[:, None], theirs[None, low:high]), EVEN)
     each = np.arange(len(ours))
-    # Most copies play at the work's own speed; a fitted one must be worth it.
-    own = [1.0] if abs(np.log(line.speed)) < SAME_SPEED else []
-    for speed in (*own, *(line.speed * turn for turn in _TURNS)):
+    # Most copies play at the original speed; a fitted speed must be clearly better.
+    own = [1.0] if abs(np.log(alignment.speed)) < SAME_SPEED else []
+    for speed in (*own, *(alignment.speed * turn for turn in _TURNS)):
         for shift in _SHIFTS:
-            offset = line.at(np.array([middle]))[0] + shift - speed * middle
+            offset = alignment.at(np.array([middle]))[0] + shift - speed * middle
             row, _ = around(local, speed * times + offset)
             cost = float(apart[each, row].mean())
             if cost < least - 0.25:
-                best, least = Alignment(speed, float(offset), line.votes), cost
+                best, least = Alignment(speed, float(offset), alignment.votes), cost
     return best
 
 
 def _paired(
     ours: _Hashes, theirs: _Hashes, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """For each frame, the nearer in looks of the two frames of the work around its moment."""
+    """For each frame, the more similar of the two frames of the work around its time."""
     near, far = rows
     to_near = pdq.distances(ours, theirs[near]).astype(np.float64)
     to_far = pdq.distances(ours, theirs[far]).astype(np.float64)

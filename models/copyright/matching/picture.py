@@ -1,8 +1,8 @@
-"""Follows the frames of a work through those of an upload.
+"""Match the frames of an upload with the frames of a work.
 
-Frames that look alike are only seeds: two signers before one wall, two animations of one toolkit
-look alike for seconds. A match must follow the work in time, and its picture must change as the
-work's picture changes: what does not move is no evidence.
+Similar frames are only seeds: unrelated videos with similar settings look alike for seconds. A
+match must follow the work in time, and its picture must change as the work's does; still pictures
+are no evidence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quorum.models.copyright.catalogue.distinctive import MIN_QUALITY
 from quorum.models.copyright.catalogue.works import WORK_VIEWS, WorkPrint
 from quorum.models.copyright.index.segments import Hits
-from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds
+from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds, best_run
 from quorum.models.copyright.matching.pairing import (
     EVEN,
     PLAIN,
@@ -32,33 +32,33 @@ from quorum.models.fingerprint.video import VideoPrint, View
 
 __all__ = ["MIN_SECONDS", "RADIUS", "Queries", "VideoRun", "queries_of", "runs_of"]
 
-#: Bits within which two frames are a seed.
+#: Search radius of seeds, in bits.
 RADIUS = 31
 
-#: A shorter run is told from chance and look-alikes by luck only.
+#: Minimum length of a run; shorter ones cannot be distinguished from look-alikes.
 MIN_SECONDS = 2.4
 
-#: Where a run's score is a half, and how fast it rises: set on the edits of
-#: benchmarks/copyright.py so that no look-alike of its clips reaches a half.
+#: Centre and width of the logistic score, fitted on the edits of benchmarks/copyright.py so that
+#: no look-alike of its clips reaches 0.5.
 _EVIDENCE = 0.57
 _SHARPNESS = 0.025
 
-#: What a frame that contradicts a match costs, as a part of all, and how many may: the edge of a
-#: bar in a dark scene is not the same in each encoding.
+#: Penalty per share of contradicting frames, and the share that is tolerated: borders of dark
+#: scenes differ between encodings.
 _ODD_COSTS = 6.0
 _ODD_ALLOWED = 0.05
 
-#: Frames of a run that is neither short nor long.
+#: Run length, in frames, that neither adds nor subtracts evidence.
 _USUAL_FRAMES = 20
 
-#: Seconds by which a fitted line may run over the ends of a work.
+#: Seconds by which an alignment may exceed the ends of a work.
 _SLACK = 0.2
 
-#: Bits by which the work may change from one frame to the next and be called still.
+#: Maximum distance of consecutive frames that count as still, in bits.
 _STILL = 24
 
-#: PDQ's quality from which a frame is compared; to be looked up it must be better. A scene that is
-#: nearly flat for a while is part of what is around it.
+#: Minimum PDQ quality of compared frames; lower than for lookups, because a flat scene belongs to
+#: its surroundings.
 _FOLLOWED_QUALITY = 20
 
 _Hashes = NDArray[np.uint8]
@@ -66,26 +66,25 @@ _Hashes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class VideoRun:
-    """A run of an upload's frames that follows a run of a work's.
+    """A run of an upload's frames that follows a run of a work's frames.
 
     Attributes:
-        start: Seconds of the upload, from.
-        end: To.
-        line: How moments map to the work's.
-        mirrored: Whether the picture is flipped left to right.
-        view: How the upload has to be looked at.
-        work_view: How the work has to be looked at.
-        frames: Frames of the upload in the run.
+        start: Start in the upload, in seconds.
+        end: End in the upload.
+        alignment: Map to times of the work.
+        mirrored: Whether the picture is flipped horizontally.
+        view: View of the upload.
+        work_view: View of the work.
+        frames: Number of the upload's frames in the run.
         distance: Median distance of the pairs, in bits.
-        agreement: How far the bits that change in the work change alike in the upload: the
-            correlation over time, from -1 to 1.
-        motion: Bits that change, on average, around their mean in the work.
-        odd: Part of the frames that contradict the match.
+        agreement: Correlation over time of the changing bits of upload and work, from -1 to 1.
+        motion: Mean number of the work's bits that change.
+        odd: Share of frames that contradict the match.
     """
 
     start: float
     end: float
-    line: Alignment
+    alignment: Alignment
     mirrored: bool
     view: View
     work_view: View
@@ -97,13 +96,13 @@ class VideoRun:
 
     @property
     def score(self) -> float:
-        """Probability that the upload shows the work, and not something that looks like it."""
+        """Probability that the upload shows the work and not a look-alike."""
         if self.end - self.start < MIN_SECONDS:
             return 0.0
         part = not (self.view in WHOLE and self.work_view in WHOLE)
         zoomed = part and self.view % View.ACTIVE != self.work_view % View.ACTIVE
-        paced = abs(np.log(self.line.speed)) > SAME_SPEED
-        # Each further edit that must be assumed gives chance more ways to fit.
+        paced = abs(np.log(self.alignment.speed)) > SAME_SPEED
+        # Each assumed edit adds degrees of freedom, so it needs more evidence.
         assumed = 0.03 * (part + paced) + paced * (0.08 * part + 0.04 * zoomed)
         length = np.log2(self.frames / _USUAL_FRAMES)
         length = min(0.1, (0.05 if length > 0 else 0.08) * length)
@@ -114,13 +113,13 @@ class VideoRun:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """What of an upload is looked up; rows belong together.
+    """Hashes of an upload to look up, as parallel arrays.
 
     Attributes:
         hashes: Shape (n, 32).
-        frames: Row of the frame, shape (n,).
-        mirrored: Whether it is the mirrored frame, shape (n,).
-        views: How it is looked at, shape (n,).
+        frames: Index of the frame, shape (n,).
+        mirrored: Whether the frame is mirrored, shape (n,).
+        views: View of the frame, shape (n,).
     """
 
     hashes: _Hashes
@@ -130,11 +129,11 @@ class Queries:
 
 
 def queries_of(video: VideoPrint, step: int = 1) -> Queries:
-    """The hashes by which a video is looked up: all views, and mirrored.
+    """All distinct views of a video's frames and of their mirror images.
 
     Args:
-        video: Its fingerprint.
-        step: Every how many frames.
+        video: The upload's fingerprint.
+        step: Use every ``step``-th frame.
     """
     rows = np.flatnonzero(video.quality >= MIN_QUALITY)[::step]
     count, views = len(rows), len(View)
@@ -142,26 +141,26 @@ def queries_of(video: VideoPrint, step: int = 1) -> Queries:
     hashes = hashes.reshape(count * 2 * views, 32)
     frames = rows.repeat(2 * views)
     mirrored = np.tile(np.repeat([False, True], views), count)
-    looks = np.tile(np.arange(views, dtype=np.uint8), 2 * count)
+    view_ids = np.tile(np.arange(views, dtype=np.uint8), 2 * count)
     kept = np.ones((count, 2, views), np.bool_)
-    # Without bars, the views of the active area are those of all of the frame.
+    # Without bars, active views equal full views.
     for side, hashed in enumerate((video.views[rows], video.mirrored[rows])):
         whole = hashed[:, View.FULL : View.TURN_LEFT]
         kept[:, side, View.ACTIVE :] = (hashed[:, View.ACTIVE :] != whole).any(axis=2)
     chosen = kept.reshape(-1)
     return Queries(
-        np.ascontiguousarray(hashes[chosen]), frames[chosen], mirrored[chosen], looks[chosen]
+        np.ascontiguousarray(hashes[chosen]), frames[chosen], mirrored[chosen], view_ids[chosen]
     )
 
 
 def runs_of(video: VideoPrint, queries: Queries, hits: Hits, work: WorkPrint) -> list[VideoRun]:
-    """The runs in which an upload follows one work.
+    """Find the runs in which an upload follows one work.
 
     Args:
-        video: The upload's frames.
-        queries: What was looked up.
-        hits: What was found of this work.
-        work: Its fingerprint.
+        video: The upload's fingerprint.
+        queries: The hashes that were looked up.
+        hits: Their hits on this work.
+        work: The work's fingerprint.
     """
     found: list[VideoRun] = []
     for mirrored in (False, True):
@@ -172,17 +171,19 @@ def runs_of(video: VideoPrint, queries: Queries, hits: Hits, work: WorkPrint) ->
             hits.seconds[chosen].astype(np.float64),
             1.0 - hits.distances[chosen] / (2 * RADIUS),
         )
-        for line in align_seeds(seeds):
-            run = _follow(video, work, line, mirrored)
+        for alignment in align_seeds(seeds):
+            run = _follow(video, work, alignment, mirrored)
             if run:
                 found.append(run)
     return found
 
 
-def _follow(video: VideoPrint, work: WorkPrint, line: Alignment, mirrored: bool) -> VideoRun | None:
-    """Compare all frames along a line, and take the stretch that speaks most for a match."""
+def _follow(
+    video: VideoPrint, work: WorkPrint, alignment: Alignment, mirrored: bool
+) -> VideoRun | None:
+    """Compare all frames along an alignment, and keep the best run."""
     times = video.times.astype(np.float64)
-    at = line.at(times)
+    at = alignment.at(times)
     rows = np.flatnonzero(
         (at >= work.times[0] - _SLACK)
         & (at <= work.times[-1] + _SLACK)
@@ -190,31 +191,31 @@ def _follow(video: VideoPrint, work: WorkPrint, line: Alignment, mirrored: bool)
     )
     if len(rows) < 2 or len(work.times) < 2:
         return None
-    seen = (video.mirrored if mirrored else video.views)[rows]
-    best = best_views(seen, work.views[around(work.times, at[rows])[0]])
-    # The line may be a little off yet, and another view the nearest where it is right.
+    views = (video.mirrored if mirrored else video.views)[rows]
+    best = best_views(views, work.views[around(work.times, at[rows])[0]])
+    # The alignment is still approximate; whole-frame views may be nearest after refinement.
     pairs = dict.fromkeys((best, *PLAIN))
-    looks = [compared(times[rows], seen, work, line, *pair) for pair in pairs]
-    # The nearest, and not the one with the best score: chance would have its pick.
-    return _run(min(looks, key=lambda look: look.cost), work, mirrored)
+    pairings = [compared(times[rows], views, work, alignment, *pair) for pair in pairs]
+    # Choose by distance: choosing by score would select the luckiest by chance.
+    return _run(min(pairings, key=lambda pairing: pairing.cost), work, mirrored)
 
 
-def _run(look: ViewPairing, work: WorkPrint, mirrored: bool) -> VideoRun | None:
-    """The stretch of some frames that speaks most for a match."""
-    low, high = _stretch(EVEN - look.distance)
+def _run(pairing: ViewPairing, work: WorkPrint, mirrored: bool) -> VideoRun | None:
+    """The best run of paired frames."""
+    low, high = best_run(np.clip(EVEN - pairing.distance, -EVEN, EVEN))
     if high - low < 2:
         return None
     inside = slice(low, high)
-    theirs = work.views[:, look.work_view]
-    distance, partner = look.distance[inside], look.partner[inside]
-    agreement, motion = _agreement(look.ours[inside], theirs[partner])
+    theirs = work.views[:, pairing.work_view]
+    distance, partner = pairing.distance[inside], pairing.partner[inside]
+    agreement, motion = _agreement(pairing.ours[inside], theirs[partner])
     return VideoRun(
-        float(look.times[low]),
-        float(look.times[high - 1]),
-        look.line,
+        float(pairing.times[low]),
+        float(pairing.times[high - 1]),
+        pairing.alignment,
         mirrored,
-        View(look.view),
-        WORK_VIEWS[look.work_view],
+        View(pairing.view),
+        WORK_VIEWS[pairing.work_view],
         high - low,
         float(np.median(distance)),
         agreement,
@@ -223,17 +224,8 @@ def _run(look: ViewPairing, work: WorkPrint, mirrored: bool) -> VideoRun | None:
     )
 
 
-def _stretch(gain: NDArray[np.float64]) -> tuple[int, int]:
-    """From and to of the stretch of largest sum (Kadane)."""
-    total = np.concatenate([[0.0], np.cumsum(np.clip(gain, -EVEN, EVEN))])
-    lowest = np.minimum.accumulate(total)
-    high = int(np.argmax(total - lowest))
-    low = int(np.argmin(total[: high + 1]))
-    return low, high
-
-
 def _agreement(hashes: _Hashes, theirs: _Hashes) -> tuple[float, float]:
-    """The correlation over time of the bits that change, and how many change."""
+    """Correlation over time of the changing bits, and the mean number that change."""
     ours_bits = np.unpackbits(hashes, axis=1).astype(np.float32)
     their_bits = np.unpackbits(theirs, axis=1).astype(np.float32)
     ours_bits -= ours_bits.mean(axis=0)
@@ -246,10 +238,10 @@ def _agreement(hashes: _Hashes, theirs: _Hashes) -> tuple[float, float]:
 
 
 def _odd(distance: NDArray[np.float64], theirs: _Hashes, partner: NDArray[np.intp]) -> float:
-    """Part of the still frames that lie further off than the edit explains.
+    """Share of still frames that are further away than the edit explains.
 
-    An edit changes all frames alike, and a frame that moves may be met a moment off; but where
-    the work stands still, a look-alike that shows something else gives itself away.
+    An edit changes all frames alike, and a moving frame may be paired with a neighbour; but where
+    the work stands still, a look-alike shows something else.
     """
     usual = float(np.percentile(distance, 20))
     before = np.clip(partner - 1, 0, len(theirs) - 1)

@@ -1,4 +1,4 @@
-"""Follows the sound of a work through that of an upload."""
+"""Match the sound of an upload with the sound of a work."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.copyright.index.segments import Hits
-from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds
+from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds, best_run
 from quorum.models.fingerprint.audio import ITEM_SECONDS, WORD_ITEMS, AudioPrint
 
 __all__ = ["SoundRun", "runs_of", "words_of"]
 
-#: Part of the bits at which an item speaks neither for nor against a match; chance is a half.
+#: Bit error rate at which an item is neutral evidence; random items have 0.5.
 _EVEN = 0.38
 
-#: Where a run's score is a half, and how fast it rises.
+#: Centre and width of the logistic score.
 _ERRORS = 0.34
 _SHARPNESS = 0.012
 
-#: A run of this many seconds is told from chance; a shorter one must agree better, by a part of
-#: the bits for each second that it lacks.
+#: Length in seconds at which a run is fully distinguishable from chance, and the reduction of the
+#: tolerated bit error rate for each missing second.
 _SECONDS = 2.9
 _SHORT_COSTS = 0.4
 
-#: A still shorter run is told from chance by luck only.
+#: Minimum length of a run, in seconds.
 MIN_SECONDS = 2.4
 
-#: Items by which a line is moved when it is refined.
+#: Shifts of the refinement, in items.
 _SHIFTS = tuple(sorted(range(-4, 5), key=abs))
 
 
 @dataclass(frozen=True, slots=True)
 class SoundRun:
-    """A run of an upload's sound that follows a run of a work's.
+    """A run of an upload's sound that follows a run of a work's sound.
 
     Attributes:
-        start: Seconds of the upload, from.
-        end: To.
-        line: How moments map to the work's.
-        errors: Part of the bits that differ.
+        start: Start in the upload, in seconds.
+        end: End in the upload.
+        alignment: Map to times of the work.
+        errors: Bit error rate.
     """
 
     start: float
     end: float
-    line: Alignment
+    alignment: Alignment
     errors: float
 
     @property
@@ -59,7 +59,7 @@ class SoundRun:
 
 
 def words_of(audio: AudioPrint, step: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """The words by which a sound is looked up, and the item at which each begins."""
+    """Distinctive words of a sound to look up, and the item at which each begins."""
     at = np.flatnonzero(audio.distinctive())[::step]
     return audio.words()[at], at
 
@@ -67,48 +67,46 @@ def words_of(audio: AudioPrint, step: int = 1) -> tuple[NDArray[np.uint8], NDArr
 def runs_of(
     audio: AudioPrint, items: NDArray[np.intp], hits: Hits, work: AudioPrint
 ) -> list[SoundRun]:
-    """The runs in which an upload's sound follows one work's.
+    """Find the runs in which an upload's sound follows one work.
 
     Args:
         audio: The upload's sound.
-        items: For each word that was looked up, the item at which it begins.
-        hits: What was found of this work.
-        work: Its sound.
+        items: Start item of each word that was looked up.
+        hits: Their hits on this work.
+        work: The work's sound.
     """
     seeds = Seeds(
         items[hits.queries].astype(np.float64) * ITEM_SECONDS,
         hits.seconds.astype(np.float64),
         1.0 - hits.distances / 64,
     )
-    found = (_follow(audio, work, line) for line in align_seeds(seeds))
+    found = (_follow(audio, work, alignment) for alignment in align_seeds(seeds))
     return [run for run in found if run]
 
 
-def _follow(audio: AudioPrint, work: AudioPrint, line: Alignment) -> SoundRun | None:
+def _follow(audio: AudioPrint, work: AudioPrint, alignment: Alignment) -> SoundRun | None:
     at = np.arange(len(audio), dtype=np.float64) * ITEM_SECONDS
-    wanted = np.round(line.at(at) / ITEM_SECONDS).astype(np.int64)
+    wanted = np.round(alignment.at(at) / ITEM_SECONDS).astype(np.int64)
     best, errors = 0, np.zeros(0)
     for shift in _SHIFTS:
         errors_here = _errors(audio, work, wanted + shift)
         if not len(errors) or errors_here.mean() < errors.mean() - 1e-3:
             best, errors = shift, errors_here
-    total = np.concatenate([[0.0], np.cumsum(_EVEN - errors)])
-    high = int(np.argmax(total - np.minimum.accumulate(total)))
-    low = int(np.argmin(total[: high + 1]))
+    low, high = best_run(_EVEN - errors)
     if high - low < WORD_ITEMS:
         return None
-    moved = Alignment(line.speed, line.offset + best * ITEM_SECONDS, line.votes)
-    # The last item listens for some seconds; its own begins the last eighth.
+    moved = Alignment(alignment.speed, alignment.offset + best * ITEM_SECONDS, alignment.votes)
+    # An item covers several seconds; its own begin in the last eighth.
     return SoundRun(at[low], at[high - 1] + ITEM_SECONDS, moved, float(errors[low:high].mean()))
 
 
 def _errors(audio: AudioPrint, work: AudioPrint, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Part of the bits that differ by item; outside of the work, and in silence, chance."""
+    """Bit error rate of each item; chance outside the work and in silence."""
     inside = (wanted >= 0) & (wanted < len(work))
     errors: NDArray[np.float64] = np.full(len(audio), 0.5)
     pairs = audio.items[inside] ^ work.items[wanted[inside]]
     errors[inside] = np.bitwise_count(pairs) / 32
-    # An item as the one before is silence or a steady tone, and agrees with any other silence.
+    # An item like its predecessor is silence or a steady tone, which matches any other silence.
     still = np.zeros(len(audio), np.bool_)
     still[1:] = np.bitwise_count(audio.items[1:] ^ audio.items[:-1]) <= 1
     errors[still] = np.maximum(errors[still], _EVEN)

@@ -1,4 +1,4 @@
-"""``quorum catalogue``: the works that the copyright detector looks for."""
+"""``quorum catalogue``: manage the registered works of the copyright detector."""
 
 from __future__ import annotations
 
@@ -37,17 +37,21 @@ app = typer.Typer(
 
 @app.command()
 def add(
-    media: Annotated[Path, typer.Argument(help="The work's media, or its PDQ or vPDQ list.")],
-    id: Annotated[str, typer.Option(help="Its identifier.")],  # noqa: A002
-    owner: Annotated[str, typer.Option(help="Who has the rights.")],
-    title: Annotated[str, typer.Option(help="Its title; by default the file's name.")] = "",
-    licence: Annotated[str, typer.Option(help="The work's own licence.")] = "",
-    territory: Annotated[list[str] | None, typer.Option(help="Where; repeat it.")] = None,
-    exception: Annotated[list[str] | None, typer.Option(help="An uploader who may.")] = None,
-    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
-    action: Annotated[Action, typer.Option(help="What follows from a match.")] = Action.REVIEW,
-    min_seconds: Annotated[float, typer.Option(help="A shorter match is let pass.")] = 3.0,
-    min_fraction: Annotated[float, typer.Option(help="So is a smaller part.")] = 0.0,
+    media: Annotated[Path, typer.Argument(help="Media file, or PDQ or vPDQ hash list.")],
+    id: Annotated[str, typer.Option(help="Identifier of the work.")],  # noqa: A002
+    owner: Annotated[str, typer.Option(help="Rights holder.")],
+    title: Annotated[str, typer.Option(help="Title; defaults to the file name.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the work.")] = "",
+    territory: Annotated[
+        list[str] | None, typer.Option(help="Territory of the rights; repeatable.")
+    ] = None,
+    exception: Annotated[
+        list[str] | None, typer.Option(help="Uploader that may use the work; repeatable.")
+    ] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="End of the embargo.")] = None,
+    action: Annotated[Action, typer.Option(help="Action on a match.")] = Action.REVIEW,
+    min_seconds: Annotated[float, typer.Option(help="Minimum length of a match.")] = 3.0,
+    min_fraction: Annotated[float, typer.Option(help="Minimum share of upload or work.")] = 0.0,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
@@ -82,7 +86,7 @@ def remove(
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Take works out; running detectors cease to find them within seconds.
+    """Remove works; running detectors stop finding them within seconds.
 
     Example: quorum catalogue remove film-1
     """
@@ -94,20 +98,23 @@ def remove(
 
 @app.command()
 def change(
-    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
-    title: Annotated[str | None, typer.Option(help="Another title.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Another owner.")] = None,
-    action: Annotated[Action | None, typer.Option(help="What follows from a match.")] = None,
-    min_seconds: Annotated[float | None, typer.Option(help="A shorter match is let pass.")] = None,
-    min_fraction: Annotated[float | None, typer.Option(help="So is a smaller part.")] = None,
-    territory: Annotated[
-        list[str] | None, typer.Option(help="Where alone; repeat it; `all` for everywhere.")
+    id: Annotated[str, typer.Argument(help="Identifier of the work.")],  # noqa: A002
+    title: Annotated[str | None, typer.Option(help="New title.")] = None,
+    owner: Annotated[str | None, typer.Option(help="New rights holder.")] = None,
+    action: Annotated[Action | None, typer.Option(help="Action on a match.")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="Minimum length of a match.")] = None,
+    min_fraction: Annotated[
+        float | None, typer.Option(help="Minimum share of upload or work.")
     ] = None,
-    embargo_until: Annotated[datetime | None, typer.Option(help="Not published before.")] = None,
+    territory: Annotated[
+        list[str] | None,
+        typer.Option(help="Territory of the rights; repeatable; `all` for everywhere."),
+    ] = None,
+    embargo_until: Annotated[datetime | None, typer.Option(help="End of the embargo.")] = None,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Change what is told of a work; what is not named stays. Its fingerprint does.
+    """Change the metadata of a work; omitted options and the fingerprint stay.
 
     Example: quorum catalogue change film-1 --action review --territory DE --territory AT
     """
@@ -131,12 +138,12 @@ def change(
 
 @app.command()
 def permit(
-    id: Annotated[str, typer.Argument(help="A work.")],  # noqa: A002
-    uploader: Annotated[str, typer.Argument(help="Who may use it from now on.")],
+    id: Annotated[str, typer.Argument(help="Identifier of the work.")],  # noqa: A002
+    uploader: Annotated[str, typer.Argument(help="Uploader that may use the work.")],
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Record an exception: a licence, or a dispute that was decided for the uploader.
+    """Record an exception, such as a licence or a dispute won by the uploader.
 
     Example: quorum catalogue permit film-1 uploader-7
     """
@@ -146,8 +153,8 @@ def permit(
 
 @app.command("list")
 def list_works(
-    words: Annotated[str, typer.Argument(help="In the id, the title or the owner.")] = "",
-    limit: Annotated[int, typer.Option(help="No more than these.")] = 100,
+    words: Annotated[str, typer.Argument(help="Text in the id, title or owner.")] = "",
+    limit: Annotated[int, typer.Option(help="Maximum number of works.")] = 100,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
@@ -172,20 +179,20 @@ def list_works(
 
 @app.command()
 def search(
-    media: Annotated[Path, typer.Argument(help="A media file, as an upload would be.")],
+    media: Annotated[Path, typer.Argument(help="Media file, as of an upload.")],
     strips: Annotated[
-        Path | None, typer.Option(help="Write a picture of paired frames into this folder.")
+        Path | None, typer.Option(help="Folder for pictures of paired frames.")
     ] = None,
     works: Annotated[
-        Path | None, typer.Option(help="Where the works' media lie, by id, for --strips.")
+        Path | None, typer.Option(help="Folder of the works' media, named by id, for --strips.")
     ] = None,
     catalogue: Annotated[
         Path | None,
-        typer.Option(envvar="QUORUM_CATALOGUE", help="Folder or JSON file; None: the shipped."),
+        typer.Option(envvar="QUORUM_CATALOGUE", help="Folder or JSON file; default: shipped."),
     ] = None,
     database: InDatabase = None,
 ) -> None:
-    """Tell which seconds of a file are which seconds of which work.
+    """Show which seconds of a file match which seconds of which work.
 
     Example: quorum catalogue search upload.mp4 --strips evidence --works films
     """
@@ -209,12 +216,12 @@ def search(
         if strips and source:
             strips.mkdir(parents=True, exist_ok=True)
             strip(media, source, match).save(strips / f"{media.stem}-{number}-{match.work.id}.png")
-    Console().print(table if matches else f"nothing of the catalogue is in {media.name}")
+    Console().print(table if matches else f"no work of the catalogue is in {media.name}")
 
 
 @app.command()
 def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
-    """Tell what the catalogue holds.
+    """Show statistics of the catalogue.
 
     Example: quorum catalogue stats
     """
@@ -225,7 +232,7 @@ def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) ->
         ("hours", f"{told.seconds / 3600:,.2f}"),
         ("hashes", f"{told.entries:,}"),
         ("index files", f"{told.segments}"),
-        ("waiting for one", f"{told.waiting:,}"),
+        ("hashes not in a file", f"{told.waiting:,}"),
         ("on disk", f"{told.bytes / 2**20:,.1f} MB"),
         ("version", told.version),
     ):
@@ -235,7 +242,7 @@ def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) ->
 
 @app.command()
 def compact(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
-    """Merge all index files into one, without what was removed.
+    """Merge all index files into one, without removed works.
 
     Example: quorum catalogue compact
     """
@@ -244,7 +251,7 @@ def compact(catalogue: Folder = Path("catalogue"), database: InDatabase = None) 
 
 @app.command()
 def rebuild(catalogue: Folder = Path("catalogue"), database: InDatabase = None) -> None:
-    """Make the index files anew from the works: after one was damaged or lost.
+    """Build the index files again from the works, after damage or loss.
 
     Example: quorum catalogue rebuild
     """

@@ -1,4 +1,4 @@
-"""``quorum catalogue dispute`` and ``settle``: an uploader contradicts a match."""
+"""``quorum catalogue dispute`` and ``settle``: disputes of uploaders about matches."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ InLedger = Annotated[
 
 def dispute(
     upload: Annotated[str, typer.Argument(help="The upload's id.")],
-    reason: Annotated[str, typer.Option(help="What the uploader says.")],
-    by: Annotated[str, typer.Option(help="Who passes it on.")] = "cli",
+    reason: Annotated[str, typer.Option(help="The uploader's reason.")],
+    by: Annotated[str, typer.Option(help="Who submits the dispute.")] = "cli",
     ledger: InLedger = None,
 ) -> None:
-    """Put a case into review, since the uploader disputes a match.
+    """Send a case to review because the uploader disputes a match.
 
-    A reviewer who has not decided it before sees both sides: what the owner registered and
-    asked for, and what the uploader says. A platform sends the same to the console's
+    A reviewer who has not decided the case before sees both sides: the registration and rule of
+    the owner, and the reason of the uploader. Platforms submit disputes to the console's
     /api/appeals. A decision to allow records an exception for this uploader and work.
 
     Example: quorum catalogue dispute video-7 --reason 'I have a licence: contract 12 of March'
@@ -45,10 +45,10 @@ def settle(
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Record the exceptions that disputes won, in a catalogue outside of the ledger's database.
+    """Record the exceptions of won disputes in a catalogue outside the ledger's database.
 
-    Where the catalogue lies in the ledger's database, the console does so with the decision.
-    Doing it again changes nothing.
+    If the catalogue is in the ledger's database, the console records them with the decision. The
+    command is idempotent.
 
     Example: quorum catalogue settle --ledger sqlite:///quorum.db
     """

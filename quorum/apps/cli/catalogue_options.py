@@ -1,4 +1,4 @@
-"""Options of ``quorum catalogue``: where the catalogue lies."""
+"""Options of ``quorum catalogue``: the location of the catalogue."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ InDatabase = Annotated[
     typer.Option(
         "--database",
         envvar="QUORUM_CATALOGUE_DATABASE",
-        help="URL of the ledger's database, or `ledger` for that of QUORUM_DATABASE, to have the "
-        "works there; the folder then holds the index only. By default a SQLite file in the "
-        "folder.",
+        help="URL of the ledger's database, or `ledger` for that of QUORUM_DATABASE, to store the "
+        "works there; the folder then holds only the index. Default: a SQLite file in the folder.",
         show_default=False,
     ),
 ]

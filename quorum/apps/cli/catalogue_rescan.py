@@ -1,4 +1,4 @@
-"""``quorum catalogue keep`` and ``rescan``: later works find earlier uploads."""
+"""``quorum catalogue keep`` and ``rescan``: find later works in earlier uploads."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from quorum.store.ledger import Ledger
 
 __all__ = ["keep", "rescan", "superseding"]
 
-#: Predictions that are published and recorded together.
+#: Batch size of publishing and recording.
 _TOGETHER = 200
 
 
 def keep(
-    days: Annotated[float, typer.Option(min=0.0, help="For how long.")] = 30.0,
+    days: Annotated[float, typer.Option(min=0.0, help="Retention in days.")] = 30.0,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Let detectors keep the fingerprints of uploads, so that later works can find them.
+    """Let detectors keep the fingerprints of uploads, to find later works in them.
 
     Example: quorum catalogue keep --days 90
     """
@@ -43,14 +43,14 @@ def rescan(
     predictions: Annotated[
         str | None,
         typer.Option(
-            help="Topic or .jsonl file for the predictions; without it and a ledger, the output.",
+            help="Topic or .jsonl file for predictions; default, without --ledger: stdout.",
             show_default=False,
         ),
     ] = None,
     ledger: Annotated[
         str | None,
         typer.Option(
-            help="Decide the past cases of this ledger again, and record what changes; `-` for "
+            help="Decide the past cases of this ledger again, and record changes; `-` for "
             "QUORUM_DATABASE.",
             show_default=False,
         ),
@@ -58,29 +58,29 @@ def rescan(
     verdicts: Annotated[
         str | None,
         typer.Option(
-            help="Topic or .jsonl file for the superseding verdicts, with --ledger.",
+            help="Topic or .jsonl file for superseding verdicts; requires --ledger.",
             show_default=False,
         ),
     ] = None,
-    policy: Annotated[str, typer.Option(help="Decides, with --ledger.")] = "balanced",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what changes.")] = False,
+    policy: Annotated[str, typer.Option(help="Policy for --ledger.")] = "balanced",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report changes.")] = False,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Compare kept uploads with the works of today, and publish what is new.
+    """Compare kept uploads with the current works, and publish changed results.
 
-    With --ledger, each case of which something new is said is decided again, as by a late
-    prediction: an action that changes is a superseding verdict, published and recorded. What a
-    reviewer decided stays. Without, the predictions alone are published: a stream takes them for
-    late ones for as long as its policy retains cases. What could not be published is told again
-    the next time.
+    With --ledger, each changed case is decided again as with a late prediction: a changed action
+    is published and recorded as a superseding verdict. Decisions of reviewers stay. Without
+    --ledger, only the predictions are published: a stream treats them as late predictions while
+    its policy retains the cases. Results that could not be published are published by the next
+    run.
 
     \b
     quorum catalogue rescan --dry-run --ledger -
     quorum catalogue rescan --ledger - --verdicts projects/P/topics/quorum-verdicts
     """
     if verdicts is not None and ledger is None:
-        msg = "verdicts are made from the past cases of a ledger: name it with --ledger"
+        msg = "superseding verdicts require the past cases of a ledger; add --ledger"
         raise ConfigurationError(msg)
     detector = CopyrightDetector(catalogue, database)
     said, changes = 0, Counter[tuple[str, str]]()
@@ -111,22 +111,22 @@ def rescan(
         detector.close()
     for (before, after), count in changes.most_common():
         typer.echo(f"{before} -> {after}: {count:,}", err=True)
-    told = " (a dry run: nothing was published)" if dry_run else ""
-    typer.echo(f"{said} uploads have something new{told}", err=True)
+    note = " (dry run: nothing was published)" if dry_run else ""
+    typer.echo(f"{said} uploads have changed results{note}", err=True)
 
 
 def superseding(
     decider: Decider, ledger: Ledger, prediction: Prediction
 ) -> tuple[str, Verdict] | None:
-    """The action that holds, and the verdict that a late prediction changes it to.
+    """The current action, and the superseding verdict after a late prediction.
 
     Args:
         decider: Decides, under its cap.
-        ledger: Holds the case.
-        prediction: The new prediction.
+        ledger: The ledger with the case.
+        prediction: The late prediction.
 
     Returns:
-        None where the ledger knows no verdict to supersede, or the action stays.
+        None if the ledger has no verdict to supersede, or the action stays.
     """
     case = ledger.get_case(prediction.upload_id)
     if case is None or case.upload is None or case.verdict is None:

@@ -1,4 +1,4 @@
-"""What ``quorum catalogue`` registers: media, hash lists, folders and tables of them."""
+"""Sources of ``quorum catalogue``: media, hash lists, folders and tables of works."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
 
 __all__ = ["print_of", "sources", "work_of"]
 
-#: What ``import`` takes from a folder.
+#: Media suffixes that ``import`` takes from a folder.
 _MEDIA = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".mp3", ".ogg", ".wav", ".flac", ".m4a", ".ts"}
 _LISTS = {".txt", ".vpdq", ".pdq"}
 
-#: Columns of a CSV that hold several values, separated by spaces.
+#: CSV columns with several values, separated by spaces.
 _LISTED = ("territories", "exceptions")
 
 
 def print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
-    """The fingerprint of a work's media or of its hash list, and what is lacking of it."""
+    """Fingerprint of a work's media or hash list, and notices about missing parts."""
     if path.suffix.lower() in _LISTS:
         try:
             return read_hashes(path), ()
@@ -40,7 +40,7 @@ def print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
 
 
 def work_of(facts: dict[str, Any], where: str) -> Work:
-    """A work from facts that a person wrote."""
+    """Validate metadata entered by a person."""
     try:
         return Work.model_validate(facts)
     except ValidationError as error:
@@ -53,12 +53,12 @@ def work_of(facts: dict[str, Any], where: str) -> Work:
 def sources(
     source: Path, owner: str, action: Action
 ) -> Iterator[tuple[dict[str, Any], Path | WorkPrint]]:
-    """The works of a folder, a CSV or a JSON file: their facts, and their media or fingerprint.
+    """Yield the works of a folder, a CSV or a JSON file: metadata, and media or fingerprint.
 
     Args:
-        source: Where.
-        owner: Who has the rights, where it is not told.
-        action: What follows from a match, where it is not told.
+        source: Folder or file.
+        owner: Default rights holder.
+        action: Default action on a match.
 
     Raises:
         InputError: If it cannot be read.
@@ -87,7 +87,7 @@ def _from_row(
 ) -> tuple[dict[str, Any], Path]:
     told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
     if "file" not in told:
-        msg = f"{source}:{number}: no file is told; the columns are file, id, title, owner, ..."
+        msg = f"{source}:{number}: no file given; the columns are file, id, title, owner, ..."
         raise InputError(msg)
     path = source.parent / told.pop("file")
     rule = {

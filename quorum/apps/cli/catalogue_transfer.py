@@ -1,4 +1,4 @@
-"""``quorum catalogue import`` and ``export``: many works at once."""
+"""``quorum catalogue import`` and ``export``: bulk transfer of works."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["export", "import_works"]
 
 def import_works(
     source: Annotated[
-        Path, typer.Argument(help="A folder, a CSV (file, id, title, owner, ...), or our JSON.")
+        Path, typer.Argument(help="Folder, CSV (file, id, title, owner, ...) or exported JSON.")
     ],
-    owner: Annotated[str, typer.Option(help="Who has the rights, where it is not told.")] = "",
-    action: Annotated[Action, typer.Option(help="Action, where it is not told.")] = Action.REVIEW,
+    owner: Annotated[str, typer.Option(help="Default rights holder.")] = "",
+    action: Annotated[Action, typer.Option(help="Default action.")] = Action.REVIEW,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Register many works; run it again to go on where it was stopped.
+    """Register many works; run it again to resume.
 
-    What is registered already is passed over, what cannot be read is told at the end.
+    Works that are already registered are skipped; unreadable ones are reported at the end.
 
     Example: quorum catalogue import works.csv
     """
@@ -52,7 +52,7 @@ def import_works(
                 refused.append(str(error))
     for line in refused:
         typer.echo(line, err=True)
-    typer.echo(f"registered {added}, there already {passed}, not readable {len(refused)}")
+    typer.echo(f"registered {added}, skipped {passed}, unreadable {len(refused)}")
     if refused:
         raise typer.Exit(InputError.exit_code)
 
@@ -62,14 +62,14 @@ def export(
     form: Annotated[
         HashList,
         typer.Option(
-            help="Of hash lists: txt as the vPDQ tool's, vpdq as ThreatExchange's signal (JSON), "
-            "pdq for hashes alone."
+            help="Format of hash lists: txt as of the vPDQ tool, vpdq for ThreatExchange's signal "
+            "(JSON), pdq for hashes alone."
         ),
     ] = HashList.TEXT,
     catalogue: Folder = Path("catalogue"),
     database: InDatabase = None,
 ) -> None:
-    """Write all works: as one JSON file, or the PDQ hashes of each as a hash list.
+    """Export all works as one JSON file, or the PDQ hashes of each work as a hash list.
 
     \b
     quorum catalogue export works.json

@@ -71,7 +71,7 @@ def test_a_copy_is_found_and_shown(films, catalogue, tmp_path):
     assert shown.shape == (276, 1152)
     above, below = shown[24:132, 24:168], shown[150:258, 24:168]
     assert np.abs(above[:, ::-1] - below).mean() < 25 < np.abs(above - below).mean()
-    assert "nothing of the catalogue" in run("search", films / "two.mp4", "--catalogue", catalogue)
+    assert "no work of the catalogue" in run("search", films / "two.mp4", "--catalogue", catalogue)
 
 
 def test_an_import_goes_on_where_it_was_stopped(films, tmp_path):
@@ -84,9 +84,9 @@ def test_an_import_goes_on_where_it_was_stopped(films, tmp_path):
         rows.writerow([films / "gone.mp4", "gone", "B", "", "", ""])
         rows.writerow([films / "two.mp4", "second", "B", "", "", ""])
     told = run("import", listed, "--catalogue", folder, code=65)
-    assert "registered 2, there already 0, not readable 1" in told
+    assert "registered 2, skipped 0, unreadable 1" in told
     assert "cannot read gone.mp4" in told
-    assert "registered 0, there already 2" in run("import", listed, "--catalogue", folder, code=65)
+    assert "registered 0, skipped 2" in run("import", listed, "--catalogue", folder, code=65)
     told = run("list", "--catalogue", folder)
     assert "restrict" in told
     assert "DE FR" in told
@@ -127,7 +127,7 @@ def test_a_list_of_the_publishers_finds_their_clip(tmp_path):
     told = run("search", DATA / "copydetect" / "chair-orig-22-sd-bar.mp4", "--catalogue", folder)
     assert "chair" in told
     clip = DATA / "copydetect" / "pattern-sd-grey-bar.mp4"
-    assert "nothing of the catalogue" in run("search", clip, "--catalogue", folder)
+    assert "no work of the catalogue" in run("search", clip, "--catalogue", folder)
 
 
 def test_index_files_are_made_anew(films, catalogue):
@@ -167,7 +167,7 @@ def test_what_is_told_of_a_work_is_changed(films, catalogue):
 
 
 def test_mistakes_are_told(films, catalogue, tmp_path):
-    with pytest.raises(InputError, match="a work one already"):
+    with pytest.raises(InputError, match="already a work one;"):
         run("add", films / "two.mp4", "--id", "one", "--owner", "x", "--catalogue", catalogue)
     with pytest.raises(InputError, match="territories"):
         run(
@@ -180,5 +180,5 @@ def test_mistakes_are_told(films, catalogue, tmp_path):
     with pytest.raises(InputError, match=r"bad\.txt:1: neither a PDQ hash"):
         run("add", tmp_path / "bad.txt", "--id", "x", "--owner", "x", "--catalogue", catalogue)
     (tmp_path / "bad.csv").write_text("name\nx\n")
-    with pytest.raises(InputError, match=r"bad\.csv:2: no file is told"):
+    with pytest.raises(InputError, match=r"bad\.csv:2: no file given"):
         run("import", tmp_path / "bad.csv", "--catalogue", catalogue)

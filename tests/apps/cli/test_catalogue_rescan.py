@@ -113,7 +113,7 @@ def test_a_later_work_supersedes_the_verdicts_on_earlier_uploads(place, decided,
     register(place, media)
     out, said = tmp_path / "verdicts.jsonl", tmp_path / "predictions.jsonl"
     dry = run("rescan", *told, "--dry-run", "--verdicts", out)
-    assert "2 uploads have something new (a dry run: nothing was published)" in dry
+    assert "2 uploads have changed results (dry run: nothing was published)" in dry
     assert "allow -> remove: 1" in dry
     assert not out.exists()
     done = run("rescan", *told, "--verdicts", out, "--predictions", said)

@@ -57,7 +57,7 @@ def test_list_names_each_detector_with_its_version():
 def test_show_tells_the_data_and_the_card():
     told = run("show", "spam")
     assert "YouTube Spam Collection" in told
-    assert "Where it fails" in told
+    assert "Limitations" in told
     assert json.loads(run("show", "violence", "--json"))["detector"] == "violence"
     assert "registered work" in run("show", "copyright")
 

@@ -34,7 +34,7 @@ def matched(ledger: Ledger) -> Catalogue:
             rule="copyright-match",
         )  # fmt: skip
     evidence = Evidence(
-        kind="match", what="the picture of 'Title of film-1' of Studio; its rule says remove",
+        kind="match", what="the picture of 'Title of film-1' by Studio; the owner's rule is remove",
         start=3.0, end=9.5, weight=0.99, work="film-1", work_start=60.0, work_end=66.5,
     )  # fmt: skip
     prediction = Prediction(

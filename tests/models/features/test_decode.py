@@ -20,7 +20,7 @@ def test_frames_lie_on_the_grid_and_sound_is_mono(tmp_path):
     assert made.audio.samples.dtype == np.float32
     assert len(made.audio.samples) / AUDIO_RATE == pytest.approx(2.0, abs=0.1)
     assert 0.3 < np.abs(made.audio.samples).max() <= 1.0
-    assert made.lacking == []
+    assert made.problems == []
 
 
 def test_brightness_rises_with_time(tmp_path):
@@ -110,14 +110,14 @@ def test_of_a_damaged_file_what_can_be_read_is_read(tmp_path):
     assert made.frames.times[0] == 0.0
     whole = len(read(video(tmp_path / "b.mkv", seconds=4.0, size=(320, 240))).frames.times)
     assert 1 <= len(made.frames.times) <= whole
-    assert made.lacking or len(made.frames.times) < whole
+    assert made.problems or len(made.frames.times) < whole
 
 
 def test_of_a_vast_file_the_beginning_is_read(tmp_path):
     day = [0.0, 1.0, 2.0, 3.0, 35_999.0, 36_000.0]
     made = read(video(tmp_path / "a.mkv", times=day), max_seconds=10.0)
     assert made.frames.times.max() <= 10.0
-    assert made.lacking == ["only the first 10 s were read"]
+    assert made.problems == ["only the first 10 s were read"]
 
 
 @pytest.mark.parametrize(

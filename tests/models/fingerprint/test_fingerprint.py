@@ -33,7 +33,7 @@ def test_a_still_picture_is_told_by_the_file_only(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"", "is empty"), (b"not a film" * 100, "is no media that can be read")],
+    [(b"", "is empty"), (b"not a film" * 100, "is not readable media")],
 )
 def test_what_is_no_media_is_told(tmp_path, content, told):
     path = tmp_path / "upload.mp4"

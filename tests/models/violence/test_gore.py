@@ -10,7 +10,7 @@ from quorum.core.errors import ArtifactError
 from quorum.models.contract import upload
 from quorum.models.detectors import Features, Frames
 from quorum.models.violence import gore
-from quorum.models.violence.detector import ViolenceDetector, fused
+from quorum.models.violence.detector import ViolenceDetector, fuse
 from quorum.models.violence.gore import CAP, GoreCalibration, shared_classifier
 
 
@@ -21,7 +21,7 @@ def frames(count=16, seed=0):
 
 
 def test_few_frames_are_watched_spread_over_the_media():
-    odds, times = shared_classifier().watch(frames(64))
+    odds, times = shared_classifier().smoothed_odds(frames(64))
     assert odds.shape == times.shape == (8,)
     assert (times[0], times[-1]) == (0.0, 63 / 4)
     assert np.isfinite(odds).all()
@@ -46,13 +46,13 @@ def test_the_handicap_leaves_few_innocent_clips_above_a_half_and_the_cap_holds()
 def test_gore_is_a_label_with_the_seconds_and_cannot_remove(monkeypatch):
     times = np.array([0.0, 4.0, 8.0, 12.0])
 
-    def watch(frames):
+    def smoothed_odds(frames):
         return np.array([-5.0, 9.0, 9.0, -5.0]), times
 
-    monkeypatch.setattr(shared_classifier(), "watch", watch)
+    monkeypatch.setattr(shared_classifier(), "smoothed_odds", smoothed_odds)
     finding = ViolenceDetector()._judge(Features(upload(), frames=frames(64)))
     assert finding.labels["violence/gore"] == CAP
-    assert finding.score == pytest.approx(float(fused(*finding.labels.values())))
+    assert finding.score == pytest.approx(float(fuse(*finding.labels.values())))
     (evidence,) = [one for one in finding.evidence if "blood" in one.what]
     assert (evidence.kind, evidence.start, evidence.end) == ("video", 4.0, 12.0)
 

@@ -5,7 +5,7 @@ import pytest
 
 from quorum.core.messages import Status, Upload
 from quorum.models.detectors import Feature, Features, Frames
-from quorum.models.violence.detector import ViolenceDetector, fused
+from quorum.models.violence.detector import ViolenceDetector, fuse
 from quorum.models.violence.vision import MAX_SCENES, describe, scenes
 from tests.contract.detector import DetectorContract
 
@@ -51,7 +51,7 @@ class TestViolence(DetectorContract):
         first, second = made.score([calm, threat])
         assert first.status is Status.FAILED
         assert "media" in first.reason
-        assert "what could be read scores 0.0" in first.reason
+        assert "the readable part scores 0.0" in first.reason
         assert second.status is Status.SCORED
         assert second.score >= 0.5
 
@@ -82,7 +82,7 @@ class TestViolence(DetectorContract):
 
 
 def test_the_greater_half_counts():
-    assert fused([0.1, 0.9], [0.8, 0.2]).tolist() == [0.8, 0.9]
+    assert fuse([0.1, 0.9], [0.8, 0.2]).tolist() == [0.8, 0.9]
 
 
 def test_scenes_are_bursts_that_follow_one_another():

@@ -66,16 +66,19 @@ def test_what_is_written_is_read(tmp_path, form):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "holds no hash"),
+        ("", "contains no hash"),
         ("0,100,abcd,0.0\n", ":1: neither"),
         (f"{HASH}\n{HASH}x\n", ":2: neither"),
         (f"0,101,{HASH},0.0\n", ":1: neither"),
         (f"0,100,{HASH},nan\n", ":1: neither"),
-        ("[1]", "no vPDQ signal"),
-        (json.dumps([HASH]), "no vPDQ signal"),
-        ('{"works": []}', "no vPDQ signal"),
-        ("[" * 9999, "no vPDQ signal"),
-        (f'{{"0": {{"hash": "{HASH}", "quality": Infinity, "timestamp": 0}}}}', "no vPDQ signal"),
+        ("[1]", "not a vPDQ signal"),
+        (json.dumps([HASH]), "not a vPDQ signal"),
+        ('{"works": []}', "not a vPDQ signal"),
+        ("[" * 9999, "not a vPDQ signal"),
+        (
+            f'{{"0": {{"hash": "{HASH}", "quality": Infinity, "timestamp": 0}}}}',
+            "not a vPDQ signal",
+        ),
     ],
 )
 def test_what_is_no_list_is_told(tmp_path, text, told):

@@ -24,7 +24,7 @@ from quorum.apps.console.app import create_console
 from quorum.apps.console.desk import claims, queues, tasks
 from quorum.apps.console.desk.decisions import decide
 from quorum.apps.console.desk.outbox import publish_due
-from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import (
     Action,
@@ -191,7 +191,7 @@ def main() -> None:
             print(f"{ledger.name.split(':')[0]}: {given.cases:,} cases, {waiting:,} open\n")
             policy = load_policy("balanced")
             settings = ConsoleSettings(hosts=("localhost",))
-            app = create_console(ledger, policy, LedgerReviews(ledger, policy), settings)
+            app = create_console(ledger, policy, LedgerReviewPublisher(ledger, policy), settings)
             with TestClient(app, base_url="http://localhost") as client:
                 client.post("/login", data={"name": "bench", "password": PASSWORD})
                 print("| page | median | p99 |\n|---|---:|---:|")

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.app import create_console
 from quorum.apps.console.demo.cases import DEMO_PASSWORD, demo_settings, seed
-from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.http.server import Server, bind
 from quorum.store.ledger import Ledger
@@ -100,7 +100,7 @@ def main() -> None:
             chosen = ConsoleSettings(
                 media=settings.media, works=examples / "media", golden_rate=0, double_rate=0
             )
-            app = create_console(ledger, policy, LedgerReviews(ledger, policy), chosen)
+            app = create_console(ledger, policy, LedgerReviewPublisher(ledger, policy), chosen)
             server = Server(app, drain=1)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
             thread.start()

@@ -108,7 +108,7 @@ def console(
     _needs_extra()
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.console.app import create_console
-    from quorum.apps.console.desk.publishing import open_reviews
+    from quorum.apps.console.desk.publishing import open_review_publisher
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
@@ -135,7 +135,7 @@ def console(
         made = create_console(
             ledger,
             rules,
-            open_reviews(reviews, ledger, rules),
+            open_review_publisher(reviews, ledger, rules),
             ConsoleSettings(
                 media=chosen.media,
                 undo=timedelta(seconds=undo_seconds),

@@ -20,7 +20,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts.security import SecurityMiddleware, content_security_policy
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.overview import OverviewCache
-from quorum.apps.console.desk.publishing import Reviews
+from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.pages import (
     appeal,
     case,
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 def create_console(
     ledger: Ledger,
     policy: Policy,
-    reviews: Reviews,
+    reviews: ReviewPublisher,
     settings: ConsoleSettings | None = None,
     *,
     keyring: Keyring | None = None,

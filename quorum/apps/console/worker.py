@@ -9,7 +9,7 @@ import time
 
 from quorum.apps.console.desk import outbox, tasks
 from quorum.apps.console.desk.overview import OverviewCache
-from quorum.apps.console.desk.publishing import Reviews
+from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.indexing import fill
@@ -34,7 +34,11 @@ class Worker:
     """
 
     def __init__(
-        self, ledger: Ledger, reviews: Reviews, double_rate: float, overview_cache: OverviewCache
+        self,
+        ledger: Ledger,
+        reviews: ReviewPublisher,
+        double_rate: float,
+        overview_cache: OverviewCache,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews

@@ -183,7 +183,7 @@ def decide_appeal(url, policy):
     pytest.importorskip("argon2", reason="needs quorum-moderation[console]")
     from quorum.apps.console.accounts import audit
     from quorum.apps.console.desk import claims, decisions, outbox
-    from quorum.apps.console.desk.publishing import LedgerReviews
+    from quorum.apps.console.desk.publishing import LedgerReviewPublisher
     from quorum.apps.console.desk.queues import Queue
 
     with Ledger(url) as ledger:
@@ -191,7 +191,7 @@ def decide_appeal(url, policy):
         decisions.decide(
             ledger, task.id, "ana", Action.ALLOW, None, "a licence was shown", timedelta()
         )
-        publish = LedgerReviews(ledger, policy).publish
+        publish = LedgerReviewPublisher(ledger, policy).publish
         assert outbox.publish_due(ledger, publish, double_rate=0.0) == 1
         assert ledger.get_case("u1").verdict.action is Action.ALLOW
         assert audit.verify(ledger).broken is None

@@ -23,7 +23,7 @@ from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts.access import Role, create_user
 from quorum.apps.console.app import create_console
 from quorum.apps.console.desk import tasks
-from quorum.apps.console.desk.publishing import LedgerReviews, Reviews
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher, ReviewPublisher
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import record_case
@@ -92,7 +92,9 @@ def serve(ledger: Ledger) -> Iterator[Callable[..., Callable[[str | None], Perso
     """Creates consoles; each returns users who are logged in."""
     held: list[TestClient] = []
 
-    def make(reviews: Reviews | None = None, **settings: Any) -> Callable[[str | None], Person]:
+    def make(
+        reviews: ReviewPublisher | None = None, **settings: Any
+    ) -> Callable[[str | None], Person]:
         policy = load_policy("balanced")
         given = {
             "undo": timedelta(seconds=0),
@@ -103,7 +105,7 @@ def serve(ledger: Ledger) -> Iterator[Callable[..., Callable[[str | None], Perso
         app = create_console(
             ledger,
             policy,
-            reviews or LedgerReviews(ledger, policy),
+            reviews or LedgerReviewPublisher(ledger, policy),
             ConsoleSettings(**{**given, **settings}),
         )
         running = TestClient(app)
@@ -167,7 +169,7 @@ def chromium() -> Iterator[Any]:
 def url(chromium: Any, cases: Ledger) -> Iterator[str]:
     policy = load_policy("balanced")
     settings = ConsoleSettings(undo=timedelta(seconds=5), golden_rate=0, double_rate=0)
-    app = create_console(cases, policy, LedgerReviews(cases, policy), settings)
+    app = create_console(cases, policy, LedgerReviewPublisher(cases, policy), settings)
     with listening(app) as found:
         yield found
 

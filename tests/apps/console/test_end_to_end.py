@@ -14,7 +14,7 @@ from google.pubsub_v1.types import Subscription
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.app import create_console
 from quorum.apps.console.desk import queues
-from quorum.apps.console.desk.publishing import TopicReviews
+from quorum.apps.console.desk.publishing import TopicReviewPublisher
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import Action, Prediction, Status, Upload, now, prediction_id
 from quorum.pipeline.record import StreamRecorder, SubscriptionFeed
@@ -71,7 +71,7 @@ def test_a_reviewer_decides_and_the_verdict_changes(
     app = create_console(
         ledger,
         policy,
-        TopicReviews(streams.topic("reviews")),
+        TopicReviewPublisher(streams.topic("reviews")),
         ConsoleSettings(undo=timedelta(seconds=1), golden_rate=0, double_rate=0),
     )
     job = Job(

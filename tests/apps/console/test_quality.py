@@ -7,7 +7,7 @@ import pytest
 from quorum.apps.console.app import create_console
 from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, queues
 from quorum.apps.console.desk.appeals import AppealRefused
-from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
 from quorum.core.messages import Action
 from quorum.store.ledger import Ledger
@@ -135,7 +135,11 @@ def test_platforms_submit_appeals_with_an_api_key(ledger: Ledger):
     policy = load_policy("balanced")
     settings = ConsoleSettings(hosts=("localhost",), undo=timedelta(0))
     app = create_console(
-        ledger, policy, LedgerReviews(ledger, policy), settings, keyring=Keyring(tuple(keys))
+        ledger,
+        policy,
+        LedgerReviewPublisher(ledger, policy),
+        settings,
+        keyring=Keyring(tuple(keys)),
     )
     client = Person(app, None).client
     verdict = record_case(ledger, 1, action=Action.REMOVE)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from quorum.apps.console.desk import claims, decisions, outbox, queues, tasks
 from quorum.apps.console.desk.decisions import Conflict
-from quorum.apps.console.desk.publishing import FileReviews
+from quorum.apps.console.desk.publishing import FileReviewPublisher
 from quorum.apps.console.desk.queues import Queue
 from quorum.core.errors import EngineUnavailable
 from quorum.core.messages import Action, Review, now
@@ -173,13 +173,13 @@ def test_unpublishable_decisions_wait_with_the_error(cases: Ledger):
 
 
 def test_reviews_are_appended_to_a_file(cases: Ledger, tmp_path: Path):
-    file = FileReviews(tmp_path / "reviews.jsonl")
+    file = FileReviewPublisher(tmp_path / "reviews.jsonl")
     choose(cases, take(cases, 1, "ana"), "ana", Action.ALLOW, note="fine ☃")
     outbox.publish_due(cases, file.publish, double_rate=0)
     (line,) = (tmp_path / "reviews.jsonl").read_bytes().splitlines()
     assert Review.from_bytes(line).note == "fine ☃"
     with pytest.raises(EngineUnavailable):
-        FileReviews(tmp_path / "no" / "folder.jsonl").publish([])
+        FileReviewPublisher(tmp_path / "no" / "folder.jsonl").publish([])
 
 
 def test_skipping_requires_a_reason_and_leaves_the_case_to_others(console, cases: Ledger):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.desk import appeals, claims, decisions, drafts, golden, outbox
-from quorum.apps.console.desk.publishing import LedgerReviews
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
 from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.core.messages import Action
@@ -37,7 +37,7 @@ _TEXTS: Final = (
 def seed_reviews(ledger: Ledger, policy: Policy) -> None:
     """Simulate the demo users' work; deterministic except for times."""
     chance = random.Random(11)  # noqa: S311
-    reviews = LedgerReviews(ledger, policy)
+    reviews = LedgerReviewPublisher(ledger, policy)
 
     def publish() -> None:
         while outbox.publish_due(ledger, reviews.publish, double_rate=0.35, chance=chance.random):

@@ -14,13 +14,19 @@ from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.messages import Review, now
 from quorum.store.ledger import Ledger
 
-__all__ = ["FileReviews", "LedgerReviews", "Reviews", "TopicReviews", "open_reviews"]
+__all__ = [
+    "FileReviewPublisher",
+    "LedgerReviewPublisher",
+    "ReviewPublisher",
+    "TopicReviewPublisher",
+    "open_review_publisher",
+]
 
 _SOURCE = "/quorum/console"
 _SECONDS = 10.0
 
 
-class Reviews(Protocol):
+class ReviewPublisher(Protocol):
     """A destination of reviews."""
 
     name: str
@@ -33,7 +39,7 @@ class Reviews(Protocol):
         """
 
 
-class TopicReviews:
+class TopicReviewPublisher:
     """Publishes reviews to a Pub/Sub topic, which the aggregator reads."""
 
     def __init__(self, path: str) -> None:
@@ -43,7 +49,7 @@ class TopicReviews:
         self._client = publisher_client()
 
     def publish(self, reviews: Sequence[Review]) -> None:
-        """See Reviews."""
+        """Publish reviews (see ReviewPublisher)."""
         from google.api_core import exceptions
         from google.pubsub_v1.types import PubsubMessage
 
@@ -59,7 +65,7 @@ class TopicReviews:
             raise EngineUnavailable(msg) from None
 
 
-class FileReviews:
+class FileReviewPublisher:
     """Appends reviews to a file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +73,7 @@ class FileReviews:
         self._path = path
 
     def publish(self, reviews: Sequence[Review]) -> None:
-        """See Reviews."""
+        """Publish reviews (see ReviewPublisher)."""
         lines = b"".join(review.to_bytes() + b"\n" for review in reviews)
         try:
             with self._path.open("ab") as file:
@@ -79,17 +85,17 @@ class FileReviews:
             raise EngineUnavailable(msg) from None
 
 
-class LedgerReviews:
+class LedgerReviewPublisher:
     """Applies reviews to cases in the ledger and records the new verdicts; needs no stream."""
 
     def __init__(self, ledger: Ledger, policy: Policy) -> None:
         self.name = "the ledger"
         self._ledger = ledger
-        self._in_force = ActivePolicy(ledger, policy)
+        self._active_policy = ActivePolicy(ledger, policy)
 
     def publish(self, reviews: Sequence[Review]) -> None:
-        """See Reviews."""
-        decider = Decider(self._in_force.current())
+        """Publish reviews (see ReviewPublisher)."""
+        decider = Decider(self._active_policy.current())
         for review in reviews:
             found = self._ledger.get_case(review.upload_id)
             if found is None or found.upload is None:
@@ -105,20 +111,20 @@ class LedgerReviews:
             self._ledger.record([review] if verdict is None else [review, verdict])
 
 
-def open_reviews(address: str | None, ledger: Ledger, policy: Policy) -> Reviews:
+def open_review_publisher(address: str | None, ledger: Ledger, policy: Policy) -> ReviewPublisher:
     """Open the destination that an address names; the ledger without an address.
 
     Raises:
         ConfigurationError: If reviews cannot be published to the address.
     """
     if address is None:
-        return LedgerReviews(ledger, policy)
+        return LedgerReviewPublisher(ledger, policy)
     from quorum.pipeline.streams.address import AddressKind, parse_address
 
     parsed = parse_address(address)
     if parsed.kind is AddressKind.TOPIC:
-        return TopicReviews(parsed.path)
+        return TopicReviewPublisher(parsed.path)
     if parsed.kind is AddressKind.FILE:
-        return FileReviews(Path(parsed.path))
+        return FileReviewPublisher(Path(parsed.path))
     msg = f"{parsed} is a subscription; reviews are published to a topic"
     raise ConfigurationError(msg)

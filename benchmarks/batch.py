@@ -32,10 +32,11 @@ from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
+from quorum.models.ensemble import Ensemble
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import LedgerBatch
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.pipeline.moderator import Moderator
 from quorum.store.ledger import Ledger, TimeRange
 
 BATCH = 256

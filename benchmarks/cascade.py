@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.document import machine, table
 from quorum.core.messages import NOT_ASKED, Upload
 from quorum.core.settings import MediaAccess, Settings
-from quorum.pipeline.moderator import Ensemble, Moderated, Moderator
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.moderator import Moderated, Moderator
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SHARES = (0.05, 0.2, 0.5, 0.9)

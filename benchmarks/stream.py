@@ -28,11 +28,10 @@ from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Prediction, Upload, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.configured import ConfiguredDetector, warm_up
+from quorum.models.configured import ConfiguredDetector, choose_detectors, warm_up
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 from quorum.models.features.extract import Extractor
 from quorum.models.runner import predict, score_safely
-from quorum.pipeline.detect import members
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.emulator import emulator
@@ -91,7 +90,7 @@ class MakeConstant:
 def ensemble(kind: str) -> tuple[tuple[ConfiguredDetector, ...], Policy]:
     """The members and the policy of ``trivial`` or ``real``."""
     if kind == "real":
-        return members(Settings()), load_policy("balanced")
+        return choose_detectors(Settings()), load_policy("balanced")
     names = ("one", "two", "three")
     return tuple(ConfiguredDetector(name, MakeConstant(name)) for name in names), Policy.from_text(
         _TRIVIAL_POLICY

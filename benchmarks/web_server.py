@@ -19,8 +19,8 @@ from quorum.apps.web.settings import Limits
 from quorum.core.messages import Upload
 from quorum.core.settings import Settings
 from quorum.models.configured import needs_of
+from quorum.models.ensemble import Ensemble
 from quorum.models.features.extract import Extractor
-from quorum.pipeline.moderator import Ensemble
 from quorum.store.ledger import Ledger
 
 #: Uploads of a batch of the bare models: as many as the service makes features of at once.
@@ -29,7 +29,7 @@ BATCH = 64
 
 def alone(ensemble: Ensemble) -> dict[str, float]:
     """What the models do on one thread: in batches, and one upload at a time."""
-    members = list(ensemble.members.values())
+    members = list(ensemble.detectors.values())
     extractor = Extractor(needs_of(members), Settings().media)
     some, _ = uploads(600)
 

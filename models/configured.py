@@ -1,11 +1,11 @@
-"""A member of the ensemble: a detector, and how a deployment runs it; the same in every mode."""
+"""A detector of the ensemble with the settings of its deployment; the same in every mode."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -14,19 +14,20 @@ from quorum.core.messages import Prediction, Status, Upload, now, prediction_id
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.detectors import Detector, Feature, Features
 from quorum.models.features.extract import Extractor
-from quorum.models.installed import load_detector, selected
+from quorum.models.installed import installed, load_class, loader, selected, shared
+from quorum.models.pinning import pinned
 from quorum.models.runner import predict, score_safely
 
-__all__ = ["ConfiguredDetector", "chosen_members", "needs_of", "warm_up"]
+__all__ = ["ConfiguredDetector", "choose_detectors", "needs_of", "warm_up"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConfiguredDetector:
-    """A detector as it is run; cheap to send to another process, which loads it there.
+    """A detector as it is run. It is cheap to pickle: each process loads the detector itself.
 
     Attributes:
         name: The detector's name.
-        load: Makes the detector; called once in a process.
+        load: Makes the detector; called once in a process for all equal ``repr`` of it.
         settings: How it is run.
     """
 
@@ -36,10 +37,10 @@ class ConfiguredDetector:
 
     @classmethod
     def of(cls, detector: Detector, settings: DetectorSettings | None = None) -> Self:
-        """A member whose detector is there already; it stays in this process."""
-        return cls(detector.name, _Here(detector), settings or DetectorSettings())
+        """Configure a detector that is loaded; it is not to be sent to another process."""
+        return cls(detector.name, _Loaded(detector), settings or DetectorSettings())
 
-    @property
+    @cached_property
     def detector(self) -> Detector:
         """This process's detector, loaded at the first call.
 
@@ -47,20 +48,13 @@ class ConfiguredDetector:
             ArtifactError: If its model is absent, altered or of an unknown format.
             ConfigurationError: If it cannot be loaded with its settings.
         """
-        if isinstance(self.load, _Here):
-            return self.load()
-        held = _KNOWN.get(id(self.load))
-        if held is not None:
-            return held[1]
-        key = (self.name, repr(self.load))
-        with _LOADING:
-            if key not in _LOADED:
-                _LOADED[key] = self.load()
-            _KNOWN[id(self.load)] = (self.load, _LOADED[key])
-            return _LOADED[key]
+        return self.load() if isinstance(self.load, _Loaded) else shared(self.name, self.load)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "detector"}
 
     def score(self, batch: Sequence[Features]) -> list[Prediction]:
-        """What it says of each upload; never raises."""
+        """Predict each upload; a failure is a prediction, too. Never raises."""
         detector = self.detector
         started = time.perf_counter()
         findings = score_safely(detector, batch, self.settings.timeout)
@@ -71,12 +65,12 @@ class ConfiguredDetector:
             for features, finding in zip(batch, findings, strict=True)
         ]
 
-    def spared(self, upload: Upload, why: str) -> Prediction:
-        """What stands for its answer where it is not asked.
+    def skipped(self, upload: Upload, reason: str) -> Prediction:
+        """Make the abstention of an upload that the detector does not score.
 
         Args:
-            upload: Of which upload.
-            why: The reason, which begins with ``quorum.core.messages.NOT_ASKED``.
+            upload: The upload.
+            reason: Begins with ``quorum.core.messages.NOT_ASKED``.
         """
         version = self.detector.version
         return Prediction(
@@ -85,62 +79,52 @@ class ConfiguredDetector:
             detector=self.name,
             version=version,
             status=Status.ABSTAINED,
-            reason=why,
+            reason=reason,
             at=now(),
             shadow=self.settings.shadow,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
+class _Loaded:
     detector: Detector
 
     def __call__(self) -> Detector:
         return self.detector
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    name: str
-    settings: Settings
+def choose_detectors(settings: Settings) -> tuple[ConfiguredDetector, ...]:
+    """Configure the detectors that the settings choose, by default all that are installed.
 
-    def __call__(self) -> Detector:
-        return load_detector(self.name, self.settings)
-
-
-#: One detector of a kind in a process, shared by its threads and stages. Weights are large.
-_LOADED: dict[tuple[str, str], Detector] = {}
-_LOADING = threading.Lock()
-#: The same by the identity of what loads it, which is kept with it: its words cost more to compare
-#: than a small batch to score.
-_KNOWN: dict[int, tuple[Callable[[], Detector], Detector]] = {}
-
-
-def chosen_members(settings: Settings) -> tuple[ConfiguredDetector, ...]:
-    """The detectors that the settings choose, by name; by default all that are installed.
+    A model reference that may move is pinned to the version that it names now: a job keeps that
+    version to its end, on all of its workers. Models are not loaded.
 
     Raises:
-        ConfigurationError: If a name is unknown.
+        ConfigurationError: If a name is unknown, or its module cannot be imported.
+        QuorumError: If a movable reference's model cannot be had; see ``quorum.models.pinning``.
     """
+    settings = pinned(settings).tell()
+    chosen = selected(settings)
+    for name in chosen.keys() & installed().keys():
+        load_class(name)
     return tuple(
-        ConfiguredDetector(name, _Load(name, settings), chosen)
-        for name, chosen in selected(settings).items()
+        ConfiguredDetector(name, loader(name, settings), how) for name, how in chosen.items()
     )
 
 
-def needs_of(members: Iterable[ConfiguredDetector]) -> frozenset[Feature]:
-    """The features that any of them needs."""
-    return frozenset().union(*(member.detector.needs for member in members))
+def needs_of(detectors: Iterable[ConfiguredDetector]) -> frozenset[Feature]:
+    """The features that any of the detectors needs."""
+    return frozenset().union(*(one.detector.needs for one in detectors))
 
 
-def warm_up(members: Iterable[ConfiguredDetector]) -> None:
-    """Score words and a shipped clip once, so that no upload waits for what first use makes.
+def warm_up(detectors: Iterable[ConfiguredDetector]) -> None:
+    """Score text and a shipped clip once, so that no upload waits for what is loaded at first use.
 
     Raises:
         ArtifactError: If a detector's artifact is absent or altered.
         ConfigurationError: If a detector cannot be loaded with its settings.
     """
-    members = tuple(members)
+    detectors = tuple(detectors)
     clip = Path(str(files("quorum.models.nsfw"))) / "clips" / "plain.mp4"
     upload = Upload(
         id="warm-up",
@@ -150,6 +134,6 @@ def warm_up(members: Iterable[ConfiguredDetector]) -> None:
         published_at=now(),
     )
     media = MediaAccess(folders=(str(clip.parent),))
-    features = Extractor(needs_of(members), media).extract([upload])
-    for member in members:
-        member.score(features)
+    features = Extractor(needs_of(detectors), media).extract([upload])
+    for one in detectors:
+        one.score(features)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from quorum.core.errors import ConfigurationError, QuorumError
@@ -22,15 +23,18 @@ __all__ = [
     "load_class",
     "load_detector",
     "load_detectors",
+    "loader",
     "release",
     "selected",
+    "shared",
 ]
 
 #: The group of entry points that a plug-in's package names its detectors in.
 GROUP = "quorum.detectors"
 
 _loading = threading.Lock()
-#: By name and settings, all that this process has loaded.
+#: The detectors of this process, by name and loader. Models are large: threads and stages share
+#: them.
 _loaded: dict[tuple[str, str], Detector] = {}
 
 
@@ -93,6 +97,43 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
     return {name: settings.detectors[name] for name in sorted(settings.detectors)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    name: str
+    settings: Settings
+
+    def __repr__(self) -> str:
+        return f"{self.name} {self.settings.model_dump_json()}"
+
+    def __call__(self) -> Detector:
+        return _make(self.name, self.settings)
+
+
+def loader(name: str, settings: Settings) -> Callable[[], Detector]:
+    """What loads a detector as a deployment sets it; can be pickled, and is given to ``shared``."""
+    chosen = (settings.detectors or {}).get(name)
+    # The settings of other detectors are left out: their change must not load this one again.
+    alone = settings.model_copy(update={"detectors": None if chosen is None else {name: chosen}})
+    return _Loader(name, alone)
+
+
+def shared(name: str, load: Callable[[], Detector]) -> Detector:
+    """This process's only detector of a name and loader, loaded at the first call.
+
+    Args:
+        name: The detector's name.
+        load: Makes it; two with the same ``repr`` make the same detector.
+
+    Raises:
+        QuorumError: As ``load`` does.
+    """
+    key = (name, repr(load))
+    with _loading:
+        if key not in _loaded:
+            _loaded[key] = load()
+        return _loaded[key]
+
+
 def load_detector(name: str, settings: Settings) -> Detector:
     """Load one detector as a deployment sets it.
 
@@ -103,14 +144,7 @@ def load_detector(name: str, settings: Settings) -> Detector:
         ArtifactError: If its model is absent, altered or of an unknown format.
         EngineUnavailable: If its model is in a registry that cannot be reached.
     """
-    chosen = (settings.detectors or {}).get(name)
-    # What is set for the others is not its own: it need not be loaded again for that.
-    alone = settings.model_copy(update={"detectors": None if chosen is None else {name: chosen}})
-    key = (name, alone.model_dump_json())
-    with _loading:
-        if key not in _loaded:
-            _loaded[key] = _make(name, alone)
-        return _loaded[key]
+    return shared(name, loader(name, settings))
 
 
 def load_detectors(settings: Settings) -> list[Detector]:

@@ -7,8 +7,9 @@ stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -16,13 +17,10 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload, Verdict, now
-from quorum.core.settings import DetectorSettings, MediaAccess, Settings
-from quorum.models.cascade import Cascade, ask
-from quorum.models.configured import ConfiguredDetector, warm_up
-from quorum.models.detectors import Detector
+from quorum.core.settings import Settings
+from quorum.models.ensemble import Ensemble
 
 __all__ = [
-    "Ensemble",
     "Moderated",
     "Moderator",
     "batches",
@@ -34,76 +32,6 @@ TEXT_BATCH = 256
 
 #: The most of them that have media, whose frames are held in memory.
 MEDIA_BATCH = 32
-
-
-class Ensemble:
-    """The detectors that run together, and the features that they share.
-
-    Args:
-        members: The detectors.
-        media: Where media may be fetched from.
-        cascade: Which of them are asked first; see ``Settings.cascade``.
-
-    Attributes:
-        members: The detectors, by name.
-        cascade: The order in which they are asked, and their features.
-
-    Raises:
-        ConfigurationError: If a detector cannot be loaded with its settings, or the cascade names
-            one that is not there.
-        ArtifactError: If a model is absent, altered or of an unknown format.
-    """
-
-    def __init__(
-        self,
-        members: Iterable[ConfiguredDetector],
-        media: MediaAccess,
-        cascade: bool | Sequence[str] = False,
-    ) -> None:
-        self.members: Mapping[str, ConfiguredDetector] = {member.name: member for member in members}
-        self.cascade = Cascade(tuple(self.members.values()), cascade, media)
-
-    @classmethod
-    def load(cls, settings: Settings) -> Self:
-        """Load the detectors that the settings choose.
-
-        Where a model's reference may move, its detector is the version that it names now.
-
-        Raises:
-            ConfigurationError: If a name is unknown or a setting cannot be used.
-            ArtifactError: If a model is absent, altered or of an unknown format.
-            EngineUnavailable: If a model is in a registry that cannot be reached, and none of it
-                was good here before.
-        """
-        from quorum.models.installed import load_detector, selected
-        from quorum.models.pinning import pinned
-
-        settings = pinned(settings).tell()
-        members = [
-            ConfiguredDetector.of(load_detector(name, settings), chosen)
-            for name, chosen in selected(settings).items()
-        ]
-        return cls(members, settings.media, settings.cascade)
-
-    @classmethod
-    def of(cls, detectors: Iterable[Detector], settings: Settings | None = None) -> Self:
-        """An ensemble of detectors that are there already; settings are found by their names."""
-        settings = settings or Settings()
-        known = settings.detectors or {}
-        members = [
-            ConfiguredDetector.of(detector, known.get(detector.name, DetectorSettings()))
-            for detector in detectors
-        ]
-        return cls(members, settings.media, settings.cascade)
-
-    def warm_up(self) -> None:
-        """Score once, so that the first upload does not wait for what is made at first use."""
-        warm_up(self.members.values())
-
-    def close(self) -> None:
-        """Give back what the detectors hold."""
-        for member in self.members.values():
-            member.detector.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +90,7 @@ class Moderator:
         self.policy = policy or load_policy(settings.policy)
         self.decider = Decider(self.policy, self.shadows)
         self.ensemble = ensemble or Ensemble.load(settings)
+        self._plan = self.ensemble.plan(partial(settled, (self.policy, *self.shadows)))
 
     def __enter__(self) -> Self:
         return self
@@ -196,18 +125,5 @@ class Moderator:
         return made
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
-        """What each detector says of each upload, by upload; or why it was not asked."""
-        cascade = self.ensemble.cascade
-        states = cascade.begin(uploads)
-        for member in cascade.first:
-            states = ask(member, states)
-        if cascade.second:
-            states = cascade.go_on(states, self._settled)
-            for member in cascade.first:
-                states = ask(member, states, again=True)
-            for member in cascade.second:
-                states = ask(member, states)
-        return [list(state.predictions) for state in states]
-
-    def _settled(self, upload: Upload, said: Sequence[Prediction]) -> str | None:
-        return settled((self.policy, *self.shadows), upload, said)
+        """The predictions of all detectors, by upload; skipped detectors abstain."""
+        return [list(state.predictions) for state in self._plan.run(uploads)]

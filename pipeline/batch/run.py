@@ -23,9 +23,10 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
+from quorum.models.ensemble import Ensemble
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
-from quorum.pipeline.moderator import Ensemble, Moderator, batches
+from quorum.pipeline.moderator import Moderator, batches
 from quorum.store.histories import histories_of
 from quorum.store.ledger import Ledger, LedgerCase, Recordable, TimeRange
 
@@ -214,7 +215,7 @@ class _Moderate(beam.DoFn):
         """What all detectors say: known answers of these versions are not made again."""
         wanted = {
             (name, member.detector.version)
-            for name, member in self._moderator.ensemble.members.items()
+            for name, member in self._moderator.ensemble.detectors.items()
         }
         said: dict[str, list[Prediction]] = {}
         fresh = []

@@ -9,11 +9,11 @@ import pytest
 from quorum.core.errors import ArtifactError, EngineUnavailable, QuorumError
 from quorum.core.settings import DetectorSettings, Settings
 from quorum.models import pinning
+from quorum.models.configured import choose_detectors
 from quorum.models.detectors import Finding
 from quorum.models.pinning import Pinned, pinned
 from quorum.models.registry.mlflow_registry import ModelVersion
 from quorum.models.spam.detector import SpamDetector
-from quorum.pipeline.detect import members
 
 ASKED = "mlflow:models:/spam@champion"
 
@@ -80,7 +80,7 @@ def test_an_alias_becomes_its_version_and_the_others_stay(registry: Registry) ->
     assert pinned(follows(ASKED)) == Pinned(at(1))
     registry.number = 2
     assert pinned(follows(ASKED)) == Pinned(at(2))
-    assert {one.name: one.settings.model for one in members(follows(ASKED))} == {
+    assert {one.name: one.settings.model for one in choose_detectors(follows(ASKED))} == {
         name: one.model for name, one in (at(2).detectors or {}).items()
     }
 

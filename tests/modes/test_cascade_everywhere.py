@@ -20,11 +20,12 @@ from quorum.core.messages import NOT_ASKED, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature, Features, Finding
+from quorum.models.ensemble import Ensemble, Plan, Settled
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.pipeline.moderator import Moderator
 from quorum.pipeline.streams import sink, source
 from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.serving import run
@@ -194,6 +195,43 @@ def test_each_mode_decides_the_same_and_spares_the_same(tmp_path: Path, seed: in
     assert costs[-1] < asked_of_all
 
 
+def test_a_changed_plan_changes_every_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = Ensemble.plan
+
+    def changed(ensemble: Ensemble, settled: Settled) -> Plan:
+        extract, first, further, second = shipped(ensemble, settled).phases
+        moved = tuple(step for step in second if step.name == "Score gamma")
+        assert len(moved) == 1
+        others = tuple(step for step in second if step not in moved)
+        return Plan((extract, (*first, *moved), further, others))
+
+    some = uploads(60, 4)
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b"".join(upload.to_bytes() + b"\n" for upload in some))
+    shipped_way = moderated(some, cascade=True)
+    monkeypatch.setattr(Ensemble, "plan", changed)
+    ways = [
+        streamed(file, tmp_path, True),
+        batched(file, tmp_path, True),
+        requested(some, True),
+        moderated(some, True),
+    ]
+    settled_by_gamma = 0
+    for upload in some:
+        first, *others = [told(way[upload.id]) for way in ways]
+        assert others == [first] * 3, upload.id
+        assert ways[0][upload.id].action is shipped_way[upload.id].action
+        gamma = upload.script["gamma"]
+        if isinstance(gamma, float) and gamma >= 0.9:
+            settled_by_gamma += 1
+            for way, is_changed in [(shipped_way, False), *((way, True) for way in ways)]:
+                reasons = {one.detector: one.reason for one in way[upload.id].predictions}
+                why = "not asked: gamma-first had settled the action (remove)"
+                assert (reasons["beta"] == why) is is_changed
+                assert not (is_changed and reasons["gamma"])
+    assert settled_by_gamma > 5
+
+
 def test_a_batch_asks_who_was_spared_when_the_cascade_is_off(tmp_path: Path) -> None:
     some = uploads(30, 3)
     file = tmp_path / "in.jsonl"
@@ -212,6 +250,6 @@ def test_a_batch_asks_who_was_spared_when_the_cascade_is_off(tmp_path: Path) -> 
 
 def test_a_setting_turns_it_on() -> None:
     made = Ensemble.of([make(name) for name in NAMES], Settings(cascade=True))
-    assert [one.name for one in made.cascade.first] == ["alpha"]
+    assert [one.name for one in made.first] == ["alpha"]
     made = Ensemble.of([make(name) for name in NAMES], Settings())
-    assert [one.name for one in made.cascade.first] == list(NAMES)
+    assert [one.name for one in made.first] == list(NAMES)

@@ -23,12 +23,13 @@ from quorum.client import Client
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload, Verdict, now
 from quorum.core.settings import MediaAccess, Settings
+from quorum.models.configured import choose_detectors
+from quorum.models.ensemble import Ensemble
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch
-from quorum.pipeline.detect import members
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.pipeline.moderator import Moderator
 from quorum.pipeline.streams import sink, source
 from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.doubles import POLICY as DOUBLES
@@ -95,7 +96,7 @@ def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(dead), origin="/test"),
-            members=members(settings),
+            members=choose_detectors(settings),
             policy=POLICY,
             media=settings.media,
             cascade=settings.cascade,

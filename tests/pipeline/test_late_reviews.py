@@ -9,9 +9,10 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from quorum.core.messages import Action, Review, Upload, Verdict, now
+from quorum.models.ensemble import Ensemble
 from quorum.pipeline.case_options import CaseOptions
 from quorum.pipeline.decide import _DecideStream
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.pipeline.moderator import Moderator
 from quorum.pipeline.streams.base import Joined, Received
 from quorum.store.ledger import Ledger
 from tests.pipeline.doubles import Scripted, policy, upload

@@ -10,7 +10,8 @@ from quorum.aggregator.decision.evaluate import decide
 from quorum.core.messages import Action, Status, Upload, now
 from quorum.core.settings import DetectorSettings, Settings
 from quorum.models.detectors import Detector, Feature, Finding
-from quorum.pipeline.moderator import Ensemble, Moderator, batches
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.moderator import Moderator, batches
 from tests.apps.web.doubles import POLICY, Slow, Words
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from quorum.core.messages import Upload
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.moderator import Moderator
 from tests.pipeline.doubles import POLICY, Policy, Scripted, upload
 
 CAPPED = POLICY + "caps:\n  total: {removals: 3, per: 1 h}\n"

@@ -42,14 +42,14 @@ def detect(
     configure_logs(log_format, log_level)
     from quorum.apps.cli.running import open_sources, run
     from quorum.core.settings import load_settings
+    from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
-    from quorum.pipeline.detect import members
     from quorum.pipeline.streams import sink
 
     chosen = load_settings(settings)
     if chosen.cascade:
         _log.warning("all detectors are asked: a cascade needs the policy, as in quorum stream")
-    ensemble = members(chosen)
+    ensemble = choose_detectors(chosen)
     engine, opened = open_sources(runner, {"uploads": uploads}, sinks=(predictions, dead_letters))
     origin = "/quorum/detect"
     run(

@@ -20,7 +20,7 @@ from quorum.core.logs import LogFormat, LogLevel, configure_logs
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from quorum.pipeline.moderator import Ensemble
+    from quorum.models.ensemble import Ensemble
 
 __all__ = ["app"]
 
@@ -141,8 +141,8 @@ def _run(
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.web.endpoints import read_endpoints
     from quorum.core.settings import load_settings
+    from quorum.models.ensemble import Ensemble
     from quorum.models.pinning import pinned
-    from quorum.pipeline.moderator import Ensemble
     from quorum.store.ledger import Ledger
 
     with ExitStack() as held:

@@ -65,13 +65,13 @@ def stream(
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.cli.running import case_options, open_sources, run
     from quorum.core.settings import load_settings
+    from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
-    from quorum.pipeline.detect import members
     from quorum.pipeline.streams import sink
 
     chosen = load_settings(settings)
     rules = load_policy(policy or chosen.policy)
-    ensemble = members(chosen)
+    ensemble = choose_detectors(chosen)
     beside = case_options(rules, shadow_policy, ledger, drift_reference)
     engine, opened = open_sources(
         runner,

@@ -26,7 +26,7 @@ from quorum.apps.web.service import Service
 from quorum.apps.web.settings import Limits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from quorum.store.histories import Histories
 from quorum.store.ledger import Ledger
 

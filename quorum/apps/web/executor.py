@@ -1,4 +1,4 @@
-"""One ensemble at work behind requests: lanes for features and for each of its detectors."""
+"""Runs the plan of an ensemble behind requests: each step on a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.micro_batcher import MicroBatcher
 from quorum.core.messages import Prediction, Upload
-from quorum.models.cascade import ScoringState
-from quorum.models.configured import ConfiguredDetector
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.detectors import Features
+from quorum.models.ensemble import Ensemble, Score, ScoringState, Step
 
 __all__ = ["EnsembleExecutor", "ScoringTask"]
 
-#: The most uploads whose features are made at once: more are faster together, and each waits
+#: The most uploads whose features are extracted at once: more are faster together, and each waits
 #: for all of them.
 FEATURE_BATCH = 64
 
@@ -29,23 +29,26 @@ FEATURE_HELPERS = 1
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ScoringTask:
-    """What detectors are asked about one upload.
+    """An upload that the ensemble scores.
 
     Attributes:
         upload: The upload.
-        scored: The same with its media where it lies here, if that is elsewhere.
+        scored: The same with the address of a local copy of its media, if there is one.
         cleanup: Called when the media is not needed any more.
+        state: The upload's state between two phases of the plan.
+        awaited: How many steps of the current phase are not done.
+        lock: Guards ``state`` and ``awaited``.
     """
 
     upload: Upload
     scored: Upload
     cleanup: Callable[[], None] | None = None
     state: ScoringState | None = None
-    awaited: set[str] = field(default_factory=set)
+    awaited: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clean(self) -> None:
-        """The media is not needed any more."""
+        """Release the media."""
         cleanup, self.cleanup = self.cleanup, None
         if cleanup is not None:
             cleanup()
@@ -53,143 +56,136 @@ class ScoringTask:
 
 T = TypeVar("T", bound=ScoringTask)
 
-#: What detectors said of uploads, by name; None where one was left out.
-Scored = Sequence[tuple[T, str, Prediction | None]]
+#: A task, a detector's name and its prediction; None where the detector was left out.
+_Result = tuple[T, str, Prediction | None]
 
 
 class EnsembleExecutor(Generic[T]):
-    """An ensemble's lanes; each detector scores what waits for it, on a thread of its own.
+    """The micro-batchers of an ensemble, one for each step of its plan.
+
+    A task goes through the phases of the plan; the steps of a phase work on it at the same time.
+    A detector's prediction is delivered after the last step that may change it.
 
     Args:
         ensemble: The detectors.
-        policies: Those that say which detectors a cascade spares; the one that decides is first.
-        deliver: Given the detectors' answers, on any thread: one for each task and detector, None
-            where it was left out.
-        limit: A detector for which so many wait is left out.
+        policies: The policies that settle uploads of a cascade; the one that decides is first.
+        deliver: Called with predictions, on any thread: one for each task and detector, None
+            where the detector was left out.
+        limit: A detector that has so many uploads waiting is left out.
     """
 
     def __init__(
         self,
         ensemble: Ensemble,
         policies: Sequence[Policy],
-        deliver: Callable[[Scored[T]], None],
+        deliver: Callable[[Sequence[_Result[T]]], None],
         limit: int,
     ) -> None:
         self.ensemble = ensemble
-        self._cascade = ensemble.cascade
-        self._policies = tuple(policies)
         self._deliver = deliver
         self._limit = limit
-        self._features = MicroBatcher[T]("features", self._begin, FEATURE_BATCH, FEATURE_HELPERS)
-        self._lanes = {
-            name: self._lane(f"detector-{name}", member, deliver)
-            for name, member in ensemble.members.items()
+        plan = ensemble.plan(partial(settled, tuple(policies)))
+        self._phases = plan.phases
+        self._batchers = {step.name: self._batcher(step) for step in plan.steps}
+        scores = [step for step in plan.steps if isinstance(step, Score)]
+        #: The last step of each detector, by its name: its predictions are final.
+        self._final = frozenset({step.detector.name: step.name for step in scores}.values())
+        #: The last step that reads media.
+        self._last_of_media = [one for one in plan.steps if not isinstance(one, Score)][-1].name
+        self._next_phase = {
+            step.name: index + 1 for index, phase in enumerate(plan.phases) for step in phase
         }
-        #: Where a cascade is on: the first state of those that are asked first, and what follows.
-        self._glances: dict[str, MicroBatcher[tuple[T, ScoringState]]] = {}
-        self._others: MicroBatcher[T] | None = None
-        if self._cascade.second:
-            self._others = MicroBatcher[T](
-                "features-others", self._go_on, FEATURE_BATCH, FEATURE_HELPERS
-            )
-            self._glances = {
-                member.name: self._lane(f"glance-{member.name}", member, self._hear)
-                for member in self._cascade.first
-            }
 
     def put(self, task: T) -> None:
-        """Ask all detectors about an upload."""
-        self._features.put(task)
+        """Start to score an upload."""
+        task.state = ScoringState(task.upload, Features(task.scored))
+        self._enter([task], 0, [])
 
     def close(self, seconds: float) -> None:
-        """Work off what waits, for no longer than so many seconds."""
+        """Finish the tasks that wait, for at most so many seconds."""
         end = time.monotonic() + seconds
-        # Each fills the lanes after it.
-        others = () if self._others is None else (self._others,)
-        for lane in (self._features, *self._glances.values(), *others, *self._lanes.values()):
-            lane.close(max(0.0, end - time.monotonic()))
+        # In the order of the plan: each step fills the batchers of the next phase.
+        for batcher in self._batchers.values():
+            batcher.close(max(0.0, end - time.monotonic()))
 
-    @staticmethod
-    def _lane(
-        name: str,
-        member: ConfiguredDetector,
-        told: Callable[[Scored[T]], None],
-    ) -> MicroBatcher[tuple[T, ScoringState]]:
-        def score(batch: Sequence[tuple[T, ScoringState]]) -> None:
-            said = member.score([state.features for _, state in batch])
-            told([(task, member.name, one) for (task, _), one in zip(batch, said, strict=True)])
+    def _batcher(self, step: Step) -> MicroBatcher[tuple[T, ScoringState]]:
+        work = partial(self._run, step)
+        if isinstance(step, Score):
+            size, helpers = step.detector.settings.max_batch, 0
+        else:
+            size, helpers = FEATURE_BATCH, FEATURE_HELPERS
+        return MicroBatcher[tuple[T, ScoringState]](step.name, work, size, helpers)
 
-        return MicroBatcher[tuple[T, ScoringState]](name, score, member.settings.max_batch)
-
-    def _begin(self, tasks: Sequence[T]) -> None:
+    def _run(self, step: Step, batch: Sequence[tuple[T, ScoringState]]) -> None:
+        tasks = [task for task, _ in batch]
         try:
-            states = self._cascade.begin([task.scored for task in tasks])
+            states = step.run([state for _, state in batch])
         except BaseException:
             _clean(tasks)
             raise
-        if self._others is None:
+        if step.name == self._last_of_media:
             _clean(tasks)
-            for task, state in zip(tasks, states, strict=True):
-                for name in self._lanes:
-                    self._ask(task, state, name)
-            return
+        results: list[_Result[T]] = []
+        ready: list[T] = []
         for task, state in zip(tasks, states, strict=True):
-            task.state = state
-            task.awaited = set(self._glances)
-        for task, state in zip(tasks, states, strict=True):
-            for name, lane in self._glances.items():
-                if lane.waiting() >= self._limit:
-                    self._hear([(task, name, None)])
-                else:
-                    lane.put((task, state))
+            self._finish(step, task, state, results, ready)
+        self._enter(ready, self._next_phase[step.name], results)
 
-    def _ask(self, task: T, state: ScoringState, name: str) -> None:
-        lane = self._lanes[name]
-        if lane.waiting() >= self._limit:
-            # A detector that is far behind is left out rather than waited for.
-            self._deliver([(task, name, None)])
-        else:
-            lane.put((task, state))
+    def _enter(self, tasks: Sequence[T], phase: int, results: list[_Result[T]]) -> None:
+        """Start a phase, and deliver what is final.
 
-    def _hear(self, told: Scored[T]) -> None:
-        """Keep what a first state found, until all of them have looked."""
-        for task, name, prediction in told:
-            with task.lock:
-                if prediction is not None and task.state is not None:
-                    task.state = task.state.heard(prediction)
-                task.awaited.discard(name)
-                done = not task.awaited
-            if done and self._others is not None:
-                self._others.put(task)
-
-    def _go_on(self, tasks: Sequence[T]) -> None:
-        uploads = {id(task.scored): task.upload for task in tasks}
-
-        def of(scored: Upload, said: Sequence[Prediction]) -> str | None:
-            return settled(self._policies, uploads[id(scored)], said)
-
-        try:
-            states = self._cascade.go_on([task.state for task in tasks if task.state], of)
-        finally:
-            _clean(tasks)
-        told: list[tuple[T, str, Prediction | None]] = []
-        for task, state in zip(tasks, states, strict=True):
+        A step that does not apply to an upload is finished at once; so may be the phase.
+        """
+        while tasks and phase < len(self._phases):
+            ready: list[T] = []
+            for task in tasks:
+                state = task.state
+                assert state is not None
+                task.awaited = len(self._phases[phase])
+                for step in self._phases[phase]:
+                    self._start(step, task, state, results, ready)
+            tasks, phase = ready, phase + 1
+        for task in tasks:
             task.state = None
-            said = {one.detector: one for one in state.predictions}
-            for member in self._cascade.first:
-                if state.more:
-                    self._ask(task, state, member.name)
-                else:
-                    told.append((task, member.name, said.get(member.name)))
-            for member in self._cascade.second:
-                if state.settled:
-                    spared = member.spared(task.upload, state.settled)
-                    told.append((task, member.name, spared))
-                else:
-                    self._ask(task, state, member.name)
-        self._deliver(told)
+        if results:
+            self._deliver(results)
+
+    def _start(
+        self, step: Step, task: T, state: ScoringState, results: list[_Result[T]], ready: list[T]
+    ) -> None:
+        batcher = self._batchers[step.name]
+        if isinstance(step, Score) and not step.applies(state):
+            self._finish(step, task, step.skip(state), results, ready)
+        elif isinstance(step, Score) and batcher.waiting() >= self._limit:
+            # A detector that is far behind is left out rather than waited for.
+            self._finish(step, task, None, results, ready)
+        else:
+            batcher.put((task, state))
+
+    def _finish(
+        self,
+        step: Step,
+        task: T,
+        state: ScoringState | None,
+        results: list[_Result[T]],
+        ready: list[T],
+    ) -> None:
+        """Keep the result of a step; the last step of a phase makes the task ready."""
+        with task.lock:
+            if isinstance(step, Score):
+                name = step.detector.name
+                prediction = None if state is None else state.prediction_of(name)
+                if prediction is not None and task.state is not None:
+                    task.state = task.state.with_prediction(prediction)
+                if step.name in self._final:
+                    results.append((task, name, prediction))
+            else:
+                task.state = state
+            task.awaited -= 1
+            if not task.awaited:
+                ready.append(task)
 
 
-def _clean(tasks: Iterable[T]) -> None:
+def _clean(tasks: Iterable[ScoringTask]) -> None:
     for task in tasks:
         task.clean()

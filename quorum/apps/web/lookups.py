@@ -88,7 +88,7 @@ async def models(request: Request) -> dict[str, Any]:
     """Each detector with its version; ``stale`` says why a model may not be the registry's."""
     allow(request, "read")
     state: State = request.app.state.quorum
-    members = state.service.ensemble.members
+    members = state.service.ensemble.detectors
     stale = {} if state.watcher is None else state.watcher.stale
     return {
         "models": [
@@ -154,7 +154,7 @@ async def metrics(request: Request) -> Response:
     state: State = request.app.state.quorum
     PENDING.set(state.service.pending)
     MODELS.clear()
-    for name, member in state.service.ensemble.members.items():
+    for name, member in state.service.ensemble.detectors.items():
         MODELS.labels(name, member.detector.version).set(1)
     MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

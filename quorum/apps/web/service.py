@@ -17,8 +17,9 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.executor import EnsembleExecutor, ScoringTask
 from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
 from quorum.core.messages import Prediction, Upload, Verdict, now
+from quorum.models.ensemble import Ensemble
 from quorum.models.installed import release
-from quorum.pipeline.moderator import Ensemble, Moderated
+from quorum.pipeline.moderator import Moderated
 from quorum.store.histories import Histories
 
 __all__ = ["Busy", "Service"]
@@ -168,8 +169,8 @@ class Service:
         """
         old, self._running = self._running, self._run(ensemble)
         await asyncio.to_thread(old.close, seconds)
-        kept = {id(member.detector) for member in ensemble.members.values()}
-        for member in old.ensemble.members.values():
+        kept = {id(member.detector) for member in ensemble.detectors.values()}
+        for member in old.ensemble.detectors.values():
             if id(member.detector) not in kept:
                 release(member.detector)
 
@@ -184,7 +185,7 @@ class Service:
         at = self._loop.time()
         due = {
             name: at + self._seconds(name)
-            for name, member in self.ensemble.members.items()
+            for name, member in self.ensemble.detectors.items()
             if (declared := self.policy.detectors.get(name)) is not None
             # What never decides is never waited for.
             and not declared.shadow
@@ -196,7 +197,7 @@ class Service:
             arrived=now(),
             answer=self._loop.create_future(),
             outstanding=set(due),
-            silent=set(self.ensemble.members),
+            silent=set(self.ensemble.detectors),
             due=due,
             cleanup=cleanup,
         )

@@ -16,8 +16,8 @@ from quorum.apps.web.metrics import MODEL_SWAPS
 from quorum.apps.web.service import Service
 from quorum.core.errors import QuorumError
 from quorum.core.settings import Settings
+from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import Pinned, pinned
-from quorum.pipeline.moderator import Ensemble
 
 __all__ = ["Watcher"]
 
@@ -101,7 +101,7 @@ class Watcher:
             return False
         asyncio.run_coroutine_threadsafe(service.replace(ensemble), loop).result()
         for name in _changed(before, found.settings):
-            version = ensemble.members[name].detector.version
+            version = ensemble.detectors[name].detector.version
             model = (found.settings.detectors or {})[name].model
             MODEL_SWAPS.labels(name).inc()
             _log.info("%s scores with another model now: %s, version %s", name, model, version)

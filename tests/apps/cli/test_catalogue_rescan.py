@@ -14,8 +14,8 @@ from quorum.core.messages import Action, Prediction, Review, Upload, Verdict, no
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.detector import CopyrightDetector
 from quorum.models.detectors import Features
+from quorum.models.ensemble import Ensemble
 from quorum.models.fingerprint.fingerprint import fingerprint
-from quorum.pipeline.moderator import Ensemble
 from quorum.store.ledger import Ledger
 from tests.apps.cli.test_catalogue_command import run
 from tests.models.copyright.clips import picture_frames, write_video
@@ -77,7 +77,7 @@ def decided(place, media, tmp_path):
     (tmp_path / "policy.yaml").write_text(POLICY)
     policy = load_policy(tmp_path / "policy.yaml")
     detector = CopyrightDetector(there[1], url if len(there) > 2 else None)
-    member = Ensemble.of([detector]).members["copyright"]
+    member = Ensemble.of([detector]).detectors["copyright"]
     at = now() - timedelta(hours=1)
     with Ledger(url) as ledger:
         for name, clip in (("u1", "copy"), ("u2", "own"), ("u3", "copy")):

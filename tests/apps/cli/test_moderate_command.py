@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 from quorum.apps.cli.moderate import app
 from quorum.core.errors import InputError
 from quorum.core.messages import Prediction, Verdict
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
 
 
 @pytest.fixture(autouse=True)
 def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
-        "quorum.pipeline.moderator.Ensemble.load", lambda _settings: Ensemble.of([Words(), Slow()])
+        "quorum.models.ensemble.Ensemble.load", lambda _settings: Ensemble.of([Words(), Slow()])
     )
     monkeypatch.setattr("quorum.apps.cli.moderate.configure_logs", lambda *_: None)
     (tmp_path / "p.yaml").write_text(POLICY.text)

@@ -19,7 +19,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.http.server import Server, bind
 from quorum.apps.web.app import create_app
 from quorum.core.settings import Settings
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
 
 

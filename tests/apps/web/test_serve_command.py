@@ -63,7 +63,7 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 SERVE = """
 import sys
 sys.path.insert(0, ".")
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
 from quorum.apps.web.app import create_app
 from quorum.apps.http.server import Server, bind

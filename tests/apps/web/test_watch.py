@@ -24,10 +24,10 @@ from quorum.apps.web.watch import Watcher
 from quorum.core.errors import EngineUnavailable
 from quorum.core.messages import Upload
 from quorum.core.settings import DetectorSettings, Settings
+from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import Pinned
 from quorum.models.registry.artifacts import open_artifact
 from quorum.models.spam.detector import ARTIFACT
-from quorum.pipeline.moderator import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
 from tests.apps.web.serving import event, serving
 from tests.mlflow_server import MlflowServer
@@ -131,7 +131,7 @@ def test_models_that_were_replaced_leave_the_memory_and_the_others_stay(tmp_path
     async def scenario() -> None:
         now_at = [served(places[0])]
         ensemble = Ensemble.load(now_at[0])
-        nsfw = ensemble.members["nsfw"].detector
+        nsfw = ensemble.detectors["nsfw"].detector
         service = Service(POLICY, ensemble)
         watcher = Watcher(asked, Pinned(now_at[0]), 60.0, pin=lambda _: Pinned(now_at[0]))
         loop = asyncio.get_running_loop()
@@ -139,7 +139,7 @@ def test_models_that_were_replaced_leave_the_memory_and_the_others_stay(tmp_path
         for turn in range(1, 5):
             now_at[0] = served(places[turn % 2])
             assert await asyncio.to_thread(watcher.look, service, loop)
-            members = service.ensemble.members
+            members = service.ensemble.detectors
             assert members["spam"].detector.version == open_artifact(places[turn % 2]).version
             assert members["nsfw"].detector is nsfw
             assert len(loaded._loaded) == before

@@ -17,7 +17,8 @@ from quorum.apps.http.keys import new_key, read_keys
 from quorum.apps.web.settings import Limits
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings
-from quorum.pipeline.moderator import Ensemble, Moderator
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.moderator import Moderator
 from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.apps.web.doubles import POLICY, Slow, Words
 from tests.apps.web.serving import event, serving

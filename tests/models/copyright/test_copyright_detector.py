@@ -18,8 +18,8 @@ from quorum.models.copyright.catalogue.uploads import KeptUploads
 from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
 from quorum.models.copyright.detector import CopyrightDetector
 from quorum.models.detectors import Feature, Features
+from quorum.models.ensemble import Ensemble
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
-from quorum.pipeline.moderator import Ensemble
 from tests.contract.detector import DetectorContract
 from tests.models.copyright.clips import picture_frames, remux, write_video
 
@@ -201,7 +201,7 @@ def test_an_owners_territories_become_a_policys(film, edited, tmp_path):
         (("FR",), Action.ALLOW, None),
     ):
         asked = of(edited, territories=shown)
-        said = Ensemble.of([detector]).members["copyright"].score([asked])
+        said = Ensemble.of([detector]).detectors["copyright"].score([asked])
         verdict = (
             Decider(policy).first(asked.upload, said, arrived=said[0].at, at=said[0].at).verdict
         )

@@ -14,13 +14,13 @@ pytest.importorskip("mlflow", reason="needs quorum-moderation[mlflow]")
 from quorum.apps.cli.models import app
 from quorum.core.errors import ArtifactError, ConfigurationError, EngineUnavailable, QuorumError
 from quorum.core.settings import DetectorSettings, Settings
+from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import pinned
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.mlflow_promotion import promote, register, rollback, versions
 from quorum.models.registry.mlflow_registry import ModelVersion, is_movable, named_by
 from quorum.models.registry.references import open_reference
 from quorum.models.spam.detector import ARTIFACT
-from quorum.pipeline.moderator import Ensemble
 from tests.mlflow_server import MlflowServer
 from tests.models.spam_variants import variant
 
@@ -187,7 +187,7 @@ def test_settings_are_pinned_and_the_last_good_model_outlives_the_registry(
         again = pinned(asked)
         assert again.settings == first.settings
         assert "cannot be reached" in again.stale["spam"]
-        assert Ensemble.load(asked).members["spam"].detector.version == second.version
+        assert Ensemble.load(asked).detectors["spam"].detector.version == second.version
         with pytest.raises(EngineUnavailable):
             pinned(follows("mlflow:models:/kept@challenger"))
         monkeypatch.setenv("QUORUM_CACHE", str(registry.folder / "empty"))

@@ -14,7 +14,7 @@ from tests.pipeline.batch.runs import ensemble
 def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY.text)
-    monkeypatch.setattr("quorum.pipeline.moderator.Ensemble.load", lambda _settings: ensemble())
+    monkeypatch.setattr("quorum.models.ensemble.Ensemble.load", lambda _settings: ensemble())
     monkeypatch.setenv("QUORUM_DATABASE", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.delenv("QUORUM_SOURCE", raising=False)
     monkeypatch.setenv("TEST_POLICY", str(policy))

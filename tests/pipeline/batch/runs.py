@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from quorum.apps.cli import batch as command
 from quorum.core.messages import Upload
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from quorum.store.ledger import Ledger
 from tests.apps.web.doubles import Slow, Words
 

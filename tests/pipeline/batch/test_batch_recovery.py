@@ -36,7 +36,7 @@ def test_a_ledger_that_goes_away_in_mid_run_is_one_clear_error(
 KILLED = """
 import sys
 sys.path.insert(0, ".")
-from quorum.pipeline.moderator import Ensemble
+from quorum.models.ensemble import Ensemble
 from tests.apps.web.doubles import Slow, Words
 
 Ensemble.load = classmethod(lambda cls, settings: Ensemble.of([Words(), Slow(0.15)]))

@@ -1,13 +1,13 @@
-"""The two lines of a cascade: who is asked, with which features, and what stands for the rest."""
+"""The plan of an ensemble: which detector scores what, with which features, and what is skipped."""
 
 import pytest
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import NOT_ASKED, Status, Upload
 from quorum.core.settings import DetectorSettings, MediaAccess
-from quorum.models.cascade import Cascade, ask, first_line
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Feature, Finding
+from quorum.models.ensemble import Ensemble, Score
 from quorum.models.features import ocr
 from tests.models.features import media_files
 
@@ -16,7 +16,7 @@ MEDIA = (Feature.TEXT, Feature.FRAMES)
 
 
 class Fixed(Detector):
-    """Says what a test gives it, by the upload's title."""
+    """Scores as a test sets it, by the upload's title."""
 
     version = "1"
 
@@ -52,73 +52,62 @@ def uploads(*titles, **more):
     ]
 
 
-def settled(upload, said):
-    (first,) = [one for one in said if one.detector == "words"]
+def settled(upload, predictions):
+    (first,) = [one for one in predictions if one.detector == "words"]
     return f"{NOT_ASKED}it is certain" if (first.score or 0) > 0.9 else None
 
 
-def run(cascade, batch, asked=settled):
-    looks = cascade.begin(batch)
-    for member in cascade.first:
-        looks = ask(member, looks)
-    looks = cascade.go_on(looks, asked)
-    for member in cascade.first:
-        looks = ask(member, looks, again=True)
-    for member in cascade.second:
-        looks = ask(member, looks)
-    return looks
-
-
-def members(*detectors, **settings):
+def configured(*detectors, **settings):
     return [ConfiguredDetector.of(one, DetectorSettings(**settings)) for one in detectors]
 
 
-def test_the_second_line_sees_only_what_is_not_settled():
+def test_the_second_stage_scores_only_unsettled_uploads():
     words = Fixed("words", {"spam": 0.99, "maybe": 0.9})
     pictures = Fixed("pictures", needs=MEDIA)
     sound = Fixed("sound", needs=(Feature.AUDIO,))
-    cascade = Cascade(members(words, pictures, sound), True, MediaAccess())
-    looks = run(cascade, uploads("spam", "maybe", "calm"))
+    plan = Ensemble(configured(words, pictures, sound), MediaAccess(), True).plan(settled)
+    states = plan.run(uploads("spam", "maybe", "calm"))
     assert words.titles == ["spam", "maybe", "calm"]
     assert pictures.titles == sound.titles == ["maybe", "calm"]
-    assert [len(look.predictions) for look in looks] == [3, 3, 3]
-    _, *spared = looks[0].predictions
-    for one in spared:
+    assert [len(state.predictions) for state in states] == [3, 3, 3]
+    _, *skipped = states[0].predictions
+    for one in skipped:
         assert (one.status, one.score) == (Status.ABSTAINED, None)
         assert one.reason == "not asked: it is certain"
         assert one.detector in ("pictures", "sound")
         assert one.version == "1"
-    assert all(one.status is Status.SCORED for look in looks[1:] for one in look.predictions)
+    assert all(one.status is Status.SCORED for state in states[1:] for one in state.predictions)
 
 
-def test_a_spared_shadow_is_still_one():
+def test_a_skipped_shadow_detector_abstains_in_shadow():
     one = ConfiguredDetector.of(Fixed("pictures", needs=MEDIA), DetectorSettings(shadow=True))
-    assert one.spared(uploads("x")[0], f"{NOT_ASKED}x").shadow
+    assert one.skipped(uploads("x")[0], f"{NOT_ASKED}x").shadow
 
 
-def test_features_are_made_once_and_not_of_what_is_settled(tmp_path):
+def test_features_are_extracted_once_and_not_of_settled_uploads(tmp_path):
     media_files.video(tmp_path / "clip.mp4", 1.0)
     access = MediaAccess(folders=(str(tmp_path),))
     needs = (Feature.TEXT, Feature.EMBEDDING)
     words = Fixed("words", {"this is surely spam": 0.99}, needs)
     pictures = Fixed("pictures", needs=(*needs, Feature.FRAMES))
-    cascade = Cascade(members(words, pictures), True, access)
+    plan = Ensemble(configured(words, pictures), access, True).plan(settled)
     titles = ("this is surely spam", "a walk along the river")
-    run(cascade, uploads(*titles, media=(tmp_path / "clip.mp4").as_uri()))
-    assert sum(costs.embeddings for costs in cascade.costs) == 2
-    assert sum(costs.decodes for costs in cascade.costs) == 1
+    plan.run(uploads(*titles, media=(tmp_path / "clip.mp4").as_uri()))
+    costs = [cost for step in plan.steps if not isinstance(step, Score) for cost in step.costs]
+    assert sum(cost.embeddings for cost in costs) == 2
+    assert sum(cost.decodes for cost in costs) == 1
     (seen,) = pictures.seen
     assert seen.frames is not None
     assert (seen.embedding == words.seen[1].embedding).all()
 
 
-def test_a_detector_of_the_first_line_keeps_its_media(tmp_path):
+def test_media_features_of_the_first_stage_are_kept(tmp_path):
     media_files.video(tmp_path / "clip.mp4", 1.0)
     access = MediaAccess(folders=(str(tmp_path),))
     words = Fixed("words", needs=MEDIA)
     sound = Fixed("sound", needs=(Feature.AUDIO,))
-    cascade = Cascade(members(words, sound), ("words",), access)
-    run(cascade, uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
+    plan = Ensemble(configured(words, sound), access, ("words",)).plan(settled)
+    plan.run(uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
     (seen,) = sound.seen
     assert seen.frames is words.seen[0].frames
     assert Feature.AUDIO in seen.absent
@@ -138,53 +127,63 @@ def read(monkeypatch):
 
 
 @pytest.mark.parametrize("lines", [[], ["free gift cards"]])
-def test_words_in_frames_are_looked_at_again(tmp_path, read, lines):
+def test_uploads_with_text_in_frames_are_scored_again(tmp_path, read, lines):
     media_files.video(tmp_path / "clip.mp4", 1.0)
     read += lines
     words = Fixed("words", needs=(Feature.TEXT, Feature.OCR))
-    cascade = Cascade(members(words, Fixed("pictures", needs=MEDIA)), True,
-                      MediaAccess(folders=(str(tmp_path),)))  # fmt: skip
-    (look,) = run(cascade, uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
+    ensemble = Ensemble(
+        configured(words, Fixed("pictures", needs=MEDIA)),
+        MediaAccess(folders=(str(tmp_path),)),
+        True,
+    )
+    (state,) = ensemble.plan(settled).run(uploads("x", media=(tmp_path / "clip.mp4").as_uri()))
     assert [one.text.in_frames for one in words.seen] == ["", *lines]
-    assert [one.detector for one in look.predictions].count("words") == 1
+    assert [one.detector for one in state.predictions].count("words") == 1
 
 
-def test_media_that_cannot_be_read_is_told_to_who_had_no_words(tmp_path, read):
+def test_unreadable_media_reaches_a_detector_that_had_no_text(tmp_path, read):
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     words = Fixed("words", needs=(Feature.TEXT, Feature.OCR))
-    cascade = Cascade(members(words, Fixed("pictures", needs=MEDIA)), True,
-                      MediaAccess(folders=(str(tmp_path),)))  # fmt: skip
-    run(cascade, uploads("", media=(tmp_path / "bad.mp4").as_uri()))
+    ensemble = Ensemble(
+        configured(words, Fixed("pictures", needs=MEDIA)),
+        MediaAccess(folders=(str(tmp_path),)),
+        True,
+    )
+    ensemble.plan(settled).run(uploads("", media=(tmp_path / "bad.mp4").as_uri()))
     first, again = words.seen
     assert first.absent[Feature.TEXT] == "no text"
     assert "cannot be read" in again.absent[Feature.TEXT]
 
 
-def test_batches_are_no_larger_than_asked():
+def test_batches_are_no_larger_than_max_batch():
     class Counting(Fixed):
         def score(self, batch):
             sizes.append(len(batch))
             return super().score(batch)
 
     sizes = []
-    cascade = Cascade(members(Counting("words"), max_batch=2), False, MediaAccess())
-    run(cascade, uploads("a", "b", "c"))
+    Ensemble(configured(Counting("words"), max_batch=2), MediaAccess()).plan(settled).run(
+        uploads("a", "b", "c")
+    )
     assert sizes == [2, 1]
 
 
-def test_who_is_asked_first():
-    ensemble = members(
+def test_the_first_stage():
+    def first(detectors, cascade):
+        return {one.name for one in Ensemble(detectors, MediaAccess(), cascade).first}
+
+    detectors = configured(
         Fixed("words"),
         Fixed("captions", needs=(Feature.TEXT, Feature.OCR)),
         Fixed("both", needs=MEDIA),
         Fixed("sound", needs=(Feature.AUDIO,)),
     )
-    everybody = {"words", "captions", "both", "sound"}
-    assert first_line(ensemble, False) == everybody
-    assert first_line(ensemble, True) == {"words", "captions"}
-    assert first_line(ensemble, ("sound",)) == {"sound"}
-    assert first_line(ensemble[2:], True) == {"both", "sound"}
+    everything = {"words", "captions", "both", "sound"}
+    assert first(detectors, False) == everything
+    assert first(detectors, True) == {"words", "captions"}
+    assert first(detectors, ("sound",)) == {"sound"}
+    assert first(detectors[2:], True) == {"both", "sound"}
     with pytest.raises(ConfigurationError, match="names loud, which does not run here"):
-        first_line(ensemble, ("loud",))
+        first(detectors, ("loud",))
     with pytest.raises(ConfigurationError, match="names no detector"):
-        first_line(ensemble, ())
+        first(detectors, ())

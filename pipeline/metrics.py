@@ -43,7 +43,7 @@ _SCORING = prometheus.Histogram(
 )
 _UNKNOWN_HISTORIES = prometheus.Counter(
     "quorum_unknown_histories",
-    "Uploads decided without their uploader's history, as the ledger was away.",
+    "Uploads decided without their uploader's history: the ledger did not answer.",
 )
 _HELD = prometheus.Gauge("quorum_held_messages", "Messages pulled and not acknowledged.")
 

@@ -1,4 +1,4 @@
-"""What the web service counts, in Prometheus' format."""
+"""The metrics of the web service, in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ PREDICTIONS = Counter(
     "quorum_predictions", "Predictions made here.", ("detector", "status"), registry=REGISTRY
 )
 LATE = Counter(
-    "quorum_detector_late", "Uploads decided without a detector.", ("detector",), registry=REGISTRY
+    "quorum_detector_late",
+    "Uploads decided before a detector's prediction arrived.",
+    ("detector",),
+    registry=REGISTRY,
 )
 LATENCY = Histogram(
     "quorum_verdict_latency_seconds",
@@ -37,29 +40,37 @@ LATENCY = Histogram(
     registry=REGISTRY,
 )
 REQUESTS = Counter(
-    "quorum_http_requests", "Requests answered.", ("route", "status"), registry=REGISTRY
+    "quorum_http_requests",
+    "Responses by route and HTTP status.",
+    ("route", "status"),
+    registry=REGISTRY,
 )
 UNKNOWN_HISTORIES = Counter(
     "quorum_unknown_histories",
-    "Uploads decided without their uploader's history, as the ledger was away.",
+    "Uploads decided without their uploader's history: the ledger did not answer.",
     registry=REGISTRY,
 )
-PENDING = Gauge("quorum_pending_uploads", "Uploads in the works.", registry=REGISTRY)
-BACKLOG = Gauge("quorum_ledger_backlog", "Answers that wait for the ledger.", registry=REGISTRY)
+PENDING = Gauge("quorum_pending_uploads", "Uploads in progress.", registry=REGISTRY)
+BACKLOG = Gauge(
+    "quorum_ledger_backlog", "Verdicts that wait to be written to the ledger.", registry=REGISTRY
+)
 DELIVERIES = Counter(
-    "quorum_webhook_tries", "Tries to tell a verdict.", ("endpoint", "outcome"), registry=REGISTRY
+    "quorum_webhook_tries",
+    "Attempts to deliver a verdict.",
+    ("endpoint", "outcome"),
+    registry=REGISTRY,
 )
 MODELS = Gauge(
-    "quorum_model", "1 for each model that scores now.", ("detector", "version"), registry=REGISTRY
+    "quorum_model", "1 for each model in use.", ("detector", "version"), registry=REGISTRY
 )
 MODEL_SWAPS = Counter(
     "quorum_model_swaps",
-    "How often a detector took another model in while it served.",
+    "How often a detector's model was replaced while serving.",
     ("detector",),
     registry=REGISTRY,
 )
 MODELS_STALE = Gauge(
     "quorum_models_stale",
-    "1 while models may not be those that the registry names: it is away, or one is damaged.",
+    "1 while a model may differ from the registry's: it is unreachable, or a model is damaged.",
     registry=REGISTRY,
 )

@@ -1,1 +1,1 @@
-"""What every other room stands on: messages, settings, errors, logs."""
+"""Messages, settings, errors, logs and reports: used by all other packages."""

@@ -1,16 +1,16 @@
-"""The errors that Quorum raises, as one tree.
+"""The hierarchy of Quorum's errors.
 
 QuorumError
-├── InputError          a message or a file that cannot be used      (exit 65)
+├── InputError          an invalid message or file                   (exit 65)
 │   ├── MalformedMessage    not JSON, or JSON of the wrong shape
-│   └── MediaRefused        media outside the allowed places, formats or limits
-├── ConfigurationError  a setting, a policy or a flag to be mended   (exit 78)
-│   └── PolicyError         a policy file, with its line and column
-├── ArtifactError       a model's file that is absent or altered     (exit 78)
-└── EngineUnavailable   a runner or a broker that cannot be had      (exit 69)
+│   └── MediaRefused        media outside the allowed sources, formats or limits
+├── ConfigurationError  an invalid setting, policy or option         (exit 78)
+│   └── PolicyError         an invalid policy, with line and column
+├── ArtifactError       a model file that is missing or altered      (exit 78)
+└── EngineUnavailable   a runner or broker that is not available     (exit 69)
 
-Exit codes follow ``sysexits.h``, so that a script can tell bad usage (2, from the command
-line parser), bad input, bad configuration and failure (1) apart.
+Exit codes follow ``sysexits.h``, so that scripts can distinguish bad usage (2, from the command
+line parser), bad input, bad configuration and failure (1).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ __all__ = [
 
 
 class QuorumError(Exception):
-    """Any error of Quorum's own; its text says what was wrong and what to do.
+    """Base of Quorum's errors; the text states the problem and how to fix it.
 
     Attributes:
-        exit_code: What a command that ends by this error exits with.
+        exit_code: The exit code of a command that fails with this error.
     """
 
     exit_code = 1
 
 
 class InputError(QuorumError):
-    """A message or a file that cannot be used."""
+    """An invalid message or file."""
 
     exit_code = 65
 
@@ -48,21 +48,21 @@ class MalformedMessage(InputError):
 
 
 class MediaRefused(InputError):
-    """Media outside the allowed places, formats or limits; never fetched further."""
+    """Media outside the allowed sources, formats or limits."""
 
 
 class ConfigurationError(QuorumError):
-    """A setting, a policy or a flag that must be mended before anything starts."""
+    """An invalid setting, policy or option; nothing was started."""
 
     exit_code = 78
 
 
 class PolicyError(ConfigurationError):
-    """A policy that cannot be used.
+    """An invalid policy.
 
     Args:
-        message: What is wrong and how to mend it.
-        file: The policy's file, if it came from one.
+        message: The problem and how to fix it.
+        file: The policy's file; None if it was not read from a file.
         line: Line of the mistake, from 1.
         column: Column of the mistake, from 1.
     """
@@ -84,12 +84,12 @@ class PolicyError(ConfigurationError):
 
 
 class ArtifactError(QuorumError):
-    """A model's artifact that is absent, altered or of an unknown format."""
+    """A model artifact that is missing, altered or of an unknown format."""
 
     exit_code = 78
 
 
 class EngineUnavailable(QuorumError):
-    """A runner or a broker that cannot be had on this machine."""
+    """A runner or broker that is not available."""
 
     exit_code = 69

@@ -1,4 +1,4 @@
-"""Structured logs: a line of text, or of JSON with the upload's id, on standard error."""
+"""Structured logs on standard error: lines of text or JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ __all__ = ["LogFormat", "LogLevel", "configure_logs"]
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-#: What a message may carry through ``extra=`` to be found by it.
+#: The fields that a log call may pass in ``extra=``.
 FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
 
-#: Libraries that speak of their own workings where a user expects Quorum's; only their errors
-#: are shown. Beam also speaks through the root logger.
+#: Loggers of libraries of which only errors are shown. Beam also uses the root logger.
 _QUIET = (
     "alembic",
     "apache_beam",
@@ -34,7 +33,7 @@ _QUIET = (
 
 
 class _Quiet(logging.Filter):
-    """At the handler, because Beam raises the level of Prism's lines after its logger's check."""
+    """A filter of the handler: Beam raises the level of Prism's lines after the logger's check."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR or not record.name.startswith(_QUIET)
@@ -56,22 +55,22 @@ class _Json(logging.Formatter):
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = " ".join(
+        fields = " ".join(
             f"{name}={getattr(record, name)}" for name in FIELDS if hasattr(record, name)
         )
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{at} {record.levelname.lower():7} {record.getMessage()}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return f"{line}  {told}" if told else line
+        return f"{line}  {fields}" if fields else line
 
 
 def configure_logs(log_format: LogFormat = "text", level: LogLevel = "info") -> None:
-    """Send all logs to standard error in one format.
+    """Write all logs to standard error in one format.
 
     Args:
         log_format: ``text`` for people, ``json`` for machines.
-        level: The least level that is shown: ``debug``, ``info``, ``warning`` or ``error``.
+        level: The lowest level that is shown: ``debug``, ``info``, ``warning`` or ``error``.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())

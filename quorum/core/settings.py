@@ -1,8 +1,7 @@
-"""What a deployment sets: detectors, the policy, and the places that media may come from.
+"""The settings of a deployment: detectors, policy, catalogue, and the allowed sources of media.
 
-Settings come from a YAML file (``--settings``, or ``QUORUM_SETTINGS``); each has a sane
-default, so that no file is needed to start. Secrets are never in it: they come from the
-environment.
+Settings are read from a YAML file (``--settings`` or ``QUORUM_SETTINGS``). Each has a default, so
+that no file is needed. Secrets are never settings: they are read from the environment.
 """
 
 from __future__ import annotations
@@ -13,8 +12,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from quorum.core.errors import ConfigurationError
 
@@ -49,76 +50,83 @@ def _defaults_if_empty(value: object) -> object:
 
 Host = Annotated[str, AfterValidator(_host)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
-#: A limit that guards something: without an end it would guard nothing.
+#: A finite positive number.
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class MediaAccess(_Section):
-    """Where media may be fetched from, and how much of it.
+    """The allowed sources of media, and the limits of what is fetched and decoded.
 
-    By default nothing is fetched: a platform names its own bucket, host or folder.
+    By default no media is fetched: a platform names its own hosts, buckets or folders.
     """
 
-    #: Hosts that ``https:`` media may come from, such as ``media.example.org``; a leading
-    #: ``*.`` admits subdomains. Redirects are checked again, private addresses are refused.
+    #: Hosts that ``https:`` media is fetched from, such as ``media.example.org``; a leading
+    #: ``*.`` allows subdomains. Redirects are checked again; private addresses are refused.
     hosts: tuple[Host, ...] = ()
-    #: Buckets that ``gs:`` media may come from.
+    #: Buckets that ``gs:`` media is fetched from.
     buckets: tuple[Bucket, ...] = ()
-    #: Folders that ``file:`` media may come from; links that lead out of them are refused.
+    #: Folders that ``file:`` media is read from; symbolic links that leave them are refused.
     folders: tuple[str, ...] = ()
-    #: A download is stopped when it is larger.
+    #: A larger download is aborted.
     max_bytes: Annotated[int, Field(gt=0)] = 512 * 1024 * 1024
-    #: No more than this much of the media, in seconds, is decoded.
+    #: Seconds of the media that are decoded at most.
     max_seconds: Limit = 600.0
-    #: A frame of more pixels is refused before it is decoded (8K is 33 million).
+    #: A frame with more pixels is refused before it is decoded (8K has 33 million).
     max_pixels: Annotated[int, Field(gt=0)] = 40_000_000
-    #: Seconds that one fetch may take in all.
+    #: Seconds until a fetch is aborted.
     timeout: Limit = 20.0
-    #: The most frames of one upload in which words are read, for detectors that want them; they
-    #: are at least two seconds apart. 0 reads none.
+    #: The most frames of one upload in which text is recognised, at least two seconds apart, for
+    #: detectors that need it; 0 for none.
     read_frames: Annotated[int, Field(ge=0, le=64)] = 6
 
 
 class DetectorSettings(_Section):
-    """How one detector is run."""
+    """The settings of one detector."""
 
-    #: Where its artifact comes from: ``package:``, ``file:``, ``hf:``, ``gs:``, ``mlflow:``; None
-    #: for the one that ships with it.
+    #: The reference of its model: ``package:``, ``file:``, ``hf:``, ``gs:`` or ``mlflow:``; None
+    #: for the detector's own.
     model: str | None = None
-    #: Seconds that one batch may take before its uploads are reported as failed.
+    #: Seconds until a batch is aborted and its uploads are reported as failed.
     timeout: Limit = 30.0
-    #: The most uploads that it scores at once.
+    #: The most uploads that are scored in one batch.
     max_batch: Annotated[int, Field(ge=1, le=1024)] = 32
-    #: Scored and recorded, never deciding.
+    #: Whether its predictions are recorded only, and decide nothing.
     shadow: bool = False
 
 
 class CatalogueSettings(_Section):
-    """Where the catalogue of reference works lies, if not in one folder or file."""
+    """The location of the catalogue of reference works, if it is not one folder or file."""
 
-    #: The folder of its index files; None to hold the index in memory.
+    #: The folder of its index files; None to keep the index in memory.
     folder: str | None = None
-    #: The URL of the ledger's database, which then holds the works too; ``ledger`` for the one
-    #: that ``QUORUM_DATABASE`` names. None for a SQLite file in the folder.
+    #: The URL of the ledger's database if it also holds the works; ``ledger`` for the value of
+    #: ``QUORUM_DATABASE``. None for a SQLite file in the folder.
     database: str | None = None
 
 
 class Settings(_Section):
     """All settings of a deployment."""
 
-    #: Names of the detectors that run here; by default, all that are installed.
+    #: The detectors to run, by name; None for all that are installed.
     detectors: (
         dict[str, Annotated[DetectorSettings, BeforeValidator(_defaults_if_empty)]] | None
     ) = None
-    #: A policy's file, or the name of one that ships.
+    #: The path of a policy file, or the name of a shipped policy.
     policy: str = "balanced"
     media: Annotated[MediaAccess, BeforeValidator(_defaults_if_empty)] = MediaAccess()
-    #: File or folder of the catalogue of reference works, or folder and database; None for the
-    #: small one that ships.
+    #: The file or folder of the catalogue of reference works, or its folder and database; None
+    #: for the small one that ships.
     catalogue: str | CatalogueSettings | None = None
-    #: True: detectors that look at words only are asked first, and the others only where they can
-    #: still change the action. Or the names of the detectors that are asked first.
+    #: Whether detectors that read text only run first, and the others only where they can still
+    #: change the action; or the names of the detectors that run first.
     cascade: bool | tuple[str, ...] = False
+
+
+_SECTIONS: dict[object, type[_Section]] = {
+    "detectors": DetectorSettings,
+    "media": MediaAccess,
+    "catalogue": CatalogueSettings,
+}
 
 
 def load_settings(path: str | Path | None = None) -> Settings:
@@ -128,15 +136,16 @@ def load_settings(path: str | Path | None = None) -> Settings:
         path: The YAML file; by default the one that ``QUORUM_SETTINGS`` names, else the defaults.
 
     Raises:
-        ConfigurationError: If the file cannot be read or holds an unknown or a wrong setting; the
-            text names the file, the line where YAML tells it, and the setting.
+        ConfigurationError: If the file cannot be read, or a setting is unknown or invalid; the
+            text names the file, the line, the setting and what is expected.
     """
     chosen = path or os.environ.get("QUORUM_SETTINGS")
     if not chosen:
         return Settings()
     file = Path(chosen)
     try:
-        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        data = YAML(typ="safe", pure=True).load(text)
     except OSError as error:
         msg = f"cannot read the settings {file}: {error.strerror or error}"
         raise ConfigurationError(msg) from None
@@ -159,9 +168,34 @@ def load_settings(path: str | Path | None = None) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+        tree = YAML(typ="safe", pure=True).compose(text)
+        msg = "; ".join(
+            f"{file}:{_line(tree, item['loc'])}: {_problem(item)}"
             for item in error.errors(include_url=False, include_input=False)
         )
-        msg = f"{file}: {told}"
         raise ConfigurationError(msg) from None
+
+
+def _line(node: Node, path: tuple[int | str, ...]) -> int:
+    """The line, from 1, of the deepest part of a path that the file holds."""
+    line: int = node.start_mark.line + 1
+    for part in path:
+        # A part may be the name of a type instead, where a setting has several.
+        if isinstance(node, MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+        elif isinstance(node, SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _problem(item: ErrorDetails) -> str:
+    path = item["loc"]
+    name = ".".join(str(part) for part in path)
+    if item["type"] == "extra_forbidden":
+        section = _SECTIONS.get(path[0], Settings) if len(path) > 1 else Settings
+        return f"{name}: unknown setting; there are {', '.join(section.model_fields)}"
+    return f"{name}: {item['msg'].removeprefix('Value error, ')}"

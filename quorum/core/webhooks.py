@@ -1,7 +1,7 @@
-"""The signature of a webhook, as Standard Webhooks defines it: for the sender and the receiver.
+"""Signs and verifies webhooks as Standard Webhooks defines it; used by the service and the client.
 
-A receiver that checks the signature and the time, and remembers the ids of the last minutes,
-cannot be told a verdict by anyone else, nor told an old one again.
+A receiver that verifies the signature and the time, and rejects ids that it has already seen
+within the tolerance, is safe from forged and replayed webhooks.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from quorum.core.errors import ConfigurationError, InputError
 
 __all__ = ["TOLERANCE_SECONDS", "WebhookRefused", "sign_webhook", "verify_webhook"]
 
-#: How far the sender's and the receiver's clocks may be apart, with the way between them.
+#: The allowed difference of the sender's and the receiver's clocks, with the transmission.
 TOLERANCE_SECONDS = 300
 
 _PREFIX = "whsec_"
 
-#: A shorter secret could be guessed.
+#: Shorter secrets are refused.
 MIN_SECRET_BYTES = 24
 
 
 class WebhookRefused(InputError):
-    """A webhook that is not from whom it says, or not of now."""
+    """A webhook with a wrong signature or an expired time."""
 
 
 def _key(secret: str) -> bytes:
@@ -45,16 +45,19 @@ def _key(secret: str) -> bytes:
 
 
 def sign_webhook(secret: str, message_id: str, body: bytes, at: datetime) -> dict[str, str]:
-    """The headers that a webhook is sent with.
+    """Sign a webhook.
 
     Args:
         secret: Base64, with or without ``whsec_``.
-        message_id: The same for each try.
-        body: Exactly what is sent.
-        at: The time of this try.
+        message_id: The same for each attempt.
+        body: The request's body.
+        at: The time of this attempt.
+
+    Returns:
+        The headers to send.
 
     Raises:
-        ConfigurationError: If the secret is not usable.
+        ConfigurationError: If the secret is invalid.
     """
     seconds = str(int(at.timestamp()))
     return {
@@ -72,18 +75,21 @@ def verify_webhook(
     now: datetime | None = None,
     tolerance: float = TOLERANCE_SECONDS,
 ) -> str:
-    """Check who sent a webhook and when; returns its id, by which a repetition is known.
+    """Verify the signature and the time of a webhook.
 
     Args:
         secret: Base64, with or without ``whsec_``.
-        headers: The request's headers, in any case.
-        body: The body as it came.
-        now: The receiver's time; by default the clock's.
+        headers: The request's headers; their case does not matter.
+        body: The request's body, unchanged.
+        now: The receiver's time; by default the current time.
         tolerance: Seconds that the sender's time may differ.
 
+    Returns:
+        The webhook's id, which is the same for each attempt to deliver it.
+
     Raises:
-        WebhookRefused: If a header lacks, the time is too far, or no signature fits.
-        ConfigurationError: If the secret is not usable.
+        WebhookRefused: If a header is missing, the time differs too much, or no signature matches.
+        ConfigurationError: If the secret is invalid.
     """
     given = {name.lower(): value for name, value in headers.items()}
     try:

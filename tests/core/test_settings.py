@@ -133,6 +133,37 @@ def test_a_wrong_setting_is_named(write, text, named):
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "problem"),
+    [
+        (
+            "policy: strict\npolcy: strict\n",
+            2,
+            "polcy: unknown setting; there are detectors, policy",
+        ),
+        (
+            "media:\n  hosts: []\n  hots: [a.example.org]\n",
+            3,
+            "media.hots: unknown setting; there are hosts, buckets",
+        ),
+        (
+            "media:\n  hosts:\n    - a.example.org\n    - https://b\n",
+            4,
+            "media.hosts.1: must be a host's name alone",
+        ),
+        ("detectors:\n  spam:\n\n    timeout: 0\n", 4, "detectors.spam.timeout: Input should be"),
+        (
+            "catalogue:\n  folder: works\n  databse: ledger\n",
+            3,
+            "catalogue.CatalogueSettings.databse: unknown setting; there are folder, database",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_line_and_what_is_expected(write, text, line, problem):
+    file = write(text)
+    assert f"{file}:{line}: {problem}" in refused(file)
+
+
+@pytest.mark.parametrize(
     ("text", "line"),
     [
         ("policy: strict\nmedia: {", 2),

@@ -1,4 +1,4 @@
-"""The kinds of fields: times, identifiers, territories, probabilities, and their limits."""
+"""Types of the messages' fields: times, identifiers, territories, probabilities, seconds."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def now() -> datetime:
 
 
 def digest(*parts: str) -> str:
-    """A stable 128-bit identifier of some strings, as 32 hexadecimal digits.
+    """A 128-bit digest of strings, as 32 hexadecimal digits; the same in every version.
 
     Each part is prefixed by its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
     """
@@ -50,7 +50,7 @@ def digest(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """Text must match a regular expression, which pydantic-core checks without calling Python."""
+    """Text that matches a regular expression, checked in pydantic-core without calling Python."""
 
     pattern: str
     message: str

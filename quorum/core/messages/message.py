@@ -1,4 +1,4 @@
-"""What all messages share: frozen, unknown fields kept, strict JSON, CloudEvents attributes."""
+"""Base of all messages: immutable values, strict JSON, CloudEvents attributes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from pydantic_core import CoreSchema
 
 from quorum.core.errors import MalformedMessage
 
-#: An upload's event is text and links. A larger message is a mistake or an attack, and is kept
-#: whole as a dead letter; Pub/Sub itself takes 10 MB.
+#: A larger message, which holds text and links only, is a mistake or an attack; it becomes a dead
+#: letter. Pub/Sub accepts 10 MB.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
-#: The names of our own fields: what an error may quote of a path in a message.
+#: The field names that an error may quote; a producer's own names are content.
 _OUR_FIELDS: set[str] = set()
 
 
@@ -55,7 +55,7 @@ _is_none: Callable[[object], bool] = NoneType.__instancecheck__
 
 
 class Value(BaseModel):
-    """A frozen part of a message that keeps the fields it does not know."""
+    """An immutable part of a message that keeps unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
@@ -82,7 +82,7 @@ class Value(BaseModel):
 
 
 class Message(Value):
-    """What all messages share: frozen, unknown fields kept, CloudEvents 1.0 attributes."""
+    """Base of all messages: immutable, keeps unknown fields, has CloudEvents 1.0 attributes."""
 
     #: The last part of the CloudEvents type, and the name of the schema's file.
     kind: ClassVar[str] = "message"
@@ -150,7 +150,7 @@ class Message(Value):
 
 
 def _where(path: tuple[int | str, ...]) -> str:
-    """Where in a message a mistake is; the names that a producer chose are not quoted."""
+    """A path in a message; names that are not ours become ``*``."""
     return ".".join(
         str(part) if isinstance(part, int) or part in _OUR_FIELDS else "*" for part in path
     )

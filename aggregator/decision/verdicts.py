@@ -10,7 +10,7 @@ from typing import Any, Literal
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, PredictionLike
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.statements.statement import tell
+from quorum.aggregator.statements.statement import statement_text
 from quorum.core.messages import Action, Missing, Upload, UsedPrediction, Verdict, digest
 
 __all__ = ["Overruling", "local_actions", "make_verdict"]
@@ -92,8 +92,8 @@ def make_verdict(
         latency=latency,
         **extras,
     )
-    told = tell(policy, verdict, upload.language)
-    return verdict if told is None else verdict.model_copy(update={"statement": told})
+    text = statement_text(policy, verdict, upload.language)
+    return verdict if text is None else verdict.model_copy(update={"statement": text})
 
 
 def local_actions(verdict: Verdict) -> Mapping[str, str]:

@@ -1,1 +1,1 @@
-"""The policy: its values, its language, its reader."""
+"""Policies: their values, their condition language, and their reader."""

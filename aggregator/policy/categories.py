@@ -1,4 +1,4 @@
-"""The harms in the terms of the EU Digital Services Act.
+"""Categories of harm, as the EU Digital Services Act names them.
 
 The names are those of the second version of the DSA Transparency Database's submission (in force
 since July 2025), shortened: ``self-harm`` stands for ``STATEMENT_CATEGORY_SELF_HARM``.
@@ -38,14 +38,14 @@ DSA_CATEGORIES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A harm as a policy names it, with what a statement of reasons must say of it.
+    """A category of harm, with the facts that a statement of reasons needs.
 
     Attributes:
-        name: As rules name it.
+        name: The name that rules use.
         dsa: Key of ``DSA_CATEGORIES``.
         ground: Whether the content is illegal, or only against the platform's terms.
         reference: The clause of the terms, or the law.
-        explanation: Why such content is against it.
+        explanation: Why such content violates it.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Category:
     explanation: str = "The platform's rules do not allow such content."
 
 
-#: What a policy may name without defining it.
+#: The categories that a policy may use without defining them.
 SHIPPED_CATEGORIES: Final[Mapping[str, Category]] = {
     **{name: Category(name, name) for name in DSA_CATEGORIES},
     "spam": Category(

@@ -1,4 +1,4 @@
-"""A learned combiner: stacked logistic regression over what the detectors say."""
+"""A learned combiner: stacked logistic regression over detector scores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["CLIP", "Combiner", "log_odds"]
 
-#: Scores nearer to 0 or 1 than this say no more, so that one detector cannot outshout all.
+#: Scores are clipped this far from 0 and 1, so that one detector cannot outweigh all others.
 CLIP: Final = 0.001
 
 
@@ -26,11 +26,11 @@ class Combiner:
     It is monotone: no weight is negative, so a higher score never lowers the result.
 
     Attributes:
-        name: As ``combined("name")`` in a condition.
-        bias: Added to the sum.
-        weights: For each detector or label, what its log-odds count.
-        absent: What an absent score counts as, as a probability; where a name is not here, its
-            absence makes the result unknown.
+        name: Its name in ``combined("name")``.
+        bias: The intercept.
+        weights: For each detector or label, the weight of its log-odds.
+        absent: The probability that stands for an absent score; without one, the absence makes
+            the result unknown.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Combiner:
 
     @property
     def detectors(self) -> frozenset[str]:
-        """The detectors that it reads."""
+        """The detectors whose scores it reads."""
         return frozenset(name.split("/", 1)[0] for name in self.weights)
 
     def combine(self, scores: Mapping[str, float | None]) -> float | None:
-        """The combined probability, or None where a score that it needs is absent.
+        """The combined probability; None if a score that it needs is absent.
 
         Args:
             scores: For each name in ``weights``, its score, or None.

@@ -1,11 +1,11 @@
-"""The conditions of rules: CEL, with limits, and with scores that may be unknown.
+"""The conditions of rules: CEL with limits, and three-valued logic for absent scores.
 
 A condition reads ``score("spam")``, ``label("violence/fight")``, ``status("copyright")`` and
 ``combined("risk")``, and the variables of ``VARIABLES``. Before it is compiled, each of the four
-calls is replaced by a variable of its own. Where a detector has no score, that
-variable is left undefined, and CEL's own rules for errors then make a three-valued logic:
-``true || unknown`` is true, ``false && unknown`` is false, all else is unknown. An unknown
-condition does not match; what the absence of a score means is said under ``detectors``.
+calls is replaced by a key of the map ``KNOWN``. If a detector has no score, that key is absent, and
+CEL's own rules for errors give a three-valued logic: ``true || unknown`` is true,
+``false && unknown`` is false, all else is unknown. A rule whose condition is unknown does not
+apply; the policy's ``detectors`` section defines what the absence of a score means.
 
 Evaluation takes time linear in the upload: expressions are short, macros are not nested, and the
 patterns of ``matches`` are literal and small (CEL compiles them at each evaluation).
@@ -49,9 +49,9 @@ __all__ = [
     "parse",
 ]
 
-#: A longer condition is a program, not a rule; it also bounds the time to compile one.
+#: Characters of a condition; this also bounds the time to compile one.
 MAX_LENGTH: Final = 1000
-#: What a condition may read beside the four functions.
+#: The variables of conditions, beside the four functions.
 VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
 _READS: Final = ("score", "label", "status", "combined")
@@ -82,20 +82,20 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One thing that a condition asks of the detectors.
+    """One value that a condition reads from the detectors.
 
     Attributes:
         what: ``score``, ``label``, ``status`` or ``combined``.
         name: The detector; the path of a label, which begins with its detector; or the combiner.
-        default: What a settled detector without a score counts as in this place, as written.
+        default: The number that stands for an absent score of a settled detector; None without.
     """
 
     what: str
     name: str
     default: float | None = None
-    #: The detector that is asked (for ``combined``, the combiner).
+    #: The detector (for ``combined``, the combiner).
     detector: str = field(init=False)
-    #: Its name in the expression that CEL is given.
+    #: Its key in the compiled condition.
     variable: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,13 +110,13 @@ class Expression:
     """A condition that passed all checks.
 
     Attributes:
-        source: As written.
-        compiled: As CEL is given it.
-        reads: What it asks of the detectors by name.
-        variables: Which of ``VARIABLES`` it reads.
-        fields: The fields of ``upload`` that it reads, or None where that cannot be told.
-        listed: The lists that it names, as ``lists.trusted``.
-        safe: Whether it can neither fail nor be anything but true, false or unknown.
+        source: The text of the policy.
+        compiled: The text that CEL compiles.
+        reads: The values that it reads from detectors by name.
+        variables: Those of ``VARIABLES`` that it reads.
+        fields: The fields of ``upload`` that it reads; None if that is not known.
+        listed: The lists that it reads, such as ``trusted`` for ``lists.trusted``.
+        safe: Whether each evaluation is true, false or unknown, never an error.
     """
 
     source: str
@@ -129,12 +129,12 @@ class Expression:
 
     @property
     def opaque(self) -> bool:
-        """Whether it may read any detector, so that each arrival may change it."""
+        """Whether it may read any detector, so that any prediction may change it."""
         return not self.variables.isdisjoint({"predictions", "missing"})
 
 
 def did_you_mean(word: str, known: Iterator[str] | tuple[str, ...] | list[str]) -> str:
-    """A question mark's worth of help: ``; did you mean `violence`?``, or nothing."""
+    """A suggestion such as ``; did you mean `violence`?``, or an empty text."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else ""
 
@@ -143,7 +143,7 @@ def parse(source: str) -> Expression:
     """Check and compile a condition.
 
     Raises:
-        ExpressionError: If it is too long or too deep, not CEL, or asks for what is not there.
+        ExpressionError: If it is too long or too deep, not CEL, or reads something unknown.
     """
     if len(source) > MAX_LENGTH:
         msg = f"the condition has {len(source)} characters; the limit is {MAX_LENGTH}"
@@ -182,7 +182,7 @@ def parse(source: str) -> Expression:
 
 
 def _is_boolean(program: Any, reads: list[Read]) -> bool:
-    """Whether it gives true or false whatever the numbers are, tried at both ends."""
+    """Whether it gives true or false for low, middle and high numbers."""
     for value in (0.0, 0.5, 1.0):
         given = {r.variable: "scored" if r.what == "status" else value for r in reads}
         if evaluate(program, make_context(given))[0] not in ("true", "false"):
@@ -223,7 +223,7 @@ def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
 
 
 def _read_call(source: str, solid: Tokens, index: int) -> tuple[Read, int]:
-    """The read that begins at a token, and where its call ends in the source."""
+    """The read that begins at a token, and the end of its call in the source."""
     _, what, at = solid[index]
     rest = solid[index + 1 : index + 6]
     texts = [text for _, text, _ in rest]

@@ -1,4 +1,4 @@
-"""The limits of conditions: they come from outside, so what they may cost is bounded."""
+"""Limits of conditions: they are untrusted input, so the cost of each is bounded."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ __all__ = [
     "find_word",
 ]
 
-#: Brackets within brackets; CEL's parser recurses on them.
+#: Nested brackets; CEL's parser recurses on them.
 MAX_DEPTH: Final = 24
-#: A larger pattern costs milliseconds at every evaluation.
+#: Characters of a pattern; a larger one costs milliseconds at each evaluation.
 MAX_PATTERN: Final = 120
-#: Each of them is a large table when Unicode is compiled in.
+#: Each class such as ``\\w`` compiles to a large table of Unicode ranges.
 MAX_PATTERN_CLASSES: Final = 6
 
-#: Sums of texts are copies.
+#: Each sum of texts copies its operands.
 MAX_SUMS: Final = 20
 
 MACROS: Final = ("all", "exists", "exists_one", "map", "filter")
 
 _WHERE = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
-#: Of each token: its kind, its text and where it stands.
+#: For each token: its kind, its text and its offset.
 Tokens = list[tuple[str, str, int]]
 
 
 class ExpressionError(ValueError):
-    """A condition that cannot be used.
+    """A condition that is refused.
 
     Attributes:
-        line: Line within the condition, from 1, where it is known.
-        column: Column, from 1.
+        line: Line within the condition, from 1; None if unknown.
+        column: Column, from 1; None if unknown.
     """
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
@@ -56,7 +56,14 @@ class ExpressionError(ValueError):
 
 
 def compile_checked(source: str) -> Any:
-    """The CEL program of a condition; a mistake of syntax is told with its place."""
+    """Compile a condition.
+
+    The place of a syntax error stands only in the text of CEL's error; where that text has another
+    form, the error has no place.
+
+    Raises:
+        ExpressionError: If it is not valid CEL.
+    """
     try:
         return cel.compile(source)
     except Exception as error:
@@ -70,7 +77,7 @@ def compile_checked(source: str) -> Any:
 
 
 def error_at(source: str, offset: int | None, message: str) -> ExpressionError:
-    """An error at a place of the condition, where that is known."""
+    """An error with the line and column of an offset, or without if that is None."""
     if offset is None:
         return ExpressionError(message)
     line = source.count("\n", 0, offset) + 1
@@ -78,12 +85,12 @@ def error_at(source: str, offset: int | None, message: str) -> ExpressionError:
 
 
 def find_word(solid: Tokens, word: str) -> int | None:
-    """Where a word first stands."""
+    """The offset of the first token with this text."""
     return next((at for kind, text, at in solid if kind == "word" and text == word), None)
 
 
 def check_depth(source: str, solid: Tokens) -> None:
-    """Refuse brackets that are nested too deep."""
+    """Refuse brackets that are nested too deeply."""
     depth = 0
     for kind, text, at in solid:
         if kind != "sign":
@@ -99,9 +106,9 @@ def check_depth(source: str, solid: Tokens) -> None:
 def check_macros(
     source: str, solid: Tokens, reserved: frozenset[str]
 ) -> tuple[frozenset[str], frozenset[int]]:
-    """Names that macros bind, and where the tokens within macros stand.
+    """The names that macros bind, and the offsets of the tokens within macros.
 
-    Nested macros are refused, for their cost multiplies.
+    Nested macros are refused, because their costs multiply.
     """
     bound: set[str] = set()
     within: set[int] = set()
@@ -137,14 +144,14 @@ def check_macros(
 
 
 def check_sums(source: str, solid: Tokens) -> None:
-    """Each sum of texts copies all before it, so many of them cost the square of their number."""
+    """Refuse many sums: each copies the text so far, so the cost is quadratic."""
     sums = [at for kind, text, at in solid if kind == "sign" and text == "+"]
     if len(sums) > MAX_SUMS:
         raise error_at(source, sums[MAX_SUMS], f"the condition has more than {MAX_SUMS} sums")
 
 
 def check_patterns(source: str, solid: Tokens, inside: frozenset[int]) -> None:
-    """Refuse patterns that are not written out, not valid, or too large."""
+    """Refuse patterns that are not literal, not valid, or too large."""
     for index, (kind, text, at) in enumerate(solid):
         if kind != "word" or text != "matches":
             continue

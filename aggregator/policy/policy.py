@@ -31,11 +31,11 @@ class Policy(PolicyContent):
 
         Args:
             text: The YAML.
-            file: Named in errors.
+            file: Its name in errors.
 
         Raises:
-            PolicyError: If anything in it is wrong; the text names line and column, and what was
-                likely meant.
+            PolicyError: If anything is invalid; the message has line and column, and often a
+                suggestion.
         """
         return _read(text, file)
 
@@ -50,7 +50,7 @@ class Policy(PolicyContent):
 
 
 def shipped_policies() -> tuple[str, ...]:
-    """Names of the policies that ship."""
+    """The names of the shipped policies."""
     folder = resources.files("quorum.aggregator.policy").joinpath(_FOLDER)
     names = (item.name for item in folder.iterdir())
     return tuple(
@@ -63,10 +63,10 @@ def shipped_policies() -> tuple[str, ...]:
 
 
 def load_policy(name_or_path: str | Path) -> Policy:
-    """Read a policy that ships, by its name, or a file.
+    """Load a shipped policy by its name, or a policy from a file.
 
     Raises:
-        PolicyError: If there is none, or it is wrong.
+        PolicyError: If it does not exist or is invalid.
     """
     given = str(name_or_path)
     shipped = shipped_policies()

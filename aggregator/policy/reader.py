@@ -1,4 +1,4 @@
-"""Reads a policy's YAML: from text to checked values, with the place of each mistake."""
+"""Read a policy's YAML into checked values; errors have line and column."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def read_content(text: str, file: str | None = None) -> PolicyContent:
-    """See ``Policy.from_text``."""
+    """Read the values of a policy; see ``Policy.from_text``."""
     tree = read_tree(text, file)
     try:
         written = PolicyText.model_validate(json.loads(json.dumps(tree)))
     except ValidationError as error:
         raise shape_error(error, tree, file) from None
     except (TypeError, ValueError) as error:
-        msg = f"the policy holds a value that YAML reads as no number, text or list: {error}"
+        msg = f"the policy has a value that is no number, text or list: {error}"
         raise PolicyError(msg, file=file) from None
     reader = _Reader(tree, file, written)
-    detectors = {name: reader.detector(name, said) for name, said in written.detectors.items()}
+    detectors = {name: reader.detector(name, entry) for name, entry in written.detectors.items()}
     reader.combiners()
     reader.categories()
-    rules = tuple(reader.rule(index, said) for index, said in enumerate(written.rules))
+    rules = tuple(reader.rule(index, entry) for index, entry in enumerate(written.rules))
     reader.check_names(rules)
     canonical = json.dumps(
         written.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
@@ -79,7 +79,7 @@ def read_content(text: str, file: str | None = None) -> PolicyContent:
 
 
 class _Reader:
-    """Turns what is written into what is meant, and says where it cannot."""
+    """Checks the parts of a policy and builds their values."""
 
     def __init__(self, tree: CommentedMap, file: str | None, written: PolicyText) -> None:
         self._tree = tree
@@ -92,20 +92,20 @@ class _Reader:
         line, column = place(self._tree, path)
         return PolicyError(message, file=self._file, line=line, column=column)
 
-    def detector(self, name: str, said: DetectorText) -> DetectorPolicy:
+    def detector(self, name: str, entry: DetectorText) -> DetectorPolicy:
         if "/" in name or not name.strip() or '"' in name:
             msg = f"`{name}` cannot name a detector"
             raise self._error(msg, "detectors", name)
-        default: str | float = "review" if said.required else "ignore"
-        if said.required:
+        default: str | float = "review" if entry.required else "ignore"
+        if entry.required:
             for status in ("missing", "failed"):
-                if getattr(said, status) == "ignore":
+                if getattr(entry, status) == "ignore":
                     msg = (
                         f"`{name}` is required, so `{status}` cannot be `ignore`; "
                         "make it review, restrict or a score, or set `required: false`"
                     )
                     raise self._error(msg, "detectors", name, status)
-        deadline = said.deadline if said.deadline is not None else self._written.deadline
+        deadline = entry.deadline if entry.deadline is not None else self._written.deadline
         if deadline > self._written.deadline:
             msg = (
                 f"the deadline of `{name}` ({deadline:g} s) is later than the policy's "
@@ -114,25 +114,25 @@ class _Reader:
             raise self._error(msg, "detectors", name, "deadline")
         return DetectorPolicy(
             name=name,
-            required=said.required,
+            required=entry.required,
             deadline=deadline,
-            missing=_meaning(said.missing if said.missing is not None else default),
-            failed=_meaning(said.failed if said.failed is not None else default),
-            abstained=_meaning(said.abstained if said.abstained is not None else "ignore"),
-            shadow=said.shadow,
+            missing=_meaning(entry.missing if entry.missing is not None else default),
+            failed=_meaning(entry.failed if entry.failed is not None else default),
+            abstained=_meaning(entry.abstained if entry.abstained is not None else "ignore"),
+            shadow=entry.shadow,
         )
 
     def combiners(self) -> None:
-        for name, said in self._written.combiners.items():
+        for name, entry in self._written.combiners.items():
             for part in ("weights", "absent"):
-                for known in getattr(said, part):
+                for known in getattr(entry, part):
                     self._check_detector(known, "combiners", name, part, known)
-            for known in said.absent:
-                if known not in said.weights:
-                    msg = f"`{known}` has no weight{did_you_mean(known, list(said.weights))}"
+            for known in entry.absent:
+                if known not in entry.weights:
+                    msg = f"`{known}` has no weight{did_you_mean(known, list(entry.weights))}"
                     raise self._error(msg, "combiners", name, "absent", known)
             self.known_combiners[name] = Combiner(
-                name, said.bias, MappingProxyType(said.weights), MappingProxyType(said.absent)
+                name, entry.bias, MappingProxyType(entry.weights), MappingProxyType(entry.absent)
             )
 
     def _check_detector(self, name: str, *path: int | str) -> None:
@@ -143,28 +143,28 @@ class _Reader:
             raise self._error(msg, *path)
 
     def categories(self) -> None:
-        for name, said in self._written.categories.items():
-            if said.dsa not in DSA_CATEGORIES:
-                help_text = did_you_mean(said.dsa, list(DSA_CATEGORIES))
-                msg = f"`{said.dsa}` is no category of the DSA{help_text}"
+        for name, entry in self._written.categories.items():
+            if entry.dsa not in DSA_CATEGORIES:
+                help_text = did_you_mean(entry.dsa, list(DSA_CATEGORIES))
+                msg = f"`{entry.dsa}` is no category of the DSA{help_text}"
                 raise self._error(msg, "categories", name, "dsa")
             self.known_categories[name] = Category(
-                name, said.dsa, said.ground, said.reference, said.explanation
+                name, entry.dsa, entry.ground, entry.reference, entry.explanation
             )
 
-    def rule(self, index: int, said: RuleText) -> Rule:
-        when = self._condition(index, "when", said.when)
-        unless = None if said.unless is None else self._condition(index, "unless", said.unless)
-        if said.category is not None and said.category not in self.known_categories:
-            help_text = did_you_mean(said.category, list(self.known_categories)) or (
+    def rule(self, index: int, entry: RuleText) -> Rule:
+        when = self._condition(index, "when", entry.when)
+        unless = None if entry.unless is None else self._condition(index, "unless", entry.unless)
+        if entry.category is not None and entry.category not in self.known_categories:
+            help_text = did_you_mean(entry.category, list(self.known_categories)) or (
                 "; define it under `categories`"
             )
-            msg = f"the category `{said.category}` is unknown{help_text}"
+            msg = f"the category `{entry.category}` is unknown{help_text}"
             raise self._error(msg, "rules", index, "category")
-        if said.territories and said.action is Action.REVIEW:
+        if entry.territories and entry.action is Action.REVIEW:
             msg = "a rule for some territories can only restrict or remove: a human is asked once"
             raise self._error(msg, "rules", index, "territories")
-        for name in _PLACEHOLDER.findall(said.reason):
+        for name in _PLACEHOLDER.findall(entry.reason):
             if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
                 help_text = did_you_mean(name, list(self._written.detectors))
                 msg = f"`{{{name}}}` in the reason is no detector{help_text}"
@@ -177,14 +177,14 @@ class _Reader:
             else:
                 detectors.add(read.detector)
         return Rule(
-            name=said.name,
+            name=entry.name,
             when=when,
             unless=unless,
-            action=said.action,
-            category=said.category,
-            reason=said.reason,
-            territories=said.territories,
-            shadow=said.shadow,
+            action=entry.action,
+            category=entry.category,
+            reason=entry.reason,
+            territories=entry.territories,
+            shadow=entry.shadow,
             detectors=frozenset(detectors),
         )
 
@@ -246,7 +246,7 @@ class _Reader:
             seen[rule.name] = index
 
     def quorum(self) -> int:
-        live = sum(not said.shadow for said in self._written.detectors.values())
+        live = sum(not entry.shadow for entry in self._written.detectors.values())
         wanted = self._written.quorum
         if wanted > live:
             msg = f"a quorum of {wanted} cannot be met by {live} detectors"
@@ -254,18 +254,18 @@ class _Reader:
         return wanted
 
     def caps(self) -> Caps:
-        said = self._written.caps
+        entry = self._written.caps
         names = [rule.name for rule in self._written.rules if rule.action is Action.REMOVE]
-        for name in said.rules:
+        for name in entry.rules:
             if name not in names:
                 help_text = did_you_mean(name, names) or "; only rules that remove have a cap"
                 msg = f"`{name}` is no rule that removes{help_text}"
                 raise self._error(msg, "caps", "rules", name)
         return Caps(
-            total=_budget(said.total),
-            each_rule=_budget(said.each_rule),
+            total=_budget(entry.total),
+            each_rule=_budget(entry.each_rule),
             rules=MappingProxyType(
-                {name: Budget(one.removals, one.per) for name, one in said.rules.items()}
+                {name: Budget(one.removals, one.per) for name, one in entry.rules.items()}
             ),
         )
 
@@ -277,11 +277,11 @@ def _spot(condition: str, name: str) -> tuple[int | None, int | None]:
     return condition.count("\n", 0, at) + 1, at - (condition.rfind("\n", 0, at) + 1) + 1
 
 
-def _meaning(said: str | float) -> Meaning:
-    if isinstance(said, str):
-        return None if said == "ignore" else Action(said)
-    return float(said)
+def _meaning(entry: str | float) -> Meaning:
+    if isinstance(entry, str):
+        return None if entry == "ignore" else Action(entry)
+    return float(entry)
 
 
-def _budget(said: BudgetText | None) -> Budget | None:
-    return None if said is None else Budget(said.removals, said.per)
+def _budget(entry: BudgetText | None) -> Budget | None:
+    return None if entry is None else Budget(entry.removals, entry.per)

@@ -1,4 +1,4 @@
-"""The shape of a policy's YAML, from which its JSON Schema is generated."""
+"""The schema of a policy's YAML, from which its JSON Schema is generated."""
 
 from __future__ import annotations
 
@@ -49,34 +49,34 @@ Duration = Annotated[
 Silence = Annotated[float, Field(ge=0, le=1, strict=True)] | Literal["review", "ignore", "restrict"]
 
 
-class _Part(BaseModel):
+class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DetectorText(_Part):
-    """What the policy says of one detector."""
+class DetectorText(_Section):
+    """How the policy treats one detector."""
 
     required: bool = Field(
-        default=True, description="Whether an upload may be allowed without its answer."
+        default=True, description="Whether an upload needs its score to be allowed."
     )
     deadline: Duration | None = Field(
-        default=None, description="When it counts as missing; by default the policy's deadline."
+        default=None, description="When it counts as missing (default: the policy's deadline)."
     )
     missing: Silence | None = Field(
         default=None,
-        description="What it means that it said nothing in time: an action, a score in its "
-        "place, or ignore. By default review where it is required, else ignore.",
+        description="The meaning of no prediction by the deadline: an action, a score in its "
+        "place, or ignore. By default review if it is required, else ignore.",
     )
     failed: Silence | None = Field(
-        default=None, description="What it means that it could not judge; as for missing."
+        default=None, description="The meaning of a failed prediction; as for missing."
     )
     abstained: Silence | None = Field(
-        default=None, description="What it means that it had nothing to judge; by default ignore."
+        default=None, description="The meaning of an abstention (default: ignore)."
     )
-    shadow: bool = Field(default=False, description="Recorded, never deciding.")
+    shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 
 
-class RuleText(_Part):
+class RuleText(_Section):
     """One rule."""
 
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=_NAME)]
@@ -85,7 +85,7 @@ class RuleText(_Part):
         'combined("risk"), upload, uploader, lists, predictions and missing.'
     )
     unless: str | None = Field(
-        default=None, description="Where this is true, the rule does not apply."
+        default=None, description="An exemption: if true, the rule does not apply."
     )
     action: Action
     category: Annotated[str, Field(min_length=1, max_length=80)] | None = None
@@ -95,72 +95,74 @@ class RuleText(_Part):
     territories: tuple[Annotated[str, Field(pattern=_CODE)], ...] = Field(
         default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
     )
-    shadow: bool = Field(default=False, description="Recorded, never deciding.")
+    shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 
 
-class CategoryText(_Part):
-    """A harm, with what a statement of reasons must say of it."""
+class CategoryText(_Section):
+    """A category of harm, with the facts that a statement of reasons needs."""
 
-    dsa: str = Field(description="Its category in the DSA Transparency Database, as self-harm.")
+    dsa: str = Field(
+        description="Its category in the DSA Transparency Database, such as self-harm."
+    )
     ground: Literal["terms", "law"] = Field(
-        default="terms", description="Whether it is illegal, or only against the terms."
+        default="terms", description="Whether it violates the law or only the terms."
     )
     reference: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         default="Community rules", description="The clause of the terms, or the law."
     )
     explanation: Annotated[str, Field(min_length=1, max_length=2000)] = Field(
         default="The platform's rules do not allow such content.",
-        description="Why such content is against it.",
+        description="Why such content violates it.",
     )
 
 
-class CombinerText(_Part):
+class CombinerText(_Section):
     """A stacked logistic regression over scores; `quorum policy fit` makes one."""
 
     bias: Annotated[float, Field(allow_inf_nan=False)]
     weights: Annotated[
         dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)
-    ] = Field(description="For each detector or label: what its log-odds count; never negative.")
+    ] = Field(description="For each detector or label: the weight of its log-odds; never negative.")
     absent: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        default_factory=dict, description="What an absent score counts as, as a probability."
+        default_factory=dict, description="The probability that stands for an absent score."
     )
 
 
-class BudgetText(_Part):
-    """How many removals a window of time may hold."""
+class BudgetText(_Section):
+    """A token bucket for removals."""
 
     removals: Annotated[int, Field(ge=0, strict=True)]
     per: Duration
 
 
-class CapsText(_Part):
-    """Bounds on removals that no human decided; the excess is reviewed."""
+class CapsText(_Section):
+    """Bounds on removals without a human decision; the excess goes to review."""
 
     total: BudgetText | None = None
     each_rule: BudgetText | None = None
     rules: dict[str, BudgetText] = Field(default_factory=dict)
 
 
-class StrikesText(_Part):
+class StrikesText(_Section):
     """How past verdicts count against an uploader."""
 
     half_life: Duration = Field(
-        default=90 * 86400.0, description="After this time a strike counts half."
+        default=90 * 86400.0, description="The time after which a strike counts half."
     )
     remove: Annotated[float, Field(ge=0)] = 1.0
     restrict: Annotated[float, Field(ge=0)] = 0.25
 
 
-class PolicyText(_Part):
+class PolicyText(_Section):
     """A policy."""
 
     name: Annotated[str, Field(min_length=1, max_length=60, pattern=_NAME)]
     description: str = ""
     deadline: Duration = Field(
-        default=30.0, description="Seconds after an upload's arrival when it is decided."
+        default=30.0, description="Seconds after an upload's arrival by which it is decided."
     )
     retention: Duration = Field(
-        default=3600.0, description="How long a decided case still takes late messages."
+        default=3600.0, description="How long a decided case accepts late messages."
     )
     orphan_wait: Duration = Field(
         default=600.0, description="How long a prediction waits for its upload."
@@ -173,13 +175,13 @@ class PolicyText(_Part):
     categories: dict[str, CategoryText] = Field(default_factory=dict)
     combiners: dict[str, CombinerText] = Field(default_factory=dict)
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = Field(
-        default_factory=dict, description="Named lists, as trusted uploaders: `lists.trusted`."
+        default_factory=dict, description="Named lists, such as trusted uploaders: `lists.trusted`."
     )
     caps: CapsText = CapsText()
     strikes: StrikesText = StrikesText()
 
 
-#: What the parts of a policy that have names are made of.
+#: The model of each named section of a policy.
 SECTIONS: dict[str, type[BaseModel]] = {
     "detectors": DetectorText,
     "rules": RuleText,

@@ -1,4 +1,4 @@
-"""A policy's text as a tree that knows its places; what no policy needs of YAML is refused."""
+"""A policy's YAML as a tree with line numbers; anchors, aliases and tags are refused."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from quorum.core.errors import PolicyError
 
 __all__ = ["MAX_POLICY_BYTES", "place", "read_tree", "shape_error"]
 
-#: A policy is a page or two; a larger file is a mistake, or an attack on the parser.
+#: A larger file is a mistake, or an attack on the parser.
 MAX_POLICY_BYTES: Final = 256 * 1024
-#: Brackets within brackets that a policy may have.
+#: Nested brackets that a policy may have.
 MAX_NESTING: Final = 64
 
 
 def read_tree(text: str, file: str | None) -> CommentedMap:
-    """The YAML with the places of its parts; anchors, aliases and tags are refused.
+    """Parse the YAML, with the line and column of each node.
 
     Raises:
         PolicyError: If it is not YAML, or not a mapping.
@@ -59,7 +59,7 @@ def read_tree(text: str, file: str | None) -> CommentedMap:
 
 
 def _check_nesting(text: str, file: str | None) -> None:
-    """Refuse brackets that are nested as no policy nests them; the parser is slow on them."""
+    """Refuse deeply nested brackets, on which the parser is slow."""
     depth = 0
     for number, line in enumerate(text.splitlines(), start=1):
         for character in line:
@@ -73,7 +73,7 @@ def _check_nesting(text: str, file: str | None) -> None:
 
 
 def _aliases(text: str) -> tuple[int, int] | None:
-    """Where the first anchor or alias stands; they can make a small file a huge value."""
+    """The place of the first anchor or alias; they can expand a small file to a huge value."""
     from ruamel.yaml.tokens import AliasToken, AnchorToken
 
     try:
@@ -86,7 +86,7 @@ def _aliases(text: str) -> tuple[int, int] | None:
 
 
 def place(tree: Any, path: tuple[int | str, ...]) -> tuple[int | None, int | None]:
-    """Line and column, from 1, of the deepest part of a path that the file holds."""
+    """Line and column, from 1, of the deepest node of a path that exists."""
     line: int | None = None
     column: int | None = None
     node = tree
@@ -107,7 +107,7 @@ def place(tree: Any, path: tuple[int | str, ...]) -> tuple[int | None, int | Non
 
 
 def shape_error(error: ValidationError, tree: CommentedMap, file: str | None) -> PolicyError:
-    """What is wrong with the first value of another shape than is wanted, and where."""
+    """The error for the first value that the schema refuses, with its place."""
     first = error.errors(include_url=False, include_input=False)[0]
     path = tuple(first["loc"])
     kind = first["type"]
@@ -117,7 +117,7 @@ def shape_error(error: ValidationError, tree: CommentedMap, file: str | None) ->
         help_text = did_you_mean(name, known) or f" (there are: {', '.join(known)})"
         message = f"`{name}` is unknown here{help_text}"
     elif kind == "missing":
-        message = f"`{name}` is lacking"
+        message = f"`{name}` is required"
     elif kind == "value_error":
         message = first["msg"].removeprefix("Value error, ")
     else:

@@ -1,4 +1,4 @@
-"""The values of a policy: its rules, and what each detector's silence means."""
+"""The values of a policy: rules, detectors, caps, and the rest."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from quorum.core.messages import Action, Status
 
 __all__ = ["Budget", "Caps", "DetectorPolicy", "Meaning", "PolicyContent", "Rule", "Strikes"]
 
-#: What a detector's silence counts as: an action, a score in its place, or nothing (None).
+#: The meaning of an absent score: an action, a number in its place, or nothing (None).
 Meaning = Action | float | None
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorPolicy:
-    """What a policy says of one detector.
+    """How a policy treats one detector.
 
     Attributes:
         name: The detector.
-        required: Whether an upload may be allowed without it.
+        required: Whether an upload needs its score to be allowed.
         deadline: Seconds after the upload's arrival when it counts as missing.
-        missing: What it means that it said nothing in time.
-        failed: What it means that it could not judge.
-        abstained: What it means that it had nothing to judge.
-        shadow: Recorded, never deciding.
+        missing: The meaning of no prediction by the deadline.
+        failed: The meaning of a failed prediction.
+        abstained: The meaning of an abstention.
+        shadow: Whether it is recorded and never decides.
     """
 
     name: str
@@ -39,7 +39,7 @@ class DetectorPolicy:
     shadow: bool = False
 
     def meaning(self, status: Status | None) -> Meaning:
-        """What a status means; None stands for missing."""
+        """The meaning of a status; None stands for missing."""
         if status is Status.FAILED:
             return self.failed
         if status is Status.ABSTAINED:
@@ -48,25 +48,25 @@ class DetectorPolicy:
 
     @property
     def silences(self) -> frozenset[Action]:
-        """The actions that it may lead to without a score."""
+        """The actions that it may ask for without a score."""
         all_of_them = (self.missing, self.failed, self.abstained)
         return frozenset(one for one in all_of_them if isinstance(one, Action))
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: when it applies and what it does.
+    """One rule: its condition and its action.
 
     Attributes:
-        name: Names it in verdicts.
+        name: Its name in verdicts.
         when: Its condition.
-        unless: Where this is true, the rule does not apply; unknown and failed count as false.
-        action: What it asks for; the most severe of all matching rules wins.
-        category: The harm: a key of ``Policy.categories``.
-        reason: A sentence; ``{spam}`` and ``{violence/fight}`` stand for scores.
+        unless: An exemption: if true, the rule does not apply; unknown and errors count as false.
+        action: Its action; the most severe of all matching rules wins.
+        category: A key of ``Policy.categories``; None without.
+        reason: A sentence for people; ``{spam}`` and ``{violence/fight}`` stand for scores.
         territories: Where it applies (ISO 3166-1 alpha-2); empty for everywhere.
-        shadow: Recorded, never deciding.
-        detectors: All detectors whose answers may change whether it applies.
+        shadow: Whether it is recorded and never decides.
+        detectors: All detectors whose predictions may change whether it applies.
     """
 
     name: str
@@ -81,17 +81,17 @@ class Rule:
 
     @property
     def conditions(self) -> tuple[Expression, ...]:
-        """Its condition and its exception."""
+        """Its condition, and its exemption if there is one."""
         return (self.when,) if self.unless is None else (self.when, self.unless)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many removals a window of time may hold.
+    """A token bucket for removals.
 
     Attributes:
-        removals: The most at once, and in each window once the bucket is full.
-        per: The window in seconds, in which an empty bucket fills.
+        removals: Its capacity: the most removals at once.
+        per: Seconds in which an empty bucket fills.
     """
 
     removals: int
@@ -100,7 +100,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The bounds on removals that no human decided.
+    """The bounds on removals without a human decision.
 
     Attributes:
         total: For all rules together.
@@ -119,7 +119,7 @@ class Strikes:
 
     Attributes:
         half_life: Seconds after which a strike counts half.
-        weights: What a verdict of each action counts.
+        weights: The strikes of a verdict, by action.
     """
 
     half_life: float
@@ -133,18 +133,18 @@ class PolicyContent:
     Attributes:
         name: For people.
         description: For people.
-        version: Name and digest of what it says; comments and spacing do not count.
-        text: As it was written.
-        file: Where it came from.
-        deadline: Seconds after an upload's arrival when its case is decided with what is there.
-        retention: Seconds after a verdict for which a case still takes late messages.
+        version: Name and digest of the content; comments and spacing do not count.
+        text: The YAML.
+        file: Its file name; None without.
+        deadline: Seconds after an upload's arrival by which its case is decided.
+        retention: Seconds after a verdict during which a case accepts late messages.
         orphan_wait: Seconds for which a prediction or a review waits for its upload.
         quorum: How many detectors must have scored for an upload to be allowed.
-        detectors: What it says of each, by name, in the order written.
-        rules: First to last.
-        categories: The harms that rules may name.
-        combiners: By name.
-        lists: Named lists of texts, such as trusted uploaders.
+        detectors: By name, in the order of the file.
+        rules: In the order of the file.
+        categories: The categories of harm, by name.
+        combiners: Learned combiners, by name.
+        lists: Lists of texts, such as trusted uploaders, by name.
         caps: Bounds on removals.
         strikes: How past verdicts count.
     """
@@ -168,7 +168,7 @@ class PolicyContent:
 
     @property
     def reads_history(self) -> bool:
-        """Whether a rule asks for the past verdicts on the uploader."""
+        """Whether a rule reads the past verdicts on the uploader."""
         return any(
             "uploader" in condition.variables
             for rule in self.rules

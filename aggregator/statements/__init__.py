@@ -1,1 +1,1 @@
-"""What uploaders are told, one file a language."""
+"""Statements of reasons, and their texts in one file a language."""

@@ -1,9 +1,8 @@
-"""Statements of reasons: what a platform owes for each restriction (EU Digital Services Act).
+"""Statements of reasons for restrictions, as the EU Digital Services Act requires.
 
-Two things for one verdict: a record with the fields of the DSA Transparency Database's
-submission (second version, in force since July 2025), and a text for the uploader in plain words
-(Article 17). Neither holds personal data: nothing of the upload's words, of the uploader, of
-reviewers and their notes goes into the record.
+For one verdict there are a record with the fields of a submission to the DSA Transparency Database
+(second version, in force since July 2025), and a text for the uploader (Article 17). The record has
+no personal data: no words of the upload, nothing about the uploader, the reviewers or their notes.
 """
 
 from __future__ import annotations
@@ -24,22 +23,30 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Upload, Verdict
 
-__all__ = ["EEA", "Record", "Statement", "languages", "state", "submissions", "tell"]
+__all__ = [
+    "EEA",
+    "Statement",
+    "TransparencyRecord",
+    "languages",
+    "make_statement",
+    "statement_text",
+    "submissions",
+]
 
-#: The countries that the database takes: the European Union, and with the last three the EEA.
+#: The countries that the database accepts: the European Union and, with the last three, the EEA.
 EEA: Final[tuple[str, ...]] = (
     *("AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT"),
     *("LV", "LT", "LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO"),
 )
-#: The database takes so many statements at once.
+#: The most statements in one request.
 BATCH: Final = 100
 
 _UNCATEGORISED: Final = SHIPPED_CATEGORIES["other-violation-tc"]
 _DATE: Final = r"^\d{4}-\d\d-\d\d$"
 
 
-class Record(BaseModel):
-    """One statement as the database's ``statements`` endpoint takes it."""
+class TransparencyRecord(BaseModel):
+    """One statement as the database's ``statements`` endpoint accepts it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,7 +92,7 @@ class Record(BaseModel):
     puid: Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9_-]+$")]
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Record:
+    def _goes_together(self) -> TransparencyRecord:
         if self.category not in DSA_CATEGORIES.values():
             msg = f"{self.category} is no category of the database"
             raise ValueError(msg)
@@ -106,67 +113,67 @@ class Record(BaseModel):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; what is absent is left out."""
+        """The fields as JSON values, without absent ones."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """The reasons that are owed for one verdict.
+    """The statement of reasons for one verdict.
 
     Attributes:
-        text: For the uploader, in plain words.
-        record: For the database; None where the restriction holds nowhere in the EEA.
+        text: The text for the uploader.
+        record: The record for the database; None if the restriction holds nowhere in the EEA.
     """
 
     text: str
-    record: Record | None
+    record: TransparencyRecord | None
 
 
 def languages() -> tuple[str, ...]:
-    """The languages that uploaders can be told in."""
+    """The languages of statement texts."""
     folder = resources.files("quorum.aggregator.statements")
     names = (item.name for item in folder.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
-def state(
+def make_statement(
     policy: Policy, verdict: Verdict, upload: Upload, language: str = "en"
 ) -> Statement | None:
-    """The statement of reasons for a verdict; None where it restricts nothing.
+    """The statement of reasons for a verdict; None if it restricts nothing.
 
-    A review holds an upload for a short time and decides nothing: what follows it is stated.
+    A verdict of ``review`` has none: the decision that follows it has.
 
     Args:
-        policy: Names the categories and the rules' reasons.
-        verdict: What was decided.
-        upload: Gives dates, language and territories; none of its words are used.
-        language: Of the text; another one than ``languages`` falls back to English.
+        policy: The policy, for its categories and reasons.
+        verdict: The verdict.
+        upload: The upload, for its dates, language and territories.
+        language: The language of the text; one that is not in ``languages`` falls back to English.
 
     Raises:
         ConfigurationError: If a template of the language lacks a sentence.
     """
-    text = tell(policy, verdict, language)
+    text = statement_text(policy, verdict, language)
     if text is None:
         return None
     return Statement(text, _record(policy, verdict, upload, _category(policy, verdict)))
 
 
-def tell(policy: Policy, verdict: Verdict, language: str | None = "en") -> str | None:
-    """What the uploader is told of a verdict; None where it restricts nothing.
+def statement_text(policy: Policy, verdict: Verdict, language: str | None = "en") -> str | None:
+    """The text for the uploader; None if the verdict restricts nothing.
 
     Args:
-        policy: Names the categories.
-        verdict: What was decided.
-        language: As in ``state``.
+        policy: The policy, for its categories.
+        verdict: The verdict.
+        language: As in ``make_statement``.
     """
     if verdict.action not in (Action.RESTRICT, Action.REMOVE) and not _local(verdict):
         return None
     return _text(policy, verdict, _category(policy, verdict), _words(language or "en"))
 
 
-def submissions(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
-    """Bodies for the database's endpoint for several statements, 100 in each."""
+def submissions(records: Iterable[TransparencyRecord]) -> Iterator[dict[str, Any]]:
+    """Request bodies for the database's endpoint for several statements, 100 in each."""
     remaining = iter(records)
     while batch := list(islice(remaining, BATCH)):
         yield {"statements": [record.to_json() for record in batch]}
@@ -194,7 +201,9 @@ def _category(policy: Policy, verdict: Verdict) -> Category:
     return policy.categories.get(verdict.category or "", _UNCATEGORISED)
 
 
-def _record(policy: Policy, verdict: Verdict, upload: Upload, category: Category) -> Record | None:
+def _record(
+    policy: Policy, verdict: Verdict, upload: Upload, category: Category
+) -> TransparencyRecord | None:
     local = _local(verdict)
     scope = _scope(verdict, upload, local)
     if not scope:
@@ -223,16 +232,16 @@ def _record(policy: Policy, verdict: Verdict, upload: Upload, category: Category
         if "DECISION_VISIBILITY_OTHER" in visibility
         else None
     )
-    spoken = (upload.language or "").split("-")[0].upper()
+    language = (upload.language or "").split("-")[0].upper()
     automated = _automated(verdict)
-    return Record.model_validate(
+    return TransparencyRecord.model_validate(
         {
             "decision_visibility": visibility,
             "decision_visibility_other": other,
             **ground,
             "category": DSA_CATEGORIES[category.dsa],
             "content_type": ("CONTENT_TYPE_VIDEO" if upload.media else "CONTENT_TYPE_TEXT",),
-            "content_language": spoken if re.fullmatch("[A-Z]{2}", spoken) else None,
+            "content_language": language if re.fullmatch("[A-Z]{2}", language) else None,
             "content_date": upload.published_at.date().isoformat(),
             "application_date": verdict.at.date().isoformat(),
             "territorial_scope": scope,
@@ -256,15 +265,14 @@ def _automated(verdict: Verdict) -> str:
 
 
 def _facts(policy: Policy, verdict: Verdict, words: Mapping[str, str]) -> list[str]:
-    """What was relied on, without a word of the upload or of a person."""
+    """The facts relied on, without words of the upload or personal data."""
     facts = []
     rule = next((one for one in policy.rules if one.name == verdict.rule), None)
     reads = policy.detectors.keys() if rule is None else rule.detectors
     for one in verdict.predictions:
         if one.score is not None and not one.shadow and one.detector in reads and one.score >= 0.5:
             harm = words.get(f"harm_{one.detector}", one.detector)
-            told = words["fact_score"].format(harm=harm, score=f"{one.score:.2f}")
-            facts.append(told)
+            facts.append(words["fact_score"].format(harm=harm, score=f"{one.score:.2f}"))
     if verdict.decided_by == "reviewer":
         facts.insert(0, words["fact_reviewer"])
     return facts or [words["fact_other"]]

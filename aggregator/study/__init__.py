@@ -1,1 +1,1 @@
-"""A policy examined: check, backtest, tune, fit, drift, explain."""
+"""Analysis of policies on past cases: check, backtest, tune, fit, drift, explain."""

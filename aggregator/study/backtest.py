@@ -1,7 +1,7 @@
-"""Backtests: past cases decided again, by the one decision function.
+"""Backtests: past cases are decided again, by the one decision function.
 
-What a candidate policy would have done, against what was decided or what another policy makes of
-the same cases, with the reviewers' decisions as the truth where there are any.
+The actions of a candidate policy are compared with the recorded actions, or with those of another
+policy on the same cases. Reviewers' decisions are the ground truth where there are any.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ __all__ = ["Backtest", "Sample", "backtest", "backtest_lines"]
 
 #: Samples kept for each kind of change.
 SAMPLES: Final = 20
-#: Lines that one worker takes at a time: large enough to hide the hand-over.
+#: Lines that one worker takes at a time: large enough to hide the cost of the transfer.
 CHUNK: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One case whose action changes, to read.
+    """One case whose action changes.
 
     Attributes:
-        upload_id: Which.
-        title: Of the upload.
-        before: What was decided.
-        after: What would be.
-        before_rule: What decided.
-        after_rule: What would.
-        review: What a reviewer decided, if one did.
+        upload_id: The upload.
+        title: Its title.
+        before: The action before.
+        after: The action under the candidate.
+        before_rule: The rule that decided before.
+        after_rule: The rule that decides under the candidate.
+        review: The reviewer's action; None without a review.
     """
 
     upload_id: str
@@ -53,20 +53,20 @@ class Sample:
 
 @dataclass
 class Backtest:
-    """What a candidate policy makes of past cases.
+    """The outcome of a backtest.
 
     Attributes:
-        cases: How many were decided again.
-        unreadable: Lines that are no case.
-        retried: Cases in which a version of a detector that is tried had spoken.
-        changes: By action before and after.
-        by_rule: For changed cases, by the rule that decides now, and the change.
-        by_category: By category and change.
-        by_territory: By territory and change.
-        by_group: By uploader group and change.
-        before: For reviewed cases: the earlier action against the reviewer's.
-        after: For reviewed cases: the candidate's action against the reviewer's.
-        samples: Cases to read, by change.
+        cases: Cases that were decided again.
+        unreadable: Lines that are not a case.
+        retried: Cases with a prediction by one of the detector versions under test.
+        changes: Cases by action before and after.
+        by_rule: Changed cases by the rule that decides now, action before and after.
+        by_category: Changed cases by category, action before and after.
+        by_territory: Changed cases by territory, action before and after.
+        by_group: Changed cases by uploader group, action before and after.
+        before: Reviewed cases by action before and the reviewer's action.
+        after: Reviewed cases by action after and the reviewer's action.
+        samples: Some changed cases, by action before and after.
     """
 
     cases: int = 0
@@ -83,11 +83,11 @@ class Backtest:
 
     @property
     def changed(self) -> int:
-        """How many actions change."""
+        """The number of cases whose action changes."""
         return sum(count for (old, new), count in self.changes.items() if old != new)
 
     def merge(self, other: Backtest) -> None:
-        """Add what another one found."""
+        """Add the counts of another backtest."""
         self.cases += other.cases
         self.unreadable += other.unreadable
         self.retried += other.retried
@@ -106,7 +106,7 @@ class Backtest:
             kept.extend(samples[: SAMPLES - len(kept)])
 
     def wrongful_removals(self, *, candidate: bool) -> tuple[int, int]:
-        """How many reviewed removals a reviewer did not uphold, and of how many."""
+        """Reviewed removals that the reviewer did not uphold, and all reviewed removals."""
         table = self.after if candidate else self.before
         removed = {truth: n for (action, truth), n in table.items() if action == Action.REMOVE}
         wrong = sum(n for truth, n in removed.items() if truth != Action.REMOVE)
@@ -114,7 +114,7 @@ class Backtest:
 
 
 def uploader_group(case: PastCase) -> str:
-    """Which group an uploader belongs to, by what is known of them: new, clean or struck."""
+    """The group of a case's uploader by its history: new, clean or struck."""
     if case.uploader.strikes >= 1.0:
         return "struck"
     return "clean" if case.uploader.verdicts else "new"
@@ -130,11 +130,11 @@ def backtest(
     """Decide cases again.
 
     Args:
-        cases: Any iterable; read once.
-        candidate: The policy to try.
-        base: What to compare with; by default, what was decided at the time.
-        group: Names the group of a case's uploader.
-        versions: Versions of detectors to try, by detector.
+        cases: Past cases; read once.
+        candidate: The policy under test.
+        base: The policy to compare with; by default, the recorded actions.
+        group: Gives the group of a case's uploader.
+        versions: Detector versions under test, by detector.
     """
     found = Backtest()
     for case in cases:
@@ -199,11 +199,11 @@ def backtest_lines(
     """Decide many cases again, in several processes.
 
     Args:
-        lines: Past cases as JSON, one each.
-        candidate: The policy to try.
-        base: What to compare with; by default, what was decided at the time.
-        workers: How many processes; by default, as many as there are cores.
-        versions: Versions of detectors to try, by detector.
+        lines: Past cases as JSON, one a line.
+        candidate: The policy under test.
+        base: The policy to compare with; by default, the recorded actions.
+        workers: Number of processes; by default, the number of cores.
+        versions: Detector versions under test, by detector.
     """
     workers = workers or os.cpu_count() or 1
     found = Backtest()
@@ -223,7 +223,7 @@ def backtest_lines(
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Many lines in one piece, which is quick to hand to another process."""
+    """Join lines into chunks, which are quick to send to another process."""
     solid = (line.strip() for line in lines if line.strip())
     while chunk := list(islice(solid, CHUNK)):
         yield b"\n".join(chunk)

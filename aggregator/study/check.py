@@ -1,10 +1,9 @@
-"""What is likely a mistake in a policy that is otherwise valid.
+"""Find likely mistakes in a valid policy.
 
-Each rule is tried at every point that can make a difference: for each score that it reads, 0, 1,
-absent, and both sides of each number that stands in a condition. For conditions that compare
-scores with numbers, as nearly all do, that settles whether the rule can apply at all, and
-whether it can ever decide. Rules that read the upload or its uploader are tried only as far as
-that goes.
+Each rule is evaluated at every point that can make a difference: for each score that it reads: 0,
+1, absent, and both sides of each number in a condition. For conditions that compare scores with
+numbers, as nearly all do, this settles whether the rule can apply, and whether it can ever decide.
+Rules that read the upload or its uploader are not evaluated.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from quorum.core.messages import Action
 
 __all__ = ["PolicyProblem", "check_policy", "turning_points"]
 
-#: Above so many combinations, a sample is tried (with a fixed seed).
+#: With more combinations, a random sample of this size is evaluated (with a fixed seed).
 MAX_POINTS: Final = 4096
 _SMALL: Final = 1e-6
 _NUMBER = re.compile(r"(?<![\w.\"'])(\d+(?:\.\d+)?|\.\d+)(?![\w\"'])")
@@ -33,12 +32,12 @@ _NUMBER = re.compile(r"(?<![\w.\"'])(\d+(?:\.\d+)?|\.\d+)(?![\w\"'])")
 
 @dataclass(frozen=True, slots=True)
 class PolicyProblem:
-    """One thing to look at.
+    """A likely mistake in a policy.
 
     Attributes:
-        severity: ``error`` for what surely is not meant, ``note`` for what may be.
-        rule: The rule that it is about, if it is about one.
-        message: What, and how to mend it.
+        severity: ``error`` for a certain mistake, ``note`` for a possible one.
+        rule: The rule that it concerns; None if it is no rule.
+        message: The problem, and often its fix.
     """
 
     severity: Literal["error", "note"]
@@ -47,15 +46,15 @@ class PolicyProblem:
 
 
 def check_policy(policy: Policy) -> tuple[PolicyProblem, ...]:
-    """All problems, errors first."""
+    """Check a policy; errors come first."""
     found = [*_rules(policy), *_detectors(policy), *_unused(policy), *_removals(policy)]
     return tuple(sorted(found, key=lambda problem: problem.severity))
 
 
 def turning_points(policy: Policy) -> Mapping[str, tuple[float, ...]]:
-    """For each score or label that rules read: the values at which something may change.
+    """For each score or label that rules read: the values at which a condition may change.
 
-    Both sides of each number are there, within 0 and 1.
+    These are 0, 1, and both sides of each number in its conditions.
     """
     found: dict[str, set[float]] = {}
     for rule in policy.rules:
@@ -76,7 +75,7 @@ def turning_points(policy: Policy) -> Mapping[str, tuple[float, ...]]:
 
 
 class _Tried:
-    """A rule, its programs and the points at which it is tried."""
+    """A rule with its compiled conditions."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -185,7 +184,7 @@ def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
 
 
 def _consistent(point: Mapping[str, Any], reads: Mapping[str, Read]) -> bool:
-    """Whether scores and statuses of one detector go together."""
+    """Whether the scores and the status of each detector agree."""
     for name, read in reads.items():
         if read.what != "status":
             continue
@@ -200,13 +199,13 @@ def _consistent(point: Mapping[str, Any], reads: Mapping[str, Read]) -> bool:
 
 
 def _detectors(policy: Policy) -> Iterator[PolicyProblem]:
-    asked: set[str] = set()
+    read: set[str] = set()
     opaque = False
     for rule in policy.rules:
-        asked |= rule.detectors
+        read |= rule.detectors
         opaque = opaque or any(one.opaque for one in rule.conditions)
     for name, detector in policy.detectors.items():
-        if name not in asked and not detector.shadow and not opaque:
+        if name not in read and not detector.shadow and not opaque:
             message = f"no rule asks the detector `{name}`"
             if detector.silences:
                 message += "; only its silence has a meaning"
@@ -234,5 +233,5 @@ def _removals(policy: Policy) -> Iterator[PolicyProblem]:
         if rule.action is Action.REMOVE and not rule.shadow:
             own = caps.rules.get(rule.name) or caps.each_rule or caps.total
             if own is None:
-                message = "removes without a cap; a detector gone mad could empty the platform"
+                message = "removes without a cap; a faulty detector could remove every upload"
                 yield PolicyProblem("note", rule.name, message)

@@ -1,4 +1,4 @@
-"""What changes between two policies, in words."""
+"""Describe the changes between two policies in sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["differences"]
 
 
 def differences(old: Policy, new: Policy) -> tuple[str, ...]:
-    """Sentences, one for each change of meaning; none where only comments differ."""
+    """One sentence for each change of content; none if only comments differ."""
     return tuple(_differences(old, new))
 
 
@@ -59,8 +59,8 @@ def _detector(before: DetectorPolicy, after: DetectorPolicy) -> Iterator[str]:
     for status in ("missing", "failed", "abstained"):
         then, now = getattr(before, status), getattr(after, status)
         if then != now:
-            told = f"{_meaning(now)} instead of {_meaning(then)}"
-            yield f"When {name} is {status}, that means {told}."
+            change = f"{_meaning(now)} instead of {_meaning(then)}"
+            yield f"When {name} is {status}, that means {change}."
 
 
 def _meaning(meaning: Meaning) -> str:
@@ -128,18 +128,9 @@ def _others(old: Policy, new: Policy) -> Iterator[str]:
             yield f"The list {name} gains {len(come)} and loses {len(gone)}."
     for name in sorted(old.combiners.keys() | new.combiners.keys()):
         if old.combiners.get(name) != new.combiners.get(name):
-            kind = (
-                "new"
-                if name not in old.combiners
-                else "gone"
-                if name not in new.combiners
-                else ("weighs differently")
-            )
-            yield (
-                f"The combiner {name} is {kind}."
-                if kind != "weighs differently"
-                else (f"The combiner {name} {kind}.")
-            )
+            new_or_gone = "is gone" if name in old.combiners else "is new"
+            both = name in old.combiners and name in new.combiners
+            yield f"The combiner {name} {'weighs differently' if both else new_or_gone}."
     for name in sorted(new.categories):
         if old.categories.get(name) != new.categories[name]:
-            yield f"The category {name} is told differently in statements of reasons."
+            yield f"The category {name} reads differently in statements of reasons."

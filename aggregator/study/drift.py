@@ -1,9 +1,9 @@
-"""Drift: whether a detector's scores are still distributed as they were.
+"""Drift: whether the distribution of a detector's scores has changed.
 
-A profile counts, for each detector and version, its scores in fixed bins and what it said
-instead of a score; profiles add up, so they can be made anywhere and kept as JSON. Two profiles
-are compared by the population stability index (PSI), as credit scoring does: below 0.1 nothing
-moved, above 0.25 something did.
+A profile is, for each detector and version, a histogram of its scores and the counts of its other
+statuses; profiles can be summed and stored as JSON. Two profiles are compared by the population
+stability index (PSI), as in credit scoring: below 0.1 the distribution is stable, above 0.25 it has
+changed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ __all__ = ["ALARM", "Drift", "Profile", "Profiles", "drift", "population_stabili
 
 #: Bins are narrow at both ends, where most scores lie.
 EDGES: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 0.99, 0.997, 0.999)
-#: The index above which a population has moved.
+#: The index above which a distribution has changed.
 ALARM: Final = 0.25
-#: A share of silence that grew by more than this is an alarm too.
+#: A share of failed and missing predictions that grew by more than this is an alarm too.
 SILENCE_ALARM: Final = 0.05
-#: With fewer scores on either side the index is noise.
+#: With fewer scores in either profile, the index is noise.
 FEWEST: Final = 200
 
 
 @dataclass(slots=True)
 class Profile:
-    """What one version of a detector said.
+    """The statuses and the score histogram of one detector version.
 
     Attributes:
-        bins: How many scores lie between the ``EDGES``.
-        abstained: How often it had nothing to judge.
-        failed: How often it could not.
-        missing: How often it said nothing in time (known for the detector as a whole).
+        bins: The number of scores between each two ``EDGES``.
+        abstained: Abstentions.
+        failed: Failed predictions.
+        missing: Uploads without a prediction by the deadline (known per detector, not version).
     """
 
     bins: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
@@ -50,7 +50,7 @@ class Profile:
 
     @property
     def scored(self) -> int:
-        """How many scores there are."""
+        """The number of scores."""
         return sum(self.bins)
 
     @property
@@ -61,21 +61,21 @@ class Profile:
 
 
 class Profiles:
-    """The profiles of all detectors, and how many verdicts fell at their deadline."""
+    """The profiles of all detectors, and the count of verdicts at their deadline."""
 
     def __init__(self) -> None:
-        #: By detector and version; the version is empty for what no version said.
+        #: By detector and version; the version is empty for missing predictions.
         self.by_version: dict[tuple[str, str], Profile] = {}
         self.verdicts = 0
         self.at_deadline = 0
 
     def add(
-        self, said: Iterable[PredictionLike], missing: Iterable[str], *, at_deadline: bool
+        self, predictions: Iterable[PredictionLike], missing: Iterable[str], *, at_deadline: bool
     ) -> None:
-        """Count what was said of one upload."""
+        """Count the predictions on one upload."""
         self.verdicts += 1
         self.at_deadline += at_deadline
-        for one in said:
+        for one in predictions:
             if not was_asked(one):
                 continue
             key = (one.detector, one.version)
@@ -90,7 +90,7 @@ class Profiles:
             self.by_version.setdefault((detector, ""), Profile()).missing += 1
 
     def add_verdict(self, verdict: Verdict) -> None:
-        """Count a verdict; later revisions are left out, for the upload is the same."""
+        """Count a verdict; later revisions are of the same upload and are skipped."""
         if verdict.revision == 1:
             late = verdict.decided_by == "deadline"
             silent = [one.detector for one in verdict.missing if late]
@@ -98,7 +98,7 @@ class Profiles:
 
     def add_case(self, case: PastCase) -> None:
         """Count a past case."""
-        self.add(case.answers, case.missing, at_deadline=bool(case.missing))
+        self.add(case.predictions, case.missing, at_deadline=bool(case.missing))
 
     def merge(self, other: Profiles) -> None:
         """Add the counts of others."""
@@ -122,7 +122,7 @@ class Profiles:
         return whole.by_version.get((detector, ""), Profile())
 
     def to_json(self) -> str:
-        """The counts as one line, to be kept as a reference."""
+        """The counts as one line of JSON, to store as a reference."""
         detectors = [
             {
                 "detector": detector,
@@ -181,7 +181,7 @@ class Drift:
         index: The population stability index; None with too few scores to tell.
         scores: How many scores there are now, and in the reference.
         silent: The share of uploads that it was silent on, now and in the reference.
-        versions: The versions that spoke now, and in the reference.
+        versions: The versions with predictions now, and in the reference.
         alarm: Whether it should be looked at.
     """
 
@@ -207,7 +207,7 @@ def population_stability_index(now: Sequence[int], reference: Sequence[int]) -> 
 
 
 def drift(now: Profiles, reference: Profiles, alarm: float = ALARM) -> tuple[Drift, ...]:
-    """How each detector moved against a reference, by name."""
+    """Compare each detector with a reference; sorted by name."""
     names = sorted({name for name, _ in (*now.by_version, *reference.by_version)})
     return tuple(_drift(name, now, reference, alarm) for name in names)
 

@@ -1,4 +1,4 @@
-"""From predictions to the action: the path, and the smallest changes that lead elsewhere."""
+"""Explain a decision: what each detector and rule contributed, and counterfactuals."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ MAX_PAIRS: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one detector contributed, or what one rule said.
+    """The contribution of one detector or one rule.
 
     Attributes:
         name: The detector or the rule.
-        told: What it said or did, as a phrase.
+        text: A phrase that describes it.
         outcome: For a rule: true, false, unknown or error.
-        action: For a rule: what it asks for.
+        action: For a rule: its action.
     """
 
     name: str
-    told: str
+    text: str
     outcome: Outcome | None = None
     action: Action | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of scores that leads elsewhere.
+    """A change of scores that leads to another action.
 
     Attributes:
-        action: Where it leads.
-        rule: What would decide then.
-        scores: For each score or label: what it is (None for silent), and what it would be.
-        size: How far the scores move in all.
+        action: The other action.
+        rule: The rule that would decide.
+        scores: For each score or label: its name, its value (None if absent), and the other value.
+        size: The sum of the absolute changes.
     """
 
     action: Action
@@ -59,13 +59,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision with its path.
+    """A decision with its explanation.
 
     Attributes:
-        decision: What was decided.
-        detectors: What each detector contributed.
-        rules: What each rule said.
-        changes: For each other action that can be reached: the smallest change that does.
+        decision: The decision.
+        detectors: The contribution of each detector.
+        rules: The outcome of each rule.
+        changes: The smallest change that leads to each other action that can be reached.
     """
 
     decision: Decision
@@ -75,28 +75,28 @@ class Explanation:
 
 
 def explain(policy: Policy, case: PastCase) -> Explanation:
-    """How a policy decides a case, and what would change that."""
+    """Explain how a policy decides a case."""
     decision = case.decide(policy)
-    live = {one.detector: one for one in case.answers if not one.shadow}
+    live = {one.detector: one for one in case.predictions if not one.shadow}
     rules = compiled(policy)
     facts = Facts(live, frozenset(), case.missing, lambda: case.upload, case.uploader)
     return Explanation(
         decision=decision,
         detectors=tuple(_detectors(policy, case, live)),
         rules=tuple(
-            Step(rule.name, _told(outcome, told), outcome, rule.action)
-            for rule, outcome, told in rules.ask(facts)
+            Step(rule.name, _outcome_text(outcome, message), outcome, rule.action)
+            for rule, outcome, message in rules.ask(facts)
         ),
         changes=tuple(_changes(policy, case, decision.action, live)),
     )
 
 
-def _told(outcome: Outcome, told: str) -> str:
+def _outcome_text(outcome: Outcome, message: str) -> str:
     return {
         "true": "applies",
         "false": "does not apply",
-        "unknown": "does not apply: a score that it needs is not there",
-        "error": f"could not be evaluated: {told}",
+        "unknown": "does not apply: a score that it needs is absent",
+        "error": f"could not be evaluated: {message}",
     }[outcome]
 
 
@@ -104,24 +104,24 @@ def _detectors(
     policy: Policy, case: PastCase, live: Mapping[str, CompactPrediction]
 ) -> Iterator[Step]:
     for name, declared in policy.detectors.items():
-        answer = live.get(name)
-        if answer is not None and answer.score is not None:
-            labels = ", ".join(f"{path} {value:.2f}" for path, value in answer.labels.items())
-            yield Step(name, f"scored {answer.score:.3f}{f' ({labels})' if labels else ''}")
+        prediction = live.get(name)
+        if prediction is not None and prediction.score is not None:
+            labels = ", ".join(f"{path} {value:.2f}" for path, value in prediction.labels.items())
+            yield Step(name, f"scored {prediction.score:.3f}{f' ({labels})' if labels else ''}")
             continue
-        meaning = declared.meaning(silence(answer))
-        if answer is None:
-            told = f"missing ({case.missing.get(name, 'no answer')})"
+        meaning = declared.meaning(silence(prediction))
+        if prediction is None:
+            text = f"missing ({case.missing.get(name, 'no answer')})"
         else:
-            told = f"{answer.code} ({answer.reason or 'no reason given'})"
+            text = f"{prediction.code} ({prediction.reason or 'no reason given'})"
         if isinstance(meaning, Action):
-            told += f", which means {meaning}"
+            text += f", which means {meaning}"
         elif isinstance(meaning, float):
-            told += f", which counts as {meaning:g}"
+            text += f", which counts as {meaning:g}"
         else:
-            told += ", which means nothing"
-        yield Step(name, f"{told}{' [shadow]' if declared.shadow else ''}")
-    for one in case.answers:
+            text += ", which means nothing"
+        yield Step(name, f"{text}{' [shadow]' if declared.shadow else ''}")
+    for one in case.predictions:
         if one.shadow or one.detector not in policy.detectors:
             score = "no score" if one.score is None else f"scored {one.score:.3f}"
             kind = "shadow" if one.shadow else "not in the policy"
@@ -167,11 +167,11 @@ def _current(name: str, live: Mapping[str, CompactPrediction]) -> float | None:
 
 
 def _with(case: PastCase, scores: tuple[tuple[str, float | None, float], ...]) -> PastCase:
-    """The case with other scores."""
-    answers = {(one.detector, one.shadow): one for one in case.answers}
+    """The case with changed scores."""
+    predictions = {(one.detector, one.shadow): one for one in case.predictions}
     for name, _, value in scores:
         detector = name.split("/", 1)[0]
-        old = answers.get((detector, False))
+        old = predictions.get((detector, False))
         labels = dict(old.labels) if old is not None else {}
         score = old.score if old is not None and old.score is not None else value
         if "/" in name:
@@ -179,7 +179,7 @@ def _with(case: PastCase, scores: tuple[tuple[str, float | None, float], ...]) -
             labels[name] = value
         else:
             score = value
-        answers[detector, False] = CompactPrediction(
+        predictions[detector, False] = CompactPrediction(
             detector, detector, "changed", 0, "scored", score, labels
         )
-    return replace(case, answers=tuple(answers.values()))
+    return replace(case, predictions=tuple(predictions.values()))

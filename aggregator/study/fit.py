@@ -1,4 +1,4 @@
-"""Fits a combiner: stacked logistic regression over scores, with no negative weight."""
+"""Fit a combiner: stacked logistic regression over scores, with no negative weight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from quorum.core.messages import Action
 
 __all__ = ["Fitted", "fit"]
 
-#: With fewer of either kind, weights are noise.
+#: With fewer cases of either class, the weights are noise.
 FEWEST: Final = 20
 _FOLDS: Final = 5
 _RIDGE: Final = 1.0
@@ -29,12 +29,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A combiner with how it did.
+    """A fitted combiner with its quality.
 
     Attributes:
-        combiner: To be written into a policy.
+        combiner: The combiner, for a policy.
         labels: Reviewed cases that it was fitted on.
-        harmful: Of them, those that the reviewers removed.
+        harmful: Those of them that the reviewers removed.
         roc_auc: Area under the ROC curve on held-out cases (5-fold cross-validation).
         best_single: The name of the best score alone, and its area under the ROC curve.
     """
@@ -49,23 +49,23 @@ class Fitted:
 def fit(name: str, names: Sequence[str], cases: Iterable[PastCase], seed: int = 0) -> Fitted:
     """Fit a combiner on reviewed cases.
 
-    A score that is absent counts as the mean of that score over the cases that have it. Weights
-    are bounded at zero and drawn towards zero (ridge), so that the result is monotone.
+    An absent score is imputed by the mean of that score. Weights are bounded below by zero, so
+    that the result is monotone, and have a ridge penalty.
 
     Args:
-        name: Of the combiner.
+        name: The name of the combiner.
         names: Detectors and labels to combine.
-        cases: Past cases; those without a review, or without any of the scores, are left out.
-        seed: For the folds.
+        cases: Past cases; those without a review or without any of the scores are skipped.
+        seed: For the assignment to folds.
 
     Raises:
-        InputError: If there are too few reviewed cases of either kind.
+        InputError: If there are too few reviewed cases of either class.
     """
     rows, truths = [], []
     for case in cases:
         if case.review is None:
             continue
-        live = {one.detector: one for one in case.answers if not one.shadow}
+        live = {one.detector: one for one in case.predictions if not one.shadow}
         row = [
             number("label" if "/" in one else "score", one, detector, live.get(detector))
             for one in names
@@ -114,7 +114,7 @@ def _features(scores: Floats, absent: Floats) -> Floats:
 
 
 def _solve(features: Floats, truth: Floats) -> tuple[float, Floats]:
-    """Bias and weights of least loss, no weight below zero."""
+    """The bias and the non-negative weights of least loss."""
     signs = 2.0 * truth - 1.0
 
     def loss(point: Floats) -> tuple[float, Floats]:

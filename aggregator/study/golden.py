@@ -1,4 +1,4 @@
-"""Golden cases: what a policy must decide, written in YAML beside it.
+"""Golden cases: the expected decisions of a policy, in a YAML file beside it.
 
 ``mine.cases.yaml`` stands beside ``mine.yaml``::
 
@@ -12,7 +12,7 @@
       expect: {action: review, rule: violence-likely}
 
 A score is a number, a mapping with ``score`` and labels, or ``abstained``, ``failed`` or
-``missing``. A detector of the policy that is not written is missing.
+``missing``. A detector of the policy without an entry is missing.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ from quorum.core.messages import Action
 __all__ = ["GoldenCase", "Result", "load_golden", "read_golden", "run_golden"]
 
 Score = Annotated[float, Field(ge=0, le=1)]
-Told = Score | dict[str, Score] | Literal["abstained", "failed", "missing"]
+WrittenScore = Score | dict[str, Score] | Literal["abstained", "failed", "missing"]
 
 
-class _Part(BaseModel):
+class _Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Expect(_Part):
+class _Expect(_Written):
     action: Action
     rule: str | None = None
     category: str | None = None
     territories: dict[str, Action] | None = None
 
 
-class _Uploader(_Part):
+class _Uploader(_Written):
     strikes: float = 0.0
     removals: int = 0
     verdicts: int = 0
 
 
-class _CaseText(_Part):
+class _CaseText(_Written):
     name: str
-    scores: dict[str, Told] = Field(default_factory=dict)
+    scores: dict[str, WrittenScore] = Field(default_factory=dict)
     upload: dict[str, Any] = Field(default_factory=dict)
     uploader: _Uploader = _Uploader()
     expect: Action | _Expect
@@ -73,11 +73,11 @@ class GoldenCase:
 
     Attributes:
         name: What it shows.
-        case: What is known of the upload.
-        action: What must happen.
-        rule: What must decide, if that is said.
-        category: The harm that must be named, if that is said.
-        territories: Where another action must apply, if that is said.
+        case: The upload and its predictions.
+        action: The expected action.
+        rule: The expected rule; None for any.
+        category: The expected category; None for any.
+        territories: The expected local actions; None for any.
     """
 
     name: str
@@ -90,12 +90,12 @@ class GoldenCase:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a policy did on a golden case.
+    """The result of one golden case.
 
     Attributes:
         golden: The case.
-        decision: What it decided.
-        wrong: What differs, as sentences; empty where all is as expected.
+        decision: The decision of the policy.
+        wrong: The differences, as sentences; empty if it passed.
     """
 
     golden: GoldenCase
@@ -104,14 +104,14 @@ class Result:
 
 
 def load_golden(policy: Policy, file: Path | None = None) -> tuple[GoldenCase, ...]:
-    """The golden cases beside a policy.
+    """Load the golden cases beside a policy.
 
     Args:
-        policy: The policy; its own file tells where they are.
+        policy: The policy; its cases are beside its file.
         file: Another file of cases.
 
     Raises:
-        PolicyError: If there are none, or they are wrong.
+        PolicyError: If there are none, or they are invalid.
     """
     if file is None and policy.file is not None:
         beside = Path(policy.file)
@@ -133,10 +133,10 @@ def load_golden(policy: Policy, file: Path | None = None) -> tuple[GoldenCase, .
 
 
 def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[GoldenCase, ...]:
-    """Golden cases from their YAML.
+    """Read golden cases from YAML.
 
     Raises:
-        PolicyError: If they are wrong; the text names the case and the field.
+        PolicyError: If they are invalid; the message names the case and the field.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(text)
@@ -155,7 +155,7 @@ def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[Gol
 
 
 def run_golden(policy: Policy, cases: Sequence[GoldenCase]) -> tuple[Result, ...]:
-    """What the policy makes of each case."""
+    """Decide each case and compare with what it expects."""
     return tuple(_run(policy, one) for one in cases)
 
 
@@ -188,8 +188,8 @@ def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
     }
     case = PastCase(
         facts=facts,
-        answers=tuple(
-            _answer(name, told) for name, told in written.scores.items() if told != "missing"
+        predictions=tuple(
+            _prediction(name, score) for name, score in written.scores.items() if score != "missing"
         ),
         uploader=Uploader(**written.uploader.model_dump()),
     )
@@ -201,11 +201,11 @@ def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
     )
 
 
-def _answer(name: str, told: Told) -> CompactPrediction:
-    if isinstance(told, str):
-        return CompactPrediction(name, name, "golden", 0, told, None, {}, "as written")
-    if isinstance(told, dict):
-        labels = {key: value for key, value in told.items() if key != "score"}
-        score = told.get("score", max(labels.values(), default=0.0))
+def _prediction(name: str, written: WrittenScore) -> CompactPrediction:
+    if isinstance(written, str):
+        return CompactPrediction(name, name, "golden", 0, written, None, {}, "as written")
+    if isinstance(written, dict):
+        labels = {key: value for key, value in written.items() if key != "score"}
+        score = written.get("score", max(labels.values(), default=0.0))
         return CompactPrediction(name, name, "golden", 0, "scored", score, labels)
-    return CompactPrediction(name, name, "golden", 0, "scored", float(told), {})
+    return CompactPrediction(name, name, "golden", 0, "scored", float(written), {})

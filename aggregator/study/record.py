@@ -1,4 +1,4 @@
-"""Past cases: what was known of an upload when it was decided, to decide it again.
+"""Past cases: the inputs of earlier decisions, to decide them again.
 
 One case is one line of JSON, as ``quorum ledger`` exports it and as ``quorum policy`` reads it::
 
@@ -6,8 +6,8 @@ One case is one line of JSON, as ``quorum ledger`` exports it and as ``quorum po
      "uploader": {"strikes": 1.2}, "action": "remove", "rule": "spam-certain",
      "review": "allow", "at": "2026-03-01T12:00:00Z"}
 
-``upload`` and the items of ``predictions`` are the messages of the same names; all else may be
-left out.
+``upload`` and the items of ``predictions`` are the messages of the same names; all other fields
+are optional.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ __all__ = ["PastCase", "read_cases"]
 
 @dataclass(frozen=True)
 class PastCase:
-    """One upload with all that was said of it.
+    """One upload with its predictions, its verdict and its review.
 
     Attributes:
         facts: The upload's event as JSON values.
-        answers: What the detectors said.
-        missing: Why a detector said nothing.
-        uploader: Past verdicts on its uploader, as they stood.
-        action: What was decided, if it was.
-        rule: What decided.
-        review: What a reviewer decided, if one did.
-        at: When it was decided, RFC 3339.
-        shadow_policies: What policies in shadow made of it then, as the verdict tells.
+        predictions: The predictions.
+        missing: For each missing detector, the reason.
+        uploader: The uploader's history at that time.
+        action: The recorded action; None if it was not decided.
+        rule: The rule that decided.
+        review: The reviewer's action; None without a review.
+        at: The time of the verdict, RFC 3339.
+        shadow_policies: The decisions of shadow policies, as the verdict lists them.
     """
 
     facts: Mapping[str, Any]
-    answers: tuple[CompactPrediction, ...]
+    predictions: tuple[CompactPrediction, ...]
     missing: Mapping[str, str] = field(default_factory=dict)
     uploader: Uploader = field(default_factory=Uploader)
     action: Action | None = None
@@ -67,33 +67,33 @@ class PastCase:
         uploader: Uploader | None = None,
         versions: Mapping[str, str] | None = None,
     ) -> PastCase:
-        """The case of an upload from all messages about it, in any order.
+        """Build a case from all messages about an upload, in any order.
 
-        Of several predictions of one detector the one counts that counts in a stream; what was
-        decided is the last verdict that no reviewer made.
+        Of several predictions of one detector, the same one counts as in a stream. The recorded
+        action is that of the last verdict that no reviewer made.
 
         Args:
             upload: The event.
-            predictions: All that were recorded.
+            predictions: All recorded predictions.
             verdicts: All revisions.
-            reviews: All that were recorded.
-            uploader: Past verdicts on its uploader, as they stood.
-            versions: For some detectors, a version whose answers are kept in shadow even where
-                another version decided, so that ``under`` finds them.
+            reviews: All recorded reviews.
+            uploader: The uploader's history at that time.
+            versions: For some detectors, a version whose predictions are kept as shadow
+                predictions even if another version decided, so that ``under`` finds them.
         """
-        answers: dict[tuple[str, bool], CompactPrediction] = {}
+        kept: dict[tuple[str, bool], CompactPrediction] = {}
         for prediction in predictions:
-            answer = CompactPrediction.of(prediction)
-            wanted = (versions or {}).get(answer.detector)
+            compact = CompactPrediction.of(prediction)
+            wanted = (versions or {}).get(compact.detector)
             if wanted is not None:
-                key = (answer.detector, True)
-                if answer.version == wanted:
-                    answers[key] = answer._replace(shadow=True)
-                if answer.shadow:
+                key = (compact.detector, True)
+                if compact.version == wanted:
+                    kept[key] = compact._replace(shadow=True)
+                if compact.shadow:
                     continue
-            key = (answer.detector, answer.shadow)
-            if key not in answers or answers[key].rank < answer.rank:
-                answers[key] = answer
+            key = (compact.detector, compact.shadow)
+            if key not in kept or kept[key].rank < compact.rank:
+                kept[key] = compact
         decided = max(
             (verdict for verdict in verdicts if verdict.decided_by != "reviewer"),
             key=lambda verdict: (verdict.revision, verdict.at),
@@ -102,20 +102,20 @@ class PastCase:
         review = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
         return cls(
             facts=json.loads(upload.model_dump_json()),
-            answers=tuple(answers.values()),
+            predictions=tuple(kept.values()),
             missing={}
             if decided is None
             else {
                 one.detector: one.why
                 for one in decided.missing
-                if (one.detector, False) not in answers
+                if (one.detector, False) not in kept
             },
             uploader=uploader or _NOBODY,
             action=None if decided is None else decided.action,
             rule=None if decided is None else decided.rule,
             review=None if review is None else review.action,
             at=None if decided is None else decided.at.isoformat(),
-            shadow_policies=() if decided is None else _told(decided.model_extra),
+            shadow_policies=() if decided is None else _shadow_policies(decided.model_extra),
         )
 
     @classmethod
@@ -132,26 +132,26 @@ class PastCase:
             uploader = data.get("uploader")
             return cls(
                 facts=facts,
-                answers=tuple(_answer(one) for one in data["predictions"]),
+                predictions=tuple(_parse_prediction(one) for one in data["predictions"]),
                 missing=data.get("missing") or {},
                 uploader=_NOBODY if not uploader else Uploader(**uploader),
                 action=_action(data.get("action")),
                 rule=data.get("rule"),
                 review=_action(data.get("review")),
                 at=data.get("at"),
-                shadow_policies=_told(data),
+                shadow_policies=_shadow_policies(data),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
-            told = f"`{error.args[0]}` is lacking" if isinstance(error, KeyError) else kind
-            msg = f"not a past case: {told}"
+            why = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else kind
+            msg = f"not a past case: {why}"
             raise InputError(msg) from None
 
     def to_json(self) -> str:
-        """The case as one line."""
+        """The case as one line of JSON."""
         data: dict[str, Any] = {
             "upload": dict(self.facts),
-            "predictions": [_prediction(one) for one in self.answers],
+            "predictions": [_prediction_json(one) for one in self.predictions],
             "missing": dict(self.missing) or None,
             "action": self.action,
             "rule": self.rule,
@@ -172,7 +172,7 @@ class PastCase:
         """The event.
 
         Raises:
-            InputError: If it is no valid upload.
+            InputError: If it is not a valid upload.
         """
         try:
             return Upload.model_validate_json(json.dumps(self.facts))
@@ -183,24 +183,24 @@ class PastCase:
             raise InputError(msg) from None
 
     def under(self, versions: Mapping[str, str]) -> PastCase:
-        """The case as other versions of detectors would have had it.
+        """The case with the predictions of other detector versions.
 
-        A detector whose version said nothing of this upload stays as it was.
+        A detector without a prediction by its version stays unchanged.
         """
         chosen = {
             one.detector: one._replace(shadow=False)
-            for one in self.answers
+            for one in self.predictions
             if versions.get(one.detector) == one.version
         }
         if not chosen:
             return self
-        others = tuple(one for one in self.answers if one.shadow or one.detector not in chosen)
-        return replace(self, answers=(*others, *chosen.values()))
+        others = tuple(one for one in self.predictions if one.shadow or one.detector not in chosen)
+        return replace(self, predictions=(*others, *chosen.values()))
 
     def decide(self, policy: Policy) -> Decision:
         """What a policy decides."""
         return Decider(policy).decision(
-            lambda: self.upload, self.answers, self.missing, self.uploader
+            lambda: self.upload, self.predictions, self.missing, self.uploader
         )
 
 
@@ -212,8 +212,8 @@ def _action(value: Any) -> Action | None:
     return None if value is None else _ACTIONS[value]
 
 
-def _told(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
-    """What policies in shadow made of a case; whatever else stands there is left out."""
+def _shadow_policies(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
+    """The valid entries of ``shadow_policies``."""
     listed = (data or {}).get("shadow_policies")
     return tuple(
         one
@@ -222,7 +222,7 @@ def _told(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:
     )
 
 
-def _answer(data: Mapping[str, Any]) -> CompactPrediction:
+def _parse_prediction(data: Mapping[str, Any]) -> CompactPrediction:
     score = data.get("score")
     status = data.get("status") or ("scored" if score is not None else "failed")
     if (score is not None) != (status == "scored"):
@@ -244,25 +244,25 @@ def _answer(data: Mapping[str, Any]) -> CompactPrediction:
     )
 
 
-def _prediction(answer: CompactPrediction) -> dict[str, Any]:
+def _prediction_json(compact: CompactPrediction) -> dict[str, Any]:
     data = {
-        "id": answer.id,
-        "detector": answer.detector,
-        "version": answer.version,
-        "status": answer.code,
-        "score": answer.score,
-        "labels": dict(answer.labels) or None,
-        "reason": answer.reason,
-        "shadow": answer.shadow or None,
+        "id": compact.id,
+        "detector": compact.detector,
+        "version": compact.version,
+        "status": compact.code,
+        "score": compact.score,
+        "labels": dict(compact.labels) or None,
+        "reason": compact.reason,
+        "shadow": compact.shadow or None,
     }
     return {key: value for key, value in data.items() if value is not None}
 
 
 def read_cases(files: Sequence[Path] | Iterable[Path]) -> Iterator[PastCase]:
-    """Past cases of files, one JSON object a line.
+    """Read past cases from files, one JSON object a line.
 
     Raises:
-        InputError: At the first line that is none, with its file and number.
+        InputError: At the first line that is not a case, with its file and number.
     """
     for file in files:
         try:

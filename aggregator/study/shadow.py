@@ -1,4 +1,4 @@
-"""Shadow: what detectors, rules and policies that only watch would have done."""
+"""Shadow mode: what detectors, rules and policies in shadow would have decided."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quorum.aggregator.study.record import PastCase
 
 __all__ = ["UNSETTLED", "ShadowDetector", "ShadowReport", "compare_shadow"]
 
-#: What a policy in shadow is counted as where the verdict was made before it would have decided.
+#: The action of a shadow policy that was still waiting for a detector at the live verdict.
 UNSETTLED: Final = "undecided yet"
 
 
@@ -21,10 +21,10 @@ class ShadowDetector:
     """A detector in shadow beside the live one of the same name.
 
     Attributes:
-        seen: Cases in which both or only the shadow one spoke.
-        paired: Of them, those that both scored.
-        difference: Sum of the absolute differences of their scores.
-        changes: By action as decided, and as it would be with the shadow one in its place.
+        seen: Cases with a prediction of the shadow detector.
+        paired: Those of them that both scored.
+        difference: The sum of the absolute differences of their scores.
+        changes: Cases by live action, and the action with the shadow detector in its place.
     """
 
     seen: int = 0
@@ -35,13 +35,13 @@ class ShadowDetector:
 
 @dataclass
 class ShadowReport:
-    """What would have been done.
+    """The decisions of all that is in shadow.
 
     Attributes:
-        cases: How many were compared.
-        detectors: By detector and version in shadow.
-        rules: For each shadow rule: the actions that were decided where it would have applied.
-        policies: By version of a policy in shadow: the action as decided, and as it would be.
+        cases: Cases that were compared.
+        detectors: By shadow detector and version.
+        rules: For each shadow rule: the live actions of the cases to which it applies.
+        policies: For each shadow policy's version: cases by live and shadow action.
     """
 
     cases: int = 0
@@ -51,28 +51,30 @@ class ShadowReport:
 
 
 def compare_shadow(policy: Policy, cases: Iterable[PastCase]) -> ShadowReport:
-    """Compare what watches with what acts, over past cases."""
+    """Compare shadow with live decisions over past cases."""
     report = ShadowReport(rules={rule.name: Counter() for rule in policy.rules if rule.shadow})
     for case in cases:
         report.cases += 1
         decision = case.decide(policy)
         for name in decision.shadow_matched:
             report.rules[name][decision.action.value] += 1
-        for told in case.shadow_policies:
-            made = UNSETTLED if told.get("waiting_for") else str(told.get("action", "an error"))
+        for verdict in case.shadow_policies:
+            made = (
+                UNSETTLED if verdict.get("waiting_for") else str(verdict.get("action", "an error"))
+            )
             acted = "undecided" if case.action is None else case.action.value
-            report.policies.setdefault(told["policy_version"], Counter())[acted, made] += 1
-        live = {one.detector: one for one in case.answers if not one.shadow}
-        for one in case.answers:
+            report.policies.setdefault(verdict["policy_version"], Counter())[acted, made] += 1
+        live = {one.detector: one for one in case.predictions if not one.shadow}
+        for one in case.predictions:
             if not one.shadow:
                 continue
             entry = report.detectors.setdefault((one.detector, one.version), ShadowDetector())
             entry.seen += 1
-            other = live.get(one.detector)
-            if other is not None and other.score is not None and one.score is not None:
+            acting = live.get(one.detector)
+            if acting is not None and acting.score is not None and one.score is not None:
                 entry.paired += 1
-                entry.difference += abs(one.score - other.score)
-            answers = [answer for answer in live.values() if answer.detector != one.detector]
-            swapped = replace(case, answers=(*answers, one._replace(shadow=False)))
+                entry.difference += abs(one.score - acting.score)
+            others = [other for other in live.values() if other.detector != one.detector]
+            swapped = replace(case, predictions=(*others, one._replace(shadow=False)))
             entry.changes[decision.action.value, swapped.decide(policy).action.value] += 1
     return report

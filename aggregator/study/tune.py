@@ -1,14 +1,14 @@
-"""Thresholds with a guarantee: how low may a removal threshold be?
+"""Choose the lowest removal threshold with a guarantee.
 
-From cases that reviewers decided, the lowest threshold for which the share of wrongful removals
-stays below a bound, with a chosen confidence. It is Learn-then-Test (Angelopoulos, Bates, Candès,
+From reviewed cases, this finds the lowest threshold for which the share of wrongful removals stays
+below a bound, with a given confidence. It is Learn-then-Test (Angelopoulos, Bates, Candès,
 Jordan, Lei, 2021) with fixed-sequence testing: thresholds are tried from the highest down, each
 by an exact binomial test of "the share of wrongful removals is above the bound", and the first
-that cannot be rejected ends the search. So the promise holds for the threshold that is chosen,
-not only for each by itself.
+that cannot be rejected ends the search. The guarantee therefore holds for the chosen threshold, not
+only for each by itself.
 
-What it rests on: the reviewed cases are a fair sample of those that will score as high (reviews
-of disputed cases alone are none), and a higher score is not less likely to be harmful.
+It assumes that the reviewed cases are a random sample of those that score as high (reviews of
+disputed cases alone are not), and that a higher score is not less likely to be harmful.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from quorum.core.messages import Action
 
 __all__ = ["Tuned", "reviewed_scores", "tune"]
 
-#: More labels than this are not asked for; the promise is out of reach.
+#: A bound that needs more labels than this is considered out of reach.
 MAX_LABELS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What can be promised.
+    """A threshold with its guarantee, or the labels that it still needs.
 
     Attributes:
-        threshold: Remove at this score and above; None where nothing can be promised.
-        bound: The share of wrongful removals that must not be exceeded.
-        confidence: How sure the promise is.
-        labels: Reviewed cases in all.
-        removals: Of them, those at the threshold and above.
-        wrongful: Of those, the ones that the reviewers did not remove.
-        upper: The share of wrongful removals is at most this, with the same confidence
+        threshold: Remove at this score and above; None without a guarantee.
+        bound: The largest accepted share of wrongful removals.
+        confidence: The confidence of the guarantee.
+        labels: All reviewed cases.
+        removals: Those at the threshold and above.
+        wrongful: Those of the removals that the reviewers did not remove.
+        upper: The upper bound of the share of wrongful removals at the same confidence
             (Clopper-Pearson); None without a threshold.
-        caught: Share of the cases that the reviewers removed which the threshold catches.
-        lacking: Without a threshold: how many more reviewed cases with high scores it takes,
-            if they turn out as the ones at hand; None where no number of them would do.
+        caught: The share of the cases that the reviewers removed which the threshold catches.
+        lacking: Without a threshold: the number of further reviewed cases with high scores that
+            it takes at the same error rate; None if no number of them suffices.
     """
 
     threshold: float | None
@@ -65,16 +65,16 @@ class Tuned:
 def tune(
     scores: Sequence[float], wrong: Sequence[bool], bound: float, confidence: float = 0.95
 ) -> Tuned:
-    """Choose the lowest threshold that can be promised.
+    """Choose the lowest threshold with a guarantee.
 
     Args:
-        scores: Of reviewed cases.
-        wrong: For each, whether removing it would have been wrong.
-        bound: The share of wrongful removals that must not be exceeded, between 0 and 1.
-        confidence: How sure the promise must be, between 0 and 1.
+        scores: The scores of reviewed cases.
+        wrong: For each, whether its removal would have been wrong.
+        bound: The largest accepted share of wrongful removals, between 0 and 1.
+        confidence: The confidence of the guarantee, between 0 and 1.
 
     Raises:
-        InputError: If the arguments cannot be meant.
+        InputError: If the arguments are invalid.
     """
     if len(scores) != len(wrong):
         msg = f"{len(scores)} scores and {len(wrong)} labels do not go together"
@@ -142,7 +142,7 @@ def reviewed_scores(
     for case in cases:
         if case.review is None:
             continue
-        live = {one.detector: one for one in case.answers if not one.shadow}
+        live = {one.detector: one for one in case.predictions if not one.shadow}
         if combiner is None:
             detector = name.split("/", 1)[0]
             what = "label" if "/" in name else "score"
@@ -169,17 +169,17 @@ def reviewed_scores(
 
 
 def _fewest(bound: float, level: float) -> int:
-    """How many cases without a single error it takes to promise the bound."""
+    """The number of cases without any error that it takes to guarantee the bound."""
     return math.ceil(math.log(level) / math.log(1.0 - bound))
 
 
 def _lacking(
     ordered: Sequence[tuple[float, bool]], bound: float, level: float, first: int
 ) -> int | None:
-    """How many more labels it takes, if errors stay as rare as among the highest scores.
+    """The number of further labels needed, at the error rate of the highest scores.
 
-    The highest scores are as many as there are with a share of errors below the bound; fewer than
-    a quarter of what it takes say nothing.
+    The highest scores are the longest prefix with a share of errors below the bound; a prefix
+    shorter than a quarter of ``first`` is not evidence.
     """
     highest, wrongs, errors = 0, 0, 0
     least = min(first, len(ordered)) / 4

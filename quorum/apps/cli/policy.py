@@ -288,11 +288,11 @@ def _draw(policy: Policy, case: PastCase, told: Explanation) -> None:
     root = Tree(f"[bold]{escape(str(case.facts['id']))}[/] under {policy.version}")
     heard = root.add("what the detectors said")
     for step in told.detectors:
-        heard.add(f"[bold]{escape(step.name)}[/] {escape(step.told)}")
+        heard.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}")
     asked = root.add("what the rules made of it")
     for step in told.rules:
         if step.outcome in ("true", "error"):
-            asked.add(f"[bold]{escape(step.name)}[/] {escape(step.told)}: {step.action}")
+            asked.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}: {step.action}")
     silent = sum(step.outcome not in ("true", "error") for step in told.rules)
     if silent:
         asked.add(f"[dim]{silent} more rules do not apply[/]")

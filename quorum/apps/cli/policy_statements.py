@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.aggregator.statements.statement import Record, state, submissions
+from quorum.aggregator.statements.statement import TransparencyRecord, make_statement, submissions
 from quorum.apps.cli.policy_cases import Since, Until, span
 
 __all__ = ["statements"]
@@ -64,7 +64,7 @@ def _stated(
     until: datetime | None,
     language: str,
     skipped: list[str],
-) -> Iterator[tuple[Record | None, str]]:
+) -> Iterator[tuple[TransparencyRecord | None, str]]:
     from quorum.store.ledger import Ledger
 
     with Ledger(None if database == "-" else database) as ledger:
@@ -75,6 +75,6 @@ def _stated(
             if verdict.policy_version != policy.version:
                 skipped.append(verdict.policy_version)
                 continue
-            made = state(policy, verdict, case.upload, language)
+            made = make_statement(policy, verdict, case.upload, language)
             if made is not None:
                 yield made.record, made.text

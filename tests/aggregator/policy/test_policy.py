@@ -75,7 +75,7 @@ def test_it_travels_as_its_text():
         ("missing: 0.5", "mising: 0.5", 5, 5, "did you mean `missing`"),
         ("deadline: 10", "deadline: soon", 2, 1, "no duration"),
         ("deadline: 500 ms", "deadline: 20", 8, 5, "later than the policy's"),
-        ("name: small", "nam: small", None, None, "lacking"),
+        ("name: small", "nam: small", None, None, "`name` is required"),
         ("name: small", "name: [small", 2, None, "not valid YAML"),
         ("name: small", "name: &a small", 1, 7, "anchors"),
         ("deadline: 10", "deadline: 10\nquorum: 3", 3, 1, "cannot be met"),

@@ -5,7 +5,13 @@ from pydantic import ValidationError
 
 from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.aggregator.statements.statement import EEA, Record, languages, state, submissions
+from quorum.aggregator.statements.statement import (
+    EEA,
+    TransparencyRecord,
+    languages,
+    make_statement,
+    submissions,
+)
 from quorum.core.messages import Review
 from tests.aggregator.aggregator_cases import START, after, said, three_detectors, upload
 
@@ -37,7 +43,7 @@ def verdict_on(policy, scores, review=None, **facts):
 
 
 def stated(policy, scores, language="en", **more):
-    return state(policy, *verdict_on(policy, scores, **more), language)
+    return make_statement(policy, *verdict_on(policy, scores, **more), language)
 
 
 SPAM = {"spam": 0.99, "violence": 0.0, "copyright": 0.0}
@@ -149,9 +155,9 @@ def test_each_harm_of_the_shipped_policies_has_plain_words():
 )
 def test_what_the_database_would_refuse_is_refused(change):
     record = stated(BALANCED, SPAM).record.to_json()
-    Record.model_validate(record)
+    TransparencyRecord.model_validate(record)
     with pytest.raises(ValidationError):
-        Record.model_validate(record | change)
+        TransparencyRecord.model_validate(record | change)
 
 
 def test_the_database_takes_a_hundred_at_once():

@@ -14,7 +14,7 @@ def told(scores):
 def test_the_path_from_predictions_to_action():
     made = told("spam: 0.9, violence: 0.1, copyright: abstained")
     assert made.decision.action is Action.REVIEW
-    said = {step.name: step.told for step in made.detectors}
+    said = {step.name: step.text for step in made.detectors}
     assert said["spam"] == "scored 0.900"
     assert said["copyright"].endswith("which means nothing")
     outcomes = {step.name: step.outcome for step in made.rules}

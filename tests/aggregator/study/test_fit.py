@@ -47,7 +47,7 @@ def test_no_weight_is_negative():
     for case in cases():
         answers = tuple(
             one._replace(score=1 - one.score) if one.detector == "noise" else one
-            for one in case.answers
+            for one in case.predictions
         )
         harmful = case.review is Action.REMOVE
         lowered = tuple(

@@ -23,15 +23,8 @@ from quorum.aggregator.study.explain import explain as explain_case
 from quorum.aggregator.study.golden import load_golden, read_golden, run_golden
 from quorum.aggregator.study.record import PastCase
 from quorum.apps.cli import policy_learn
-from quorum.apps.cli.policy_cases import (
-    Cases,
-    Database,
-    Limit,
-    Since,
-    Until,
-    case_lines,
-    past_cases,
-)
+from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.policy_cases import CaseOptions, Cases, Database, Limit, Name, Since, Until
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_statements import statements
 from quorum.core.errors import InputError
@@ -46,14 +39,12 @@ app = typer.Typer(
     "Example: quorum policy check mine.yaml",
 )
 
-Name = Annotated[str, typer.Argument(help="A policy's file, or the name of one that ships.")]
-
 _COLOURS = {"allow": "green", "restrict": "yellow", "review": "blue", "remove": "red"}
 
 
 @app.command("list")
 def list_policies() -> None:
-    """The policies that ship.
+    """List the shipped policies.
 
     Example: quorum policy list
     """
@@ -66,7 +57,7 @@ def list_policies() -> None:
 
 @app.command()
 def show(name: Name = "balanced") -> None:
-    """Print a policy as it was written, to start another from.
+    """Print the YAML of a policy, as a start for your own.
 
     Example: quorum policy show balanced > mine.yaml
     """
@@ -84,9 +75,9 @@ def schema() -> None:
 
 @app.command()
 def check(name: Name) -> None:
-    """Find mistakes: what is wrong, what can never apply, what never decides.
+    """Find mistakes: errors, rules that can never apply, rules that never decide.
 
-    Exits with 1 where something surely is not meant, with 78 where it is no valid policy.
+    Exits with 1 if there are errors, with 78 if the policy is not valid.
 
     Example: quorum policy check mine.yaml
     """
@@ -96,8 +87,8 @@ def check(name: Name) -> None:
     for problem in problems:
         where = f"rule {problem.rule}: " if problem.rule else ""
         colour = "red" if problem.severity == "error" else "yellow"
-        told = escape(f"{where}{problem.message}")
-        console.print(f"[{colour}]{problem.severity}[/]: {told}", soft_wrap=True)
+        message = escape(f"{where}{problem.message}")
+        console.print(f"[{colour}]{problem.severity}[/]: {message}", soft_wrap=True)
     errors = sum(problem.severity == "error" for problem in problems)
     console.print(
         f"{policy.version}: {len(policy.rules)} rules, {len(policy.detectors)} detectors, "
@@ -111,10 +102,11 @@ def check(name: Name) -> None:
 def test(
     name: Name,
     golden: Annotated[
-        Path | None, typer.Option("--golden", help="The golden cases; by default beside it.")
+        Path | None,
+        typer.Option("--golden", help="The golden cases (default: beside it)."),
     ] = None,
 ) -> None:
-    """Decide the golden cases beside a policy, and tell which are not as expected.
+    """Decide the golden cases beside a policy, and list those that fail.
 
     Example: quorum policy test mine.yaml
     """
@@ -129,7 +121,7 @@ def test(
     shown = {result.decision.rule for result in results}
     unseen = [rule.name for rule in policy.rules if rule.name not in shown and not rule.shadow]
     if unseen:
-        console.print(f"no case shows: {', '.join(unseen)}", soft_wrap=True)
+        console.print(f"rules without a case: {', '.join(unseen)}", soft_wrap=True)
     console.print(f"{len(results) - len(failed)} of {len(results)} cases are as expected")
     if failed:
         raise typer.Exit(1)
@@ -138,19 +130,19 @@ def test(
 @app.command()
 def explain(
     upload: Annotated[
-        str | None, typer.Argument(help="An upload's id, in the cases; or none with --score.")
+        str | None, typer.Argument(help="The id of an upload in the cases; without --score.")
     ] = None,
-    policy: Annotated[str, typer.Option(help="A file, or the name of one that ships.")] = (
-        "balanced"
-    ),
+    policy: Annotated[
+        str, typer.Option(help="A policy's file, or the name of a shipped policy.")
+    ] = ("balanced"),
     score: Annotated[
         list[str] | None,
-        typer.Option(help="A score to try instead, as spam=0.9 or violence=missing; repeat it."),
+        typer.Option(help="A score instead, such as spam=0.9 or violence=missing. Repeatable."),
     ] = None,
     cases: Cases = None,
     database: Database = None,
 ) -> None:
-    """Draw the path from predictions to action, and what would have led elsewhere.
+    """Explain a decision: its path from predictions to action, and counterfactuals.
 
     Example: quorum policy explain --score spam=0.9 --score violence=0.1 --score copyright=abstained
     """
@@ -161,21 +153,18 @@ def explain(
         msg = "name an upload (with --cases or --database), or give scores with --score"
         raise InputError(msg)
     else:
-        case = _find(upload, past_cases(cases, database, policy=made))
+        case = _find(upload, CaseOptions(cases, database).read(made))
     _draw(made, case, explain_case(made, case))
 
 
 @app.command()
+@expanded
 def diff(
     old: Name,
     new: Name,
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    cases: CaseOptions,
 ) -> None:
-    """Say in words what changes between two policies, and over past cases in numbers.
+    """Describe the changes between two policies, and count their effect on past cases.
 
     Example: quorum policy diff balanced strict --cases cases.jsonl
     """
@@ -185,29 +174,28 @@ def diff(
     for sentence in sentences:
         console.print(f"- {sentence}", soft_wrap=True, markup=False, highlight=False)
     if not sentences:
-        console.print("They say the same.")
-    if cases or database:
-        lines = case_lines(cases, database, since, until, limit, after)
-        _summary(console, backtest_lines(lines, after, before, workers=1))
+        console.print("The policies have the same content.")
+    if cases.given:
+        _summary(console, backtest_lines(cases.lines(after), after, before, workers=1))
 
 
 @app.command()
+@expanded
 def backtest(
     name: Name,
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    cases: CaseOptions,
     against: Annotated[
-        str | None, typer.Option(help="Compare with this policy; by default, with what was done.")
+        str | None,
+        typer.Option(help="Compare with this policy (default: with the recorded actions)."),
     ] = None,
     detector: Annotated[
         list[str] | None,
-        typer.Option(help="Try another version of a detector, as spam@VERSION; repeat it."),
+        typer.Option(help="Use another version of a detector, such as spam@VERSION. Repeatable."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a page to read (HTML).")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default, the cores.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of processes (default: the number of cores).")
+    ] = None,
 ) -> None:
     """Decide past cases again under a candidate policy.
 
@@ -216,11 +204,11 @@ def backtest(
     candidate = load_policy(name)
     base = None if against is None else load_policy(against)
     versions = _versions(candidate, detector or [])
-    lines = case_lines(cases, database, since, until, limit, candidate, versions)
+    lines = cases.lines(candidate, versions)
     found = backtest_lines(lines, candidate, base, workers, versions)
     _summary(Console(), found)
     if versions:
-        typer.echo(f"the versions that are tried had spoken in {found.retried:,} of them")
+        typer.echo(f"{found.retried:,} of them have predictions of these versions")
     if report is not None:
         write_report(report, found, candidate, base)
         typer.echo(f"the report is in {report}")
@@ -230,11 +218,11 @@ def backtest(
 def export_cases(
     database: Database = "-", since: Since = None, until: Until = None, limit: Limit = None
 ) -> None:
-    """Print the ledger's cases, one JSON object a line, for backtests elsewhere.
+    """Print the ledger's cases, one JSON object a line.
 
     Example: quorum policy cases --database sqlite:///quorum.db > cases.jsonl
     """
-    for case in past_cases(None, database, since, until, limit):
+    for case in CaseOptions(None, database, since, until, limit).read():
         typer.echo(case.to_json())
 
 
@@ -251,21 +239,21 @@ def _versions(policy: Policy, given: list[str]) -> dict[str, str]:
         name, separator, version = one.partition("@")
         if not separator or name not in policy.detectors:
             known = ", ".join(policy.detectors)
-            msg = f"`{one}` names no version; write DETECTOR@VERSION with one of {known}"
+            msg = f"`{one}` is not a detector version; write DETECTOR@VERSION with one of {known}"
             raise InputError(msg)
         versions[name] = version
     return versions
 
 
 def _typed_case(policy: Policy, scores: list[str]) -> PastCase:
-    told = {}
+    values = {}
     for one in scores:
         name, separator, value = one.partition("=")
         if not separator:
             msg = f"`{one}` is no score; write it as spam=0.9 or violence=missing"
             raise InputError(msg)
-        told[name.strip()] = value.strip()
-    body = ", ".join(f"{json.dumps(name)}: {value}" for name, value in told.items())
+        values[name.strip()] = value.strip()
+    body = ", ".join(f"{json.dumps(name)}: {value}" for name, value in values.items())
     text = f"[{{name: typed, upload: {{id: these scores}}, scores: {{{body}}}, expect: allow}}]"
     return read_golden(policy, text)[0].case
 
@@ -274,7 +262,7 @@ def _find(upload: str, cases: Iterator[PastCase]) -> PastCase:
     for case in cases:
         if case.facts.get("id") == upload:
             return case
-    msg = f"no case of the upload {upload} is there"
+    msg = f"no case of the upload {upload} was found"
     raise InputError(msg)
 
 
@@ -282,28 +270,28 @@ def _coloured(action: str) -> str:
     return f"[{_COLOURS.get(action, 'white')}]{action}[/]"
 
 
-def _draw(policy: Policy, case: PastCase, told: Explanation) -> None:
+def _draw(policy: Policy, case: PastCase, explanation: Explanation) -> None:
     console = Console()
-    decision = told.decision
+    decision = explanation.decision
     root = Tree(f"[bold]{escape(str(case.facts['id']))}[/] under {policy.version}")
-    heard = root.add("what the detectors said")
-    for step in told.detectors:
-        heard.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}")
-    asked = root.add("what the rules made of it")
-    for step in told.rules:
+    detectors = root.add("predictions")
+    for step in explanation.detectors:
+        detectors.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}")
+    rules = root.add("rules")
+    for step in explanation.rules:
         if step.outcome in ("true", "error"):
-            asked.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}: {step.action}")
-    silent = sum(step.outcome not in ("true", "error") for step in told.rules)
+            rules.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}: {step.action}")
+    silent = sum(step.outcome not in ("true", "error") for step in explanation.rules)
     if silent:
-        asked.add(f"[dim]{silent} more rules do not apply[/]")
+        rules.add(f"[dim]{silent} more rules do not apply[/]")
     end = root.add(f"[bold]{_coloured(decision.action)}[/], decided by {escape(decision.rule)}")
     for reason in decision.reasons:
         end.add(escape(reason))
     for code, action in decision.territories:
         end.add(f"in {code}: {_coloured(action)}")
-    if told.changes:
-        other = root.add("what would have led elsewhere")
-        for change in told.changes:
+    if explanation.changes:
+        other = root.add("what would change the action")
+        for change in explanation.changes:
             other.add(f"{_coloured(change.action)} ({escape(change.rule)}) {_moves(change)}")
     console.print(root)
 
@@ -317,7 +305,7 @@ def _moves(change: Change) -> str:
 
 
 def _near(value: float) -> str:
-    """A turning point as people say it: 0.85, or just under it."""
+    """A threshold for people: 0.85, or just under 0.85."""
     whole = round(value, 4)
     if abs(value - whole) < 1e-9:
         return f"{whole:g}"
@@ -334,12 +322,12 @@ def _summary(console: Console, found: Backtest) -> None:
     console.print(table)
     console.print(f"{found.cases:,} cases decided again; {found.changed:,} actions change")
     if found.unreadable:
-        console.print(f"[yellow]{found.unreadable:,} lines are no case[/]")
+        console.print(f"[yellow]{found.unreadable:,} lines are not a case[/]")
     reviewed = sum(found.after.values())
     if reviewed:
-        for candidate, told in ((False, "before"), (True, "after")):
+        for candidate, name in ((False, "before"), (True, "after")):
             wrong, removed = found.wrongful_removals(candidate=candidate)
             console.print(
-                f"{told}: of {removed:,} removals that reviewers saw, they would not have "
+                f"{name}: of {removed:,} removals that reviewers saw, they would not have "
                 f"removed {wrong:,}"
             )

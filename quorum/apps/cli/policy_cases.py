@@ -1,8 +1,9 @@
-"""Where ``quorum policy`` takes past cases from: files of cases, or the ledger."""
+"""The past cases that ``quorum policy`` reads: from files, or from the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -18,69 +19,65 @@ from quorum.core.errors import InputError
 if TYPE_CHECKING:
     from quorum.store.ledger import LedgerCase, TimeRange
 
-__all__ = ["Cases", "Database", "Limit", "Since", "Until", "case_lines", "past_cases", "span"]
+__all__ = ["CaseOptions", "Cases", "Database", "Limit", "Name", "Since", "Until", "time_range"]
 
+Name = Annotated[str, typer.Argument(help="A policy's file, or the name of a shipped policy.")]
 Cases = Annotated[
     list[Path] | None,
-    typer.Option("--cases", help="A file of past cases, one JSON object a line; may be repeated."),
+    typer.Option("--cases", help="A file of past cases, one JSON object a line. Repeatable."),
 ]
 Database = Annotated[
     str | None,
-    typer.Option(help="Take the cases from this ledger instead; `-` for QUORUM_DATABASE."),
+    typer.Option(help="Read the cases from this ledger instead; `-` for QUORUM_DATABASE."),
 ]
-Since = Annotated[datetime | None, typer.Option(help="Only cases decided from then on (UTC).")]
-Until = Annotated[datetime | None, typer.Option(help="Only cases decided before then (UTC).")]
-Limit = Annotated[int | None, typer.Option(help="No more than so many cases.")]
+Since = Annotated[datetime | None, typer.Option(help="Only cases decided at or after (UTC).")]
+Until = Annotated[datetime | None, typer.Option(help="Only cases decided before (UTC).")]
+Limit = Annotated[int | None, typer.Option(help="At most so many cases.")]
 
 
-def past_cases(
-    files: list[Path] | None,
-    database: str | None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int | None = None,
-    policy: Policy | None = None,
-    versions: Mapping[str, str] | None = None,
-) -> Iterator[PastCase]:
-    """The cases that the options name.
+@dataclass(frozen=True)
+class CaseOptions:
+    """Which past cases to read."""
 
-    Args:
-        files: Files of cases.
-        database: The ledger's URL; ``-`` for the one of the environment.
-        since: Only cases decided from then on.
-        until: Only cases decided before then.
-        limit: No more than so many.
-        policy: Where its rules read the uploader's history, that is told from the ledger.
-        versions: Versions of detectors whose answers are wanted too.
+    cases: Cases = None
+    database: Database = None
+    since: Since = None
+    until: Until = None
+    limit: Limit = None
 
-    Raises:
-        InputError: If none are named, or a file holds something else.
-    """
-    if database is not None:
-        url = None if database == "-" else database
-        found = _ledger_cases(url, span(since, until), policy, versions)
-    elif files:
-        found = read_cases(files)
-    else:
+    @property
+    def given(self) -> bool:
+        """Whether the options name any cases."""
+        return bool(self.cases or self.database)
+
+    def read(
+        self, policy: Policy | None = None, versions: Mapping[str, str] | None = None
+    ) -> Iterator[PastCase]:
+        """Read the cases.
+
+        Args:
+            policy: If its rules read the uploader's history, that is taken from the ledger.
+            versions: Detector versions whose predictions are read too.
+
+        Raises:
+            InputError: If the options name no cases, or a file has something else.
+        """
+        if self.database is not None:
+            url = None if self.database == "-" else self.database
+            within = time_range(self.since, self.until)
+            return islice(_ledger_cases(url, within, policy, versions), self.limit)
+        if self.cases:
+            return islice(read_cases(self.cases), self.limit)
         msg = "name past cases with --cases FILE or --database URL"
         raise InputError(msg)
-    return islice(found, limit)
 
-
-def case_lines(
-    files: list[Path] | None,
-    database: str | None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int | None = None,
-    policy: Policy | None = None,
-    versions: Mapping[str, str] | None = None,
-) -> Iterable[bytes]:
-    """The same cases as lines, unread, so that several processes can share the reading."""
-    if database is None and files:
-        return islice(_lines(files), limit)
-    cases = past_cases(files, database, since, until, limit, policy, versions)
-    return (case.to_json().encode() for case in cases)
+    def lines(
+        self, policy: Policy | None = None, versions: Mapping[str, str] | None = None
+    ) -> Iterable[bytes]:
+        """The same cases as unparsed lines, which several processes can parse."""
+        if self.database is None and self.cases:
+            return islice(_lines(self.cases), self.limit)
+        return (case.to_json().encode() for case in self.read(policy, versions))
 
 
 def _lines(files: list[Path]) -> Iterator[bytes]:
@@ -93,8 +90,8 @@ def _lines(files: list[Path]) -> Iterator[bytes]:
             raise InputError(msg) from None
 
 
-def span(since: datetime | None, until: datetime | None) -> TimeRange:
-    """The range of time that the options name; times without a zone are UTC.
+def time_range(since: datetime | None, until: datetime | None) -> TimeRange:
+    """The range of time from ``since`` until before ``until``; without a zone they are UTC.
 
     Raises:
         InputError: If it ends before it begins.
@@ -117,13 +114,13 @@ def _ledger_cases(
     policy: Policy | None,
     versions: Mapping[str, str] | None,
 ) -> Iterator[PastCase]:
-    """Cases in the order of their verdicts, each with its uploader's history as it stood."""
+    """Cases in the order of their verdicts, each with its uploader's history at that time."""
     from quorum.store.ledger import Ledger, TimeRange
 
     histories: dict[str, History] = {}
-    told = policy is not None and policy.reads_history
+    reads_history = policy is not None and policy.reads_history
     with Ledger(url) as ledger:
-        if told and policy is not None and within.since is not None:
+        if reads_history and policy is not None and within.since is not None:
             before = TimeRange(None, within.since)
             for case in ledger.cases(before, order="decided", parts=("upload", "verdicts")):
                 _remember(histories, case, policy)
@@ -131,7 +128,7 @@ def _ledger_cases(
             if case.upload is None:
                 continue
             known = None
-            if told and policy is not None and case.verdict is not None:
+            if reads_history and policy is not None and case.verdict is not None:
                 history = histories.get(case.upload.uploader)
                 known = None if history is None else history.uploader(case.verdict.at)
                 _remember(histories, case, policy)

@@ -1,4 +1,4 @@
-"""The verbs of ``quorum policy`` that learn from past cases: tune, fit, drift, compare-shadow."""
+"""``quorum policy`` verbs that analyse past cases: tune, fit, drift, compare-shadow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from quorum.aggregator.policy.policy import load_policy
 from quorum.aggregator.study.drift import ALARM, Profiles
 from quorum.aggregator.study.drift import drift as compare
 from quorum.aggregator.study.shadow import compare_shadow
-from quorum.apps.cli.policy_cases import Cases, Database, Limit, Since, Until, past_cases
+from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.policy_cases import CaseOptions, Name
 from quorum.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,26 +24,23 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_shadow_command", "drift", "fit", "tune"]
 
-Name = Annotated[str, typer.Argument(help="A policy's file, or the name of one that ships.")]
 
-
+@expanded
 def tune(
     name: Name,
-    score: Annotated[str, typer.Option(help="A detector, a label as violence/fight, a combiner.")],
+    cases: CaseOptions,
+    score: Annotated[
+        str, typer.Option(help="A detector, a label such as violence/fight, or a combiner.")
+    ],
     bound: Annotated[
-        float, typer.Option(help="The share of wrongful removals that must not be exceeded.")
+        float, typer.Option(help="The largest accepted share of wrongful removals.")
     ] = 0.02,
-    confidence: Annotated[float, typer.Option(help="How sure that must be.")] = 0.95,
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    confidence: Annotated[float, typer.Option(help="The confidence of the guarantee.")] = 0.95,
 ) -> None:
     """Find the lowest threshold for `remove` that keeps wrongful removals below a bound.
 
-    The reviewed cases must be a fair sample of those with high scores, not disputes alone.
-    Exits with 1 where nothing can be promised.
+    The reviewed cases must be a random sample of those with high scores, not only disputes.
+    Exits with 1 if no threshold has the guarantee.
 
     Example: quorum policy tune balanced --score spam --bound 0.02 --cases cases.jsonl
     """
@@ -50,10 +48,10 @@ def tune(
     from quorum.aggregator.study.tune import tune as choose
 
     policy = load_policy(name)
-    found = past_cases(cases, database, since, until, limit)
+    found = cases.read()
     scores, wrong = reviewed_scores(policy, found, score)
     made = choose(scores, wrong, bound, confidence)
-    _tell(made, score, "combined" if score in policy.combiners else _function(score))
+    _print_threshold(made, score, "combined" if score in policy.combiners else _function(score))
     if made.threshold is None:
         raise typer.Exit(1)
 
@@ -62,36 +60,34 @@ def _function(score: str) -> str:
     return "label" if "/" in score else "score"
 
 
-def _tell(made: Tuned, score: str, function: str) -> None:
-    say = typer.echo
-    say(f"{made.labels:,} reviewed cases have a score of {score}")
-    if made.threshold is None:
-        say(f"{made.bound:.1%} wrongful at most, {made.confidence:.0%} sure, cannot be promised")
-        if made.lacking is None:
-            say("no number of labels would do: too many of the highest scores are wrong to remove")
-        else:
-            say(f"about {made.lacking:,} more reviewed cases with high scores are lacking")
-        return
-    say(
-        f"remove from {made.threshold:g} on: at most {made.bound:.1%} of the removals are "
-        f"wrongful, {made.confidence:.0%} sure"
-    )
-    say(f"of {made.removals:,} such cases here, {made.wrongful:,} were wrongful")
-    say(f"it catches {made.caught:.1%} of what the reviewers removed")
-    say("")
-    say(f'    when: {function}("{score}") >= {made.threshold:g}')
+def _print_threshold(made: Tuned, score: str, function: str) -> None:
+    lines = [f"{made.labels:,} reviewed cases have a score of {score}"]
+    limit = f"at most {made.bound:.1%} wrongful removals with {made.confidence:.0%} confidence"
+    if made.threshold is not None:
+        lines += [
+            f"remove at {made.threshold:g} and above: {limit}",
+            f"of {made.removals:,} such cases here, {made.wrongful:,} were wrongful",
+            f"it catches {made.caught:.1%} of what the reviewers removed",
+            "",
+            f'    when: {function}("{score}") >= {made.threshold:g}',
+        ]
+    else:
+        lines.append(f"no threshold guarantees {limit}")
+        lines.append(
+            "more labels cannot help: too many of the highest scores are wrong to remove"
+            if made.lacking is None
+            else f"it takes about {made.lacking:,} more reviewed cases with high scores"
+        )
+    typer.echo("\n".join(lines))
 
 
+@expanded
 def fit(
+    cases: CaseOptions,
     score: Annotated[
-        list[str], typer.Option(help="A detector, or a label as violence/fight; repeat it.")
+        list[str], typer.Option(help="A detector, or a label such as violence/fight. Repeatable.")
     ],
-    name: Annotated[str, typer.Option(help="What the combiner is called.")] = "risk",
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    name: Annotated[str, typer.Option(help="The name of the combiner.")] = "risk",
 ) -> None:
     """Fit a combiner of several scores on reviewed cases, and print it for a policy.
 
@@ -99,7 +95,7 @@ def fit(
     """
     from quorum.aggregator.study.fit import fit as fit_combiner
 
-    made = fit_combiner(name, score, past_cases(cases, database, since, until, limit))
+    made = fit_combiner(name, score, cases.read())
     single, alone = made.best_single
     typer.echo(
         f"# fitted on {made.labels:,} reviewed cases, {made.harmful:,} of them removed\n"
@@ -116,21 +112,18 @@ def fit(
     typer.echo(out.getvalue(), nl=False)
 
 
+@expanded
 def drift(
+    cases: CaseOptions,
     reference: Annotated[
         Path | None, typer.Option(help="Score distributions to compare with, from --save.")
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the distributions here.")] = None,
-    alarm: Annotated[float, typer.Option(help="Index above which a detector has moved.")] = ALARM,
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    alarm: Annotated[float, typer.Option(help="Index above which a detector has drifted.")] = ALARM,
 ) -> None:
-    """Compare how detectors score now with how they scored before.
+    """Compare the distributions of detectors' scores with a reference.
 
-    Exits with 1 where something moved.
+    Exits with 1 if a detector has drifted.
 
     Example: quorum policy drift --cases today.jsonl --reference reference.json
     """
@@ -138,7 +131,7 @@ def drift(
         msg = "name a --reference to compare with, or a file to --save one"
         raise InputError(msg)
     now = Profiles()
-    for case in past_cases(cases, database, since, until, limit):
+    for case in cases.read():
         now.add_case(case)
     if save is not None:
         try:
@@ -174,26 +167,23 @@ def drift(
         raise typer.Exit(1)
 
 
+@expanded
 def compare_shadow_command(
     name: Name,
-    cases: Cases = None,
-    database: Database = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    cases: CaseOptions,
 ) -> None:
-    """Tell what detectors, rules and policies in shadow would have done.
+    """Report what detectors, rules and policies in shadow would have decided.
 
     Example: quorum policy compare-shadow mine.yaml --cases cases.jsonl
     """
     policy = load_policy(name)
-    report = compare_shadow(policy, past_cases(cases, database, since, until, limit))
+    report = compare_shadow(policy, cases.read())
     console = Console()
     console.print(f"{report.cases:,} cases")
     if not report.detectors and not report.rules and not report.policies:
         console.print("nothing runs in shadow in these cases, and no rule of the policy does")
     for (detector, version), one in report.detectors.items():
-        console.print(f"[bold]{detector}[/] {version} in shadow spoke in {one.seen:,} cases")
+        console.print(f"[bold]{detector}[/] {version} in shadow: {one.seen:,} cases")
         if one.paired:
             console.print(f"  its scores differ by {one.difference / one.paired:.3f} on average")
         for (old, new), count in one.changes.most_common():
@@ -206,7 +196,7 @@ def compare_shadow_command(
         for action, count in actions.most_common():
             console.print(f"  {count:,} of them were decided as {action}")
     for version, changes in report.policies.items():
-        console.print(f"the policy [bold]{version}[/] watched {changes.total():,} cases")
+        console.print(f"the shadow policy [bold]{version}[/] decided {changes.total():,} cases")
         for (old, new), count in changes.most_common():
             if old != new:
                 console.print(f"  {count:,} would be {new} instead of {old}")

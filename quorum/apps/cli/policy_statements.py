@@ -1,4 +1,4 @@
-"""``quorum policy statements``: the statements of reasons for what was restricted."""
+"""``quorum policy statements``: statements of reasons for restrictions."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ import typer
 
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.statements.statement import TransparencyRecord, make_statement, submissions
-from quorum.apps.cli.policy_cases import Since, Until, span
+from quorum.apps.cli.policy_cases import Since, Until, time_range
 
 __all__ = ["statements"]
 
 
 def statements(
     name: Annotated[
-        str, typer.Argument(help="The policy that decided: a file, or one that ships.")
+        str,
+        typer.Argument(help="The policy that decided: a file, or a shipped name."),
     ],
     database: Annotated[
-        str | None, typer.Option(help="The ledger; by default QUORUM_DATABASE.")
+        str | None, typer.Option(help="The ledger (default: QUORUM_DATABASE).")
     ] = None,
     since: Since = None,
     until: Until = None,
     text: Annotated[
-        bool, typer.Option("--text", help="Print what uploaders are told, not the records.")
+        bool, typer.Option("--text", help="Print the texts for uploaders instead of the records.")
     ] = False,
-    language: Annotated[str, typer.Option(help="Of the text, as en or de.")] = "en",
+    language: Annotated[str, typer.Option(help="Language of the text, such as en or de.")] = "en",
 ) -> None:
-    """Print statements of reasons as the DSA Transparency Database takes them, 100 a line.
+    """Print statements of reasons for the DSA Transparency Database, 100 a line.
 
-    Verdicts of other versions of the policy are left out and counted.
+    Verdicts of other policy versions are skipped and counted.
 
     Example: quorum policy statements balanced --database sqlite:///quorum.db > submit.jsonl
     """
     policy = load_policy(name)
     skipped: list[str] = []
     if text:
-        for _, told in _stated(policy, database, since, until, language, skipped):
-            typer.echo(told + "\n")
+        for _, message in _stated(policy, database, since, until, language, skipped):
+            typer.echo(message + "\n")
     else:
         records = (
             record
@@ -51,7 +52,7 @@ def statements(
             typer.echo(json.dumps(body, ensure_ascii=False))
     if skipped:
         typer.echo(
-            f"{len(skipped):,} verdicts were left out: other versions of the policy decided them "
+            f"{len(skipped):,} verdicts were skipped: other policy versions decided them "
             f"(such as {skipped[0]})",
             err=True,
         )
@@ -68,7 +69,7 @@ def _stated(
     from quorum.store.ledger import Ledger
 
     with Ledger(None if database == "-" else database) as ledger:
-        for case in ledger.cases(span(since, until), order="decided"):
+        for case in ledger.cases(time_range(since, until), order="decided"):
             verdict = case.verdict
             if case.upload is None or verdict is None:
                 continue

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import load_policy
-from quorum.apps.cli.policy_cases import Limit, Since, Until, span
+from quorum.apps.cli.policy_cases import Limit, Since, Until, time_range
 from quorum.core.messages import Verdict, now
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger, LedgerCase
@@ -52,7 +52,7 @@ def replay(
     seen = 0
     with Ledger(None if database == "-" else database) as ledger:
         waiting: list[Verdict] = []
-        for case in ledger.cases(span(since, until), order="decided"):
+        for case in ledger.cases(time_range(since, until), order="decided"):
             if limit is not None and seen >= limit:
                 break
             seen += 1

@@ -79,7 +79,7 @@ def test_diff(cases):
     out = run("diff", "balanced", "strict", "--cases", str(cases)).stdout
     assert "The rule spam-certain applies when" in out
     assert "4 cases decided again; 1 actions change" in out
-    assert "They say the same" in run("diff", "strict", "strict").stdout
+    assert "The policies have the same content" in run("diff", "strict", "strict").stdout
 
 
 def test_backtest_with_its_page(cases, tmp_path):
@@ -193,7 +193,7 @@ def test_drift(tmp_path):
 def test_compare_shadow(tmp_path):
     file = reviewed_cases(tmp_path / "reviewed.jsonl")
     out = run("compare-shadow", "balanced", "--cases", file).stdout
-    assert "spam 2 in shadow spoke in 400 cases" in out
+    assert "spam 2 in shadow: 400 cases" in out
     assert "would be remove instead of" in out
 
 
@@ -225,7 +225,7 @@ def test_statements_of_what_the_ledger_holds(tmp_path):
     (line,) = result.stdout.splitlines()
     (record,) = json.loads(line)["statements"]
     assert record["puid"] == "v1"
-    assert "1 verdicts were left out" in result.stderr
+    assert "1 verdicts were skipped" in result.stderr
     told = run("statements", "balanced", "--database", url, "--text", "--language", "de").stdout
     assert told.startswith("Wir haben Ihren Upload entfernt.")
 
@@ -264,6 +264,6 @@ def test_an_uploaders_history_is_told_as_it_stood(tmp_path):
     assert "4 cases decided again; 2 actions change" in out, "the third has two strikes"
     out = run(*words, "--since", "2026-01-01T00:03:00", "--detector", "spam@2").stdout
     assert "1 cases decided again; 0 actions change" in out
-    assert "had spoken in 0 of them" in out
-    with pytest.raises(InputError, match="names no version"):
+    assert "0 of them have predictions of these versions" in out
+    with pytest.raises(InputError, match="is not a detector version"):
         run(*words, "--detector", "spam")

@@ -17,6 +17,7 @@ __all__ = [
     "RuleInputs",
     "Uploader",
     "number",
+    "number_of",
     "silence",
     "was_asked",
 ]
@@ -244,3 +245,14 @@ def number(what: str, name: str, detector: str, answer: PredictionLike | None) -
         return score
     below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
     return max(below, default=0.0)
+
+
+def number_of(name: str, live: Mapping[str, PredictionLike]) -> float | None:
+    """The score of a detector, or the probability of a label such as ``violence/fight``.
+
+    Args:
+        name: The detector, or the path of the label.
+        live: Predictions by detector.
+    """
+    detector = name.split("/", 1)[0]
+    return number("label" if "/" in name else "score", name, detector, live.get(detector))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
-from quorum.aggregator.decision.facts import Facts, PredictionLike, RuleInputs, number
+from quorum.aggregator.decision.facts import Facts, PredictionLike, RuleInputs, number_of
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
@@ -310,9 +310,7 @@ class Rules:
             if piece in self._policy.combiners and piece not in self._policy.detectors:
                 value = self._asked.combined(piece, facts)
             else:
-                detector = piece.split("/", 1)[0]
-                what = "label" if "/" in piece else "score"
-                value = number(what, piece, detector, facts.live.get(detector))
+                value = number_of(piece, facts.live)
             out.append("unknown" if value is None else f"{value:.2f}")
         return "".join(out)
 

@@ -59,19 +59,24 @@ def turning_points(policy: Policy) -> Mapping[str, tuple[float, ...]]:
     found: dict[str, set[float]] = {}
     for rule in policy.rules:
         for condition in rule.conditions:
-            numbers = {float(text) for text in _NUMBER.findall(condition.source)}
+            numbers = _numbers(condition)
             names = {read.name for read in condition.reads if read.what in ("score", "label")}
             for read in condition.reads:
                 if read.what == "combined":
                     names |= set(policy.combiners[read.name].weights)
             for name in names:
-                found.setdefault(name, {0.0, 1.0}).update(
-                    side
-                    for number in numbers
-                    for side in (number - _SMALL, number, number + _SMALL)
-                    if 0.0 <= side <= 1.0
-                )
+                found.setdefault(name, set()).update(_sides(numbers))
     return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+def _numbers(condition: Expression) -> set[float]:
+    return {float(text) for text in _NUMBER.findall(condition.source)}
+
+
+def _sides(numbers: set[float]) -> set[float]:
+    """0, 1, and each number with a point on both sides, within 0 and 1."""
+    near = {side for one in numbers for side in (one - _SMALL, one, one + _SMALL)}
+    return {0.0, 1.0} | {side for side in near if 0.0 <= side <= 1.0}
 
 
 class _Tried:
@@ -147,20 +152,12 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
 
 def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
     reads = {read.variable: read for one in rule.conditions for read in one.reads}
-    numbers = {float(text) for one in rule.conditions for text in _NUMBER.findall(one.source)}
+    numbers = {number for one in rule.conditions for number in _numbers(one)}
     for other in policy.rules:
         if not other.shadow and other.detectors & rule.detectors:
             for one in other.conditions:
-                numbers |= {float(text) for text in _NUMBER.findall(one.source)}
-    axis = sorted(
-        {0.0, 1.0}
-        | {
-            side
-            for number in numbers
-            for side in (number - _SMALL, number, number + _SMALL)
-            if 0.0 <= side <= 1.0
-        }
-    )
+                numbers |= _numbers(one)
+    axis = sorted(_sides(numbers))
     axes: list[list[Any]] = []
     for read in reads.values():
         if read.what == "status":

@@ -9,7 +9,7 @@ from typing import Final
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision
-from quorum.aggregator.decision.facts import Facts, number, silence
+from quorum.aggregator.decision.facts import Facts, number_of, silence
 from quorum.aggregator.decision.rules import compiled
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Outcome
@@ -136,7 +136,10 @@ def _changes(
 
     def consider(names: tuple[str, ...]) -> None:
         for values in itertools.product(*(points[name] for name in names)):
-            now = [(name, _current(name, live), value) for name, value in _zip(names, values)]
+            now = [
+                (name, number_of(name, live), value)
+                for name, value in zip(names, values, strict=True)
+            ]
             size = sum(1.0 if old is None else abs(old - new) for _, old, new in now)
             moved = tuple(one for one in now if one[1] is None or abs(one[1] - one[2]) > 1e-9)
             if len(moved) < len(names):
@@ -154,16 +157,6 @@ def _changes(
         ):
             consider(pair)
     yield from sorted(found.values(), key=lambda change: (change.size, change.action))
-
-
-def _zip(names: tuple[str, ...], values: tuple[float, ...]) -> Iterator[tuple[str, float]]:
-    return zip(names, values, strict=True)
-
-
-def _current(name: str, live: Mapping[str, CompactPrediction]) -> float | None:
-    detector = name.split("/", 1)[0]
-    what = "label" if "/" in name else "score"
-    return number(what, name, detector, live.get(detector))
 
 
 def _with(case: PastCase, scores: tuple[tuple[str, float | None, float], ...]) -> PastCase:

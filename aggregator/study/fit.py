@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
-from quorum.aggregator.decision.facts import number
+from quorum.aggregator.decision.facts import number_of
 from quorum.aggregator.policy.combiner import CLIP, Combiner
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
@@ -66,11 +66,7 @@ def fit(name: str, names: Sequence[str], cases: Iterable[PastCase], seed: int = 
         if case.review is None:
             continue
         live = {one.detector: one for one in case.predictions if not one.shadow}
-        row = [
-            number("label" if "/" in one else "score", one, detector, live.get(detector))
-            for one in names
-            for detector in (one.split("/", 1)[0],)
-        ]
+        row = [number_of(one, live) for one in names]
         if any(value is not None for value in row):
             rows.append([np.nan if value is None else value for value in row])
             truths.append(case.review is Action.REMOVE)

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from scipy.special import bdtr, betaincinv
 
-from quorum.aggregator.decision.facts import number
+from quorum.aggregator.decision.facts import number_of
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
@@ -47,7 +47,7 @@ class Tuned:
         upper: The upper bound of the share of wrongful removals at the same confidence
             (Clopper-Pearson); None without a threshold.
         caught: The share of the cases that the reviewers removed which the threshold catches.
-        lacking: Without a threshold: the number of further reviewed cases with high scores that
+        labels_needed: Without a threshold: the number of further reviewed cases with high scores that
             it takes at the same error rate; None if no number of them suffices.
     """
 
@@ -59,7 +59,7 @@ class Tuned:
     wrongful: int
     upper: float | None
     caught: float
-    lacking: int | None
+    labels_needed: int | None
 
 
 def tune(
@@ -106,7 +106,7 @@ def tune(
             wrongful=0,
             upper=None,
             caught=0.0,
-            lacking=_lacking(ordered, bound, level, first),
+            labels_needed=_labels_needed(ordered, bound, level, first),
         )
     threshold, removals, wrongful = chosen
     return Tuned(
@@ -120,7 +120,7 @@ def tune(
         if wrongful < removals
         else 1.0,
         caught=(removals - wrongful) / harmful if harmful else 0.0,
-        lacking=None,
+        labels_needed=None,
     )
 
 
@@ -144,21 +144,9 @@ def reviewed_scores(
             continue
         live = {one.detector: one for one in case.predictions if not one.shadow}
         if combiner is None:
-            detector = name.split("/", 1)[0]
-            what = "label" if "/" in name else "score"
-            score = number(what, name, detector, live.get(detector))
+            score = number_of(name, live)
         else:
-            score = combiner.combine(
-                {
-                    part: number(
-                        "label" if "/" in part else "score",
-                        part,
-                        part.split("/", 1)[0],
-                        live.get(part.split("/", 1)[0]),
-                    )
-                    for part in combiner.weights
-                }
-            )
+            score = combiner.combine({part: number_of(part, live) for part in combiner.weights})
         if score is not None:
             scores.append(score)
             wrong.append(case.review is not Action.REMOVE)
@@ -173,7 +161,7 @@ def _fewest(bound: float, level: float) -> int:
     return math.ceil(math.log(level) / math.log(1.0 - bound))
 
 
-def _lacking(
+def _labels_needed(
     ordered: Sequence[tuple[float, bool]], bound: float, level: float, first: int
 ) -> int | None:
     """The number of further labels needed, at the error rate of the highest scores.

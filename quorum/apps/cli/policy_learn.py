@@ -75,8 +75,8 @@ def _print_threshold(made: Tuned, score: str, function: str) -> None:
         lines.append(f"no threshold guarantees {limit}")
         lines.append(
             "more labels cannot help: too many of the highest scores are wrong to remove"
-            if made.lacking is None
-            else f"it takes about {made.lacking:,} more reviewed cases with high scores"
+            if made.labels_needed is None
+            else f"it takes about {made.labels_needed:,} more reviewed cases with high scores"
         )
     typer.echo("\n".join(lines))
 

@@ -43,7 +43,7 @@ def test_the_promise_holds_as_often_as_it_says(worst, decimals):
 def test_a_promise_needs_labels_and_says_how_many():
     few = tune([0.9] * 30, [False] * 30, 0.02, 0.95)
     assert few.threshold is None
-    assert few.lacking == 149 - 30
+    assert few.labels_needed == 149 - 30
     enough = tune([0.9] * 149, [False] * 149, 0.02, 0.95)
     assert (enough.threshold, enough.removals, enough.wrongful) == (0.9, 149, 0)
     assert enough.upper == pytest.approx(0.0199, abs=1e-3)
@@ -53,7 +53,7 @@ def test_what_no_number_of_labels_can_promise():
     scores = [index / 1000 for index in range(1000)]
     wrong = [index % 4 == 0 for index in range(1000)]
     made = tune(scores, wrong, 0.05, 0.95)
-    assert (made.threshold, made.lacking) == (None, None)
+    assert (made.threshold, made.labels_needed) == (None, None)
 
 
 def test_rare_errors_ask_for_more_labels():
@@ -61,7 +61,7 @@ def test_rare_errors_ask_for_more_labels():
     wrong = [index == 98 for index in range(100)]
     made = tune(scores, wrong, 0.05, 0.95)
     assert made.threshold is None
-    assert 1 <= made.lacking < 200
+    assert 1 <= made.labels_needed < 200
 
 
 def test_the_lowest_threshold_that_can_be_promised():

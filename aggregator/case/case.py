@@ -9,7 +9,7 @@ Only ``quorum.aggregator.decider`` makes cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -284,16 +284,16 @@ class Case:
         """Whether the state holds all fields of the upload that the policies read."""
         return self._state.kept_fields is None or self._state.knows(self._read_fields())
 
-    def _deadlines(self, policy: Policy) -> Iterator[tuple[str, int]]:
-        """Detectors of a policy without a prediction, and when they count as missing."""
+    def _outstanding(self, policy: Policy, at: int) -> dict[str, int]:
+        """Detectors that may still predict in time, and when each counts as missing."""
         state = self._state
-        end = state.opened + _span(policy.deadline)
+        found = {}
         for name, detector in policy.detectors.items():
-            if not detector.shadow and name not in state.predictions:
-                yield name, min(state.opened + _span(detector.deadline), end)
-
-    def _waiting(self, policy: Policy, at: int) -> list[tuple[str, int]]:
-        return [(name, when) for name, when in self._deadlines(policy) if when > at]
+            if name not in state.predictions and not detector.shadow:
+                when = state.opened + _span(min(detector.deadline, policy.deadline))
+                if when > at:
+                    found[name] = when
+        return found
 
     def _is_due(self, now: datetime) -> bool:
         return self._state.wake is not None and micros(now) >= self._state.wake
@@ -317,20 +317,20 @@ class Case:
             state.wake = state.verdict.at + _span(self._policy.retention)
             return ()
         at = micros(now)
-        waiting = [] if ended else self._waiting(self._policy, at)
-        evaluation = self._evaluate(self._policy, (name for name, _ in waiting))
+        outstanding = {} if ended else self._outstanding(self._policy, at)
+        evaluation = self._evaluate(self._policy, outstanding)
         case_is_due = ended or at >= state.opened + _span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
             effect = self._effect(evaluation.decision)
             if self._changes(effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
-                verdict = self._verdict(evaluation.decision, waiting, now, outcomes)
+                verdict = self._verdict(evaluation.decision, outstanding, now, outcomes)
                 state.verdict = KeptVerdict(
                     verdict.id, effect, verdict.revision, at, verdict.decided_by
                 )
                 effects = (Emit(verdict),)
-        state.wake = self._next_wake(at, waiting, evaluation.settled)
+        state.wake = self._next_wake(at, outstanding, evaluation.settled)
         return effects
 
     def _effect(self, decision: Decision) -> str:
@@ -338,6 +338,8 @@ class Case:
         review = self._state.review
         if review is not None:
             return review.action
+        if not decision.territories:
+            return decision.action.value
         local = "".join(f" {code}:{action}" for code, action in decision.territories)
         return f"{decision.action.value}{local}"
 
@@ -360,24 +362,23 @@ class Case:
             and review.action == _REMOVE
         )
 
-    def _next_wake(self, at: int, waiting: list[tuple[str, int]], settled: bool) -> int:
+    def _next_wake(self, at: int, outstanding: Mapping[str, int], settled: bool) -> int:
         state = self._state
-        if state.verdict is None or (waiting and not settled and state.review is None):
+        if state.verdict is None or (outstanding and not settled and state.review is None):
             end = state.opened + _span(self._policy.deadline)
-            return min([when for _, when in waiting], default=max(end, at))
+            return min(outstanding.values(), default=max(end, at))
         return state.verdict.at + _span(self._policy.retention)
 
     def _verdict(
         self,
         decision: Decision,
-        waiting: list[tuple[str, int]],
+        outstanding: Mapping[str, int],
         now: datetime,
         outcomes: list[dict[str, str]],
     ) -> Verdict:
         """The verdict of a decision, or of the review that overrules it."""
         state = self._state
         past, review = state.verdict, state.review
-        awaited = {name for name, _ in waiting}
         return make_verdict(
             self._policy,
             state.facts(),
@@ -386,7 +387,7 @@ class Case:
             review=None
             if review is None
             else Overruling(review.id, Action(review.action), review.category),
-            late=any(name not in awaited for name, _ in decision.missing),
+            late=any(name not in outstanding for name, _ in decision.missing),
             now=now,
             latency=max(0, micros(now) - state.opened) / 1e6,
             shadow_outcomes=outcomes,
@@ -398,9 +399,9 @@ class Case:
         The live policy may decide before the one in shadow would: then ``waiting_for`` names the
         detectors whose predictions may still change the latter's action.
         """
-        waiting = [] if ended else [name for name, _ in self._waiting(policy, at)]
+        outstanding = {} if ended else self._outstanding(policy, at)
         try:
-            evaluation = self._evaluate(policy, waiting)
+            evaluation = self._evaluate(policy, outstanding)
         except Exception as error:
             return {"policy_version": policy.version, "error": type(error).__name__}
         outcome = {
@@ -408,7 +409,7 @@ class Case:
             "action": evaluation.decision.action.value,
             "rule": evaluation.decision.rule,
         }
-        return outcome if evaluation.settled else outcome | {"waiting_for": ", ".join(waiting)}
+        return outcome if evaluation.settled else outcome | {"waiting_for": ", ".join(outstanding)}
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -24,9 +24,6 @@ STATE_FORMAT: Final = 2
 
 _NO_HISTORY: Final = Uploader()
 
-#: Fields of an upload that are kept always: those that it must have, and what a verdict needs.
-_ALWAYS: Final = ("id", "uploader", "published_at", "language", "territories")
-
 
 class KeptVerdict(NamedTuple):
     """What a case keeps of its last verdict.
@@ -72,6 +69,7 @@ class CaseState:
         upload_json: The upload's JSON as it arrived, if that is at hand.
         kept_fields: The fields of a decided upload that were kept, beside those that always are;
             None while all of it is there.
+        kept_upload: The values of the fields that were kept.
         opened: When the upload arrived, in microseconds since 1970.
         uploader: Past verdicts on its uploader.
         predictions: The prediction that counts, by ``prediction_key``.
@@ -84,6 +82,7 @@ class CaseState:
     upload: Upload | None = None
     upload_json: str | bytes | None = None
     kept_fields: frozenset[str] | None = None
+    kept_upload: dict[str, Any] | None = None
     opened: int = 0
     uploader: Uploader = _NO_HISTORY
     predictions: dict[str, CompactPrediction] = field(default_factory=dict)
@@ -95,12 +94,17 @@ class CaseState:
     @property
     def has_upload(self) -> bool:
         """Whether the upload has arrived."""
-        return self.upload is not None or self.upload_json is not None
+        return (
+            self.upload is not None or self.upload_json is not None or self.kept_upload is not None
+        )
 
     def facts(self) -> Upload:
         """The upload, parsed once."""
         if self.upload is None:
-            self.upload = Upload.model_validate_json(self.upload_json or b"")
+            if self.kept_upload is None:
+                self.upload = Upload.model_validate_json(self.upload_json or b"")
+            else:
+                self.upload = Upload.model_validate(self.kept_upload)
         return self.upload
 
     def knows(self, fields: frozenset[str] | None) -> bool:
@@ -116,12 +120,19 @@ class CaseState:
             fields: The fields of the upload that the policies read; None for all of them.
         """
         one = self.uploader
-        kept, body = self._upload_bytes(fields)
+        body: bytes = b""
+        kept, chosen = self.kept_fields, self.kept_upload
+        if chosen is None and self.has_upload:
+            if self.verdict is not None and fields is not None:
+                kept, chosen = fields, _chosen(self.facts(), fields)
+            else:
+                body = self._json()
         head = (
             STATE_FORMAT,
             self.opened,
             self.wake,
             None if kept is None else sorted(kept),
+            chosen,
             None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
             [row if row[7] or row[8] else row[:7] for row in self.predictions.values()],
             self.orphans,
@@ -146,11 +157,12 @@ class CaseState:
                 "drain the job with the version that wrote it, then start it without state"
             )
             raise InputError(msg)
-        _, opened, wake, kept, uploader, rows, orphans, verdict, review = parts
+        _, opened, wake, kept, chosen, uploader, rows, orphans, verdict, review = parts
         predictions = [CompactPrediction(*row) for row in rows]
         return cls(
             upload_json=body or None,
             kept_fields=None if kept is None else frozenset(kept),
+            kept_upload=chosen,
             opened=opened,
             uploader=_NO_HISTORY if uploader is None else Uploader(*uploader),
             predictions={prediction_key(one.detector, one.shadow): one for one in predictions},
@@ -160,17 +172,12 @@ class CaseState:
             wake=wake,
         )
 
-    def _upload_bytes(self, fields: frozenset[str] | None) -> tuple[frozenset[str] | None, bytes]:
-        """The upload's JSON, and which of its optional fields are in it; None for all."""
-        if self.upload is None and self.upload_json is None:
-            return None, b""
-        if self.verdict is not None and self.kept_fields is None and fields is not None:
-            return fields, _chosen_json(self.facts(), fields)
+    def _json(self) -> bytes:
+        """The upload's JSON, serialised at most once."""
         if self.upload_json is None:
             self.upload_json = self.facts().to_bytes()
         text = self.upload_json
-        body = text.encode() if isinstance(text, str) else text
-        return self.kept_fields, body
+        return text.encode() if isinstance(text, str) else text
 
 
 def prediction_key(detector: str, shadow: bool) -> str:
@@ -178,14 +185,19 @@ def prediction_key(detector: str, shadow: bool) -> str:
     return f"{detector}\0shadow" if shadow else detector
 
 
-def _chosen_json(upload: Upload, fields: frozenset[str]) -> bytes:
+def _chosen(upload: Upload, fields: frozenset[str]) -> dict[str, Any]:
+    """The values of some fields of an upload, and of those that are always kept."""
     extra = upload.model_extra or {}
-    chosen: dict[str, Any] = {}
-    for name in (*_ALWAYS, *fields):
-        if name in extra:
-            chosen[name] = extra[name]
-        elif name in Upload.model_fields:
-            value = getattr(upload, name)
-            if value is not None and value != ():
-                chosen[name] = value
-    return to_json(chosen)
+    chosen: dict[str, Any] = {
+        "id": upload.id,
+        "uploader": upload.uploader,
+        "published_at": upload.published_at,
+    }
+    if upload.language is not None:
+        chosen["language"] = upload.language
+    if upload.territories:
+        chosen["territories"] = upload.territories
+    for name in fields:
+        if name in extra or name in Upload.model_fields:
+            chosen[name] = extra[name] if name in extra else getattr(upload, name)
+    return chosen

@@ -1,4 +1,4 @@
-"""What is kept of a prediction: enough to decide, small enough to keep for every upload."""
+"""A compact prediction: enough to decide, small enough to keep for every upload."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from quorum.core.messages import Prediction, Status, UsedPrediction
+from quorum.core.messages import Prediction, Status
 
 __all__ = ["CompactPrediction", "micros"]
 
 _STATUS: Final = {status.value: status for status in Status}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def micros(at: datetime) -> int:
     """Microseconds since 1970: whole, so that a timer fires exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return (at - _EPOCH) // _MICROSECOND
 
 
 class CompactPrediction(NamedTuple):
@@ -36,7 +37,7 @@ class CompactPrediction(NamedTuple):
 
     @classmethod
     def of(cls, prediction: Prediction) -> CompactPrediction:
-        """What is kept of a prediction."""
+        """A prediction without its evidence."""
         return cls(
             prediction.id,
             prediction.detector,
@@ -51,7 +52,7 @@ class CompactPrediction(NamedTuple):
 
     @property
     def status(self) -> Status:
-        """Whether the detector could say anything."""
+        """Whether the detector scored, abstained or failed."""
         return _STATUS[self.code]
 
     @property
@@ -68,17 +69,4 @@ class CompactPrediction(NamedTuple):
             self.score or 0.0,
             sorted(self.labels.items()),
             self.reason or "",
-        )
-
-    def used(self) -> UsedPrediction:
-        """As a verdict lists it."""
-        return UsedPrediction(
-            id=self.id,
-            detector=self.detector,
-            version=self.version,
-            status=self.status,
-            score=self.score,
-            labels=dict(self.labels),
-            reason=self.reason,
-            shadow=self.shadow,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from quorum.aggregator.decision.facts import NO_ANSWER, Facts, PredictionLike, Uploader, silence
@@ -218,14 +219,19 @@ def _why(name: str, outstanding: frozenset[str]) -> str:
     return NO_ANSWER
 
 
+@lru_cache(maxsize=1024)
+def _in_order(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(names))
+
+
 def _inputs(
     reads: frozenset[str], live: Mapping[str, PredictionLike], outstanding: frozenset[str]
 ) -> tuple[str, ...]:
     found = []
-    for name in sorted(reads):
+    for name in _in_order(reads):
         answer = live.get(name)
         if answer is not None:
-            found.append(f"{answer.id}:{answer.status.value}")
+            found.append(f"{answer.id}:{answer.status}")
         elif name not in outstanding:
             found.append(f"missing:{name}")
     return tuple(found)

@@ -119,16 +119,19 @@ class RuleInputs:
         live, outstanding = facts.live, facts.outstanding
         for read in self.reads:
             what, detector = read.what, read.detector
+            answer = live.get(detector)
             found: Any
-            if what == "combined":
+            if what == "score" and answer is not None and answer.score is not None:
+                found = answer.score
+            elif what == "combined":
                 found = self.combined(read.name, facts)
             elif detector in outstanding:
                 found = None
             elif what == "status":
-                status = silence(live.get(detector))
+                status = silence(answer)
                 found = "missing" if status is None else status.value
             else:
-                found = self._score(what, read.name, detector, live.get(detector))
+                found = self._score(what, read.name, detector, answer)
                 if found is None:
                     found = read.default
             if found is not None:

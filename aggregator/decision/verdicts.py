@@ -1,24 +1,23 @@
-"""Makes the verdict of a decision, or of the review that overrules it."""
+"""The verdict of a decision, or of the review that overrules it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, PredictionLike
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.statement import statement_text
-from quorum.core.messages import Action, Missing, Upload, UsedPrediction, Verdict, digest
+from quorum.core.messages import Action, Upload, Verdict, digest
 
 __all__ = ["Overruling", "local_actions", "make_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
 class Overruling:
-    """A review that overrules whatever the policy says.
+    """A review that overrules the policy.
 
     Attributes:
         id: Of the review.
@@ -50,50 +49,54 @@ def make_verdict(
     in it, for they differ a little with the batch that they were made in.
 
     Args:
-        policy: Decided.
-        upload: What is decided on.
-        decision: What the policy makes of it.
+        policy: Made the decision.
+        upload: The upload.
+        decision: What the policy decides.
         past: Revision and id of the verdict that this one supersedes.
         review: Overrules the decision.
-        late: Whether a detector's time had run out.
+        late: Whether the deadline of a detector without a prediction has passed.
         now: The time.
-        latency: Seconds from the upload's arrival.
-        shadow_outcomes: What policies in shadow would decide.
+        latency: Seconds since the upload arrived.
+        shadow_outcomes: What each policy in shadow would decide.
     """
-    action, rule, category = decision.action, decision.rule, decision.category
-    reasons, inputs = decision.reasons, decision.inputs
-    decided_by: Literal["policy", "deadline", "reviewer"] = "deadline" if late else "policy"
-    extras: dict[str, Any] = {}
-    if review is not None:
-        action, rule, decided_by = review.action, "review", "reviewer"
-        category = None if action is Action.ALLOW else review.category or category
-        reasons, inputs = ("A reviewer decided.",), (review.id,)
-    elif decision.territories:
-        extras["territories"] = {code: act.value for code, act in decision.territories}
-    if decision.shadow_matched:
-        extras["shadow_rules"] = list(decision.shadow_matched)
-    if shadow_outcomes:
-        extras["shadow_policies"] = [dict(one) for one in shadow_outcomes]
     revision = 1 if past is None else past[0] + 1
-    verdict = Verdict(
-        id=digest("verdict", upload.id, str(revision), policy.version, rule, *inputs),
-        upload_id=upload.id,
-        action=action,
-        revision=revision,
-        supersedes=None if past is None else past[1],
-        policy_version=policy.version,
-        rule=rule,
-        category=category,
-        reasons=reasons,
-        predictions=tuple(_used(one) for one in decision.used),
-        missing=tuple(Missing(detector=name, why=why) for name, why in decision.missing),
-        decided_by=decided_by,
-        at=now,
-        latency=latency,
-        **extras,
-    )
-    text = statement_text(policy, verdict, upload.language)
-    return verdict if text is None else verdict.model_copy(update={"statement": text})
+    rule, inputs = decision.rule, decision.inputs
+    values: dict[str, Any] = {
+        "upload_id": upload.id,
+        "action": decision.action,
+        "revision": revision,
+        "supersedes": None if past is None else past[1],
+        "policy_version": policy.version,
+        "rule": rule,
+        "category": decision.category,
+        "reasons": decision.reasons,
+        "predictions": [_used(one) for one in decision.used],
+        "missing": [{"detector": name, "why": why} for name, why in decision.missing],
+        "decided_by": "deadline" if late else "policy",
+        "at": now,
+        "latency": latency,
+    }
+    if review is not None:
+        rule, inputs = "review", (review.id,)
+        values |= {
+            "action": review.action,
+            "rule": rule,
+            "category": None
+            if review.action is Action.ALLOW
+            else review.category or decision.category,
+            "reasons": ("A reviewer decided.",),
+            "decided_by": "reviewer",
+        }
+    elif decision.territories:
+        values["territories"] = {code: action.value for code, action in decision.territories}
+    if decision.shadow_matched:
+        values["shadow_rules"] = list(decision.shadow_matched)
+    if shadow_outcomes:
+        values["shadow_policies"] = [dict(one) for one in shadow_outcomes]
+    values["id"] = digest("verdict", upload.id, str(revision), policy.version, rule, *inputs)
+    verdict = Verdict.model_validate(values)
+    statement = statement_text(policy, verdict, upload.language)
+    return verdict if statement is None else verdict.model_copy(update={"statement": statement})
 
 
 def local_actions(verdict: Verdict) -> Mapping[str, str]:
@@ -101,7 +104,15 @@ def local_actions(verdict: Verdict) -> Mapping[str, str]:
     return (verdict.model_extra or {}).get("territories") or {}
 
 
-def _used(one: PredictionLike) -> UsedPrediction:
-    if isinstance(one, CompactPrediction):
-        return one.used()
-    return UsedPrediction.model_validate(one, from_attributes=True)
+def _used(one: PredictionLike) -> dict[str, Any]:
+    """The values of a ``UsedPrediction``, which the verdict validates."""
+    return {
+        "id": one.id,
+        "detector": one.detector,
+        "version": one.version,
+        "status": one.status,
+        "score": one.score,
+        "labels": one.labels,
+        "reason": one.reason,
+        "shadow": one.shadow,
+    }

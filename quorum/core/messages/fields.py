@@ -40,12 +40,11 @@ def digest(*parts: str) -> str:
 
     Each part is prefixed by its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
     """
-    sha = hashlib.sha256()
+    prefixed = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        sha.update(len(data).to_bytes(8, "big"))
-        sha.update(data)
-    return sha.hexdigest()[:32]
+        prefixed += (len(data).to_bytes(8, "big"), data)
+    return hashlib.sha256(b"".join(prefixed)).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

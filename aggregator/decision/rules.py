@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -48,6 +49,9 @@ _HISTORIES: Final = tuple(
     for strikes, removals, verdicts in product((0.0, 1e6), (0, 1_000_000), (0, 1_000_000))
 )
 
+#: A condition that compares one score or label with one number.
+_COMPARISON: Final = re.compile(r"""\s*(?:score|label)\("[^"\\]+"\)\s*>=\s*(\d+\.\d+)\s*""")
+
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]
 
@@ -92,6 +96,8 @@ class _Compiled:
     safe: bool
     #: Whether it is unknown where none of its reads has a value.
     mute: bool
+    #: The read and the number, where the condition is ``score(…) >= number`` or the like.
+    threshold: tuple[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +108,16 @@ class _Plan:
         wholly: Rules all of whose reads have one.
         partly: Rules that are asked one by one.
         silent: Rules that are surely unknown.
-        any: False where none of ``wholly`` applies or fails: the common case, in one look.
+        thresholds: Where each of ``wholly`` compares one read with one number: these. CEL is not
+            called for a rule whose number is not reached.
+        any: Else a program that is false where none of ``wholly`` applies or fails.
     """
 
     wholly: tuple[_Compiled, ...]
     partly: tuple[_Compiled, ...]
     silent: tuple[_Compiled, ...]
-    any: Any
+    thresholds: tuple[tuple[str, float], ...] = ()
+    any: Any = None
 
 
 class Rules:
@@ -137,7 +146,7 @@ class Rules:
         self._shadow_asked = RuleInputs(policy, [one.rule for one in self._shadow])
         self.upload_fields = RuleInputs(policy, policy.rules).fields
         self._plans: dict[int, _Plan] = {}
-        self._all = _Plan((), tuple(self._rules), (), None)
+        self._all = _Plan((), tuple(self._rules), ())
         self._opaque = any(one.opaque for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
         asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
@@ -156,13 +165,14 @@ class Rules:
         unsure: list[Rank] = []
         asked = self._asked
         values, known = asked.values(facts)
-        try:
-            if asked.variables:
+        context: Any = None
+        if asked.variables:
+            try:
                 values |= asked.facts(facts)
-            context = make_context(values)
-        except Exception as error:
-            told = f"the upload cannot be read by rules ({type(error).__name__})"
-            return [_failed(one, told) for one in self._rules], unsure
+                context = make_context(values)
+            except Exception as error:
+                why = f"the upload cannot be read by rules ({type(error).__name__})"
+                return [_failed(one, why) for one in self._rules], unsure
         plan = self._plans.get(known)
         if plan is None:
             plan = self._plans[known] = self._plan(known)
@@ -173,11 +183,21 @@ class Rules:
                 for one in plan.silent:
                     if not facts.outstanding.isdisjoint(one.rule.detectors):
                         self._wait(one, facts, unsure)
+        candidates: Sequence[_Compiled] = [
+            one
+            for one, (read, limit) in zip(plan.wholly, plan.thresholds, strict=False)
+            if values[read] >= limit
+        ]
+        if not (candidates or plan.any or plan.partly) and facts.uploader.known:
+            return matches, unsure
+        if context is None:
+            context = make_context(values)
         for one in plan.partly:
             self._consider(one, context, facts, matches, unsure)
         if plan.any is not None and evaluate(plan.any, context)[0] != "false":
-            for one in plan.wholly:
-                self._consider(one, context, facts, matches, unsure)
+            candidates = plan.wholly
+        for one in candidates:
+            self._consider(one, context, facts, matches, unsure)
         if not facts.uploader.known:
             matches += self._without_history(values, context, facts)
         return matches, unsure
@@ -216,10 +236,13 @@ class Rules:
                 silent.append(one)
             else:
                 partly.append(one)
+        thresholds = [one.threshold for one in wholly if one.threshold is not None]
+        if len(thresholds) == len(wholly):
+            return _Plan(tuple(wholly), tuple(partly), tuple(silent), tuple(thresholds))
         joined = _any_of(wholly)
         if joined is None:
-            return _Plan((), (*partly, *wholly), tuple(silent), None)
-        return _Plan(tuple(wholly), tuple(partly), tuple(silent), joined)
+            return _Plan((), (*partly, *wholly), tuple(silent))
+        return _Plan(tuple(wholly), tuple(partly), tuple(silent), any=joined)
 
     def _consider(
         self,
@@ -331,8 +354,17 @@ def _compile(order: int, rule: Rule) -> _Compiled:
         unless=None if rule.unless is None else compile_program(rule.unless.compiled),
         opaque=any(one.opaque for one in rule.conditions),
         safe=rule.when.safe,
+        threshold=_threshold(rule),
         mute=plain and evaluate(program, make_context({}))[0] == "unknown",
     )
+
+
+def _threshold(rule: Rule) -> tuple[str, float] | None:
+    """The read and the number of a condition that only compares a read with a number."""
+    found = _COMPARISON.fullmatch(rule.when.source)
+    if found is None or len(rule.when.reads) != 1:
+        return None
+    return rule.when.reads[0].variable, float(found[1])
 
 
 def _any_of(rules: list[_Compiled]) -> Any:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Uploader, decide
+from quorum.aggregator.decision.facts import Facts
+from quorum.aggregator.decision.rules import compiled
 from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.backtest import backtest_lines
 from quorum.aggregator.study.record import PastCase
@@ -103,3 +105,16 @@ def test_stream_batch_and_backtest_decide_alike(name):
     found = backtest_lines(lines, policy, workers=1)
     assert found.cases == len(expected)
     assert found.changed == 0
+
+
+LIMITS = st.sampled_from([0.5, 0.6, 0.75, 0.85, 0.95, 0.97, 0.98])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(POLICIES), st.tuples(*[st.none() | scores | LIMITS] * 3), strikes)
+def test_comparisons_without_cel_agree_with_cel(policy, values, past):
+    """Rules that compare one score with one number are not always evaluated by CEL."""
+    facts = Facts(answers(values), frozenset(), {}, upload, Uploader(strikes=past))
+    rules = compiled(policy)
+    matched = {one.name for one in rules.match(facts)[0]}
+    assert matched == {rule.name for rule, outcome, _ in rules.ask(facts) if outcome == "true"}

@@ -26,8 +26,8 @@ TODO = "TODO"
 
 #: The public faces (docs/decisions/0004-one-import-root.md).
 FACES = {
-    "detectors": "quorum.models.detectors",
-    "messages": "quorum.core.messages",
+    "detectors": "quorum.detectors",
+    "messages": "quorum.messages",
     "client": "quorum.client",
 }
 #: Where the code is; quorum/models and its like are links to the others.

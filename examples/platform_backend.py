@@ -13,8 +13,7 @@ from collections.abc import Iterable
 
 from google.cloud import pubsub_v1
 
-from quorum.core.errors import MalformedMessage
-from quorum.core.messages import Upload, Verdict
+from quorum.messages import MalformedMessage, Upload, Verdict
 
 SOURCE = "/example/backend"
 

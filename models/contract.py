@@ -2,7 +2,7 @@
 
 .. code-block:: python
 
-    from quorum.models.contract import DetectorContract
+    from quorum.detectors import DetectorContract
 
     class TestMine(DetectorContract):
         detector = MyDetector

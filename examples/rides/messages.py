@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from quorum.core.messages import Identifier, Message, Time, digest
+from quorum.messages import Identifier, Message, Time, digest
 
 __all__ = ["Estimate", "Ride"]
 

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from examples.rides.estimators import WHATS, train
 from examples.rides.messages import Ride
-from quorum.core.errors import MalformedMessage
+from quorum.messages import MalformedMessage
 
 __all__ = ["create_app"]
 

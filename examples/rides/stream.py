@@ -15,8 +15,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from examples.rides.estimators import WHATS, Estimator, train
 from examples.rides.messages import Estimate, Ride
-from quorum.core.errors import MalformedMessage
-from quorum.core.messages import DeadLetter, now
+from quorum.messages import DeadLetter, MalformedMessage, now
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import Sink, Source, sink, source
 from quorum.pipeline.streams.base import Outgoing, Received

@@ -113,6 +113,7 @@ class Settings(_Section):
     ) = None
     #: The path of a policy file, or the name of a shipped policy.
     policy: str = "balanced"
+    #: Where media may be fetched from, and how much of it.
     media: Annotated[MediaAccess, BeforeValidator(_defaults_if_empty)] = MediaAccess()
     #: The file or folder of the catalogue of reference works, or its folder and database; None
     #: for the small one that ships.

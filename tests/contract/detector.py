@@ -1,5 +1,5 @@
 """The tests that every detector inherits; they ship, so that plug-ins have them too."""
 
-from quorum.models.contract import DetectorContract
+from quorum.detectors import DetectorContract
 
 __all__ = ["DetectorContract"]

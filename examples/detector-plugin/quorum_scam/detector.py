@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from quorum.core.messages import Evidence, Upload
-from quorum.models.detectors import Detector, Example, Feature, Features, Finding
+from quorum.detectors import Detector, Evidence, Example, Feature, Features, Finding, Upload
 from quorum_scam.sentences import HONEST, SCAM
 
 
@@ -18,7 +17,7 @@ class ScamDetector(Detector):
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
 
     def __init__(self) -> None:
-        from quorum.models.features.embedding import shared_embedder
+        from quorum.detectors import shared_embedder
 
         self._scam = shared_embedder().embed(SCAM)
         self._honest = shared_embedder().embed(HONEST)

@@ -1,6 +1,6 @@
 from quorum_scam.detector import ScamDetector
 
-from quorum.models.contract import DetectorContract
+from quorum.detectors import DetectorContract
 
 
 class TestScam(DetectorContract):

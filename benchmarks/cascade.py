@@ -62,10 +62,10 @@ def main() -> None:
     """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="12 uploads a share instead of 60")
+    parser.add_argument("--uploads", type=int, default=60, help="for each share of spam")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    count = 12 if given.quick else 60
+    count = given.uploads
     access = MediaAccess(folders=(str((given.data / "clips").resolve()),))
     rows = []
     for share in SHARES:

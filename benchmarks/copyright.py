@@ -93,8 +93,8 @@ class Upload:
     holds: frozenset[str]
 
 
-def make_uploads(data: Path, cache: Path) -> list[Upload]:
-    """Create the edited clips, or take them from the cache."""
+def make_uploads(data: Path, cache: Path, works: int, edits: int) -> list[Upload]:
+    """Create the edited clips of so many works, or take them from the cache."""
     cache.mkdir(parents=True, exist_ok=True)
     made: list[Upload] = []
 
@@ -106,12 +106,13 @@ def make_uploads(data: Path, cache: Path) -> list[Upload]:
             part.replace(path)
         made.append(Upload(path, edit, family(name), frozenset(holds)))
 
-    for index, name in enumerate(EDITED):
+    edited = EDITED[:works]
+    for index, name in enumerate(edited):
         source, own = data / name, family(name)
         length = fingerprint(source).duration
-        other = EDITED[(index + 7) % len(EDITED)]
+        other = edited[(index + 7) % len(edited)]
         part = (5.0, 25.0) if "intel" in name and length > _LONG else None
-        for edit in VIDEO_EDITS:
+        for edit in VIDEO_EDITS[:edits]:
             chosen = Edit(edit.name, edit.filters, edit.paint, edit.speed, edit.crf, part)
             add(name, edit.name, {own}, lambda out, e=chosen, s=source: edit_video(s, out, e))
         both = {own, family(other)}
@@ -187,10 +188,10 @@ def registered_of(data: Path) -> list[Path]:
     ]  # fmt: skip
 
 
-def recall(data: Path, cache: Path, jobs: int) -> None:
+def recall(data: Path, cache: Path, jobs: int, works: int, edits: int) -> None:
     """Measure recall on edited works, and false matches."""
     started = time.time()
-    uploads = make_uploads(data, cache)
+    uploads = make_uploads(data, cache, works, edits)
     print(f"{len(uploads)} edited uploads after {time.time() - started:.0f} s\n")
     clips = clips_of(data)
     registered = registered_of(data)
@@ -201,15 +202,15 @@ def recall(data: Path, cache: Path, jobs: int) -> None:
     every = uploads + plain
     store = cache / "fingerprints.pickle"
     if store.exists():  # written by this very command
-        works, prints = pickle.loads(store.read_bytes())
+        work_prints, prints = pickle.loads(store.read_bytes())
     else:
         with ProcessPoolExecutor(jobs) as pool:
-            works = list(pool.map(work_print, registered, chunksize=4))
+            work_prints = list(pool.map(work_print, registered, chunksize=4))
             prints = list(pool.map(printed, [each.path for each in every], chunksize=4))
-        store.write_bytes(pickle.dumps((works, prints)))
+        store.write_bytes(pickle.dumps((work_prints, prints)))
     catalogue = Catalogue()
     kept: dict[str, WorkPrint] = {}
-    for path, found in zip(registered, works, strict=True):
+    for path, found in zip(registered, work_prints, strict=True):
         if found is not None:
             kept[path.name] = WorkPrint.of(found)
             catalogue.add(Work(id=path.name, title=path.stem, owner="-"), kept[path.name])
@@ -364,11 +365,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "quorum-edits")
     parser.add_argument("--hashes", type=int, default=10_000_000)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--works", type=int, default=len(EDITED), help="how many are edited")
+    parser.add_argument("--edits", type=int, default=len(VIDEO_EDITS), help="of each film")
     parser.add_argument("--only", choices=("recall", "decode", "index"))
     chosen = parser.parse_args()
     print(f"{platform.machine()}, {platform.python_version()}, numpy {np.__version__}\n")
     if chosen.only in (None, "recall"):
-        recall(chosen.data, chosen.cache, chosen.jobs)
+        recall(chosen.data, chosen.cache, chosen.jobs, chosen.works, chosen.edits)
     if chosen.only in (None, "decode"):
         decode_cost(chosen.data)
     if chosen.only in (None, "index"):

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "quorum-edits")
+    parser.add_argument("--edits", type=int, default=len(VIDEO_EDITS))
     chosen = parser.parse_args()
     catalogue = Catalogue()
     works, _ = pickle.loads((chosen.cache / "fingerprints.pickle").read_bytes())
@@ -51,7 +52,7 @@ def main() -> None:
     print("| edit | found |\n|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "edited.mp4"
-        for name, make, first in _edits(chosen.film, around, own.duration):
+        for name, make, first in _edits(chosen.film, around, own.duration, chosen.edits):
             hits = []
             for start in first:
                 make(out, start)
@@ -71,10 +72,10 @@ def main() -> None:
     print(f"\n{right} of {total} with correct seconds; other works: {others or 'none'}")
 
 
-def _edits(film: Path, around: Path, length: float):
+def _edits(film: Path, around: Path, length: float, count: int):
     """Yield name, factory of the clip from a second on, and the seconds."""
     starts = [part * length for part in _STARTS]
-    for edit in VIDEO_EDITS:
+    for edit in VIDEO_EDITS[:count]:
 
         def cut(out: Path, start: float, edit: Edit = edit) -> None:
             part = (start, start + _SECONDS)

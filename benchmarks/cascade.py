@@ -1,6 +1,6 @@
 """Time saved by a cascade, and changed actions.
 
-``python -m benchmarks.cascade --data FOLDER`` (``--quick`` for a sample), where FOLDER holds
+``python -m benchmarks.cascade --data FOLDER [--uploads 60]``, where FOLDER holds
 ``youtube_spam`` and ``clips``: real comments as titles of real clips, all detectors, the policy
 ``balanced``, several shares of spam. The same uploads are decided with all detectors and with
 ``cascade: true``. Seconds are processor time of all threads.

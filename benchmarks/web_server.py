@@ -15,7 +15,7 @@ from benchmarks.texts import uploads
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.http.server import Server, bind
 from quorum.apps.web.app import create_app
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 from quorum.core.messages import Upload
 from quorum.core.settings import Settings
 from quorum.models.configured import needs_of
@@ -68,7 +68,7 @@ def main(url: str) -> None:
     told = alone(ensemble)
     taken = bind("127.0.0.1", 0)
     ledger = Ledger(url, create=True)
-    limits = Limits(pending=256)
+    limits = ServiceLimits(pending=256)
     app = create_app(load_policy("balanced"), ensemble, ledger=ledger, limits=limits)
     print(json.dumps({"port": taken.getsockname()[1], **told}), flush=True)
     Server(app).run(sockets=[taken])

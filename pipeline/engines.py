@@ -19,7 +19,6 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 from apache_beam.utils import thread_pool_executor
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.engine import Engine
 from quorum.pipeline.streams.base import Acknowledge
 
 __all__ = [
@@ -58,15 +58,6 @@ _DOWNLOAD_SECONDS = 20.0
 
 #: The SDK's state cache measures every value deeply at each access: 5 to 9 times slower.
 _PORTABLE = ["--max_cache_memory_usage_mb=0"]
-
-
-class Engine(StrEnum):
-    """The runners that Quorum knows the options of."""
-
-    PRISM = "prism"
-    DIRECT = "direct"
-    FLINK = "flink"
-    DATAFLOW = "dataflow"
 
 
 def acknowledge_on(engine: Engine) -> Acknowledge:

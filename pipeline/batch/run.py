@@ -11,8 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -28,57 +27,14 @@ from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Moderator, batches
 from quorum.store.histories import histories_of
-from quorum.store.ledger import Ledger, LedgerCase, Recordable, TimeRange
+from quorum.store.ledger import Ledger, LedgerCase, Recordable
 
-__all__ = ["BatchOptions", "ModerateBatch", "Window", "progress", "windows"]
+__all__ = ["BatchOptions", "ModerateBatch", "progress", "speed"]
 
 STAGE = "batch"
 
 #: Uploads that are decided and written together.
 BATCH = 256
-
-
-class Window(StrEnum):
-    """Lengths of a window, in UTC."""
-
-    HOURLY = "hourly"
-    DAILY = "daily"
-    MONTHLY = "monthly"
-
-
-def _floor(window: Window, at: datetime) -> datetime:
-    at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    if window is Window.HOURLY:
-        return at
-    at = at.replace(hour=0)
-    return at if window is Window.DAILY else at.replace(day=1)
-
-
-def _next(window: Window, start: datetime) -> datetime:
-    if window is Window.HOURLY:
-        return start + timedelta(hours=1)
-    if window is Window.DAILY:
-        return start + timedelta(days=1)
-    return (start + timedelta(days=32)).replace(day=1)
-
-
-def windows(window: Window, since: datetime | None, until: datetime) -> list[TimeRange]:
-    """The whole windows of a range, oldest first.
-
-    Without ``since`` it is the last one before ``until`` alone. A window that is not over by
-    ``until`` is left out: its uploads are not all there yet.
-    """
-    end = _floor(window, until)
-    if since is None:
-        start = _floor(window, end - timedelta(microseconds=1))
-    else:
-        start = _floor(window, since)
-    found = []
-    while start < end:
-        after = _next(window, start)
-        found.append(TimeRange(start, after))
-        start = after
-    return found
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from benchmarks.http_load import Clients
 from benchmarks.texts import uploads
 from benchmarks.web import offer, saturate
 from quorum.apps.web.app import create_app
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 from quorum.store.ledger import Ledger
 from tests.apps.web.serving import run
 
@@ -43,7 +43,7 @@ def test_each_way_of_a_batch_makes_the_same_verdicts(tmp_path: Path) -> None:
 
 def test_the_load_generator_counts_each_answer() -> None:
     some, _ = uploads(400)
-    app = create_app(TRIVIAL_POLICY, trivial(), limits=Limits(pending=2))
+    app = create_app(TRIVIAL_POLICY, trivial(), limits=ServiceLimits(pending=2))
 
     async def load(port: int) -> None:
         async with Clients(port) as clients:

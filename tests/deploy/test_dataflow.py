@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import typer
 
-from quorum.apps.cli import running
 from quorum.apps.cli.stream import app
+from quorum.pipeline import job
 from quorum.pipeline.engines import Engine, pipeline_options
 
 ROOT = Path(__file__).parents[2]
@@ -103,8 +103,8 @@ def test_a_template_is_written_and_not_waited_for(monkeypatch: pytest.MonkeyPatc
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(running, "launch", lambda *_, **__: Launch())
-    running.run(lambda _: None, Engine.DATAFLOW, sources=[])
+    monkeypatch.setattr(job, "launch", lambda *_, **__: Launch())
+    job.run_job(lambda _: None, Engine.DATAFLOW, sources=[])
 
 
 def test_the_image_starts_both_and_has_the_locks_beam() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quorum.apps.cli import options
+from quorum.apps.cli.parameters import expanded
+from quorum.apps.http.loopback import is_loopback
 from quorum.core.errors import ConfigurationError
-from quorum.core.logs import LogFormat, LogLevel, configure_logs
 
 if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
@@ -25,72 +27,91 @@ __all__ = ["app"]
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
-_Database = Annotated[
-    str | None,
-    typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
-]
+
+@dataclass(frozen=True)
+class AddressOptions:
+    """Where the console listens, and how browsers reach it."""
+
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8090
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Host name by which browsers may call the console. Repeatable."),
+    ] = None
+    https: Annotated[
+        bool, typer.Option("--https", help="Browsers use https, through a reverse proxy.")
+    ] = False
+    user_header: Annotated[
+        str | None,
+        typer.Option(help="Header in which a reverse proxy names the user who signed in."),
+    ] = None
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address from which that header is trusted (default: loopback)."),
+    ] = None
+
+    def check(self) -> None:
+        """Refuse an address that others can reach under any name.
+
+        Raises:
+            ConfigurationError: If so.
+        """
+        if not is_loopback(self.host) and not self.allow_host:
+            msg = (
+                f"{self.host} can be reached by others: name what they call it with "
+                "--allow-host NAME"
+            )
+            raise ConfigurationError(msg)
 
 
-@app.callback(invoke_without_command=True)
-def console(
-    context: typer.Context,
-    database: _Database = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="The settings; by default QUORUM_SETTINGS.")
-    ] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="A policy's file or name, instead of the settings'.")
-    ] = None,
+@dataclass(frozen=True)
+class ReviewOptions:
+    """What reviewers are given, and where their decisions go."""
+
     reviews: Annotated[
         str | None,
         typer.Option(
-            help="Topic or .jsonl file for decisions; without one, they are applied to the "
-            "ledger here."
+            help="Topic or .jsonl file for reviews; without one, they are applied to the ledger "
+            "directly."
         ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for a free one.")] = 8090,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name by which browsers may call it; may be given several times."),
-    ] = None,
-    https: Annotated[
-        bool, typer.Option("--https", help="Browsers come by https, through a reverse proxy.")
-    ] = False,
-    user_header: Annotated[
-        str | None, typer.Option(help="Header in which a reverse proxy tells who signed in.")
-    ] = None,
-    proxy: Annotated[
-        list[str] | None,
-        typer.Option(help="Address from which that header is believed; by default loopback."),
-    ] = None,
+    ] = None
     works: Annotated[
         Path | None, typer.Option(help="Folder of registered works' media, for pairs of frames.")
-    ] = None,
+    ] = None
     policy_file: Annotated[
-        Path | None, typer.Option(help="Where a policy that two people activated is written.")
-    ] = None,
+        Path | None, typer.Option(help="File to write a policy to that two people activated.")
+    ] = None
     keys: Annotated[
         Path | None,
         typer.Option(
-            help="File of API keys of platforms that send appeals, as `quorum serve --new-key` "
-            "makes them."
+            help="File of API keys of platforms that send appeals, made by `quorum serve "
+            "--new-key`."
         ),
-    ] = None,
+    ] = None
     undo_seconds: Annotated[
         int, typer.Option(min=0, max=60, help="How long a decision can be undone.")
-    ] = 8,
+    ] = 8
     double: Annotated[
         float, typer.Option(min=0, max=1, help="Share of cases that two reviewers decide.")
-    ] = 0.05,
+    ] = 0.05
     golden: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of cases whose right answer is known.")
-    ] = 0.05,
+        float, typer.Option(min=0, max=1, help="Share of cases with a known right decision.")
+    ] = 0.05
     demo: Annotated[
-        bool, typer.Option("--demo", help="Show a few hundred shipped cases in a new ledger.")
-    ] = False,
-    log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
-    log_level: Annotated[LogLevel, typer.Option(help="debug, info, warning or error.")] = "info",
+        bool, typer.Option("--demo", help="Show a few hundred example cases in a new ledger.")
+    ] = False
+
+
+@app.callback(invoke_without_command=True)
+@expanded
+def console(
+    context: typer.Context,
+    address: AddressOptions,
+    review: ReviewOptions,
+    logs: options.LogOptions,
+    database: options.LedgerDatabase = None,
+    settings: options.SettingsFile = None,
+    policy: options.PolicyName = None,
 ) -> None:
     r"""Serve the reviewers' console.
 
@@ -102,10 +123,10 @@ def console(
     """
     if context.invoked_subcommand is not None:
         return
-    configure_logs(log_format, log_level)
-    # It tells each of its plug-ins and steps.
+    logs.configure()
+    # Alembic logs each of its plug-ins and steps at the level of information.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    _needs_extra()
+    _require_extra()
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.console.app import create_console
     from quorum.apps.console.desk.publishing import open_review_publisher
@@ -115,44 +136,42 @@ def console(
     from quorum.core.settings import load_settings
     from quorum.store.ledger import Ledger
 
-    if not _is_loopback(host) and not allow_host:
-        msg = f"{host} can be reached by others: name what they call it with --allow-host NAME"
-        raise ConfigurationError(msg)
-    with ExitStack() as held:
-        taken = held.enter_context(bind(host, port))
-        chosen = load_settings(settings)
-        if demo:
+    address.check()
+    with ExitStack() as stack:
+        listening = stack.enter_context(bind(address.host, address.port))
+        chosen, works = load_settings(settings), review.works
+        if review.demo:
             from quorum.apps.console.demo.cases import demo_settings
 
             chosen, examples = demo_settings()
             works = works or examples / "media"
-            folder = held.enter_context(tempfile.TemporaryDirectory(prefix="quorum-console-"))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="quorum-console-"))
             database = f"sqlite:///{folder}/demo.db"
         rules = load_policy(policy or chosen.policy)
-        ledger = held.enter_context(Ledger(database, create=demo))
-        if demo:
+        ledger = stack.enter_context(Ledger(database, create=review.demo))
+        if review.demo:
             _seed(ledger, rules, chosen, examples)
-        made = create_console(
+        web = create_console(
             ledger,
             rules,
-            open_review_publisher(reviews, ledger, rules),
+            open_review_publisher(review.reviews, ledger, rules),
             ConsoleSettings(
                 media=chosen.media,
-                undo=timedelta(seconds=undo_seconds),
-                double_rate=double,
-                golden_rate=golden,
-                secure=https,
-                hosts=(*ConsoleSettings().hosts, *(allow_host or ())),
-                user_header=user_header,
-                proxies=tuple(proxy or ConsoleSettings().proxies),
+                undo=timedelta(seconds=review.undo_seconds),
+                double_rate=review.double,
+                golden_rate=review.golden,
+                secure=address.https,
+                hosts=(*ConsoleSettings().hosts, *(address.allow_host or ())),
+                user_header=address.user_header,
+                proxies=tuple(address.proxy or ConsoleSettings().proxies),
                 works=works,
-                policy_file=policy_file,
+                policy_file=review.policy_file,
             ),
-            keyring=None if keys is None else Keyring(read_keys(keys)),
+            keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )
-        at, number = taken.getsockname()[:2]
-        typer.echo(f"the console is on http://{at}:{number}", err=True)
-        Server(made, drain=5).run(sockets=[taken])
+        host, port = listening.getsockname()[:2]
+        typer.echo(f"the console is on http://{host}:{port}", err=True)
+        Server(web, drain=5).run(sockets=[listening])
 
 
 @app.command("create-user")
@@ -161,16 +180,16 @@ def create_user(
     role: Annotated[
         str, typer.Option(help="reviewer, lead, admin, auditor or read-only.")
     ] = "reviewer",
-    database: _Database = None,
+    database: options.LedgerDatabase = None,
     no_password: Annotated[
-        bool, typer.Option("--no-password", help="A reverse proxy signs them in.")
+        bool, typer.Option("--no-password", help="The user signs in through a reverse proxy.")
     ] = False,
 ) -> None:
-    """Make a user, or give one another role and password; the password is asked for.
+    """Create a user, or change the role and password of one; prompts for the password.
 
-    In a script, give the password on standard input.
+    In a script, pass the password on standard input.
     """
-    _needs_extra()
+    _require_extra()
     from quorum.apps.console.accounts import access
     from quorum.store.ledger import Ledger
 
@@ -197,19 +216,10 @@ def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> No
     typer.echo(f"{count} cases; log in as {names}; the password is {DEMO_PASSWORD}", err=True)
 
 
-def _needs_extra() -> None:
+def _require_extra() -> None:
     try:
         import argon2  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[console]'"
         raise ConfigurationError(msg) from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

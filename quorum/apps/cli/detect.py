@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from quorum.apps.cli import options
-from quorum.core.logs import configure_logs
+from quorum.apps.cli.parameters import expanded
 
 __all__ = ["app"]
 
@@ -18,19 +18,16 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
+@expanded
 def detect(
     uploads: Annotated[str, typer.Option(help="Subscription or .jsonl file of uploads.")],
     predictions: Annotated[str, typer.Option(help="Topic or .jsonl file for predictions.")],
     dead_letters: options.DeadLetters,
+    job: options.JobOptions,
+    logs: options.LogOptions,
     settings: options.SettingsFile = None,
-    runner: options.Runner = None,
-    metrics_port: options.MetricsPort = None,
-    drain_seconds: options.Drain = 20.0,
-    log_format: options.Formatted = "text",
-    log_level: options.Level = "info",
-    beam_args: options.BeamArgs = None,
 ) -> None:
-    """Score uploads with the detectors; an upload is acknowledged with its predictions.
+    """Score uploads with the detectors; ack an upload once its predictions are published.
 
     Several of these may run, each with other detectors in its settings:
 
@@ -39,7 +36,7 @@ def detect(
       --predictions projects/P/topics/quorum-predictions
       --dead-letters projects/P/topics/quorum-dead-letters
     """
-    configure_logs(log_format, log_level)
+    logs.configure()
     from quorum.apps.cli.running import open_sources, run
     from quorum.core.settings import load_settings
     from quorum.models.configured import choose_detectors
@@ -48,9 +45,11 @@ def detect(
 
     chosen = load_settings(settings)
     if chosen.cascade:
-        _log.warning("all detectors are asked: a cascade needs the policy, as in quorum stream")
+        _log.warning("every detector runs: a cascade needs the policy, as in quorum stream")
     ensemble = choose_detectors(chosen)
-    engine, opened = open_sources(runner, {"uploads": uploads}, sinks=(predictions, dead_letters))
+    engine, opened = open_sources(
+        job.runner, {"uploads": uploads}, sinks=(predictions, dead_letters)
+    )
     origin = "/quorum/detect"
     run(
         lambda pipeline: graph.detect(
@@ -62,9 +61,7 @@ def detect(
             media=chosen.media,
         ),
         engine,
-        sources=opened.values(),
+        job,
+        opened,
         ensemble=ensemble,
-        extra=beam_args or (),
-        metrics_port=metrics_port,
-        drain_seconds=drain_seconds,
     )

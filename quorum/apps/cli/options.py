@@ -1,47 +1,48 @@
-"""Options that several verbs share, so that they read the same everywhere."""
+"""Options that several commands share. Importing this module loads neither Beam nor models."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.core.logs import LogFormat, LogLevel
-from quorum.pipeline.engines import Engine
+from quorum.core.logs import LogFormat, LogLevel, configure_logs
+from quorum.pipeline.engine import Engine
+
+if TYPE_CHECKING:
+    from quorum.aggregator.policy.policy import Policy
+    from quorum.core.settings import Settings
 
 __all__ = [
     "BeamArgs",
     "DeadLetters",
-    "Drain",
-    "DriftReference",
-    "Formatted",
-    "HistoryLedger",
-    "Level",
-    "MetricsPort",
+    "DecisionOptions",
+    "JobOptions",
+    "LedgerDatabase",
+    "LogOptions",
     "PolicyName",
+    "PolicyOptions",
+    "Reviews",
     "Runner",
     "SettingsFile",
     "ShadowPolicies",
+    "Webhooks",
 ]
 
-Runner = Annotated[
-    Engine | None,
-    typer.Option(
-        help="The engine: prism for streams on one machine (the default there), direct for "
-        "bounded runs and tests (the default for files), flink, dataflow.",
-        show_default=False,
-    ),
-]
 SettingsFile = Annotated[
     str | None,
-    typer.Option("--settings", help="Settings (YAML); or QUORUM_SETTINGS.", show_default=False),
+    typer.Option(
+        "--settings", help="Settings file (YAML); or QUORUM_SETTINGS.", show_default=False
+    ),
 ]
 PolicyName = Annotated[
     str | None,
     typer.Option(
         "--policy",
-        help="A policy's file, or the name of one that ships (default: balanced).",
+        help="Policy: a file, or the name of a shipped one (default: the settings' policy, else "
+        "balanced).",
         show_default=False,
     ),
 ]
@@ -49,57 +50,124 @@ ShadowPolicies = Annotated[
     list[str] | None,
     typer.Option(
         "--shadow-policy",
-        help="A policy that only watches: verdicts tell what it would have decided; may be "
-        "repeated.",
+        help="Policy to evaluate without effect; verdicts record what it would have decided. "
+        "Repeatable.",
         show_default=False,
     ),
 ]
-HistoryLedger = Annotated[
+LedgerDatabase = Annotated[
     str | None,
     typer.Option(
-        "--ledger",
-        help="Ledger that `quorum record` keeps: brings back the case of a late review, and past "
-        "verdicts on uploaders for policies that ask for them; for those by default "
-        "QUORUM_DATABASE, else nobody has any.",
+        "--database",
+        help="Ledger URL (default: QUORUM_DATABASE, else sqlite:///quorum.db).",
         show_default=False,
     ),
 ]
 DeadLetters = Annotated[
     str,
     typer.Option(
-        "--dead-letters", help="Topic or .jsonl file for what cannot be processed, kept whole."
+        "--dead-letters", help="Topic or .jsonl file for messages that cannot be processed."
     ),
 ]
-MetricsPort = Annotated[
-    int | None,
+Reviews = Annotated[
+    str | None,
     typer.Option(
-        "--metrics-port",
-        help="Serve Prometheus metrics on this port of the loopback address.",
+        "--reviews", help="Subscription or file of reviewers' decisions.", show_default=False
+    ),
+]
+Runner = Annotated[
+    Engine | None,
+    typer.Option(
+        "--runner",
+        help="Beam runner: prism (default for streams on one machine), direct (default for files; "
+        "bounded runs and tests), flink, dataflow.",
         show_default=False,
     ),
 ]
-Drain = Annotated[
-    float,
-    typer.Option(
-        "--drain-seconds",
-        help="On SIGTERM, how long to finish what is held before the rest is given back.",
-    ),
-]
-DriftReference = Annotated[
-    Path | None,
-    typer.Option(
-        "--drift-reference",
-        help="Tell in the metrics how scores differ from these distributions (made by "
-        "`quorum policy drift --save`).",
-        show_default=False,
-    ),
-]
-Formatted = Annotated[LogFormat, typer.Option("--log-format", help="How logs are written.")]
-Level = Annotated[LogLevel, typer.Option("--log-level", help="The least level that is shown.")]
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
-        help="More of Beam's own options, after `--` (--flink_master=…, --project=…).",
+        help="Further Beam options, after `--` (--flink_master=…, --project=…).",
         show_default=False,
     ),
 ]
+Webhooks = Annotated[
+    Path | None,
+    typer.Option("--webhooks", help="YAML list of endpoints that receive verdicts."),
+]
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """How the command logs, to standard error."""
+
+    log_format: Annotated[LogFormat, typer.Option(help="Log format.")] = "text"
+    log_level: Annotated[LogLevel, typer.Option(help="Lowest level that is logged.")] = "info"
+
+    def configure(self) -> None:
+        """Set up logging."""
+        configure_logs(self.log_format, self.log_level)
+
+
+@dataclass(frozen=True)
+class PolicyOptions:
+    """The settings and policies to decide with."""
+
+    settings: SettingsFile = None
+    policy: PolicyName = None
+    shadow_policy: ShadowPolicies = None
+
+    def load(self) -> tuple[Settings, Policy, tuple[Policy, ...]]:
+        """Read the settings, the policy and the shadow policies.
+
+        Raises:
+            ConfigurationError: If one of them cannot be used.
+        """
+        from quorum.aggregator.policy.policy import load_policy
+        from quorum.core.settings import load_settings
+
+        settings = load_settings(self.settings)
+        shadows = tuple(load_policy(name) for name in self.shadow_policy or ())
+        return settings, load_policy(self.policy or settings.policy), shadows
+
+
+@dataclass(frozen=True)
+class DecisionOptions:
+    """What a deciding job reads besides its policies."""
+
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            help="Ledger kept by `quorum record`: restores the case of a late review, and gives "
+            "uploaders' histories to policies that use them (default for histories: "
+            "QUORUM_DATABASE, else none).",
+            show_default=False,
+        ),
+    ] = None
+    drift_reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Export how scores drift from these reference distributions as metrics (see "
+            "`quorum policy drift --save`).",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a Beam job runs."""
+
+    runner: Runner = None
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve Prometheus metrics on this port of the loopback address.",
+            show_default=False,
+        ),
+    ] = None
+    drain_seconds: Annotated[
+        float,
+        typer.Option(help="On SIGTERM, time to finish messages in flight before nacking them."),
+    ] = 20.0
+    beam_args: BeamArgs = None

@@ -23,7 +23,7 @@ from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
 from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Service
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.models.ensemble import Ensemble
@@ -40,7 +40,7 @@ def create_app(
     ledger: Ledger | None = None,
     keys: Sequence[ApiKey] | None = None,
     endpoints: Sequence[Endpoint] = (),
-    limits: Limits | None = None,
+    limits: ServiceLimits | None = None,
     media_folder: Path | None = None,
     shadows: Sequence[Policy] = (),
     watcher: Watcher | None = None,
@@ -59,7 +59,7 @@ def create_app(
         shadows: Policies that only watch.
         watcher: Takes other models in when a registry's alias moves.
     """
-    chosen = limits or Limits()
+    chosen = limits or ServiceLimits()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

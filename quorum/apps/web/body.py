@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quorum.apps.http.problems import Problem, problem_response
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 
 __all__ = ["BodyLimits"]
 
@@ -27,7 +27,7 @@ class BodyLimits:
     What is refused is never held in memory.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, limits: ServiceLimits) -> None:
         self._app = app
         self._limits = limits
 

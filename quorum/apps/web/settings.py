@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["ServiceLimits"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits that keep one client from taking the service from the others.
+class ServiceLimits:
+    """ServiceLimits that keep one client from taking the service from the others.
 
     Attributes:
         body_bytes: The largest JSON body; an upload's event has at most 2 MiB.

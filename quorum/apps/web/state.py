@@ -16,7 +16,7 @@ from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Busy, Service
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.watch import Watcher
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.pipeline.moderator import Moderated
@@ -48,7 +48,7 @@ class State:
 
     service: Service
     answers: IdempotencyStore
-    limits: Limits
+    limits: ServiceLimits
     keyring: Keyring | None = None
     ledger: Ledger | None = None
     recorder: AnswerRecorder | None = None

@@ -79,6 +79,19 @@ def test_each_verb_explains_itself_with_an_example(verb: str) -> None:
     assert f"quorum {verb}" in made.output
 
 
+@pytest.mark.parametrize(
+    "verb", ["stream", "detect", "decide", "batch", "moderate", "serve", "console", "topics"]
+)
+def test_help_imports_neither_beam_nor_torch(verb: str) -> None:
+    code = (
+        "import sys; from quorum.apps.cli.app import app; from typer.testing import CliRunner\n"
+        f"assert CliRunner().invoke(app, [{verb!r}, '--help']).exit_code == 0\n"
+        "assert not {'apache_beam', 'torch'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_the_version_is_told() -> None:
     made = CliRunner().invoke(app, ["--version"])
     assert (made.exit_code, made.output.strip()) == (0, f"quorum {__version__}")

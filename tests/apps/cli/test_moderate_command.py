@@ -18,7 +18,7 @@ def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
         "quorum.models.ensemble.Ensemble.load", lambda _settings: Ensemble.of([Words(), Slow()])
     )
-    monkeypatch.setattr("quorum.apps.cli.moderate.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.options.configure_logs", lambda *_: None)
     (tmp_path / "p.yaml").write_text(POLICY.text)
     monkeypatch.chdir(tmp_path)
 

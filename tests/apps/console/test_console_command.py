@@ -21,7 +21,7 @@ def run(*args: str) -> None:
 
 
 def test_configuration_errors_fail_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("quorum.apps.cli.console.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.options.configure_logs", lambda *_: None)
     url = f"sqlite:///{tmp_path}/l.db"
     with pytest.raises(ConfigurationError, match="--allow-host"):
         run("--host", "0.0.0.0", "--database", url)

@@ -14,7 +14,7 @@ import pytest
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.http.keys import new_key, read_keys
-from quorum.apps.web.settings import Limits
+from quorum.apps.web.settings import ServiceLimits
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings
 from quorum.models.ensemble import Ensemble
@@ -26,7 +26,7 @@ from tests.apps.web.serving import event, serving
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving(limits=Limits(batch=20, body_bytes=100_000, body_seconds=0.5)) as made:
+    with serving(limits=ServiceLimits(batch=20, body_bytes=100_000, body_seconds=0.5)) as made:
         yield made
 
 
@@ -231,7 +231,10 @@ def test_past_removals_of_the_uploader_count(
 
 def test_a_ledger_that_is_away_leaves_the_history_unknown(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{tmp_path}/none.db", check_schema=False, retry=())
-    with ledger, serving(policy=SUSPICIOUS, ledger=ledger, limits=Limits(record_seconds=0.1)) as c:
+    with (
+        ledger,
+        serving(policy=SUSPICIOUS, ledger=ledger, limits=ServiceLimits(record_seconds=0.1)) as c,
+    ):
         answer = c.post("/v1/moderate", json=event(1))
         assert answer.headers["quorum-recorded"] == "pending"
         verdict = answer.json()["verdict"]
@@ -263,7 +266,7 @@ def test_requests_that_come_together_are_scored_together() -> None:
 def test_more_than_it_can_hold_is_turned_away_with_a_time() -> None:
     slow = Slow()
     slow.gate.clear()
-    with serving(Words(), slow, limits=Limits(pending=3)) as client:
+    with serving(Words(), slow, limits=ServiceLimits(pending=3)) as client:
         with ThreadPoolExecutor(8) as pool:
             answers = [
                 pool.submit(client.post, "/v1/moderate", json=event(n)).result for n in range(8)
@@ -307,7 +310,7 @@ def test_keys_scopes_and_rates(tmp_path: Path) -> None:
     reader, two = new_key("reader", frozenset({"read", "metrics"}))
     file.write_text(f"# ours\n{one}\n{two}\n")
     assert writer not in file.read_text()
-    with serving(keys=read_keys(file), limits=Limits(rate=0.5, burst=2)) as client:
+    with serving(keys=read_keys(file), limits=ServiceLimits(rate=0.5, burst=2)) as client:
         assert is_problem(client.post("/v1/moderate", json=event(1)), 401)
         for wrong in ("qm_wrong", "", "\u00e4"):
             head = {"x-api-key": wrong.encode()}
@@ -355,7 +358,7 @@ def test_a_ledger_that_goes_away_and_comes_back(tmp_path: Path) -> None:
             real(messages)
 
         ledger.record = record  # type: ignore[method-assign]
-        with serving(ledger=ledger, limits=Limits(record_seconds=0.1, backlog=2)) as client:
+        with serving(ledger=ledger, limits=ServiceLimits(record_seconds=0.1, backlog=2)) as client:
             first = client.post("/v1/moderate", json=event(1))
             assert first.status_code == 200
             assert first.headers["quorum-recorded"] == "pending"
@@ -384,7 +387,7 @@ def test_media_comes_with_its_upload_and_goes_again(tmp_path: Path) -> None:
             seen.extend(one.upload.media for one in batch)
             return super().score(batch)
 
-    limits = Limits(media_bytes=200_000)
+    limits = ServiceLimits(media_bytes=200_000)
     with serving(Looks(), Slow(), settings=settings, media_folder=folder, limits=limits) as client:
         files = {"media": ("clip.mp4", b"x" * 150_000, "video/mp4")}
         answer = client.post("/v1/moderate", data={"upload": json.dumps(event(1))}, files=files)

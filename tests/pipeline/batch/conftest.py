@@ -18,7 +18,7 @@ def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("QUORUM_DATABASE", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.delenv("QUORUM_SOURCE", raising=False)
     monkeypatch.setenv("TEST_POLICY", str(policy))
-    monkeypatch.setattr("quorum.apps.cli.batch.configure_logs", lambda *_: None)
+    monkeypatch.setattr("quorum.apps.cli.options.configure_logs", lambda *_: None)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorum.pipeline.batch.run import Window, windows
 from quorum.pipeline.batch.sources import split
+from quorum.pipeline.batch.windows import Window, windows
 from quorum.store.ledger import Ledger
 from tests.pipeline.batch.runs import BEGIN, actions, run, upload
 

@@ -1,0 +1,164 @@
+"""Run a graph as a job: warm-up, metrics, signals, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.runners.runner import PipelineState
+
+from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.models.configured import ConfiguredDetector, warm_up
+from quorum.pipeline.engine import Engine
+from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
+from quorum.pipeline.metrics import serve_metrics
+from quorum.pipeline.streams import Source
+from quorum.pipeline.streams.pubsub_turns import TurnSource
+from quorum.pipeline.streams.subscription import open_subscriptions
+
+__all__ = ["run_job"]
+
+_log = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 0.5
+
+
+def run_job(
+    build: Callable[[beam.Pipeline], None],
+    engine: Engine,
+    *,
+    sources: Iterable[Source],
+    ensemble: Sequence[ConfiguredDetector] = (),
+    beam_args: Sequence[str] = (),
+    metrics_port: int | None = None,
+    drain_seconds: float = 20.0,
+) -> None:
+    """Run a graph until its input ends or a signal asks to stop.
+
+    On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight within
+    ``drain_seconds``, nacks the rest, and returns. Over files there is nothing to nack: the signal
+    ends the run at once and as a failure, so that a part of a file is not taken for the whole.
+
+    Args:
+        build: Adds the graph to a pipeline.
+        engine: The runner.
+        sources: Where the graph reads.
+        ensemble: Detectors to load before the job starts, where it runs on this machine.
+        beam_args: Further Beam options.
+        metrics_port: Serves Prometheus metrics on this port of the loopback address.
+        drain_seconds: Time to finish messages in flight.
+
+    Raises:
+        ConfigurationError: If the metrics' port is in use.
+        QuorumError: If the job fails; what was not acknowledged is delivered again.
+    """
+    opened = tuple(sources)
+    streaming = not all(each.bounded for each in opened)
+    turns = [each for each in opened if isinstance(each, TurnSource)]
+    if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
+        warm_up(ensemble)
+        for configured in ensemble:
+            _log.info("loaded %s, version %s", configured.name, configured.detector.version)
+    stop = threading.Event()
+    if streaming or turns:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+    if metrics_port is not None:
+        _serve_metrics(metrics_port)
+    if turns:
+        _run_in_turns(build, turns[0], stop, beam_args)
+        return
+    with launch(build, engine, streaming=streaming, extra=beam_args) as result:
+        if getattr(result, "has_job", None) is False:
+            # Dataflow's template launcher starts the job of the graph that was written.
+            _log.info("wrote the job's template; it runs elsewhere")
+            return
+        _log.info("running on %s", engine.value)
+        state = _wait(result, stop)
+        if stop.is_set():
+            _drain(result, drain_seconds)
+            return
+    if state != PipelineState.DONE:
+        msg = (
+            f"the job ended as {state}; what it had not acknowledged will be delivered again "
+            "(--log-level debug shows more)"
+        )
+        raise QuorumError(msg)
+
+
+def _serve_metrics(port: int) -> None:
+    try:
+        serve_metrics(port)
+    except OSError as error:
+        msg = f"cannot serve metrics on port {port}: {error.strerror}; give another"
+        raise ConfigurationError(msg) from None
+    _log.info("metrics on http://127.0.0.1:%d/metrics", port)
+
+
+def _run_in_turns(
+    build: Callable[[beam.Pipeline], None],
+    source: TurnSource,
+    stop: threading.Event,
+    beam_args: Sequence[str],
+) -> None:
+    """Stream on the direct runner: one bounded run after the other, until asked to stop.
+
+    A run that has begun is finished; messages that were pulled ahead of it are nacked.
+    """
+    _log.warning("%s", DIRECT_RISK)
+    while not stop.is_set():
+        if source.fill(_CHECK_SECONDS):
+            with launch(build, Engine.DIRECT, streaming=False, extra=beam_args) as result:
+                result.wait_until_finish()
+    nacked = sum(each.drain(0.0) for each in open_subscriptions())
+    _log.info("stopped; %d messages nacked", nacked)
+
+
+def _wait(result: Any, stop: threading.Event) -> str:
+    """Wait for the job's end or for ``stop``; the job's state."""
+    ended = threading.Event()
+    state: list[str] = []
+
+    def watch() -> None:
+        try:
+            state.append(result.wait_until_finish())
+        except Exception as error:
+            if not stop.is_set():
+                _log.error("the job failed: %s", error)
+            state.append(PipelineState.FAILED)
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+    while not stop.is_set() and not ended.wait(_CHECK_SECONDS):
+        pass
+    return state[0] if state else PipelineState.CANCELLED
+
+
+def _drain(result: Any, seconds: float) -> None:
+    _log.info("stopping: no more messages are pulled")
+    nacked: list[int] = []
+    threads = [
+        threading.Thread(target=lambda one=subscription: nacked.append(one.drain(seconds)))
+        for subscription in open_subscriptions()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    _log.info("stopped; %d messages nacked", sum(nacked))
+    _silence_stderr()
+    cancel(result)
+
+
+def _silence_stderr() -> None:
+    """Drop what Beam's threads print while they end: every message is durable or nacked."""
+    sys.stderr.flush()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stderr.fileno())
+    os.close(null)

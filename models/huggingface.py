@@ -42,7 +42,7 @@ from quorum.models.detectors import Detector, Example, Feature, Features, Findin
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import digest_of_file
 from quorum.models.registry.references import local_folder
-from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.calibration import Platt, log_odds
 from quorum.models.scoring.segments import sentences
 from quorum.models.scoring.timeline import runs, smoothed, spread
 
@@ -53,7 +53,6 @@ _MOST_EVIDENCE = 3
 _MOST_SENTENCES = 12
 _MOST_FRAMES = 16
 _SMOOTHING = 3
-_EDGE = 1e-6
 
 
 class _Calibration(BaseModel):
@@ -219,8 +218,7 @@ class HuggingFaceDetector(Detector):
         if not self._loaded.several:
             score = np.sum(list(made.values()), axis=0)
         if self._calibration is not None:
-            edge = np.clip(score, _EDGE, 1 - _EDGE)
-            score = self._calibration.apply(np.log(edge / (1 - edge)))
+            score = self._calibration.apply(log_odds(score))
         made = {name: np.clip(values, 0.0, 1.0) for name, values in made.items()}
         return {**made, "score": np.clip(score, 0.0, 1.0)}
 

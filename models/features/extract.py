@@ -253,6 +253,6 @@ class Extractor:
         except MediaRefused as refused:
             draft.mark_absent([Feature.FINGERPRINT], str(refused))
         except Exception as error:  # the other features are still usable
-            told = str(error).replace(str(path), path.name).replace(path.name, "the media")
+            reason = str(error).replace(str(path), path.name).replace(path.name, "the media")
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            draft.mark_absent([Feature.FINGERPRINT], f"no fingerprint: {kind}{told}")
+            draft.mark_absent([Feature.FINGERPRINT], f"no fingerprint: {kind}{reason}")

@@ -14,14 +14,14 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from typing import TypeVar
 
-__all__ = ["Aligned", "align", "normalise"]
+from quorum.models.features.aligned import Aligned, Unaligned
+
+__all__ = ["align", "normalise"]
 
 #: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
@@ -76,95 +76,7 @@ _PLAIN_NUMBER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Aligned:
-    """A text with the original position of each character.
-
-    Attributes:
-        text: The current text.
-        origins: For each character, its index in the original text; non-decreasing.
-        length: Length of the original text.
-    """
-
-    text: str
-    origins: Sequence[int]
-    length: int
-
-    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> Aligned:
-        """Replace each match of a pattern.
-
-        Characters that remain keep their origin; new characters get the origin of the start of
-        the match.
-        """
-        parts: list[str] = []
-        origins: list[int] = []
-        done = 0
-        for match in pattern.finditer(self.text):
-            start, end = match.span()
-            made = make(match)
-            if made == match.group():
-                continue
-            parts.append(self.text[done:start])
-            origins.extend(self.origins[done:start])
-            parts.append(made)
-            if len(made) == end - start:
-                origins.extend(self.origins[start:end])
-            else:
-                kept = _kept(match.group(), made)
-                origins.extend(self.origins[start + offset] for offset in kept)
-            done = end
-        if not parts:
-            return self
-        parts.append(self.text[done:])
-        origins.extend(self.origins[done:])
-        return Aligned("".join(parts), tuple(origins), self.length)
-
-    def each(self, change: Callable[[str], str]) -> Aligned:
-        """Replace each character by zero or more characters."""
-        parts: list[str] = []
-        origins: list[int] = []
-        for character, origin in zip(self.text, self.origins, strict=True):
-            made = change(character)
-            parts.append(made)
-            origins.extend([origin] * len(made))
-        return Aligned("".join(parts), tuple(origins), self.length)
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Map the range ``start`` to ``end`` to the original text."""
-        if start >= end:
-            return (0, 0)
-        after = bisect_right(self.origins, self.origins[end - 1])
-        last = self.origins[after] if after < len(self.origins) else self.length
-        return self.origins[start], last
-
-
-@dataclass(frozen=True, slots=True)
-class _Unaligned:
-    """A text without origins: the same steps as ``Aligned``, several times faster."""
-
-    text: str
-
-    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> _Unaligned:
-        return _Unaligned(pattern.sub(make, self.text))
-
-    def each(self, change: Callable[[str], str]) -> _Unaligned:
-        return _Unaligned("".join(map(change, self.text)))
-
-
-_T = TypeVar("_T", Aligned, _Unaligned)
-
-
-def _kept(before: str, after: str) -> list[int]:
-    """For each character of ``after`` its offset in ``before``, if characters were only removed."""
-    offsets: list[int] = []
-    place = 0
-    for character in after:
-        place = before.find(character, place)
-        if place < 0:
-            return [0] * len(after)
-        offsets.append(place)
-        place += 1
-    return offsets
+_T = TypeVar("_T", Aligned, Unaligned)
 
 
 @lru_cache(maxsize=8192)
@@ -325,4 +237,4 @@ def align(text: str) -> Aligned:
 
 def normalise(text: str) -> str:
     """Normalise a text: evasions undone, in lower case."""
-    return _steps(_Unaligned(text)).text.strip()
+    return _steps(Unaligned(text)).text.strip()

@@ -16,7 +16,7 @@ from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
-from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.calibration import Platt, log_odds
 from quorum.models.scoring.timeline import runs, smoothed, spread
 
 __all__ = ["ARTIFACT", "NsfwDetector"]
@@ -82,8 +82,7 @@ class NsfwDetector(Detector):
         chosen = spread(len(features.frames.times), self._most)
         scores = smoothed(self._frames(features.frames, chosen), self._window)
         if self._calibration is not None:
-            raw = np.clip(scores, 1e-6, 1 - 1e-6)
-            scores = self._calibration.apply(np.log(raw / (1 - raw)))
+            scores = self._calibration.apply(log_odds(scores))
         times = features.frames.times[chosen]
         score = float(np.clip(scores.max(), 0.0, 1.0))
         evidence = [

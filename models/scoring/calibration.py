@@ -13,7 +13,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["REFERENCE_PREVALENCE", "Platt", "expected_calibration_error", "prevalence_weights"]
+__all__ = [
+    "REFERENCE_PREVALENCE",
+    "Platt",
+    "expected_calibration_error",
+    "log_odds",
+    "prevalence_weights",
+]
 
 #: The share of harmful uploads at which scores are probabilities. Platforms differ; a queue that
 #: is worth moderating has a share of this order, and ``quorum models calibrate`` fits another.
@@ -92,6 +98,12 @@ class Platt:
         return cls(
             float(document["slope"]), float(document["offset"]), float(document["prevalence"])
         )
+
+
+def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of probabilities, which are clipped to 1e-6 from 0 and 1."""
+    clipped = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(clipped / (1 - clipped)))
 
 
 def expected_calibration_error(

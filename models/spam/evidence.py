@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from quorum.core.messages import Evidence
 from quorum.models.detectors import Text
-from quorum.models.features.normalise import Aligned, align
+from quorum.models.features.aligned import Aligned
+from quorum.models.features.normalise import align
 from quorum.models.features.text import evidence_of
 
 __all__ = ["locate"]

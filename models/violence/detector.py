@@ -124,10 +124,10 @@ class ViolenceDetector(Detector):
         if passages or seen:
             from quorum.models.features.embedding import shared_embedder
 
-            told = self._meaning.decide(shared_embedder().embed([*passages, *seen]))
+            part_odds = self._meaning.decide(shared_embedder().embed([*passages, *seen]))
             less = _HANDICAP * min(1.0, math.log2(max(1, len(passages))) / 3)
-            odds.extend((told[: len(passages)] - less).tolist())
-            odds.extend(told[len(passages) :].tolist())
+            odds.extend((part_odds[: len(passages)] - less).tolist())
+            odds.extend(part_odds[len(passages) :].tolist())
         return float(self._of_words.apply(max(odds)))
 
     @staticmethod
@@ -140,12 +140,12 @@ class ViolenceDetector(Detector):
 
     @staticmethod
     def _reason(features: Features, has_words: bool) -> str:
-        told = []
+        reasons = []
         if features.embedding is None or not has_words:
-            told.append(features.absent.get(Feature.EMBEDDING, "no words in the text"))
+            reasons.append(features.absent.get(Feature.EMBEDDING, "no words in the text"))
         if features.frames is None:
-            told.append(features.absent.get(Feature.FRAMES, "no frames"))
-        return "; ".join(dict.fromkeys(told))
+            reasons.append(features.absent.get(Feature.FRAMES, "no frames"))
+        return "; ".join(dict.fromkeys(reasons))
 
     def _score_frames(self, frames: Frames) -> tuple[float, list[Evidence]]:
         """Score of the frames, and evidence for fights."""
@@ -153,8 +153,8 @@ class ViolenceDetector(Detector):
 
         encoder = shared_encoder()
         found = scenes(frames)
-        told = np.stack([describe(encoder.encode(frames.pixels[scene])) for scene in found])
-        odds = smoothed(self._fights.decide(told), self._smoothing)
+        descriptions = np.stack([describe(encoder.encode(frames.pixels[scene])) for scene in found])
+        odds = smoothed(self._fights.decide(descriptions), self._smoothing)
         scores = self._of_frames.apply(odds)
         starts = np.array([frames.times[scene[0]] for scene in found])
         return float(scores.max()), _time_evidence("looks like a fight", scores, starts, frames)

@@ -22,6 +22,7 @@ from quorum.core.errors import ArtifactError
 from quorum.models.detectors import Frames
 from quorum.models.features.once import once
 from quorum.models.registry.artifacts import digest_of_file
+from quorum.models.scoring.calibration import log_odds
 from quorum.models.scoring.timeline import smoothed, spread
 
 __all__ = ["CAP", "WEIGHTS_SHA256", "GoreCalibration", "GoreClassifier", "shared_classifier"]
@@ -35,7 +36,6 @@ _MOST = 8
 #: Width of the moving average over frames.
 _WINDOW = 2
 _SIDE = 224
-_EDGE = 1e-6
 
 
 class GoreClassifier:
@@ -66,8 +66,7 @@ class GoreClassifier:
         """Log-odds of graphic content, shape (n,), of RGB frames, shape (n, height, width, 3)."""
         batch = np.stack([_prepared(one) for one in pixels])
         (made,) = self._session.run(None, {self._session.get_inputs()[0].name: batch})
-        share = np.clip(made[:, 0].astype(np.float64), _EDGE, 1 - _EDGE)
-        return np.asarray(np.log(share / (1 - share)))
+        return log_odds(made[:, 0].astype(np.float64))
 
     def smoothed_odds(self, frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Smoothed log-odds of at most eight evenly spaced frames, and their times in seconds."""

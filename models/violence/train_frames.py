@@ -70,11 +70,11 @@ def scene_features(path: Path, cache: Path | None = None) -> NDArray[np.float32]
         raise InputError(msg)
     encoder = shared_encoder()
     frames = made.frames
-    told = np.stack([describe(encoder.encode(frames.pixels[one])) for one in scenes(frames)])
+    features = np.stack([describe(encoder.encode(frames.pixels[one])) for one in scenes(frames)])
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        np.save(kept, told, allow_pickle=False)
-    return told
+        np.save(kept, features, allow_pickle=False)
+    return features
 
 
 def _fit(clips: Sequence[Clip]) -> DenseLogistic:
@@ -122,9 +122,11 @@ def train_frames(
             model = _fit([clips[index] for index in kept])
             odds[out] = [_decide(model, clips[index]) for index in out]
             folds[out] = fold
-        told = (folds >= 0) & ~np.array([clip.out_of_domain for clip in clips])
-        aucs.append(float(roc_auc_score(labels[told], odds[told])))
-        precisions.append(float(average_precision_score(labels[told], odds[told])))
+        measured_clips = (folds >= 0) & ~np.array([clip.out_of_domain for clip in clips])
+        aucs.append(float(roc_auc_score(labels[measured_clips], odds[measured_clips])))
+        precisions.append(
+            float(average_precision_score(labels[measured_clips], odds[measured_clips]))
+        )
         runs.append((odds, folds))
         progress(f"frames: folds of seed {seed + repeat} left out, ROC-AUC {aucs[-1]:.3f}")
     odds, folds = runs[0]

@@ -87,13 +87,13 @@ def train_text(
         progress(f"words: folds of seed {seed + repeat} left out")
     odds, folds = runs[0]
     seen = folds >= 0
-    calibration, told = calibrated(odds[seen], labels[seen], folds[seen])
+    calibration, calibration_report = calibrated(odds[seen], labels[seen], folds[seen])
     count = len(set(folds[seen].tolist()))
     by = "source" if len(set(sources)) > 2 else "text"
     metrics = {
         "split": f"{count} folds by {by}, {_REPEATS} seeds",
         **_measure(labels[seen], [odds[seen] for odds, _ in runs]),
-        "expected_calibration_error": told["expected_calibration_error"],
+        "expected_calibration_error": calibration_report["expected_calibration_error"],
     }
     model = DenseLogistic.fit(vectors, labels, strength=STRENGTH, balanced=True)
     return TrainedHead(

@@ -210,13 +210,7 @@ def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection
     mode = "ro" if not may_write else "rw" if read_only else "rwc"
     if mode == "rwc":
         path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        check_same_thread=False,
-        isolation_level=None,
-    )
+    connection = _connect(path, mode)
     if lasting:
         # The journal's directory entry must survive a power failure as well.
         connection.execute("PRAGMA synchronous = EXTRA")
@@ -229,15 +223,19 @@ def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection
 
 
 def _open_ledger(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{Path(path).absolute().as_uri()}?mode=rw",
+    connection = _connect(Path(path), "rw")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=_BUSY_SECONDS,
         check_same_thread=False,
         isolation_level=None,
     )
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
 
 
 def _engine(url: str) -> tuple[Engine, str]:

@@ -41,7 +41,7 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
     whole = found.views[:, 0]
     for index, view in enumerate(WORK_VIEWS):
         hashes = found.views[:, index]
-        chosen = good & _new(hashes)
+        chosen = good & _not_redundant(hashes)
         if index:
             # Without bars, active views equal full views; and a published hash list has the same
             # hash in all views.
@@ -49,9 +49,9 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
             chosen &= (hashes != same).any(axis=1)
         parts.append((hashes[chosen], found.times[chosen], view))
     audio = found.audio
-    telling = audio.distinctive()
-    telling[np.arange(len(telling)) % _WORD_STRIDE != 0] = False
-    at = np.flatnonzero(telling)
+    chosen_words = audio.distinctive()
+    chosen_words[np.arange(len(chosen_words)) % _WORD_STRIDE != 0] = False
+    at = np.flatnonzero(chosen_words)
     parts.append((audio.words()[at], audio.seconds(at), KIND_SOUND))
     return Entries.join(
         [
@@ -66,7 +66,7 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
     )
 
 
-def _new(hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _not_redundant(hashes: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Mask of the hashes that other hashes of the same work do not make redundant."""
     rows = np.arange(len(hashes))
     taken: NDArray[np.bool_] = rows % _STILL_STRIDE == 0

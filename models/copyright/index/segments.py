@@ -15,8 +15,9 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,18 +70,11 @@ class Entries:
                 np.zeros(0, np.float32),
                 np.zeros(0, np.uint8),
             )
-        return cls(
-            np.concatenate([part.hashes for part in parts]),
-            np.concatenate([part.works for part in parts]),
-            np.concatenate([part.seconds for part in parts]),
-            np.concatenate([part.kinds for part in parts]),
-        )
+        return cls(*map(np.concatenate, zip(*map(_columns, parts), strict=True)))
 
     def where(self, chosen: NDArray[np.bool_]) -> Entries:
         """The rows selected by a mask."""
-        return Entries(
-            self.hashes[chosen], self.works[chosen], self.seconds[chosen], self.kinds[chosen]
-        )
+        return Entries(*(column[chosen] for column in _columns(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +100,11 @@ class Hits:
 
     def where(self, chosen: NDArray[np.bool_]) -> Hits:
         """The rows selected by a mask."""
-        return Hits(
-            self.queries[chosen],
-            self.works[chosen],
-            self.seconds[chosen],
-            self.kinds[chosen],
-            self.distances[chosen],
-        )
+        return Hits(*(column[chosen] for column in _columns(self)))
+
+
+def _columns(rows: Entries | Hits) -> list[NDArray[Any]]:
+    return [getattr(rows, field.name) for field in fields(rows)]
 
 
 class Segment:
@@ -169,7 +161,7 @@ class Segment:
         count = len(self.entries)
         with part.open("wb") as file:
             file.write(_HEADER.pack(_MAGIC, _VERSION, int(self.tables is not None), count, 0))
-            for array in self._arrays():
+            for array in (*_columns(self.entries), *(self.tables or ())):
                 file.write(b"\0" * (-file.tell() % _ALIGN))
                 file.write(np.ascontiguousarray(array).data)
             size = file.tell()
@@ -179,16 +171,6 @@ class Segment:
             os.fsync(file.fileno())
         part.replace(path)
         sync_folder(path.parent)
-
-    def _arrays(self) -> tuple[NDArray[np.generic], ...]:
-        entries = self.entries
-        arrays: tuple[NDArray[np.generic], ...] = (
-            entries.hashes,
-            entries.works,
-            entries.seconds,
-            entries.kinds,
-        )
-        return arrays + (self.tables or ())
 
     @classmethod
     def open(cls, path: Path) -> Segment:

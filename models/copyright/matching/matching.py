@@ -105,8 +105,8 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
         hits.append(("video", catalogue.search(queries.hashes, picture.RADIUS)))
     if audio is not None and len(audio):
         words, items = sound.words_of(audio, _WORD_STEP)
-        heard = catalogue.search(words, picture.RADIUS)
-        hits.append(("audio", heard.where(heard.kinds == KIND_SOUND)))
+        audio_hits = catalogue.search(words, picture.RADIUS)
+        hits.append(("audio", audio_hits.where(audio_hits.kinds == KIND_SOUND)))
     matches: list[CopyMatch] = []
     for serial in _candidates(each for _, each in hits):
         pair = catalogue.by_serial(serial)

@@ -124,12 +124,12 @@ def change(
         msg = f"there is no work {id}"
         raise InputError(msg)
     facts = pair[0].model_dump(mode="json")
-    told: dict[str, Any] = {"title": title, "owner": owner}
+    changes: dict[str, Any] = {"title": title, "owner": owner}
     if territory is not None:
-        told["territories"] = [] if territory == ["all"] else territory
+        changes["territories"] = [] if territory == ["all"] else territory
     if embargo_until is not None:
-        told["embargo_until"] = embargo_until.replace(tzinfo=UTC)
-    facts |= {name: value for name, value in told.items() if value is not None}
+        changes["embargo_until"] = embargo_until.replace(tzinfo=UTC)
+    facts |= {name: value for name, value in changes.items() if value is not None}
     rule = {"action": action, "min_seconds": min_seconds, "min_fraction": min_fraction}
     facts["rule"] |= {name: value for name, value in rule.items() if value is not None}
     opened.change(work_of(facts, "change"))
@@ -225,16 +225,16 @@ def stats(catalogue: Folder = Path("catalogue"), database: InDatabase = None) ->
 
     Example: quorum catalogue stats
     """
-    told = Catalogue(catalogue, database, read_only=True).stats()
+    found = Catalogue(catalogue, database, read_only=True).stats()
     table = Table(show_header=False)
     for name, value in (
-        ("works", f"{told.works:,}"),
-        ("hours", f"{told.seconds / 3600:,.2f}"),
-        ("hashes", f"{told.entries:,}"),
-        ("index files", f"{told.segments}"),
-        ("hashes not in a file", f"{told.waiting:,}"),
-        ("on disk", f"{told.bytes / 2**20:,.1f} MB"),
-        ("version", told.version),
+        ("works", f"{found.works:,}"),
+        ("hours", f"{found.seconds / 3600:,.2f}"),
+        ("hashes", f"{found.entries:,}"),
+        ("index files", f"{found.segments}"),
+        ("hashes not in a file", f"{found.waiting:,}"),
+        ("on disk", f"{found.bytes / 2**20:,.1f} MB"),
+        ("version", found.version),
     ):
         table.add_row(name, value)
     Console().print(table)

@@ -83,14 +83,14 @@ def rescan(
         msg = "superseding verdicts require the past cases of a ledger; add --ledger"
         raise ConfigurationError(msg)
     detector = CopyrightDetector(catalogue, database)
-    said, changes = 0, Counter[tuple[str, str]]()
+    changed, changes = 0, Counter[tuple[str, str]]()
     past = Ledger(None if ledger == "-" else ledger) if ledger is not None else None
     try:
         decider = Decider(load_policy(policy))
         found = detector.rescan()
         while chunk := list(islice(found, _TOGETHER)):
             made = list(_decided(decider, past, chunk)) if past is not None else []
-            said += len(chunk)
+            changed += len(chunk)
             changes.update((before, verdict.action.value) for before, verdict in made)
             if dry_run:
                 continue
@@ -112,7 +112,7 @@ def rescan(
     for (before, after), count in changes.most_common():
         typer.echo(f"{before} -> {after}: {count:,}", err=True)
     note = " (dry run: nothing was published)" if dry_run else ""
-    typer.echo(f"{said} uploads have changed results{note}", err=True)
+    typer.echo(f"{changed} uploads have changed results{note}", err=True)
 
 
 def superseding(

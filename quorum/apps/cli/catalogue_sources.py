@@ -85,16 +85,20 @@ def sources(
 def _from_row(
     row: dict[str, str], usual: dict[str, Any], source: Path, number: int
 ) -> tuple[dict[str, Any], Path]:
-    told = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
-    if "file" not in told:
+    values = {key: value.strip() for key, value in row.items() if key and value and value.strip()}
+    if "file" not in values:
         msg = f"{source}:{number}: no file given; the columns are file, id, title, owner, ..."
         raise InputError(msg)
-    path = source.parent / told.pop("file")
+    path = source.parent / values.pop("file")
     rule = {
         **usual["rule"],
-        **{key: told.pop(key) for key in ("action", "min_seconds", "min_fraction") if key in told},
+        **{
+            key: values.pop(key)
+            for key in ("action", "min_seconds", "min_fraction")
+            if key in values
+        },
     }
-    facts: dict[str, Any] = {"id": path.stem, "title": path.stem, **usual, **told, "rule": rule}
+    facts: dict[str, Any] = {"id": path.stem, "title": path.stem, **usual, **values, "rule": rule}
     for key in _LISTED:
         if key in facts:
             facts[key] = facts[key].split()

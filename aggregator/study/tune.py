@@ -47,8 +47,8 @@ class Tuned:
         upper: The upper bound of the share of wrongful removals at the same confidence
             (Clopper-Pearson); None without a threshold.
         caught: The share of the cases that the reviewers removed which the threshold catches.
-        labels_needed: Without a threshold: the number of further reviewed cases with high scores that
-            it takes at the same error rate; None if no number of them suffices.
+        labels_needed: Without a threshold: the number of further reviewed cases with high scores
+            that it takes at the same error rate; None if no number of them suffices.
     """
 
     threshold: float | None

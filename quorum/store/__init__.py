@@ -1,1 +1,1 @@
-"""The database of what was decided, and what it remembers of an uploader."""
+"""The ledger, writers that retry, and look-ups of uploaders' histories."""

@@ -1,8 +1,8 @@
-"""Uploaders' histories from the ledger, for whoever decides: past verdicts as strikes.
+"""Looks up uploaders' histories in the ledger: past verdicts that count as strikes.
 
-A decision must not wait for a database. So each look-up has a time limit, what was found is
-remembered for a short while, and while the ledger is away nothing is asked of it at all: the
-history is then unknown, which a policy takes as a reason for review where it matters.
+A decision must not wait for a database. Each look-up has a time limit, results are cached for a
+few seconds, and while the ledger is away no look-up is tried: the history is then unknown, and
+rules that depend on it ask for a review.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ __all__ = ["UNKNOWN", "Histories", "PastVerdictsSource", "histories_of", "histor
 
 _log = logging.getLogger(__name__)
 
-#: What rules are told of an uploader whose past could not be looked up.
+#: The history of an uploader that could not be looked up.
 UNKNOWN: Final = Uploader(known=False)
 
-#: Seconds that one look-up may take: a decision waits no longer.
+#: Seconds until a look-up times out.
 PATIENCE: Final = 0.5
-#: Seconds for which what was found is good: a flood by one uploader is one look-up.
+#: Seconds until a cached result expires: many uploads of one uploader need one look-up.
 MEMORY_SECONDS: Final = 5.0
-#: Uploaders that are remembered.
+#: The most cached results.
 MEMORY: Final = 10_000
-#: Seconds in which nothing is asked of a ledger that did not answer.
+#: Seconds without look-ups after one failed.
 AWAY_SECONDS: Final = 5.0
-#: Look-ups at once; a ledger's pool has as many connections.
+#: Concurrent look-ups; the ledger's connection pool has the same size.
 WORKERS: Final = 4
 
 
 class PastVerdictsSource(Protocol):
-    """What is asked; a ledger is one."""
+    """A source of past verdicts, such as a ledger."""
 
     def past_verdicts(
         self, uploaders: Sequence[str], actions: frozenset[Action]
     ) -> Mapping[str, PastVerdicts]:
-        """The verdicts that hold on each uploader's uploads."""
+        """The current verdicts on each uploader's uploads."""
         ...
 
 
@@ -59,7 +59,7 @@ def histories_of(
     at: datetime,
     shadows: Sequence[Policy] = (),
 ) -> dict[str, Uploader]:
-    """The histories of many uploads' uploaders, by upload; empty where no rule asks.
+    """The histories of many uploads' uploaders by upload id; empty if no rule reads histories.
 
     Raises:
         LedgerUnavailable: If the ledger cannot be reached.
@@ -72,7 +72,7 @@ def histories_of(
 
 
 def history_before(ledger: Ledger, policy: Policy, upload: Upload, before: datetime) -> Uploader:
-    """The history of an upload's uploader as it stood at a time: to decide again as then.
+    """The history of an upload's uploader at a past time, for a replay of a decision.
 
     Raises:
         LedgerUnavailable: If the ledger cannot be reached.
@@ -84,21 +84,21 @@ def history_before(ledger: Ledger, policy: Policy, upload: Upload, before: datet
 
 
 def _uploader(policy: Policy, past: PastVerdicts, upload: Upload, at: datetime) -> Uploader:
-    """As rules are told it; what was decided of this very upload before is not held against it."""
+    """The history that rules read; it leaves out earlier verdicts on this very upload."""
     others = [(action, when) for key, action, when in past.chosen if key != upload.id]
     own = len(past.chosen) - len(others)
     return known_uploader(policy, others, at, past.decided - own)
 
 
 class Histories:
-    """Looks up one uploader at a time, within a time limit. May be shared by threads.
+    """Looks up one uploader at a time, within a time limit. Threads may share it.
 
     Args:
-        policy: Says what a past verdict counts.
-        source: Where verdicts are looked up.
-        on_unknown: Called for each decision that goes on without a history.
-        patience: Seconds that one look-up may take.
-        clock: Seconds that only grow.
+        policy: The policy that defines the weight of past verdicts.
+        source: The source of past verdicts.
+        on_unknown: Called for each decision without a history.
+        patience: Seconds until a look-up times out.
+        clock: A monotonic clock in seconds.
     """
 
     def __init__(
@@ -119,13 +119,13 @@ class Histories:
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[float, PastVerdicts]] = OrderedDict()
         self._away_until: float | None = None
-        self._asked: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
-        # Not an executor: its threads hold up the end of the process while a database hangs.
+        self._requests: queue.SimpleQueue[_LookUp | None] = queue.SimpleQueue()
+        # Not an executor: its threads would delay the exit of the process while a database hangs.
         for _ in range(WORKERS):
             threading.Thread(target=self._answer, name="history", daemon=True).start()
 
     def of(self, upload: Upload, at: datetime) -> Uploader:
-        """The history of an upload's uploader; ``UNKNOWN`` where it cannot be had in time."""
+        """The history of an upload's uploader; ``UNKNOWN`` if it cannot be looked up in time."""
         past = self._look_up(upload.uploader)
         if past is None:
             self._on_unknown()
@@ -133,9 +133,9 @@ class Histories:
         return _uploader(self._policy, past, upload, at)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Stop the threads."""
         for _ in range(WORKERS):
-            self._asked.put(None)
+            self._requests.put(None)
 
     def _look_up(self, uploader: str) -> PastVerdicts | None:
         started = self._clock()
@@ -145,20 +145,20 @@ class Histories:
                 return known[1]
             if self._away_until is not None and started < self._away_until:
                 return None
-        question = _Question(uploader)
-        self._asked.put(question)
-        question.done.wait(self._patience)
-        if question.found is None:
-            self._away(question.error or f"no answer within {self._patience:g} s")
-            question.given_up = True
+        look_up = _LookUp(uploader)
+        self._requests.put(look_up)
+        look_up.done.wait(self._patience)
+        if look_up.found is None:
+            self._away(look_up.error or f"no answer within {self._patience:g} s")
+            look_up.abandoned = True
             return None
         self._back()
         with self._lock:
-            self._known[uploader] = (started, question.found)
+            self._known[uploader] = (started, look_up.found)
             self._known.move_to_end(uploader)
             while len(self._known) > MEMORY:
                 self._known.popitem(last=False)
-        return question.found
+        return look_up.found
 
     def _away(self, why: str) -> None:
         with self._lock:
@@ -177,25 +177,25 @@ class Histories:
             _log.warning("uploaders' histories can be looked up again")
 
     def _answer(self) -> None:
-        while (question := self._asked.get()) is not None:
-            if question.given_up:
+        while (look_up := self._requests.get()) is not None:
+            if look_up.abandoned:
                 continue
             try:
-                name = question.uploader
-                question.found = self._source.past_verdicts([name], self._actions)[name]
+                name = look_up.uploader
+                look_up.found = self._source.past_verdicts([name], self._actions)[name]
             except QuorumError as error:
-                question.error = str(error)
+                look_up.error = str(error)
             except Exception as error:
-                question.error = type(error).__name__
-            question.done.set()
+                look_up.error = type(error).__name__
+            look_up.done.set()
 
 
-class _Question:
-    """One look-up on its way to a thread and back."""
+class _LookUp:
+    """A look-up in progress."""
 
     def __init__(self, uploader: str) -> None:
         self.uploader = uploader
         self.done = threading.Event()
         self.found: PastVerdicts | None = None
         self.error: str | None = None
-        self.given_up = False
+        self.abandoned = False

@@ -1,4 +1,4 @@
-"""The way to the database: SQLite in WAL mode by default, PostgreSQL with the extra."""
+"""Connections to the database: SQLite in WAL mode, or PostgreSQL with the ``postgres`` extra."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from quorum.core.errors import ConfigurationError
 
 __all__ = ["DEFAULT_URL", "connect", "database_url", "redacted"]
 
-#: Where the ledger lies when nothing else is said: a file in the current folder.
+#: The default: a file in the current folder.
 DEFAULT_URL = "sqlite:///quorum.db"
 
 #: Seconds that a writer waits for another writer of the same SQLite file.
 SQLITE_BUSY_SECONDS = 30
 
-#: Seconds to wait for a database that does not answer: a dead host must not hang a start.
+#: Seconds until a connection attempt times out.
 CONNECT_SECONDS = 10
 
 
 def database_url(url: str | URL | None = None) -> URL:
-    """The database's URL: the given one, else ``QUORUM_DATABASE``, else a file here.
+    """The database's URL: the given one, else ``QUORUM_DATABASE``, else ``DEFAULT_URL``.
 
     Raises:
         ConfigurationError: If it is not a URL of a database that is supported. The text does not
@@ -49,26 +49,26 @@ def database_url(url: str | URL | None = None) -> URL:
 
 
 def redacted(url: str | URL) -> str:
-    """The URL as it may be shown: without its password and its query."""
+    """The URL without password and query, for logs and errors."""
     made = make_url(url)
     return made.set(query={}).render_as_string(hide_password=True)
 
 
 def connect(url: URL) -> Engine:
-    """An engine for the URL; nothing is opened yet.
+    """An engine for the URL; no connection is opened yet.
 
     Raises:
         ConfigurationError: If the driver is not installed.
     """
-    # hide_parameters: an error's text would otherwise quote what uploaders wrote.
+    # hide_parameters: errors must not quote the content of messages.
     options: dict[str, Any] = {"hide_parameters": True}
     if url.drivername == "sqlite":
         memory = not url.database or url.database == ":memory:"
         if memory:
             options["poolclass"] = StaticPool
         else:
-            # A connection is kept: the last one of a file that closes writes its log back, which
-            # would be at the end of each transaction. More threads than it keeps wait for none.
+            # Connections are kept open: closing the last one of a file checkpoints its WAL, which
+            # would happen after each transaction. The overflow is unlimited: no thread waits.
             options |= {"poolclass": QueuePool, "pool_size": 4, "max_overflow": -1}
         options["connect_args"] = {"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False}
         if not memory and not Path(str(url.database)).parent.is_dir():
@@ -92,8 +92,8 @@ def connect(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own transactions begin too late (at the first write), when a reader can no
-    # longer become the writer; we begin them ourselves.
+    # The driver begins a transaction at the first write, when a reader can no longer become the
+    # writer; _begin_sqlite begins it explicitly.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,7 +1,7 @@
-"""The tables of the reviewers' console: who may do what, what is to be reviewed, what was done.
+"""The tables of the reviewers' console: users, sessions, tasks, decisions, appeals, audit log.
 
-They lie in the ledger's database, so that a decision and the line of the audit log that tells of
-it are one transaction.
+They are in the ledger's database, so that a decision and its line in the audit log are written in
+one transaction.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ users = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("role", String(16), nullable=False),
-    #: Argon2 hash; null for one whom a reverse proxy signs in.
+    #: Argon2 hash; null for users that a reverse proxy authenticates.
     Column("password", Text),
     Column("created_at", UtcTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
@@ -40,7 +40,7 @@ users = Table(
 sessions = Table(
     "sessions",
     metadata,
-    #: SHA-256 of the cookie's value: who reads the database cannot take a session over.
+    #: SHA-256 of the cookie's value: a reader of the database cannot hijack a session.
     Column("digest", String(64), primary_key=True),
     Column("user", String(64), nullable=False),
     Column("csrf", String(64), nullable=False),
@@ -50,7 +50,7 @@ sessions = Table(
     Index("ix_sessions_expires_at", "expires_at"),
 )
 
-#: Failed log-ins by name and by address, so that guessing becomes slow on every process.
+#: Failed log-ins by name and by address, for rate limiting across processes.
 login_failures = Table(
     "login_failures",
     metadata,
@@ -60,7 +60,7 @@ login_failures = Table(
     Column("blocked_until", UtcTime),
 )
 
-#: Only grows: triggers refuse to change or take a line; each line holds the digest of the last.
+#: Append-only: triggers refuse updates and deletions; each line has the previous line's digest.
 audit_log = Table(
     "audit_log",
     metadata,
@@ -74,7 +74,7 @@ audit_log = Table(
     Column("digest", String(64), nullable=False),
 )
 
-#: What is to be decided by a person: one row a case and reason.
+#: The reviewers' work: one row for each case and reason.
 tasks = Table(
     "tasks",
     metadata,
@@ -90,15 +90,15 @@ tasks = Table(
     Column("territories", Text, nullable=False),
     Column("severity", Integer, nullable=False),
     Column("harm", Float, nullable=False),
-    #: As the list shows it.
+    #: The title as the list shows it.
     Column("title", Text, nullable=False),
     Column("uploader", _KEY),
     Column("score", Float),
     Column("opened_at", UtcTime, nullable=False),
     Column("due_at", UtcTime, nullable=False),
-    #: A reviewer who must not take it, having decided before.
+    #: A reviewer who must not get the task, because of an earlier decision.
     Column("not_for", _KEY),
-    #: A reviewer for whom alone it is.
+    #: The only reviewer who may get the task.
     Column("only_for", _KEY),
     Column("claimed_by", _KEY),
     Column("claimed_until", UtcTime),
@@ -107,7 +107,7 @@ tasks = Table(
     Index("ix_tasks_state_harm_id", "state", "harm", "id"),
     Index("ix_tasks_state_opened_at_id", "state", "opened_at", "id"),
     Index("ix_tasks_state_category_harm_id", "state", "category", "harm", "id"),
-    # Holds all that the counts of the queues need.
+    # Covers the counts of the queues.
     Index("ix_tasks_state_category_kind_due_at", "state", "category", "kind", "due_at"),
     Index("ix_tasks_upload_id", "upload_id"),
     Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
@@ -125,8 +125,8 @@ skips = Table(
     Index("ix_skips_upload_id", "upload_id"),
 )
 
-#: What reviewers decided; an outbox too: what is ``waiting`` can be undone until ``due_at``, and
-#: is then published as a review.
+#: Reviewers' decisions, and an outbox: a ``waiting`` decision can be undone until ``due_at`` and is
+#: then published as a review.
 decisions = Table(
     "decisions",
     metadata,
@@ -141,7 +141,7 @@ decisions = Table(
     Column("note", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("due_at", UtcTime, nullable=False),
-    #: waiting, undone, published, or kept where it is for measuring only.
+    #: waiting, undone, published, or kept if it is for measurements only.
     Column("state", String(16), nullable=False),
     #: Seconds from the claim to the decision.
     Column("seconds", Float),
@@ -166,13 +166,13 @@ appeals = Table(
     Column("first_reviewer", _KEY),
     Column("reviewer", _KEY),
     Column("decided_at", UtcTime),
-    #: What the uploader is told.
+    #: The reply to the uploader.
     Column("statement", Text),
     Index("ix_appeals_upload_id", "upload_id"),
     Index("ix_appeals_state_at", "state", "at"),
 )
 
-#: Cases whose right answer is known, to measure reviewers by.
+#: Cases with a known correct decision, to measure reviewers.
 golden_answers = Table(
     "golden_answers",
     metadata,
@@ -183,7 +183,7 @@ golden_answers = Table(
     Column("at", UtcTime, nullable=False),
 )
 
-#: Cases that were drawn for a label, with the probability that they were drawn with.
+#: Cases sampled for labelling, with their sampling probability.
 samples = Table(
     "samples",
     metadata,

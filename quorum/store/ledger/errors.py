@@ -1,4 +1,4 @@
-"""The ledger's errors; their text never holds a password or the content of a message."""
+"""The ledger's errors; their texts never quote passwords or the content of messages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ __all__ = ["LedgerOutdated", "LedgerRefused", "LedgerUnavailable"]
 
 
 class LedgerUnavailable(QuorumError):
-    """The database cannot be reached, or went away and did not come back in time."""
+    """The database cannot be reached, or did not come back before the retries ended."""
 
     exit_code = 69
 
 
 class LedgerOutdated(ConfigurationError):
-    """The database has no tables of ours, or those of another version."""
+    """The database has no ledger, or one of another version."""
 
 
 class LedgerRefused(InputError):
-    """The database does not take a value of a message; trying again would not help."""
+    """The database refuses a value of a message; a retry would not help."""

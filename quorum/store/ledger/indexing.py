@@ -1,4 +1,4 @@
-"""What recording writes for search, and what fills it for a ledger that is older than search."""
+"""Writes the search index: words of uploads and labels of verdicts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from quorum.store.ledger.writing_rows import Row, newer, upsert
 
 __all__ = ["LEAST", "fill", "labels_of", "text_of", "write_labels", "write_texts"]
 
-#: A label that is less probable is not found by.
+#: Labels with a lower probability are not indexed.
 LEAST = 0.3
-#: Labels of one verdict that are found by.
+#: Indexed labels of one verdict.
 _MOST = 64
 _BATCH = 200
 
 
 def text_of(upload: Upload) -> str:
-    """The words that an upload is found by, parted by spaces."""
+    """The words of an upload to index, separated by spaces."""
     return " ".join(words_of(upload.title, upload.description, *upload.tags, *upload.comments))
 
 
 def labels_of(verdict: Verdict) -> tuple[str, ...]:
-    """The labels that a verdict is found by, and those above them, in lower case."""
+    """The labels of a verdict to index, with their ancestors, in lower case."""
     found: dict[str, None] = {}
     for one in verdict.predictions:
         for label, probability in one.labels.items():
@@ -41,7 +41,7 @@ def labels_of(verdict: Verdict) -> tuple[str, ...]:
 
 
 def write_texts(connection: Connection, rows: Sequence[Row]) -> None:
-    """Write the words of uploads; of two with one id, those of the one published later stay."""
+    """Write the words of uploads; of two uploads with one id, the one published later wins."""
     cut = as_tsvector if connection.dialect.name == "postgresql" else str
     made = [
         {
@@ -51,13 +51,13 @@ def write_texts(connection: Connection, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    # Numbered as they were published, for the newest are found first.
+    # Numbered in the order of publishing: a search reads the newest first.
     better = newer(texts, "published_at")
     upsert(connection, texts, made, "upload_id", better, ("published_at",))
 
 
 def write_labels(connection: Connection, rows: Sequence[Row]) -> None:
-    """Write the labels of verdicts; of two verdicts with one label, the later one's stays."""
+    """Write the labels of verdicts; of two verdicts with one label, the later one wins."""
     made = [
         {
             "upload_id": row["upload_id"],
@@ -72,14 +72,14 @@ def write_labels(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def fill(connection: Connection, after: str = "") -> str | None:
-    """Write the words and labels of the next cases that lack them.
+    """Index the next cases that are not indexed, in a ledger older than the search.
 
     Args:
-        connection: One that writes.
-        after: What the last call gave; empty to begin.
+        connection: A connection that writes.
+        after: The result of the previous call; empty to begin.
 
     Returns:
-        Where to go on; None when all was seen.
+        The id to continue from; None at the end.
     """
     query = (
         select(cases.c.upload_id)
@@ -87,7 +87,7 @@ def fill(connection: Connection, after: str = "") -> str | None:
         .where(texts.c.number.is_(None), cases.c.upload_id > after)
         .order_by(cases.c.upload_id)
         .limit(_BATCH)
-        # An erasure that comes meanwhile waits, and then takes what is written here.
+        # A concurrent erasure waits for this lock and then deletes what is written here.
         .with_for_update(read=True, of=cases)
     )
     ids = list(connection.execute(query).scalars())

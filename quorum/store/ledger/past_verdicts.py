@@ -14,14 +14,14 @@ from quorum.store.ledger.values import PastVerdicts
 
 __all__ = ["past_verdicts", "verdicts_before"]
 
-#: Verdicts of one uploader that are listed; older ones have decayed, or the account is lost.
+#: The most verdicts that are listed for one uploader; older ones have decayed.
 PAST_VERDICTS = 200
 
 
 def past_verdicts(
     connection: Connection, uploaders: Collection[str], actions: Collection[Action]
 ) -> dict[str, PastVerdicts]:
-    """The verdicts that hold on each uploader's uploads, the newest of some actions listed."""
+    """The current verdicts on each uploader's uploads; lists the newest of some actions."""
     cases = schema.cases.c
     ours = cases.uploader.in_(uploaders), cases.at.is_not(None)
     counts = select(cases.uploader, func.count()).where(*ours).group_by(cases.uploader)
@@ -42,7 +42,7 @@ def past_verdicts(
 def verdicts_before(
     connection: Connection, uploader: str, actions: Collection[Action], before: datetime
 ) -> PastVerdicts:
-    """The verdicts that held on an uploader's uploads at a time, whatever was revised since."""
+    """The verdicts that were current at a time, whatever superseded them since."""
     cases, verdicts = schema.cases.c, schema.verdicts.c
     latest = func.row_number().over(
         partition_by=verdicts.upload_id, order_by=(verdicts.revision.desc(), verdicts.at.desc())

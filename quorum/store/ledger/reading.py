@@ -1,4 +1,4 @@
-"""The statements that read: one case, a range of cases, pages for a list, counts."""
+"""Queries: cases by id, pages of cases, uploads and dead letters, filters, counts."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ __all__ = [
 
 M = TypeVar("M", bound=Message)
 
-#: What a range of cases is ordered by: when the uploads were published, or when their current
-#: verdicts were made.
+#: The time that cases are ordered by: of publishing, or of the current verdict.
 Order = Literal["published", "decided"]
 
-#: What to load of each case.
+#: The parts of a case that can be loaded.
 Part = Literal["upload", "predictions", "verdicts", "reviews", "statements"]
 
-#: Where a page ended: the time and the key of its last row.
+#: The position of a page's last row: its time and key.
 Mark = tuple[datetime, str]
 
 _TIME = {"published": schema.cases.c.published_at, "decided": schema.cases.c.at}
@@ -55,7 +54,7 @@ _TIME = {"published": schema.cases.c.published_at, "decided": schema.cases.c.at}
 def load_cases(
     connection: Connection, upload_ids: Sequence[str], parts: Iterable[Part]
 ) -> list[LedgerCase]:
-    """The cases with these ids, in their order; one of which nothing is known is empty."""
+    """The cases with these ids, in their order; an unknown one is empty."""
     wanted = set(parts)
 
     def bodies(part: Part, table: Table, kind: type[M], *order: Any) -> Mapping[str, list[M]]:
@@ -103,7 +102,7 @@ def _statements(
 def case_page(
     connection: Connection, period: TimeRange, order: Order, after: Mark | None, limit: int
 ) -> list[Mark]:
-    """The time and id of the next cases of a range, oldest first."""
+    """The positions of the next cases of a period, oldest first."""
     time, key = _TIME[order], schema.cases.c.upload_id
     query = select(time, key).where(time.is_not(None), *within(time, period))
     if after is not None:
@@ -115,7 +114,7 @@ def case_page(
 def upload_page(
     connection: Connection, period: TimeRange, after: Mark | None, limit: int
 ) -> list[tuple[Mark, Upload]]:
-    """The next uploads of a range by the time they were published, oldest first."""
+    """The next uploads published in a period, oldest first, with their positions."""
     table = schema.uploads.c
     query = select(table.published_at, table.id, table.body)
     query = query.where(*within(table.published_at, period))
@@ -129,7 +128,7 @@ def upload_page(
 
 
 def bounds(connection: Connection, period: TimeRange) -> tuple[datetime, datetime] | None:
-    """When the first and the last upload of a range were published."""
+    """When the first and the last upload of a period were published; None if none was."""
     time = schema.uploads.c.published_at
     query = select(func.min(time), func.max(time)).where(*within(time, period))
     first, last = connection.execute(query).one()
@@ -137,7 +136,7 @@ def bounds(connection: Connection, period: TimeRange) -> tuple[datetime, datetim
 
 
 def count_uploads(connection: Connection, period: TimeRange) -> int:
-    """How many uploads were published in a range."""
+    """The number of uploads published in a period."""
     time = schema.uploads.c.published_at
     query = select(func.count()).select_from(schema.uploads).where(*within(time, period))
     return int(connection.execute(query).scalar_one())
@@ -146,7 +145,7 @@ def count_uploads(connection: Connection, period: TimeRange) -> int:
 def dead_letter_page(
     connection: Connection, period: TimeRange, after: Mark | None, limit: int
 ) -> list[tuple[Mark, DeadLetter]]:
-    """The next dead letters of a range, oldest first."""
+    """The next dead letters of a period, oldest first, with their positions."""
     table = schema.dead_letters
     query = select(table).where(*within(table.c.at, period))
     if after is not None:
@@ -176,7 +175,7 @@ def summary_page(
     after: Mark | None,
     limit: int,
 ) -> list[CaseSummary]:
-    """The next rows of a list of decided cases, by the time of the current verdict."""
+    """The next decided cases, ordered by the time of the current verdict."""
     table = schema.cases
     time, key = table.c.at, table.c.upload_id
     query = select(
@@ -189,7 +188,7 @@ def summary_page(
 
 
 def to_summary(row: Row[Any]) -> CaseSummary:
-    """The row of a list, from the columns of its name."""
+    """A summary from a row with its columns."""
     values = dict(row._mapping)
     values["action"] = None if row.action is None else Action(row.action)
     return CaseSummary(**values)
@@ -198,7 +197,7 @@ def to_summary(row: Row[Any]) -> CaseSummary:
 def count_cases(
     connection: Connection, chosen: CaseFilter, by: Literal["action", "category", "rule"]
 ) -> dict[str | None, int]:
-    """How many decided cases match, by their current action, category or rule."""
+    """The number of matching decided cases by current action, category or rule."""
     column = schema.cases.c[by]
     query: Select[Any] = (
         select(column, func.count())
@@ -227,7 +226,7 @@ def stats(connection: Connection) -> dict[str, int]:
 
 
 def within(time: ColumnElement[Any], period: TimeRange) -> list[ColumnElement[bool]]:
-    """The conditions that a time lies in a period; none for a period without ends."""
+    """The conditions that a time is in a period."""
     found = []
     if period.since is not None:
         found.append(time >= period.since)
@@ -245,7 +244,7 @@ def _beyond(
 
 
 def matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
-    """The conditions of a filter on ``cases``."""
+    """The conditions of a filter on the table ``cases``."""
     table = schema.cases.c
     found = within(table.at, chosen.decided)
     if chosen.actions:

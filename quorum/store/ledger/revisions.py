@@ -1,4 +1,4 @@
-"""The versions of the tables: Alembic's migrations, which ship with the package."""
+"""Schema versions: runs the Alembic migrations that the package contains."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["check", "migrate", "migration_sql", "revision", "wanted_revision"]
 
 
 def revision(connection: Connection) -> str | None:
-    """The revision of the database's tables; None where there are none of ours."""
+    """The migration revision of the database; None if it has no ledger."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def wanted_revision() -> str:
-    """The revision that this version of Quorum works with."""
+    """The revision that this version of Quorum needs."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None
     return head
 
 
 def check(connection: Connection) -> None:
-    """Refuse a database whose tables are not of this version.
+    """Check that the database has the revision that this version needs.
 
     Raises:
-        LedgerOutdated: If so; the text names the command that mends it.
+        LedgerOutdated: If it has another one; the text names the command to run.
     """
     found, wanted = revision(connection), wanted_revision()
     if found is None:
@@ -54,7 +54,7 @@ def check(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    """Bring the tables to this version, in the transaction of the connection."""
+    """Upgrade the tables to this version in the connection's transaction."""
     found = revision(connection)
     if found is not None and found == wanted_revision():
         return
@@ -64,7 +64,7 @@ def migrate(connection: Connection) -> None:
 
 
 def migration_sql(url: URL, found: str | None) -> str:
-    """The statements that ``migrate`` would run on a database at a revision."""
+    """The SQL that ``migrate`` runs on a database at a revision."""
     config = _config()
     out = io.StringIO()
     config.output_buffer = out

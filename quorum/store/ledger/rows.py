@@ -1,4 +1,4 @@
-"""Messages as rows: what each column takes of a message."""
+"""Converts messages to rows of the tables."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = [
     "verdict_row",
 ]
 
-#: An indexed column holds no more than this; the body keeps the whole.
+#: The length of an indexed text; the body keeps the whole.
 MAX_KEY = 256
-#: A larger number is a mistake or an attack; the body keeps it.
+#: The largest stored number; the body keeps a larger one.
 MAX_INTEGER = 2**31 - 1
 
-#: As much of a title as a list shows.
+#: The length of a title in lists.
 MAX_TITLE = 1000
 
 Row = dict[str, Any]
 
 
 def _text(value: str, limit: int | None = None) -> str:
-    """Text that every database takes: PostgreSQL refuses the character NUL."""
+    """Text without the character NUL, which PostgreSQL refuses."""
     return value.replace("\x00", "\ufffd")[:limit]
 
 
@@ -40,7 +40,7 @@ def _key(value: str | None) -> str | None:
 
 
 def upload_row(upload: Upload) -> Row:
-    """The row of ``uploads``; the rest is for ``cases`` and for search."""
+    """The row of ``uploads``, with the columns for ``cases`` and the search."""
     return {
         "id": upload.id,
         "uploader": upload.uploader,
@@ -68,7 +68,7 @@ def prediction_row(prediction: Prediction) -> Row:
 
 
 def verdict_row(verdict: Verdict) -> Row:
-    """The row of ``verdicts``; the rest is for ``cases`` and for search."""
+    """The row of ``verdicts``, with the columns for ``cases`` and the search."""
     used = [item.score for item in verdict.predictions if not item.shadow]
     scores = [score for score in used if score is not None]
     return {
@@ -128,8 +128,8 @@ def delivery_row(delivery: Delivery) -> Row:
 
 
 def dead_letter_row(letter: DeadLetter) -> Row:
-    """The row of ``dead_letters``, with whose it was where the bytes can be read so far."""
-    upload_id, uploader = _whose(letter.data)
+    """The row of ``dead_letters``, with the upload and uploader if the original names them."""
+    upload_id, uploader = _owner(letter.data)
     return {
         "id": letter.event_id(),
         "original_id": letter.original_id,
@@ -145,7 +145,7 @@ def dead_letter_row(letter: DeadLetter) -> Row:
     }
 
 
-def _whose(data: bytes) -> tuple[str | None, str | None]:
+def _owner(data: bytes) -> tuple[str | None, str | None]:
     try:
         read = json.loads(data)
     except (ValueError, RecursionError):
@@ -153,11 +153,11 @@ def _whose(data: bytes) -> tuple[str | None, str | None]:
     if not isinstance(read, dict):
         return None, None
 
-    def told(name: str) -> str | None:
+    def text(name: str) -> str | None:
         value = read.get(name)
         if not isinstance(value, str) or not value:
             return None
-        # A lone surrogate is JSON, but no database takes it.
+        # JSON allows lone surrogates; no database does.
         return _key(value.encode("utf-8", "replace").decode())
 
-    return told("upload_id") or told("id"), told("uploader")
+    return text("upload_id") or text("id"), text("uploader")

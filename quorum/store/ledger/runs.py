@@ -1,4 +1,4 @@
-"""The statements for batch runs."""
+"""Queries for batch runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write_run(connection: Connection, run: Run) -> None:
 
 
 def last_run(connection: Connection) -> Run | None:
-    """The run that ended last."""
+    """The run that ended last; None if there was none."""
     table = schema.runs
     query = select(table).order_by(table.c.ended_at.desc(), table.c.id).limit(1)
     row = connection.execute(query).first()

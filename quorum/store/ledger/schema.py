@@ -2,7 +2,7 @@
 
 Each message is kept whole, as the JSON it had on the wire (``body``), beside the columns that
 queries need. ``cases`` holds one row an upload, with the upload's facts and its current verdict,
-so that a console finds a page of 100,000 cases by an index and joins nothing.
+so that a list of 100,000 cases is read by an index and without joins.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A time with its zone, in UTC; SQLite, which knows no zones, keeps the bare UTC time."""
+    """A time in UTC; SQLite, which has no time zones, stores it without one."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a time without zone; give the database UTC."""
+        """Convert to UTC; a time without zone is refused."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -58,13 +58,13 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Set the zone to UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-#: Constraint names are fixed, so that a migration can name what it alters on any database.
+#: Constraint names are fixed: migrations refer to them on any database.
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -159,7 +159,7 @@ dead_letters = Table(
     Column("stage", _KEY, nullable=False),
     Column("error", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
-    #: Whose it was, where the bytes could be read so far: erasure needs it.
+    #: The owner if the original names it, for erasure.
     Column("upload_id", _KEY),
     Column("uploader", _KEY),
     Column("attributes", Text, nullable=False),
@@ -175,12 +175,12 @@ cases = Table(
     "cases",
     metadata,
     Column("upload_id", _KEY, primary_key=True),
-    # The upload's facts; null until it is recorded.
+    # The upload's facts; null until the upload is recorded.
     Column("uploader", _KEY),
     Column("title", Text),
     Column("language", String(35)),
     Column("published_at", UtcTime),
-    # The current verdict, which is the one with the greatest (revision, at); null until one is.
+    # The current verdict, with the greatest (revision, at); null until a verdict is recorded.
     Column("verdict_id", _KEY),
     Column("revision", Integer),
     Column("action", String(16)),
@@ -190,7 +190,7 @@ cases = Table(
     Column("decided_by", String(16)),
     Column("at", UtcTime),
     Column("latency", Float),
-    #: The highest score of a prediction that the verdict used, shadows left out.
+    #: The highest score that the verdict used, without shadow predictions.
     Column("top_score", Float),
     #: When a human last decided.
     Column("reviewed_at", UtcTime),
@@ -203,7 +203,7 @@ cases = Table(
     Index("ix_cases_uploader_at_upload_id", "uploader", "at", "upload_id"),
 )
 
-#: Verdicts that wait to be told to an endpoint (webhooks), and those that were told.
+#: Pending and ended webhook deliveries.
 deliveries = Table(
     "deliveries",
     metadata,
@@ -212,17 +212,17 @@ deliveries = Table(
     Column("upload_id", _KEY, nullable=False),
     Column("verdict_id", _KEY, nullable=False),
     Column("attempts", Integer, nullable=False),
-    #: When to try next; null when it was delivered or given up.
+    #: The time of the next attempt; null when it was delivered or given up.
     Column("due_at", UtcTime),
     Column("ended_at", UtcTime),
-    #: Why the last try failed; null after success.
+    #: The error of the last attempt; null after success.
     Column("error", Text),
     Column("body", Text, nullable=False),
     Index("ix_deliveries_due_at", "due_at"),
     Index("ix_deliveries_upload_id", "upload_id"),
 )
 
-#: Batch runs: what each covered and found, for reports that compare them.
+#: Batch runs with their summaries, which reports compare.
 runs = Table(
     "runs",
     metadata,
@@ -234,8 +234,7 @@ runs = Table(
     Index("ix_runs_ended_at", "ended_at"),
 )
 
-#: Digests of the uploaders and the uploads that were erased on request: a replay of an old
-#: stream must not bring them back. A digest names nobody.
+#: Digests of erased uploaders and uploads: a replay of an old stream must not restore them.
 forgotten = Table(
     "forgotten",
     metadata,

@@ -1,7 +1,7 @@
-"""Search over what uploaders wrote and what detectors labelled, newest first.
+"""Searches uploads by their words and verdicts by their labels, newest first.
 
-A page costs the same however much there is: it reads matches from the newest on until it is full,
-and no more than ``MOST_READ`` of them. One that ends before it is full tells where to go on.
+The cost of a page does not depend on the size of the ledger: it reads matches, newest first, until
+the page is full or ``MOST_READ`` matches were read. A page that is cut can be continued.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from quorum.store.ledger.words import Term, as_fts5, as_tsquery, parse
 
 __all__ = ["MOST_READ", "Found", "Search", "search"]
 
-#: First few, for most searches ask for nothing else; then many.
+#: Matches of each step: a few first, which is enough for most searches.
 _STEPS = (64, 500, 500, 500, 500, 500, 436)
-#: Matches of the words, or of the label, that one page reads to find those that match the rest.
+#: The most matches of words or labels that one page reads to apply the other conditions.
 MOST_READ = sum(_STEPS)
-#: Matches that PostgreSQL may sort for a page.
+#: The most matches that PostgreSQL sorts for a page.
 _FEW = 3000
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for.
+    """The conditions of a search.
 
     Attributes:
-        chosen: Facts of the upload and of its current verdict.
-        words: In the title, the description, the tags and the comments: words, ``"words in a
-            row"``, ``beginn*``. Empty admits all.
-        label: That the current verdict has, or one below it. Empty admits all.
+        chosen: Conditions on the upload and its current verdict.
+        words: Words in the title, description, tags or comments; ``"a phrase"`` and ``prefix*``
+            are allowed. Empty for any.
+        label: A label of the current verdict, or an ancestor of one. Empty for any.
     """
 
     chosen: CaseFilter = field(default_factory=CaseFilter)
@@ -58,12 +58,12 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One page of what was found.
+    """One page of results.
 
     Attributes:
-        rows: The newest first.
-        next: Where the next page begins; None at the end.
-        cut: Whether the page ended before it was full, having read enough.
+        rows: The cases, newest first.
+        next: The position of the next page; None at the end.
+        cut: Whether the page ended at the limit of matches that are read.
     """
 
     rows: tuple[CaseSummary, ...]
@@ -72,29 +72,29 @@ class Found:
 
 
 def search(connection: Connection, wanted: Search, *, after: str = "", limit: int = 50) -> Found:
-    """One page.
+    """Read one page of results.
 
     Args:
-        connection: To the ledger.
-        wanted: What is searched for.
-        after: The ``next`` of the page before; one that cannot be read begins anew.
+        connection: A connection to the ledger.
+        wanted: The conditions.
+        after: The ``next`` of the previous page; an invalid one starts at the first page.
         limit: The most rows.
     """
     terms = parse(wanted.words)
     if wanted.words and not terms:
         return Found((), None)
     if terms:
-        return _by(_Words(connection, wanted, terms, after), limit)
+        return _page(_Words(connection, wanted, terms, after), limit)
     if wanted.label:
-        return _by(_Labelled(connection, wanted, after), limit)
+        return _page(_Labelled(connection, wanted, after), limit)
     mark = _mark(after)
     rows = summary_page(connection, wanted.chosen, newest_first=True, after=mark, limit=limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
-    return Found(tuple(rows[:limit]), None if last is None else _told(last.at, last.upload_id))
+    return Found(tuple(rows[:limit]), None if last is None else _position(last.at, last.upload_id))
 
 
 class _Match(NamedTuple):
-    """Where a match lies, its upload, and the verdict that it is of, where it is of one."""
+    """A match: its position, its upload, and its verdict if a label matched."""
 
     place: str
     upload_id: str
@@ -102,7 +102,7 @@ class _Match(NamedTuple):
 
 
 class _Words:
-    """Matches of words, by the number of their text."""
+    """Matches of words, ordered by the number of their text."""
 
     def __init__(
         self, connection: Connection, wanted: Search, terms: Sequence[Term], after: str
@@ -136,15 +136,15 @@ class _Words:
         return found
 
     def _postgres(self, limit: int) -> Select[tuple[int, str]]:
-        # Within the statement: a plan that is kept for all words is good for none. The words are
-        # letters and digits, whoever asks for them.
+        # A literal, so that the query is planned for these words; words_of leaves only letters and
+        # digits, so that nothing can be injected.
         asked = literal(as_tsquery(list(self._terms)), literal_execute=True).cast(TSQUERY)
         matches = select(texts.c.number, texts.c.upload_id).where(
             texts.c.words.op("@@")(asked), texts.c.number < self._before
         )
         if self._few is None:
-            # The planner guesses how rare words are, and by a wrong guess reads all texts: so
-            # they are counted first, up to where reading from the newest on is the better way.
+            # The planner misjudges how rare words are and may read all texts. Matches are therefore
+            # counted, up to the number from which reading by time is faster.
             counted = select(func.count()).select_from(matches.limit(_FEW + 1).subquery())
             self._few = self._connection.execute(counted).scalar_one() <= _FEW
         if self._few:
@@ -157,7 +157,7 @@ class _Words:
         return matches.order_by(texts.c.number.desc()).limit(limit)
 
     def keep(self, upload_ids: Sequence[str]) -> dict[str, CaseSummary]:
-        """Those that match the rest."""
+        """The cases that also match the other conditions."""
         more = []
         if self._wanted.label:
             label = case_labels.c
@@ -172,7 +172,7 @@ class _Words:
 
 
 class _Labelled:
-    """Cases with a label, by the time of the verdict that has it."""
+    """Matches of a label, ordered by the time of their verdict."""
 
     def __init__(self, connection: Connection, wanted: Search, after: str) -> None:
         self._connection, self._wanted = connection, wanted
@@ -195,10 +195,12 @@ class _Labelled:
         rows = self._connection.execute(query).all()
         if rows:
             self._mark = (rows[-1].at, rows[-1].upload_id)
-        return [_Match(_told(row.at, row.upload_id), row.upload_id, row.verdict_id) for row in rows]
+        return [
+            _Match(_position(row.at, row.upload_id), row.upload_id, row.verdict_id) for row in rows
+        ]
 
     def keep(self, upload_ids: Sequence[str]) -> dict[str, CaseSummary]:
-        """Those that match the rest."""
+        """The cases that also match the other conditions."""
         return _kept(self._connection, self._wanted.chosen, upload_ids, ())
 
 
@@ -211,7 +213,7 @@ def _kept(
     return {row.upload_id: to_summary(row) for row in connection.execute(query)}
 
 
-def _by(source: _Words | _Labelled, limit: int) -> Found:
+def _page(source: _Words | _Labelled, limit: int) -> Found:
     rows: list[CaseSummary] = []
     last = None
     for step in _STEPS:
@@ -229,7 +231,7 @@ def _by(source: _Words | _Labelled, limit: int) -> Found:
     return Found(tuple(rows), last, cut=len(rows) < limit)
 
 
-def _told(at: datetime | None, upload_id: str) -> str:
+def _position(at: datetime | None, upload_id: str) -> str:
     assert at is not None
     return f"{at.isoformat()},{upload_id}"
 

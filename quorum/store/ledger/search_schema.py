@@ -1,4 +1,4 @@
-"""The tables that a search reads: the words of uploads, and the labels of current verdicts."""
+"""The tables of the search index: words of uploads and labels of verdicts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["case_labels", "texts"]
 
 _KEY = String(256)
 
-#: One row an upload. SQLite indexes the words with FTS5, PostgreSQL with GIN; both indexes are
-#: made by the migration.
+#: One row for each upload. The migration creates the full-text index: FTS5 in SQLite, GIN in
+#: PostgreSQL.
 texts = Table(
     "texts",
     metadata,
-    #: Grows with the time of recording, so that a search reads the newest first.
+    #: Grows with the time of recording: a search reads the newest first.
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("upload_id", _KEY, nullable=False),
     Column("published_at", UtcTime, nullable=False),
@@ -24,12 +24,12 @@ texts = Table(
     Index("ix_texts_upload_id", "upload_id", unique=True),
 )
 
-#: A row of an earlier verdict stays; it is none of the verdict that the case has now.
+#: Rows of superseded verdicts stay; a search compares ``verdict_id`` with the current one.
 case_labels = Table(
     "case_labels",
     metadata,
     Column("upload_id", _KEY, primary_key=True),
-    #: In lower case; ``violence/fight`` has a row as ``violence`` too.
+    #: In lower case; ``violence/fight`` has a second row for ``violence``.
     Column("label", _KEY, primary_key=True),
     Column("verdict_id", _KEY, nullable=False),
     Column("at", UtcTime, nullable=False),

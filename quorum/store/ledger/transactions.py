@@ -1,4 +1,4 @@
-"""Transactions on a database that may go away and come back."""
+"""Runs transactions, and retries them while the database is away."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["RETRY_SECONDS", "Transactions"]
 
 T = TypeVar("T")
 
-#: Waits, in seconds, before a transaction is tried again on a database that went away: long
-#: enough for a fail-over, short enough for a broker's lease on what is being recorded.
+#: Seconds to wait before each retry: long enough for a fail-over, short enough for a broker's lease
+#: on the messages that are being recorded.
 RETRY_SECONDS = (0.2, 1.0, 3.0)
 
 
 class Transactions:
-    """Runs work in transactions, and tells what went wrong without telling secrets.
+    """Runs transactions on one database; errors quote no passwords and no content.
 
     Args:
         url: The database.
-        retry: Waits in seconds before each new try when the database goes away.
+        retry: Seconds to wait before each retry while the database is away.
     """
 
     def __init__(self, url: URL, retry: Sequence[float] = RETRY_SECONDS) -> None:
@@ -36,23 +36,23 @@ class Transactions:
         self._engine = connect(url)
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
     @property
     def absent(self) -> bool:
-        """Whether it is a file that is not there; opening it would make an empty one."""
+        """Whether it is a file that does not exist; a connection would create it."""
         url = self._engine.url
         if url.drivername != "sqlite" or not url.database or url.database == ":memory:":
             return False
         return not Path(url.database).exists()
 
     def run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
-        """Do work in one transaction; again, from its beginning, if the database goes away.
+        """Run a function in one transaction, and again if the database goes away.
 
         Raises:
-            LedgerUnavailable: If it cannot be done; nothing was written.
-            LedgerRefused: If the database does not take a value; nothing was written.
+            LedgerUnavailable: If the database stays away; nothing was written.
+            LedgerRefused: If the database refuses a value; nothing was written.
         """
         for wait in (*self._retry, None):
             try:
@@ -61,20 +61,20 @@ class Transactions:
                     with connection.begin():
                         return work(connection)
             except (DataError, IntegrityError, OverflowError) as error:
-                # Its own text may quote the value.
+                # The error's own text may quote the value.
                 kind = type(getattr(error, "orig", None) or error).__name__
                 msg = f"the database {self.name} refuses a value: {kind}"
                 raise LedgerRefused(msg) from None
             except DBAPIError as error:
-                if wait is None or not _may_pass(error):
-                    raise LedgerUnavailable(self._told(error)) from None
+                if wait is None or not _transient(error):
+                    raise LedgerUnavailable(self._problem(error)) from None
                 time.sleep(wait)
             except SQLAlchemyError as error:
-                raise LedgerUnavailable(self._told(error)) from None
+                raise LedgerUnavailable(self._problem(error)) from None
         raise AssertionError
 
     def stream(self, query: Select[Any], size: int) -> Iterator[Row[Any]]:
-        """The rows of a query, so many of them held at once; not tried again in its midst.
+        """Iterate over the rows of a query, ``size`` of them in memory at once; without retries.
 
         Raises:
             LedgerUnavailable: If the database goes away.
@@ -85,25 +85,25 @@ class Transactions:
                 with connection.begin():
                     yield from connection.execute(query)
         except SQLAlchemyError as error:
-            raise LedgerUnavailable(self._told(error)) from None
+            raise LedgerUnavailable(self._problem(error)) from None
 
-    def _told(self, error: SQLAlchemyError) -> str:
+    def _problem(self, error: SQLAlchemyError) -> str:
         cause = getattr(error, "orig", None) or error
-        # Only the first line: what follows in PostgreSQL's text quotes the row.
-        said = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        # Only the first line: PostgreSQL quotes the row in the next ones.
+        text = (str(cause).strip() or type(cause).__name__).splitlines()[0]
         password = self._engine.url.password
         if password:
-            said = said.replace(str(password), "***")
-        return f"the database {self.name} could not be used: {said}"
+            text = text.replace(str(password), "***")
+        return f"the database {self.name} could not be used: {text}"
 
 
-def _may_pass(error: DBAPIError) -> bool:
-    """Whether the same work may succeed on a new connection a little later."""
+def _transient(error: DBAPIError) -> bool:
+    """Whether a retry on a new connection may succeed."""
     if error.connection_invalidated:
         return True
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
-        # Connection, too many connections, shutting down or starting, dead-lock, serialisation.
+        # Connection, too many connections, shutting down or starting, deadlock, serialisation.
         return state[:2] in {"08", "53", "57"} or state in {"40001", "40P01"}
-    said = str(error.orig)
-    return "database is locked" in said or "connect" in said.lower()
+    text = str(error.orig)
+    return "database is locked" in text or "connect" in text.lower()

@@ -1,4 +1,4 @@
-"""What the ledger takes and gives back besides messages: plain frozen values."""
+"""The ledger's arguments and results other than messages: immutable values."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A range of time, from ``since`` up to, but without, ``until``; None is open.
+    """A half-open range of time: from ``since`` to before ``until``; None is unbounded.
 
     Raises:
-        ValueError: If a time has no zone, or the span ends before it begins.
+        ValueError: If a time has no zone, or ``until`` is before ``since``.
     """
 
     since: datetime | None = None
@@ -47,11 +47,11 @@ class TimeRange:
 
 @dataclass(frozen=True, slots=True)
 class PastVerdicts:
-    """The verdicts that hold on one uploader's uploads.
+    """The current verdicts on one uploader's uploads.
 
     Attributes:
-        decided: How many uploads were decided.
-        chosen: Those of the actions that were asked for, newest first: upload, action and time.
+        decided: The number of decided uploads.
+        chosen: The verdicts with the requested actions, newest first: upload, action and time.
     """
 
     decided: int = 0
@@ -60,14 +60,14 @@ class PastVerdicts:
 
 @dataclass(frozen=True, slots=True)
 class StatementRecord:
-    """The reasons that are owed to an uploader for one verdict.
+    """The statement of reasons for one verdict, as it is stored.
 
     Attributes:
-        verdict_id: The verdict that it explains; one statement a verdict.
+        verdict_id: The verdict that it explains; a verdict has at most one statement.
         upload_id: The upload.
         at: When it was made.
-        text: In plain words, for the uploader.
-        record: The fields of a transparency database's submission, where one was made.
+        text: The text for the uploader.
+        record: The fields of the submission to a transparency database, if there is one.
     """
 
     verdict_id: str
@@ -79,17 +79,17 @@ class StatementRecord:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A verdict that is to be told to an endpoint.
+    """The delivery of a verdict to a webhook endpoint.
 
     Attributes:
-        id: The same for the same verdict and endpoint, so that it is told once.
-        endpoint: Name of the endpoint.
+        id: A digest of the verdict and the endpoint, so that there is one delivery for each pair.
+        endpoint: The endpoint's name.
         upload_id: The upload.
         verdict_id: The verdict.
-        body: What is sent, as JSON.
-        attempts: How often it was tried.
-        due_at: When to try next; None when it ended.
-        error: Why the last try failed.
+        body: The request's body, as JSON.
+        attempts: The number of attempts.
+        due_at: The time of the next attempt; None when it has ended.
+        error: The error of the last attempt.
     """
 
     id: str
@@ -108,14 +108,14 @@ Recordable = Message | StatementRecord | Delivery
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A batch run that ended.
+    """A batch run that has ended.
 
     Attributes:
         id: Its id.
-        started_at: When it began.
+        started_at: When it started.
         ended_at: When it ended.
-        policy_version: What decided.
-        summary: What it found, as JSON values.
+        policy_version: The version of the policy.
+        summary: Its results, as JSON values.
     """
 
     id: str
@@ -127,15 +127,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class LedgerCase:
-    """All that the ledger knows of one upload.
+    """All that is recorded of one upload.
 
     Attributes:
         upload_id: The upload's id.
-        upload: The event; None where only what was said of it has been recorded.
-        predictions: By detector, then by time.
+        upload: The upload; None if it is not recorded.
+        predictions: Ordered by detector and time.
         verdicts: All revisions; the last one is current.
-        reviews: By time.
-        statements: By time.
+        reviews: Ordered by time.
+        statements: Ordered by time.
     """
 
     upload_id: str
@@ -153,7 +153,7 @@ class LedgerCase:
 
 @dataclass(frozen=True, slots=True)
 class CaseSummary:
-    """One case as a list shows it: the upload's facts and its current verdict."""
+    """A row of a list of cases: the upload's facts and its current verdict."""
 
     upload_id: str
     uploader: str | None
@@ -175,17 +175,17 @@ class CaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class CaseFilter:
-    """Which cases a list shows; an empty field admits all.
+    """A filter of cases; an empty field matches all.
 
     Attributes:
-        actions: The current action is one of these.
-        categories: The category is one of these.
-        rules: The rule that decided is one of these.
-        upload: This upload alone.
-        uploader: Exactly this uploader.
-        decided: The current verdict's time lies in this span.
+        actions: Any of these current actions.
+        categories: Any of these categories.
+        rules: Any of these deciding rules.
+        upload: This upload only.
+        uploader: This uploader only.
+        decided: The period of the current verdict's time.
         reviewed: Whether a human has decided.
-        title: Words that the title holds, in any case; ``%`` and ``_`` are just characters.
+        title: A part of the title, in any case; ``%`` and ``_`` have no special meaning.
     """
 
     actions: tuple[Action, ...] = ()
@@ -200,7 +200,7 @@ class CaseFilter:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows of each table retention took (or, on a dry run, would take)."""
+    """The number of rows that retention deleted from each table, or would delete in a dry run."""
 
     uploads: int = 0
     predictions: int = 0
@@ -213,18 +213,18 @@ class Pruned:
 
     @property
     def total(self) -> int:
-        """All rows together."""
+        """The sum of all tables."""
         return sum(getattr(self, name) for name in self.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What the erasure of one uploader took (or, on a dry run, would take).
+    """The result of the erasure of one uploader, or of its dry run.
 
     Attributes:
-        rows: How many rows of each table.
-        unread: Dead letters whose bytes tell no uploader: they may hold some of theirs, and
-            only retention takes them.
+        rows: The number of deleted rows of each table.
+        unread: The number of dead letters without a known owner: they may be the uploader's, and
+            only retention deletes them.
     """
 
     rows: Pruned

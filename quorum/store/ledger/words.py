@@ -1,9 +1,8 @@
-"""Words of a text, as the index keeps them and as a search asks for them.
+"""Tokenises texts for the search index, and parses searches.
 
-Both databases are given words that are cut here, so that a search finds the same on each and in
-each language: letters, their marks and digits make a word, whatever their case or width. Scripts
-that put no spaces between words are cut into single characters, of which a search wants all, one
-after the other.
+Both databases index the words that are tokenised here, so that a search finds the same in each. A
+word is a run of letters, marks and digits, in any case or width. Scripts without spaces between
+words are split into single characters, which a search matches as a phrase.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from dataclasses import dataclass
 
 __all__ = ["MAX_WORDS", "Term", "as_fts5", "as_tsquery", "as_tsvector", "parse", "words_of"]
 
-#: Words of one upload that can be found; PostgreSQL knows no place beyond 16,383.
+#: Indexed words of one upload; PostgreSQL has no positions beyond 16,383.
 MAX_WORDS = 16_000
-#: Words that one search asks for.
+#: The most terms of a search, and words of a term.
 _MOST_ASKED = 16
-#: A longer word is no word; PostgreSQL takes up to 2,046 bytes.
+#: Longer words are truncated; PostgreSQL allows 2,046 bytes.
 _MAX_LENGTH = 64
-#: A prefix of one letter would match most of what there is.
+#: Shorter prefixes would match most texts.
 _MIN_PREFIX = 2
 
 #: Thai and Lao, Myanmar, Khmer, kana, Han.
@@ -28,20 +27,20 @@ _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 )
-#: In the scripts of India, a word holds vowel signs, which are no letters.
+#: In the scripts of India, words contain vowel signs, which are not letters.
 _RUN = re.compile(rf"[{_UNSPACED}]|(?:[^\W_{_UNSPACED}]|[\u0900-\u0963\u0970-\u0dff])+")
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that stand one after the other; the last may be the beginning of a word."""
+    """A phrase of adjacent words; the last one may be a prefix."""
 
     words: tuple[str, ...]
     begins: bool = False
 
 
 def words_of(*texts: str) -> list[str]:
-    """The words of some texts, in their order, up to 16,000."""
+    """The words of texts in their order, up to ``MAX_WORDS``."""
     found: list[str] = []
     for text in texts:
         for match in _RUN.finditer(_folded(text)):
@@ -52,15 +51,15 @@ def words_of(*texts: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    """Without case, width and marks: ``Ａ``, ``a`` and ``ä`` are found by ``a``."""
-    # Twice: some letters get a case only when they are spread, others spread with their case.
+    """Remove case, width and marks: ``a`` finds ``Ａ``, ``a`` and ``ä``."""
+    # Twice: decomposition may introduce case, and case folding may introduce compositions.
     spread = unicodedata.normalize("NFKD", text).casefold()
     spread = unicodedata.normalize("NFKD", spread).casefold()
     return "".join(one for one in spread if not unicodedata.combining(one))
 
 
 def parse(asked: str) -> list[Term]:
-    """What a search asks for: words, ``"words in a row"``, and ``beginn*`` of words."""
+    """The terms of a search: words, ``"a phrase"`` and ``prefix*``."""
     found = []
     for quoted, bare in re.findall(r'"([^"]*)"?|([^\s"]+)', asked):
         words = tuple(words_of(quoted or bare))[:_MOST_ASKED]
@@ -71,12 +70,12 @@ def parse(asked: str) -> list[Term]:
 
 
 def as_fts5(terms: list[Term]) -> str:
-    """The terms for SQLite."""
+    """The terms as a query of SQLite's FTS5."""
     return " AND ".join(f'"{" ".join(one.words)}"{"*" if one.begins else ""}' for one in terms)
 
 
 def as_tsquery(terms: list[Term]) -> str:
-    """The terms for PostgreSQL."""
+    """The terms as a query of PostgreSQL."""
 
     def one(term: Term) -> str:
         words = [f"'{word}'" for word in term.words]
@@ -86,10 +85,10 @@ def as_tsquery(terms: list[Term]) -> str:
 
 
 def as_tsvector(words: str) -> str:
-    """Words, parted by spaces, for PostgreSQL, each with its places."""
+    """Words separated by spaces as PostgreSQL's vector of words with positions."""
     places: dict[str, list[str]] = {}
     for place, word in enumerate(words.split(), 1):
-        # It keeps no more than 256 places of one word.
+        # PostgreSQL keeps 256 positions of one word.
         if len(known := places.setdefault(word, [])) < 256:
             known.append(str(place))
     return " ".join(f"'{word}':{','.join(found)}" for word, found in places.items())

@@ -1,4 +1,4 @@
-"""The statements that write: upserts by message id, so that a replay changes nothing."""
+"""Writes rows as upserts by message id, so that a replay changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "write_verdicts",
 ]
 
-#: The columns of ``cases`` that follow the current verdict, by the name in the verdict's row.
+#: The columns of ``cases`` with the current verdict, each with its column of the verdict's row.
 _CURRENT = {
     "verdict_id": "id",
     **{
@@ -42,7 +42,7 @@ _CURRENT = {
 
 
 def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert uploads; of two with one id, the one published later stays."""
+    """Insert uploads; of two with one id, the one published later wins."""
     stored = [_only(row, schema.uploads) for row in rows]
     upsert(connection, schema.uploads, stored, "id", newer(schema.uploads, "published_at"))
     facts = [
@@ -57,12 +57,12 @@ def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_predictions(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert predictions; of two with one id, the one made later stays."""
+    """Insert predictions; of two with one id, the later one wins."""
     upsert(connection, schema.predictions, rows, "id", newer(schema.predictions, "at"))
 
 
 def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert verdicts, and set the current one of each case: the greatest (revision, at, id)."""
+    """Insert verdicts; the one with the greatest (revision, at, id) becomes the current one."""
     stored = [_only(row, schema.verdicts) for row in rows]
     upsert(connection, schema.verdicts, stored, "id", newer(schema.verdicts, "at"))
     current = [
@@ -83,14 +83,14 @@ def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_reviews(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert reviews; a review's id holds all that it says but its note."""
+    """Insert reviews; the id is a digest of all fields but the note."""
     upsert(connection, schema.reviews, rows, "id", None)
     reviewed = [{"upload_id": row["upload_id"], "reviewed_at": row["at"]} for row in rows]
     upsert(connection, schema.cases, reviewed, "upload_id", newer(schema.cases, "reviewed_at"))
 
 
 def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert statements; a later one of the same verdict, or one with its record, stays."""
+    """Insert statements; of two of one verdict, the later one or the one with a record wins."""
 
     def better(insert: Any) -> ColumnElement[bool]:
         table, new = schema.statements.c, insert.excluded
@@ -101,12 +101,12 @@ def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert dead letters; the same original at the same stage is one, first told first kept."""
+    """Insert dead letters; of two of one original and stage, the first wins."""
     upsert(connection, schema.dead_letters, rows, "id", None)
 
 
 def write_deliveries(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert deliveries; one that is known, delivered or not, stays as it is."""
+    """Insert deliveries; an existing one stays unchanged."""
     upsert(connection, schema.deliveries, rows, "id", None)
 
 

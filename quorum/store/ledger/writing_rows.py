@@ -1,4 +1,4 @@
-"""One statement that writes rows: an upsert that a replay does not change."""
+"""The upsert that all writers use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def newer(table: Table, *columns: str) -> Callable[[Any], ColumnElement[bool]]:
-    """The condition that the new row is greater by these columns, compared first to last."""
+    """The condition that the new row is greater by these columns, in lexicographic order."""
 
     def condition(insert: Any) -> ColumnElement[bool]:
         first = table.c[columns[0]]
@@ -38,11 +38,11 @@ def upsert(
     better: Any,
     first: tuple[str, ...] = (),
 ) -> None:
-    """Insert rows; where the key is there, replace what the row gives if ``better`` holds."""
+    """Insert rows; where the key exists, update the row if ``better`` holds."""
     if not rows:
         return
     keys = (key,) if isinstance(key, str) else key
-    # One order for all writers: two that lock the same rows in other orders would dead-lock.
+    # One order for all writers: different orders of row locks would deadlock.
     rows = sorted(rows, key=lambda row: tuple(str(row[name]) for name in (*first, *keys)))
     insert: Insert
     if connection.dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""How Alembic runs the ledger's migrations: on the connection that it is given."""
+"""Alembic's environment: runs the migrations on the given connection."""
 
 from alembic import context
 
@@ -14,7 +14,7 @@ if connection is None:
         literal_binds=True,
     )
 else:
-    # SQLite cannot alter most of a table: Alembic makes a new one and moves the rows.
+    # SQLite cannot alter most of a table: Alembic creates a new one and copies the rows.
     context.configure(
         connection=connection,
         target_metadata=metadata,

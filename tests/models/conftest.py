@@ -1,4 +1,4 @@
-"""Clips that several tests share."""
+"""Clips shared by several tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.models.copyright.clips import picture_frames, write_video
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Three clips that have nothing to do with each other."""
+    """Three unrelated clips."""
     folder = tmp_path_factory.mktemp("clips")
     return {
         name: write_video(folder / f"{name}.mp4", picture_frames(seed))

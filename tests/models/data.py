@@ -1,4 +1,4 @@
-"""Where the data lies that is not part of the project."""
+"""Location of data that is not part of the repository."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 
 def shared_data(name: str) -> Path:
-    """A folder of the data; the test skips where it is absent."""
+    """A folder of the data; skips the test if it is missing."""
     root = os.environ.get("QUORUM_DATA") or Path(__file__).parents[3] / "shared" / "data"
     folder = Path(root) / name
     if not folder.exists():

@@ -1,4 +1,4 @@
-"""Tiny models in the standard format, as the Hugging Face Hub keeps them."""
+"""Tiny models in the Hugging Face format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = [
 
 
 def text_model(folder: Path) -> None:
-    """A BERT of one layer whose answer is whether the text holds the word "idiot"."""
+    """A BERT of one layer that classifies whether a text contains the word "idiot"."""
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
 
     folder.mkdir()

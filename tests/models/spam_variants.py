@@ -1,4 +1,4 @@
-"""Other versions of the shipped spam model, for tests of what happens when a model changes."""
+"""Other versions of the shipped spam model, for tests of model changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from quorum.models.spam.detector import ARTIFACT
 
 
 def variant(folder: Path, factor: float) -> Artifact:
-    """The shipped model with its weights times a factor: real, and another version."""
+    """The shipped model with scaled weights: valid, and another version."""
     shipped = open_artifact(ARTIFACT)
     names = sorted(shipped.manifest.files)
     tensors = {name: shipped.tensors(name) for name in names if name.endswith(".safetensors")}

@@ -1,4 +1,4 @@
-"""Tiny models, saved to disk in the standard format by the test itself."""
+"""Hugging Face detectors with tiny models created by the tests."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Works that are registered later find earlier uploads, and verdicts are superseded."""
+"""Works registered later are found in earlier uploads, and verdicts are superseded."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def server():
 
 @pytest.fixture(params=["database", "folder", pytest.param("postgres", marks=pytest.mark.postgres)])
 def place(request, tmp_path):
-    """Where the catalogue lies, as options, beside a ledger."""
+    """Location of the catalogue, as CLI options, and a ledger."""
     url = f"sqlite:///{tmp_path}/ledger.db"
     if request.param == "postgres":
         url = request.getfixturevalue("server").new_database()
@@ -71,7 +71,7 @@ def opened(place, read_only=False):
 
 @pytest.fixture
 def decided(place, media, tmp_path):
-    """Three uploads that were allowed, as a stream would have left them an hour ago."""
+    """Three uploads allowed an hour ago, as recorded by a stream."""
     url, there = place
     run("keep", "--days", "9", *there)
     (tmp_path / "policy.yaml").write_text(POLICY)
@@ -90,7 +90,7 @@ def decided(place, media, tmp_path):
             verdict = Decider(policy).first(upload, said, arrived=at, at=at).verdict
             assert verdict.action is Action.ALLOW
             ledger.record([upload, *said, verdict])
-        # What a person decided stays.
+        # Decisions of people stay.
         review = Review(
             upload_id="u3", verdict_id=verdict.id, action=Action.ALLOW, reviewer="ana", at=at
         )
@@ -173,7 +173,7 @@ def test_a_dispute_won_is_an_exception(place, decided, media, tmp_path):
         assert "by-u1 may use film" in run("settle", "--ledger", url, *there)
     assert run("settle", "--ledger", url, *there) == ""
     assert opened(place).get("film")[0].exceptions == ("by-u1",)
-    # From now on the work is not held against this uploader, and a rescan changes nothing.
+    # The exception now holds for this uploader, and a rescan changes nothing.
     assert "1 uploads" in run("rescan", "--ledger", url, "--policy", decided, *there)
     with Ledger(url) as ledger:
         assert ledger.get_case("u1").verdict.action is Action.ALLOW

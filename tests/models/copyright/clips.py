@@ -1,4 +1,4 @@
-"""Clips made on the spot: moving pictures that differ by their seed, and tones."""
+"""Synthetic clips: moving pictures that depend on a seed, and tones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 def picture_frames(
     seed: int, seconds: float = 6.0, rate: int = 10, size: tuple[int, int] = (96, 128)
 ) -> list[NDArray[np.uint8]]:
-    """A window that wanders over a random landscape: frames of one clip differ, and follow."""
+    """A window that moves over a random landscape: consecutive frames differ slightly."""
     rng = np.random.default_rng(seed)
     height, width = size
     grain = rng.normal(size=(height * 2, width * 3))
@@ -60,7 +60,7 @@ def remux(source: Path, target: Path) -> Path:
 
 
 def write_sound(path: Path, seed: int | None, seconds: float = 10.0, rate: int = 22_050) -> Path:
-    """Encode a made-up tune as AAC; silence where there is no seed."""
+    """Encode a synthetic tune as AAC; silence without a seed."""
     count = int(seconds * rate)
     samples = np.zeros(count, np.float32)
     if seed is not None:

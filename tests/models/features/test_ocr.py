@@ -1,4 +1,4 @@
-"""Words in frames: read once, timed, and looked at by the text detectors."""
+"""Text in frames: read once, with its seconds, and used by the text detectors."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ class TestNsfw(DetectorContract):
     def test_the_evidence_names_the_seconds(self, made, examples):
         finding = made.score(examples)[0]
         (seconds,) = finding.evidence
-        # The shapes stand from 2 s to 4 s; smoothing may cost a frame at either end.
+        # The shapes are visible from 2 s to 4 s; smoothing may lose a frame at either end.
         assert 1.7 <= seconds.start <= 2.3
         assert 3.7 <= seconds.end <= 4.3
         assert seconds.weight == round(finding.score, 4)

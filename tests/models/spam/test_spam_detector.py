@@ -36,7 +36,7 @@ SEEN = [[], ["FREE GIFT CARDS", "subscribe to my channel"], ["a calm caption"], 
 
 @pytest.mark.parametrize("own", OWN, ids=lambda text: text[:12] or "none")
 def test_words_in_frames_never_lower_what_the_own_words_score(own):
-    """A cascade that was settled by the own words rests on it, and no caption hides spam."""
+    """The cascade relies on it: text in frames never lowers the score of the upload's own text."""
     detector = SpamDetector()
     batch = [features_of(upload(title=own), lines) for lines in SEEN]
     alone, spam, calm, credit = detector.score(batch)

@@ -1,4 +1,4 @@
-"""The shipped weights on the clips that they were trained on: a check of the plumbing only."""
+"""Smoke test of the shipped weights on their own training clips."""
 
 import csv
 

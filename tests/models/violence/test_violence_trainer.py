@@ -1,4 +1,4 @@
-"""Training on a user's own texts and clips: each half by itself, the other as it ships."""
+"""Training on custom texts and clips: each head alone, the other one copied as shipped."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ THREATS = ["I will kill you", "beat them to death", "we shoot them all", "stab h
 
 
 def clip(path, moving, seed):
-    """Half a second: a block that jumps about, or stands still."""
+    """Half a second: a block that jumps, or stands still."""
     rng = np.random.default_rng(seed)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("mpeg4", rate=8)

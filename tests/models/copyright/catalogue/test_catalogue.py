@@ -18,7 +18,7 @@ from tests.models.copyright.prints import made_up
 
 
 def finds(catalogue: Catalogue, name: str) -> bool:
-    """Whether a search for the frames of a work finds it, and nothing else."""
+    """Whether a search for the frames of a work finds only this work."""
     _, found = made_up(name)
     hits = catalogue.search(np.ascontiguousarray(found.views[::2, 0]), 0)
     works = {catalogue.by_serial(int(serial))[0].id for serial in np.unique(hits.works)}
@@ -28,7 +28,7 @@ def finds(catalogue: Catalogue, name: str) -> bool:
 
 @pytest.fixture
 def small_segments(monkeypatch):
-    """Index files of few entries, so that a few works make several and merge them."""
+    """Small index files, so that a few works create and merge several."""
     monkeypatch.setattr(module, "_WAITING_ENTRIES", 200)
 
 
@@ -157,7 +157,7 @@ def test_stills_and_flat_frames_are_hardly_looked_up():
 
 
 class CatalogueMachine(RuleBasedStateMachine):
-    """Any order of adds, removals and compactions, beside a plain dictionary."""
+    """Random adds, removals and compactions, compared with a dictionary."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A writer that is killed in the middle of adds loses nothing that it confirmed."""
+"""A writer that is killed while adding works loses nothing that it confirmed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ for number in range(int(sys.argv[2]), 1_000_000):
 
 
 def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[tuple[str, str]]:
-    """Let a writer add works from a number on, kill it, and tell what it confirmed."""
+    """Start a writer that adds works, kill it, and return what it confirmed."""
     told = folder.parent / "told"
     with told.open("w") as out:
         writer = subprocess.Popen(
@@ -48,7 +48,7 @@ def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[
         time.sleep(seconds)
         writer.send_signal(signal.SIGKILL)
         assert writer.wait(timeout=30) == -signal.SIGKILL
-    # A line cut in its middle was not told.
+    # A truncated line was not confirmed.
     whole, _, _ = told.read_text().rpartition("\n")
     return [(line[0], f"w{line[2:]}") for line in whole.splitlines()]
 
@@ -59,7 +59,7 @@ _SERVER = [pytest.mark.slow, pytest.mark.postgres]
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, ...]]:
-    """Where the works lie: in the folder, or in a ledger."""
+    """Database of the works: the folder's own, or a ledger."""
     match request.param:
         case "folder":
             yield ()
@@ -94,7 +94,7 @@ def test_every_confirmed_add_is_there(tmp_path, kills, database):
             following = max(following, int(name[1:]) + 1)
         opened = Catalogue(folder, *database, read_only=True)
         there = {work.id for work in opened.works()}
-        # What was under way when it was killed is there as a whole, or not at all.
+        # The interrupted transaction is complete or absent.
         assert there - held <= {f"w{following}"}
         assert held - there <= {f"w{following - 2}"}
         for name in sorted(there)[:: max(1, len(there) // 10)]:

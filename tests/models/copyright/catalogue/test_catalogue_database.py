@@ -59,7 +59,7 @@ def test_hosts_share_the_works_and_each_has_its_own_index(url, tmp_path, monkeyp
         assert each.version == writer.version
         assert all(finds(each, f"w{number}") for number in range(9) if number != 4)
         assert not finds(each, "w4")
-    # A reader with a folder makes index files for itself, one without holds all in memory.
+    # A reader with a folder writes its own index files, one without keeps the index in memory.
     assert writer.stats().segments
     assert other.stats().segments
     assert bare.stats().segments == 0

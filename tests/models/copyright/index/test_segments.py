@@ -25,7 +25,7 @@ def near(rng: np.random.Generator, hashed: np.ndarray, bits: int) -> np.ndarray:
 
 
 def crowd(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes in clumps, as frames of videos are, and queries at all distances from them."""
+    """Clustered hashes, as of video frames, and queries at all distances from them."""
     rng = np.random.default_rng(seed)
     middles = rng.integers(0, 256, (max(1, count // 20), 32), np.uint8)
     hashes = np.stack(

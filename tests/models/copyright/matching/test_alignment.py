@@ -9,7 +9,7 @@ from quorum.models.copyright.matching.alignment import Seeds, align_seeds
 
 
 def seeds_of(seed: int, speed: float, offset: float, noise: int = 60) -> Seeds:
-    """Half of the moments of a minute on a line, the rest anywhere."""
+    """Seeds of one minute: half of them on a line, the others random."""
     rng = np.random.default_rng(seed)
     upload = np.arange(0, 40, 0.25)
     on = rng.random(len(upload)) < 0.6

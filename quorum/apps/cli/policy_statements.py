@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.aggregator.statements.statement import TransparencyRecord, make_statement, submissions
+from quorum.aggregator.statements.record import TransparencyRecord
+from quorum.aggregator.statements.statement import make_statement, submissions
 from quorum.apps.cli.policy_cases import Since, Until, time_range
 
 __all__ = ["statements"]

@@ -1,14 +1,13 @@
-"""The removal cap: token buckets that bound what software removes, whatever goes mad.
+"""The removal cap: token buckets that bound how many uploads software removes.
 
-One bucket for each rule and one for all. A removal takes a token of both; where one is empty,
-the upload goes to a human instead. Time is the verdicts' own, so that a replay of a stream meets
-the same bounds. Removals that a reviewer decided are not counted.
+There is one bucket for each rule and one for all rules. A removal takes a token of both; if one
+is empty, the upload goes to a human instead. The time is that of the verdicts, so that a replay
+of a stream has the same bounds. Removals by reviewers are not counted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ __all__ = ["Cap", "CapResult"]
 
 _TOTAL: Final = "*"
 
-#: Verdicts that are remembered, so that one that comes again at once is answered as before.
+#: The results that are remembered, so that a verdict that is repeated soon gets the same one.
 REMEMBERED: Final = 64
 
 
@@ -95,19 +94,6 @@ class Cap:
         if not known:
             return CapResult(verdict)
         return CapResult(self._capped(verdict, known), bucket=known)
-
-    def spent(self, now: int) -> Mapping[str, float]:
-        """For each bucket that was used, the share that is spent, from 0 to 1.
-
-        Args:
-            now: The time in microseconds since 1970.
-        """
-        found = {}
-        for name in self._buckets:
-            budget = self._budget(name)
-            if budget is not None and budget.removals:
-                found[name] = 1.0 - self._level(name, budget, now)[0] / budget.removals
-        return found
 
     def _budget(self, bucket: str) -> Budget | None:
         if bucket == _TOTAL:

@@ -1,4 +1,4 @@
-"""The case: all of one upload's life, from its arrival until it is forgotten.
+"""The case: the state machine of one upload, from its arrival until it is forgotten.
 
 A plain class, driven from outside: each ``on_…`` takes one event and the time, and returns the
 effects that the caller carries out. The caller asks ``notify_at`` when to call ``on_deadline``,
@@ -30,7 +30,7 @@ MAX_STRANGERS: Final = 50
 #: Messages that wait for one unknown upload; more end as dead letters at once, for the same reason.
 MAX_ORPHANS: Final = 200
 
-_CROWD = "too many messages wait for its upload, which did not arrive"
+_TOO_MANY_ORPHANS = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
 _REMOVE: Final = Action.REMOVE.value
@@ -101,7 +101,7 @@ class Case:
         return case
 
     def snapshot(self) -> bytes:
-        """All that is to be kept until the next event, in the format of ``case.state``."""
+        """The state until the next event, as bytes; see ``quorum.aggregator.case.state``."""
         return self._state.to_bytes(self._read_fields())
 
     def notify_at(self) -> datetime | None:
@@ -225,7 +225,7 @@ class Case:
         if (message.kind, text) in state.orphans:
             return ()
         if len(state.orphans) >= MAX_ORPHANS:
-            return (Discard(message, _CROWD),)
+            return (Discard(message, _TOO_MANY_ORPHANS),)
         state.orphans.append((message.kind, text))
         return ()
 

@@ -1,4 +1,4 @@
-"""What a case asks of whoever drives it."""
+"""The effects of a case, which its caller carries out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Keep this message as a dead letter: it can decide nothing."""
+    """Write this message to the dead letters: it belongs to no upload."""
 
     message: Prediction | Review
     error: str

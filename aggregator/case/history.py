@@ -20,12 +20,12 @@ REMEMBERED: Final = 200
 
 
 class History:
-    """What past verdicts say of one uploader; in the manner of ``Case``.
+    """The history of one uploader, built from verdicts as they come.
 
     A later revision of a verdict replaces the earlier one, so a restored upload leaves no strike.
 
     Args:
-        policy: Its ``strikes`` say what a verdict counts, and how fast that decays.
+        policy: Its ``strikes`` define the weight of each action and the half-life.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -43,7 +43,7 @@ class History:
         return history
 
     def snapshot(self) -> bytes:
-        """All that is to be kept between verdicts, as compact JSON."""
+        """The state between two verdicts, as compact JSON."""
         return json.dumps([self._verdicts, self._struck], separators=(",", ":")).encode()
 
     def on_verdict(self, verdict: Verdict) -> None:
@@ -66,7 +66,7 @@ class History:
             del self._struck[next(iter(self._struck))]
 
     def uploader(self, now: datetime) -> Uploader:
-        """What rules may ask, as it stands at a time."""
+        """The history at a time, as rules read it."""
         struck = [(Action(action), at) for _, at, action in self._struck.values()]
         return _uploader(self._strikes, struck, self._verdicts, micros(now))
 
@@ -83,13 +83,13 @@ def known_uploader(
     now: datetime,
     decided: int | None = None,
 ) -> Uploader:
-    """What rules may ask of an uploader, from the verdicts that hold, as a ledger lists them.
+    """The history of an uploader from the verdicts that hold, as a ledger lists them.
 
     Args:
-        policy: Its ``strikes`` say what a verdict counts.
+        policy: Its ``strikes`` define the weight of each action.
         verdicts: For each upload: the action that holds, and when it was decided.
         now: The time.
-        decided: How many uploads were decided, where only those that count are listed.
+        decided: How many uploads were decided, if ``verdicts`` lists only those that count.
     """
     struck = [(action, micros(at)) for action, at in verdicts]
     total = len(struck) if decided is None else decided

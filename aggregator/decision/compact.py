@@ -57,7 +57,7 @@ class CompactPrediction(NamedTuple):
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """Which of two of the same detector counts: a total order, so arrival does not matter.
+        """Of two predictions of one detector the greater counts: a total order, for any arrival.
 
         A score counts more than an abstention, that more than a failure; then the newest.
         """

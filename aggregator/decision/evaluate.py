@@ -1,7 +1,7 @@
-"""The decision: what a policy makes of the predictions for one upload.
+"""The decision: the action that a policy gives to the predictions on one upload.
 
-The one function through which stream, batch, web and backtest decide. It depends on nothing but
-its arguments, and not on their order.
+Stream, batch, web and backtest decide through this one function. Its result depends on its
+arguments alone, and not on their order.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from quorum.aggregator.decision.facts import NO_ANSWER, Facts, PredictionLike, Uploader, silence
+from quorum.aggregator.decision.facts import (
+    NO_ANSWER,
+    Facts,
+    PredictionLike,
+    Uploader,
+    effective_status,
+)
 from quorum.aggregator.decision.rules import (
     DEFAULT,
     DEFAULT_RULE,
@@ -37,7 +43,7 @@ __all__ = [
     "evaluate",
 ]
 
-#: What a verdict names where too few detectors scored.
+#: The rule of a verdict for which too few detectors scored.
 QUORUM_RULE: Final = "quorum"
 
 _REVIEW: Final = -SEVERITY[Action.REVIEW]
@@ -46,21 +52,21 @@ _NOBODY: Final = Uploader()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided, and why.
+    """An action, and why it was chosen.
 
     Attributes:
         action: What happens to the upload.
         rule: What decided: a rule of the policy; ``missing:spam``, ``failed:spam`` or
             ``abstained:spam``; ``error:NAME`` for a rule that could not be evaluated; ``quorum``;
             or ``default``.
-        category: The harm, where the deciding rule names one.
+        category: The harm, if the deciding rule names one.
         reasons: Sentences; that of the deciding rule first.
-        matched: Everything that asked for an action, most severe first, as ``rule`` names it.
+        matched: All that matched, most severe first, in the form of ``rule``.
         shadow_matched: Shadow rules that would have matched.
         inputs: What decided, in a fixed order: identifier and status of each prediction that the
             deciding rule reads, and the detectors whose silence it depends on.
         used: All predictions, by detector; shadow ones last.
-        missing: Detectors of the policy that said nothing, and why.
+        missing: Detectors of the policy without a prediction, and why.
         territories: Where a more severe action than ``action`` applies, and which.
     """
 
@@ -78,12 +84,13 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A decision while answers may be outstanding.
+    """A decision while predictions may be outstanding.
 
     Attributes:
-        decision: What it is now.
-        settled: Whether no outstanding answer can change its action or the rule that decides.
-        fixed: Whether no outstanding answer can change its action, be it by another rule.
+        decision: The decision so far.
+        settled: Whether no outstanding prediction can change the action or the deciding rule.
+        fixed: Whether no outstanding prediction can change the action; the deciding rule may
+            change.
     """
 
     decision: Decision
@@ -98,14 +105,14 @@ def decide(
     missing: Mapping[str, str] | None = None,
     uploader: Uploader = _NOBODY,
 ) -> Decision:
-    """Decide with what is there.
+    """Decide with these predictions; no more are expected.
 
     Args:
         policy: The rules.
-        upload: The facts.
-        predictions: What was said, by detector (only the values count; a shadow prediction may
-            stand under any other key).
-        missing: Why a detector said nothing, where that is known.
+        upload: The upload.
+        predictions: By detector (only the values count; a shadow prediction may have any other
+            key).
+        missing: Why a detector has no prediction, where that is known.
         uploader: Past verdicts on the same uploader.
     """
     return evaluate(
@@ -116,24 +123,23 @@ def decide(
 def evaluate(
     policy: Policy,
     upload: Callable[[], Upload],
-    said: Iterable[PredictionLike],
+    predictions: Iterable[PredictionLike],
     missing: Mapping[str, str],
     outstanding: frozenset[str] = frozenset(),
     uploader: Uploader = _NOBODY,
 ) -> Evaluation:
-    """Decide while some detectors may still answer.
+    """Decide while predictions of some detectors are outstanding.
 
     Args:
         policy: The rules.
-        upload: Gives the facts; asked only where a rule reads them.
-        said: Predictions in any order, at most one live one for each detector.
-        missing: Why a detector said nothing, where that is known.
-        outstanding: Detectors of the policy that may still answer; their silence means nothing
-            yet.
+        upload: Returns the upload; called only if a rule reads it.
+        predictions: In any order, at most one live one for each detector.
+        missing: Why a detector has no prediction, where that is known.
+        outstanding: Detectors of the policy that may still predict; they do not count as missing.
         uploader: Past verdicts on the same uploader.
     """
     rules = compiled(policy)
-    everything = sorted(said, key=_place)
+    everything = sorted(predictions, key=_sort_key)
     live: dict[str, PredictionLike] = {}
     for one in everything:
         declared = policy.detectors.get(one.detector)
@@ -146,15 +152,15 @@ def evaluate(
     matches, unsure = rules.match(facts)
     scored = 0
     for order, (name, detector) in enumerate(rules.live.items()):
-        answer = live.get(name)
-        if answer is not None and answer.score is not None:
+        prediction = live.get(name)
+        if prediction is not None and prediction.score is not None:
             scored += 1
-        elif answer is None and name in outstanding:
+        elif prediction is None and name in outstanding:
             unsure += rules.silences[name]
         else:
-            silent = _silence(detector, answer, missing, order)
-            if silent is not None:
-                matches.append(silent)
+            match = _unscored(detector, prediction, missing, order)
+            if match is not None:
+                matches.append(match)
     if scored < policy.quorum:
         if scored + len(outstanding) < policy.quorum:
             matches.append(_no_quorum(policy, scored))
@@ -194,7 +200,7 @@ def evaluate(
     )
 
 
-def _place(one: PredictionLike) -> tuple[bool, str, str]:
+def _sort_key(one: PredictionLike) -> tuple[bool, str, str]:
     return (one.shadow, one.detector, one.id)
 
 
@@ -229,33 +235,36 @@ def _inputs(
 ) -> tuple[str, ...]:
     found = []
     for name in _in_order(reads):
-        answer = live.get(name)
-        if answer is not None:
-            found.append(f"{answer.id}:{answer.status}")
+        prediction = live.get(name)
+        if prediction is not None:
+            found.append(f"{prediction.id}:{prediction.status}")
         elif name not in outstanding:
             found.append(f"missing:{name}")
     return tuple(found)
 
 
-def _silence(
-    detector: DetectorPolicy, answer: PredictionLike | None, missing: Mapping[str, str], order: int
+def _unscored(
+    detector: DetectorPolicy,
+    prediction: PredictionLike | None,
+    missing: Mapping[str, str],
+    order: int,
 ) -> Match | None:
-    status = silence(answer)
+    status = effective_status(prediction)
     meaning = detector.meaning(status)
     if not isinstance(meaning, Action) or meaning is Action.ALLOW:
         return None
     kind = "missing" if status is None else status.value
-    if answer is None:
-        told = missing.get(detector.name, NO_ANSWER)
+    if prediction is None:
+        why = missing.get(detector.name, NO_ANSWER)
     else:
-        told = answer.reason or "no reason given"
+        why = prediction.reason or "no reason given"
     verb = {"missing": "did not answer", "failed": "failed", "abstained": "abstained"}[kind]
     return Match(
         action=meaning,
         order=SILENCES + order,
         name=f"{kind}:{detector.name}",
         category=None,
-        reason=f"The detector {detector.name} {verb}: {told}.",
+        reason=f"The detector {detector.name} {verb}: {why}.",
         reads=frozenset({detector.name}),
     )
 

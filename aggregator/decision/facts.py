@@ -1,4 +1,4 @@
-"""What rules ask about one upload, and the values that CEL is given for it."""
+"""The facts about one upload, and their values as the conditions of rules read them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = [
     "PredictionLike",
     "RuleInputs",
     "Uploader",
+    "effective_status",
     "number",
     "number_of",
-    "silence",
     "was_asked",
 ]
 
-#: Tags or comments that rules look at; an upload with more is an attack on macros, and reviewed.
+#: The most items of a list that a condition may iterate over; an upload with more is reviewed.
 MAX_ITEMS: Final = 5000
 
-#: Why a detector said nothing, where nobody tells.
+#: Why a detector has no prediction, where no other reason is known.
 NO_ANSWER: Final = "no answer by its deadline"
 
 
 class PredictionLike(Protocol):
-    """What a decision reads of a prediction; ``Prediction`` and ``UsedPrediction`` have it."""
+    """The part of a prediction that a decision reads, such as a ``Prediction`` has."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -52,13 +52,13 @@ class PredictionLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """What is known of who uploaded, from past verdicts.
+    """The history of an uploader, from past verdicts.
 
     Attributes:
         strikes: Past restrictions and removals, each decayed by its age.
         removals: How many uploads were removed.
-        verdicts: How many were decided.
-        known: False where it could not be looked up: the numbers then mean nothing.
+        verdicts: How many uploads were decided.
+        known: False if the history could not be read; the numbers are then meaningless.
     """
 
     strikes: float = 0.0
@@ -69,13 +69,13 @@ class Uploader:
 
 @dataclass(slots=True)
 class Facts:
-    """All that rules may ask about one upload.
+    """All that a condition may read about one upload.
 
     Attributes:
         live: Predictions that count, by detector.
-        outstanding: Detectors that may still answer.
-        missing: Why a detector said nothing, where that is known.
-        upload: Gives the event; asked only where a rule reads it.
+        outstanding: Detectors that may still predict.
+        missing: Why a detector has no prediction, where that is known.
+        upload: Returns the upload; called only if a rule reads it.
         uploader: Past verdicts.
     """
 
@@ -87,14 +87,14 @@ class Facts:
 
 
 class RuleInputs:
-    """What a set of rules asks.
+    """What a set of rules reads.
 
     Args:
-        policy: Gives the meanings of silence, the combiners and the lists.
-        rules: Those that ask.
+        policy: Defines what a missing score means, the combiners and the lists.
+        rules: The rules.
 
     Attributes:
-        reads: What they ask of detectors by name.
+        reads: What they read of detectors by name.
         variables: Which of the variables of a condition they read.
         fields: Which fields of ``upload`` they read; None where that cannot be known.
     """
@@ -119,19 +119,19 @@ class RuleInputs:
         live, outstanding = facts.live, facts.outstanding
         for read in self.reads:
             what, detector = read.what, read.detector
-            answer = live.get(detector)
+            prediction = live.get(detector)
             found: Any
-            if what == "score" and answer is not None and answer.score is not None:
-                found = answer.score
+            if what == "score" and prediction is not None and prediction.score is not None:
+                found = prediction.score
             elif what == "combined":
                 found = self.combined(read.name, facts)
             elif detector in outstanding:
                 found = None
             elif what == "status":
-                status = silence(answer)
+                status = effective_status(prediction)
                 found = "missing" if status is None else status.value
             else:
-                found = self._score(what, read.name, detector, answer)
+                found = self._score(what, read.name, detector, prediction)
                 if found is None:
                     found = read.default
             if found is not None:
@@ -174,7 +174,7 @@ class RuleInputs:
         return found
 
     def _upload(self, upload: Upload) -> dict[str, Any]:
-        """The fields that rules read; all, where that cannot be told.
+        """The fields that rules read; all fields if those are not known.
 
         Raises:
             ValueError: If one of them has more items than a macro may look at.
@@ -205,48 +205,48 @@ class RuleInputs:
         return combiner.combine(scores)
 
     def _score(
-        self, what: str, name: str, detector: str, answer: PredictionLike | None
+        self, what: str, name: str, detector: str, prediction: PredictionLike | None
     ) -> float | None:
-        found = number(what, name, detector, answer)
+        found = number(what, name, detector, prediction)
         if found is None:
             declared = self._policy.detectors.get(detector)
             if declared is not None:
-                meaning = declared.meaning(silence(answer))
+                meaning = declared.meaning(effective_status(prediction))
                 if isinstance(meaning, float):
                     return meaning
         return found
 
 
-def was_asked(answer: PredictionLike) -> bool:
-    """Whether a detector was run, rather than spared since the action was settled."""
-    return answer.score is not None or not (answer.reason or "").startswith(NOT_ASKED)
+def was_asked(prediction: PredictionLike) -> bool:
+    """Whether a detector ran, rather than being skipped because the action was settled."""
+    return prediction.score is not None or not (prediction.reason or "").startswith(NOT_ASKED)
 
 
-def silence(answer: PredictionLike | None) -> Status | None:
-    """As what an answer without a score counts; None for missing.
+def effective_status(prediction: PredictionLike | None) -> Status | None:
+    """The status for the policy; None for a missing prediction.
 
-    One that was not asked for is missing: there may have been something to judge, so that another
-    policy, or the same one with a rule more, must not take it for an abstention.
+    That of a skipped detector is missing: the detector might have scored, so no policy may take
+    it for an abstention.
     """
-    return None if answer is None or not was_asked(answer) else answer.status
+    return None if prediction is None or not was_asked(prediction) else prediction.status
 
 
-def number(what: str, name: str, detector: str, answer: PredictionLike | None) -> float | None:
+def number(what: str, name: str, detector: str, prediction: PredictionLike | None) -> float | None:
     """A score or a label's probability; None where the detector did not score.
 
-    A label that a detector does not give has the greatest of those below it, else 0.
+    A label without a probability of its own has the greatest of the labels below it, else 0.
     """
-    if answer is None:
+    if prediction is None:
         return None
-    score = answer.score
+    score = prediction.score
     if score is None or what == "score":
         return score
-    exact = answer.labels.get(name)
+    exact = prediction.labels.get(name)
     if exact is not None:
         return exact
     if name == detector:
         return score
-    below = [value for path, value in answer.labels.items() if path.startswith(f"{name}/")]
+    below = [value for path, value in prediction.labels.items() if path.startswith(f"{name}/")]
     return max(below, default=0.0)
 
 

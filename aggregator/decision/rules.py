@@ -1,4 +1,4 @@
-"""A policy's rules, compiled in this process, and asked about one upload."""
+"""The rules of a policy, compiled once in a process, and their evaluation for one upload."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ __all__ = [
 
 SEVERITY: Final[Mapping[Action, int]] = {action: action.severity for action in Action}
 
-#: Where rules that could not be evaluated, silences, the quorum and the default stand among the
-#: matches of one severity: after all rules, in this order.
+#: The order of failed rules, missing scores, the quorum and the default among the matches of one
+#: severity: after all rules.
 ERRORS, SILENCES, QUORUM, DEFAULT = (1_000_000 * step for step in (1, 2, 3, 4))
 
-#: What a verdict names where no rule, no silence and no quorum asked for more than ``allow``.
+#: The rule of a verdict for which nothing matched.
 DEFAULT_RULE: Final = "default"
 
-#: What is tried for an uploader whose history is unknown: each number at both of its ends.
+#: Histories that are tried for an uploader whose own is unknown: each number at both extremes.
 _HISTORIES: Final = tuple(
     {"strikes": strikes, "removals": removals, "verdicts": verdicts}
     for strikes, removals, verdicts in product((0.0, 1e6), (0, 1_000_000), (0, 1_000_000))
@@ -58,12 +58,12 @@ Rank = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Something that asks for an action.
+    """A rule, a missing prediction, the quorum or the default, with its action.
 
     Attributes:
-        action: What it asks for, for the upload as a whole.
+        action: For the upload as a whole.
         order: Its place among those of one severity.
-        name: As verdicts name it.
+        name: In the form of ``Verdict.rule``.
         category: The harm.
         reason: A sentence.
         reads: The detectors that it rests on.
@@ -95,19 +95,19 @@ class _Compiled:
     opaque: bool
     safe: bool
     #: Whether it is unknown where none of its reads has a value.
-    mute: bool
+    unknown_alone: bool
     #: The read and the number, where the condition is ``score(…) >= number`` or the like.
     threshold: tuple[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How to ask the rules where some of their reads have a value.
+    """How to evaluate the rules if certain of their reads have a value.
 
     Attributes:
         wholly: Rules all of whose reads have one.
-        partly: Rules that are asked one by one.
-        silent: Rules that are surely unknown.
+        partly: Rules that are evaluated one by one.
+        silent: Rules whose outcome is unknown.
         thresholds: Where each of ``wholly`` compares one read with one number: these. CEL is not
             called for a rule whose number is not reached.
         any: Else a program that is false where none of ``wholly`` applies or fails.
@@ -125,9 +125,9 @@ class Rules:
 
     Attributes:
         live: The detectors that count, by name.
-        silences: For each of them: the ranks of what its silence may ask for.
-        default: What decides where nothing asks for more; it rests on all detectors that could
-            have led elsewhere.
+        silences: For each of them, the ranks of the matches that a missing score may give.
+        default: Decides if nothing else matches; it rests on all detectors that could have
+            given another match.
         upload_fields: The fields of ``upload`` that any rule reads; None where that cannot be
             known, so that it may read all of them.
     """
@@ -142,33 +142,33 @@ class Rules:
         everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
         self._rules = [one for one in everything if not one.rule.shadow]
         self._shadow = [one for one in everything if one.rule.shadow]
-        self._asked = RuleInputs(policy, [one.rule for one in self._rules])
-        self._shadow_asked = RuleInputs(policy, [one.rule for one in self._shadow])
+        self._inputs = RuleInputs(policy, [one.rule for one in self._rules])
+        self._shadow_inputs = RuleInputs(policy, [one.rule for one in self._shadow])
         self.upload_fields = RuleInputs(policy, policy.rules).fields
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), tuple(self._rules), ())
         self._opaque = any(one.opaque for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
-        asked = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
+        read = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
         self.default = Match(
             action=Action.ALLOW,
             order=DEFAULT,
             name=DEFAULT_RULE,
             category=None,
             reason="No rule asks for more than to allow it.",
-            reads=frozenset(self.live) if self._opaque else asked,
+            reads=frozenset(self.live) if self._opaque else read,
         )
 
     def match(self, facts: Facts) -> tuple[list[Match], list[Rank]]:
-        """The rules that apply, and the ranks of what outstanding answers may still bring."""
+        """The rules that match, and the ranks that outstanding predictions may still give."""
         matches: list[Match] = []
         unsure: list[Rank] = []
-        asked = self._asked
-        values, known = asked.values(facts)
+        inputs = self._inputs
+        values, known = inputs.values(facts)
         context: Any = None
-        if asked.variables:
+        if inputs.variables:
             try:
-                values |= asked.facts(facts)
+                values |= inputs.facts(facts)
                 context = make_context(values)
             except Exception as error:
                 why = f"the upload cannot be read by rules ({type(error).__name__})"
@@ -214,25 +214,25 @@ class Rules:
             if (
                 any("uploader" in condition.variables for condition in one.rule.conditions)
                 and facts.outstanding.isdisjoint(one.rule.detectors)
-                and _ask(one, context)[0] == "unknown"
+                and _outcome(one, context)[0] == "unknown"
                 and any(
-                    _ask(one, make_context({**values, "uploader": history}))[0] == "true"
+                    _outcome(one, make_context({**values, "uploader": history}))[0] == "true"
                     for history in _HISTORIES
                 )
             ):
                 yield _failed(one, UNKNOWN_HISTORY)
 
     def _plan(self, known: int) -> _Plan:
-        """Which rules to ask how, where these of the reads have a value."""
+        """The plan for these reads with a value, one bit each."""
         variables = {
-            read.variable for bit, read in enumerate(self._asked.reads) if known >> bit & 1
+            read.variable for bit, read in enumerate(self._inputs.reads) if known >> bit & 1
         }
         silent, partly, wholly = [], [], []
         for one in self._rules:
             reads = {read.variable for condition in one.rule.conditions for read in condition.reads}
             if reads <= variables:
                 wholly.append(one)
-            elif one.mute and not reads & variables:
+            elif one.unknown_alone and not reads & variables:
                 silent.append(one)
             else:
                 partly.append(one)
@@ -252,7 +252,7 @@ class Rules:
         matches: list[Match],
         unsure: list[Rank],
     ) -> None:
-        outcome, told = _ask(one, context)
+        outcome, detail = _outcome(one, context)
         outstanding = facts.outstanding
         waits = bool(outstanding) and (one.opaque or not outstanding.isdisjoint(one.rule.detectors))
         if waits and (one.opaque or outcome in ("unknown", "error")):
@@ -260,10 +260,10 @@ class Rules:
         elif outcome == "true":
             matches.append(self._matched(one, facts))
         elif outcome == "error":
-            matches.append(_failed(one, told))
+            matches.append(_failed(one, detail))
 
     def _wait(self, one: _Compiled, facts: Facts, unsure: list[Rank]) -> None:
-        """Note what a rule may still bring."""
+        """Add the ranks that a rule may still give."""
         action, _ = self._effect(one.rule, facts)
         unsure.append((-SEVERITY[action], one.order))
         if one.rule.territories:
@@ -275,23 +275,23 @@ class Rules:
         """The names of shadow rules that apply, with shadow predictions taken as live."""
         if not self._shadow:
             return ()
-        heard = {one.detector: one for one in everything}
-        heard |= {one.detector: one for one in everything if one.shadow}
+        chosen = {one.detector: one for one in everything}
+        chosen |= {one.detector: one for one in everything if one.shadow}
         seen = Facts(
-            heard, facts.outstanding - heard.keys(), facts.missing, facts.upload, facts.uploader
+            chosen, facts.outstanding - chosen.keys(), facts.missing, facts.upload, facts.uploader
         )
         try:
-            values, _ = self._shadow_asked.values(seen)
-            context = make_context(values | self._shadow_asked.facts(seen))
+            values, _ = self._shadow_inputs.values(seen)
+            context = make_context(values | self._shadow_inputs.facts(seen))
         except Exception:
             return ()
-        return tuple(one.rule.name for one in self._shadow if _ask(one, context)[0] == "true")
+        return tuple(one.rule.name for one in self._shadow if _outcome(one, context)[0] == "true")
 
-    def ask(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
-        """What each live rule says, for explanations."""
-        values, _ = self._asked.values(facts)
-        context = make_context(values | self._asked.facts(facts))
-        return [(one.rule, *_ask(one, context)) for one in self._rules]
+    def outcomes(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
+        """The outcome of each live rule, for explanations."""
+        values, _ = self._inputs.values(facts)
+        context = make_context(values | self._inputs.facts(facts))
+        return [(one.rule, *_outcome(one, context)) for one in self._rules]
 
     def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
         """The action for the upload as a whole, and the rule's own where that is local.
@@ -331,7 +331,7 @@ class Rules:
                 out.append(piece)
                 continue
             if piece in self._policy.combiners and piece not in self._policy.detectors:
-                value = self._asked.combined(piece, facts)
+                value = self._inputs.combined(piece, facts)
             else:
                 value = number_of(piece, facts.live)
             out.append("unknown" if value is None else f"{value:.2f}")
@@ -340,7 +340,7 @@ class Rules:
 
 @lru_cache(maxsize=64)
 def compiled(policy: Policy) -> Rules:
-    """A policy's rules; compiled once in a process."""
+    """The rules of a policy; compiled once in a process."""
     return Rules(policy)
 
 
@@ -355,7 +355,7 @@ def _compile(order: int, rule: Rule) -> _Compiled:
         opaque=any(one.opaque for one in rule.conditions),
         safe=rule.when.safe,
         threshold=_threshold(rule),
-        mute=plain and evaluate(program, make_context({}))[0] == "unknown",
+        unknown_alone=plain and evaluate(program, make_context({}))[0] == "unknown",
     )
 
 
@@ -368,29 +368,29 @@ def _threshold(rule: Rule) -> tuple[str, float] | None:
 
 
 def _any_of(rules: list[_Compiled]) -> Any:
-    """One program that is false where no rule applies; None where CEL does not take it."""
+    """A program that is false if no rule matches; None if CEL cannot compile it."""
     try:
         return compile_program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))
     except Exception:
         return None
 
 
-def _ask(one: _Compiled, context: Any) -> tuple[Outcome, str]:
-    outcome, told = evaluate(one.when, context)
+def _outcome(one: _Compiled, context: Any) -> tuple[Outcome, str]:
+    outcome, detail = evaluate(one.when, context)
     if one.unless is None or outcome in ("false", "error"):
-        return outcome, told
+        return outcome, detail
     exempt, _ = evaluate(one.unless, context)
     if exempt == "true":
         return "false", ""
-    return outcome, told
+    return outcome, detail
 
 
-def _failed(one: _Compiled, told: str) -> Match:
+def _failed(one: _Compiled, detail: str) -> Match:
     return Match(
         action=Action.REVIEW,
         order=ERRORS + one.order,
         name=f"error:{one.rule.name}",
         category=one.rule.category,
-        reason=f"The rule {one.rule.name} could not be evaluated: {told}.",
+        reason=f"The rule {one.rule.name} could not be evaluated: {detail}.",
         reads=one.rule.detectors,
     )

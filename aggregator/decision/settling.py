@@ -1,8 +1,8 @@
-"""Whether the action of an upload is settled before all of its detectors were run.
+"""Whether the action of an upload is settled before all of its detectors have run.
 
-Asked by a cascade after its first detectors. The answer is the same wherever it is asked, for it
-depends on the policies, the upload and what was said, and not on who uploaded: the stream learns
-the uploader's history only later.
+A cascade calls this after its first detectors. The result is the same in every mode, because it
+depends on the policies, the upload and the predictions, and not on the uploader's history, which
+the stream reads only later.
 """
 
 from __future__ import annotations
@@ -19,45 +19,44 @@ __all__ = ["settled"]
 
 
 def settled(
-    policies: Sequence[Policy], upload: Upload, said: Iterable[PredictionLike]
+    policies: Sequence[Policy], upload: Upload, predictions: Iterable[PredictionLike]
 ) -> str | None:
-    """Why nothing that is not yet said can change the action; None if it can.
+    """Why no further prediction can change the action; None if one can.
 
-    Another rule of the same severity might still be named as the one that decides.
+    A further prediction may still change which rule of the same severity decides.
 
     Args:
-        policies: The one that decides, first, and those that watch in shadow: none of them may
-            come to another action.
-        upload: The facts.
-        said: What was said so far; it is taken to be final.
+        policies: The one that decides, then those in shadow. The action of each must be settled.
+        upload: The upload.
+        predictions: Those made so far, taken as final.
 
     Returns:
-        The reason for the predictions of those that are not asked.
+        The reason for the predictions of the detectors that are skipped.
     """
-    heard = tuple(said)
-    spoken = {one.detector for one in heard if not one.shadow}
+    made = tuple(predictions)
+    done = {one.detector for one in made if not one.shadow}
     decisions = []
     for policy in policies:
-        outstanding = frozenset(policy.detectors.keys() - spoken)
-        weighed = evaluate(policy, lambda: upload, heard, {}, outstanding)
-        if not weighed.fixed or not _whoever(policy, weighed.decision):
+        outstanding = frozenset(policy.detectors.keys() - done)
+        evaluation = evaluate(policy, lambda: upload, made, {}, outstanding)
+        if not evaluation.fixed or not _holds_for_any_uploader(policy, evaluation.decision):
             return None
-        decisions.append(weighed.decision)
+        decisions.append(evaluation.decision)
     if not decisions:
         return None
     action, rule = decisions[0].action, decisions[0].rule
     return f"{NOT_ASKED}{rule} had settled the action ({action})"
 
 
-def _whoever(policy: Policy, decision: Decision) -> bool:
-    """Whether the action is the same whatever is known of the uploader."""
+def _holds_for_any_uploader(policy: Policy, decision: Decision) -> bool:
+    """Whether the action is the same for every history of the uploader."""
     if not policy.reads_history:
         return True
     by_history = {rule.name for rule in policy.rules if _reads_history(rule)}
     for rule in policy.rules:
-        # One that cannot be evaluated asks for a review.
-        gravest = max(rule.action.severity, Action.REVIEW.severity)
-        if rule.name in by_history and gravest > decision.action.severity:
+        # A rule that cannot be evaluated gives a review.
+        most_severe = max(rule.action.severity, Action.REVIEW.severity)
+        if rule.name in by_history and most_severe > decision.action.severity:
             return False
     return any(
         rule.action is decision.action

@@ -9,7 +9,7 @@ from typing import Final
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision
-from quorum.aggregator.decision.facts import Facts, number_of, silence
+from quorum.aggregator.decision.facts import Facts, effective_status, number_of
 from quorum.aggregator.decision.rules import compiled
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Outcome
@@ -85,7 +85,7 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
         detectors=tuple(_detectors(policy, case, live)),
         rules=tuple(
             Step(rule.name, _outcome_text(outcome, message), outcome, rule.action)
-            for rule, outcome, message in rules.ask(facts)
+            for rule, outcome, message in rules.outcomes(facts)
         ),
         changes=tuple(_changes(policy, case, decision.action, live)),
     )
@@ -109,7 +109,7 @@ def _detectors(
             labels = ", ".join(f"{path} {value:.2f}" for path, value in prediction.labels.items())
             yield Step(name, f"scored {prediction.score:.3f}{f' ({labels})' if labels else ''}")
             continue
-        meaning = declared.meaning(silence(prediction))
+        meaning = declared.meaning(effective_status(prediction))
         if prediction is None:
             text = f"missing ({case.missing.get(name, 'no answer')})"
         else:

@@ -1,13 +1,11 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quorum.aggregator.case.cap import REMEMBERED, Cap
 from quorum.aggregator.case.case import Case, Emit
-from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Action, Verdict
-from tests.aggregator.aggregator_cases import START, after, said, upload
+from tests.aggregator.aggregator_cases import after, said, upload
 
 TEXT = load_policy("balanced").text
 CAPPED = Policy.from_text(
@@ -108,14 +106,6 @@ def test_the_same_verdict_again_is_answered_as_before():
 def test_a_policy_without_caps_bounds_nothing():
     cap = Cap(Policy.from_text(TEXT[: TEXT.index("caps:")] + TEXT[TEXT.index("rules:\n") :]))
     assert all(removed(cap, [removal(n) for n in range(2000)]))
-
-
-def test_the_share_that_is_spent_is_told():
-    cap = Cap(CAPPED)
-    cap.apply(removal(1))
-    spent = cap.spent(micros(START))
-    assert spent["violence-certain"] == pytest.approx(0.2)
-    assert spent["*"] == pytest.approx(1 / 8)
 
 
 def test_what_is_kept_is_bounded():

@@ -117,4 +117,4 @@ def test_comparisons_without_cel_agree_with_cel(policy, values, past):
     facts = Facts(answers(values), frozenset(), {}, upload, Uploader(strikes=past))
     rules = compiled(policy)
     matched = {one.name for one in rules.match(facts)[0]}
-    assert matched == {rule.name for rule, outcome, _ in rules.ask(facts) if outcome == "true"}
+    assert matched == {rule.name for rule, outcome, _ in rules.outcomes(facts) if outcome == "true"}

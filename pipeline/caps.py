@@ -21,7 +21,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Verdict
 from quorum.pipeline.streams.base import Outgoing
 
-__all__ = ["CapRemovals"]
+__all__ = ["CapRemovals", "are_capped"]
 
 #: Not zero: software removes faster than the policy's caps allow, and someone should look.
 _CAPPED = prometheus.Counter(
@@ -29,32 +29,42 @@ _CAPPED = prometheus.Counter(
 )
 
 
+def are_capped(policy: Policy) -> bool:
+    """Whether a policy has any cap; without one, verdicts need not pass ``CapRemovals``."""
+    caps = policy.caps
+    return caps.total is not None or caps.each_rule is not None or bool(caps.rules)
+
+
 class CapRemovals(beam.PTransform):
     """From outgoing verdicts to the same, with no more removals than the policy's caps allow.
 
-    Gives one collection for what passes by, and one for what went through the caps; they are
-    published apart, because to flatten them every verdict would have to cross the engine.
+    From a tuple of collections to one for what passes by of each, and one for what went through
+    the caps; they are published apart, because to flatten them every verdict would have to cross
+    the engine.
 
     Args:
-        policy: Its caps; without any, everything passes untouched.
+        policy: Its caps; see ``are_capped``.
     """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy
 
-    def expand(self, decided: beam.PCollection[Outgoing]) -> tuple[beam.PCollection[Outgoing], ...]:
+    def expand(
+        self, decided: tuple[beam.PCollection[Outgoing], ...]
+    ) -> tuple[beam.PCollection[Outgoing], ...]:
         """See PTransform."""
-        caps = self.policy.caps
-        if caps.total is None and caps.each_rule is None and not caps.rules:
-            return (decided,)
-        parted = decided | "Part" >> beam.ParDo(_Part()).with_outputs("removing", main="others")
+        parted = [
+            each | f"Part {number}" >> beam.ParDo(_Part()).with_outputs("removing", main="others")
+            for number, each in enumerate(decided)
+        ]
         capped = (
-            parted.removing
+            [each.removing for each in parted]
+            | "Removals" >> beam.Flatten()
             | "One key" >> beam.Map(_keyed).with_output_types(tuple[str, Outgoing])
             | "Spend" >> beam.ParDo(_Spend(self.policy)).with_output_types(Outgoing)
         )
-        return (parted.others, capped)
+        return (*(each.others for each in parted), capped)
 
 
 class _Part(beam.DoFn):

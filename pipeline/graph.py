@@ -8,21 +8,21 @@ the pipeline's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import apache_beam as beam
 
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
-from quorum.pipeline.caps import CapRemovals
+from quorum.pipeline.caps import CapRemovals, are_capped
 from quorum.pipeline.case_options import CaseOptions
-from quorum.pipeline.decide import Decide, KeyByUpload
+from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
 from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, Gate
-from quorum.pipeline.streams.base import Joined, Outgoing, Received, Sink, Source
+from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
 
 __all__ = ["decide", "detect", "stream"]
-
-KEYED = tuple[str, Joined]
 
 
 def stream(
@@ -52,11 +52,9 @@ def stream(
         _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others)
     own = predicted | "Key uploads" >> beam.Map(_keyed_arrival).with_output_types(KEYED)
-    joined = (own, *keyed) | "Join" >> beam.Flatten() if keyed else own
-    bounded = uploads.bounded and all(other.bounded for other in others)
-    decided = joined | "Decide" >> Decide(policy, bounded=bounded, options=options)
-    _publish_verdicts(decided.verdicts, policy, verdicts)
-    _bury([decoded.dead, decided.dead, *dead], dead_letters)
+    decided = _decided((own, *keyed), (uploads, *others), policy, options)
+    _publish_verdicts(decided, policy, verdicts)
+    _bury([decoded.dead, *(each.dead for each in decided), *dead], dead_letters)
 
 
 def detect(
@@ -86,11 +84,9 @@ def decide(
 ) -> None:
     """The second half: uploads, predictions and reviews are given back with their verdict."""
     keyed, dead = _keyed(pipeline, sources)
-    joined = keyed | "Join" >> beam.Flatten()
-    bounded = all(source.bounded for source in sources)
-    decided = joined | "Decide" >> Decide(policy, bounded=bounded, options=options)
-    _publish_verdicts(decided.verdicts, policy, verdicts)
-    _bury([decided.dead, *dead], dead_letters)
+    decided = _decided(keyed, sources, policy, options)
+    _publish_verdicts(decided, policy, verdicts)
+    _bury([*(each.dead for each in decided), *dead], dead_letters)
 
 
 def _decode(pipeline, uploads, stage, outcomes=1):
@@ -108,15 +104,26 @@ def _keyed(pipeline, sources):
     return [each.keyed for each in made], [each.dead for each in made]
 
 
+def _decided(keyed, sources, policy, options):
+    """One result for each collection where workers are in this process, else one for all."""
+    if any(source.in_process for source in sources):
+        return tuple(keyed) | "Decide" >> DecideInProcess(policy, options=options)
+    joined = keyed | "Join" >> beam.Flatten() if len(keyed) > 1 else keyed[0]
+    bounded = all(source.bounded for source in sources)
+    return (joined | "Decide" >> Decide(policy, bounded=bounded, options=options),)
+
+
 def _publish(predicted, sink):
     outgoing = predicted | "To publish" >> beam.Map(_published)
     outgoing | "Publish predictions" >> sink.transform()
 
 
 def _publish_verdicts(decided, policy, sink):
-    bounded = decided | "Cap removals" >> CapRemovals(policy)
-    for verdicts, label in zip(bounded, ("Publish verdicts", "Publish removals"), strict=False):
-        verdicts | label >> sink.transform()
+    made = tuple(each.verdicts for each in decided)
+    if are_capped(policy):
+        made = made | "Cap removals" >> CapRemovals(policy)
+    for number, verdicts in enumerate(made):
+        verdicts | f"Publish verdicts {number}" >> sink.transform()
 
 
 def _bury(dead, sink):
@@ -129,8 +136,7 @@ def _published(arrival: Arrival) -> Outgoing:
 
 
 def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:
-    """Predictions first, so that the upload finds all of them in its case."""
-    predictions = [
-        Received(prediction.to_bytes(), stream="predictions") for prediction in arrival.predictions
-    ]
-    return arrival.upload.id, Joined((*predictions, arrival.received))
+    predictions = tuple(CompactPrediction.of(prediction) for prediction in arrival.predictions)
+    # An upload ends with its verdict, so its attributes are not needed for a dead letter.
+    received = replace(arrival.received, attributes={})
+    return arrival.upload.id, Joined((received,), predictions, arrival.upload)

@@ -153,9 +153,19 @@ class Case:
             return ()
         return self.on_arrival(upload, (), now, arrived=arrived, uploader=uploader)
 
-    def on_prediction(self, prediction: Prediction, now: datetime) -> Sequence[Effect]:
-        """A prediction arrived, first or again, in time or late."""
+    def on_prediction(
+        self, prediction: Prediction | CompactPrediction, now: datetime
+    ) -> Sequence[Effect]:
+        """A prediction arrived, first or again, in time or late.
+
+        Args:
+            prediction: Whole while the upload is unknown: it may become a dead letter.
+            now: The time.
+        """
         if not self._state.has_upload:
+            if isinstance(prediction, CompactPrediction):
+                msg = "a prediction whose upload is unknown must be whole"
+                raise TypeError(msg)
             return self._hold(prediction, now)
         if not self._add_prediction(prediction):
             return self._reconsider(now) if self._is_due(now) else ()

@@ -12,7 +12,8 @@ from enum import StrEnum
 import apache_beam as beam
 from apache_beam import coders
 
-from quorum.core.messages import Message
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.core.messages import Message, Upload
 
 __all__ = [
     "Acknowledge",
@@ -87,30 +88,43 @@ coders.registry.register_coder(Received, ReceivedCoder)
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Messages of one upload that reach its case together, in the order of their use."""
+    """What reaches the case of one upload together.
+
+    Attributes:
+        messages: The received messages, in the order of their use.
+        predictions: Predictions that are parsed already: those that this job made of the upload
+            among the messages, or the one that the message holds. The case takes them with the
+            upload, in one call.
+        upload: The upload among the messages, parsed; None once it has crossed an engine.
+    """
 
     messages: tuple[Received, ...]
+    predictions: tuple[CompactPrediction, ...] = ()
+    upload: Upload | None = field(default=None, compare=False)
 
 
 class JoinedCoder(coders.Coder):
-    """Received messages, each after its length."""
+    """The predictions as JSON, then the received messages, each part after its length."""
 
     def encode(self, value: Joined) -> bytes:
         """Bytes of joined messages."""
-        coder = ReceivedCoder()
-        parts = [coder.encode(message) for message in value.messages]
+        head = json.dumps(value.predictions).encode() if value.predictions else b""
+        parts = [head, *(_RECEIVED.encode(message) for message in value.messages)]
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
     def decode(self, encoded: bytes) -> Joined:
         """The joined messages of these bytes."""
-        coder = ReceivedCoder()
-        messages = []
+        parts = []
         start = 0
         while start < len(encoded):
             end = start + 4 + int.from_bytes(encoded[start : start + 4], "big")
-            messages.append(coder.decode(encoded[start + 4 : end]))
+            parts.append(encoded[start + 4 : end])
             start = end
-        return Joined(tuple(messages))
+        predictions = json.loads(parts[0]) if parts[0] else ()
+        return Joined(
+            tuple(_RECEIVED.decode(part) for part in parts[1:]),
+            tuple(CompactPrediction(*prediction) for prediction in predictions),
+        )
 
     def is_deterministic(self) -> bool:
         """Joined messages are values, never keys."""
@@ -121,6 +135,7 @@ class JoinedCoder(coders.Coder):
         return Joined
 
 
+_RECEIVED = ReceivedCoder()
 coders.registry.register_coder(Joined, JoinedCoder)
 
 
@@ -142,6 +157,8 @@ class Source(ABC):
 
     #: Whether it ends by itself.
     bounded: bool
+    #: Whether workers are threads of the process that launches the job, and die with it.
+    in_process: bool = False
     #: Which stream it is of: ``uploads``, ``predictions`` or ``reviews``.
     stream: str
 

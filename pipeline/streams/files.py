@@ -115,7 +115,7 @@ class _Append(beam.DoFn):
             finally:
                 os.close(file)
         if self._ack_ids:
-            from quorum.pipeline.streams.subscription import acknowledge
+            from quorum.pipeline.streams.acks import acknowledge
 
             acknowledge(self._ack_ids)
 

@@ -12,9 +12,9 @@ from google.api_core import retry as google_retry
 from google.api_core.exceptions import InvalidArgument
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
+from quorum.pipeline.streams.acks import acknowledge
 from quorum.pipeline.streams.base import Outgoing, Sink
 from quorum.pipeline.streams.pubsub_clients import publisher_client
-from quorum.pipeline.streams.subscription import acknowledge
 
 __all__ = ["PubSubSink"]
 

@@ -11,38 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.utils.timestamp import Duration
 
 from quorum.pipeline.streams.base import Acknowledge, Received, Source
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
+from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["NativePubSubSource", "PubSubSource"]
 
 #: Seconds that a bundle waits for a first message, so that an idle stream costs little.
 _IDLE_WAIT = 0.5
-
-_FOREVER = OffsetRange(0, 2**62)
-
-
-class _Unbounded(OffsetRestrictionTracker):
-    def is_bounded(self) -> bool:
-        return False
-
-
-class _Forever(RestrictionProvider):
-    def initial_restriction(self, element: str) -> OffsetRange:
-        return _FOREVER
-
-    def create_tracker(self, restriction: OffsetRange) -> _Unbounded:
-        return _Unbounded(restriction)
-
-    def restriction_size(self, element: str, restriction: OffsetRange) -> int:
-        return 1
-
-    def truncate(self, element: str, restriction: OffsetRange) -> None:
-        return None
 
 
 class _PullUntilVerdict(beam.DoFn):
@@ -55,7 +33,7 @@ class _PullUntilVerdict(beam.DoFn):
     def process(
         self,
         path: str,
-        tracker: Any = beam.DoFn.RestrictionParam(_Forever()),  # noqa: B008
+        tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
     ) -> Iterator[Received]:
         source = subscription(path)
         for held in _claimed(source, tracker):
@@ -74,7 +52,7 @@ class _PullUntilCheckpoint(beam.DoFn):
         self,
         path: str,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(_Forever()),  # noqa: B008
+        tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
     ) -> Iterator[Received]:
         source = subscription(path)
         taken = []
@@ -110,6 +88,7 @@ class PubSubSource(Source):
         self.path = path
         self.stream = stream
         self.acknowledge = acknowledge
+        self.in_process = acknowledge is Acknowledge.VERDICT
 
     def transform(self) -> beam.PTransform:
         """See Source."""

@@ -19,9 +19,10 @@ from google.api_core import exceptions as google_errors
 from google.auth import exceptions as auth_errors
 from google.pubsub_v1.types import PullResponse
 
+from quorum.pipeline.streams.acks import ack_id, register, split_by_name
 from quorum.pipeline.streams.pubsub_clients import subscriber_client
 
-__all__ = ["Held", "Subscription", "acknowledge", "add_outcomes", "open_subscriptions"]
+__all__ = ["Held", "Subscription", "add_outcomes", "open_subscriptions", "subscription"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +48,6 @@ _IDS_A_REQUEST = 1_000
 
 #: Waits between pulls that fail: from the first to the last of these seconds.
 _BACKOFF = (0.1, 10.0)
-
-_SEPARATOR = "|"
 
 #: A broker that is away, refuses, or whose tokens cannot be had: it may come back.
 _AWAY = (google_errors.GoogleAPIError, auth_errors.GoogleAuthError)
@@ -134,7 +133,7 @@ class Subscription:
 
     def ack_id(self, held: Held) -> str:
         """What to give to ``acknowledge`` later."""
-        return f"{self.path}{_SEPARATOR}{held.ack_id}"
+        return ack_id(self.path, held.ack_id)
 
     def add_outcomes(self, ack_id: str, count: int) -> None:
         """Acknowledge this message only after ``count`` more calls of ``release``."""
@@ -286,6 +285,7 @@ def subscription(path: str) -> Subscription:
     with _SUBSCRIPTIONS_LOCK:
         if path not in _SUBSCRIPTIONS:
             _SUBSCRIPTIONS[path] = Subscription(path)
+            register(path, _SUBSCRIPTIONS[path])
         return _SUBSCRIPTIONS[path]
 
 
@@ -295,23 +295,8 @@ def open_subscriptions() -> tuple[Subscription, ...]:
         return tuple(_SUBSCRIPTIONS.values())
 
 
-def _by_path(ack_ids: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for ack_id in ack_ids:
-        if ack_id:
-            path, of_broker = ack_id.split(_SEPARATOR, 1)
-            found.setdefault(path, []).append(of_broker)
-    return found
-
-
-def acknowledge(ack_ids: Iterable[str]) -> None:
-    """One outcome of each of these messages is durable."""
-    for path, of_broker in _by_path(ack_ids).items():
-        subscription(path).release(of_broker)
-
-
 def add_outcomes(ack_id: str, count: int) -> None:
-    """A message leads to ``count`` more outcomes than the one that each has."""
-    for path, of_broker in _by_path([ack_id]).items():
-        for one in of_broker:
-            subscription(path).add_outcomes(one, count)
+    """Acknowledge a message only after ``count`` more outcomes than the one that each has."""
+    for path, ids in split_by_name([ack_id]).items():
+        for its_id in ids:
+            subscription(path).add_outcomes(its_id, count)

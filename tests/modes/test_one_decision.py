@@ -67,10 +67,10 @@ class State:
     def __init__(self) -> None:
         self.value: bytes | None = None
 
-    def read(self) -> bytes | None:
-        return self.value
+    def read(self) -> list[bytes]:
+        return [] if self.value is None else [self.value]
 
-    def write(self, value: bytes) -> None:
+    def add(self, value: bytes) -> None:
         self.value = value
 
     def clear(self) -> None:

@@ -29,7 +29,7 @@ def outgoing(number, action="remove", decided_by="policy"):
 def run(policy, elements, check):
     with test_pipeline.TestPipeline() as pipeline:
         decided = pipeline | beam.Create(elements).with_output_types(Outgoing)
-        assert_that((decided | CapRemovals(policy)) | beam.Flatten(), check)
+        assert_that(((decided,) | CapRemovals(policy)) | beam.Flatten(), check)
     return pipeline.result
 
 

@@ -29,10 +29,10 @@ from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 class State:
     value: bytes | None = None
 
-    def read(self) -> bytes | None:
-        return self.value
+    def read(self) -> list[bytes]:
+        return [] if self.value is None else [self.value]
 
-    def write(self, value: bytes) -> None:
+    def add(self, value: bytes) -> None:
         self.value = value
 
     def clear(self) -> None:

@@ -7,6 +7,7 @@ from apache_beam.typehints import Tuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.pipeline.streams.base import Joined, JoinedCoder, Received, ReceivedCoder
 
 RECEIVED = st.builds(
@@ -24,9 +25,25 @@ def test_received_comes_back(value: Received) -> None:
     assert ReceivedCoder().decode(ReceivedCoder().encode(value)) == value
 
 
-@given(st.lists(RECEIVED, max_size=6).map(tuple))
-def test_joined_comes_back_in_its_order(messages: tuple[Received, ...]) -> None:
-    value = Joined(messages)
+PREDICTION = st.builds(
+    CompactPrediction,
+    id=st.text(max_size=9),
+    detector=st.text(max_size=9),
+    version=st.text(max_size=9),
+    at=st.integers(0, 2**53),
+    code=st.sampled_from(["scored", "abstained", "failed"]),
+    score=st.none() | st.floats(0, 1),
+    labels=st.dictionaries(st.text(max_size=9), st.floats(0, 1), max_size=3),
+    reason=st.none() | st.text(max_size=9),
+    shadow=st.booleans(),
+)
+
+
+@given(st.lists(RECEIVED, max_size=6).map(tuple), st.lists(PREDICTION, max_size=4).map(tuple))
+def test_joined_comes_back_in_its_order(
+    messages: tuple[Received, ...], predictions: tuple[CompactPrediction, ...]
+) -> None:
+    value = Joined(messages, predictions)
     assert JoinedCoder().decode(JoinedCoder().encode(value)) == value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,9 +13,26 @@ from apache_beam.pvalue import TaggedOutput
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quorum.core.messages import DeadLetter, Prediction, Review, Verdict, prediction_id
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.core.messages import (
+    DeadLetter,
+    Message,
+    Prediction,
+    Review,
+    Upload,
+    Verdict,
+    prediction_id,
+)
 from quorum.pipeline import decide as module
-from quorum.pipeline.decide import MAX_JOINED_BYTES, KeyByUpload, _DecideBounded, _DecideStream
+from quorum.pipeline.case_table import case_table
+from quorum.pipeline.decide import (
+    MAX_JOINED_BYTES,
+    KeyByUpload,
+    _DecideBounded,
+    _DecideInProcess,
+    _DecideStream,
+)
+from quorum.pipeline.streams.acks import ack_id, acknowledge, register
 from quorum.pipeline.streams.base import Joined, Outgoing, Received
 from tests.pipeline.doubles import policy, upload
 
@@ -26,12 +44,15 @@ FOR_EVER = 100_000.0
 
 @dataclass
 class State:
+    """A bag of state that an engine keeps for a key."""
+
     value: bytes | None = None
 
-    def read(self) -> bytes | None:
-        return self.value
+    def read(self) -> list[bytes]:
+        return [] if self.value is None else [self.value]
 
-    def write(self, value: bytes) -> None:
+    def add(self, value: bytes) -> None:
+        assert self.value is None
         self.value = value
 
     def clear(self) -> None:
@@ -68,6 +89,9 @@ class Key:
     def now(self) -> datetime:
         return START + timedelta(seconds=self.clock)
 
+    def _process(self, joined: Joined) -> Any:
+        return self.dofn.process(("u", joined), self.state, self.timer)
+
     def _take(self, outputs: Any) -> None:
         for output in outputs:
             assert isinstance(output, TaggedOutput | Outgoing)
@@ -82,8 +106,7 @@ class Key:
             ack_id = f"s|{len(self.given)}" if ack_ids else ""
             self.given.append((ack_id, data))
             received.append(Received(data, {"n": "1"}, ack_id, stream, START.timestamp()))
-        joined = Joined(tuple(received))
-        self._take(self.dofn.process(("u", joined), self.state, self.timer))
+        self._take(self._process(Joined(tuple(received))))
 
     def fire(self) -> None:
         self._take(self.dofn.on_due(self.state, self.timer))
@@ -103,6 +126,49 @@ class Key:
     def end(self) -> None:
         self.wait(0)
         self.wait(FOR_EVER)
+
+
+class ProcessKey(Key):
+    """The same in the memory of the worker's process; what is published is acknowledged at once."""
+
+    def __post_init__(self) -> None:
+        self.dofn: Any = _DecideInProcess(f"job-{id(self)}", POLICY)
+        self.dofn.setup()
+        register("s", self)
+        self._follow()
+
+    def release(self, ids: Iterable[str]) -> None:
+        self.released += [f"s|{each}" for each in ids]
+
+    def _follow(self) -> None:
+        table = case_table(self.dofn.job)
+        kept = table.get("u")
+        self.state.value = kept.snapshot() if hasattr(kept, "snapshot") else kept
+        self.timer.at = table._due.get("u")
+
+    def _process(self, joined: Joined) -> Any:
+        table = case_table(self.dofn.job)
+        if self.state.value is None:
+            table.remove("u")
+        made = self.dofn.process(("u", joined))
+        own = ack_id(self.dofn.job, "u")
+        outputs = []
+        for each in made:
+            if isinstance(each, Outgoing) and own in each.ack_ids:
+                assert each.messages
+                rest = tuple(one for one in each.ack_ids if one != own)
+                outputs.append(Outgoing(each.messages, rest))
+                acknowledge([own])
+            else:
+                outputs.append(each)
+        self._follow()
+        return outputs
+
+    def fire(self) -> None:
+        self._take(self._process(Joined(())))
+
+
+KEYS = pytest.mark.parametrize("kind", [Key, ProcessKey])
 
 
 @pytest.fixture(autouse=True)
@@ -166,13 +232,16 @@ STEPS = st.lists(
 )
 
 
+@KEYS
 @settings(max_examples=300, deadline=None)
 @given(steps=STEPS)
 @example(steps=[ALPHA, ("wait late", 3700.0), BETA])
 @example(steps=[ALPHA, ("wait late", 3700.0), [ALPHA, BETA, UPLOAD]])
 @example(steps=[UPLOAD, ALPHA, BETA, ("wait late", 3700.0), CERTAIN, UPLOAD])
-def test_every_ack_id_is_released_once_and_nothing_is_kept(steps: list[Any]) -> None:
-    key = Key()
+def test_every_ack_id_is_released_once_and_nothing_is_kept(
+    kind: type[Key], steps: list[Any]
+) -> None:
+    key = kind()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "now", key.now)
         for step in steps:
@@ -199,8 +268,9 @@ def test_every_ack_id_is_released_once_and_nothing_is_kept(steps: list[Any]) -> 
         assert {letter.data for letter in key.dead} == {data for _, data in key.given}
 
 
-def test_nothing_is_released_before_its_end(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_nothing_is_released_before_its_end(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
     key.give(ALPHA)
     key.give(UPLOAD)
     key.give(UPLOAD)
@@ -210,8 +280,11 @@ def test_nothing_is_released_before_its_end(clock: Any) -> None:
     assert len(key.verdicts) == 1
 
 
-def test_late_messages_are_released_at_once_with_or_without_a_revision(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_late_messages_are_released_at_once_with_or_without_a_revision(
+    kind: type[Key], clock: Any
+) -> None:
+    key = clock(kind())
     key.give(UPLOAD, ALPHA, BETA)
     key.give(ALPHA)
     key.give(UPLOAD)
@@ -222,8 +295,9 @@ def test_late_messages_are_released_at_once_with_or_without_a_revision(clock: An
     assert len(key.released) == len(key.given)
 
 
-def test_silence_ends_at_the_deadline(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_silence_ends_at_the_deadline(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
     key.give(UPLOAD)
     key.wait(29.9)
     assert not key.verdicts
@@ -232,8 +306,9 @@ def test_silence_ends_at_the_deadline(clock: Any) -> None:
     assert key.released == ["s|0"]
 
 
-def test_an_orphan_dies_whole_and_once_however_often_it_came(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_an_orphan_dies_whole_and_once_however_often_it_came(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
     data = prediction("gamma", 0.7).replace(b'"detector"', b'  "unknown": [1], "detector"')
     for _ in range(50):
         key.give(("predictions", data))
@@ -247,8 +322,9 @@ def test_an_orphan_dies_whole_and_once_however_often_it_came(clock: Any) -> None
     assert key.state.value is None
 
 
-def test_orphans_that_claim_one_id_each_die_whole(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_orphans_that_claim_one_id_each_die_whole(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
     claimed = [prediction(name, id="claimed") for name in ("gamma", "delta", "epsilon")]
     for data in claimed:
         key.give(("predictions", data))
@@ -257,8 +333,11 @@ def test_orphans_that_claim_one_id_each_die_whole(clock: Any) -> None:
     assert sorted(key.released) == ["s|0", "s|1", "s|2"]
 
 
-def test_an_upload_after_a_late_timer_keeps_the_predictions_that_came_with_it(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_an_upload_after_a_late_timer_keeps_the_predictions_that_came_with_it(
+    kind: type[Key], clock: Any
+) -> None:
+    key = clock(kind())
     stray = ("predictions", prediction("gamma"))
     key.give(stray)
     key.wait(700.0, late=True)
@@ -267,8 +346,9 @@ def test_an_upload_after_a_late_timer_keeps_the_predictions_that_came_with_it(cl
     assert [letter.data for letter in key.dead] == [stray[1]]
 
 
-def test_an_orphan_after_a_late_timer_leaves_no_state_behind(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_an_orphan_after_a_late_timer_leaves_no_state_behind(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
     key.give(ALPHA)
     key.wait(700.0, late=True)
     key.give(BETA)
@@ -277,8 +357,11 @@ def test_an_orphan_after_a_late_timer_leaves_no_state_behind(clock: Any) -> None
     assert len(key.dead) == 2
 
 
-def test_a_restart_without_state_decides_nothing_from_a_prediction_alone(clock: Any) -> None:
-    key = clock(Key())
+@KEYS
+def test_a_restart_without_state_decides_nothing_from_a_prediction_alone(
+    kind: type[Key], clock: Any
+) -> None:
+    key = clock(kind())
     key.give(UPLOAD, ALPHA, BETA)
     key.state.clear()
     key.timer.clear()
@@ -325,3 +408,55 @@ def test_what_would_fill_a_case_is_a_dead_letter(stream: str) -> None:
     assert letter.data == data
     assert "the limit is" in letter.error
     assert output.value.ack_ids == ("s|1",)
+
+
+def test_a_duplicate_is_acknowledged_only_after_the_verdict_before_it_is_published() -> None:
+    job = "job-unpublished"
+    dofn = _DecideInProcess(job, POLICY)
+    dofn.setup()
+    released: list[str] = []
+
+    class Broker:
+        def release(self, ids: Iterable[str]) -> None:
+            released.extend(ids)
+
+    register("unpublished", Broker())
+
+    def given(number: int) -> list[Any]:
+        joined = Joined((Received(UPLOAD[1], {}, f"unpublished|{number}", "uploads"),))
+        return dofn.process(("u", joined))
+
+    assert given(0) == []
+    predictions = tuple(
+        CompactPrediction.of(Prediction.from_bytes(prediction(name))) for name in ("alpha", "beta")
+    )
+    upload_again = Received(UPLOAD[1], {}, "unpublished|1", "uploads")
+    (verdict,) = dofn.process(("u", Joined((upload_again,), predictions)))
+    assert len(verdict.messages) == 1
+    assert verdict.ack_ids == ("unpublished|0", "unpublished|1", f"{job}|u")
+    assert given(2) == []
+    acknowledge(verdict.ack_ids[:-1])
+    assert released == ["0", "1"]
+    acknowledge(verdict.ack_ids[-1:])
+    assert released == ["0", "1", "2"]
+    (late,) = given(3)
+    assert (late.messages, late.ack_ids) == ((), ("unpublished|3",))
+
+
+def test_predictions_of_this_job_join_their_upload_without_being_parsed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def parsed(*_: Any) -> None:
+        raise AssertionError
+
+    made = tuple(
+        CompactPrediction.of(Prediction.from_bytes(prediction(name))) for name in ("alpha", "beta")
+    )
+    known = Upload.from_bytes(UPLOAD[1])
+    dofn = _DecideInProcess("job-objects", POLICY)
+    dofn.setup()
+    for name in ("from_bytes", "model_validate_json"):
+        monkeypatch.setattr(Message, name, classmethod(parsed))
+    joined = Joined((Received(UPLOAD[1], stream="uploads"),), made, known)
+    (outgoing,) = dofn.process(("u", joined))
+    assert [verdict.action for verdict in outgoing.messages] == ["allow"]

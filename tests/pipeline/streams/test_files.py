@@ -108,12 +108,12 @@ def test_a_line_that_a_killed_writer_tore_takes_no_other_with_it(tmp_path: Path)
 def test_ack_ids_are_given_back_after_the_file_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quorum.pipeline.streams import subscription
+    from quorum.pipeline.streams import acks
 
     order: list[str] = []
     synced = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (synced(file), order.append("sync"))[0])
-    monkeypatch.setattr(subscription, "acknowledge", order.extend)
+    monkeypatch.setattr(acks, "acknowledge", order.extend)
     append(tmp_path / "out.jsonl", Outgoing((review(1),), ("r1",)), Outgoing((), ("r2",)))
     assert order == ["sync", "r1", "r2"]
 

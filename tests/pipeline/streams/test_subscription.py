@@ -10,8 +10,9 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage
 
 from quorum.pipeline.streams import subscription as module
+from quorum.pipeline.streams.acks import acknowledge
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
-from quorum.pipeline.streams.subscription import Held, Subscription, acknowledge, add_outcomes
+from quorum.pipeline.streams.subscription import Held, Subscription, add_outcomes
 from quorum.pipeline.streams.topics import create_topics, planned
 
 pytestmark = pytest.mark.emulator

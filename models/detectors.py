@@ -59,8 +59,8 @@ class Text:
             ``comments[0]``, ``frames[0]`` (a line seen in the frames); empty ones are left out.
         joined: The original texts, one a line; those seen in frames last.
         normalised: ``joined`` with look-alike letters, zero-width characters and the like
-            undone, so that an evasion reads as what it says.
-        language: ISO 639-1 code of the main language, or None where it cannot be told.
+            undone, so that an evasion becomes readable.
+        language: ISO 639-1 code of the main language, or None where it cannot be detected.
         seen: For each line of the frames the seconds from which and to which it was seen, by
             its name in ``fields``.
         in_frames: The normalised words seen in frames, one line each.
@@ -200,7 +200,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An upload with what the detector says of it: for docs, the demo and the contract test.
+    """An upload with the expected finding: for docs, the demo and the contract test.
 
     Attributes:
         upload: The upload.
@@ -268,7 +268,7 @@ class Detector(ABC):
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """Judge a batch: as many findings as uploads, in the same order.
 
-        A feature of ``needs`` may be None; ``absent`` then says why, and the finding is
+        A feature of ``needs`` may be None; ``absent`` then holds the reason, and the finding is
         ``abstained`` (nothing there) or ``failed`` (there, but it could not be read).
         """
 

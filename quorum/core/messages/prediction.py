@@ -47,7 +47,7 @@ class Evidence(Value):
     end: Seconds | None = None
     """Where it ends."""
     weight: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    """How much it counts, from 0 to 1 where the detector can say."""
+    """How much it counts, from 0 to 1, where the detector can measure it."""
     work: str | None = None
     """The reference work, for ``match``."""
     work_start: Seconds | None = None

@@ -187,9 +187,9 @@ class Finding:
 
         Args:
             features: The upload's features.
-            feature: The absent one; ``TEXT`` or one of the media.
+            feature: The absent one.
         """
-        if feature is Feature.TEXT:
+        if feature in (Feature.TEXT, Feature.EMBEDDING):
             reason = features.absent.get(feature, "no text")
             nothing = reason == "no text"
         else:

@@ -102,7 +102,7 @@ def read_recipe(reference: str) -> tuple[Recipe, Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded:
+class _Classifier:
     """A model with its preprocessor."""
 
     model: Any
@@ -111,7 +111,7 @@ class _Loaded:
     several: bool
 
 
-def _load(folder: Path, task: str) -> _Loaded:
+def _load(folder: Path, task: str) -> _Classifier:
     import torch
     from transformers import (
         AutoImageProcessor,
@@ -133,7 +133,7 @@ def _load(folder: Path, task: str) -> _Loaded:
         raise ArtifactError(msg) from error
     names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
     several = model.config.problem_type == "multi_label_classification"
-    return _Loaded(model, prepare, names, several)
+    return _Classifier(model, prepare, names, several)
 
 
 class HuggingFaceDetector(Detector):
@@ -154,12 +154,12 @@ class HuggingFaceDetector(Detector):
         self.recipe, path = read_recipe(reference)
         self.name = name
         folder = local_folder(self.recipe.model)
-        self._loaded = _load(folder, self.recipe.task)
-        unknown = sorted(set(self.recipe.labels) - set(self._loaded.names))
+        self._classifier = _load(folder, self.recipe.task)
+        unknown = sorted(set(self.recipe.labels) - set(self._classifier.names))
         if unknown:
             msg = (
                 f"{path}: the model has no label {', '.join(unknown)}; "
-                f"it has {', '.join(self._loaded.names)}"
+                f"it has {', '.join(self._classifier.names)}"
             )
             raise ConfigurationError(msg)
         self._text = self.recipe.task == "text-classification"
@@ -180,9 +180,9 @@ class HuggingFaceDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return [self._judge(features) for features in batch]
+        return [self._score_one(features) for features in batch]
 
-    def _judge(self, features: Features) -> Finding:
+    def _score_one(self, features: Features) -> Finding:
         text = features.text
         if self.recipe.language and text and text.language not in self.recipe.language:
             return Finding.abstained(f"language not covered: {text.language or 'unknown'}")
@@ -210,12 +210,12 @@ class HuggingFaceDetector(Detector):
     def _harms(self, probabilities: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
         """Calibrated score of each item, and the probability of each mapped label."""
         made: dict[str, NDArray[np.float64]] = {}
-        together = np.maximum if self._loaded.several else np.add
+        together = np.maximum if self._classifier.several else np.add
         for theirs, ours in self.recipe.labels.items():
-            column = probabilities[:, self._loaded.names.index(theirs)]
+            column = probabilities[:, self._classifier.names.index(theirs)]
             made[ours] = together(made[ours], column) if ours in made else column
         score = np.max(list(made.values()), axis=0)
-        if not self._loaded.several:
+        if not self._classifier.several:
             score = np.sum(list(made.values()), axis=0)
         if self._calibration is not None:
             score = self._calibration.apply(log_odds(score))
@@ -223,24 +223,24 @@ class HuggingFaceDetector(Detector):
         return {**made, "score": np.clip(score, 0.0, 1.0)}
 
     def _texts(self, texts: list[str]) -> NDArray[np.float64]:
-        longest = min(512, int(self._loaded.prepare.model_max_length))
+        longest = min(512, int(self._classifier.prepare.model_max_length))
         with self._lock:  # the tokenizer's padding and truncation settings are mutable state
             return self._run(
-                self._loaded.prepare(
+                self._classifier.prepare(
                     texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
                 )
             )
 
     def _pictures(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         with self._lock:
-            return self._run(self._loaded.prepare(images=list(pixels), return_tensors="pt"))
+            return self._run(self._classifier.prepare(images=list(pixels), return_tensors="pt"))
 
     def _run(self, given: Any) -> NDArray[np.float64]:
         import torch
 
         with torch.inference_mode():
-            logits = self._loaded.model(**given).logits.double()
-        made = logits.sigmoid() if self._loaded.several else logits.softmax(dim=-1)
+            logits = self._classifier.model(**given).logits.double()
+        made = logits.sigmoid() if self._classifier.several else logits.softmax(dim=-1)
         return np.asarray(made.numpy())
 
     def _sentences(self, text: Text) -> list[Evidence]:

@@ -82,7 +82,7 @@ class CopyrightDetector(Detector):
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
         self._refresh()
-        return [self._judge(features) for features in batch]
+        return [self._score_one(features) for features in batch]
 
     def close(self) -> None:
         """See Detector."""
@@ -103,7 +103,7 @@ class CopyrightDetector(Detector):
             # A stale catalogue is better than none.
             _log.warning("cannot refresh the catalogue: %s", error)
 
-    def _judge(self, features: Features) -> Finding:
+    def _score_one(self, features: Features) -> Finding:
         finding = self._compare(features)
         if self._kept and features.fingerprint is not None and finding.status is Status.SCORED:
             try:

@@ -74,9 +74,9 @@ class NsfwDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return [self._judge(features) for features in batch]
+        return [self._score_one(features) for features in batch]
 
-    def _judge(self, features: Features) -> Finding:
+    def _score_one(self, features: Features) -> Finding:
         if features.frames is None:
             return Finding.without(features, Feature.FRAMES)
         chosen = spread(len(features.frames.times), self._most)

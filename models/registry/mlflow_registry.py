@@ -192,7 +192,7 @@ def _download(client: Any, source: str, patterns: Sequence[str]) -> Path:
             raise ArtifactError(msg)
         for each in files:
             if Path(each.path).name == each.path:
-                store.download_artifacts(each.path, str(target))
+                store.download_artifacts(each.path, str(target))  # type: ignore[no-untyped-call]
     except Exception as error:
         shutil.rmtree(target, ignore_errors=True)
         failure = told("does not give the artifact", error)

@@ -107,7 +107,7 @@ class SpamDetector(Detector):
             if part.index not in highest or both > highest[part.index][0]:
                 highest[part.index] = (both, place)
         for index, (both, place) in highest.items():
-            findings[index] = self._judge(batch[index], both, segments[place], vectors[place])
+            findings[index] = self._finding(batch[index], both, segments[place], vectors[place])
         return [finding for finding in findings if finding is not None]
 
     def _embedding_odds(
@@ -130,7 +130,7 @@ class SpamDetector(Detector):
             made.append(None if vector is None else float(self._meaning.decide(vector)))
         return made
 
-    def _judge(self, features: Features, odds: float, segment: str, vector: Any) -> Finding:
+    def _finding(self, features: Features, odds: float, segment: str, vector: Any) -> Finding:
         score = float(self._calibration.apply(odds))
         evidence = []
         if score >= _EXPLAIN_FROM and features.text is not None:

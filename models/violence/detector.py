@@ -82,9 +82,9 @@ class ViolenceDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return [self._judge(features) for features in batch]
+        return [self._score_one(features) for features in batch]
 
-    def _judge(self, features: Features) -> Finding:
+    def _score_one(self, features: Features) -> Finding:
         labels: dict[str, float] = {}
         evidence: list[Evidence] = []
         text = features.text

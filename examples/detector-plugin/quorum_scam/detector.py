@@ -1,17 +1,16 @@
-"""The scam detector: which of a few known sentences an upload's meaning is nearest to."""
+"""The scam detector: similarity of an upload to known scam sentences."""
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 
-from quorum.detectors import Detector, Evidence, Example, Feature, Features, Finding, Upload
+from quorum.detectors import Detector, Evidence, Example, Feature, Features, Finding
 from quorum_scam.sentences import HONEST, SCAM
 
 
 class ScamDetector(Detector):
-    """Scores how much nearer an upload is to known scams than to what only looks like them."""
+    """Scores how much nearer an upload is to known scams than to honest look-alikes."""
 
     name = "scam"
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
@@ -25,12 +24,11 @@ class ScamDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return [self._judge(features) for features in batch]
+        return [self._score_one(features) for features in batch]
 
-    def _judge(self, features: Features) -> Finding:
+    def _score_one(self, features: Features) -> Finding:
         if features.embedding is None:
-            why = features.absent.get(Feature.EMBEDDING, "no text")
-            return Finding.abstained(why) if why == "no text" else Finding.failed(why)
+            return Finding.without(features, Feature.EMBEDDING)
         likeness = self._scam @ features.embedding
         gap = float(likeness.max() - (self._honest @ features.embedding).max())
         score = float(1 / (1 + np.exp(-12 * (gap - 0.05))))
@@ -42,19 +40,13 @@ class ScamDetector(Detector):
     def examples(cls) -> Sequence[Example]:
         """See Detector."""
         return (
-            Example(
-                _upload("scam-double", "Send 1 BTC now and receive 2 BTC back!"),
-                "flagged",
-                "doubling",
+            Example.of(
+                "scam-double", "flagged", "doubling", title="Send 1 BTC now and receive 2 BTC back!"
             ),
-            Example(
-                _upload("scam-none", "Baking bread with my grandmother"), "clear", "a home video"
+            Example.of(
+                "scam-none", "clear", "a home video", title="Baking bread with my grandmother"
             ),
-            Example(
-                _upload("scam-news", "Bitcoin explained for beginners"), "clear", "about money only"
+            Example.of(
+                "scam-news", "clear", "only about money", title="Bitcoin explained for beginners"
             ),
         )
-
-
-def _upload(name: str, title: str) -> Upload:
-    return Upload(id=name, uploader="x", title=title, published_at=datetime(2026, 1, 1, tzinfo=UTC))

@@ -60,6 +60,12 @@ _DOWNLOAD_SECONDS = 20.0
 _PORTABLE = ["--max_cache_memory_usage_mb=0"]
 
 
+#: Beam's portable client gives this deadline, in seconds, to the state and message streams of a job
+#: too, not only to its requests: with the default of 300, each stream ends as FAILED after five
+#: minutes. Ten years; it wins over a value that a user gives.
+_JOB_SERVER_TIMEOUT = ["--job_server_timeout=315360000"]
+
+
 def acknowledge_on(engine: Engine) -> Acknowledge:
     """When source messages may be acknowledged on an engine."""
     if engine in (Engine.FLINK, Engine.DATAFLOW):
@@ -117,7 +123,8 @@ def pipeline_options(
                 args.append("--setup_file=./setup.py")
     if streaming:
         args.append("--streaming")
-    return PipelineOptions([*args, *extra])
+    portable = engine in (Engine.PRISM, Engine.FLINK)
+    return PipelineOptions([*args, *extra, *(_JOB_SERVER_TIMEOUT if portable else ())])
 
 
 def _require(extra: Sequence[str], option: str, example: str, engine: Engine) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -15,6 +17,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.transforms.periodicsequence import PeriodicImpulse
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.pipeline import engines
@@ -22,6 +25,7 @@ from quorum.pipeline.engines import (
     DIRECT_RISK,
     Engine,
     acknowledge_on,
+    cancel,
     find_prism,
     launch,
     pipeline_options,
@@ -167,3 +171,25 @@ def test_a_job_that_fails_when_it_is_cancelled_is_no_failure() -> None:
             raise RuntimeError
 
     engines.cancel(Failing())
+
+
+def test_a_stream_outlives_the_deadline_of_requests_to_the_job_server(prism: str) -> None:
+    """Without our option this job ends as FAILED after two seconds."""
+
+    def unending(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | PeriodicImpulse(fire_interval=0.5)
+
+    with launch(unending, Engine.PRISM, streaming=True, extra=["--job_server_timeout=2"]) as result:
+        ended: list[object] = []
+        waiting = threading.Thread(target=lambda: ended.append(_outcome(result)), daemon=True)
+        waiting.start()
+        waiting.join(6.0)
+        assert not ended
+        cancel(result)
+
+
+def _outcome(result: Any) -> object:
+    try:
+        return result.wait_until_finish()
+    except Exception as error:
+        return error

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -67,7 +68,7 @@ CAUTIOUS: Sequence[Hand] = (
 STRICT: Sequence[Hand] = (
     (lambda s, v, c, k: v >= 0.9, REMOVE, "violence-certain", VIOLENCE,
      "The upload is very likely violent (probability {v:.2f})."),
-    (lambda s, v, c, k: c >= 0.9, REMOVE, "copyright-match", IP,
+    (lambda s, v, c, k: c > 0.9, REMOVE, "copyright-match", IP,
      "The media matches a registered work (probability {c:.2f})."),
     (lambda s, v, c, k: s >= 0.95, REMOVE, "spam-certain", SPAM,
      "The upload is very likely spam (probability {s:.2f})."),
@@ -76,7 +77,7 @@ STRICT: Sequence[Hand] = (
      "The uploader has earlier removals, and the upload is likely harmful again."),
     (lambda s, v, c, k: v >= 0.5, REVIEW, "violence-likely", VIOLENCE,
      "The upload is likely violent (probability {v:.2f})."),
-    (lambda s, v, c, k: c >= 0.5, REVIEW, "copyright-likely", IP,
+    (lambda s, v, c, k: c > 0.55, REVIEW, "copyright-likely", IP,
      "The media resembles a registered work (probability {c:.2f})."),
     (lambda s, v, c, k: s >= 0.7, REVIEW, "spam-likely", SPAM,
      "The upload is likely spam (probability {s:.2f})."),
@@ -164,6 +165,7 @@ def random_cases(count: int, seed: int = 0) -> list[Case]:
                 answers.append(
                     CompactPrediction(name, name, "1", 0, "failed", None, {}, "out of memory")
                 )
+        answers.append(CompactPrediction("nsfw", "nsfw", "1", 0, "abstained", None, {}, "no media"))
         strikes = 0.0 if draw.random() < 0.9 else draw.random() * 4
         cases.append((tuple(answers), Uploader(strikes=strikes)))
     return cases
@@ -212,6 +214,8 @@ def decisions(name: str, cases: Sequence[Case]) -> list[str]:
         == (other.action, other.rule, other.category, other.reasons, other.missing)
         for one, other in ((decide(case), hand(case)) for case in cases)
     )
+    if same != len(cases):
+        sys.exit(f"{name} by hand differs from the policy in {len(cases) - same} cases")
     ours, theirs = rate(decide, cases), rate(hand, cases)
     return [
         name,

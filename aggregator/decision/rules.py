@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -50,7 +51,7 @@ _HISTORIES: Final = tuple(
 )
 
 #: A condition that compares one score or label with one number.
-_COMPARISON: Final = re.compile(r"""\s*(?:score|label)\("[^"\\]+"\)\s*>=\s*(\d+\.\d+)\s*""")
+_COMPARISON: Final = re.compile(r"""\s*(?:score|label)\("[^"\\]+"\)\s*>(=?)\s*(\d+\.\d+)\s*""")
 
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]
@@ -96,7 +97,7 @@ class _Compiled:
     safe: bool
     #: Whether it is unknown where none of its reads has a value.
     unknown_alone: bool
-    #: The read and the number, where the condition is ``score(…) >= number`` or the like.
+    #: The read and its least value that is true, if the condition compares one read with a number.
     threshold: tuple[str, float] | None
 
 
@@ -105,19 +106,21 @@ class _Plan:
     """How to evaluate the rules if certain of their reads have a value.
 
     Attributes:
-        wholly: Rules all of whose reads have one.
+        compared: Rules that only compare one read with one number, each with both: CEL is not
+            called while the number is not reached.
+        joined: Other rules all of whose reads have a value.
         partly: Rules that are evaluated one by one.
         silent: Rules whose outcome is unknown.
-        thresholds: Where each of ``wholly`` compares one read with one number: these. CEL is not
-            called for a rule whose number is not reached.
-        any: Else a program that is false where none of ``wholly`` applies or fails.
+        any: A program that is false if none of ``joined`` matches or fails.
+        reads: What ``any`` reads of detectors.
     """
 
-    wholly: tuple[_Compiled, ...]
+    compared: tuple[tuple[_Compiled, str, float], ...]
+    joined: tuple[_Compiled, ...]
     partly: tuple[_Compiled, ...]
     silent: tuple[_Compiled, ...]
-    thresholds: tuple[tuple[str, float], ...] = ()
     any: Any = None
+    reads: frozenset[str] = frozenset()
 
 
 class Rules:
@@ -146,7 +149,7 @@ class Rules:
         self._shadow_inputs = RuleInputs(policy, [one.rule for one in self._shadow])
         self.upload_fields = RuleInputs(policy, policy.rules).fields
         self._plans: dict[int, _Plan] = {}
-        self._all = _Plan((), tuple(self._rules), ())
+        self._all = _Plan((), (), tuple(self._rules), ())
         self._opaque = any(one.opaque for one in self._rules)
         silent = frozenset(name for name, one in self.live.items() if one.silences)
         read = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
@@ -165,14 +168,6 @@ class Rules:
         unsure: list[Rank] = []
         inputs = self._inputs
         values, known = inputs.values(facts)
-        context: Any = None
-        if inputs.variables:
-            try:
-                values |= inputs.facts(facts)
-                context = make_context(values)
-            except Exception as error:
-                why = f"the upload cannot be read by rules ({type(error).__name__})"
-                return [_failed(one, why) for one in self._rules], unsure
         plan = self._plans.get(known)
         if plan is None:
             plan = self._plans[known] = self._plan(known)
@@ -183,20 +178,21 @@ class Rules:
                 for one in plan.silent:
                     if not facts.outstanding.isdisjoint(one.rule.detectors):
                         self._wait(one, facts, unsure)
-        candidates: Sequence[_Compiled] = [
-            one
-            for one, (read, limit) in zip(plan.wholly, plan.thresholds, strict=False)
-            if values[read] >= limit
-        ]
-        if not (candidates or plan.any or plan.partly) and facts.uploader.known:
-            return matches, unsure
-        if context is None:
-            context = make_context(values)
-        for one in plan.partly:
-            self._consider(one, context, facts, matches, unsure)
-        if plan.any is not None and evaluate(plan.any, context)[0] != "false":
-            candidates = plan.wholly
-        for one in candidates:
+        candidates = [one for one, read, limit in plan.compared if values[read] >= limit]
+        context: Any = None
+        try:
+            variables = inputs.facts(facts) if inputs.variables else {}
+            if plan.joined:
+                few = {read: values[read] for read in plan.reads}
+                if evaluate(plan.any, make_context(few | variables))[0] != "false":
+                    candidates += plan.joined
+            if candidates or plan.partly or not facts.uploader.known:
+                values |= variables
+                context = make_context(values)
+        except Exception as error:
+            why = f"the upload cannot be read by rules ({type(error).__name__})"
+            return [_failed(one, why) for one in self._rules], []
+        for one in (*plan.partly, *candidates):
             self._consider(one, context, facts, matches, unsure)
         if not facts.uploader.known:
             matches += self._without_history(values, context, facts)
@@ -236,13 +232,18 @@ class Rules:
                 silent.append(one)
             else:
                 partly.append(one)
-        thresholds = [one.threshold for one in wholly if one.threshold is not None]
-        if len(thresholds) == len(wholly):
-            return _Plan(tuple(wholly), tuple(partly), tuple(silent), tuple(thresholds))
-        joined = _any_of(wholly)
-        if joined is None:
-            return _Plan((), (*partly, *wholly), tuple(silent))
-        return _Plan(tuple(wholly), tuple(partly), tuple(silent), any=joined)
+        compared = tuple((one, *one.threshold) for one in wholly if one.threshold is not None)
+        joined = tuple(one for one in wholly if one.threshold is None)
+        program = _any_of(joined) if joined else None
+        if program is None:
+            return _Plan(compared, (), (*partly, *joined), tuple(silent))
+        read = frozenset(
+            read.variable
+            for one in joined
+            for condition in one.rule.conditions
+            for read in condition.reads
+        )
+        return _Plan(compared, joined, tuple(partly), tuple(silent), program, read)
 
     def _consider(
         self,
@@ -360,14 +361,15 @@ def _compile(order: int, rule: Rule) -> _Compiled:
 
 
 def _threshold(rule: Rule) -> tuple[str, float] | None:
-    """The read and the number of a condition that only compares a read with a number."""
+    """The read of a condition that only compares it with a number, and the least that is true."""
     found = _COMPARISON.fullmatch(rule.when.source)
     if found is None or len(rule.when.reads) != 1:
         return None
-    return rule.when.reads[0].variable, float(found[1])
+    limit = float(found[2])
+    return rule.when.reads[0].variable, limit if found[1] else math.nextafter(limit, math.inf)
 
 
-def _any_of(rules: list[_Compiled]) -> Any:
+def _any_of(rules: Iterable[_Compiled]) -> Any:
     """A program that is false if no rule matches; None if CEL cannot compile it."""
     try:
         return compile_program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))

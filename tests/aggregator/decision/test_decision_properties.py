@@ -107,7 +107,7 @@ def test_stream_batch_and_backtest_decide_alike(name):
     assert found.changed == 0
 
 
-LIMITS = st.sampled_from([0.5, 0.6, 0.75, 0.85, 0.95, 0.97, 0.98])
+LIMITS = st.sampled_from([0.5, 0.55, 0.6, 0.75, 0.85, 0.9, 0.95, 0.97, 0.98])
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,1 +1,1 @@
-"""The members of the ensemble: detectors, and the features that they share."""
+"""The ensemble: detectors, the features that they share, and the plan by which they score."""

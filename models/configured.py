@@ -103,7 +103,7 @@ def choose_detectors(settings: Settings) -> tuple[ConfiguredDetector, ...]:
         ConfigurationError: If a name is unknown, or its module cannot be imported.
         QuorumError: If a movable reference's model cannot be had; see ``quorum.models.pinning``.
     """
-    settings = pinned(settings).tell()
+    settings = pinned(settings).with_warnings()
     chosen = selected(settings)
     for name in chosen.keys() & installed().keys():
         load_class(name)

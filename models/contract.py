@@ -110,13 +110,13 @@ class DetectorContract:
     ) -> None:
         findings = made.score(examples)
         for example, finding in zip(self.detector.examples(), findings, strict=True):
-            told = f"{example.upload.id}: {finding}"
+            message = f"{example.upload.id}: {finding}"
             if example.expect == "abstained":
-                assert finding.status is Status.ABSTAINED, told
+                assert finding.status is Status.ABSTAINED, message
             else:
-                assert finding.status is Status.SCORED, told
-                assert finding.score is not None, told
-                assert (finding.score >= 0.5) == (example.expect == "flagged"), told
+                assert finding.status is Status.SCORED, message
+                assert finding.score is not None, message
+                assert (finding.score >= 0.5) == (example.expect == "flagged"), message
 
     def test_explains_what_it_flags(self, made: Detector, examples: list[Features]) -> None:
         for features, finding in zip(examples, made.score(examples), strict=True):
@@ -228,10 +228,10 @@ class DetectorContract:
         module = self.detector.__module__
         heavy = ("torch", "transformers", "sklearn", "onnxruntime", "av", "scipy.optimize")
         code = f"import sys, {module}\nprint([name for name in {heavy!r} if name in sys.modules])"
-        told = subprocess.run(
+        imported = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         ).stdout
-        assert told.strip() == "[]", f"importing {module} also imports {told}"
+        assert imported.strip() == "[]", f"importing {module} also imports {imported}"
 
     def test_findings_travel_between_processes(
         self, made: Detector, examples: list[Features]

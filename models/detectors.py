@@ -1,4 +1,4 @@
-"""The detector contract: what a member of the ensemble gives and is given.
+"""The detector contract: what a detector receives, and what it returns.
 
 A detector scores one harm. It is found by the entry point ``quorum.detectors``, so that a
 plug-in is a package of its own; ``tests/contract/detector.py`` holds the tests that each one
@@ -278,4 +278,4 @@ class Detector(ABC):
         """At least one ``flagged`` and one ``clear`` example."""
 
     def close(self) -> None:  # noqa: B027
-        """Give back what the detector holds; called once, at the end of the process."""
+        """Release what the detector holds; called once, when it is not used any more."""

@@ -307,7 +307,7 @@ class Ensemble:
             EngineUnavailable: If the registry of a model cannot be reached, and no version of the
                 model was used here before.
         """
-        settings = pinned(settings).tell()
+        settings = pinned(settings).with_warnings()
         detectors = [
             ConfiguredDetector.of(load_detector(name, settings), chosen)
             for name, chosen in selected(settings).items()

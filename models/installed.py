@@ -1,7 +1,7 @@
-"""Find the detectors that are installed, and load those that a deployment runs.
+"""Find the installed detectors, and load those that a deployment runs.
 
 A detector is a package's entry point in the group ``quorum.detectors``; finding it imports
-nothing. Loading happens once in a process: weights are shared by whoever asks for them.
+nothing. A detector is loaded once in a process, and shared.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ __all__ = [
     "installed",
     "load_class",
     "load_detector",
-    "load_detectors",
     "loader",
     "release",
     "selected",
@@ -39,10 +38,10 @@ _loaded: dict[tuple[str, str], Detector] = {}
 
 
 def installed() -> Mapping[str, EntryPoint]:
-    """The detectors that are installed, by name; nothing of them is imported.
+    """The installed detectors, by name; none is imported.
 
     Raises:
-        ConfigurationError: If two packages give a detector of the same name.
+        ConfigurationError: If two packages install a detector of the same name.
     """
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -147,13 +146,8 @@ def load_detector(name: str, settings: Settings) -> Detector:
     return shared(name, loader(name, settings))
 
 
-def load_detectors(settings: Settings) -> list[Detector]:
-    """Load all detectors of a deployment, in the order of their names; see ``load_detector``."""
-    return [load_detector(name, settings) for name in selected(settings)]
-
-
 def release(detector: Detector) -> None:
-    """Close a detector that nobody uses any more, and forget it."""
+    """Close a detector that is not used any more, and remove it from the cache."""
     with _loading:
         for key in [key for key, held in _loaded.items() if held is detector]:
             del _loaded[key]

@@ -1,8 +1,8 @@
-"""Settings whose models stay what they are: an alias of a registry becomes the version it names.
+"""Pin the models of settings: an alias of a registry becomes the version that it names now.
 
 A job that pins its settings when it starts scores with one version of each model to its end, on
-however many workers. Where the registry does not give what it names, be it away or the model
-damaged, the last version that was good here takes its place, and that is told.
+however many workers. If the registry is unavailable or the model damaged, the last version that
+was good here takes its place, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from quorum.core.settings import Settings
 from quorum.models.detectors import Detector
 from quorum.models.features.extract import Extractor
 from quorum.models.installed import load_detector, release
-from quorum.models.registry.mlflow_client import place
-from quorum.models.registry.mlflow_registry import is_movable, named_by
-from quorum.models.registry.model_cache import last_good, remember
+from quorum.models.registry.mlflow_client import registry_address
+from quorum.models.registry.mlflow_registry import is_movable, resolve_version
+from quorum.models.registry.model_cache import last_good, record_last_good
 from quorum.models.runner import score_safely
 
-__all__ = ["Pinned", "pinned", "stale_line"]
+__all__ = ["Pinned", "pinned"]
 
 _log = logging.getLogger(__name__)
 
-#: A new model scores this many uploads before it is relied on, within so many seconds.
+#: A new model scores this many uploads before it is relied on, in at most so many seconds.
 _TRIALS = 4
 _TRIAL_SECONDS = 60.0
 
-#: A version that cannot be used is fetched again after so many seconds: it may have been mended.
+#: Seconds after which a version that could not be used is fetched again: it may be repaired.
 _REFUSED_SECONDS = 600.0
 
 #: By detector and reference, when a version could not be used, and why.
@@ -50,27 +50,21 @@ class Pinned:
     settings: Settings
     stale: Mapping[str, str] = field(default_factory=dict)
 
-    def tell(self) -> Settings:
-        """The settings, after what is stale was logged."""
+    def with_warnings(self) -> Settings:
+        """Log what is stale, and return the settings."""
         for name, why in self.stale.items():
-            _log.warning("%s", stale_line(name, self.settings, why))
+            model = (self.settings.detectors or {})[name].model
+            _log.warning("%s goes on with its last good model, %s: %s", name, model, why)
         return self.settings
 
 
-def stale_line(name: str, settings: Settings, why: str) -> str:
-    """One line that says which model serves in place of the one that was asked for."""
-    model = (settings.detectors or {})[name].model
-    return f"{name} goes on with its last good model, {model}: {why}"
-
-
 def pinned(settings: Settings) -> Pinned:
-    """Settings with each movable reference replaced by the version that it names now.
+    """Replace each movable reference of the settings by the version that it names now.
 
-    The models of those references are loaded and tried, so that what cannot be used is found
-    before it is relied on.
+    Their models are loaded and tried, so that an unusable one is found before it serves.
 
     Raises:
-        QuorumError: If a model cannot be had or used, and none was good here before.
+        QuorumError: If a model cannot be fetched or used, and no version was good here before.
     """
     if not any(is_movable(chosen.model) for chosen in (settings.detectors or {}).values()):
         return Pinned(settings)
@@ -86,11 +80,11 @@ def pinned(settings: Settings) -> Pinned:
 
 
 def _usable(name: str, reference: str, settings: Settings) -> tuple[str, str | None]:
-    """The version that a reference names, or the last good one with why that is."""
-    registry = place()
+    """The version that a reference names, or the last good one with the reason."""
+    registry = registry_address()
     last = last_good(registry, name, reference)
     try:
-        found = named_by(reference).reference
+        found = resolve_version(reference).reference
         _usable_once(name, found, settings, known_good=found == last)
     except QuorumError as error:
         if last is None:
@@ -100,12 +94,12 @@ def _usable(name: str, reference: str, settings: Settings) -> tuple[str, str | N
         except QuorumError:
             raise error from None
         return last, str(error)
-    remember(registry, name, reference, found)
+    record_last_good(registry, name, reference, found)
     return found, None
 
 
 def _usable_once(name: str, found: str, settings: Settings, *, known_good: bool) -> None:
-    """Load a version, and try it; what could not be used a moment ago is not fetched again."""
+    """Load a version and try it; one that failed a moment ago is not fetched again."""
     at, why = _refused.get((name, found), (float("-inf"), ""))
     if time.monotonic() < at + _REFUSED_SECONDS:
         raise ArtifactError(why)
@@ -119,7 +113,7 @@ def _usable_once(name: str, found: str, settings: Settings, *, known_good: bool)
 
 
 def _try(detector: Detector, reference: str, settings: Settings) -> None:
-    """Let a detector score before it is relied on.
+    """Let a detector score before it serves.
 
     Raises:
         ArtifactError: If it cannot.

@@ -1,4 +1,4 @@
-"""Run a detector so that nothing it does harms the stream: the same in stream, batch and web."""
+"""Run a detector in isolation: its errors, hangs and invalid findings become failed findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quorum.models.detectors import Detector, Features, Finding
 
 __all__ = ["predict", "score_safely"]
 
-#: An error's own words are kept to this length: they may quote the upload.
+#: The most characters of an error's text: it may quote the upload.
 _MAX_REASON = 300
 
 #: By ``id`` of the detector: the thread that is still stuck in its last call. The thread holds the
@@ -24,7 +24,7 @@ _stuck_lock = threading.Lock()
 
 
 class _Call(threading.Thread):
-    """One call of ``score`` on a thread of its own, which may be given up."""
+    """One call of ``score`` on a thread of its own, which may be abandoned."""
 
     def __init__(self, detector: Detector, batch: Sequence[Features]) -> None:
         super().__init__(name=f"score-{detector.name}", daemon=True)
@@ -36,17 +36,17 @@ class _Call(threading.Thread):
     def run(self) -> None:
         try:
             self.result = self._detector.score(self._batch)
-        except BaseException as error:  # it is another's code: even SystemExit
+        except BaseException as error:  # third-party code may raise anything, even SystemExit
             self.error = error
 
 
-def _told(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
     text = " ".join(str(error).split())[:_MAX_REASON]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _checked(finding: object) -> Finding:
-    """A finding that keeps the contract, or one that says how it was broken."""
+    """The finding if it is valid, else a failed one with the reason."""
     if not isinstance(finding, Finding):
         return Finding.failed(f"the detector returned {type(finding).__name__}, not a finding")
     if finding.status is not Status.SCORED:
@@ -68,7 +68,7 @@ def _checked(finding: object) -> Finding:
         )  # fmt: skip
     except Exception as error:  # labels or evidence of the wrong type
         return Finding.failed(
-            f"the detector returned a finding that cannot be sent: {_told(error)}"
+            f"the detector returned a finding that cannot be sent: {_described(error)}"
         )
     return finding
 
@@ -85,7 +85,7 @@ def _is_probability(value: object) -> bool:
 def _call(
     detector: Detector, batch: Sequence[Features], timeout: float
 ) -> tuple[list[Any] | None, str, bool]:
-    """Call ``score`` once: its findings, or None, why, and whether another try may help."""
+    """Call ``score`` once: its findings, or None, the reason, and whether a retry may help."""
     call = _Call(detector, batch)
     call.start()
     call.join(timeout)
@@ -94,31 +94,30 @@ def _call(
             _stuck[id(detector)] = call
         return None, f"timed out after {timeout:g} s", False
     if call.error is not None:
-        return None, _told(call.error), True
+        return None, _described(call.error), True
     try:
         made = list(call.result)
     except Exception as error:  # not a sequence, or one that raises
-        return None, f"the detector returned no list of findings: {_told(error)}", True
+        return None, f"the detector returned no list of findings: {_described(error)}", True
     if len(made) != len(batch):
         return None, f"the detector returned {len(made)} findings for {len(batch)} uploads", True
     return made, "", False
 
 
 def score_safely(detector: Detector, batch: Sequence[Features], timeout: float) -> list[Finding]:
-    """Score a batch, whatever the detector does: as many findings, in the same order.
+    """Score a batch: as many findings as uploads, in the same order. Never raises.
 
-    A batch that raises or comes back in the wrong shape is tried again upload by upload, so that
-    only those that cannot be scored fail. A call that does not come back within the timeout is
-    given up; while its thread is still stuck, later batches fail at once instead of piling up
-    more threads.
+    A batch that raises, or returns the wrong number of findings, is retried upload by upload, so
+    that only those that cannot be scored fail. A call that exceeds the timeout is abandoned; while
+    its thread still runs, later batches fail at once instead of starting more threads.
 
     Args:
         detector: The detector.
         batch: Features of the uploads; more than ``Detector.max_batch`` are scored in parts.
-        timeout: Seconds for a batch (for each part), tries one by one included.
+        timeout: Seconds for each part, retries included.
 
     Returns:
-        For each upload what the detector found, or ``failed`` with the reason. Never raises.
+        For each upload the detector's finding, or ``failed`` with the reason.
     """
     most = max(1, detector.max_batch)
     findings: list[Finding] = []
@@ -159,15 +158,15 @@ def predict(
     *,
     shadow: bool = False,
 ) -> Prediction:
-    """Make the message that tells a finding.
+    """Make the prediction of a finding.
 
     Args:
-        detector: Who found it.
-        features: Of which upload.
-        finding: What was found.
-        at: When, in UTC.
+        detector: The detector.
+        features: The features of the upload.
+        finding: The detector's finding.
+        at: The time, in UTC.
         elapsed: Seconds of work for this upload.
-        shadow: Whether it is recorded only, never deciding.
+        shadow: Whether it is only recorded and never decides.
     """
     upload = features.upload.id
     return Prediction(

@@ -29,9 +29,9 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-#: A larger manifest or JSON document is not one of ours.
+#: The most bytes of a manifest or JSON document.
 _MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-#: What a file of an artifact may be; each of these formats holds data only.
+#: The formats of an artifact's files; each holds data only.
 _SUFFIXES = (".safetensors", ".json", ".onnx", ".txt")
 
 
@@ -54,7 +54,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an artifact is and where it comes from.
+    """What an artifact is, and how it was trained.
 
     Attributes:
         detector: The detector that it is for.
@@ -89,8 +89,8 @@ def digest_of_file(path: Path) -> str:
 
 
 def _version_of(files: Mapping[str, str]) -> str:
-    told = "".join(f"{name}\0{files[name]}\n" for name in sorted(files))
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    lines = "".join(f"{name}\0{files[name]}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def _checked_name(name: str) -> str:
@@ -107,7 +107,7 @@ class Artifact:
     """An artifact whose files have the digests that its manifest names.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its folder.
         manifest: What it is.
     """
 
@@ -161,7 +161,7 @@ def open_artifact(folder: Path, detector: str | None = None) -> Artifact:
     """Open an artifact and check every file against its manifest.
 
     Args:
-        folder: Where it lies.
+        folder: Its folder.
         detector: The detector that it must be for; any if None.
 
     Raises:
@@ -170,13 +170,13 @@ def open_artifact(folder: Path, detector: str | None = None) -> Artifact:
     if not (folder / MANIFEST).is_file():
         msg = f"no artifact at {folder}: it has no {MANIFEST}"
         raise ArtifactError(msg)
-    told = _read_json(folder / MANIFEST)
+    content = _read_json(folder / MANIFEST)
     try:
-        if told.pop("format") != _FORMAT:
+        if content.pop("format") != _FORMAT:
             msg = f"the artifact {folder} is of an unknown format; this version reads {_FORMAT}"
             raise ArtifactError(msg)
-        data = tuple(TrainingData(**entry) for entry in told.pop("training_data", ()))
-        manifest = Manifest(training_data=data, **told)
+        data = tuple(TrainingData(**entry) for entry in content.pop("training_data", ()))
+        manifest = Manifest(training_data=data, **content)
         files = {_checked_name(str(name)): str(value) for name, value in manifest.files.items()}
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         msg = f"{folder / MANIFEST} is not an artifact's manifest: {error}"
@@ -214,7 +214,7 @@ def write_artifact(
     """Write an artifact; the same content gives the same bytes.
 
     Args:
-        folder: Where to; made if need be. Files of an earlier artifact there are replaced.
+        folder: The target folder, created if needed; an earlier artifact there is replaced.
         detector: The detector that it is for.
         tensors: Arrays by file (``*.safetensors``) and name.
         documents: JSON content by file (``*.json``).

@@ -1,8 +1,8 @@
-"""The connection to an MLflow server: where it is, how long it is waited for, what its errors mean.
+"""The connection to an MLflow server: its address, its timeouts and its errors.
 
-Where it is and who asks comes from the environment alone, as MLflow has it: ``MLFLOW_TRACKING_URI``
+Address and credentials come from MLflow's environment variables alone: ``MLFLOW_TRACKING_URI``
 (or ``MLFLOW_REGISTRY_URI``), ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or
-``MLFLOW_TRACKING_TOKEN``. None of it is logged, nor told in an error.
+``MLFLOW_TRACKING_TOKEN``. Credentials stand in no log line and no error.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 from quorum.core.errors import ArtifactError, ConfigurationError, EngineUnavailable, QuorumError
 
-__all__ = ["connect", "place", "told"]
+__all__ = ["connect", "registry_address", "registry_error"]
 
-#: What MLflow's client takes where the environment says nothing. Its own would retry for minutes
-#: before it tells that a server is away, and would tell its makers of each use.
+#: Defaults for MLflow's client. Its own would retry for minutes before an error, and would send
+#: telemetry.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -31,8 +31,8 @@ _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _USER = re.compile(r"://[^/@\s'\"]+@")
 
 
-def place() -> str:
-    """The registry's address without a name or a password in it.
+def registry_address() -> str:
+    """The registry's address without credentials.
 
     Raises:
         ConfigurationError: If the environment names none.
@@ -45,12 +45,12 @@ def place() -> str:
 
 
 def connect() -> Any:
-    """An ``MlflowClient`` of the registry; nothing is asked of it yet.
+    """Create an ``MlflowClient`` of the registry; no request is sent yet.
 
     Raises:
         ConfigurationError: If the environment names no registry, or the client is not installed.
     """
-    place()
+    registry_address()
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
@@ -64,20 +64,20 @@ def connect() -> Any:
             registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"),
         )
     except Exception as error:  # an address of an unknown kind, a store that cannot be opened
-        failure = told("cannot be used", error)
+        failure = registry_error("cannot be used", error)
         raise failure from None
 
 
-def told(what: str, error: Exception) -> QuorumError:
-    """One sentence for what MLflow raised, without credentials.
+def registry_error(what: str, error: Exception) -> QuorumError:
+    """Convert an error of MLflow to one sentence without credentials.
 
     Args:
-        what: What went wrong, after "the registry at ...".
-        error: What its client, or the network, raised.
+        what: What failed; it follows "the registry at ...".
+        error: The error of the client or of the network.
 
     Returns:
-        ``EngineUnavailable`` where the server was not reached or not able, ``ConfigurationError``
-        where it asks for other credentials, else ``ArtifactError``.
+        ``EngineUnavailable`` if the server could not be reached or failed, ``ConfigurationError``
+        if it refused the credentials, else ``ArtifactError``.
     """
     if isinstance(error, QuorumError):
         return error
@@ -85,23 +85,23 @@ def told(what: str, error: Exception) -> QuorumError:
     text = _scrubbed(" ".join(str(error).split()) or type(error).__name__)
     if status in (401, 403):
         return ConfigurationError(
-            f"the registry at {place()} refuses these credentials ({status}): set "
+            f"the registry at {registry_address()} refuses these credentials ({status}): set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
         )
     if status is None or status >= 500:
         # Such as: ... (Caused by NewConnectionError("HTTPConnection(...): Failed to ...")).
         cause = re.search(r"Caused by \w+\([\"'](?:\w+\(.*?\): )?(.+?)[\"']\)", text)
         return EngineUnavailable(
-            f"the registry at {place()} cannot be reached, or does not answer as one: "
+            f"the registry at {registry_address()} cannot be reached, or does not answer as one: "
             f"{(cause[1] if cause else text)[:200]}; look at MLFLOW_TRACKING_URI"
         )
     # Such as "RESOURCE_DOES_NOT_EXIST: Model Version (name=spam, version=7) not found".
     text = re.sub(r"^[A-Z_]+: ", "", text)
-    return ArtifactError(f"the registry at {place()} {what}: {text[:300]}")
+    return ArtifactError(f"the registry at {registry_address()} {what}: {text[:300]}")
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status that the server answered with; None where it did not answer as MLflow."""
+    """The HTTP status of the response; None if it was not a response of MLflow."""
     code = getattr(error, "get_http_status_code", None)
     if code is not None:
         found = re.search(r"failed with error code (\d{3})", str(error))

@@ -1,8 +1,8 @@
-"""Artifacts put into an MLflow registry, and the alias that names the one in service.
+"""Register artifacts in an MLflow registry, and move the alias of the version in service.
 
-Where an alias stood before is kept in a tag of the registered model, so that from a bad champion
-it is one command back to the one before. MLflow has no transactions: two who move the same alias
-at once both succeed, and the later one stands.
+The earlier versions of an alias are kept in a tag of the registered model, so that one command
+rolls a bad champion back. MLflow has no transactions: of two concurrent moves of the same alias
+both succeed, and the later one stands.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from quorum.core.errors import ArtifactError, ConfigurationError
 from quorum.models.registry.artifacts import MANIFEST, Artifact
-from quorum.models.registry.mlflow_client import connect, told
-from quorum.models.registry.mlflow_registry import VERSION_TAG, ModelVersion, named_by
+from quorum.models.registry.mlflow_client import connect, registry_error
+from quorum.models.registry.mlflow_registry import VERSION_TAG, ModelVersion, resolve_version
 from quorum.models.registry.references import open_reference
 
 __all__ = ["Move", "Registered", "promote", "register", "rollback", "versions"]
@@ -25,8 +25,8 @@ __all__ = ["Move", "Registered", "promote", "register", "rollback", "versions"]
 #: The experiment whose runs hold the registered artifacts.
 EXPERIMENT = "quorum"
 
-#: So many earlier places of an alias are remembered.
-REMEMBERED = 20
+#: The most earlier versions of an alias that are kept.
+MAX_HISTORY = 20
 
 _DETECTOR_TAG = "quorum.detector"
 _NAME = re.compile(r"[\w.-]{1,100}")
@@ -34,14 +34,14 @@ _NAME = re.compile(r"[\w.-]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A version of a registered model, as the registry tells it.
+    """A version of a registered model, as the registry describes it.
 
     Attributes:
         model: The version.
         detector: The detector that it is for.
         aliases: The aliases that name it.
         metrics: The figures of its manifest.
-        new: Whether it was made just now, or would be.
+        new: Whether this call created it, or would have.
     """
 
     model: ModelVersion
@@ -53,7 +53,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Where an alias stands, and where it stood before.
+    """The version of an alias, and its earlier version.
 
     Attributes:
         alias: The alias.
@@ -69,11 +69,11 @@ class Move:
 
 
 @contextlib.contextmanager
-def _asking(what: str) -> Iterator[Any]:
+def _registry_call(what: str) -> Iterator[Any]:
     try:
         yield connect()
     except Exception as error:
-        failure = told(what, error)
+        failure = registry_error(what, error)
         raise failure from error
 
 
@@ -85,23 +85,23 @@ def _named(text: str, what: str) -> str:
 
 
 def register(name: str, artifact: Artifact, *, dry_run: bool = False) -> Registered:
-    """Put an artifact into the registry as the next version of a model.
+    """Register an artifact as the next version of a model.
 
-    The same content again is the version that is there.
+    If a version has the same content, that version is returned.
 
     Args:
-        name: The registered model; made if it is absent.
-        artifact: What to put there; only the files that its manifest names.
-        dry_run: Ask the registry, and change nothing.
+        name: The registered model; created if it does not exist.
+        artifact: The artifact; only the files that its manifest names are uploaded.
+        dry_run: Read the registry, and change nothing.
 
     Raises:
         ConfigurationError: If the name cannot be one, or the registry refuses the credentials.
-        ArtifactError: If the model's versions are of another detector, or it is not taken.
+        ArtifactError: If the model's versions are of another detector, or the registry refuses it.
         EngineUnavailable: If the registry cannot be reached.
     """
     _named(name, "a model's name")
     manifest = artifact.manifest
-    with _asking(f"does not take {name}") as client:
+    with _registry_call(f"does not take {name}") as client:
         absent = not client.search_registered_models(f"name = '{name}'")
         known = [] if absent else _all(client, name)
         for one in known:
@@ -117,12 +117,14 @@ def register(name: str, artifact: Artifact, *, dry_run: bool = False) -> Registe
         else:
             if absent:
                 client.create_registered_model(name)
-            number = _put(client, name, artifact, metrics)
+            number = _create_version(client, name, artifact, metrics)
         made = ModelVersion(name, number, artifact.version)
-        return Registered(made, manifest.detector, (), _told(metrics), new=True)
+        return Registered(made, manifest.detector, (), _formatted(metrics), new=True)
 
 
-def _put(client: Any, name: str, artifact: Artifact, metrics: Mapping[str, float]) -> str:
+def _create_version(
+    client: Any, name: str, artifact: Artifact, metrics: Mapping[str, float]
+) -> str:
     manifest = artifact.manifest
     experiment = client.get_experiment_by_name(EXPERIMENT)
     where = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT)
@@ -142,12 +144,12 @@ def _put(client: Any, name: str, artifact: Artifact, metrics: Mapping[str, float
                 _DETECTOR_TAG: manifest.detector,
                 "quorum.licence": manifest.licence,
                 "quorum.code": manifest.code_version,
-                **{f"quorum.metric.{key}": value for key, value in _told(metrics).items()},
+                **{f"quorum.metric.{key}": value for key, value in _formatted(metrics).items()},
             },
         )
         ended = "FINISHED"
     finally:
-        with contextlib.suppress(Exception):  # what was raised before tells more
+        with contextlib.suppress(Exception):  # the first error matters more
             client.set_terminated(number, ended)
     return str(made.version)
 
@@ -160,13 +162,13 @@ def versions(name: str) -> list[Registered]:
         ArtifactError: If there is no model of this name.
         EngineUnavailable: If the registry cannot be reached.
     """
-    with _asking(f"does not know {name}") as client:
+    with _registry_call(f"does not know {name}") as client:
         client.get_registered_model(_named(name, "a model's name"))
         return _all(client, name)
 
 
 def promote(name: str, version: str, alias: str = "champion", *, dry_run: bool = False) -> Move:
-    """Let an alias name a version, whose artifact is fetched and checked before.
+    """Move an alias to a version, after its artifact was fetched and checked.
 
     Args:
         name: The registered model.
@@ -185,26 +187,26 @@ def promote(name: str, version: str, alias: str = "champion", *, dry_run: bool =
     _named(alias, "an alias")
     chosen = _chosen(name, version)
     open_reference(chosen.reference)
-    with _asking(f"does not promote {chosen.reference}") as client:
-        before, past = _standing(client, name, alias)
+    with _registry_call(f"does not promote {chosen.reference}") as client:
+        before, past = _alias_history(client, name, alias)
         if before == chosen.number:
             return Move(alias, chosen, past[-1] if past else None, moved=False)
         if before is not None:
-            past = [*past, before][-REMEMBERED:]
+            past = [*past, before][-MAX_HISTORY:]
         if not dry_run:
-            # In this order: a crash in between leaves one place too many, which rollback skips.
+            # In this order: a crash in between leaves one version too many, which rollback skips.
             client.set_registered_model_tag(name, _tag(alias), json.dumps(past))
             client.set_registered_model_alias(name, alias, chosen.number)
     return Move(alias, chosen, before)
 
 
 def rollback(name: str, alias: str = "champion", *, dry_run: bool = False) -> Move:
-    """Let an alias name the version that it named before.
+    """Move an alias back to its earlier version.
 
     Args:
         name: The registered model.
         alias: The alias.
-        dry_run: Tell, and change nothing.
+        dry_run: Return the move, and change nothing.
 
     Returns:
         The version that it names now; ``before`` is the one that it was rolled back from.
@@ -217,15 +219,15 @@ def rollback(name: str, alias: str = "champion", *, dry_run: bool = False) -> Mo
     """
     _named(name, "a model's name")
     _named(alias, "an alias")
-    with _asking(f"does not roll {name}@{alias} back") as client:
-        current, past = _standing(client, name, alias)
+    with _registry_call(f"does not roll {name}@{alias} back") as client:
+        current, past = _alias_history(client, name, alias)
         if not past:
             msg = (
                 f"{alias} of {name} has named no version before this one; choose one: "
                 f"quorum models versions {name}"
             )
             raise ConfigurationError(msg)
-        chosen = named_by(f"mlflow:models:/{name}/{past[-1]}")
+        chosen = resolve_version(f"mlflow:models:/{name}/{past[-1]}")
         if not dry_run:
             client.set_registered_model_alias(name, alias, chosen.number)
             client.set_registered_model_tag(name, _tag(alias), json.dumps(past[:-1]))
@@ -234,7 +236,7 @@ def rollback(name: str, alias: str = "champion", *, dry_run: bool = False) -> Mo
 
 def _chosen(name: str, version: str) -> ModelVersion:
     if version.isdecimal() and len(version) < 16:
-        return named_by(f"mlflow:models:/{name}/{version}")
+        return resolve_version(f"mlflow:models:/{name}/{version}")
     for one in versions(name):
         if one.model.digest == version:
             return one.model
@@ -243,7 +245,7 @@ def _chosen(name: str, version: str) -> ModelVersion:
 
 
 def _all(client: Any, name: str) -> list[Registered]:
-    # The search for versions does not tell their aliases.
+    # The search for versions does not return their aliases.
     aliases: dict[str, list[str]] = {}
     for alias, number in client.get_registered_model(name).aliases.items():
         aliases.setdefault(str(number), []).append(alias)
@@ -273,7 +275,7 @@ def _figures(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield name, float(value)
 
 
-def _told(metrics: Mapping[str, float]) -> dict[str, str]:
+def _formatted(metrics: Mapping[str, float]) -> dict[str, str]:
     return {key: f"{value:g}" for key, value in metrics.items()}
 
 
@@ -281,8 +283,8 @@ def _tag(alias: str) -> str:
     return f"quorum.past.{alias}"
 
 
-def _standing(client: Any, name: str, alias: str) -> tuple[str | None, list[str]]:
-    """The number that an alias names, and those that it named before, the last one last."""
+def _alias_history(client: Any, name: str, alias: str) -> tuple[str | None, list[str]]:
+    """The version number of an alias, and its earlier ones, oldest first."""
     model = client.get_registered_model(name)
     current = model.aliases.get(alias)
     current = None if current is None else str(current)

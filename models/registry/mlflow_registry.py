@@ -1,4 +1,4 @@
-"""Which version a reference to an MLflow registry names now, and its artifact.
+"""Resolve references to an MLflow registry, and fetch their artifacts.
 
 ============================= ==================================================================
 ``mlflow:models:/spam@champion``  the version that an alias names; it may move
@@ -19,10 +19,10 @@ from typing import Any
 
 from quorum.core.errors import ArtifactError
 from quorum.models.registry.artifacts import MANIFEST, open_artifact
-from quorum.models.registry.mlflow_client import connect, place, told
-from quorum.models.registry.model_cache import keep, kept_folder, new_folder
+from quorum.models.registry.mlflow_client import connect, registry_address, registry_error
+from quorum.models.registry.model_cache import add_to_cache, cached_folder, new_folder
 
-__all__ = ["VERSION_TAG", "ModelVersion", "fetch", "is_movable", "named_by"]
+__all__ = ["VERSION_TAG", "ModelVersion", "fetch", "is_movable", "resolve_version"]
 
 #: The tag of a model version that holds the artifact's own version, its digest.
 VERSION_TAG = "quorum.version"
@@ -59,17 +59,17 @@ class ModelVersion:
 
 
 def is_movable(reference: str | None) -> bool:
-    """Whether what a reference names may become another version."""
+    """Whether a reference may resolve to another version later."""
     found = _REGISTERED.fullmatch(reference or "")
     return found is not None and not (found["part"] or "").isdigit()
 
 
-def named_by(reference: str) -> ModelVersion:
-    """The version that a reference names now; the registry is asked.
+def resolve_version(reference: str) -> ModelVersion:
+    """Ask the registry for the version that a reference names now.
 
     Raises:
-        ArtifactError: If the registry knows no such model, alias or version, or not its digest, or
-            another digest than the reference asks for.
+        ArtifactError: If the registry has no such model, alias or version, or it has no digest, or
+            another digest than the reference names.
         ConfigurationError: If no registry is named, or it refuses the credentials.
         EngineUnavailable: If the registry cannot be reached.
     """
@@ -80,32 +80,32 @@ def named_by(reference: str) -> ModelVersion:
     client = connect()
     try:
         if found["alias"]:
-            told_version = client.get_model_version_by_alias(found["name"], found["alias"])
+            version = client.get_model_version_by_alias(found["name"], found["alias"])
         elif found["part"].isdigit():
-            told_version = client.get_model_version(found["name"], found["part"])
+            version = client.get_model_version(found["name"], found["part"])
         else:
-            told_version = _newest(client, found["name"], found["part"])
+            version = _newest(client, found["name"], found["part"])
     except Exception as error:
-        failure = told(f"does not know {reference}", error)
+        failure = registry_error(f"does not know {reference}", error)
         raise failure from error
-    return _checked(told_version, reference, (found["digest"] or "").removeprefix("#"))
+    return _checked(version, reference, (found["digest"] or "").removeprefix("#"))
 
 
 def _newest(client: Any, name: str, part: str) -> Any:
     with warnings.catch_warnings():
-        # Stages are on their way out of MLflow; registries that have them are in use.
+        # MLflow deprecates stages; registries still use them.
         warnings.simplefilter("ignore", FutureWarning)
         found = client.get_latest_versions(name, None if part == "latest" else [part])
     if not found:
-        msg = f"the registry at {place()} has no version of {name} in {part}"
+        msg = f"the registry at {registry_address()} has no version of {name} in {part}"
         raise ArtifactError(msg)
     return max(found, key=lambda one: int(one.version))
 
 
-def _checked(told_version: Any, reference: str, wanted: str) -> ModelVersion:
-    number, tagged = str(told_version.version), str(told_version.tags.get(VERSION_TAG, ""))
+def _checked(version: Any, reference: str, wanted: str) -> ModelVersion:
+    number, tagged = str(version.version), str(version.tags.get(VERSION_TAG, ""))
     if not number.isdecimal():
-        msg = f"the registry at {place()} does not count the versions of {reference}"
+        msg = f"the registry at {registry_address()} does not count the versions of {reference}"
         raise ArtifactError(msg)
     digest = tagged or wanted
     if not _DIGEST.fullmatch(digest):
@@ -117,22 +117,22 @@ def _checked(told_version: Any, reference: str, wanted: str) -> ModelVersion:
     if wanted and digest != wanted:
         msg = f"{reference}: its version {number} in the registry has the digest {digest}"
         raise ArtifactError(msg)
-    return ModelVersion(str(told_version.name), number, digest)
+    return ModelVersion(str(version.name), number, digest)
 
 
 def fetch(reference: str, wanted: str | None, patterns: Sequence[str]) -> Path:
-    """Bring what a reference names to this machine; what is here already is not fetched again.
+    """Fetch the artifact of a reference, or find it in the cache.
 
     Args:
         reference: With ``mlflow:``, without a digest.
-        wanted: The digest that the artifact must have, if the reference tells it.
+        wanted: The digest that the artifact must have; None if the reference names none.
         patterns: Suffixes of the files that are fetched.
 
     Returns:
-        The artifact's folder; a registered model's content is the one that the registry names.
+        The artifact's folder. The digest of a registered model was checked.
 
     Raises:
-        ArtifactError: If it is damaged, or another one, or the registry does not know it.
+        ArtifactError: If it is damaged, has another digest, or is not in the registry.
         ConfigurationError: If no registry is named, or it refuses the credentials.
         EngineUnavailable: If the registry cannot be reached.
     """
@@ -140,18 +140,18 @@ def fetch(reference: str, wanted: str | None, patterns: Sequence[str]) -> Path:
     if one is None:
         return _download(connect(), reference.removeprefix("mlflow:"), patterns)
     if wanted and not is_movable(reference):
-        here = kept_folder(place(), one["name"], one["part"])
-        if _holds(here, wanted):
-            return here
-    named = named_by(f"{reference}#{wanted}" if wanted else reference)
-    here = kept_folder(place(), named.name, named.number)
-    if _holds(here, named.digest):
-        return here
+        cached = cached_folder(registry_address(), one["name"], one["part"])
+        if _holds(cached, wanted):
+            return cached
+    named = resolve_version(f"{reference}#{wanted}" if wanted else reference)
+    cached = cached_folder(registry_address(), named.name, named.number)
+    if _holds(cached, named.digest):
+        return cached
     client = connect()
     try:
         source = client.get_model_version_download_uri(named.name, named.number)
     except Exception as error:
-        failure = told(f"does not tell where {named.reference} lies", error)
+        failure = registry_error(f"does not tell where {named.reference} lies", error)
         raise failure from error
     folder = _download(client, source, patterns)
     try:
@@ -165,7 +165,7 @@ def fetch(reference: str, wanted: str | None, patterns: Sequence[str]) -> Path:
     except ArtifactError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return keep(folder, place(), named.name, named.number)
+    return add_to_cache(folder, registry_address(), named.name, named.number)
 
 
 def _holds(folder: Path, digest: str) -> bool:
@@ -195,6 +195,6 @@ def _download(client: Any, source: str, patterns: Sequence[str]) -> Path:
                 store.download_artifacts(each.path, str(target))  # type: ignore[no-untyped-call]
     except Exception as error:
         shutil.rmtree(target, ignore_errors=True)
-        failure = told("does not give the artifact", error)
+        failure = registry_error("does not give the artifact", error)
         raise failure from error
     return target

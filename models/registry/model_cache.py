@@ -1,8 +1,8 @@
-"""Where models from elsewhere lie on this machine, and which of them was good last.
+"""The cache of fetched models on this machine, and a record of the last good version of each.
 
-A model from a registry is kept, so that a service starts while the registry is away. The folder is
-``QUORUM_CACHE``, else ``quorum`` in the user's own cache folder. What is read from it is checked as
-if it had just come: it is a copy, not a proof.
+A model from a registry is cached, so that a service starts while the registry is unavailable. The
+folder is ``QUORUM_CACHE``, else ``quorum`` in the user's own cache folder. Cached models are
+checked like fetched ones.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["keep", "kept_folder", "last_good", "new_folder", "remember"]
+__all__ = ["add_to_cache", "cached_folder", "last_good", "new_folder", "record_last_good"]
 
-#: Versions of one registered model that stay, beside those that an alias named last.
+#: Versions of one registered model that stay, besides the last good ones of its aliases.
 KEPT = 5
 
 
@@ -30,14 +30,14 @@ def _root() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "quorum" / "quorum-models"
 
 
-def _plain(*parts: str) -> str:
-    """A folder's name that says what it is, and is another one for other parts."""
-    told = re.sub(r"[^\w.-]+", "-", "-".join(parts))[:60]
-    return f"{told}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
+def _folder_name(*parts: str) -> str:
+    """A readable folder name that is unique for its parts."""
+    readable = re.sub(r"[^\w.-]+", "-", "-".join(parts))[:60]
+    return f"{readable}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
 
 
 def new_folder(*parts: str) -> Path:
-    """A new private folder: another process never sees a half of a model."""
+    """Create a private folder, so that no other process reads half of a model."""
     name = re.sub(r"[^\w.-]+", "-", "-".join(parts))[:80]
     try:
         root = _root()
@@ -47,14 +47,14 @@ def new_folder(*parts: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"quorum-{name}-"))
 
 
-def kept_folder(registry: str, name: str, number: str) -> Path:
-    """Where a version of a registered model lies, or would lie."""
-    return _root() / "mlflow" / _plain(registry, name) / number
+def cached_folder(registry: str, name: str, number: str) -> Path:
+    """The folder of a version of a registered model, which may not exist."""
+    return _root() / "mlflow" / _folder_name(registry, name) / number
 
 
-def keep(folder: Path, registry: str, name: str, number: str) -> Path:
-    """Move a model that was checked to where it is kept; where that cannot be, it stays."""
-    target = kept_folder(registry, name, number)
+def add_to_cache(folder: Path, registry: str, name: str, number: str) -> Path:
+    """Move a checked model into the cache, and return its folder; on failure it stays in place."""
+    target = cached_folder(registry, name, number)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if target.exists():
@@ -78,16 +78,16 @@ def _prune(folder: Path) -> None:
 
 
 def _pointer(registry: str, detector: str, reference: str) -> Path:
-    return _root() / "last-good" / f"{_plain(registry, detector, reference)}.json"
+    return _root() / "last-good" / f"{_folder_name(registry, detector, reference)}.json"
 
 
 def last_good(registry: str, detector: str, reference: str) -> str | None:
-    """The version that a reference named when its detector was last loaded; None if unknown."""
+    """The version that a detector last loaded for a reference; None if unknown."""
     return _read(_pointer(registry, detector, reference))
 
 
-def remember(registry: str, detector: str, reference: str, pinned: str) -> None:
-    """Note the version that a reference names, which a detector was loaded with."""
+def record_last_good(registry: str, detector: str, reference: str, pinned: str) -> None:
+    """Record the version that a detector loaded for a reference."""
     path = _pointer(registry, detector, reference)
     if _read(path) == pinned:
         return

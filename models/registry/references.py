@@ -1,4 +1,4 @@
-"""Find a model's artifact by its reference, from wherever it is kept, and check its digest.
+"""Fetch a model's artifact by its reference, and check its digest.
 
 ========================= =====================================================================
 ``package:quorum.models.spam``   the folder ``artifact`` of an installed package
@@ -30,7 +30,7 @@ __all__ = ["SCHEMES", "chosen_artifact", "is_recipe", "local_folder", "open_refe
 #: Only what an artifact may hold is fetched; in particular no pickle.
 _PATTERNS = ("*.json", "*.safetensors", "*.onnx", "*.txt", "*.model")
 _VERSION = re.compile(r"#([0-9a-f]{16})$")
-#: A model of more files or bytes than this is not one of ours.
+#: The most files and bytes of a model.
 _MAX_FILES = 200
 _MAX_BYTES = 4 * 1024**3
 
@@ -63,8 +63,8 @@ def _from_hub(place: str, _version: str | None) -> Path:
             snapshot_download(name, revision=revision or None, allow_patterns=list(_PATTERNS))
         )
     except Exception as error:  # the hub's many errors, and those of the network
-        told = str(error).strip().split("\n")[0]
-        msg = f"hf:{place} cannot be had: {told or type(error).__name__}"
+        reason = str(error).strip().split("\n")[0]
+        msg = f"hf:{place} cannot be had: {reason or type(error).__name__}"
         raise ArtifactError(msg) from error
 
 
@@ -106,7 +106,7 @@ def _wanted(name: str) -> bool:
     return any(name.endswith(pattern[1:]) for pattern in _PATTERNS)
 
 
-#: How each scheme's place becomes a folder of this machine.
+#: By scheme: what fetches a place to a local folder.
 SCHEMES: dict[str, Callable[[str, str | None], Path]] = {
     "package": _from_package,
     "file": _from_file,
@@ -117,11 +117,11 @@ SCHEMES: dict[str, Callable[[str, str | None], Path]] = {
 
 
 def local_folder(reference: str) -> Path:
-    """Bring what a reference names to this machine, unchecked.
+    """Fetch what a reference names to a local folder, unchecked.
 
     Raises:
         ArtifactError: If the scheme is unknown, or it cannot be had.
-        ConfigurationError: If it is in a registry, and none is named, or it refuses who asks.
+        ConfigurationError: If no registry is named, or it refuses the credentials.
         EngineUnavailable: If it is in a registry that cannot be reached.
     """
     scheme, colon, place = _VERSION.sub("", reference).partition(":")
@@ -160,7 +160,7 @@ def is_recipe(reference: str | None) -> bool:
 
 
 def chosen_artifact(detector: str, settings: Settings) -> Artifact | None:
-    """The artifact that a deployment chose for a detector; None for the one that ships.
+    """The artifact that the settings choose for a detector; None for the shipped one.
 
     Raises:
         ArtifactError: See ``open_reference``.

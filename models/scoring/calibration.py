@@ -1,4 +1,4 @@
-"""Turn a detector's raw scores into probabilities, and measure how well they keep their word.
+"""Calibrate raw scores to probabilities, and measure the calibration error.
 
 All detectors are calibrated to one reference prevalence, whatever share of harm their training
 data had: a score of 0.5 means that, among uploads of which one in five has the harm, half of

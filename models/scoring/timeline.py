@@ -33,7 +33,7 @@ def runs(
         scores: One score a moment.
         times: The moments in seconds, increasing.
         threshold: What a score must reach.
-        most: No more stretches are told.
+        most: The most stretches that are returned.
 
     Returns:
         Start and end in seconds, and the highest score within. A stretch ends where the next

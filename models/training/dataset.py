@@ -119,11 +119,11 @@ def _label(row: Mapping[str, Any], file: Path, line: int) -> int:
     if name is None:
         msg = f"{file}:{line}: no column {' or '.join(_LABEL)}"
         raise InputError(msg)
-    told = str(row[name]).strip().lower()
-    if told not in _TRUE | _FALSE:
-        msg = f"{file}:{line}: the {name} is {told[:20]!r}; it must be 1 or 0"
+    value = str(row[name]).strip().lower()
+    if value not in _TRUE | _FALSE:
+        msg = f"{file}:{line}: the {name} is {value[:20]!r}; it must be 1 or 0"
         raise InputError(msg)
-    return int(told in _TRUE)
+    return int(value in _TRUE)
 
 
 def _upload(row: Mapping[str, Any], file: Path, line: int) -> Upload:
@@ -148,6 +148,6 @@ def _upload(row: Mapping[str, Any], file: Path, line: int) -> Upload:
             published_at=_SOME_TIME,
         )
     except ValidationError as error:
-        told = error.errors(include_url=False, include_input=False)[0]
-        msg = f"{file}:{line}: {told['loc'][0]}: {told['msg']}"
+        first = error.errors(include_url=False, include_input=False)[0]
+        msg = f"{file}:{line}: {first['loc'][0]}: {first['msg']}"
         raise InputError(msg) from None

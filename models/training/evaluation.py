@@ -6,6 +6,7 @@ compared on the same examples by a paired bootstrap.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ _Metric = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number with its interval of 95 %; NaN where it cannot be measured."""
+    """A measured number with its interval of 95 %; NaN if it cannot be measured."""
 
     value: float
     low: float
@@ -37,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
         rows: Examples that were scored.
@@ -56,15 +57,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a comparison of two versions found.
+    """The result of a comparison of two versions.
 
     Attributes:
         old: ROC-AUC of the version in use.
         new: ROC-AUC of the candidate.
         difference: New less old, with its paired interval.
-        p_value: Two-sided, of the paired bootstrap: how often chance alone differs as much.
+        p_value: Two-sided, of the paired bootstrap: the chance of a difference as large.
         ship: Whether the candidate is better beyond chance, or no worse than the margin.
-        why: In words.
+        why: The reason.
     """
 
     old: Figure
@@ -76,15 +77,13 @@ class Comparison:
 
 
 def _roc_auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """Area under the ROC curve, by ranks; ties count half."""
-    from scipy.stats import rankdata
+    from sklearn.metrics import roc_auc_score
 
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if positives == 0 or negatives == 0:
-        return float("nan")
-    total = float(rankdata(scores)[labels == 1].sum())
-    return (total - positives * (positives + 1) / 2) / (positives * negatives)
+    return float(roc_auc_score(labels, scores)) if _has_both(labels) else float("nan")
+
+
+def _has_both(labels: NDArray[np.int64]) -> bool:
+    return bool(0 < labels.sum() < len(labels))
 
 
 def _pr_auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
@@ -96,22 +95,22 @@ def _pr_auc(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
 
 
 def recall_at(rate: float) -> _Metric:
-    """The metric: recall at the lowest threshold that flags no more than a rate of innocents."""
+    """The metric: the highest recall at a false positive rate of at most ``rate``."""
 
     def metric(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-        innocent = np.sort(scores[labels == 0])
-        if len(innocent) == 0 or labels.sum() == 0:
+        from sklearn.metrics import roc_curve
+
+        if not _has_both(labels):
             return float("nan")
-        allowed = int(np.floor(rate * len(innocent)))
-        threshold = innocent[len(innocent) - 1 - allowed]
-        return float((scores[labels == 1] > threshold).mean())
+        false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
+        return float(true[false <= rate].max())
 
     return metric
 
 
 def _error_at_reference(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
     """The calibration error that the same examples would show at the reference prevalence."""
-    if not 0 < labels.sum() < len(labels):
+    if not _has_both(labels):
         return float("nan")
     weights = prevalence_weights(labels, REFERENCE_PREVALENCE)
     return expected_calibration_error(scores, labels, weights)
@@ -164,7 +163,7 @@ def evaluate(
 
     Args:
         labels: 1 for the harm, else 0.
-        scores: From 0 to 1; None where the detector gave none.
+        scores: From 0 to 1; None if the detector did not score it.
         slices: By name (``language``): the value of each example. Values of fewer than ten
             examples are put together as ``other``.
         draws: Bootstrap samples.
@@ -185,20 +184,20 @@ def evaluate(
     kept = truth[scored]
     samples = _draws(kept, draws, seed)
     figures = {name: _figure(one, kept, values, samples) for name, one in _METRICS.items()}
-    told: dict[str, tuple[int, int, Figure]] = {}
+    measured: dict[str, tuple[int, int, Figure]] = {}
     for name, of_each in (slices or {}).items():
-        members = np.array(of_each, dtype=object)[scored]
-        counts = {value: int((members == value).sum()) for value in set(members.tolist())}
-        members = np.array([one if counts[one] >= 10 else "other" for one in members], dtype=object)
-        for value in sorted(set(members.tolist()), key=_by_number):
-            inside = members == value
+        group = np.array(of_each, dtype=object)[scored]
+        counts = Counter(group.tolist())
+        group = np.array([one if counts[one] >= 10 else "other" for one in group], dtype=object)
+        for value in sorted(set(group.tolist()), key=_by_number):
+            inside = group == value
             inner = _draws(kept[inside], draws // 5, seed)
-            told[f"{name}={value}"] = (
+            measured[f"{name}={value}"] = (
                 int(inside.sum()),
                 int(kept[inside].sum()),
                 _figure(_roc_auc, kept[inside], values[inside], inner),
             )
-    return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, told)
+    return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, measured)
 
 
 def _by_number(value: str) -> tuple[int, str]:
@@ -234,7 +233,7 @@ def compare(
     """
     truth = np.asarray(labels, dtype=np.int64)
     first, second = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
-    if len({len(truth), len(first), len(second)}) != 1 or not 0 < truth.sum() < len(truth):
+    if len({len(truth), len(first), len(second)}) != 1 or not _has_both(truth):
         msg = "a comparison needs the same examples for both, with the harm and without"
         raise ValueError(msg)
     samples = _draws(truth, draws, seed)
@@ -252,7 +251,7 @@ def compare(
     elif high < 0:
         ship, why = False, "do not ship: worse beyond chance"
     else:
-        ship, why = False, f"do not ship yet: it may be worse by {-low:.3f}; more data would tell"
+        ship, why = False, f"do not ship yet: it may be worse by {-low:.3f}; more data would decide"
     few = samples[: min(500, draws)]
     return Comparison(
         _figure(_roc_auc, truth, first, few),

@@ -1,4 +1,4 @@
-"""What spammers do to a text so that people still read it and filters do not.
+"""Evasions: changes of a text after which people still read it, and filters do not.
 
 Each evasion is a function of a text and a random generator. They serve to measure how much recall
 a detector loses to each; none of them is used in training.

@@ -41,11 +41,11 @@ def trainer_of(kind: type[Detector]) -> Trainer:
     Raises:
         ConfigurationError: If it names none.
     """
-    told = getattr(kind, "trainer", None)
-    if told is None:
-        msg = f"{kind.name} cannot be trained from here; its card says how it was made"
+    name = getattr(kind, "trainer", None)
+    if name is None:
+        msg = f"{kind.name} cannot be trained from here; its card describes how it was made"
         raise ConfigurationError(msg)
-    module, _, function = told.partition(":")
+    module, _, function = name.partition(":")
     made: Trainer = getattr(importlib.import_module(module), function)
     return made
 

@@ -1,4 +1,4 @@
-"""Run a detector over labelled uploads, and calibrate it anew on what it said of them."""
+"""Run a detector over labelled uploads, and recalibrate it on its scores."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(
     Args:
         detectors: The detectors.
         data: The examples; their own folders are allowed for media.
-        progress: Told how many examples are done.
+        progress: Called with the number of examples that are done.
         timeout: Seconds for a batch of one detector.
     """
     needs = frozenset().union(*(one.needs for one in detectors))
@@ -53,7 +53,7 @@ def run(
 
 
 def slices_of(data: Labelled) -> Mapping[str, list[str]]:
-    """Values by which an evaluation is told apart: source, language, length of the text."""
+    """The slices of an evaluation: by source, language and length of the text."""
     from quorum.models.features.text import language_of
 
     def length(words: int) -> str:

@@ -14,7 +14,7 @@ from quorum.core.messages import Action, Upload
 from quorum.core.settings import MediaAccess, Settings
 from quorum.models.features.extract import Extractor
 from quorum.models.fingerprint.fingerprint import fingerprint
-from quorum.models.installed import load_detectors
+from quorum.models.installed import load_detector, selected
 from quorum.models.runner import predict, score_safely
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -39,7 +39,7 @@ def shipped() -> list[Upload]:
 @pytest.fixture(scope="module")
 def decisions() -> list[tuple[Upload, Decision]]:
     uploads = shipped()
-    detectors = load_detectors(Settings())
+    detectors = [load_detector(name, Settings()) for name in selected(Settings())]
     needs = frozenset().union(*(detector.needs for detector in detectors))
     access = MediaAccess(folders=(str(FOLDER / "media"),))
     features = Extractor(needs, access, fingerprint).extract(uploads)

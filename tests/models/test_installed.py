@@ -87,7 +87,7 @@ def test_two_packages_of_one_name_are_refused(entries):
 
 def test_a_detector_is_loaded_once(entries):
     settings = chosen("spam")
-    (first,) = registry.load_detectors(settings)
+    (first,) = [registry.load_detector(name, settings) for name in registry.selected(settings)]
     assert first is registry.load_detector("spam", chosen("spam"))
     assert isinstance(first, SpamDetector)
 

@@ -40,11 +40,11 @@ class Registry:
         self.damaged: set[int] = set()
         self.silent: set[int] = set()
         self.loads: list[int] = []
-        monkeypatch.setattr(pinning, "named_by", self.named_by)
+        monkeypatch.setattr(pinning, "resolve_version", self.resolve_version)
         monkeypatch.setattr(pinning, "load_detector", self.load)
         monkeypatch.setattr(pinning, "_refused", {})
 
-    def named_by(self, reference: str) -> ModelVersion:
+    def resolve_version(self, reference: str) -> ModelVersion:
         assert reference == ASKED
         if self.away:
             raise EngineUnavailable("the registry cannot be reached")
@@ -97,7 +97,7 @@ def test_the_last_good_version_takes_the_place(
     made = pinned(follows(ASKED))
     assert made.settings == at(1)
     assert set(made.stale) == {"spam"}
-    made.tell()
+    made.with_warnings()
     assert "spam goes on with its last good model, mlflow:models:/spam/1#" in caplog.text
     loads = registry.loads.count(2)
     assert pinned(follows(ASKED)) == made

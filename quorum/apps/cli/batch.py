@@ -187,7 +187,7 @@ def batch(
     settings, policy, shadows = policies.load()
     decisions = BatchOptions(
         policy=policy,
-        settings=pinned(settings).tell(),
+        settings=pinned(settings).with_warnings(),
         ledger=uploads.ledger,
         dry_run=how.dry_run,
         again=how.again,

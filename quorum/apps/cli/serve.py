@@ -166,7 +166,7 @@ def serve(
             folder = Path(name).resolve()
             settings = _with_folder(settings, folder)
         first = pinned(settings)
-        ensemble = Ensemble.load(first.tell())
+        ensemble = Ensemble.load(first.with_warnings())
         ensemble.warm_up()
         # Only a reference that may move is replaced.
         moves = first.settings != settings

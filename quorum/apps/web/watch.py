@@ -111,7 +111,7 @@ class Watcher:
     def _stay(self, serves: Pinned) -> None:
         before, self._serves = self._serves, serves
         if set(serves.stale.items()) - set(before.stale.items()):
-            serves.tell()
+            serves.with_warnings()
         elif before.stale and not serves.stale:
             _log.info("the models are again those that the registry names")
 

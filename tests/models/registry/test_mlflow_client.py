@@ -1,4 +1,4 @@
-"""What MLflow's client raises, told in one sentence that holds no credentials."""
+"""Errors of MLflow's client become one sentence without credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mlflow", reason="needs quorum-moderation[mlflow]")
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
-from quorum.models.registry.mlflow_client import place
+from quorum.models.registry.mlflow_client import registry_address
 from quorum.models.registry.mlflow_promotion import versions
 
 SECRET = "s3cret-word"
@@ -83,4 +83,4 @@ def test_a_server_that_is_away_is_told_shortly(monkeypatch: pytest.MonkeyPatch) 
         "Failed to establish a new connection: [Errno 111] Connection refused; "
         "look at MLFLOW_TRACKING_URI"
     )
-    assert place() == "http://127.0.0.1:1"
+    assert registry_address() == "http://127.0.0.1:1"

@@ -18,7 +18,7 @@ from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import pinned
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.mlflow_promotion import promote, register, rollback, versions
-from quorum.models.registry.mlflow_registry import ModelVersion, is_movable, named_by
+from quorum.models.registry.mlflow_registry import ModelVersion, is_movable, resolve_version
 from quorum.models.registry.references import open_reference
 from quorum.models.spam.detector import ARTIFACT
 from tests.mlflow_server import MlflowServer
@@ -71,7 +71,7 @@ def test_an_alias_moves_and_moves_back(registry: MlflowServer, second: Artifact)
     register("moved", second)
     third = register("moved", variant(registry.folder / "third", 0.998))
     with pytest.raises(ArtifactError, match="moved@champion"):
-        named_by("mlflow:models:/moved@champion")
+        resolve_version("mlflow:models:/moved@champion")
     with pytest.raises(ConfigurationError, match="has named no version before"):
         rollback("moved")
     assert promote("moved", "1", dry_run=True).before is None
@@ -82,15 +82,15 @@ def test_an_alias_moves_and_moves_back(registry: MlflowServer, second: Artifact)
     assert promote("moved", third.model.number).before == "2"
     assert [one.aliases for one in versions("moved")] == [("champion",), (), ()]
     assert rollback("moved", dry_run=True).model.number == "2"
-    assert named_by("mlflow:models:/moved@champion").number == "3"
+    assert resolve_version("mlflow:models:/moved@champion").number == "3"
     back = rollback("moved")
     assert (back.model.number, back.before) == ("2", "3")
     assert rollback("moved").model.digest == SHIPPED.version
-    assert named_by("mlflow:models:/moved@champion").number == "1"
+    assert resolve_version("mlflow:models:/moved@champion").number == "1"
     with pytest.raises(ConfigurationError, match="has named no version before"):
         rollback("moved")
     assert promote("moved", "3", alias="challenger").alias == "challenger"
-    assert named_by("mlflow:models:/moved@champion").number == "1"
+    assert resolve_version("mlflow:models:/moved@champion").number == "1"
 
 
 def test_what_the_registry_does_not_know_is_told(registry: MlflowServer) -> None:
@@ -130,7 +130,7 @@ def test_an_artifact_that_was_exchanged_is_never_promoted_nor_used(
         with pytest.raises(ArtifactError, match="was altered"):
             promote("exchanged", "1")
         with pytest.raises(ArtifactError, match="exchanged@champion"):
-            named_by("mlflow:models:/exchanged@champion")
+            resolve_version("mlflow:models:/exchanged@champion")
     finally:
         for folder in stored:
             shutil.copytree(SHIPPED.folder, folder, dirs_exist_ok=True)

@@ -14,10 +14,10 @@ from quorum.aggregator.decision.facts import Facts, PredictionLike, RuleInputs, 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
+    Context,
     Outcome,
-    compile_program,
+    Program,
     evaluate,
-    make_context,
 )
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import Action
@@ -184,11 +184,11 @@ class Rules:
             variables = inputs.facts(facts) if inputs.variables else {}
             if plan.joined:
                 few = {read: values[read] for read in plan.reads}
-                if evaluate(plan.any, make_context(few | variables))[0] != "false":
+                if evaluate(plan.any, Context(few | variables))[0] != "false":
                     candidates += plan.joined
             if candidates or plan.partly or not facts.uploader.known:
                 values |= variables
-                context = make_context(values)
+                context = Context(values)
         except Exception as error:
             why = f"the upload cannot be read by rules ({type(error).__name__})"
             return [_failed(one, why) for one in self._rules], []
@@ -212,7 +212,7 @@ class Rules:
                 and facts.outstanding.isdisjoint(one.rule.detectors)
                 and _outcome(one, context)[0] == "unknown"
                 and any(
-                    _outcome(one, make_context({**values, "uploader": history}))[0] == "true"
+                    _outcome(one, Context({**values, "uploader": history}))[0] == "true"
                     for history in _HISTORIES
                 )
             ):
@@ -283,7 +283,7 @@ class Rules:
         )
         try:
             values, _ = self._shadow_inputs.values(seen)
-            context = make_context(values | self._shadow_inputs.facts(seen))
+            context = Context(values | self._shadow_inputs.facts(seen))
         except Exception:
             return ()
         return tuple(one.rule.name for one in self._shadow if _outcome(one, context)[0] == "true")
@@ -291,7 +291,7 @@ class Rules:
     def outcomes(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
         """The outcome of each live rule, for explanations."""
         values, _ = self._inputs.values(facts)
-        context = make_context(values | self._inputs.facts(facts))
+        context = Context(values | self._inputs.facts(facts))
         return [(one.rule, *_outcome(one, context)) for one in self._rules]
 
     def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
@@ -346,17 +346,17 @@ def compiled(policy: Policy) -> Rules:
 
 
 def _compile(order: int, rule: Rule) -> _Compiled:
-    program = compile_program(rule.when.compiled)
+    program = Program(rule.when.compiled)
     plain = not any(one.variables for one in rule.conditions)
     return _Compiled(
         order=order,
         rule=rule,
         when=program,
-        unless=None if rule.unless is None else compile_program(rule.unless.compiled),
+        unless=None if rule.unless is None else Program(rule.unless.compiled),
         opaque=any(one.opaque for one in rule.conditions),
         safe=rule.when.safe,
         threshold=_threshold(rule),
-        unknown_alone=plain and evaluate(program, make_context({}))[0] == "unknown",
+        unknown_alone=plain and evaluate(program, Context({}))[0] == "unknown",
     )
 
 
@@ -372,7 +372,7 @@ def _threshold(rule: Rule) -> tuple[str, float] | None:
 def _any_of(rules: Iterable[_Compiled]) -> Any:
     """A program that is false if no rule matches; None if CEL cannot compile it."""
     try:
-        return compile_program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))
+        return Program(" || ".join(f"({one.rule.when.compiled}\n)" for one in rules))
     except Exception:
         return None
 

@@ -2,10 +2,10 @@
 
 A condition reads ``score("spam")``, ``label("violence/fight")``, ``status("copyright")`` and
 ``combined("risk")``, and the variables of ``VARIABLES``. Before it is compiled, each of the four
-calls is replaced by a key of the map ``KNOWN``. If a detector has no score, that key is absent, and
-CEL's own rules for errors give a three-valued logic: ``true || unknown`` is true,
-``false && unknown`` is false, all else is unknown. A rule whose condition is unknown does not
-apply; the policy's ``detectors`` section defines what the absence of a score means.
+calls is replaced by a variable. If a detector has no score, its variable is undefined, and CEL's
+own rules for errors give a three-valued logic: ``true || unknown`` is true, ``false && unknown`` is
+false, all else is unknown. A rule whose condition is unknown does not apply; the policy's
+``detectors`` section defines what the absence of a score means.
 
 Evaluation takes time linear in the upload: expressions are short, macros are not nested, and the
 patterns of ``matches`` are literal and small (CEL compiles them at each evaluation).
@@ -17,7 +17,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from quorum.aggregator.policy.expression_limits import (
     MACROS,
@@ -33,10 +33,10 @@ from quorum.aggregator.policy.expression_limits import (
 )
 from quorum.aggregator.policy.program import (
     HISTORY,
-    KNOWN,
     READ_PREFIX,
+    Context,
+    Program,
     evaluate,
-    make_context,
 )
 
 __all__ = [
@@ -95,7 +95,7 @@ class Read:
     default: float | None = None
     #: The detector (for ``combined``, the combiner).
     detector: str = field(init=False)
-    #: Its key in the compiled condition.
+    #: Its name in the compiled condition.
     variable: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ def parse(source: str) -> Expression:
         help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
         msg = f"the function `{name}` is unknown{help_text}"
         raise error_at(source, find_word(solid, name), msg)
-    safe = not used and not called and not bound and _is_boolean(program, reads)
+    safe = not used and not called and not bound and _is_boolean(Program(compiled), reads)
     lists = _fields("lists", solid)
     if lists is None:
         msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
@@ -181,11 +181,11 @@ def parse(source: str) -> Expression:
     return Expression(source, compiled, tuple(reads), used, _fields("upload", solid), lists, safe)
 
 
-def _is_boolean(program: Any, reads: list[Read]) -> bool:
+def _is_boolean(program: Program, reads: list[Read]) -> bool:
     """Whether it gives true or false for low, middle and high numbers."""
     for value in (0.0, 0.5, 1.0):
         given = {r.variable: "scored" if r.what == "status" else value for r in reads}
-        if evaluate(program, make_context(given))[0] not in ("true", "false"):
+        if evaluate(program, Context(given))[0] not in ("true", "false"):
             return False
     return True
 
@@ -217,7 +217,7 @@ def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
             key = read.variable
         else:
             continue
-        pieces += [source[end:at], f"{KNOWN}.{key}"]
+        pieces += [source[end:at], key]
         end = close
     return "".join([*pieces, source[end:]]), reads
 

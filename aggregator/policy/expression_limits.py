@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import cel
 
-from quorum.aggregator.policy.program import evaluate, make_context
+from quorum.aggregator.policy.program import Context, Program, evaluate
 
 __all__ = [
     "MACROS",
@@ -169,6 +169,8 @@ def check_patterns(source: str, solid: Tokens, inside: frozenset[int]) -> None:
                 f"{MAX_PATTERN_CLASSES} classes such as \\w"
             )
             raise error_at(source, rest[1][2], msg)
-        tried = evaluate(compile_checked(f'"".matches({pattern})'), make_context({}))
+        condition = f'"".matches({pattern})'
+        compile_checked(condition)
+        tried = evaluate(Program(condition), Context({}))
         if tried[0] == "error":
             raise error_at(source, rest[1][2], "the pattern is not a valid regular expression")

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from quorum.aggregator.decision.rules import SEVERITY
 from quorum.aggregator.policy.expression import Expression, Read
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.policy.program import Outcome, compile_program, evaluate, make_context
+from quorum.aggregator.policy.program import Context, Outcome, Program, evaluate
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import Action
 
@@ -84,8 +84,8 @@ class _Tried:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._when = compile_program(rule.when.compiled)
-        self._unless = None if rule.unless is None else compile_program(rule.unless.compiled)
+        self._when = Program(rule.when.compiled)
+        self._unless = None if rule.unless is None else Program(rule.unless.compiled)
         self.variables = frozenset().union(*(one.variables for one in rule.conditions))
 
     def outcome(self, context: Any) -> Outcome:
@@ -131,7 +131,7 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
     blockers: dict[str, int] = {}
     fired = 0
     for point in _points(rule, policy):
-        context = make_context(point)
+        context = Context(point)
         if tried.outcome(context) != "true":
             continue
         fires = True

@@ -3,14 +3,14 @@ import time
 import pytest
 
 from quorum.aggregator.policy.expression import ExpressionError, Read, parse
-from quorum.aggregator.policy.program import compile_program, evaluate, make_context
+from quorum.aggregator.policy.program import Context, Program, evaluate
 
 
 def outcome(source, **values):
     expression = parse(source)
     given = {r.variable: values[r.name] for r in expression.reads if r.name in values}
     facts = {name: values[name] for name in expression.variables if name in values}
-    return evaluate(compile_program(expression.compiled), make_context(given | facts))[0]
+    return evaluate(Program(expression.compiled), Context(given | facts))[0]
 
 
 def test_reads_are_found():
@@ -96,8 +96,8 @@ def test_hostile_conditions_are_refused_at_once(source):
 
 def test_a_hostile_upload_costs_little():
     expression = parse('upload.tags.exists(t, t.matches("(a*)*b")) || upload.title.contains("b")')
-    program = compile_program(expression.compiled)
+    program = Program(expression.compiled)
     facts = {"upload": {"tags": ["a" * 5000] * 20, "title": "a" * 500_000}}
     began = time.process_time()
-    assert evaluate(program, make_context(facts))[0] == "false"
+    assert evaluate(program, Context(facts))[0] == "false"
     assert time.process_time() - began < 2

@@ -3,15 +3,18 @@ import pytest
 from quorum.aggregator.policy.expression import parse
 from quorum.aggregator.policy.program import (
     HISTORY,
+    READ_PREFIX,
     UNKNOWN_HISTORY,
-    compile_program,
+    Context,
+    Program,
     evaluate,
-    make_context,
 )
+
+NOTHING = Context({})
 
 
 def run(source, **values):
-    return evaluate(compile_program(parse(source).compiled), make_context(values))
+    return evaluate(Program(parse(source).compiled), Context(values))
 
 
 @pytest.mark.parametrize(
@@ -35,11 +38,14 @@ def test_what_is_absent_is_recognised_by_its_key(source, expected):
 
 
 class Raising:
-    def __init__(self, error):
-        self.error = error
+    """A program whose first and second evaluation raise."""
+
+    def __init__(self, flat, keyed):
+        self.errors = [flat, keyed]
+        self.flat = self.keyed = self
 
     def execute(self, context):
-        raise self.error
+        raise self.errors.pop(0)
 
 
 def test_no_text_of_an_error_decides():
@@ -49,8 +55,13 @@ def test_no_text_of_an_error_decides():
     )
     for text in texts:
         for kind in (RuntimeError, ValueError, TypeError):
-            assert evaluate(Raising(kind(text)), None) == ("error", text.split(". ", 1)[0])
-    assert evaluate(Raising(KeyError(HISTORY)), None) == ("error", UNKNOWN_HISTORY)
+            assert evaluate(Raising(kind(text), kind(text)), NOTHING) == (
+                "error",
+                text.split(". ", 1)[0],
+            )
+    error = RuntimeError("any text")
+    assert evaluate(Raising(error, KeyError(HISTORY)), NOTHING) == ("error", UNKNOWN_HISTORY)
+    assert evaluate(Raising(error, KeyError(f"{READ_PREFIX}00")), NOTHING) == ("unknown", "")
 
 
 def test_an_upload_cannot_name_the_key_of_a_read():

@@ -111,7 +111,7 @@ def test_a_policy_in_shadow_is_recorded_and_never_acts(ledger: Ledger, tmp_path:
     told = CliRunner().invoke(
         policy_command.app, ["compare-shadow", os.environ["TEST_POLICY"], "--database", "-"]
     )
-    assert "watched 20 cases" in told.output
+    assert "decided 20 cases" in told.output
     assert "10 would be restrict instead of remove" in told.output
 
 

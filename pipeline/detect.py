@@ -25,7 +25,8 @@ from quorum.core.messages import DeadLetter, Prediction, Status, Upload, now
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector
-from quorum.models.ensemble import Ensemble, Score, ScoringState, Step
+from quorum.models.ensemble import Ensemble
+from quorum.models.plan import Score, ScoringState, Step
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Outgoing, Received
 

@@ -1,8 +1,7 @@
 """Moderation in process: uploads in, verdicts out, without a stream.
 
-It goes through the same features, the same runner and the same case as the stream, so that the
-same upload, policy and models give the same verdict behind a request, in a batch and on a
-stream.
+The plan of the ensemble and the decider are those of the stream and the web service, so that the
+same upload, policy and models give the same verdict in every mode.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ __all__ = [
     "batches",
 ]
 
-#: The most uploads whose features are made at once: texts of like length are embedded together,
-#: and of many texts more are alike (256 at once are twice as fast as 32).
+#: The most uploads whose features are extracted at once: texts of similar length are embedded
+#: together, so that 256 at once are twice as fast as 32.
 TEXT_BATCH = 256
 
 #: The most of them that have media, whose frames are held in memory.
@@ -36,11 +35,11 @@ MEDIA_BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Moderated:
-    """An upload's verdict, with all that was said of it in full.
+    """An upload's verdict, with the predictions in full.
 
     Attributes:
         verdict: The verdict.
-        predictions: Those of all detectors that answered, with their evidence, shadows too.
+        predictions: Of all detectors, shadow detectors included, with their evidence.
     """
 
     verdict: Verdict
@@ -48,7 +47,7 @@ class Moderated:
 
 
 def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
-    """The uploads in their order, in batches that are worth making features of at once."""
+    """Split uploads, in their order, into batches whose features are extracted at once."""
     batch: list[Upload] = []
     media = 0
     for upload in uploads:
@@ -64,14 +63,14 @@ def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
 class Moderator:
     """One ensemble and one policy: uploads in, verdicts out.
 
-    May be shared by threads. Nothing is waited for but the detectors' own time-outs; a service
-    that must answer by the policy's deadline is ``quorum.apps.web``.
+    May be shared by threads. It waits for every detector up to the detector's timeout; the service
+    that answers by the policy's deadline is ``quorum.apps.web``.
 
     Args:
-        settings: The deployment's; its policy is used where none is given.
-        policy: Decides.
+        settings: Of the deployment; its policy decides if none is given.
+        policy: The policy that decides.
         ensemble: The detectors; by default those that the settings choose.
-        shadows: Policies that only watch: verdicts tell what each would have decided.
+        shadows: Shadow policies: verdicts record what each would have decided.
 
     Raises:
         ConfigurationError: If a setting or the policy cannot be used.
@@ -104,25 +103,22 @@ class Moderator:
         self.close()
 
     def close(self) -> None:
-        """Give back what the detectors hold."""
+        """Release what the detectors hold."""
         self.ensemble.close()
 
     def moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
-        """The verdict of each upload, in their order."""
-        made: list[Moderated] = []
-        for batch in batches(uploads):
-            made += self._moderate(batch)
-        return made
+        """Decide uploads; the results are in their order."""
+        return [one for batch in batches(uploads) for one in self._moderate(batch)]
 
     def _moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         arrived = now()
-        said = self.predict(uploads)
+        predicted = self.predict(uploads)
         at = now()
-        made = []
-        for upload, predictions in zip(uploads, said, strict=True):
+        moderated = []
+        for upload, predictions in zip(uploads, predicted, strict=True):
             decided = self.decider.first(upload, predictions, arrived=arrived, at=at)
-            made.append(Moderated(decided.verdict, tuple(predictions)))
-        return made
+            moderated.append(Moderated(decided.verdict, tuple(predictions)))
+        return moderated
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """The predictions of all detectors, by upload; skipped detectors abstain."""

@@ -7,8 +7,9 @@ from quorum.core.messages import NOT_ASKED, Status, Upload
 from quorum.core.settings import DetectorSettings, MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Feature, Finding
-from quorum.models.ensemble import Ensemble, Score
+from quorum.models.ensemble import Ensemble
 from quorum.models.features import ocr
+from quorum.models.plan import Score
 from tests.models.features import media_files
 
 WORDS = (Feature.TEXT,)

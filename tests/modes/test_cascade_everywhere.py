@@ -20,7 +20,8 @@ from quorum.core.messages import NOT_ASKED, Upload, Verdict
 from quorum.core.settings import MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature, Features, Finding
-from quorum.models.ensemble import Ensemble, Plan, Settled
+from quorum.models.ensemble import Ensemble
+from quorum.models.plan import Plan, Settled
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch

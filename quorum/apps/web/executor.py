@@ -14,7 +14,8 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.micro_batcher import MicroBatcher
 from quorum.core.messages import Prediction, Upload
 from quorum.models.detectors import Features
-from quorum.models.ensemble import Ensemble, Score, ScoringState, Step
+from quorum.models.ensemble import Ensemble
+from quorum.models.plan import Score, ScoringState, Step
 
 __all__ = ["EnsembleExecutor", "ScoringTask"]
 

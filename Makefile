@@ -15,7 +15,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check bench lock clean
+.PHONY: help setup demo console test check smoke bench lock clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ check: setup ## Lint, format, types, the import rule and current schemas
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/quorum schemas --check
+
+smoke: setup ## Run every benchmark, example and documented command at its smallest size
+	$(BIN)/python -m benchmarks.smoke
 
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream

@@ -1,4 +1,4 @@
-"""Run every benchmark, example and documented command at its smallest size: do they still run?
+"""Run every benchmark, example and documented command at its smallest size.
 
     python -m benchmarks.smoke [NAME ...]
 
@@ -26,7 +26,7 @@ from benchmarks.texts import DATA, ROOT
 EXAMPLES = ROOT / "examples"
 PLUGIN = EXAMPLES / "detector-plugin"
 
-#: One after the other in one folder, as the README and the guides show them.
+#: The commands of the README and the guides, one after the other in one folder.
 COMMANDS = f"""
 export QUORUM_DATABASE=sqlite:///quorum.db
 head -n 3 {EXAMPLES}/uploads.jsonl > uploads.jsonl
@@ -51,6 +51,7 @@ quorum models list
 quorum models show spam
 quorum catalogue add {EXAMPLES}/media/lights.mp4 --id lights --owner me --action remove
 quorum catalogue search {EXAMPLES}/media/lights.mp4 --catalogue catalogue
+quorum catalogue keep --days 90
 quorum catalogue rescan --dry-run --ledger -
 quorum topics create --project my-project --record --dry-run
 quorum serve --new-key shop --scopes moderate,read

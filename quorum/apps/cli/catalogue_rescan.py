@@ -153,14 +153,6 @@ def _decided(
 
 
 def _publish(messages: Sequence[Message], address: str) -> None:
-    import apache_beam as beam
+    from quorum.pipeline.publish import publish
 
-    from quorum.pipeline.streams import sink
-    from quorum.pipeline.streams.base import Outgoing
-
-    with beam.Pipeline(runner="DirectRunner") as pipeline:
-        _ = (
-            pipeline
-            | "Messages" >> beam.Create([Outgoing(messages=(one,)) for one in messages])
-            | "Publish" >> sink(address, origin="/quorum/catalogue").transform()
-        )
+    publish(messages, address, "/quorum/catalogue")

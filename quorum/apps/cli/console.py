@@ -29,7 +29,7 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True)
-class AddressOptions:
+class ConsoleAddressOptions:
     """Where the console listens, and how browsers reach it."""
 
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
@@ -106,7 +106,7 @@ class ReviewOptions:
 @expanded
 def console(
     context: typer.Context,
-    address: AddressOptions,
+    address: ConsoleAddressOptions,
     review: ReviewOptions,
     logs: options.LogOptions,
     database: options.LedgerDatabase = None,

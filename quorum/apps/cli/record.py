@@ -6,7 +6,7 @@ import signal
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +18,7 @@ __all__ = ["app"]
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def _option(what: str) -> typer.models.OptionInfo:
+def _option(what: str) -> Any:
     return typer.Option(help=f"Subscription or .jsonl file of {what}.", show_default=False)
 
 

@@ -97,15 +97,7 @@ def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | No
 def _publish(made: list[Verdict], address: str | None, ledger: Ledger) -> None:
     """Publish, and when that is durable, record: a crash in between publishes the same again."""
     if address is not None:
-        import apache_beam as beam
+        from quorum.pipeline.publish import publish
 
-        from quorum.pipeline.streams import sink
-        from quorum.pipeline.streams.base import Outgoing
-
-        with beam.Pipeline(runner="DirectRunner") as pipeline:
-            _ = (
-                pipeline
-                | "Verdicts" >> beam.Create([Outgoing(messages=(one,)) for one in made])
-                | "Publish" >> sink(address, origin="/quorum/replay").transform()
-            )
+        publish(made, address, "/quorum/replay")
     ledger.record(made)

@@ -34,7 +34,7 @@ _MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class AddressOptions:
+class ServiceAddressOptions:
     """Where the service listens, and who may call it."""
 
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1"
@@ -119,7 +119,7 @@ class ServiceOptions:
 @expanded
 def serve(
     policies: options.PolicyOptions,
-    address: AddressOptions,
+    address: ServiceAddressOptions,
     key: KeyOptions,
     limit: LimitOptions,
     service: ServiceOptions,

@@ -1,4 +1,4 @@
-"""API keys: who may ask for what, and how often."""
+"""API keys: scopes, their file, and rate limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from quorum.core.errors import ConfigurationError
 
 __all__ = ["SCOPES", "ApiKey", "Bucket", "Keyring", "new_key", "read_keys"]
 
-#: What a key may be for: ask for verdicts; read verdicts, policies and models; read metrics.
+#: Scopes: request verdicts; read verdicts, policies and models; read metrics.
 SCOPES = ("moderate", "read", "metrics")
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that is known; the secret itself is not kept."""
+    """A known API key, without its secret."""
 
     name: str
     scopes: frozenset[str]
@@ -33,10 +33,10 @@ class ApiKey:
 
 
 def new_key(name: str, scopes: frozenset[str]) -> tuple[str, str]:
-    """Make a key: the secret, to be given to the client, and the line for the file of keys.
+    """Create a key: the secret for the client, and the line for the file of keys.
 
     Raises:
-        ConfigurationError: If the name or a scope is not usable.
+        ConfigurationError: If the name or a scope is invalid.
     """
     secret = f"qm_{secrets.token_urlsafe(32)}"
     line = f"{name} {','.join(sorted(scopes))} {_digest(secret)}"
@@ -45,10 +45,10 @@ def new_key(name: str, scopes: frozenset[str]) -> tuple[str, str]:
 
 
 def read_keys(path: Path) -> tuple[ApiKey, ...]:
-    """Read a file of keys: one a line, as ``name scope,scope digest``; ``#`` begins a comment.
+    """Read a file of keys: one per line, as ``name scope,scope digest``; ``#`` begins a comment.
 
     Raises:
-        ConfigurationError: If the file cannot be read, or a line is none.
+        ConfigurationError: If the file cannot be read, or a line is invalid.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -83,13 +83,13 @@ def _digest(secret: str) -> str:
 
 
 class Keyring:
-    """The keys that are known."""
+    """The known API keys."""
 
     def __init__(self, keys: tuple[ApiKey, ...]) -> None:
         self._keys = keys
 
     def find(self, headers: Mapping[str, str]) -> ApiKey | None:
-        """The key of a request: ``authorization: Bearer SECRET`` or ``x-api-key: SECRET``."""
+        """Find a request's key: ``authorization: Bearer SECRET`` or ``x-api-key: SECRET``."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         secret = value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if not secret:
@@ -103,7 +103,12 @@ class Keyring:
 
 
 class Bucket:
-    """A token bucket: so many a second, so many at once."""
+    """A token bucket.
+
+    Args:
+        rate: Tokens per second.
+        burst: Most tokens at once.
+    """
 
     def __init__(self, rate: float, burst: int) -> None:
         self._rate = rate
@@ -112,12 +117,11 @@ class Bucket:
         self._at = time.monotonic()
 
     def take(self, count: int) -> float:
-        """Take tokens; 0, or the seconds after which they would be there."""
+        """Take tokens; returns 0, or the seconds until they are available."""
         at = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (at - self._at) * self._rate)
         self._at = at
-        # More than a full bucket can never be there: such a batch needs a full one, and waits it
-        # off afterwards.
+        # A batch larger than the bucket needs a full bucket, and puts it into debt.
         if self._tokens >= min(count, self._burst):
             self._tokens -= count
             return 0.0

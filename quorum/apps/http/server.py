@@ -1,4 +1,4 @@
-"""The HTTP server: takes requests until it is told to end, and then finishes what it holds."""
+"""The HTTP server: on SIGTERM it finishes the requests in progress, then exits with 0."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from quorum.core.errors import EngineUnavailable
 
 __all__ = ["Server", "bind"]
 
-#: Seconds for requests that are in the works when the server is told to end: as long as
-#: orchestrators wait before they kill.
+#: Seconds for requests in progress at SIGTERM: about as long as orchestrators wait before they
+#: kill.
 DRAIN_SECONDS = 25
 
-#: Connections at once; over that the server answers 503 at once.
+#: Connections at once; beyond that, the server answers 503 immediately.
 CONNECTIONS = 2000
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take a port, before models are loaded, so that a taken one is told at once.
+    """Bind a port before models are loaded, to fail fast if it is in use.
 
     Raises:
-        EngineUnavailable: If it cannot be had.
+        EngineUnavailable: If it cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP: only then does asyncio send small parts at once, where TCP would wait 40 ms.
-    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Named as TCP: only then does asyncio set TCP_NODELAY, without which small parts wait 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind((host, port))
+        bound.bind((host, port))
     except OSError as error:
-        taken.close()
+        bound.close()
         msg = f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
         raise EngineUnavailable(msg) from None
-    return taken
+    return bound
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which after SIGTERM finishes what it holds and lets the process exit with 0."""
+    """Uvicorn that finishes requests in progress after SIGTERM and exits with 0."""
 
     def __init__(self, app: FastAPI, *, drain: int = DRAIN_SECONDS) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Uvicorn's own raises the signal again at the end, which would exit with an error."""
+        """Handle signals; Uvicorn's own method raises them again, which exits with an error."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

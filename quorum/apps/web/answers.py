@@ -1,4 +1,4 @@
-"""What the service answers: messages, joined without being parsed again."""
+"""Response bodies: their schemas, and messages joined without being parsed again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class ProblemAnswer(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """A problem detail (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
@@ -37,7 +37,7 @@ class ProblemAnswer(BaseModel):
 
 
 class ModeratedAnswer(BaseModel):
-    """The verdict on an upload, and what each detector said."""
+    """The verdict on an upload, and every detector's prediction."""
 
     verdict: Verdict
     predictions: tuple[Prediction, ...]
@@ -50,13 +50,13 @@ class _BatchItem(BaseModel):
 
 
 class BatchAnswer(BaseModel):
-    """For each upload, in their order, its verdict, or why there is none."""
+    """For each upload, in their order, its verdict or a problem."""
 
     results: tuple[_BatchItem, ...]
 
 
 class CaseAnswer(BaseModel):
-    """What is known of an upload."""
+    """The verdicts and predictions of an upload."""
 
     #: The current verdict.
     verdict: Verdict
@@ -66,11 +66,11 @@ class CaseAnswer(BaseModel):
 
 
 class PolicyAnswer(BaseModel):
-    """The policy in force, as it was written."""
+    """The active policy, with its source text."""
 
     name: str
     version: str
-    #: Seconds within which a verdict comes.
+    #: Seconds within which a verdict is returned.
     deadline: float
     detectors: tuple[str, ...]
     rules: tuple[str, ...]
@@ -78,23 +78,23 @@ class PolicyAnswer(BaseModel):
 
 
 class PoliciesAnswer(BaseModel):
-    """The policy that decides, and the names of those that ship."""
+    """The active policy, and the names of the shipped ones."""
 
     active: PolicyAnswer
     shipped: tuple[str, ...]
 
 
 class ModelAnswer(BaseModel):
-    """A detector that scores here."""
+    """A detector in use."""
 
     name: str
     version: str
     needs: tuple[str, ...]
-    #: Where its model comes from; null for the one that ships.
+    #: Reference of its model; null for the shipped one.
     model: str | None = None
-    #: The reference whose model it takes in when that moves.
+    #: The reference that it follows: when that moves, the model is replaced.
     follows: str | None = None
-    #: Why its model may not be the one that the reference names now.
+    #: Why its model may differ from the one that the reference names now.
     stale: str | None = None
     shadow: bool
     max_batch: int
@@ -102,25 +102,25 @@ class ModelAnswer(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """The detectors that score here."""
+    """The detectors in use."""
 
     models: tuple[ModelAnswer, ...]
 
 
 def upload_schema() -> dict[str, Any]:
-    """The JSON Schema of an upload as a request's body."""
+    """Return the JSON Schema of an upload as a request's body."""
     made = Upload.model_json_schema(mode="validation")
     made["example"] = UPLOAD_EXAMPLE
     return made
 
 
 def joined(messages: Iterable[Message]) -> bytes:
-    """A JSON list of messages."""
+    """Serialise messages as a JSON list."""
     return b"[" + b",".join(message.to_bytes() for message in messages) + b"]"
 
 
 def as_bytes(moderated: Moderated) -> bytes:
-    """A ``ModeratedAnswer``."""
+    """Serialise a ``ModeratedAnswer``."""
     return (
         b'{"verdict":'
         + moderated.verdict.to_bytes()
@@ -131,7 +131,7 @@ def as_bytes(moderated: Moderated) -> bytes:
 
 
 def case_bytes(verdicts: Sequence[Verdict], predictions: Iterable[Prediction]) -> bytes:
-    """A ``CaseAnswer``; the last verdict is the current one."""
+    """Serialise a ``CaseAnswer``; the last verdict is the current one."""
     return (
         b'{"verdict":'
         + verdicts[-1].to_bytes()
@@ -144,6 +144,6 @@ def case_bytes(verdicts: Sequence[Verdict], predictions: Iterable[Prediction]) -
 
 
 def problem_bytes(status: int, title: str, detail: str) -> bytes:
-    """One result of a batch that is a problem."""
+    """Serialise a batch's result that is a problem."""
     problem = ProblemAnswer(title=title, status=status, detail=detail)
     return b'{"problem":' + json.dumps(problem.model_dump()).encode() + b"}"

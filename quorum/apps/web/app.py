@@ -1,4 +1,4 @@
-"""The web application, put together."""
+"""The web application: routes, middleware and their shared state."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def create_app(
     shadows: Sequence[Policy] = (),
     watcher: Watcher | None = None,
 ) -> FastAPI:
-    """The application.
+    """Build the application.
 
     Args:
-        policy: Decides.
-        ensemble: Scores.
+        policy: The policy that decides.
+        ensemble: The detectors.
         ledger: Where uploads, predictions and verdicts are recorded; None for nowhere.
-        keys: Who may ask; None for everyone.
-        endpoints: Webhooks that are told verdicts; they need the ledger.
-        limits: What clients may do.
-        media_folder: A folder for media that comes with requests, which the ensemble may read
-            from; None to take none.
-        shadows: Policies that only watch.
-        watcher: Takes other models in when a registry's alias moves.
+        keys: API keys that clients must present; None to admit everyone.
+        endpoints: Webhooks that receive verdicts; they need the ledger.
+        limits: Limits for clients.
+        media_folder: Folder for media files sent with requests, which the ensemble may read;
+            None to refuse such files.
+        shadows: Policies that are evaluated without effect.
+        watcher: Replaces models when a registry's alias moves.
     """
     chosen = limits or ServiceLimits()
 
@@ -108,7 +108,7 @@ def create_app(
         version=__version__,
         summary="Content moderation: one upload in, one explained verdict out.",
         lifespan=lifespan,
-        # The pages would load scripts from elsewhere; /openapi.json needs none.
+        # These pages would load scripts from other hosts; /openapi.json needs none.
         docs_url=None,
         redoc_url=None,
     )
@@ -122,12 +122,12 @@ def create_app(
 
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_middleware(BodyLimits, limits=chosen)
-    app.add_middleware(_Counted)
+    app.add_middleware(_CountResponses)
     return app
 
 
-class _Counted:
-    """ASGI middleware that counts answers by route and status."""
+class _CountResponses:
+    """ASGI middleware that counts responses by route and status."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -139,7 +139,7 @@ class _Counted:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Not the path itself: everyone can make up new ones.
+                # Not the path itself: clients could create any number of label values.
                 route = getattr(scope.get("route"), "path", "other")
                 REQUESTS.labels(route, str(message["status"])).inc()
             await send(message)

@@ -1,4 +1,4 @@
-"""A request's body, within its limits of size and time."""
+"""Limits on the size of a request's body and on the time it takes to arrive."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from quorum.apps.web.settings import ServiceLimits
 __all__ = ["BodyLimits"]
 
 
-#: How much of a body that is refused is read and thrown away, and for how long: a client that
-#: still sends when the connection closes would not see the answer.
+#: How much of a refused body is read and discarded, and for how long: a client that is still
+#: sending when the connection closes would not see the response.
 _LINGER_BYTES = 256 * 1024 * 1024
 _LINGER_SECONDS = 5.0
 
 
 class BodyLimits:
-    """ASGI middleware that stops bodies which are too large or too slow.
+    """ASGI middleware that refuses bodies that are too large or too slow.
 
-    What is refused is never held in memory.
+    A refused body is never held in memory.
     """
 
     def __init__(self, app: ASGIApp, limits: ServiceLimits) -> None:
@@ -39,11 +39,13 @@ class BodyLimits:
         headers = {name.lower(): value for name, value in scope["headers"]}
         multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
         limit = self._limits.media_bytes if multipart else self._limits.body_bytes
-        told = Problem(413, f"the body is larger than {limit:,} bytes", {"connection": "close"})
+        too_large = Problem(
+            413, f"the body is larger than {limit:,} bytes", {"connection": "close"}
+        )
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > limit:
-            await _throw_away(receive)
-            await problem_response(told)(scope, receive, send)
+            await _discard(receive)
+            await problem_response(too_large)(scope, receive, send)
             return
         end = time.monotonic() + self._limits.body_seconds
         state: dict[str, Any] = {"read": 0, "whole": False, "started": False}
@@ -54,14 +56,14 @@ class BodyLimits:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
             except TimeoutError:
-                detail = f"the body did not come within {self._limits.body_seconds:g} s"
+                detail = f"the body did not arrive within {self._limits.body_seconds:g} s"
                 raise Problem(408, detail, {"connection": "close"}) from None
             if message["type"] == "http.request":
                 state["read"] += len(message.get("body", b""))
                 state["whole"] = not message.get("more_body", False)
                 if state["read"] > limit:
-                    await _throw_away(receive)
-                    raise told
+                    await _discard(receive)
+                    raise too_large
             return message
 
         async def noted_send(message: Message) -> None:
@@ -76,7 +78,7 @@ class BodyLimits:
             await problem_response(problem)(scope, receive, send)
 
 
-async def _throw_away(receive: Receive) -> None:
+async def _discard(receive: Receive) -> None:
     read = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LINGER_SECONDS):

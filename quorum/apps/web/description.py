@@ -1,4 +1,4 @@
-"""What the service says of itself in ``/openapi.json``: examples, headers, and who may ask."""
+"""Contents of ``/openapi.json``: examples, and which routes need an API key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UPLOAD_EXAMPLE: dict[str, Any] = {
     "published_at": "2026-01-31T12:00:00Z",
 }
 
-_SAID: dict[str, Any] = {
+_PREDICTION: dict[str, Any] = {
     "id": "9a873708224326c7c1f213bd020b6eb3",
     "detector": "spam",
     "version": "bdd24316cd2fc200",
@@ -45,7 +45,7 @@ _VERDICT: dict[str, Any] = {
     "rule": "spam-likely",
     "category": "spam",
     "reasons": ["The upload is likely spam (probability 0.97)."],
-    "predictions": [_SAID],
+    "predictions": [_PREDICTION],
     "missing": [{"detector": "copyright", "why": "no answer by its deadline"}],
     "decided_by": "deadline",
     "at": "2026-01-31T12:00:02.046451Z",
@@ -56,7 +56,7 @@ MODERATED_EXAMPLE: dict[str, Any] = {
     "verdict": _VERDICT,
     "predictions": [
         {
-            **_SAID,
+            **_PREDICTION,
             "upload_id": "video-4711",
             "evidence": [
                 {
@@ -110,12 +110,12 @@ MODELS_EXAMPLE: dict[str, Any] = {
     ]
 }
 
-#: Two ways to give the same key; either will do.
+#: Two ways to present the same key.
 _KEYS: dict[str, Any] = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
-        "description": "A key of `quorum serve --new-key`; a service on loopback may need none.",
+        "description": "Made by `quorum serve --new-key`; a service on loopback may need none.",
     },
     "x-api-key": {
         "type": "apiKey",
@@ -125,17 +125,17 @@ _KEYS: dict[str, Any] = {
     },
 }
 
-#: By the routes' tags and paths: who lives, and whether requests are welcome, everyone may ask.
+#: Routes that are open to everyone.
 _OPEN = frozenset({"/health", "/ready"})
 
 
 def example(of: Mapping[str, Any], kind: str = "application/json") -> dict[str, Any]:
-    """The content of an answer that shows an example."""
+    """Describe a response's content by an example."""
     return {"content": {kind: {"example": dict(of)}}}
 
 
 def describe_keys(app: FastAPI) -> None:
-    """Add to the app's description which routes need an API key."""
+    """Add to the app's schema which routes need an API key."""
     made = app.openapi
 
     def described() -> dict[str, Any]:

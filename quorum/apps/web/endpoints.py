@@ -1,8 +1,7 @@
-"""Webhooks: verdicts told to a platform's own service, each until it was taken."""
+"""Webhooks: verdicts delivered to a platform's service, at least once."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from quorum.apps.http.loopback import is_loopback
 from quorum.apps.web.metrics import DELIVERIES
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Verdict, digest, now
@@ -29,29 +29,29 @@ __all__ = ["Endpoint", "WebhookDispatcher", "deliveries_of", "read_endpoints"]
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that one try may take.
-TRY_SECONDS = 10.0
+#: Timeout of one attempt, in seconds.
+ATTEMPT_SECONDS = 10.0
 
-#: A try that did not report back within this time may be repeated by another worker.
+#: An attempt without a result after this time may be repeated by another worker.
 LEASE = timedelta(seconds=60)
 
-#: Seconds from one try to the next, each with some chance: about 28 hours in all, in which an
-#: endpoint can be mended.
+#: Seconds between attempts, each with jitter: about 28 hours in all, in which an endpoint can be
+#: repaired.
 BACK_OFF = (5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600)
 
-#: Seconds between looks for deliveries that are due.
-LOOK_SECONDS = 1.0
+#: Seconds between polls for deliveries that are due.
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A service that wants to be told verdicts.
+    """A service that receives verdicts.
 
     Attributes:
-        name: Names it in the ledger; another name is another endpoint.
+        name: Identifies it in the ledger.
         url: Where it listens.
-        secret: Base64; signs what it is told.
-        actions: Verdicts with these actions only; empty for all.
+        secret: Key of the signature, in Base64.
+        actions: Only verdicts with these actions are sent; empty for all.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Endpoint:
     actions: tuple[Action, ...] = ()
 
 
-class _Written(BaseModel):
+class _EndpointEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=64)
@@ -79,16 +79,16 @@ def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
         data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         if not isinstance(data, list):
             raise TypeError
-        written = [_Written.model_validate(item) for item in data]
+        written = [_EndpointEntry.model_validate(item) for item in data]
     except OSError as error:
         msg = f"cannot read the webhooks {path}: {error.strerror or error}"
         raise ConfigurationError(msg) from None
     except ValidationError as error:
-        told = "; ".join(
+        faults = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors(include_url=False, include_input=False)
         )
-        msg = f"{path}: {told}"
+        msg = f"{path}: {faults}"
         raise ConfigurationError(msg) from None
     except (YAMLError, UnicodeDecodeError, TypeError):
         msg = f"{path}: must be a YAML list of webhooks, each with name, url and secret_env"
@@ -100,30 +100,23 @@ def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
     return tuple(_endpoint(item, path) for item in written)
 
 
-def _endpoint(item: _Written, path: Path) -> Endpoint:
+def _endpoint(item: _EndpointEntry, path: Path) -> Endpoint:
     secret = os.environ.get(item.secret_env, "")
     if not secret:
         msg = f"{path}: {item.name}: the environment has no {item.secret_env} with its secret"
         raise ConfigurationError(msg)
     parts = urlsplit(item.url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and is_loopback(parts.hostname or "")
+    ):
         msg = f"{path}: {item.name}: its url must begin with https://"
         raise ConfigurationError(msg)
     sign_webhook(secret, "check", b"", now())
     return Endpoint(item.name, item.url, secret, item.actions)
 
 
-def _loopback(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
 def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Delivery]:
-    """What is to be told of a verdict, to be recorded together with it."""
+    """Build the deliveries of a verdict, to be recorded together with it."""
     body = json.dumps(
         {
             "type": "verdict",
@@ -147,14 +140,14 @@ def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Deliv
 
 
 class WebhookDispatcher:
-    """Tells the ledger's deliveries from a thread of its own, each until it is taken.
+    """Sends the ledger's deliveries from a thread of its own, and retries what fails.
 
-    Several may work on one ledger. An endpoint is told again after a time-out or an error; it
-    knows the repetition by its ``webhook-id``.
+    Several dispatchers may share one ledger. A delivery is repeated after a timeout or an error;
+    the endpoint recognises the repetition by its ``webhook-id``.
 
     Args:
-        ledger: Holds the deliveries.
-        endpoints: Where to.
+        ledger: Holds the queue of deliveries.
+        endpoints: Where deliveries go, by name.
         client: The HTTP client; by default one that follows no redirect.
     """
 
@@ -166,63 +159,63 @@ class WebhookDispatcher:
     ) -> None:
         self._queue = DeliveryQueue(ledger)
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
-        self._client = client or httpx.Client(timeout=TRY_SECONDS, follow_redirects=False)
-        self._wake = threading.Event()
+        self._client = client or httpx.Client(timeout=ATTEMPT_SECONDS, follow_redirects=False)
+        self._awake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
-    def hurry(self) -> None:
-        """There is something new."""
-        self._wake.set()
+    def wake(self) -> None:
+        """Look for new deliveries now, without waiting for the next poll."""
+        self._awake.set()
 
-    def close(self, seconds: float = TRY_SECONDS) -> None:
-        """End after the try that is under way."""
+    def close(self, seconds: float = ATTEMPT_SECONDS) -> None:
+        """Stop after the attempt that is under way."""
         self._closing = True
-        self._wake.set()
+        self._awake.set()
         self._thread.join(seconds)
         self._client.close()
 
     def _run(self) -> None:
         while not self._closing:
-            self._wake.clear()
+            self._awake.clear()
             try:
-                busy = self.tell()
+                busy = self.deliver_due()
             except LedgerUnavailable as error:
                 _log.warning("%s", error)
                 busy = False
             if not busy:
-                self._wake.wait(LOOK_SECONDS)
+                self._awake.wait(POLL_SECONDS)
 
-    def tell(self) -> bool:
-        """Try what is due once; whether there was any."""
+    def deliver_due(self) -> bool:
+        """Attempt each delivery that is due once; whether there were any."""
         found = self._queue.claim(lease=LEASE, limit=5)
         for delivery in found:
             if self._closing:
                 self._queue.postpone(delivery, now(), delivery.error or "shut down")
                 continue
-            self._try(delivery)
+            self._attempt(delivery)
         return bool(found)
 
-    def _try(self, delivery: Delivery) -> None:
+    def _attempt(self, delivery: Delivery) -> None:
         endpoint = self._endpoints.get(delivery.endpoint)
         if endpoint is None:
-            # Another worker may know it; none will for ever.
-            error: str | None = "no endpoint of this name is set here"
+            # Another worker may have it; the delivery expires if none does.
+            error: str | None = "no endpoint of this name is configured here"
         else:
             error = self._send(endpoint, delivery)
-        told = "delivered" if error is None else "failed"
-        DELIVERIES.labels(delivery.endpoint, told).inc()
+        outcome = "delivered" if error is None else "failed"
+        DELIVERIES.labels(delivery.endpoint, outcome).inc()
         if error is None:
             self._queue.end(delivery)
         elif delivery.attempts > len(BACK_OFF):
             _log.error("gave %s up for %s: %s", delivery.verdict_id, delivery.endpoint, error)
             self._queue.end(delivery, error)
         else:
-            # Spread, so that many deliveries do not all come back at one moment.
+            # Jitter, so that many deliveries are not all retried at one moment.
             wait = BACK_OFF[delivery.attempts - 1] * random.uniform(0.75, 1.25)  # noqa: S311
             self._queue.postpone(delivery, now() + timedelta(seconds=wait), error)
 

@@ -1,7 +1,7 @@
-"""Answers kept for their ``idempotency-key``: a request that is sent again is answered again.
+"""Responses stored by ``idempotency-key``: a repeated request gets the same response.
 
-They are kept in this process, for a time. That is enough, because an upload's id says as much:
-the same upload, policy and models give the same verdict id.
+They are stored in this process, for a limited time. That suffices, because verdicts are
+idempotent: the same upload, policy and models give the same verdict id.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ MAX_KEY = 255
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Stored:
     digest: bytes
     until: float
     answer: asyncio.Future[tuple[int, bytes, str]]
 
 
 class IdempotencyStore:
-    """The answers to requests with a key.
+    """The responses to requests with a key.
 
     Args:
-        seconds: How long one is kept.
-        limit: How many are kept; the oldest go first.
+        seconds: How long a response is stored.
+        limit: How many are stored; the oldest are dropped first.
     """
 
     def __init__(self, seconds: float, limit: int) -> None:
         self._seconds = seconds
         self._limit = limit
-        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._stored: OrderedDict[tuple[str, str], _Stored] = OrderedDict()
 
     async def once(
         self,
@@ -49,10 +49,10 @@ class IdempotencyStore:
         body: bytes,
         make: Callable[[], Awaitable[Response]],
     ) -> Response:
-        """The answer to a request, made once for each key of a client.
+        """Return the response to a request, produced once for each key of a client.
 
         Raises:
-            Problem: If the key is too long, or came before with another body.
+            Problem: If the key is too long, or was used with another body.
         """
         if key is None:
             return await make()
@@ -61,20 +61,20 @@ class IdempotencyStore:
         self._drop()
         place = (client, key)
         digest = hashlib.sha256(body).digest()
-        kept = self._kept.get(place)
-        if kept is not None:
-            if kept.digest != digest:
-                raise Problem(422, "this idempotency-key came before with another body")
-            status, content, kind = await asyncio.shield(kept.answer)
+        stored = self._stored.get(place)
+        if stored is not None:
+            if stored.digest != digest:
+                raise Problem(422, "this idempotency-key was used with another body")
+            status, content, kind = await asyncio.shield(stored.answer)
             headers = {"idempotent-replayed": "true"}
             return Response(content, status, headers=headers, media_type=kind)
         answer = asyncio.get_running_loop().create_future()
-        self._kept[place] = _Kept(digest, time.monotonic() + self._seconds, answer)
+        self._stored[place] = _Stored(digest, time.monotonic() + self._seconds, answer)
         try:
             response = await make()
         except BaseException as error:
-            # What failed may be tried again with the same key.
-            self._kept.pop(place, None)
+            # A failed request may be repeated with the same key.
+            self._stored.pop(place, None)
             if isinstance(error, Problem):
                 answer.set_exception(error)
             else:
@@ -86,8 +86,8 @@ class IdempotencyStore:
 
     def _drop(self) -> None:
         at = time.monotonic()
-        while self._kept:
-            place, kept = next(iter(self._kept.items()))
-            if kept.until > at and len(self._kept) < self._limit:
+        while self._stored:
+            place, stored = next(iter(self._stored.items()))
+            if stored.until > at and len(self._stored) < self._limit:
                 return
-            del self._kept[place]
+            del self._stored[place]

@@ -1,4 +1,4 @@
-"""The routes that tell: verdicts, the policy, the models, and how the service is."""
+"""The routes that read: verdicts, the policy, the models, health and metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
     responses={
         200: {
             "model": CaseAnswer,
-            "description": "The current verdict, and what led to it.",
+            "description": "The current verdict, and its predictions.",
             **example(CASE_EXAMPLE),
         },
         404: {**PROBLEMS[422], "description": "No verdict of this upload is known."},
@@ -38,17 +38,17 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
     },
 )
 async def verdict(request: Request, upload_id: str) -> Response:
-    """The current verdict of an upload, the ones that it superseded, and all predictions."""
+    """Return an upload's current verdict, the superseded ones, and all predictions."""
     allow(request, "read")
     state: State = request.app.state.quorum
     if state.ledger is not None:
-        # What no upload may be called is no upload's: the database need not be asked.
+        # An id that no upload may have needs no query.
         usable = 0 < len(upload_id) <= 256 and "\x00" not in upload_id
         case = await asyncio.to_thread(state.ledger.get_case, upload_id) if usable else None
         if case is not None and case.verdicts:
             body = case_bytes(case.verdicts, case.predictions)
             return Response(body, media_type="application/json")
-    elif (known := state.remembered.get(upload_id)) and known[0]:
+    elif (known := state.recent.get(upload_id)) and known[0]:
         return Response(case_bytes(*known), media_type="application/json")
     raise Problem(404, "no verdict of this upload is known here")
 
@@ -56,12 +56,12 @@ async def verdict(request: Request, upload_id: str) -> Response:
 @router.get(
     "/v1/policies",
     tags=["read"],
-    summary="The policy that decides",
+    summary="The active policy",
     response_model=PoliciesAnswer,
     responses={**_REFUSED},
 )
 async def policies(request: Request) -> dict[str, Any]:
-    """The policy in force, as it was written, and the names of those that ship."""
+    """Return the active policy with its text, and the names of the shipped ones."""
     allow(request, "read")
     policy = request.app.state.quorum.service.policy
     return {
@@ -80,58 +80,58 @@ async def policies(request: Request) -> dict[str, Any]:
 @router.get(
     "/v1/models",
     tags=["read"],
-    summary="The detectors that score",
+    summary="The detectors in use",
     response_model=ModelsAnswer,
     responses={200: example(MODELS_EXAMPLE), **_REFUSED},
 )
 async def models(request: Request) -> dict[str, Any]:
-    """Each detector with its version; ``stale`` says why a model may not be the registry's."""
+    """Return each detector; ``stale`` is why a model may differ from the registry's."""
     allow(request, "read")
     state: State = request.app.state.quorum
-    members = state.service.ensemble.detectors
+    detectors = state.service.ensemble.detectors
     stale = {} if state.watcher is None else state.watcher.stale
     return {
         "models": [
             {
                 "name": name,
-                "version": member.detector.version,
-                "needs": sorted(member.detector.needs),
-                "model": member.settings.model,
+                "version": configured.detector.version,
+                "needs": sorted(configured.detector.needs),
+                "model": configured.settings.model,
                 "follows": None if state.watcher is None else state.watcher.followed(name),
                 "stale": stale.get(name),
-                "shadow": member.settings.shadow,
-                "max_batch": member.settings.max_batch,
-                "timeout": member.settings.timeout,
+                "shadow": configured.settings.shadow,
+                "max_batch": configured.settings.max_batch,
+                "timeout": configured.settings.timeout,
             }
-            for name, member in members.items()
+            for name, configured in detectors.items()
         ]
     }
 
 
-@router.get("/health", tags=["operate"], summary="Whether the process lives")
+@router.get("/health", tags=["operate"], summary="Liveness")
 async def health() -> dict[str, str]:
-    """Answers as long as the process can."""
+    """Return ok while the process can answer."""
     return {"status": "ok"}
 
 
 @router.get(
     "/ready",
     tags=["operate"],
-    summary="Whether to send requests here",
+    summary="Readiness",
     responses={200: example({"status": "ready"}), 503: PROBLEMS[503]},
 )
 async def ready(request: Request) -> dict[str, str]:
-    """No while the service ends, or while the ledger is away.
+    """Return 503 while the service shuts down or the ledger is unreachable.
 
-    Models that may not be the registry's are told, and are no reason to send requests elsewhere.
+    Models that may differ from the registry's are named; the service stays ready with them.
     """
     state: State = request.app.state.quorum
     if state.closing:
-        raise Problem(503, "the service ends")
+        raise Problem(503, "the service is shutting down")
     if state.recorder is not None and state.recorder.away:
-        raise Problem(503, "the ledger is away")
+        raise Problem(503, "the ledger is unreachable")
     if state.watcher is not None and state.watcher.stale:
-        # Not why: everyone may ask this, and the reason names the registry.
+        # Without the reason: this route is open to everyone, and the reason names the registry.
         names = ", ".join(sorted(state.watcher.stale))
         return {"status": "ready", "models": f"the last good one of {names}; see /v1/models"}
     return {"status": "ready"}
@@ -140,21 +140,21 @@ async def ready(request: Request) -> dict[str, str]:
 @router.get(
     "/metrics",
     tags=["operate"],
-    summary="Counts, for Prometheus",
+    summary="Metrics for Prometheus",
     responses={
-        200: {"content": {"text/plain": {}}, "description": "The counts."},
+        200: {"content": {"text/plain": {}}, "description": "The metrics."},
         401: PROBLEMS[401],
         403: PROBLEMS[403],
     },
     response_class=Response,
 )
 async def metrics(request: Request) -> Response:
-    """All counts in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     allow(request, "metrics")
     state: State = request.app.state.quorum
     PENDING.set(state.service.pending)
     MODELS.clear()
-    for name, member in state.service.ensemble.detectors.items():
-        MODELS.labels(name, member.detector.version).set(1)
+    for name, configured in state.service.ensemble.detectors.items():
+        MODELS.labels(name, configured.detector.version).set(1)
     MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""A media file that comes with its upload: multipart, kept here until it was looked at."""
+"""A media file sent with its upload (multipart), stored until it has been scored."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["MediaUpload", "read_multipart", "refuse_inside"]
 
 _CHUNK = 1024 * 1024
 
-#: Formats are told by their content; a name's ending only helps the decoder where it is one of
+#: Formats are detected by content; a file name's suffix only helps the decoder, if it is one of
 #: these.
-_ENDINGS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".mp3", ".wav", ".ogg", ".flac"})
+_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".mp3", ".wav", ".ogg", ".flac"})
 
 
 class MediaUpload:
-    """A media file that was sent, and its upload.
+    """An upload and the media file that was sent with it.
 
     Attributes:
         upload: The upload as it was sent.
-        scored: The upload with its media where it lies here.
-        digest: Digest of both: the same request sent again has the same one.
+        scored: The upload with the URI of the stored file as its media.
+        digest: Digest of both: a repeated request has the same one.
     """
 
     def __init__(self, upload: Upload, path: Path | None, digest: bytes) -> None:
@@ -42,7 +42,7 @@ class MediaUpload:
             self.scored = upload.model_copy(update={"media": path.as_uri()})
 
     def cleanup(self) -> None:
-        """Take the file away."""
+        """Delete the file."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -52,8 +52,8 @@ async def read_multipart(request: Request, folder: Path, limit: int) -> MediaUpl
     """Read the parts ``upload`` (JSON) and ``media`` (a file).
 
     Raises:
-        Problem: If a part lacks, is too large, or is there twice.
-        MalformedMessage: If the upload is none.
+        Problem: If a part is missing, too large, or repeated.
+        MalformedMessage: If the upload is invalid.
     """
     try:
         form = await request.form(max_files=1, max_fields=2, max_part_size=limit)
@@ -74,25 +74,25 @@ async def read_multipart(request: Request, folder: Path, limit: int) -> MediaUpl
             return MediaUpload(upload, None, sha.digest())
         if not isinstance(media, UploadFile):
             raise Problem(422, "the part media must be a file, with a filename")
-        ending = Path(media.filename or "").suffix.lower()
-        path = folder / (secrets.token_hex(16) + (ending if ending in _ENDINGS else ""))
-        await asyncio.to_thread(_keep, media, path, sha)
+        suffix = Path(media.filename or "").suffix.lower()
+        path = folder / (secrets.token_hex(16) + (suffix if suffix in _SUFFIXES else ""))
+        await asyncio.to_thread(_store, media, path, sha)
         return MediaUpload(upload, path, sha.digest())
     finally:
         await form.close()
 
 
 def refuse_inside(upload: Upload, folder: Path | None) -> None:
-    """Refuse an upload that points at a file which someone else has sent.
+    """Refuse an upload whose media points into the folder of files from other requests.
 
     Raises:
-        Problem: If so.
+        Problem: If it does.
     """
     if folder is not None and upload.media and folder.name in upload.media:
         raise Problem(422, "media: this place is not open to requests")
 
 
-def _keep(media: UploadFile, path: Path, sha: hashlib._Hash) -> None:
+def _store(media: UploadFile, path: Path, sha: hashlib._Hash) -> None:
     with path.open("xb") as out:
         while chunk := media.file.read(_CHUNK):
             sha.update(chunk)

@@ -1,7 +1,7 @@
-"""Micro-batching: requests that come together are scored together, each detector on its own.
+"""Micro-batching: items that arrive together are processed together.
 
-A lane is a thread that takes all that waits for it, up to a batch, whenever it is free: under
-little load an upload waits for nobody, under much load batches grow by themselves.
+A thread takes everything that is queued, up to a batch, whenever it is free: under low load an
+item waits for no other, under high load batches grow by themselves.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that something must have waited before a helper takes it. Below, one thread alone answers
-#: sooner: two that compute at once are each slower, and have smaller batches.
+#: Seconds that an item must have waited before a helper takes it. Below that, a single thread
+#: is faster: two that compute at once are each slower, and have smaller batches.
 PATIENCE = 0.1
 
 
 class MicroBatcher(Generic[T]):
-    """A thread that works off batches.
+    """A thread that processes batches.
 
     Args:
-        name: Names the thread.
-        work: Called with each batch; what it raises is logged and costs that batch.
-        size: The most items of a batch.
-        helpers: More threads, which take what has waited too long: because there is much of it,
-            or because the first is held up. Then batches may overtake one another.
+        name: Name of the thread.
+        work: Called with each batch; an exception is logged and loses that batch.
+        size: Most items of a batch.
+        helpers: Further threads, which take items that have waited too long, under high load or
+            while the first thread is blocked. Then batches may overtake one another.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class MicroBatcher(Generic[T]):
             thread.start()
 
     def put(self, item: T) -> None:
-        """Add an item."""
+        """Queue an item."""
         with self._changed:
             self._items.append((time.monotonic(), item))
             self._changed.notify()
 
     def waiting(self) -> int:
-        """How many items wait."""
+        """Number of queued items."""
         return len(self._items)
 
     def close(self, seconds: float) -> None:
-        """Work off what waits, for no longer than so many seconds."""
+        """Process the queued items, for no longer than so many seconds."""
         end = time.monotonic() + seconds
         with self._changed:
             self._closing.set()
@@ -77,7 +77,7 @@ class MicroBatcher(Generic[T]):
                 batch = self._take()
             if not batch:
                 return
-            self._do(batch)
+            self._process(batch)
 
     def _help(self) -> None:
         while True:
@@ -85,14 +85,14 @@ class MicroBatcher(Generic[T]):
                 late = self._items and time.monotonic() - self._items[0][0] >= PATIENCE
                 batch = self._take() if late else []
             if batch:
-                self._do(batch)
+                self._process(batch)
             elif self._closing.wait(PATIENCE):
                 return
 
     def _take(self) -> list[T]:
         return [self._items.popleft()[1] for _ in range(min(self._size, len(self._items)))]
 
-    def _do(self, batch: Sequence[T]) -> None:
+    def _process(self, batch: Sequence[T]) -> None:
         try:
             self._work(batch)
         except Exception:

@@ -1,4 +1,4 @@
-"""The routes that decide: one upload, a media file with its upload, a batch."""
+"""The routes that moderate: one upload, an upload with its media file, a batch."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ __all__ = ["PROBLEMS", "router"]
 router = APIRouter(prefix="/v1", tags=["moderate"])
 
 
-def _problem(words: str) -> dict[str, Any]:
+def _problem(description: str) -> dict[str, Any]:
     return {
-        "description": words,
+        "description": description,
         "model": ProblemAnswer,
         "content": {"application/problem+json": {}},
     }
@@ -41,30 +41,30 @@ def _problem(words: str) -> dict[str, Any]:
 #: The errors that a route may answer with.
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: _problem("The request cannot be read."),
-    401: _problem("There is no API key, or it is unknown."),
-    403: _problem("The API key is not for this."),
-    408: _problem("The body came too slowly."),
+    401: _problem("The API key is missing or unknown."),
+    403: _problem("The API key lacks the scope."),
+    408: _problem("The body arrived too slowly."),
     413: _problem("The body is too large."),
-    415: _problem("The content type is not taken here."),
-    422: _problem("The body is no upload; the detail names the field."),
-    429: _problem("Too many uploads; `retry-after` says when to ask again."),
-    503: _problem("The ledger is away, or the service ends; ask again."),
+    415: _problem("The content type is not supported."),
+    422: _problem("The body is not a valid upload; the detail names the field."),
+    429: _problem("Too many uploads; `retry-after` is when to retry."),
+    503: _problem("The ledger is unreachable, or the service shuts down; retry."),
 }
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(description="Sent again with the same key, a request gets the same answer."),
+    Header(description="A request repeated with the same key gets the same response."),
 ]
 
 _UPLOAD = upload_schema()
 
 _HEADERS: dict[str, Any] = {
     "quorum-recorded": {
-        "description": "`pending` while the ledger is away; left out once it has the verdict.",
+        "description": "`pending` while the ledger is unreachable; absent once it has the verdict.",
         "schema": {"type": "string"},
     },
     "idempotent-replayed": {
-        "description": "`true` for the answer that an idempotency-key had before.",
+        "description": "`true` for the stored response of an idempotency-key.",
         "schema": {"type": "string"},
     },
 }
@@ -107,21 +107,21 @@ async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> 
     client = allow(request, "moderate")
     state: State = request.app.state.quorum
     state.take(client, 1)
-    sent = await _sent(request, state)
+    sent = await _read(request, state)
 
-    taken = False
+    accepted = False
 
     async def make() -> Response:
-        nonlocal taken
-        taken = True
+        nonlocal accepted
+        accepted = True
         made, durable = await state.moderate(sent.upload, scored=sent.scored, cleanup=sent.cleanup)
         return _answer(as_bytes(made), durable=durable)
 
     try:
         return await state.answers.once(client, idempotency_key, sent.digest, make)
     finally:
-        # Once it is taken, the file stays until it was looked at, which may be after the answer.
-        if not taken:
+        # An accepted file is deleted once it has been scored, which may be after the response.
+        if not accepted:
             sent.cleanup()
 
 
@@ -129,11 +129,11 @@ def _kind(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _sent(request: Request, state: State) -> MediaUpload:
+async def _read(request: Request, state: State) -> MediaUpload:
     kind = _kind(request)
     if kind == "multipart/form-data":
         if state.media_folder is None:
-            raise Problem(415, "media is not taken with a request here; give its URI")
+            raise Problem(415, "media files are not accepted here; give the media's URI")
         sent = await read_multipart(request, state.media_folder, state.limits.body_bytes)
     elif kind == "application/json":
         data = await request.body()
@@ -177,7 +177,7 @@ async def _sent(request: Request, state: State) -> MediaUpload:
     },
 )
 async def moderate_batch(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
-    """Decide a batch; an upload that is none gets a problem, and the others their verdicts."""
+    """Decide a batch; an invalid upload gets a problem, and the others their verdicts."""
     client = allow(request, "moderate")
     state: State = request.app.state.quorum
     if _kind(request) != "application/json":

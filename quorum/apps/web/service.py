@@ -24,32 +24,32 @@ from quorum.store.histories import Histories
 
 __all__ = ["Busy", "Service"]
 
-#: Verdicts of the last so many seconds tell how fast the service works.
+#: The verdicts of the last so many seconds estimate the throughput.
 RATE_SECONDS = 10.0
 
 
 class Busy(Exception):
-    """More uploads are in the works than the service takes.
+    """Too many uploads are in progress.
 
     Attributes:
-        seconds: When to ask again.
+        seconds: When to retry.
     """
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"ask again in {seconds} s")
+        super().__init__(f"retry in {seconds} s")
         self.seconds = seconds
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Job(ScoringTask):
-    """One upload in the works; what is here is touched by the event loop's thread only."""
+    """One upload in progress; only the event loop's thread reads and writes it."""
 
     arrived: datetime
     answer: asyncio.Future[Moderated]
     outstanding: set[str]
     silent: set[str]
     due: dict[str, float]
-    #: Seconds of the last deadline that went by.
+    #: The latest detector deadline that has passed, in seconds.
     waited: float = 0.0
     predictions: list[Prediction] = field(default_factory=list)
     case: Case | None = None
@@ -58,16 +58,16 @@ class _Job(ScoringTask):
 
 
 class Service:
-    """Decides uploads by the policy's deadlines; to be used from one event loop.
+    """Decides uploads by the policy's deadlines; for use from one event loop.
 
     Args:
-        policy: Decides.
-        ensemble: Scores.
-        pending: The most uploads in the works at once.
-        on_late: Told of what comes after an answer: the upload, a superseding verdict if the
-            action changed, and the late predictions.
-        shadows: Policies that only watch.
-        histories: Where past verdicts on uploaders are looked up; None for nowhere.
+        policy: The policy that decides.
+        ensemble: The detectors.
+        pending: Most uploads in progress at once.
+        on_late: Called after a response: with the upload, a superseding verdict if the action
+            changed, and the late prediction.
+        shadows: Policies that are evaluated without effect.
+        histories: Looks up past verdicts on uploaders; None for nowhere.
     """
 
     def __init__(
@@ -89,23 +89,23 @@ class Service:
         self._pending = 0
         self._done: deque[float] = deque(maxlen=1000)
         self._loop = asyncio.get_running_loop()
-        self._running = self._run(ensemble)
+        self._executor = self._executor_of(ensemble)
 
     @property
     def ensemble(self) -> Ensemble:
-        """The detectors that score now."""
-        return self._running.ensemble
+        """The detectors in use."""
+        return self._executor.ensemble
 
     @property
     def pending(self) -> int:
-        """How many uploads are in the works."""
+        """Number of uploads in progress."""
         return self._pending
 
     def check(self, count: int) -> None:
-        """Refuse so many more uploads if that is too much.
+        """Check that so many more uploads may start.
 
         Raises:
-            Busy: If so.
+            Busy: If they may not.
         """
         if self._pending + count > self._limit:
             raise Busy(self._wait_seconds())
@@ -117,15 +117,15 @@ class Service:
         scored: Upload | None = None,
         cleanup: Callable[[], None] | None = None,
     ) -> Moderated:
-        """The verdict of an upload, by the policy's deadline at the latest.
+        """Decide an upload, by the policy's deadline at the latest.
 
         Args:
             upload: The upload.
-            scored: The same with its media where it lies here, if that is elsewhere.
-            cleanup: Called when the media is not needed any more.
+            scored: The upload that detectors see, if its media is stored elsewhere.
+            cleanup: Called when the media is no longer needed.
 
         Raises:
-            Busy: If too many are in the works.
+            Busy: If too many uploads are in progress.
         """
         try:
             self.check(1)
@@ -136,8 +136,8 @@ class Service:
         job = self._job(upload, scored or upload, cleanup)
         self._pending += 1
         try:
-            await self._look_up(job)
-            self._running.put(job)
+            await self._add_history(job)
+            self._executor.put(job)
             self._expire(job)
             made = await job.answer
         finally:
@@ -149,7 +149,7 @@ class Service:
         LATENCY.observe(made.verdict.latency)
         return made
 
-    async def _look_up(self, job: _Job) -> None:
+    async def _add_history(self, job: _Job) -> None:
         if self._histories is None:
             return
         try:
@@ -158,25 +158,25 @@ class Service:
             job.clean()
             raise
 
-    def _run(self, ensemble: Ensemble) -> EnsembleExecutor[_Job]:
+    def _executor_of(self, ensemble: Ensemble) -> EnsembleExecutor[_Job]:
         policies = (self.policy, *self._shadows)
         return EnsembleExecutor(ensemble, policies, self._deliver, 4 * self._limit)
 
     async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
-        """Score with another ensemble from now on; what is in the works ends with the old one.
+        """Score with another ensemble from now on; uploads in progress finish with the old one.
 
-        The old detectors that are not of the new ensemble are released.
+        Detectors that only the old ensemble has are released.
         """
-        old, self._running = self._running, self._run(ensemble)
+        old, self._executor = self._executor, self._executor_of(ensemble)
         await asyncio.to_thread(old.close, seconds)
-        kept = {id(member.detector) for member in ensemble.detectors.values()}
-        for member in old.ensemble.detectors.values():
-            if id(member.detector) not in kept:
-                release(member.detector)
+        kept = {id(configured.detector) for configured in ensemble.detectors.values()}
+        for configured in old.ensemble.detectors.values():
+            if id(configured.detector) not in kept:
+                release(configured.detector)
 
     async def close(self, seconds: float = 10.0) -> None:
-        """Work off what is there, for no longer than so many seconds."""
-        await asyncio.to_thread(self._running.close, seconds)
+        """Finish the uploads in progress, for no longer than so many seconds."""
+        await asyncio.to_thread(self._executor.close, seconds)
 
     def _seconds(self, name: str) -> float:
         return min(self.policy.detectors[name].deadline, self.policy.deadline)
@@ -185,11 +185,11 @@ class Service:
         at = self._loop.time()
         due = {
             name: at + self._seconds(name)
-            for name, member in self.ensemble.detectors.items()
+            for name, configured in self.ensemble.detectors.items()
             if (declared := self.policy.detectors.get(name)) is not None
-            # What never decides is never waited for.
+            # A shadow never decides, so nothing waits for it.
             and not declared.shadow
-            and not member.settings.shadow
+            and not configured.settings.shadow
         }
         return _Job(
             upload=upload,
@@ -202,13 +202,13 @@ class Service:
             cleanup=cleanup,
         )
 
-    def _deliver(self, said: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
-        # The loop may have ended meanwhile: then nobody waits for this.
+    def _deliver(self, results: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
+        # The loop may have ended: then nobody waits for the results.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._take, said)
+            self._loop.call_soon_threadsafe(self._take, results)
 
-    def _take(self, said: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
-        for job, name, prediction in said:
+    def _take(self, results: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
+        for job, name, prediction in results:
             job.outstanding.discard(name)
             job.silent.discard(name)
             if prediction is not None:
@@ -221,7 +221,7 @@ class Service:
                 self._decide(job)
 
     def _expire(self, job: _Job) -> None:
-        """Wait no longer for detectors whose deadline is over."""
+        """Stop waiting for detectors whose deadline has passed."""
         at = self._loop.time()
         for name in [name for name in job.outstanding if job.due[name] <= at]:
             job.outstanding.discard(name)
@@ -236,7 +236,7 @@ class Service:
     def _decide(self, job: _Job) -> None:
         if job.answer.done():
             return
-        # Not before a deadline that the loop's clock has seen: the two clocks differ a little.
+        # Not before a deadline that has passed on the loop's clock: the two clocks differ a little.
         at = max(now(), job.arrived + timedelta(seconds=job.waited))
         decided = self._decider.first(
             job.upload, job.predictions, arrived=job.arrived, at=at, uploader=job.uploader
@@ -255,6 +255,6 @@ class Service:
 
     def _wait_seconds(self) -> int:
         since = time.monotonic() - RATE_SECONDS
-        lately = sum(1 for at in self._done if at >= since)
-        rate = max(lately / RATE_SECONDS, 0.1)
+        recent = sum(1 for at in self._done if at >= since)
+        rate = max(recent / RATE_SECONDS, 0.1)
         return min(60, max(1, math.ceil(self._pending / rate)))

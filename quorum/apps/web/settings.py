@@ -1,4 +1,4 @@
-"""What the web service is limited to."""
+"""Limits of the web service."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ["ServiceLimits"]
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """ServiceLimits that keep one client from taking the service from the others.
+    """ServiceLimits that keep one client from starving the others.
 
     Attributes:
-        body_bytes: The largest JSON body; an upload's event has at most 2 MiB.
-        media_bytes: The largest body with a media file.
-        body_seconds: How long a client may take to send its body.
-        batch: The most uploads of one batch.
-        pending: The most uploads in the works; more are answered with 429.
-        rate: Uploads a second for each API key; None for no limit.
-        burst: How many uploads of a key may come at once.
-        record_seconds: How long an answer waits for the ledger; then it goes out with
+        body_bytes: Largest JSON body; an upload's event has at most 2 MiB.
+        media_bytes: Largest body with a media file.
+        body_seconds: Time for a client to send its body.
+        batch: Most uploads of one batch.
+        pending: Most uploads in progress; more get 429.
+        rate: Uploads per second for each API key; None for no limit.
+        burst: Most uploads of a key at once.
+        record_seconds: How long a response waits for the ledger; then it is sent with
             ``quorum-recorded: pending``, and the ledger is written as soon as it is back.
-        backlog: The most answers that wait for the ledger; more uploads are answered with 503.
-        idempotency_seconds: How long an answer is kept for its ``idempotency-key``.
-        idempotency_keys: How many answers are kept.
+        backlog: Most verdicts that wait for the ledger; more uploads get 503.
+        idempotency_seconds: How long a response is stored for its ``idempotency-key``.
+        idempotency_keys: How many responses are stored.
     """
 
     body_bytes: int = 8 * 1024 * 1024

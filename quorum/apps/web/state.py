@@ -1,4 +1,4 @@
-"""What the routes share: the service, the ledger, the keys and the answers that are kept."""
+"""State that the routes share: the service, the ledger, API keys, stored responses."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.watch import Watcher
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.pipeline.moderator import Moderated
-from quorum.store.ledger import Ledger
+from quorum.store.ledger import Delivery, Ledger
 
 __all__ = ["State", "allow"]
 
-#: Verdicts that can be asked for where there is no ledger.
-REMEMBERED = 10_000
+#: Uploads whose verdicts can be read where there is no ledger.
+RECENT_UPLOADS = 10_000
 
 
 @dataclass
 class State:
-    """All that a request needs.
+    """Shared state of the routes.
 
     Attributes:
-        service: Decides.
-        answers: Kept for their idempotency keys.
-        limits: What a client may do.
-        keyring: None where everyone may ask: on loopback only.
+        service: Decides uploads.
+        answers: Responses stored by idempotency key.
+        limits: Limits for clients.
+        keyring: API keys; None to admit everyone, on loopback only.
         ledger: None where nothing is recorded.
         recorder: Writes to the ledger.
-        webhooks: Tells verdicts to endpoints.
+        webhooks: Sends verdicts to endpoints.
         endpoints: The endpoints.
-        media_folder: Where media that comes with a request lies; None where none may come.
-        watcher: Takes other models in when a registry's alias moves; None where none can move.
-        closing: Set when the service ends.
+        media_folder: Where media files of requests are stored; None where they are refused.
+        watcher: Replaces models when a registry's alias moves; None where none can move.
+        closing: Set when the service shuts down.
+        buckets: Rate limits, by client.
+        recent: Verdicts and predictions by upload id, where there is no ledger.
     """
 
     service: Service
@@ -58,7 +60,7 @@ class State:
     watcher: Watcher | None = None
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
-    remembered: OrderedDict[str, tuple[list[Verdict], list[Prediction]]] = field(
+    recent: OrderedDict[str, tuple[list[Verdict], list[Prediction]]] = field(
         default_factory=OrderedDict
     )
 
@@ -69,14 +71,18 @@ class State:
         scored: Upload | None = None,
         cleanup: Callable[[], None] | None = None,
     ) -> tuple[Moderated, bool]:
-        """An upload's verdict, and whether it is durable where it should be.
+        """Decide an upload; its verdict, and whether that is recorded where it should be.
 
         Raises:
-            Problem: If too many are in the works, or wait for the ledger.
+            Problem: If too many uploads are in progress, or wait for the ledger.
         """
         try:
             if self.recorder is not None and self.recorder.backlog >= self.limits.backlog:
-                raise Problem(503, "the ledger is away and too much waits", {"retry-after": "10"})
+                raise Problem(
+                    503,
+                    "the ledger is unreachable and too many verdicts wait for it",
+                    {"retry-after": "10"},
+                )
             made = await self.service.moderate(upload, scored=scored, cleanup=cleanup)
         except Busy as busy:
             raise busy_problem(busy) from None
@@ -92,42 +98,45 @@ class State:
         if self.recorder is None:
             self._remember(upload.id, verdicts, predictions)
             return True
-        told = [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
-        done = self.recorder.put([upload, *predictions, *verdicts, *told])
+        deliveries = self._deliveries(verdicts)
+        done = self.recorder.put([upload, *predictions, *verdicts, *deliveries])
         try:
             durable = await asyncio.wait_for(asyncio.shield(done), self.limits.record_seconds)
         except TimeoutError:
             return False
-        if told and self.webhooks is not None:
-            self.webhooks.hurry()
+        if deliveries and self.webhooks is not None:
+            self.webhooks.wake()
         return durable
 
     def on_late(self, upload: Upload, verdict: Verdict | None, prediction: Prediction) -> None:
-        """Record what came after an answer; endpoints are told a superseding verdict."""
+        """Record a late prediction; endpoints receive a superseding verdict."""
         verdicts = [verdict] if verdict is not None else []
         if self.recorder is None:
             self._remember(upload.id, verdicts, [prediction])
             return
-        told = [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
-        self.recorder.put([prediction, *verdicts, *told])
+        deliveries = self._deliveries(verdicts)
+        self.recorder.put([prediction, *verdicts, *deliveries])
+
+    def _deliveries(self, verdicts: Sequence[Verdict]) -> list[Delivery]:
+        return [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
 
     def _remember(
         self, upload_id: str, verdicts: list[Verdict], predictions: Sequence[Prediction]
     ) -> None:
-        known, said = self.remembered.pop(upload_id, ([], []))
+        known, scored = self.recent.pop(upload_id, ([], []))
         ids = {verdict.id for verdict in verdicts}
         all_verdicts = [one for one in known if one.id not in ids] + verdicts
         all_verdicts.sort(key=lambda one: (one.revision, one.at))
-        by_id = {one.id: one for one in (*said, *predictions)}
-        self.remembered[upload_id] = (all_verdicts, list(by_id.values()))
-        while len(self.remembered) > REMEMBERED:
-            self.remembered.popitem(last=False)
+        by_id = {one.id: one for one in (*scored, *predictions)}
+        self.recent[upload_id] = (all_verdicts, list(by_id.values()))
+        while len(self.recent) > RECENT_UPLOADS:
+            self.recent.popitem(last=False)
 
     def take(self, client: str, count: int) -> None:
         """Count uploads against a client's rate.
 
         Raises:
-            Problem: If the client is too fast.
+            Problem: If the client exceeds its rate.
         """
         if self.limits.rate is None:
             return
@@ -137,21 +146,21 @@ class State:
         wait = bucket.take(count)
         if wait > 0:
             seconds = max(1, round(wait + 0.5))
-            detail = f"more than {self.limits.rate:g} uploads/s; ask again in {seconds} s"
+            detail = f"more than {self.limits.rate:g} uploads/s; retry in {seconds} s"
             raise Problem(429, detail, {"retry-after": str(seconds)})
 
 
 def busy_problem(busy: Busy) -> Problem:
-    """The answer when the service is full."""
-    detail = f"too many uploads are in the works; {busy}"
+    """Build the response for a busy service."""
+    detail = f"too many uploads are in progress; {busy}"
     return Problem(429, detail, {"retry-after": str(busy.seconds)})
 
 
 def allow(request: Request, scope: str) -> str:
-    """Who asks, if they may.
+    """Authorise a request; the name of the client.
 
     Raises:
-        Problem: If there is no key, or it is not for this.
+        Problem: If the API key is missing or unknown, or lacks the scope.
     """
     state: State = request.app.state.quorum
     if state.keyring is None:
@@ -159,9 +168,9 @@ def allow(request: Request, scope: str) -> str:
     key = state.keyring.find(request.headers)
     if key is None:
         given = {"authorization", "x-api-key"} & set(request.headers)
-        detail = "this API key is not known" if given else "give an API key"
-        told = f"{detail}: authorization: Bearer KEY, or x-api-key: KEY"
-        raise Problem(401, told, {"www-authenticate": "Bearer"})
+        detail = "this API key is unknown" if given else "give an API key"
+        detail = f"{detail}: authorization: Bearer KEY, or x-api-key: KEY"
+        raise Problem(401, detail, {"www-authenticate": "Bearer"})
     if scope not in key.scopes:
-        raise Problem(403, f"this API key is not for {scope}")
+        raise Problem(403, f"this API key lacks the scope {scope}")
     return key.name

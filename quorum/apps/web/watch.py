@@ -1,8 +1,8 @@
-"""Models that change while the service runs: when a registry's alias moves, the new one serves.
+"""Replace models while the service runs, when a registry's alias moves.
 
-The new model is fetched, checked, loaded and tried beside the old one, and takes over between two
-batches: no request is dropped. While the registry cannot be reached, or what it names cannot be
-used, the last good models go on, and the service says so.
+The new model is fetched, verified, loaded and warmed up beside the old one, and takes over between
+two batches: no request is dropped. While the registry is unreachable, or names an unusable model,
+the last good models stay in use, and the service reports them as stale.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Looks for references whose models moved, in a thread of its own.
+    """Polls references that may move, in a thread of its own.
 
     Args:
-        settings: With the references that may move.
-        first: The settings that the service starts with.
-        seconds: Between two looks; 0 for none.
-        pin: Finds the versions that the references name.
-        load: Makes an ensemble.
+        settings: Settings with the references.
+        first: The settings, pinned to the versions that the service starts with.
+        seconds: Interval of the polls; 0 for none.
+        pin: Resolves references to versions.
+        load: Loads an ensemble.
     """
 
     def __init__(
@@ -53,49 +53,50 @@ class Watcher:
 
     @property
     def stale(self) -> Mapping[str, str]:
-        """By detector, why its model may not be the one that its reference names now."""
+        """By detector, why its model may differ from the one that its reference names now."""
         return self._serves.stale
 
     def followed(self, name: str) -> str | None:
-        """The reference that a detector's model follows; None if it stays what it is."""
-        asked = (self._settings.detectors or {}).get(name)
+        """The reference that a detector's model follows; None if it cannot move."""
+        configured = (self._settings.detectors or {}).get(name)
         serves = (self._serves.settings.detectors or {}).get(name)
-        return asked.model if asked and serves and asked.model != serves.model else None
+        moves = configured and serves and configured.model != serves.model
+        return configured.model if configured and moves else None
 
     def start(self, service: Service) -> None:
-        """Look from now on; to be called in the event loop of the service."""
+        """Start polling; call it in the event loop of the service."""
         if self._seconds <= 0:
             return
         loop = asyncio.get_running_loop()
-        # A daemon: a model that is being fetched keeps no process from ending.
+        # A daemon: a fetch under way does not keep the process from exiting.
         threading.Thread(
             target=self._run, args=(service, loop), name="model-watcher", daemon=True
         ).start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._ended.set()
 
     def _run(self, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         while not self._ended.wait(self._seconds):
             try:
-                self.look(service, loop)
-            except Exception:  # what is unforeseen must not end the looking
+                self.poll(service, loop)
+            except Exception:  # an unforeseen error must not end the polling
                 if not self._ended.is_set():
-                    _log.exception("cannot look for other models")
+                    _log.exception("cannot check for new models")
 
-    def look(self, service: Service, loop: asyncio.AbstractEventLoop) -> bool:
-        """Look once, from a thread that is not the loop's; whether other models serve now."""
+    def poll(self, service: Service, loop: asyncio.AbstractEventLoop) -> bool:
+        """Check once, from a thread other than the loop's; whether models were replaced."""
         before = self._serves.settings
         try:
             found = self._pin(self._settings)
             if found.settings == before:
-                self._stay(found)
+                self._set(found)
                 return False
             ensemble = self._load(found.settings)
         except QuorumError as error:
             names = [name for name in before.detectors or {} if self.followed(name)]
-            self._stay(Pinned(before, dict.fromkeys(names, str(error))))
+            self._set(Pinned(before, dict.fromkeys(names, str(error))))
             return False
         if self._ended.is_set():
             return False
@@ -104,16 +105,16 @@ class Watcher:
             version = ensemble.detectors[name].detector.version
             model = (found.settings.detectors or {})[name].model
             MODEL_SWAPS.labels(name).inc()
-            _log.info("%s scores with another model now: %s, version %s", name, model, version)
-        self._stay(found)
+            _log.info("%s uses another model now: %s, version %s", name, model, version)
+        self._set(found)
         return True
 
-    def _stay(self, serves: Pinned) -> None:
+    def _set(self, serves: Pinned) -> None:
         before, self._serves = self._serves, serves
         if set(serves.stale.items()) - set(before.stale.items()):
             serves.with_warnings()
         elif before.stale and not serves.stale:
-            _log.info("the models are again those that the registry names")
+            _log.info("the models match the registry again")
 
 
 def _changed(before: Settings, after: Settings) -> list[str]:

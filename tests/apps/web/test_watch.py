@@ -91,7 +91,7 @@ def test_a_moved_alias_swaps_and_a_lost_registry_keeps_what_serves() -> None:
         loop = asyncio.get_running_loop()
 
         async def look() -> bool:
-            return await asyncio.to_thread(watcher.look, service, loop)
+            return await asyncio.to_thread(watcher.poll, service, loop)
 
         assert not await look()
         assert watcher.followed("words") == "mlflow:models:/words@champion"
@@ -138,7 +138,7 @@ def test_models_that_were_replaced_leave_the_memory_and_the_others_stay(tmp_path
         before = len(loaded._loaded)
         for turn in range(1, 5):
             now_at[0] = served(places[turn % 2])
-            assert await asyncio.to_thread(watcher.look, service, loop)
+            assert await asyncio.to_thread(watcher.poll, service, loop)
             members = service.ensemble.detectors
             assert members["spam"].detector.version == open_artifact(places[turn % 2]).version
             assert members["nsfw"].detector is nsfw
@@ -157,14 +157,14 @@ def test_what_is_stale_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureF
         watcher = watched(registry)
         loop = asyncio.get_running_loop()
         for registry.away in (True, True, False, False):
-            await asyncio.to_thread(watcher.look, service, loop)
+            await asyncio.to_thread(watcher.poll, service, loop)
         await service.close()
 
     asyncio.run(scenario())
     told = [record.message for record in caplog.records if "model" in record.message]
     assert told == [
         f"{GOES_ON} mlflow:models:/words/1: the registry cannot be reached",
-        "the models are again those that the registry names",
+        "the models match the registry again",
     ]
 
 
@@ -305,7 +305,7 @@ def test_promoted_served_swapped_rolled_back_and_without_its_registry(
             assert set(clients.statuses) == {200}
             assert set(clients.versions) == {first.digest, second.digest}
         told = log.read_text()
-        assert told.count("scores with another model now") == 2
+        assert told.count("uses another model now") == 2
         assert told.count("spam goes on with its last good model") == 1
         assert "Traceback" not in told
     try:

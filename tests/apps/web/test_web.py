@@ -316,7 +316,7 @@ def test_keys_scopes_and_rates(tmp_path: Path) -> None:
             head = {"x-api-key": wrong.encode()}
             refused = client.post("/v1/moderate", json=event(1), headers=head)
             assert is_problem(refused, 401)
-            assert "not known" in refused.json()["detail"]
+            assert "this API key is unknown" in refused.json()["detail"]
         write, read = {"authorization": f"Bearer {writer}"}, {"x-api-key": reader}
         assert is_problem(client.post("/v1/moderate", json=event(1), headers=read), 403)
         assert is_problem(client.get("/v1/models", headers=write), 403)

@@ -114,14 +114,14 @@ def test_a_verdict_is_told_once_and_again_until_it_is_taken(
     ledger.record([told, *deliveries_of(told, [platform.endpoint])])
     platform.refuse = 2
     webhooks = WebhookDispatcher(ledger, [platform.endpoint])
-    while webhooks.tell():
+    while webhooks.deliver_due():
         pass
     assert len(platform.requests) == 3
     ids = {read_webhook(SECRET, headers, body)[0] for headers, body in platform.requests}
     assert len(ids) == 1
     assert read_webhook(SECRET, *platform.requests[-1])[1] == told
     ledger.record([told, *deliveries_of(told, [platform.endpoint])])
-    assert not webhooks.tell()
+    assert not webhooks.deliver_due()
 
 
 def test_an_endpoint_that_never_takes_is_given_up(
@@ -132,7 +132,7 @@ def test_an_endpoint_that_never_takes_is_given_up(
     ledger.record(deliveries_of(verdict(1), [gone]))
     webhooks = WebhookDispatcher(ledger, [gone])
     tries = 0
-    while webhooks.tell():
+    while webhooks.deliver_due():
         tries += 1
     assert tries == 3
 
@@ -142,7 +142,7 @@ def test_two_couriers_tell_each_verdict_once(ledger: Ledger, platform: Platform)
 
     def work() -> None:
         webhooks = WebhookDispatcher(ledger, [platform.endpoint])
-        while webhooks.tell():
+        while webhooks.deliver_due():
             pass
 
     threads = [threading.Thread(target=work) for _ in range(3)]

@@ -21,7 +21,7 @@ _VERBS: dict[str, str] = {
     "--predictions TOPIC --dead-letters TOPIC]",
     "decide": "The second half: predictions to verdicts.  [quorum decide --uploads SUB "
     "--predictions SUB --verdicts TOPIC --dead-letters TOPIC]",
-    "topics": "Make the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
+    "topics": "Create the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
     "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
     "batch": "Moderate a table or files, in windows.  [quorum batch]",
     "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",
@@ -30,11 +30,11 @@ _VERBS: dict[str, str] = {
     "policy": "Check, explain, test, compare and tune policies.  [quorum policy check]",
     "models": "List, train, evaluate and compare models.  [quorum models list]",
     "catalogue": "Register and search reference works.  [quorum catalogue list]",
-    "record": "Write the streams into the ledger.  [quorum record --verdicts SUB]",
-    "replay": "Decide past cases again and publish what changes.  [quorum replay --help]",
-    "ledger": "Make and keep the database.  [quorum ledger init]",
+    "record": "Record the streams in the ledger.  [quorum record --verdicts SUB]",
+    "replay": "Decide past cases again and publish the changes.  [quorum replay --help]",
+    "ledger": "Create and maintain the ledger.  [quorum ledger init]",
     "schemas": "Write the messages' JSON Schemas.  [quorum schemas]",
-    "health": "Ask a running job whether it lives.  [quorum health]",
+    "health": "Check whether a job on this machine is alive.  [quorum health]",
 }
 
 
@@ -46,7 +46,7 @@ class _Lazy(TyperGroup):
         if cmd_name not in _VERBS:
             return None
         if ctx.resilient_parsing or _only_help(ctx):
-            return _told(_VERBS[cmd_name])
+            return _help_stub(_VERBS[cmd_name])
         return _load(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -54,7 +54,7 @@ class _Lazy(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _told(line: str) -> Any:
+def _help_stub(line: str) -> Any:
     stub = typer.Typer(add_completion=False)
     stub.command(help=line, short_help=line)(lambda: None)
     return typer.main.get_command(stub)
@@ -79,8 +79,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Content moderation as an ensemble on a stream: uploads in, explained verdicts out.",
-    epilog="Exit codes: 0 done, 1 failure, 2 bad usage, 65 bad input, 69 an engine is not to be "
-    "had, 78 bad configuration.",
+    epilog="Exit codes: 0 done, 1 failure, 2 bad usage, 65 bad input, 69 an engine is "
+    "unavailable, 78 bad configuration.",
 )
 
 

@@ -1,4 +1,4 @@
-"""``quorum audit``: is the console's log of who did what still whole?"""
+"""``quorum audit``: check the console's audit log for tampering."""
 
 from __future__ import annotations
 

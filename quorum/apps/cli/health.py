@@ -1,4 +1,4 @@
-"""``quorum health``: whether a job on this machine lives; for container health checks."""
+"""``quorum health``: whether a job on this machine is alive; for container health checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def health(
         int, typer.Option("--metrics-port", help="Where the job serves its metrics.")
     ] = int(os.environ.get("QUORUM_METRICS_PORT", "9464")),
 ) -> None:
-    """Exit 0 if a job answers with its metrics on loopback, else 1 with the reason.
+    """Exit with 0 if a job serves its metrics on loopback, else with 1 and the reason.
 
     quorum health --metrics-port 9464
     """

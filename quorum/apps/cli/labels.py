@@ -24,7 +24,7 @@ def sample(
         float, typer.Option(min=0, help="Share drawn where a shadow disagrees.")
     ] = 1.0,
 ) -> None:
-    r"""Draw cases that nobody was asked about, for people to label in the console.
+    r"""Draw cases that were never in review, for people to label in the console.
 
     \b
     quorum models sample --count 200

@@ -1,4 +1,4 @@
-"""``quorum ledger``: make the database, bring it up, keep it small, erase an uploader."""
+"""``quorum ledger``: create, migrate and prune the database, erase an uploader."""
 
 from __future__ import annotations
 

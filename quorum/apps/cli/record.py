@@ -1,4 +1,4 @@
-"""``quorum record``: write the streams into the ledger."""
+"""``quorum record``: record the streams in the ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def record(
         typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
     ] = None,
     webhooks: Annotated[
-        Path | None, typer.Option(help="YAML list of endpoints to tell verdicts to.")
+        Path | None, typer.Option(help="YAML list of endpoints that receive verdicts.")
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
@@ -93,5 +93,5 @@ def record(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: recorder.stop())
         recorder.run()
-    told = ", ".join(f"{count:,} {stream}" for stream, count in recorder.recorded.items())
-    typer.echo(f"recorded {told or 'nothing'}", err=True)
+    counts = ", ".join(f"{count:,} {stream}" for stream, count in recorder.recorded.items())
+    typer.echo(f"recorded {counts or 'nothing'}", err=True)

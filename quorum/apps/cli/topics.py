@@ -1,4 +1,4 @@
-"""``quorum topics``: make the topics and subscriptions that the jobs share."""
+"""``quorum topics``: create the topics and subscriptions that the jobs share."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def _topics() -> None:
 @app.command()
 def create(
     project: Annotated[str, typer.Option(help="The Google Cloud project.")],
-    prefix: Annotated[str, typer.Option(help="What each name begins with.")] = "quorum",
+    prefix: Annotated[str, typer.Option(help="Prefix of each name.")] = "quorum",
     halves: Annotated[
         Halves,
         typer.Option(
             "--for",
             help="Subscriptions for `quorum stream` (fused), for `quorum detect` and `quorum "
-            "decide` (apart), or both. One that nobody reads piles up.",
+            "decide` (apart), or both. A subscription that nobody reads accumulates messages.",
         ),
     ] = Halves.FUSED,
     record: Annotated[
         bool, typer.Option("--record", help="Also subscriptions for `quorum record`.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option(help="Only show what would be made.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only show what would be created.")] = False,
 ) -> None:
-    """Make what is absent; what is there already stays as it is.
+    """Create the topics and subscriptions that are absent; existing ones are unchanged.
 
     Each subscription has a dead-letter policy, so that a message which no worker survives ends
     whole in the dead-letters topic, and a retry policy, so that it is not tried in a tight loop.

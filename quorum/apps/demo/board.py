@@ -36,7 +36,7 @@ class Board:
     repeated: int = 0
 
     def verdict(self, verdict: Verdict) -> bool:
-        """Take a verdict; whether it is the first of its upload."""
+        """Add a verdict; whether it is the first of its upload."""
         known = self.verdicts.get(verdict.upload_id)
         if known is None or (known.revision, known.at) < (verdict.revision, verdict.at):
             self.verdicts[verdict.upload_id] = verdict
@@ -45,16 +45,16 @@ class Board:
         return known is None
 
     def dead_letter(self, letter: DeadLetter) -> None:
-        """Take a dead letter."""
+        """Add a dead letter."""
         self.dead[letter.event_id()] = letter
 
     @property
     def done(self) -> bool:
-        """Whether every upload has come to an end."""
+        """Whether every upload has a verdict or a dead letter."""
         return len(self.verdicts) + len(self.dead) >= self.expected
 
     def row(self, verdict: Verdict) -> tuple[Text, str, str, str]:
-        """Action, title, latency and reasons of a verdict, as a table shows them."""
+        """Format a verdict's action, title, latency and reasons for a table."""
         action = verdict.action.value
         title = self.titles.get(verdict.upload_id, verdict.upload_id)
         return (
@@ -65,7 +65,7 @@ class Board:
         )
 
     def live(self) -> RenderableType:
-        """The newest verdicts, and how far it is."""
+        """Render the newest verdicts and the progress."""
         table = self._table()
         for verdict in list(self.verdicts.values())[-_SHOWN:]:
             table.add_row(*self.row(verdict))
@@ -81,14 +81,14 @@ class Board:
         return table
 
     def everything(self) -> RenderableType:
-        """All verdicts, for a terminal that cannot redraw."""
+        """Render all verdicts."""
         table = self._table(wrap=True)
         for verdict in self.verdicts.values():
             table.add_row(*self.row(verdict))
         return table
 
     def summary(self, console: Console) -> None:
-        """Print what came of it all."""
+        """Print the summary."""
         console.rule("Summary")
         counts = Counter(verdict.action.value for verdict in self.verdicts.values())
         parts = [f"[{_COLOURS[a]}]{counts.get(a, 0)} {a.value}[/]" for a in ACTIONS]

@@ -1,4 +1,4 @@
-"""The demo's course: start a stream, publish, watch, sum up, stop."""
+"""Run the demo: start a stream, publish uploads, show verdicts, summarise, stop."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
         console: Where to show it.
 
     Returns:
-        What came of the uploads.
+        The verdicts and dead letters.
 
     Raises:
-        QuorumError: If an upload did not come to an end, or the job failed.
+        QuorumError: If an upload got neither a verdict nor a dead letter, or the job failed.
     """
     console = console or Console()
     messages = example_messages(folder)
@@ -90,7 +90,7 @@ def _board(messages: list[bytes]) -> Board:
 
 
 def _settings(work: Path, folder: Path) -> Path:
-    """The demo's uploads name files: their folder must be allowed, and nothing else."""
+    """Write settings that allow media from the demo's folder alone."""
     file = work / "settings.yaml"
     with file.open("w", encoding="utf-8") as out:
         YAML().dump({"media": {"folders": [str(folder)]}}, out)
@@ -209,7 +209,7 @@ def _new_lines(file: Path, seen: dict[Path, int]) -> list[bytes]:
 
 @contextmanager
 def _show(board: Board, console: Console) -> Iterator[Any]:
-    """Redraw while it runs; where the output is no terminal, print all at the end."""
+    """Redraw while the demo runs; if the output is no terminal, print everything at the end."""
     if not console.is_terminal:
         yield lambda: None
         console.print(board.everything())

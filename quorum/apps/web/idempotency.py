@@ -23,7 +23,7 @@ MAX_KEY = 255
 
 
 @dataclass(slots=True)
-class _Stored:
+class _StoredResponse:
     digest: bytes
     until: float
     answer: asyncio.Future[tuple[int, bytes, str]]
@@ -40,7 +40,7 @@ class IdempotencyStore:
     def __init__(self, seconds: float, limit: int) -> None:
         self._seconds = seconds
         self._limit = limit
-        self._stored: OrderedDict[tuple[str, str], _Stored] = OrderedDict()
+        self._stored: OrderedDict[tuple[str, str], _StoredResponse] = OrderedDict()
 
     async def once(
         self,
@@ -69,7 +69,7 @@ class IdempotencyStore:
             headers = {"idempotent-replayed": "true"}
             return Response(content, status, headers=headers, media_type=kind)
         answer = asyncio.get_running_loop().create_future()
-        self._stored[place] = _Stored(digest, time.monotonic() + self._seconds, answer)
+        self._stored[place] = _StoredResponse(digest, time.monotonic() + self._seconds, answer)
         try:
             response = await make()
         except BaseException as error:

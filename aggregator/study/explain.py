@@ -17,14 +17,14 @@ from quorum.aggregator.study.check import turning_points
 from quorum.aggregator.study.record import PastCase
 from quorum.core.messages import Action
 
-__all__ = ["Change", "Explanation", "Step", "explain"]
+__all__ = ["Change", "ExplainedStep", "Explanation", "explain"]
 
 #: More pairs than this are not tried.
 MAX_PAIRS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExplainedStep:
     """The contribution of one detector or one rule.
 
     Attributes:
@@ -69,8 +69,8 @@ class Explanation:
     """
 
     decision: Decision
-    detectors: tuple[Step, ...]
-    rules: tuple[Step, ...]
+    detectors: tuple[ExplainedStep, ...]
+    rules: tuple[ExplainedStep, ...]
     changes: tuple[Change, ...]
 
 
@@ -84,7 +84,7 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
         decision=decision,
         detectors=tuple(_detectors(policy, case, live)),
         rules=tuple(
-            Step(rule.name, _outcome_text(outcome, message), outcome, rule.action)
+            ExplainedStep(rule.name, _outcome_text(outcome, message), outcome, rule.action)
             for rule, outcome, message in rules.outcomes(facts)
         ),
         changes=tuple(_changes(policy, case, decision.action, live)),
@@ -102,12 +102,14 @@ def _outcome_text(outcome: Outcome, message: str) -> str:
 
 def _detectors(
     policy: Policy, case: PastCase, live: Mapping[str, CompactPrediction]
-) -> Iterator[Step]:
+) -> Iterator[ExplainedStep]:
     for name, declared in policy.detectors.items():
         prediction = live.get(name)
         if prediction is not None and prediction.score is not None:
             labels = ", ".join(f"{path} {value:.2f}" for path, value in prediction.labels.items())
-            yield Step(name, f"scored {prediction.score:.3f}{f' ({labels})' if labels else ''}")
+            yield ExplainedStep(
+                name, f"scored {prediction.score:.3f}{f' ({labels})' if labels else ''}"
+            )
             continue
         meaning = declared.meaning(effective_status(prediction))
         if prediction is None:
@@ -120,12 +122,12 @@ def _detectors(
             text += f", which counts as {meaning:g}"
         else:
             text += ", which means nothing"
-        yield Step(name, f"{text}{' [shadow]' if declared.shadow else ''}")
+        yield ExplainedStep(name, f"{text}{' [shadow]' if declared.shadow else ''}")
     for one in case.predictions:
         if one.shadow or one.detector not in policy.detectors:
             score = "no score" if one.score is None else f"scored {one.score:.3f}"
             kind = "shadow" if one.shadow else "not in the policy"
-            yield Step(one.detector, f"{score} [{kind}]")
+            yield ExplainedStep(one.detector, f"{score} [{kind}]")
 
 
 def _changes(

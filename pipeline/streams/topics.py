@@ -16,7 +16,7 @@ from quorum.pipeline.streams.pubsub_clients import (
     subscriber_client,
 )
 
-__all__ = ["TOPICS", "Plan", "PlannedSubscription", "create_topics", "planned"]
+__all__ = ["TOPICS", "PlannedSubscription", "TopicPlan", "create_topics", "planned"]
 
 #: The streams of the design; each is a topic under the deployment's prefix.
 TOPICS = ("uploads", "predictions", "verdicts", "reviews", "dead-letters")
@@ -60,7 +60,7 @@ class PlannedSubscription:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TopicPlan:
     """What a deployment needs."""
 
     topics: tuple[str, ...]
@@ -69,7 +69,7 @@ class Plan:
 
 def planned(
     project: str, prefix: str, *, fused: bool = True, apart: bool = False, record: bool = False
-) -> Plan:
+) -> TopicPlan:
     """The topics and subscriptions of a deployment.
 
     Args:
@@ -99,10 +99,10 @@ def planned(
                 dead_letters="" if stream == "dead-letters" else topic("dead-letters"),
             )
         )
-    return Plan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))
+    return TopicPlan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))
 
 
-def create_topics(plan: Plan) -> set[str]:
+def create_topics(plan: TopicPlan) -> set[str]:
     """Make what is absent.
 
     Returns:

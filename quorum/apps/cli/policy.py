@@ -19,7 +19,7 @@ from quorum.aggregator.study.difference import differences
 from quorum.aggregator.study.golden import load_golden, run_golden
 from quorum.apps.cli import policy_learn
 from quorum.apps.cli.parameters import expanded
-from quorum.apps.cli.policy_cases import CaseOptions, Database, Limit, Name, Since, Until
+from quorum.apps.cli.policy_cases import CaseSelection, Database, Limit, Name, Since, Until
 from quorum.apps.cli.policy_explain import coloured, explain
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_statements import statements
@@ -129,7 +129,7 @@ app.command()(explain)
 def diff(
     old: Name,
     new: Name,
-    cases: CaseOptions,
+    cases: CaseSelection,
 ) -> None:
     """Describe the changes between two policies, and count their effect on past cases.
 
@@ -150,7 +150,7 @@ def diff(
 @expanded
 def backtest(
     name: Name,
-    cases: CaseOptions,
+    cases: CaseSelection,
     against: Annotated[
         str | None,
         typer.Option(help="Compare with this policy (default: with the recorded actions)."),
@@ -189,7 +189,7 @@ def export_cases(
 
     Example: quorum policy cases --database sqlite:///quorum.db > cases.jsonl
     """
-    for case in CaseOptions(None, database, since, until, limit).read():
+    for case in CaseSelection(None, database, since, until, limit).read():
         typer.echo(case.to_json())
 
 

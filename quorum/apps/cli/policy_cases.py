@@ -19,7 +19,7 @@ from quorum.core.errors import InputError
 if TYPE_CHECKING:
     from quorum.store.ledger import LedgerCase, TimeRange
 
-__all__ = ["CaseOptions", "Cases", "Database", "Limit", "Name", "Since", "Until", "time_range"]
+__all__ = ["CaseSelection", "Cases", "Database", "Limit", "Name", "Since", "Until", "time_range"]
 
 Name = Annotated[str, typer.Argument(help="A policy's file, or the name of a shipped policy.")]
 Cases = Annotated[
@@ -36,7 +36,7 @@ Limit = Annotated[int | None, typer.Option(help="At most so many cases.")]
 
 
 @dataclass(frozen=True)
-class CaseOptions:
+class CaseSelection:
     """Which past cases to read."""
 
     cases: Cases = None

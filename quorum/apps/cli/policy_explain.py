@@ -16,7 +16,7 @@ from quorum.aggregator.study.explain import Change, Explanation
 from quorum.aggregator.study.explain import explain as explain_case
 from quorum.aggregator.study.golden import read_golden
 from quorum.aggregator.study.record import PastCase
-from quorum.apps.cli.policy_cases import CaseOptions, Cases, Database
+from quorum.apps.cli.policy_cases import Cases, CaseSelection, Database
 from quorum.core.errors import InputError
 
 __all__ = ["coloured", "explain"]
@@ -54,7 +54,7 @@ def explain(
         msg = "name an upload (with --cases or --database), or give scores with --score"
         raise InputError(msg)
     else:
-        case = _find(upload, CaseOptions(cases, database).read(made))
+        case = _find(upload, CaseSelection(cases, database).read(made))
     _draw(made, case, explain_case(made, case))
 
 

@@ -16,7 +16,7 @@ from quorum.aggregator.study.drift import ALARM, Profiles
 from quorum.aggregator.study.drift import drift as compare
 from quorum.aggregator.study.shadow import compare_shadow
 from quorum.apps.cli.parameters import expanded
-from quorum.apps.cli.policy_cases import CaseOptions, Name
+from quorum.apps.cli.policy_cases import CaseSelection, Name
 from quorum.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["compare_shadow_command", "drift", "fit", "tune"]
 @expanded
 def tune(
     name: Name,
-    cases: CaseOptions,
+    cases: CaseSelection,
     score: Annotated[
         str, typer.Option(help="A detector, a label such as violence/fight, or a combiner.")
     ],
@@ -83,7 +83,7 @@ def _print_threshold(made: Tuned, score: str, function: str) -> None:
 
 @expanded
 def fit(
-    cases: CaseOptions,
+    cases: CaseSelection,
     score: Annotated[
         list[str], typer.Option(help="A detector, or a label such as violence/fight. Repeatable.")
     ],
@@ -114,7 +114,7 @@ def fit(
 
 @expanded
 def drift(
-    cases: CaseOptions,
+    cases: CaseSelection,
     reference: Annotated[
         Path | None, typer.Option(help="Score distributions to compare with, from --save.")
     ] = None,
@@ -170,7 +170,7 @@ def drift(
 @expanded
 def compare_shadow_command(
     name: Name,
-    cases: CaseOptions,
+    cases: CaseSelection,
 ) -> None:
     """Report what detectors, rules and policies in shadow would have decided.
 

@@ -178,7 +178,7 @@ class Drift:
 
     Attributes:
         detector: Which.
-        index: The population stability index; None with too few scores to tell.
+        index: The population stability index; None where there are too few scores.
         scores: How many scores there are now, and in the reference.
         silent: The share of uploads that it was silent on, now and in the reference.
         versions: The versions with predictions now, and in the reference.

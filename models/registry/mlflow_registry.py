@@ -151,7 +151,7 @@ def fetch(reference: str, wanted: str | None, patterns: Sequence[str]) -> Path:
     try:
         source = client.get_model_version_download_uri(named.name, named.number)
     except Exception as error:
-        failure = registry_error(f"does not tell where {named.reference} lies", error)
+        failure = registry_error(f"does not say where {named.reference} lies", error)
         raise failure from error
     folder = _download(client, source, patterns)
     try:

@@ -100,7 +100,7 @@ def forget(uploader: str, database: Database = None, yes: Yes = False) -> None:
     _show(taken.rows, done=yes)
     if taken.unread:
         typer.echo(
-            f"{taken.unread:,} dead letters tell no uploader and may hold some of theirs: "
+            f"{taken.unread:,} dead letters name no uploader and may hold some of theirs: "
             "take them by age with quorum ledger prune --keep-dead-letters"
         )
 
@@ -134,5 +134,5 @@ def _show(taken: Pruned, *, done: bool) -> None:
         count = getattr(taken, name)
         if count:
             typer.echo(f"{name.replace('_', ' '):14}{count:>12,}")
-    said = "rows taken" if done else "rows would go; add --yes to do it"
-    typer.echo(f"{taken.total:,} {said}")
+    outcome = "rows taken" if done else "rows would go; add --yes to do it"
+    typer.echo(f"{taken.total:,} {outcome}")

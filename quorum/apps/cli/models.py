@@ -65,8 +65,8 @@ def show(
     """
     held = open_reference(model, name) if model else shipped_artifact(name)
     if as_json:
-        told = asdict(held.manifest) if held else {"detector": name, "manifest": None}
-        typer.echo(json.dumps(told, indent=2))
+        document = asdict(held.manifest) if held else {"detector": name, "manifest": None}
+        typer.echo(json.dumps(document, indent=2))
         return
     console = Console()
     if held is None:

@@ -46,8 +46,8 @@ def train(name: Name, data: Data, out: Out, seed: Seed = 0, as_json: AsJson = Fa
         msg = f"{out} holds an artifact already; name another folder"
         raise InputError(msg)
     examples = read_labelled(data)
-    with _steps() as told:
-        metrics = trainer(examples, out, seed, told)
+    with _steps() as report_step:
+        metrics = trainer(examples, out, seed, report_step)
     version = open_artifact(out, name).version
     if as_json:
         typer.echo(json.dumps({"version": version, "metrics": metrics}, indent=2))
@@ -141,8 +141,8 @@ def compare(
         lambda: measure(examples.labels[both], scores[0], scores[1], margin=margin, seed=seed)  # type: ignore[arg-type]
     )
     if as_json:
-        told = {"old": pair[0].version, "new": pair[1].version, "figures": asdict(made)}
-        typer.echo(json.dumps(told, indent=2))
+        document = {"old": pair[0].version, "new": pair[1].version, "figures": asdict(made)}
+        typer.echo(json.dumps(document, indent=2))
     else:
         console = Console()
         table = Table("", "version", "ROC-AUC (95 %)")
@@ -181,8 +181,8 @@ def calibrate(
     scores = [findings[index].score for index in kept]
     made = recalibrated(held, scores, examples.labels[kept], out, examples.origin.name, seed)  # type: ignore[arg-type]
     if as_json:
-        told = {"version": made.artifact.version, "before": made.before, "after": made.after}
-        typer.echo(json.dumps(told, indent=2))
+        document = {"version": made.artifact.version, "before": made.before, "after": made.after}
+        typer.echo(json.dumps(document, indent=2))
         return
     typer.echo(f"Expected calibration error {made.before:.3f} before, {made.after:.3f} after.")
     typer.echo(f"Wrote {out}, version {made.artifact.version}.")
@@ -205,10 +205,10 @@ def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> N
     scores = np.clip([findings[index].score or 0.0 for index in kept], 1e-6, 1 - 1e-6)
     share = float(examples.labels[kept].mean()) if kept else 0.0
     made = _measured(lambda: Platt.fit(np.log(scores / (1 - scores)), examples.labels[kept], share))
-    told = recipe.model_dump(mode="json", exclude_none=True)
-    told["calibration"] = made.as_document()
+    document = recipe.model_dump(mode="json", exclude_none=True)
+    document["calibration"] = made.as_document()
     with out.open("w", encoding="utf-8") as file:
-        YAML(typ="safe", pure=True).dump(told, file)
+        YAML(typ="safe", pure=True).dump(document, file)
     typer.echo(f"Wrote {out}, calibrated on {len(kept)} examples.")
 
 
@@ -246,7 +246,7 @@ def _run(detectors: list[Detector], examples: Labelled) -> list[list[Finding]]:
 def _steps() -> Iterator[Callable[[str], None]]:
     console = Console(stderr=True)
     with console.status("reading") as status:
-        yield lambda told: status.update(told)
+        yield lambda step: status.update(step)
 
 
 def _measured(measure: Callable[[], Any]) -> Any:

@@ -13,7 +13,7 @@ from quorum.models.registry.references import local_folder
 
 __all__ = ["AsJson", "Model", "Name", "shipped_artifact"]
 
-Name = Annotated[str, typer.Argument(help="The detector's name, as `quorum models list` tells.")]
+Name = Annotated[str, typer.Argument(help="The detector's name, as `quorum models list` shows it.")]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="A model's reference, such as file:mine; else the shipped one."),

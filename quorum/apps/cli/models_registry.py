@@ -25,7 +25,7 @@ __all__ = ["promote", "register", "rollback", "versions"]
 
 Registered = Annotated[str, typer.Argument(help="The registered model, such as spam.")]
 Alias = Annotated[str, typer.Option(help="The alias to move.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 
 def register(

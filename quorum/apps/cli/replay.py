@@ -36,7 +36,10 @@ def replay(
         str | None, typer.Option(help="Topic or .jsonl file to publish the new revisions to.")
     ] = None,
     limit: Limit = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Publish and record; without it, only show what would change."),
+    ] = False,
 ) -> None:
     """Decide past cases again, as after a roll-back of a policy; a dry run unless --yes.
 
@@ -72,8 +75,10 @@ def replay(
     if changes:
         console.print(table)
     total = sum(changes.values())
-    told = "published and recorded" if yes else "nothing was published (a dry run; --yes does it)"
-    console.print(f"{seen:,} cases decided again, {total:,} actions change; {told}")
+    outcome = (
+        "published and recorded" if yes else "nothing was published (a dry run; --yes does it)"
+    )
+    console.print(f"{seen:,} cases decided again, {total:,} actions change; {outcome}")
 
 
 def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | None:

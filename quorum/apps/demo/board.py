@@ -69,8 +69,8 @@ class Board:
         table = self._table()
         for verdict in list(self.verdicts.values())[-_SHOWN:]:
             table.add_row(*self.row(verdict))
-        told = f"{len(self.verdicts)} verdicts, {len(self.dead)} dead letters of {self.expected}"
-        return Group(table, Text(told, style="dim"))
+        summary = f"{len(self.verdicts)} verdicts, {len(self.dead)} dead letters of {self.expected}"
+        return Group(table, Text(summary, style="dim"))
 
     def _table(self, *, wrap: bool = False) -> Table:
         table = Table(box=None, padding=(0, 1), expand=True)

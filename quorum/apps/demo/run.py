@@ -51,7 +51,7 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
     console = console or Console()
     messages = example_messages(folder)
     board = _board(messages)
-    command, told = find_emulator()
+    command, reason = find_emulator()
     prism, lacking = find_prism() if command else (None, "")
     with tempfile.TemporaryDirectory(prefix="quorum-demo-") as made:
         work = Path(made)
@@ -62,7 +62,7 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
             with emulator():
                 _on_pubsub(messages, board, args, work, console)
         else:
-            why = lacking if command else told
+            why = lacking if command else reason
             console.print(
                 f"{len(messages)} messages through files and the direct runner, because there is "
                 f"{why}.\n"

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 #: In place of the framework's words, which say no more than the status.
 _DETAILS = {
-    404: "there is nothing at this path; /openapi.json tells what there is",
+    404: "there is nothing at this path; /openapi.json lists what there is",
     405: "this path takes another method; the header allow names it",
 }
 
@@ -51,7 +51,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem) -> Response:
-    """The response that tells a problem."""
+    """The response that describes a problem."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -79,11 +79,11 @@ def install_problems(app: FastAPI) -> None:
         return problem_response(Problem(error.status_code, detail, headers))
 
     async def on_validation(_request: Request, error: Any) -> Response:
-        told = "; ".join(
+        detail = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors()[:5]
         )
-        return problem_response(Problem(422, told))
+        return problem_response(Problem(422, detail))
 
     async def on_input(_request: Request, error: Any) -> Response:
         return problem_response(Problem(422, str(error)))

@@ -40,7 +40,7 @@ def digest(*parts: str) -> str:
 
     Each part is prefixed by its length, so that ``("ab", "c")`` and ``("a", "bc")`` differ.
     """
-    prefixed = []
+    prefixed: list[bytes] = []
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
         prefixed += (len(data).to_bytes(8, "big"), data)

@@ -17,6 +17,10 @@ __all__ = ["predict", "score_safely"]
 #: The most characters of an error's text: it may quote the upload.
 _MAX_REASON = 300
 
+#: The largest finding, as the JSON of its prediction. Guards the job: a larger one could make a
+#: message that the broker refuses, or a case that does not fit its state.
+MAX_FINDING_BYTES = 128 * 1024
+
 #: By ``id`` of the detector: the thread that is still stuck in its last call. The thread holds the
 #: detector, so that the id cannot become another's while it lives.
 _stuck: dict[int, threading.Thread] = {}
@@ -41,7 +45,7 @@ class _Call(threading.Thread):
 
 
 def _described(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:_MAX_REASON]
+    text = " ".join(str(error).split())[:_MAX_REASON].encode(errors="replace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -49,28 +53,35 @@ def _checked(finding: object) -> Finding:
     """The finding if it is valid, else a failed one with the reason."""
     if not isinstance(finding, Finding):
         return Finding.failed(f"the detector returned {type(finding).__name__}, not a finding")
-    if finding.status is not Status.SCORED:
-        if finding.reason and finding.score is None:
-            return finding
+    if finding.status is not Status.SCORED and not (finding.reason and finding.score is None):
         return Finding.failed(f"the detector {finding.status} and did not say why")
     try:
-        if not _is_probability(finding.score):
+        if finding.status is Status.SCORED and not _is_probability(finding.score):
             return Finding.failed(
                 f"the detector gave the score {finding.score!r}, not one of 0 to 1"
             )
         for label, value in finding.labels.items():
             if not isinstance(label, str) or not _is_probability(value):
                 return Finding.failed(f"the detector gave the label {label!r} = {value!r}")
-        Prediction.model_validate(
-            {"id": "x", "upload_id": "x", "detector": "x", "version": "x", "status": "scored",
-             "score": finding.score, "labels": dict(finding.labels), "evidence": finding.evidence,
-             "at": "2000-01-01T00:00:00Z"}
-        )  # fmt: skip
-    except Exception as error:  # labels or evidence of the wrong type
+            label.encode()  # pydantic writes the keys of a dict without this check
+        size = len(_sendable(finding).to_bytes())
+    except Exception as error:  # a part of the wrong type, or text that UTF-8 cannot encode
         return Finding.failed(
             f"the detector returned a finding that cannot be sent: {_described(error)}"
         )
+    if size > MAX_FINDING_BYTES:
+        return Finding.failed(
+            f"the detector returned a finding of {size:,} bytes; the limit is {MAX_FINDING_BYTES:,}"
+        )
     return finding
+
+
+def _sendable(finding: Finding) -> Prediction:
+    return Prediction.model_validate(
+        {"id": "x", "upload_id": "x", "detector": "x", "version": "x", "status": finding.status,
+         "score": finding.score, "labels": dict(finding.labels), "evidence": finding.evidence,
+         "reason": finding.reason, "at": "2000-01-01T00:00:00Z"}
+    )  # fmt: skip
 
 
 def _is_probability(value: object) -> bool:
@@ -86,7 +97,7 @@ def _call(
     detector: Detector, batch: Sequence[Features], timeout: float
 ) -> tuple[list[Any] | None, str, bool]:
     """Call ``score`` once: its findings, or None, the reason, and whether a retry may help."""
-    call = _Call(detector, batch)
+    call = _Call(detector, tuple(batch))  # a tuple: what a detector does to it stays with it
     call.start()
     call.join(timeout)
     if call.is_alive():

@@ -153,3 +153,47 @@ def test_a_large_batch_is_scored_in_parts_that_fail_alone():
     found = score_safely(detector, features("a", "b", "c", "d", "bad"), 5)
     assert sizes[:3] == [2, 2, 1]
     assert [finding.status for finding in found] == [Status.SCORED] * 4 + [Status.FAILED]
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding.abstained("half a pair: \ud83d"),
+        Finding.failed("\udfff"),
+        Finding.scored(0.5, {"harm/\ud800": 0.5}),
+        Finding.scored(0.5, evidence=[Evidence(kind="text", what="\ud800")]),
+        Finding.abstained("x" * 12_000_000),
+        Finding.scored(0.5, {f"harm/{number}": 0.5 for number in range(300_000)}),
+        Finding.scored(0.5, evidence=[Evidence(kind="text", what="x")] * 50_000),
+    ],
+    ids=["surrogate", "surrogate alone", "label", "evidence", "long", "many labels", "many"],
+)
+def test_a_finding_that_no_message_can_hold_fails_alone(finding):
+    detector = Scripted(
+        lambda batch: [finding, *(Finding.scored(0.5) for _ in range(len(batch) - 1))]
+    )
+    (found, *others) = score_safely(detector, features("a", "b"), 30)
+    assert found.status is Status.FAILED
+    assert "cannot be sent" in found.reason or "the limit is" in found.reason
+    predict(detector, features("a")[0], found, AT, 0.0).to_bytes()
+    assert [finding.status for finding in others] == [Status.SCORED]
+
+
+def test_an_error_with_half_a_surrogate_pair_can_be_sent():
+    def act(batch):
+        msg = "no \ud83d"
+        raise ValueError(msg)
+
+    (found,) = score_safely(Scripted(act), features("a"), 5)
+    predict(Scripted(act), features("a")[0], found, AT, 0.0).to_bytes()
+
+
+def test_a_detector_cannot_change_the_batch_of_others():
+    def act(batch):
+        batch.clear()
+        return [Finding.scored(0.5)]
+
+    given = features("a", "b")
+    found = score_safely(Scripted(act), given, 5)
+    assert len(given) == 2
+    assert [finding.status for finding in found] == [Status.FAILED, Status.FAILED]

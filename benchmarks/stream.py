@@ -167,7 +167,7 @@ def job(kind: str) -> None:
             verdicts=sink(address("topics", "verdicts"), origin=origin),
             predictions=sink(address("topics", "predictions"), origin=origin),
             dead_letters=sink(address("topics", "dead-letters"), origin=origin),
-            members=chosen,
+            detectors=chosen,
             policy=policy,
             media=MediaAccess(),
         ),

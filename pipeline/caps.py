@@ -1,7 +1,7 @@
-"""The removal cap in the graph: the policy's buckets in the state of one key.
+"""The removal cap in the graph: the policy's token buckets in the state of one key.
 
-Only verdicts that remove without a human pass through that key; all others pass by. On an engine
-without checkpoints a restart fills the buckets: a crash loop is bounded by what it can decide.
+Only removals that no human decided pass through that key; other verdicts bypass it. On an engine
+without checkpoints a restart refills the buckets.
 """
 
 from __future__ import annotations
@@ -23,39 +23,41 @@ from quorum.pipeline.streams.base import Outgoing
 
 __all__ = ["CapRemovals", "are_capped"]
 
-#: Not zero: software removes faster than the policy's caps allow, and someone should look.
+#: Above zero, detectors ask for more removals than the policy's caps allow: alert on it.
 _CAPPED = prometheus.Counter(
     "quorum_capped_removals", "Removals that a cap turned into reviews.", ("bucket",)
 )
 
 
 def are_capped(policy: Policy) -> bool:
-    """Whether a policy has any cap; without one, verdicts need not pass ``CapRemovals``."""
+    """Whether a policy has a cap; without one, verdicts need not pass ``CapRemovals``."""
     caps = policy.caps
     return caps.total is not None or caps.each_rule is not None or bool(caps.rules)
 
 
-class CapRemovals(beam.PTransform):
-    """From outgoing verdicts to the same, with no more removals than the policy's caps allow.
+_Verdicts = tuple[beam.PCollection[Outgoing], ...]
 
-    From a tuple of collections to one for what passes by of each, and one for what went through
-    the caps; they are published apart, because to flatten them every verdict would have to cross
-    the engine.
+
+class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
+    """Turns removals above the policy's caps into reviews.
+
+    From a tuple of collections of outgoing verdicts to the same, less the removals, and one more
+    with the removals after the caps. They are published apart: to flatten them, every verdict
+    would have to cross the engine.
 
     Args:
-        policy: Its caps; see ``are_capped``.
+        policy: The policy with the caps; see ``are_capped``.
     """
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy
 
-    def expand(
-        self, decided: tuple[beam.PCollection[Outgoing], ...]
-    ) -> tuple[beam.PCollection[Outgoing], ...]:
+    def expand(self, decided: _Verdicts) -> _Verdicts:
         """See PTransform."""
+        part = _Part()  # type: ignore[no-untyped-call]
         parted = [
-            each | f"Part {number}" >> beam.ParDo(_Part()).with_outputs("removing", main="others")
+            each | f"Part {number}" >> beam.ParDo(part).with_outputs("removing", main="others")
             for number, each in enumerate(decided)
         ]
         capped = (

@@ -21,22 +21,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import DeadLetter, Prediction, Status, Upload, now
+from quorum.core.messages import Prediction, Status, Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector
 from quorum.models.ensemble import Ensemble
 from quorum.models.plan import Score, ScoringState, Step
 from quorum.pipeline.metrics import Meter
-from quorum.pipeline.streams.base import Outgoing, Received
+from quorum.pipeline.streams.base import Received, dead_letter
 
-__all__ = [
-    "Arrival",
-    "DecodeUploads",
-    "Detect",
-    "Gate",
-    "dead_letter",
-]
+__all__ = ["Arrival", "DecodeUploads", "Detect", "Gate"]
 
 _log = logging.getLogger(__name__)
 
@@ -79,13 +73,6 @@ class Arrival:
     def predictions(self) -> tuple[Prediction, ...]:
         """The predictions so far."""
         return self.state.predictions
-
-
-def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
-    """Make the dead letters of a received message, which is acknowledged with them."""
-    _log.warning("dead letter", extra={"stage": stage, "reason": error})
-    letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
-    return Outgoing(letters, (received.ack_id,) if received.ack_id else ())
 
 
 class DecodeUploads(beam.DoFn):
@@ -191,7 +178,7 @@ class _Handler(ModelHandler[Arrival, Arrival, Detector]):
         return f"quorum.{self.step.detector.name}"
 
 
-class Detect(beam.PTransform):
+class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):
     """Runs the ensemble's plan: from arrivals to arrivals with a prediction of each detector.
 
     The steps stand in a row, and each adds its prediction to the arrival. Side by side, every

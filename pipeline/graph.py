@@ -1,8 +1,8 @@
 """The whole graph: uploads in, verdicts out, and dead letters from every stage.
 
 ``stream`` is both halves in one job; ``detect`` and ``decide`` are the halves apart, which
-share only the predictions stream. Each takes its sources and sinks as arguments; the runner is
-the pipeline's.
+share only the predictions stream. Each takes its sources and sinks as arguments; the pipeline
+defines the runner.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import apache_beam as beam
+from apache_beam.pvalue import DoOutputsTuple
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline.caps import CapRemovals, are_capped
-from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
 from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, Gate
 from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
 
 __all__ = ["decide", "detect", "stream"]
+
+_Outgoing = beam.PCollection[Outgoing]
+_Keyed = Sequence[beam.PCollection[KEYED]]
 
 
 def stream(
@@ -31,7 +35,7 @@ def stream(
     uploads: Source,
     verdicts: Sink,
     dead_letters: Sink,
-    members: Sequence[ConfiguredDetector],
+    detectors: Sequence[ConfiguredDetector],
     policy: Policy,
     media: MediaAccess,
     predictions: Sink | None = None,
@@ -39,22 +43,35 @@ def stream(
     options: CaseOptions | None = None,
     cascade: bool | tuple[str, ...] = False,
 ) -> None:
-    """Both halves fused: predictions are joined in the job, and published where asked.
+    """Add both halves to a pipeline: predictions reach their case inside the job.
 
-    With a cascade (see ``Settings.cascade``) the policies say which detectors are spared.
+    Args:
+        pipeline: The pipeline.
+        uploads: The source of uploads.
+        verdicts: The sink of verdicts.
+        dead_letters: The sink of dead letters of all stages.
+        detectors: The detectors of the ensemble.
+        policy: The policy that decides.
+        media: Where media may be fetched from.
+        predictions: The sink of predictions; None to not publish them.
+        others: Sources of reviews, and of predictions made elsewhere.
+        options: Further options of the decide step.
+        cascade: See ``Settings.cascade``; the policies define which detectors are skipped.
     """
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes)
     watching = options.shadows if options else ()
     gate = Gate(cascade, (policy, *watching)) if cascade else None
-    predicted = decoded.uploads | "Detect" >> Detect(members, media, gate)
+    predicted = decoded.uploads | "Detect" >> Detect(detectors, media, gate)
     if predictions:
         _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others)
-    own = predicted | "Key uploads" >> beam.Map(_keyed_arrival).with_output_types(KEYED)
+    own: beam.PCollection[KEYED] = predicted | "Key uploads" >> beam.Map(
+        _keyed_arrival
+    ).with_output_types(KEYED)
     decided = _decided((own, *keyed), (uploads, *others), policy, options)
     _publish_verdicts(decided, policy, verdicts)
-    _bury([decoded.dead, *(each.dead for each in decided), *dead], dead_letters)
+    _publish_dead_letters([decoded.dead, *(each.dead for each in decided), *dead], dead_letters)
 
 
 def detect(
@@ -63,14 +80,14 @@ def detect(
     uploads: Source,
     predictions: Sink,
     dead_letters: Sink,
-    members: Sequence[ConfiguredDetector],
+    detectors: Sequence[ConfiguredDetector],
     media: MediaAccess,
 ) -> None:
-    """The first half: an upload is given back when all of its predictions are published."""
+    """Add the first half: an upload is acked once all of its predictions are published."""
     decoded = _decode(pipeline, uploads, "detect.uploads")
-    predicted = decoded.uploads | "Detect" >> Detect(members, media)
+    predicted = decoded.uploads | "Detect" >> Detect(detectors, media)
     _publish(predicted, predictions)
-    _bury([decoded.dead], dead_letters)
+    _publish_dead_letters([decoded.dead], dead_letters)
 
 
 def decide(
@@ -82,51 +99,60 @@ def decide(
     policy: Policy,
     options: CaseOptions | None = None,
 ) -> None:
-    """The second half: uploads, predictions and reviews are given back with their verdict."""
+    """Add the second half: its messages are acked once their verdict is published."""
     keyed, dead = _keyed(pipeline, sources)
     decided = _decided(keyed, sources, policy, options)
     _publish_verdicts(decided, policy, verdicts)
-    _bury([*(each.dead for each in decided), *dead], dead_letters)
+    _publish_dead_letters([*(each.dead for each in decided), *dead], dead_letters)
 
 
-def _decode(pipeline, uploads, stage, outcomes=1):
+def _decode(
+    pipeline: beam.Pipeline, uploads: Source, stage: str, outcomes: int = 1
+) -> DoOutputsTuple:
     received = pipeline | "Read uploads" >> uploads.transform()
     decode = beam.ParDo(DecodeUploads(stage, outcomes))
-    return received | "Decode" >> decode.with_outputs("dead", main="uploads")
+    decoded: DoOutputsTuple = received | "Decode" >> decode.with_outputs("dead", main="uploads")
+    return decoded
 
 
-def _keyed(pipeline, sources):
+def _keyed(pipeline: beam.Pipeline, sources: Sequence[Source]) -> tuple[_Keyed, list[_Outgoing]]:
     made = []
     for source in sources:
         received = pipeline | f"Read {source.stream}" >> source.transform()
-        key = beam.ParDo(KeyByUpload()).with_output_types(KEYED)
+        key_by_upload = KeyByUpload()  # type: ignore[no-untyped-call]
+        key = beam.ParDo(key_by_upload).with_output_types(KEYED)
         made.append(received | f"Key {source.stream}" >> key.with_outputs("dead", main="keyed"))
     return [each.keyed for each in made], [each.dead for each in made]
 
 
-def _decided(keyed, sources, policy, options):
-    """One result for each collection where workers are in this process, else one for all."""
+def _decided(
+    keyed: _Keyed, sources: Sequence[Source], policy: Policy, options: CaseOptions | None
+) -> tuple[DoOutputsTuple, ...]:
+    """One result for each collection if workers are in this process, else one for all."""
     if any(source.in_process for source in sources):
-        return tuple(keyed) | "Decide" >> DecideInProcess(policy, options=options)
+        results: tuple[DoOutputsTuple, ...] = tuple(keyed) | "Decide" >> DecideInProcess(
+            policy, options=options
+        )
+        return results
     joined = keyed | "Join" >> beam.Flatten() if len(keyed) > 1 else keyed[0]
     bounded = all(source.bounded for source in sources)
     return (joined | "Decide" >> Decide(policy, bounded=bounded, options=options),)
 
 
-def _publish(predicted, sink):
+def _publish(predicted: beam.PCollection[Arrival], sink: Sink) -> None:
     outgoing = predicted | "To publish" >> beam.Map(_published)
     outgoing | "Publish predictions" >> sink.transform()
 
 
-def _publish_verdicts(decided, policy, sink):
-    made = tuple(each.verdicts for each in decided)
+def _publish_verdicts(decided: Sequence[DoOutputsTuple], policy: Policy, sink: Sink) -> None:
+    made: tuple[_Outgoing, ...] = tuple(each.verdicts for each in decided)
     if are_capped(policy):
         made = made | "Cap removals" >> CapRemovals(policy)
     for number, verdicts in enumerate(made):
         verdicts | f"Publish verdicts {number}" >> sink.transform()
 
 
-def _bury(dead, sink):
+def _publish_dead_letters(dead: Sequence[_Outgoing], sink: Sink) -> None:
     dead | "All dead letters" >> beam.Flatten() | "Publish dead letters" >> sink.transform()
 
 
@@ -137,6 +163,6 @@ def _published(arrival: Arrival) -> Outgoing:
 
 def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:
     predictions = tuple(CompactPrediction.of(prediction) for prediction in arrival.predictions)
-    # An upload ends with its verdict, so its attributes are not needed for a dead letter.
+    # An upload ends as a verdict, so its attributes are not needed for a dead letter.
     received = replace(arrival.received, attributes={})
     return arrival.upload.id, Joined((received,), predictions, arrival.upload)

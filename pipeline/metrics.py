@@ -1,7 +1,7 @@
-"""What is counted: Beam's metrics everywhere, and Prometheus' where the worker is this process.
+"""Metrics of the graph: Beam's everywhere, and Prometheus' where the worker is this process.
 
-A ``Meter`` counts each thing once and shows it in both. Beam names are dotted
-(``predictions.spam.scored``); Prometheus has labels.
+A ``Meter`` records each event in both. Beam's names are dotted (``predictions.spam.scored``);
+Prometheus has labels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Meter", "serve_metrics"]
 
 _NAMESPACE = "quorum"
 
-#: From a cached answer of a text model to a case that waits for its deadline.
+#: Histogram buckets: from a cached text prediction to a case that waits for its deadline.
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 _UPLOADS = prometheus.Counter("quorum_uploads", "Uploads decoded.")
@@ -53,10 +53,10 @@ def _milliseconds(seconds: float) -> int:
 
 
 class Meter:
-    """Counts what happens in a stage; made once in a DoFn's ``setup``."""
+    """Counts the events of a stage; created in a DoFn's ``setup``."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, object] = {}
+        self._counters: dict[str, Metrics.DelegatingCounter] = {}
         self._lag = Metrics.distribution(_NAMESPACE, "lag_ms")
         self._latency = Metrics.distribution(_NAMESPACE, "latency_ms")
 
@@ -64,23 +64,23 @@ class Meter:
         counter = self._counters.get(name)
         if counter is None:
             counter = self._counters[name] = Metrics.counter(_NAMESPACE, name)
-        counter.inc(by)  # type: ignore[attr-defined]
+        counter.inc(by)
 
     def upload(self, lag: float) -> None:
-        """An upload was decoded, ``lag`` seconds after it was published."""
+        """Count an upload, decoded ``lag`` seconds after its publication."""
         self._count("uploads")
         self._lag.update(_milliseconds(lag))
         _UPLOADS.inc()
         _LAG.observe(max(0.0, lag))
 
     def prediction(self, detector: str, status: str, elapsed: float) -> None:
-        """A detector spoke of an upload."""
+        """Count a prediction, made in ``elapsed`` seconds."""
         self._count(f"predictions.{detector}.{status}")
         _PREDICTIONS.labels(detector, status).inc()
         _SCORING.labels(detector).observe(elapsed)
 
     def verdict(self, action: str, decided_by: str, latency: float) -> None:
-        """A verdict was made, ``latency`` seconds after its upload came."""
+        """Count a verdict, made ``latency`` seconds after the arrival of its upload."""
         self._count(f"verdicts.{action}")
         self._count(f"decided_by.{decided_by}")
         self._latency.update(_milliseconds(latency))
@@ -88,12 +88,12 @@ class Meter:
         _LATENCY.observe(max(0.0, latency))
 
     def unknown_history(self) -> None:
-        """An upload is decided without its uploader's history."""
+        """Count an upload that is decided without its uploader's history."""
         self._count("unknown_histories")
         _UNKNOWN_HISTORIES.inc()
 
     def dead_letter(self, stage: str) -> None:
-        """A message became a dead letter."""
+        """Count a message that became a dead letter."""
         self._count(f"dead_letters.{stage}")
         _DEAD_LETTERS.labels(stage).inc()
 
@@ -105,16 +105,16 @@ def _held() -> float:
 
 
 def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
-    """Serve Prometheus' format on loopback.
+    """Serve metrics in Prometheus' format on the loopback address.
 
     Args:
         port: TCP port; 0 for a free one.
 
     Returns:
-        The server (``server_port`` tells the port) and its thread.
+        The server (its port is ``server_port``) and its thread.
 
     Raises:
-        OSError: If the port is taken.
+        OSError: If the port is in use.
     """
     _HELD.set_function(_held)
     return prometheus.start_http_server(port, addr="127.0.0.1")

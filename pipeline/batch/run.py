@@ -210,7 +210,7 @@ class _Moderate(beam.DoFn):
         return decider.again(upload, predictions, (), past.verdict, at=at, uploader=uploader)
 
 
-class ModerateBatch(beam.PTransform):
+class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]):
     """From a pipeline's begin to one Tally.
 
     Args:
@@ -228,14 +228,16 @@ class ModerateBatch(beam.PTransform):
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Tally]:
         """See PTransform."""
         moderate = _Moderate(self.options, recorded=self.source.is_ledger(self.options.ledger))
-        return (
+        add_up = AddUp()  # type: ignore[no-untyped-call]
+        tally: beam.PCollection[Tally] = (
             begin
             | "Ranges" >> beam.Create(self.ranges)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(bytes)
             | "Moderate" >> beam.ParDo(moderate).with_output_types(Tally)
-            | "Add up" >> beam.CombineGlobally(AddUp())
+            | "Add up" >> beam.CombineGlobally(add_up)
         )
+        return tally
 
 
 @dataclass(frozen=True, slots=True)

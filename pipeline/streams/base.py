@@ -1,19 +1,21 @@
-"""What a source gives and a sink takes, whatever the stream."""
+"""Sources and sinks of any kind of stream, and the elements that they exchange with the graph."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import coders
 
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.core.messages import Message, Upload
+from quorum.core.messages import DeadLetter, Message, Upload, now
 
 __all__ = [
     "Acknowledge",
@@ -24,15 +26,18 @@ __all__ = [
     "ReceivedCoder",
     "Sink",
     "Source",
+    "dead_letter",
 ]
+
+_log = logging.getLogger(__name__)
 
 
 class Acknowledge(StrEnum):
-    """When a source message is acknowledged.
+    """When a source message is acked.
 
-    VERDICT: when all that it led to is published; for runners that keep no checkpoint (Direct,
+    VERDICT: when all of its outcomes are published; for runners without checkpoints (Direct,
     Prism), whose worker runs in this process. CHECKPOINT: in a bundle finalizer, when the runner
-    has made the message durable itself (Flink, Dataflow).
+    itself has made the message durable (Flink, Dataflow).
     """
 
     VERDICT = "verdict"
@@ -41,15 +46,14 @@ class Acknowledge(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message of a source, as it came.
+    """A message as received from a source.
 
     Attributes:
         data: The bytes of its body.
         attributes: Its attributes; empty for a line of a file.
-        ack_id: What to give back once all that it led to is durable; empty where the source
-            needs none.
-        stream: Which stream it came from: ``uploads``, ``predictions`` or ``reviews``.
-        arrived: When it was taken from the source, in seconds since the epoch.
+        ack_id: Its ack id; empty where the source needs no ack.
+        stream: The stream that it was read from: ``uploads``, ``predictions`` or ``reviews``.
+        arrived: When it was read, in seconds since the epoch.
     """
 
     data: bytes
@@ -60,26 +64,26 @@ class Received:
 
 
 class ReceivedCoder(coders.Coder):
-    """Three length-prefixed parts: head as JSON, and the body's bytes untouched."""
+    """Encodes the length of a head, the head as JSON, and the bytes of the body unchanged."""
 
     def encode(self, value: Received) -> bytes:
-        """Bytes of a received message."""
+        """Encode a received message."""
         head = json.dumps(
             [dict(value.attributes), value.ack_id, value.stream, value.arrived]
         ).encode()
         return len(head).to_bytes(4, "big") + head + value.data
 
     def decode(self, encoded: bytes) -> Received:
-        """The received message of these bytes."""
+        """Decode a received message."""
         size = int.from_bytes(encoded[:4], "big")
         return Received(encoded[4 + size :], *json.loads(encoded[4 : 4 + size]))
 
     def is_deterministic(self) -> bool:
-        """Received messages are values, never keys."""
+        """Return False: received messages are values, never keys."""
         return False
 
     def to_type_hint(self) -> type:
-        """What this coder codes."""
+        """Return the type that this coder encodes."""
         return Received
 
 
@@ -88,14 +92,14 @@ coders.registry.register_coder(Received, ReceivedCoder)
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What reaches the case of one upload together.
+    """Messages of one upload that reach its case together.
 
     Attributes:
-        messages: The received messages, in the order of their use.
-        predictions: Predictions that are parsed already: those that this job made of the upload
-            among the messages, or the one that the message holds. The case takes them with the
-            upload, in one call.
-        upload: The upload among the messages, parsed; None once it has crossed an engine.
+        messages: The received messages, in the order in which the case processes them.
+        predictions: Parsed predictions: those that this job made for the upload among the
+            messages, or the one in the message. The case processes them with the upload, in one
+            call.
+        upload: The upload among the messages, parsed; None once it has crossed the engine.
     """
 
     messages: tuple[Received, ...]
@@ -104,16 +108,16 @@ class Joined:
 
 
 class JoinedCoder(coders.Coder):
-    """The predictions as JSON, then the received messages, each part after its length."""
+    """Encodes the predictions as JSON, then the received messages, each after its length."""
 
     def encode(self, value: Joined) -> bytes:
-        """Bytes of joined messages."""
+        """Encode joined messages."""
         head = json.dumps(value.predictions).encode() if value.predictions else b""
         parts = [head, *(_RECEIVED.encode(message) for message in value.messages)]
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
     def decode(self, encoded: bytes) -> Joined:
-        """The joined messages of these bytes."""
+        """Decode joined messages."""
         parts = []
         start = 0
         while start < len(encoded):
@@ -127,11 +131,11 @@ class JoinedCoder(coders.Coder):
         )
 
     def is_deterministic(self) -> bool:
-        """Joined messages are values, never keys."""
+        """Return False: joined messages are values, never keys."""
         return False
 
     def to_type_hint(self) -> type:
-        """What this coder codes."""
+        """Return the type that this coder encodes."""
         return Joined
 
 
@@ -141,35 +145,42 @@ coders.registry.register_coder(Joined, JoinedCoder)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a sink is to publish, and what it may give back once that is durable.
+    """Messages for a sink, and the source messages to ack once they are published.
 
     Attributes:
-        messages: Messages to publish; none where there is only something to give back.
-        ack_ids: Ack ids of the source messages that end with these.
+        messages: Messages to publish; empty where there is only something to ack.
+        ack_ids: Ack ids of the source messages whose outcome these are.
     """
 
     messages: tuple[Message, ...] = ()
     ack_ids: tuple[str, ...] = ()
 
 
+def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
+    """Make the dead letters of a received message, which is acked once they are published."""
+    _log.warning("dead letter", extra={"stage": stage, "reason": error})
+    letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
+    return Outgoing(letters, (received.ack_id,) if received.ack_id else ())
+
+
 class Source(ABC):
-    """Where messages come from."""
+    """Reads messages of a stream."""
 
     #: Whether it ends by itself.
     bounded: bool
-    #: Whether workers are threads of the process that launches the job, and die with it.
+    #: Whether workers are threads of the process that launches the job, and end with it.
     in_process: bool = False
-    #: Which stream it is of: ``uploads``, ``predictions`` or ``reviews``.
+    #: The stream: ``uploads``, ``predictions`` or ``reviews``.
     stream: str
 
     @abstractmethod
-    def transform(self) -> beam.PTransform:
-        """From the pipeline's begin to a PCollection of Received."""
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
+        """Return the transform that reads."""
 
 
 class Sink(ABC):
-    """Where messages go to."""
+    """Publishes messages."""
 
     @abstractmethod
-    def transform(self) -> beam.PTransform:
-        """From a PCollection of Outgoing to nothing: publishes, waits, then gives back."""
+    def transform(self) -> beam.PTransform[beam.PCollection[Outgoing], Any]:
+        """Return the transform that publishes, waits for confirmation, and then acks."""

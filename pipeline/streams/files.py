@@ -1,4 +1,4 @@
-"""Streams as files of JSON lines: the embedded default, both ways."""
+"""Streams as files of JSON lines: a source and a sink that need no broker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import coders
@@ -22,15 +23,14 @@ def _received(line: bytes, stream: str) -> Iterator[Received]:
 
 
 class FileSource(Source):
-    """Each line that is not blank is a message; the end of the file ends the stream.
+    """Reads each line that is not blank as a message, until the end of the file.
 
     Args:
-        path: The file; anything that Beam's file systems read (``gs://`` with the extra
-            ``dataflow``), patterns included.
-        stream: Which stream the lines belong to.
+        path: A path or pattern of Beam's file systems (``gs://`` with the extra ``dataflow``).
+        stream: The stream of the messages.
 
     Raises:
-        ConfigurationError: If there is no such local file, or none that the pattern fits.
+        ConfigurationError: If no local file has this path or matches this pattern.
     """
 
     bounded = True
@@ -41,39 +41,40 @@ class FileSource(Source):
         if "://" in path:
             return
         if Path(path).is_file():
-            # Its own name may look like a pattern.
+            # The name of a file may look like a pattern.
             self.path = glob.escape(path)
         elif not any(Path(found).is_file() for found in glob.iglob(path)):  # noqa: PTH207
             msg = f"there is no file {path!r} to read {stream} from"
             raise ConfigurationError(msg)
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         return _ReadLines(self.path, self.stream)
 
 
-class _ReadLines(beam.PTransform):
+class _ReadLines(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
     def __init__(self, path: str, stream: str) -> None:
         super().__init__()
         self.path = path
         self.stream = stream
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
-        return (
+        received: beam.PCollection[Received] = (
             begin
             | "Lines" >> beam.io.ReadFromText(self.path, coder=coders.BytesCoder())
             | "Receive" >> beam.FlatMap(_received, self.stream).with_output_types(Received)
         )
+        return received
 
 
 class FileSink(Sink):
-    """Appends each message as a line, and syncs the file before anything is given back.
+    """Appends each message as a line, and syncs the file before it acks source messages.
 
     Args:
-        path: A local file; it and its folder are made if they are absent.
+        path: A local file; it and its folder are created if they are absent.
 
     Raises:
-        ConfigurationError: If it cannot be written to.
+        ConfigurationError: If the file cannot be written to.
     """
 
     def __init__(self, path: str) -> None:
@@ -81,10 +82,10 @@ class FileSink(Sink):
         file = Path(path)
         there = next(each for each in (file, *file.absolute().parents) if each.exists())
         if file.is_dir() or (there != file and not there.is_dir()) or not os.access(there, os.W_OK):
-            msg = f"cannot write to {path!r}: it, or the folder it is to lie in, refuses"
+            msg = f"cannot write to {path!r}: permission denied, or not a regular file in a folder"
             raise ConfigurationError(msg)
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.PCollection[Outgoing], Any]:
         """See Sink."""
         return beam.ParDo(_Append(self.path))
 
@@ -121,6 +122,6 @@ class _Append(beam.DoFn):
 
 
 def _break_after_torn(file: int) -> bytes:
-    """A line's end where the last line lacks it: a process was killed while it wrote."""
+    """A line feed if the last line has none: a process was killed while writing it."""
     size = os.fstat(file).st_size
     return b"" if size == 0 or os.pread(file, 1, size - 1) == b"\n" else b"\n"

@@ -1,4 +1,4 @@
-"""A sink that publishes to a Pub/Sub topic, waits for the result, and only then gives back."""
+"""A sink that publishes to a Pub/Sub topic and acks source messages once that is confirmed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 _MESSAGES_A_REQUEST = 1_000
 _BYTES_A_REQUEST = 5_000_000
 
-#: How long a broker may be away before the job stops, with everything unacknowledged.
+#: How long a broker may be unreachable before the job fails, with these messages unacked.
 _PUBLISH_SECONDS = 300.0
 
-#: The protocol buffers themselves: proto-plus' wrappers cost eight times as much to make.
+#: The plain protocol buffers: proto-plus' wrappers take eight times as long to construct.
 _PublishRequest: Any = PublishRequest.pb()
 _PubsubMessage: Any = PubsubMessage.pb()
 
@@ -35,7 +35,7 @@ _RETRY = google_retry.Retry(initial=0.1, maximum=10.0, multiplier=2.0, timeout=_
 
 
 class PubSubSink(Sink):
-    """Publishes what a bundle made in as few requests as its size allows.
+    """Publishes the messages of a bundle in as few requests as their size allows.
 
     Args:
         path: ``projects/P/topics/T``.
@@ -46,7 +46,7 @@ class PubSubSink(Sink):
         self.path = path
         self.origin = origin
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.PCollection[Outgoing], Any]:
         """See Sink."""
         return beam.ParDo(_Publish(self.path, self.origin))
 
@@ -73,7 +73,7 @@ def _requests(messages: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _groups(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
-    """What is published and then given back together: about a request's worth."""
+    """Group elements that are published and then acked together, about one request each."""
     group: list[_Prepared] = []
     count = size = 0
     for one in prepared:
@@ -115,17 +115,17 @@ class _Publish(beam.DoFn):
                 self._send_apart(group)
 
     def _send(self, group: list[_Prepared]) -> None:
-        # What belongs together may be more than a request: the parts of a large dead letter.
+        # One element may exceed a request: the parts of a large dead letter.
         for messages in _requests(message for one in group for message in one.messages):
             request = PublishRequest.wrap(_PublishRequest(topic=self.path, messages=messages))
             self._client.publish(request=request, retry=_RETRY, timeout=60.0)
         acknowledge(ack_id for one in group for ack_id in one.ack_ids)
 
     def _send_apart(self, group: list[_Prepared]) -> None:
-        """One refused message takes nothing else with it.
+        """Publish each element by itself, so that a refused message affects no other.
 
-        Its source message stays unacknowledged, is delivered again, and ends whole in the
-        dead-letter topic of its subscription.
+        Its source message is not acked, is redelivered, and ends whole in the dead-letter topic of
+        its subscription.
         """
         for one in group:
             try:

@@ -1,8 +1,8 @@
 """A portable, unbounded source of a Pub/Sub subscription.
 
-Stock ``ReadFromPubSub`` acknowledges before processing on the direct runner and does not run
-on portable Flink. This is a splittable DoFn over the generated client, for every portable
-runner; Dataflow uses the native source.
+Beam's own ``ReadFromPubSub`` acks before processing on the direct runner and does not run on
+portable Flink. This is a splittable DoFn over the generated client, for every portable runner;
+Dataflow uses the native source.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["NativePubSubSource", "PubSubSource"]
 
-#: Seconds that a bundle waits for a first message, so that an idle stream costs little.
+#: Seconds that a bundle waits for its first message, so that an idle stream costs little.
 _IDLE_WAIT = 0.5
 
 
 class _PullUntilVerdict(beam.DoFn):
-    """Each message carries its ack_id to whatever makes its outcome durable."""
+    """Pulls messages with their ack ids: the sink of a message's outcome acks it."""
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
 
-    @beam.DoFn.unbounded_per_element()
+    @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
         self,
         path: str,
@@ -42,12 +42,12 @@ class _PullUntilVerdict(beam.DoFn):
 
 
 class _PullUntilCheckpoint(beam.DoFn):
-    """The runner makes the bundle durable, and then calls the finalizer."""
+    """Pulls messages and acks them in a finalizer, which the runner calls at its checkpoint."""
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
 
-    @beam.DoFn.unbounded_per_element()
+    @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
         self,
         path: str,
@@ -74,12 +74,12 @@ def _claimed(source: Subscription, tracker: Any) -> Iterator[Held]:
 
 
 class PubSubSource(Source):
-    """Messages of a subscription, each with its ack_id.
+    """Reads a subscription through the generated Pub/Sub client.
 
     Args:
         path: ``projects/P/subscriptions/S``.
-        stream: Which stream the messages belong to.
-        acknowledge: When they are acknowledged.
+        stream: The stream of the messages.
+        acknowledge: When they are acked.
     """
 
     bounded = False
@@ -90,32 +90,32 @@ class PubSubSource(Source):
         self.acknowledge = acknowledge
         self.in_process = acknowledge is Acknowledge.VERDICT
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         by_verdict = self.acknowledge is Acknowledge.VERDICT
         pull = (_PullUntilVerdict if by_verdict else _PullUntilCheckpoint)(self.stream)
         return _Read(beam.ParDo(pull), self.path)
 
 
-class _Read(beam.PTransform):
+class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
     def __init__(self, pull: beam.ParDo, path: str) -> None:
         super().__init__()
         self.pull = pull
         self.path = path
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
-        return (
+        received: beam.PCollection[Received] = (
             begin
             | "Subscription" >> beam.Create([self.path], reshuffle=False)
             | "Pull" >> self.pull.with_output_types(Received)
         )
+        return received
 
 
 class NativePubSubSource(Source):
-    """Beam's own source, which Dataflow replaces by the one of its service.
+    """Beam's own source, which Dataflow replaces by that of its service.
 
-    Messages are de-duplicated by their ``ce-id`` and acknowledged by the service once they are
-    durable there.
+    The service de-duplicates messages by their ``ce-id`` and acks them once they are durable there.
     """
 
     bounded = False
@@ -124,12 +124,12 @@ class NativePubSubSource(Source):
         self.path = path
         self.stream = stream
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         return _ReadNative(self.path, self.stream)
 
 
-class _ReadNative(beam.PTransform):
+class _ReadNative(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
     def __init__(self, path: str, stream: str) -> None:
         super().__init__()
         self.path = path
@@ -139,7 +139,7 @@ class _ReadNative(beam.PTransform):
         from apache_beam.io.gcp.pubsub import ReadFromPubSub
 
         stream = self.stream
-        return (
+        received: beam.PCollection[Received] = (
             begin
             | "Native"
             >> ReadFromPubSub(subscription=self.path, id_label="ce-id", with_attributes=True)
@@ -148,3 +148,4 @@ class _ReadNative(beam.PTransform):
                 lambda message: Received(message.data, message.attributes or {}, "", stream)
             ).with_output_types(Received)
         )
+        return received

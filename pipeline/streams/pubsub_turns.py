@@ -1,8 +1,8 @@
-"""Pub/Sub in turns: bounded handfuls of a subscription, for an engine that cannot stream.
+"""Pub/Sub in turns: bounded batches of a subscription, for an engine that cannot stream.
 
 Beam's direct runner does not take the portable source on an unbounded stream, and its own source
-acknowledges before processing. So a job there is a loop of bounded runs, each over what has come
-meanwhile; its messages are acknowledged with their verdicts, as on Prism.
+acks before processing. So a job there is a loop of bounded runs, each over the messages that have
+arrived meanwhile; they are acked once their verdicts are published, as on Prism.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from quorum.pipeline.streams.subscription import subscription
 
 __all__ = ["TurnSource"]
 
-#: The most messages of one turn. A turn costs about a second whatever its size; a larger one
-#: delays the first verdict of its uploads.
+#: Messages in a turn at most. A turn has a fixed cost of about a second; a larger one delays the
+#: first verdict of its uploads.
 _TURN = 256
 
 
 class TurnSource(Source):
-    """What one turn takes from a subscription.
+    """Reads the messages of one turn from a subscription.
 
     Args:
         path: ``projects/P/subscriptions/S``.
-        stream: Which stream the messages belong to.
+        stream: The stream of the messages.
     """
 
     bounded = True
@@ -35,7 +35,7 @@ class TurnSource(Source):
         self._taken: list[Received] = []
 
     def fill(self, wait: float) -> bool:
-        """Take the messages of the next turn; waits up to ``wait`` seconds for the first.
+        """Take the messages of the next turn, waiting up to ``wait`` seconds for the first.
 
         Returns:
             Whether there are any.
@@ -47,6 +47,10 @@ class TurnSource(Source):
         ]
         return bool(self._taken)
 
-    def transform(self) -> beam.PTransform:
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
-        return beam.Create(self._taken, reshuffle=False).with_output_types(Received)
+        create = beam.Create(self._taken, reshuffle=False)
+        typed: beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]] = (
+            create.with_output_types(Received)
+        )
+        return typed

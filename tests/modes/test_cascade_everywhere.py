@@ -113,7 +113,7 @@ def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(folder / "dead.jsonl"), origin="/test"),
-            members=[ConfiguredDetector(name, Load(name)) for name in NAMES],
+            detectors=[ConfiguredDetector(name, Load(name)) for name in NAMES],
             policy=POLICY,
             media=MediaAccess(),
             cascade=cascade,

@@ -15,7 +15,7 @@ from quorum.aggregator.decision.evaluate import Decision, Uploader, decide
 from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.record import PastCase
 from quorum.core.messages import Message, Prediction, Upload, Verdict, now, prediction_id
-from quorum.pipeline.decide import _DecideBounded
+from quorum.pipeline.cases.in_state import BoundedCaseDoFn
 from quorum.pipeline.streams.base import Joined, Received
 
 #: All that a policy can ask for: labels, combiners, lists, history, territories, other detectors.
@@ -84,7 +84,7 @@ class Stream:
     """The stateful step of the graph, as an engine runs it for one upload after another."""
 
     def __init__(self, policy: Policy) -> None:
-        self.step = _DecideBounded(policy)
+        self.step = BoundedCaseDoFn(policy)
         self.step.setup()
         self.past: Any = Past()
         self.step._histories = self.past

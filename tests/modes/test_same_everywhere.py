@@ -96,7 +96,7 @@ def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(dead), origin="/test"),
-            members=choose_detectors(settings),
+            detectors=choose_detectors(settings),
             policy=POLICY,
             media=settings.media,
             cascade=settings.cascade,

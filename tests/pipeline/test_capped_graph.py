@@ -27,7 +27,7 @@ def test_removals_stop_at_the_cap_and_uploads_keep_flowing(tmp_path: Path) -> No
             uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
             verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
             dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
-            members=ensemble(),
+            detectors=ensemble(),
             policy=Policy.from_text(CAPPED),
             media=MediaAccess(),
         ),

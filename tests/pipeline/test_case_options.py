@@ -17,8 +17,8 @@ from quorum.core.messages import Action, Prediction, Upload, Verdict, now, predi
 from quorum.core.settings import DetectorSettings, MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline import graph
-from quorum.pipeline.case_options import CaseOptions
-from quorum.pipeline.decide import _DecideBounded
+from quorum.pipeline.cases.in_state import BoundedCaseDoFn
+from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Joined, Received
@@ -51,7 +51,7 @@ def prediction(upload_id: str, detector: str, score: float, **more: Any) -> Pred
     )  # fmt: skip
 
 
-def decided(step: _DecideBounded, upload_id: str, scores: dict[str, float]) -> list[Verdict]:
+def decided(step: BoundedCaseDoFn, upload_id: str, scores: dict[str, float]) -> list[Verdict]:
     """What the step gives for one upload, from its arrival to the end of the input."""
     said = [prediction(upload_id, name, score).to_bytes() for name, score in scores.items()]
     received = [Received(data, stream="predictions") for data in said]
@@ -75,7 +75,7 @@ def test_the_gauges_tell_how_scores_moved_in_all_steps_of_this_process() -> None
         for verdict in _decided_by(CaseOptions(), f"then-{number}", scores):
             reference.add_verdict(verdict)
     options = CaseOptions(reference=reference)
-    steps = [pickle.loads(pickle.dumps(_DecideBounded(policy(), options))) for _ in range(2)]
+    steps = [pickle.loads(pickle.dumps(BoundedCaseDoFn(policy(), options))) for _ in range(2)]
     for step in steps:
         step.setup()
     for number in range(500):
@@ -93,7 +93,7 @@ def _decided_by(
     scores: dict[str, float],
     rules: Policy | None = None,
 ) -> list[Verdict]:
-    step = _DecideBounded(rules or policy(), options)
+    step = BoundedCaseDoFn(rules or policy(), options)
     step.setup()
     try:
         return decided(step, upload_id, scores)
@@ -126,7 +126,7 @@ def test_shadows_in_the_whole_graph_are_recorded_and_never_act(tmp_path: Path) -
             uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
             verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
             dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
-            members=(*ensemble(), gamma),
+            detectors=(*ensemble(), gamma),
             policy=WATCHED,
             media=MediaAccess(),
             options=CaseOptions(shadows=(MILD,)),

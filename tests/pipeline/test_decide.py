@@ -23,15 +23,11 @@ from quorum.core.messages import (
     Verdict,
     prediction_id,
 )
-from quorum.pipeline import decide as module
-from quorum.pipeline.case_table import case_table
-from quorum.pipeline.decide import (
-    MAX_JOINED_BYTES,
-    KeyByUpload,
-    _DecideBounded,
-    _DecideInProcess,
-    _DecideStream,
-)
+from quorum.pipeline.cases import dofn as module
+from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
+from quorum.pipeline.cases.in_state import BoundedCaseDoFn, StreamCaseDoFn
+from quorum.pipeline.cases.table import case_table
+from quorum.pipeline.decide import MAX_JOINED_BYTES, KeyByUpload
 from quorum.pipeline.streams.acks import ack_id, acknowledge, register
 from quorum.pipeline.streams.base import Joined, Outgoing, Received
 from tests.pipeline.doubles import policy, upload
@@ -83,7 +79,7 @@ class Key:
     given: list[tuple[str, bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.dofn = _DecideStream(POLICY)
+        self.dofn = StreamCaseDoFn(POLICY)
         self.dofn.setup()
 
     def now(self) -> datetime:
@@ -132,7 +128,7 @@ class ProcessKey(Key):
     """The same in the memory of the worker's process; what is published is acknowledged at once."""
 
     def __post_init__(self) -> None:
-        self.dofn: Any = _DecideInProcess(f"job-{id(self)}", POLICY)
+        self.dofn: Any = InMemoryCaseDoFn(f"job-{id(self)}", POLICY)
         self.dofn.setup()
         register("s", self)
         self._follow()
@@ -374,7 +370,7 @@ def test_a_restart_without_state_decides_nothing_from_a_prediction_alone(
 @settings(max_examples=100, deadline=None)
 @given(messages=st.lists(MESSAGES, min_size=1, max_size=10), ack_ids=st.booleans())
 def test_a_bounded_input_ends_every_message(messages: list[Any], ack_ids: bool) -> None:
-    dofn = _DecideBounded(POLICY)
+    dofn = BoundedCaseDoFn(POLICY)
     dofn.setup()
     key, state = Key(), State()
     for number, (stream, data) in enumerate(messages):
@@ -412,7 +408,7 @@ def test_what_would_fill_a_case_is_a_dead_letter(stream: str) -> None:
 
 def test_a_duplicate_is_acknowledged_only_after_the_verdict_before_it_is_published() -> None:
     job = "job-unpublished"
-    dofn = _DecideInProcess(job, POLICY)
+    dofn = InMemoryCaseDoFn(job, POLICY)
     dofn.setup()
     released: list[str] = []
 
@@ -453,7 +449,7 @@ def test_predictions_of_this_job_join_their_upload_without_being_parsed_again(
         CompactPrediction.of(Prediction.from_bytes(prediction(name))) for name in ("alpha", "beta")
     )
     known = Upload.from_bytes(UPLOAD[1])
-    dofn = _DecideInProcess("job-objects", POLICY)
+    dofn = InMemoryCaseDoFn("job-objects", POLICY)
     dofn.setup()
     for name in ("from_bytes", "model_validate_json"):
         monkeypatch.setattr(Message, name, classmethod(parsed))

@@ -36,7 +36,7 @@ class Run:
                 verdicts=sink(at("verdicts"), origin="/test"),
                 dead_letters=sink(at("dead"), origin="/test"),
                 predictions=sink(at("predictions"), origin="/test"),
-                members=more.pop("members", None) or ensemble(),
+                detectors=more.pop("detectors", None) or ensemble(),
                 policy=more.pop("rules", None) or policy(),
                 media=MediaAccess(),
                 **more,
@@ -122,7 +122,7 @@ def test_a_detector_that_fails_is_a_prediction_that_failed(
     run = Run(
         tmp_path,
         [upload("fine"), upload("bad", script={"alpha": script}), upload("fine-too")],
-        members=ensemble(timeout=1.0),
+        detectors=ensemble(timeout=1.0),
     )
     assert set(run.verdicts) == {"fine", "bad", "fine-too"}
     by_upload = {each["upload_id"]: each for each in run.predictions if each["detector"] == "alpha"}
@@ -191,7 +191,7 @@ def test_apart_gives_the_same_verdicts_as_fused(tmp_path: Path) -> None:
             uploads=source(uploads, "uploads"),
             predictions=sink(str(apart / "predictions.jsonl"), origin="/test"),
             dead_letters=sink(str(apart / "dead.jsonl"), origin="/test"),
-            members=ensemble(),
+            detectors=ensemble(),
             media=MediaAccess(),
         ),
         Engine.DIRECT,

@@ -10,8 +10,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from quorum.core.messages import Action, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
-from quorum.pipeline.case_options import CaseOptions
-from quorum.pipeline.decide import _DecideStream
+from quorum.pipeline.cases.in_state import StreamCaseDoFn
+from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.moderator import Moderator
 from quorum.pipeline.streams.base import Joined, Received
 from quorum.store.ledger import Ledger
@@ -32,7 +32,7 @@ def ledger(tmp_path: Path) -> str:
 
 
 def reviewed(url: str | None, upload_id: str, verdict_id: str) -> list[Any]:
-    step = _DecideStream(policy(), CaseOptions(ledger=url))
+    step = StreamCaseDoFn(policy(), CaseOptions(ledger=url))
     step.setup()
     review = Review(
         upload_id=upload_id, verdict_id=verdict_id, action=Action.ALLOW, reviewer="ada", at=now()

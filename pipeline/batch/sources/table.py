@@ -105,7 +105,7 @@ class TableBatch(BatchSource):
 
     def _time(self) -> ColumnElement[Any]:
         """What rows are chosen by, where the database knows times."""
-        column = self._found[1]["published_at"]
+        column: ColumnElement[Any] = self._found[1]["published_at"]
         if isinstance(column.type, DateTime) and column.type.timezone:
             return column
         if not isinstance(column.type, DateTime):

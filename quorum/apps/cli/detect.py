@@ -57,7 +57,7 @@ def detect(
             uploads=opened["uploads"],
             predictions=sink(predictions, origin=origin),
             dead_letters=sink(dead_letters, origin=origin),
-            members=ensemble,
+            detectors=ensemble,
             media=chosen.media,
         ),
         engine,

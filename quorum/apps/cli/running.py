@@ -9,7 +9,7 @@ from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions
-from quorum.pipeline.case_options import CaseOptions
+from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import acknowledge_on

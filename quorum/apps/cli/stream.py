@@ -87,7 +87,7 @@ def stream(
             verdicts=sink(streams.verdicts, origin=origin),
             dead_letters=sink(streams.dead_letters, origin=origin),
             predictions=sink(published, origin=origin) if published else None,
-            members=ensemble,
+            detectors=ensemble,
             policy=policy,
             options=cases,
             cascade=settings.cascade,

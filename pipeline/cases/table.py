@@ -1,9 +1,9 @@
 """Open cases in the memory of the worker, for engines that keep no checkpoint.
 
-Prism holds state in its own memory and runs the worker as threads of this process: the state of
-a case is lost with the process either way, and the broker delivers again what is not acknowledged.
-So the cases stay here as objects. Through the engine, each upload would cost three requests for
-its state and a timer: half of all work of the stream (``docs/decisions/0007``).
+Prism holds state in its own memory and runs the worker as threads of this process. The state of a
+case is lost with the process either way, and the broker redelivers what was not acked. So open
+cases stay here as objects: through the engine, each upload costs three requests for its state and
+a timer (``docs/decisions/0007-objects-inside-a-job.md``).
 """
 
 from __future__ import annotations
@@ -19,53 +19,54 @@ import apache_beam as beam
 import prometheus_client as prometheus
 from apache_beam.utils.timestamp import Duration
 
+from quorum.pipeline.cases.stored import StoredCase
 from quorum.pipeline.streams.acks import acknowledge, register
 from quorum.pipeline.streams.base import Joined
 from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["CaseTable", "DueCases", "case_table"]
 
-#: Seconds that a bundle waits for a case that is due, so that an idle stream costs little.
+#: Seconds that a bundle waits for a due case, so that an idle stream costs little.
 _IDLE_WAIT: Final = 0.5
 
-#: The most cases of one bundle: their verdicts are published together at its end.
+#: Due cases in a bundle at most: their verdicts are published together at its end.
 _MOST_DUE: Final = 256
 
-#: Two threads rarely wait for each other's case, and no case has a lock of its own.
+#: Locks shared by all cases, by hash: threads rarely wait for another upload's case.
 _LOCKS: Final = 64
 
 _OPEN = prometheus.Gauge("quorum_open_cases", "Cases kept in this process, decided ones too.")
 
 
 class CaseTable:
-    """Cases by upload, and when each is due; may be shared by threads."""
+    """Cases by upload, with the time at which each is due; thread-safe."""
 
     def __init__(self) -> None:
-        self._cases: dict[str, Any] = {}
+        self._cases: dict[str, StoredCase | bytes] = {}
         self._due: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._changed = threading.Condition()
-        #: Uploads with verdicts that are not yet published: how many, and ack ids that wait.
+        #: By upload: how many verdicts are not yet published, and the ack ids that wait for them.
         self._unpublished: dict[str, tuple[int, list[str]]] = {}
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     @contextmanager
     def locked(self, upload_id: str) -> Iterator[None]:
-        """Keep other threads from this upload's case."""
+        """Lock this upload's case against other threads."""
         with self._locks[hash(upload_id) % _LOCKS]:
             yield
 
-    def get(self, upload_id: str) -> Any:
-        """What was put for this upload, or None."""
+    def get(self, upload_id: str) -> StoredCase | bytes | None:
+        """The case or snapshot of an upload; None if there is none."""
         return self._cases.get(upload_id)
 
-    def put(self, upload_id: str, case: Any, due: float) -> None:
-        """Keep a case.
+    def put(self, upload_id: str, case: StoredCase | bytes, due: float) -> None:
+        """Store a case.
 
         Args:
             upload_id: Its upload.
-            case: What ``get`` returns.
-            due: When ``take_due`` gives it, in seconds since the epoch.
+            case: The case, or its snapshot.
+            due: When ``take_due`` returns it, in seconds since the epoch.
         """
         with self._changed:
             self._cases[upload_id] = case
@@ -77,17 +78,17 @@ class CaseTable:
             _OPEN.set(len(self._cases))
 
     def remove(self, upload_id: str) -> None:
-        """Forget a case."""
+        """Remove a case."""
         with self._changed:
             self._cases.pop(upload_id, None)
             self._due.pop(upload_id, None)
             _OPEN.set(len(self._cases))
 
     def take_due(self, limit: int, wait: float) -> list[str]:
-        """Uploads whose cases are due, the longest first; each is given once for each ``put``.
+        """Take uploads whose cases are due, oldest first; each is returned once for each ``put``.
 
         Args:
-            limit: The most of them.
+            limit: How many to return at most.
             wait: Seconds to wait for the first.
         """
         end = time.time() + wait
@@ -106,16 +107,19 @@ class CaseTable:
                 self._changed.wait(max(0.001, min(next_due, end) - now))
 
     def publishing(self, upload_id: str) -> None:
-        """Note that a verdict of this upload is on its way to the sink."""
+        """Record that a verdict of this upload is on its way to the sink."""
         with self._changed:
             count, ack_ids = self._unpublished.get(upload_id, (0, []))
             self._unpublished[upload_id] = (count + 1, ack_ids)
 
-    def until_published(self, upload_id: str, ack_ids: tuple[str, ...]) -> bool:
-        """Hold ack ids until the verdicts on their way are published; whether there are any.
+    def hold_until_published(self, upload_id: str, ack_ids: tuple[str, ...]) -> bool:
+        """Hold ack ids until the upload's verdicts that are on their way have been published.
 
-        A duplicate of an upload whose verdict could not be published must not be acknowledged: it
-        may be all that is left of the upload.
+        If such a verdict is lost, a duplicate of its upload may be the only message left to decide
+        it again: it must not be acked before.
+
+        Returns:
+            Whether they are held; False if no verdict is on its way.
         """
         with self._changed:
             held = self._unpublished.get(upload_id)
@@ -125,7 +129,7 @@ class CaseTable:
             return True
 
     def release(self, upload_ids: Iterable[str]) -> None:
-        """One verdict of each of these uploads is published; see ``acks.register``."""
+        """Record that one verdict of each upload has been published; see ``acks.register``."""
         done: list[str] = []
         with self._changed:
             for upload_id in upload_ids:
@@ -145,7 +149,7 @@ _TABLES_LOCK = threading.Lock()
 
 
 def case_table(job: str) -> CaseTable:
-    """This process's table of a job, made at the first call."""
+    """The table of a job in this process, created at the first call."""
     with _TABLES_LOCK:
         if job not in _TABLES:
             _TABLES[job] = CaseTable()
@@ -153,11 +157,11 @@ def case_table(job: str) -> CaseTable:
         return _TABLES[job]
 
 
-class DueCases(beam.PTransform):
-    """From the pipeline's begin to ``(upload id, Joined(()))`` of each case that is due.
+class DueCases(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[tuple[str, Joined]]]):
+    """An unbounded source of ``(upload id, Joined(()))`` for each case that is due.
 
     Args:
-        job: Whose table.
+        job: The job of the table.
     """
 
     def __init__(self, job: str) -> None:
@@ -166,15 +170,17 @@ class DueCases(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[tuple[str, Joined]]:
         """See PTransform."""
-        return (
+        take = _TakeDue()  # type: ignore[no-untyped-call]
+        due: beam.PCollection[tuple[str, Joined]] = (
             begin
             | "Table" >> beam.Create([self.job], reshuffle=False)
-            | "Take" >> beam.ParDo(_TakeDue()).with_output_types(tuple[str, Joined])
+            | "Take" >> beam.ParDo(take).with_output_types(tuple[str, Joined])
         )
+        return due
 
 
 class _TakeDue(beam.DoFn):
-    @beam.DoFn.unbounded_per_element()
+    @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
         self,
         job: str,
@@ -184,7 +190,7 @@ class _TakeDue(beam.DoFn):
         table = case_table(job)
         for upload_id in table.take_due(_MOST_DUE, _IDLE_WAIT):
             if not tracker.try_claim(position):
-                # Put back: the next bundle takes it.
+                # For the next bundle.
                 if (case := table.get(upload_id)) is not None:
                     table.put(upload_id, case, 0.0)
                 continue

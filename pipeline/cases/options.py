@@ -1,4 +1,4 @@
-"""What stands beside the policy while cases are decided; none of it decides by itself."""
+"""Options of the decide step beside the policy; none of them changes an action."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["CaseOptions"]
 
 @dataclass(frozen=True)
 class CaseOptions:
-    """How cases are decided and watched, beside the policy.
+    """How cases are decided and monitored, beside the policy.
 
     Attributes:
-        shadows: Policies that only watch: verdicts tell what each would have decided.
+        shadows: Shadow policies: each verdict records what they would have decided.
+        reference: The reference distributions for the drift gauges; without one, only the share
+            of missing and failed predictions is measured.
         histories: Whether past verdicts on the uploader are looked up in the ledger.
         ledger: URL of the ledger; None for ``QUORUM_DATABASE``.
-        reference: What scores are compared with, for the gauges of drift; without one only
-            silence is told.
     """
 
     shadows: tuple[Policy, ...] = ()

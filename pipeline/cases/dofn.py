@@ -1,0 +1,187 @@
+"""The DoFn that drives cases: passes events to a case and turns its effects into output."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import apache_beam as beam
+
+from quorum.aggregator.decider import Decider, Discard, Effect, Emit, Forget
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.messages import Message, Prediction, Review, Upload, now
+from quorum.pipeline.cases.options import CaseOptions
+from quorum.pipeline.cases.stored import StoredCase
+from quorum.pipeline.drift import process_watch
+from quorum.pipeline.metrics import Meter
+from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
+from quorum.store.histories import Histories
+from quorum.store.ledger import Ledger
+
+__all__ = ["STAGE", "CaseDoFn"]
+
+_log = logging.getLogger(__name__)
+
+#: The stage that dead letters of this step name.
+STAGE = "decide"
+
+
+class CaseDoFn(beam.DoFn):
+    """Drives cases; subclasses define where a case is stored and what its timer is.
+
+    Args:
+        policy: The policy that decides.
+        options: Further options.
+    """
+
+    def __init__(self, policy: Policy, options: CaseOptions | None = None) -> None:
+        self.policy = policy
+        self.options = options or CaseOptions()
+
+    def setup(self) -> None:
+        self._decider = Decider(self.policy, self.options.shadows)
+        self._meter = Meter()
+        self._watch = process_watch(self.options.reference)
+        self._histories: Histories | None = None
+        self._ledger: Ledger | None = None
+        if self.options.histories or self.options.ledger:
+            # No retries: a look-up must fail long before an outage of the database ends.
+            self._ledger = Ledger(self.options.ledger, check_schema=False, retry=())
+        if self.options.histories and self._ledger is not None:
+            self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
+
+    def teardown(self) -> None:
+        if self._histories is not None:
+            self._histories.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def restored(self, data: bytes | None) -> StoredCase:
+        """The case of a snapshot; a new one without."""
+        if not data:
+            return StoredCase(self._decider.case())
+        return StoredCase.restore(data, self._decider)
+
+    def on_joined(self, stored: StoredCase, joined: Joined) -> Iterator[Any]:
+        """Pass messages to their case."""
+        for received in joined.messages:
+            yield from self._on_message(stored, received, joined)
+
+    def on_timer(self, stored: StoredCase) -> Iterator[Any]:
+        """Pass the current time to a case that is due."""
+        yield from self._outputs(stored, stored.case.on_deadline(now()))
+
+    def expire_orphans(self, stored: StoredCase) -> Iterator[Any]:
+        """Discard orphans whose timer is late, before newer messages join the case."""
+        when = None if stored.opened else stored.case.notify_at()
+        if when is not None and when <= now():
+            yield from self.on_timer(stored)
+
+    def on_end_of_input(self, stored: StoredCase) -> Iterator[Any]:
+        """End a case: no more messages arrive."""
+        yield from self._outputs(stored, tuple(stored.case.on_end(now())))
+
+    def _on_message(self, stored: StoredCase, received: Received, joined: Joined) -> Iterator[Any]:
+        at = now()
+        match received.stream:
+            case "uploads":
+                effects = self._on_upload(stored, received, joined, at)
+            case "predictions":
+                effects = self._on_prediction(stored, received, joined, at)
+            case _:
+                effects = self._on_review(stored, received, at)
+        yield from self._outputs(stored, effects)
+
+    def _on_upload(
+        self, stored: StoredCase, received: Received, joined: Joined, at: datetime
+    ) -> Iterable[Effect]:
+        upload = joined.upload or Upload.model_validate_json(received.data)
+        arrived = datetime.fromtimestamp(received.arrived, UTC)
+        stored.opened = True
+        stored.hold(received.ack_id)
+        return stored.case.on_arrival(
+            upload,
+            joined.predictions,
+            at,
+            arrived=min(arrived, at),
+            uploader=None if self._histories is None else self._histories.of(upload, at),
+            upload_json=received.data,
+        )
+
+    def _on_prediction(
+        self, stored: StoredCase, received: Received, joined: Joined, at: datetime
+    ) -> Iterable[Effect]:
+        if stored.opened and joined.predictions:
+            stored.hold(received.ack_id)
+            return stored.case.on_prediction(joined.predictions[0], at)
+        prediction = Prediction.from_bytes(received.data)
+        stored.hold_message(prediction, received)
+        return stored.case.on_prediction(prediction, at)
+
+    def _on_review(self, stored: StoredCase, received: Received, at: datetime) -> Iterable[Effect]:
+        review = Review.from_bytes(received.data)
+        if not stored.opened and not stored.orphans:
+            self._resume(stored, review.upload_id)
+        stored.hold_message(review, received)
+        return stored.case.on_review(review, at)
+
+    def _resume(self, stored: StoredCase, upload_id: str) -> None:
+        """Restore a case from the ledger: a review may arrive after its retention or a restart.
+
+        If the ledger is unreachable or has no verdict, the review waits for its upload like any
+        other message.
+        """
+        if self._ledger is None:
+            return
+        try:
+            past = self._ledger.get_case(upload_id)
+        except Exception as error:  # of the database's driver; its text may quote the URL
+            extra = {"upload_id": upload_id, "reason": type(error).__name__}
+            _log.warning("the ledger does not answer for a review", extra=extra)
+            return
+        if past is None or past.upload is None or past.verdict is None:
+            return
+        stored.case = self._decider.resume(
+            past.upload, past.predictions, past.reviews, past.verdict
+        )
+        stored.opened = stored.decided = True
+
+    def _outputs(self, stored: StoredCase, effects: Iterable[Effect]) -> Iterator[Any]:
+        for effect in effects:
+            match effect:
+                case Emit(verdict=verdict):
+                    stored.decided = True
+                    self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
+                    self._watch.verdict(verdict)
+                    _log.info(
+                        "verdict",
+                        extra={
+                            "upload_id": verdict.upload_id,
+                            "action": verdict.action.value,
+                            "revision": verdict.revision,
+                        },
+                    )
+                    yield Outgoing((verdict,), stored.take_ack_ids())
+                case Discard(message=message, error=error):
+                    yield self._discarded(stored, message, error)
+                case Forget():
+                    yield from _acks(stored)
+                    stored.opened = stored.decided = False
+        if stored.decided:
+            yield from _acks(stored)
+
+    def _discarded(self, stored: StoredCase, message: Message, error: str) -> Any:
+        """One dead letter, with the ack ids of all deliveries of the message."""
+        orphan = stored.take_orphan(message)
+        stage = f"{STAGE}.{orphan.received.stream}"
+        self._meter.dead_letter(stage)
+        letters = dead_letter(orphan.received, stage, error)
+        return beam.pvalue.TaggedOutput("dead", Outgoing(letters.messages, tuple(orphan.ack_ids)))
+
+
+def _acks(stored: StoredCase) -> Iterator[Outgoing]:
+    """Messages that change nothing are acked without a verdict."""
+    if ack_ids := stored.take_ack_ids():
+        yield Outgoing((), ack_ids)

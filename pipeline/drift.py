@@ -32,12 +32,13 @@ _LATE = prometheus.Gauge("quorum_deadline_share", "Share of verdicts made at the
 
 
 class ScoreWatch:
-    """Counts verdicts of the last while, and tells how they differ from a reference.
+    """Compares the scores of recent verdicts with a reference.
 
     May be shared by threads.
 
     Args:
-        reference: From ``quorum policy drift --save``; without one, only silence is told.
+        reference: From ``quorum policy drift --save``; without one, only the share of
+            failed and missing predictions is published.
         half: How many verdicts make half of the last while.
     """
 
@@ -81,7 +82,7 @@ def process_watch(reference: Profiles | None) -> ScoreWatch:
     """The watch of this process for a reference.
 
     The gauges belong to the process, and an engine runs a stage in several threads: each with
-    counts of its own would overwrite what the others tell.
+    counts of its own would overwrite the gauges of the others.
     """
     with _lock:
         return _watch(None if reference is None else reference.to_json())

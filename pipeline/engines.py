@@ -141,7 +141,7 @@ def find_prism() -> tuple[str | None, str]:
     """Prism's binary: as ``QUORUM_PRISM`` names it, from Beam's cache, or downloaded by Beam.
 
     Returns:
-        Its path, or None; and in words what was found or is lacking.
+        Its path, or None; and what was found or is missing, for an error.
 
     Raises:
         ConfigurationError: If ``QUORUM_PRISM`` names no file, or one that cannot be run.
@@ -230,10 +230,10 @@ def launch(
         options = pipeline_options(engine, streaming=streaming, extra=extra)
         yield _start(build, engine, options)
         return
-    prism, told = find_prism()
+    prism, reason = find_prism()
     if prism is None:
         msg = (
-            f"there is {told}. Beam downloads it at the first run; without a network, set "
+            f"there is {reason}. Beam downloads it at the first run; without a network, set "
             f"QUORUM_PRISM to its binary. Or give --runner direct, knowing that {DIRECT_RISK}"
         )
         raise EngineUnavailable(msg)

@@ -147,12 +147,12 @@ class _Moderate(beam.DoFn):
         todo = [one for one in uploads if self.options.again or not past[one.id].verdicts]
         tally.known += len(uploads) - len(todo)
         arrived = now()
-        said = self._said(todo, past)
+        by_upload = self._predictions(todo, past)
         at = now()
         histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
         outcome: list[Recordable] = []
         for upload in todo:
-            predictions = said[upload.id]
+            predictions = by_upload[upload.id]
             tally.predictions(predictions)
             made = self._verdict(
                 past[upload.id], upload, predictions, arrived, at, histories.get(upload.id)
@@ -165,15 +165,15 @@ class _Moderate(beam.DoFn):
             outcome.append(made)
         return outcome
 
-    def _said(
+    def _predictions(
         self, uploads: list[Upload], past: dict[str, LedgerCase]
     ) -> dict[str, list[Prediction]]:
-        """What all detectors say: known answers of these versions are not made again."""
+        """The predictions of all detectors; known ones of the same versions are reused."""
         wanted = {
             (name, member.detector.version)
             for name, member in self._moderator.ensemble.detectors.items()
         }
-        said: dict[str, list[Prediction]] = {}
+        by_upload: dict[str, list[Prediction]] = {}
         fresh = []
         for upload in uploads:
             known = [
@@ -182,13 +182,13 @@ class _Moderate(beam.DoFn):
                 if (one.detector, one.version) in wanted and was_asked(one)
             ]
             if len(known) == len(wanted):
-                said[upload.id] = known
+                by_upload[upload.id] = known
             else:
                 fresh.append(upload)
         for some in batches(fresh):
             for upload, predictions in zip(some, self._moderator.predict(some), strict=True):
-                said[upload.id] = predictions
-        return said
+                by_upload[upload.id] = predictions
+        return by_upload
 
     def _verdict(
         self,

@@ -60,7 +60,7 @@ class Tally:
         self.decided_by[verdict.decided_by] += 1
 
     def predictions(self, predictions: Iterable[Prediction]) -> None:
-        """Count what detectors said."""
+        """Count predictions by detector and status."""
         for one in predictions:
             self.statuses[f"{one.detector} {one.status.value}"] += 1
             self.versions[f"{one.detector} {one.version}"] += 1

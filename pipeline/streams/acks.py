@@ -1,4 +1,4 @@
-"""Ack ids: who is told when what a message led to is durable.
+"""Ack ids: which source acknowledges a message once its results are durable.
 
 An ack id is a name and an id of its own under it, such as a subscription's path and Pub/Sub's ack
 id. Sinks acknowledge ack ids once what came with them is published.

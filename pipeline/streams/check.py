@@ -1,4 +1,4 @@
-"""Whether the streams of a job are there, told before it starts and not in its midst."""
+"""Check before a job starts that its streams exist."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def find_emulator() -> tuple[list[str] | None, str]:
     ``gcloud``.
 
     Returns:
-        The command without its options, or None; and in words what was found or is lacking.
+        The command without its options, or None; and what was found or is missing.
     """
     java = shutil.which("java")
     if java is None:
@@ -67,9 +67,9 @@ def emulator() -> Iterator[str]:
     Raises:
         EngineUnavailable: If there is none on this machine, or if it does not start.
     """
-    command, told = find_emulator()
+    command, reason = find_emulator()
     if command is None:
-        raise EngineUnavailable(told)
+        raise EngineUnavailable(reason)
     host = f"127.0.0.1:{(port := free_port())}"
     process = subprocess.Popen(  # noqa: S603
         [*command, "--host=127.0.0.1", f"--port={port}"],

@@ -9,7 +9,13 @@ from typing import Any
 
 import apache_beam as beam
 from google.api_core import retry as google_retry
-from google.api_core.exceptions import InvalidArgument
+from google.api_core.exceptions import (
+    DeadlineExceeded,
+    InternalServerError,
+    InvalidArgument,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
 from quorum.pipeline.streams.acks import acknowledge
@@ -31,7 +37,16 @@ _PUBLISH_SECONDS = 300.0
 _PublishRequest: Any = PublishRequest.pb()
 _PubsubMessage: Any = PubsubMessage.pb()
 
-_RETRY = google_retry.Retry(initial=0.1, maximum=10.0, multiplier=2.0, timeout=_PUBLISH_SECONDS)
+#: A broker that stalls lets a request run into its own deadline: it is away, too.
+_RETRY = google_retry.Retry(
+    predicate=google_retry.if_exception_type(
+        DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests
+    ),
+    initial=0.1,
+    maximum=10.0,
+    multiplier=2.0,
+    timeout=_PUBLISH_SECONDS,
+)
 
 
 class PubSubSink(Sink):

@@ -34,7 +34,7 @@ MAX_HELD = 5_000
 LEASE_SECONDS = 15
 
 #: Seconds after which a lease is no longer extended. Guards against a message that nothing
-#: ever gives back: it is delivered again, and ends in the subscription's dead-letter topic.
+#: ever acknowledges: it is delivered again, and ends in the subscription's dead-letter topic.
 MAX_LEASE_SECONDS = 3_600.0
 
 #: How long a bundle should take, and its bounds. Longer, and its first upload waits for its
@@ -142,11 +142,11 @@ class Subscription:
                 held.outcomes += count
 
     def release(self, ack_ids: Iterable[str]) -> None:
-        """One outcome of each message is durable; acknowledge those that lack none.
+        """One outcome of each message is durable; acknowledge those without outcomes left.
 
-        What is no longer held was given back, and other outcomes of it may never come about: it
-        is left to its next delivery. A failure to acknowledge is logged and no more: the messages
-        are delivered again, and decided again to the same verdict.
+        A message that is no longer held was nacked, and is left to its next delivery: its other
+        outcomes may never come about. A failure to acknowledge is only logged: the messages are
+        delivered again, and decided again to the same verdict.
         """
         done = []
         with self._lock:
@@ -175,7 +175,7 @@ class Subscription:
             grace: Seconds to wait for messages that are being processed.
 
         Returns:
-            How many messages were given back, to be delivered again.
+            How many messages were returned to the broker, which delivers them again.
         """
         with self._lock:
             self._stopping = True
@@ -184,7 +184,7 @@ class Subscription:
             for ack_id in untaken:
                 self._held.pop(ack_id, None)
             self._lock.notify_all()
-        self._give_back(untaken)
+        self._nack(untaken)
         deadline = time.monotonic() + grace
         with self._lock:
             while self._held and (left := deadline - time.monotonic()) > 0:
@@ -192,10 +192,10 @@ class Subscription:
             rest = list(self._held)
             self._held.clear()
             self._closed = True
-        self._give_back(rest)
+        self._nack(rest)
         return len(untaken) + len(rest)
 
-    def _give_back(self, ack_ids: list[str]) -> None:
+    def _nack(self, ack_ids: list[str]) -> None:
         self._modify(ack_ids, 0)
 
     def _modify(self, ack_ids: list[str], seconds: int) -> None:
@@ -259,7 +259,7 @@ class Subscription:
                 self._waiting.extend(pulled)
                 self._lock.notify_all()
                 return
-        self._give_back([held.ack_id for held in pulled])
+        self._nack([held.ack_id for held in pulled])
 
     def _extend(self) -> None:
         while not self._closed:

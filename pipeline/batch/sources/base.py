@@ -44,7 +44,7 @@ class BatchSource(ABC):
         """The uploads of a range, as JSON."""
 
     def size(self, span: TimeRange) -> int | None:
-        """How many uploads a span has; None where only reading tells."""
+        """How many uploads a span has; None if only reading them can count them."""
         return None
 
     def is_ledger(self, url: str | None) -> bool:

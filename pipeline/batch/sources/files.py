@@ -57,7 +57,7 @@ def _lines(file: Any) -> Iterator[bytes]:
 
 
 def _outside(line: bytes, span: TimeRange) -> bool:
-    """Whether a line tells a time outside; one that tells none is read, to be told as bad."""
+    """Whether a line has a time outside the range; one without a time is read and refused later."""
     try:
         return is_outside(json.loads(line)["published_at"], span)
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -51,7 +51,7 @@ class TableBatch(BatchSource):
         url: Its database.
         table: Its name, with a schema if it has one.
         columns: For fields of an upload, the column that holds it, where the names differ.
-        timezone: The zone of times that tell none; None to refuse them.
+        timezone: The zone of times without one; None to refuse them.
     """
 
     url: str
@@ -116,12 +116,12 @@ class TableBatch(BatchSource):
 
     def _without_zones(self) -> ConfigurationError:
         return ConfigurationError(
-            f"the times of {self.table} tell no zone; say which it is: --timezone UTC, or "
+            f"the times of {self.table} have no zone; name it: --timezone UTC, or "
             "--timezone Europe/Berlin"
         )
 
     def _check_zones(self) -> None:
-        """Refuse a table of which none of the first times tells its zone: no row could be used.
+        """Refuse a table whose first times all lack a zone: no row could be used.
 
         One among others that do ends as a dead letter.
         """
@@ -129,8 +129,8 @@ class TableBatch(BatchSource):
             return
         column = type_coerce(self._found[1]["published_at"], String)
         query = select(column).where(column.is_not(None)).limit(PAGE)
-        told = [_as_datetime(text) for text in self._database.run(lambda c: c.scalars(query).all())]
-        times = [at for at in told if at is not None]
+        read = [_as_datetime(text) for text in self._database.run(lambda c: c.scalars(query).all())]
+        times = [at for at in read if at is not None]
         if times and all(at.tzinfo is None for at in times):
             raise self._without_zones()
 

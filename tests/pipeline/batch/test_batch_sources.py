@@ -91,7 +91,7 @@ def test_times_without_a_zone_are_told_before_anything_is_written(
     rows = [(f"v{n}", "c", "x", None, f"2026-01-31 12:00:{n:02}") for n in range(9)]
     url = site(tmp_path / "site.db", rows)
     before = ledger.stats()
-    with pytest.raises(ConfigurationError, match=r"tell no zone; .*--timezone UTC"):
+    with pytest.raises(ConfigurationError, match=r"have no zone; .*--timezone UTC"):
         run("--database", url, "--table", "videos", *COLUMNS)
     assert ledger.stats() == before
     told = run("--database", url, "--table", "videos", *COLUMNS, "--timezone", "UTC")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import InvalidArgument, ServiceUnavailable
+from google.api_core.exceptions import DeadlineExceeded, InvalidArgument, ServiceUnavailable
 from google.pubsub_v1.types import PublishRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,3 +123,28 @@ def test_everything_is_published_and_each_ack_id_is_given_back_once(
         broker = published(monkeypatch, elements)
     assert broker.published == [m.to_bytes() for one in elements for m in one.messages]
     assert sorted(broker.given_back) == sorted(r for one in elements for r in one.ack_ids)
+
+
+def test_a_broker_that_stalls_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that runs into its own deadline is retried, as one that is refused."""
+    broker = Broker()
+    faults = [DeadlineExceeded("stalled"), ServiceUnavailable("away")]
+    publish = broker.publish
+
+    def stalling(*, retry: Any, **request: Any) -> None:
+        def once() -> None:
+            if faults:
+                raise faults.pop(0)
+            publish(**request)
+
+        retry(once)()
+
+    broker.publish = stalling  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "publisher_client", lambda: broker)
+    monkeypatch.setattr(module, "acknowledge", broker.acknowledge)
+    sink = _Publish(TOPIC, "/test")
+    sink.setup()
+    sink.start_bundle()
+    sink.process(Outgoing((review(1),), ("r",)))
+    sink.finish_bundle()
+    assert (faults, broker.given_back, len(broker.published)) == ([], ["r"], 1)

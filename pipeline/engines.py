@@ -100,6 +100,8 @@ def pipeline_options(
                 *_PORTABLE,
                 f"--prism_location={prism}",
                 "--prism_log_level=warn",
+                # Beam shares one server in a process, even one started without this binary.
+                "--experiments=disable_prism_server_singleton",
                 "--environment_type=EXTERNAL",
                 f"--environment_config={worker_pool}",
             ]

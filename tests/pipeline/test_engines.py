@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
     WorkerOptions,
 )
-from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
@@ -193,3 +193,19 @@ def _outcome(result: Any) -> object:
         return result.wait_until_finish()
     except Exception as error:
         return error
+
+
+def test_a_prism_that_beam_shares_in_this_process_is_not_used(prism: str) -> None:
+    """Beam's own pipelines may have made one without our binary."""
+
+    class Shared:
+        def start(self) -> str:
+            pytest.fail("the shared server is used")
+
+    def bounded(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1])
+
+    kept = PrismRunner.shared_handle.acquire(Shared)
+    with launch(bounded, Engine.PRISM, streaming=False) as result:
+        assert result.wait_until_finish() == "DONE"
+    del kept

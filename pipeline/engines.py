@@ -212,7 +212,7 @@ def launch(
     streaming: bool,
     extra: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """Run a graph; gives the running job (a Beam ``PipelineResult``).
+    """Run a graph; yields the running job (a Beam ``PipelineResult``).
 
     Args:
         build: Puts the graph on the pipeline.

@@ -169,7 +169,7 @@ class Subscription:
                 )
 
     def drain(self, grace: float) -> int:
-        """Take no more, wait for what is held, then give the rest back.
+        """Take no more, wait for what is held, then nack the rest.
 
         Args:
             grace: Seconds to wait for messages that are being processed.

@@ -140,9 +140,6 @@ class CaseTable:
                     done += ack_ids
         acknowledge(done)
 
-    def __len__(self) -> int:
-        return len(self._cases)
-
 
 _TABLES: dict[str, CaseTable] = {}
 _TABLES_LOCK = threading.Lock()

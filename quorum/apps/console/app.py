@@ -17,7 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.console.accounts.security import SecurityMiddleware, content_security_policy
+from quorum.apps.console.accounts.security import (
+    MAX_BODY,
+    SecurityMiddleware,
+    content_security_policy,
+)
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
@@ -36,6 +40,7 @@ from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.worker import Worker
+from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.keys import Keyring
 from quorum.apps.http.problems import Problem, problem_response
 from quorum.core.errors import QuorumError
@@ -99,6 +104,9 @@ def create_console(
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     _install_errors(app)
+    app.add_middleware(
+        BodyLimits, body_bytes=MAX_BODY, media_bytes=MAX_BODY, seconds=chosen.body_seconds
+    )
     app.add_middleware(
         SecurityMiddleware,
         policy=content_security_policy(chosen.media.hosts),

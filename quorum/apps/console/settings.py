@@ -26,6 +26,7 @@ class ConsoleSettings:
         proxies: Addresses from which that header is trusted.
         works: A folder with the media of registered works, for side-by-side frames.
         policy_file: The file that an activated policy is written to.
+        body_seconds: Time for a browser to send a form.
     """
 
     media: MediaAccess = field(default_factory=MediaAccess)
@@ -38,3 +39,4 @@ class ConsoleSettings:
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     works: Path | None = None
     policy_file: Path | None = None
+    body_seconds: float = 20.0

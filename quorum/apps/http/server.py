@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from quorum.apps.http.connection import ConnectionConfig
 from quorum.core.errors import EngineUnavailable
 
 __all__ = ["Server", "bind"]
@@ -18,6 +19,9 @@ __all__ = ["Server", "bind"]
 #: Seconds for requests in progress at SIGTERM: about as long as orchestrators wait before they
 #: kill.
 DRAIN_SECONDS = 25
+
+#: Seconds in which the headers of a request must arrive: a browser on a slow line needs one or two.
+HEADER_SECONDS = 10.0
 
 #: Connections at once; beyond that, the server answers 503 immediately.
 CONNECTIONS = 2000
@@ -43,12 +47,25 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that finishes requests in progress after SIGTERM and exits with 0."""
+    """Uvicorn that finishes requests in progress after SIGTERM and exits with 0.
 
-    def __init__(self, app: FastAPI, *, drain: int = DRAIN_SECONDS) -> None:
+    Args:
+        app: The application.
+        drain: Seconds for requests in progress at SIGTERM.
+        header_seconds: Seconds in which the headers of a request must arrive.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        drain: int = DRAIN_SECONDS,
+        header_seconds: float = HEADER_SECONDS,
+    ) -> None:
         super().__init__(
-            uvicorn.Config(
+            ConnectionConfig(
                 app,
+                header_seconds=header_seconds,
                 access_log=False,
                 log_config=None,
                 server_header=False,

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quorum import __version__
 from quorum.aggregator.policy.policy import Policy
+from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.keys import ApiKey, Keyring
 from quorum.apps.http.problems import install_problems
 from quorum.apps.web import lookups, moderation
-from quorum.apps.web.body import BodyLimits
 from quorum.apps.web.description import describe_keys
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
@@ -71,7 +71,9 @@ def create_app(
         )
         state = State(
             service=service,
-            answers=IdempotencyStore(chosen.idempotency_seconds, chosen.idempotency_keys),
+            answers=IdempotencyStore(
+                chosen.idempotency_seconds, chosen.idempotency_keys, chosen.idempotency_bytes
+            ),
             limits=chosen,
             keyring=None if keys is None else Keyring(tuple(keys)),
             ledger=ledger,
@@ -121,7 +123,12 @@ def create_app(
         return Response(status_code=400)
 
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    app.add_middleware(BodyLimits, limits=chosen)
+    app.add_middleware(
+        BodyLimits,
+        body_bytes=chosen.body_bytes,
+        media_bytes=chosen.media_bytes,
+        seconds=chosen.body_seconds,
+    )
     app.add_middleware(_CountResponses)
     return app
 

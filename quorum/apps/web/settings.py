@@ -24,6 +24,7 @@ class ServiceLimits:
         backlog: Most verdicts that wait for the ledger; more uploads get 503.
         idempotency_seconds: How long a response is stored for its ``idempotency-key``.
         idempotency_keys: How many responses are stored.
+        idempotency_bytes: How much memory they may take together.
     """
 
     body_bytes: int = 8 * 1024 * 1024
@@ -37,3 +38,4 @@ class ServiceLimits:
     backlog: int = 20_000
     idempotency_seconds: float = 24 * 3600.0
     idempotency_keys: int = 10_000
+    idempotency_bytes: int = 64 * 1024 * 1024

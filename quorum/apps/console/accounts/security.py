@@ -69,7 +69,7 @@ class SecurityMiddleware:
         if refusal is not None:
             await PlainTextResponse(refusal[1], refusal[0])(scope, receive, guarded)
             return
-        await self._app(scope, _limited(receive), guarded)
+        await self._app(scope, receive, guarded)
 
     def _refusal(self, method: str, path: str, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -86,17 +86,3 @@ class SecurityMiddleware:
         if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return 403, "This form was sent from another site. Nothing was changed."
         return None
-
-
-def _limited(receive: Receive) -> Receive:
-    received = 0
-
-    async def limited() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > MAX_BODY:
-            return {"type": "http.disconnect"}
-        return message
-
-    return limited

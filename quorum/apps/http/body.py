@@ -10,7 +10,6 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quorum.apps.http.problems import Problem, problem_response
-from quorum.apps.web.settings import ServiceLimits
 
 __all__ = ["BodyLimits"]
 
@@ -25,11 +24,19 @@ class BodyLimits:
     """ASGI middleware that refuses bodies that are too large or too slow.
 
     A refused body is never held in memory.
+
+    Args:
+        app: The application.
+        body_bytes: Largest body.
+        media_bytes: Largest body of a multipart form.
+        seconds: Time for a client to send its body.
     """
 
-    def __init__(self, app: ASGIApp, limits: ServiceLimits) -> None:
+    def __init__(self, app: ASGIApp, *, body_bytes: int, media_bytes: int, seconds: float) -> None:
         self._app = app
-        self._limits = limits
+        self._body_bytes = body_bytes
+        self._media_bytes = media_bytes
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -38,7 +45,7 @@ class BodyLimits:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         multipart = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
-        limit = self._limits.media_bytes if multipart else self._limits.body_bytes
+        limit = self._media_bytes if multipart else self._body_bytes
         too_large = Problem(
             413, f"the body is larger than {limit:,} bytes", {"connection": "close"}
         )
@@ -47,8 +54,12 @@ class BodyLimits:
             await _discard(receive)
             await problem_response(too_large)(scope, receive, send)
             return
-        end = time.monotonic() + self._limits.body_seconds
-        state: dict[str, Any] = {"read": 0, "whole": False, "started": False}
+        end = time.monotonic() + self._seconds
+        state: dict[str, Any] = {"read": 0, "whole": False, "started": False, "refusal": None}
+
+        def refused(problem: Problem) -> Problem:
+            state["refusal"] = problem
+            return problem
 
         async def limited_receive() -> Message:
             if state["whole"]:
@@ -56,17 +67,19 @@ class BodyLimits:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
             except TimeoutError:
-                detail = f"the body did not arrive within {self._limits.body_seconds:g} s"
-                raise Problem(408, detail, {"connection": "close"}) from None
+                detail = f"the body did not arrive within {self._seconds:g} s"
+                raise refused(Problem(408, detail, {"connection": "close"})) from None
             if message["type"] == "http.request":
                 state["read"] += len(message.get("body", b""))
                 state["whole"] = not message.get("more_body", False)
                 if state["read"] > limit:
                     await _discard(receive)
-                    raise too_large
+                    raise refused(too_large)
             return message
 
         async def noted_send(message: Message) -> None:
+            if state["refusal"] is not None and not state["started"]:
+                return  # the application took the refusal for another error
             state["started"] = True
             await send(message)
 
@@ -75,7 +88,9 @@ class BodyLimits:
         except Problem as problem:
             if state["started"]:
                 raise
-            await problem_response(problem)(scope, receive, send)
+            refused(problem)
+        if state["refusal"] is not None and not state["started"]:
+            await problem_response(state["refusal"])(scope, receive, send)
 
 
 async def _discard(receive: Receive) -> None:

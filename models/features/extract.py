@@ -18,9 +18,9 @@ from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Text
 from quorum.models.features.decode import decode
-from quorum.models.features.media import fetched
 from quorum.models.features.ocr import OcrLine
 from quorum.models.features.text import MAX_CHARACTERS, text_of
+from quorum.models.media.fetch import fetched
 
 __all__ = ["Costs", "Extractor"]
 

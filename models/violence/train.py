@@ -22,8 +22,8 @@ from scipy.special import expit
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.features.decode import decode
-from quorum.models.features.media import fetched
 from quorum.models.features.text import text_of
+from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import TrainingData
 from quorum.models.training.dataset import Labelled, read_labelled
 from quorum.models.violence.detector import ARTIFACT

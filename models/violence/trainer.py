@@ -15,8 +15,8 @@ import numpy as np
 
 from quorum.core.errors import InputError, MediaRefused
 from quorum.core.settings import MediaAccess
-from quorum.models.features.media import fetched
 from quorum.models.features.text import text_of
+from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import (
     Artifact,
     TrainingData,

@@ -141,7 +141,7 @@ def test_a_downloaded_file_is_removed(folder, monkeypatch):
     def download(uri, access, out, admits, context):
         out.write((folder / "both.mp4").read_bytes())
 
-    from quorum.models.features import media
+    from quorum.models.media import fetch as media
 
     monkeypatch.setattr(media, "_download", download)
     extractor = Extractor(

@@ -3,14 +3,15 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
-from quorum.models.features import network
-from quorum.models.features.media import MediaGone, fetched, is_public
+from quorum.models.media import network
+from quorum.models.media.fetch import MediaGone, fetched, is_public
 
 BODY = b"moving pictures" * 100
 
@@ -253,6 +254,147 @@ def test_bytes_and_seconds_are_limited(get):
         get("/endless", max_bytes=100_000)
     with pytest.raises(MediaGone, match=r"within 0\.3 s"):
         get("/slow", timeout=0.3)
+
+
+class Drip:
+    """A server that speaks TLS or not, and sends one byte at a time in one phase of the answer."""
+
+    HEAD = b"HTTP/1.1 200 OK\r\n"
+
+    def __init__(self, folder, phase):
+        certificate(folder)
+        self.phase = phase
+        self.stop = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.settimeout(0.2)
+        self.port = self.listener.getsockname()[1]
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while not self.stop.is_set():
+            try:
+                client, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            threading.Thread(target=self.answer, args=(client,), daemon=True).start()
+
+    def drip(self, send, parts):
+        for part in parts:
+            if self.stop.wait(0.05):
+                return
+            try:
+                send(part)
+            except OSError:
+                return
+
+    def answer(self, client):
+        client.settimeout(5)
+        if self.phase == "handshake":
+            client.recv(4096)
+            # The header of a handshake record, of which the body never ends.
+            record = b"\x16\x03\x03\x40\x00\x02" + bytes(999)
+            self.drip(client.sendall, (bytes([one]) for one in record))
+            return
+        with self.context.wrap_socket(client, server_side=True) as made:
+            made.recv(4096)
+            send = made.sendall
+            if self.phase == "status":
+                self.drip(send, (bytes([one]) for one in b"HTTP/1.1 200 " + b"O" * 999))
+            elif self.phase == "headers":
+                send(self.HEAD)
+                self.drip(send, (b"x-%d: y\r\n" % one for one in range(999)))
+            elif self.phase == "informational":
+                self.drip(send, (b"HTTP/1.1 100 Continue\r\n\r\n" for _ in range(999)))
+            elif self.phase == "chunk header":
+                send(self.HEAD + b"transfer-encoding: chunked\r\n\r\n5;")
+                self.drip(send, (b"x" for _ in range(999)))
+            elif self.phase == "trailer":
+                send(self.HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n")
+                self.drip(send, (b"x-%d: y\r\n" % one for one in range(999)))
+            elif self.phase == "body":
+                send(self.HEAD + b"content-length: 999\r\n\r\n")
+                self.drip(send, (b"x" for _ in range(999)))
+            elif self.phase == "redirects":
+                time.sleep(0.3)
+                send(b"HTTP/1.1 302 Found\r\ncontent-length: 0\r\nlocation: /on\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "handshake",
+        "status",
+        "headers",
+        "informational",
+        "chunk header",
+        "trailer",
+        "body",
+        "redirects",
+    ],
+)
+def test_a_server_that_drips_is_cut_off_at_the_deadline(tmp_path, names, monkeypatch, phase):
+    server = Drip(tmp_path, phase)
+    connect = network.httpcore.SyncBackend.connect_tcp
+    monkeypatch.setattr(
+        network.httpcore.SyncBackend,
+        "connect_tcp",
+        lambda self, host, port, *rest: connect(self, host, server.port, *rest),
+    )
+    access = MediaAccess(hosts=("media.test",), timeout=0.8)
+    begun = time.monotonic()
+    try:
+        with (
+            pytest.raises(MediaGone, match=r"within 0\.8 s"),
+            fetched(
+                "https://media.test/x",
+                access,
+                admits=lambda address: True,
+                ssl_context=server.trust,
+            ),
+        ):
+            pytest.fail("it was fetched")
+        assert time.monotonic() - begun < 3.0
+    finally:
+        server.stop.set()
+        server.thread.join()
+        server.listener.close()
+
+
+def test_a_bucket_that_drips_is_cut_off_at_the_deadline(monkeypatch):
+    import sys
+    import types
+
+    stop = threading.Event()
+
+    class Drips:
+        def __getattr__(self, name):
+            return lambda *args, **kwargs: self
+
+        size = 100
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def read(self, size):
+            return b"" if stop.wait(0.05) else b"x"
+
+    fake = types.ModuleType("google.cloud.storage")
+    fake.Client = Drips
+    monkeypatch.setitem(sys.modules, "google.cloud.storage", fake)
+    import google.cloud
+
+    monkeypatch.setattr(google.cloud, "storage", fake, raising=False)
+    access = MediaAccess(buckets=("mine",), timeout=0.3)
+    with pytest.raises(MediaGone, match=r"within 0\.3 s"), fetched("gs://mine/a.mp4", access):
+        pytest.fail("it was fetched")
+    stop.set()
 
 
 def test_what_is_gone_says_so(get):

@@ -2,8 +2,8 @@
 
 The media URL of an upload is untrusted. Each scheme has its own allowlist; the host name is
 resolved once, and the connection goes to the checked address (no DNS rebinding); every redirect
-passes the same checks; proxies of the environment are ignored; bytes and time are limited while
-streaming.
+passes the same checks; proxies of the environment are ignored; bytes are limited while streaming,
+and one deadline holds from the look-up of the name to the last byte.
 """
 
 from __future__ import annotations
@@ -12,15 +12,22 @@ import ssl
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import httpcore
 
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
-from quorum.models.features.network import CheckedNetwork, FetchLimits, MediaGone, is_public
+from quorum.models.media.network import (
+    CheckedNetwork,
+    FetchLimits,
+    MediaGone,
+    is_public,
+    within,
+)
 
 __all__ = ["MediaGone", "fetched", "is_public"]
 
@@ -105,6 +112,10 @@ def _from_bucket(parts: SplitResult, access: MediaAccess, out: IO[bytes]) -> Non
         msg = "media refused: gs: needs the package google-cloud-storage; install it"
         raise MediaRefused(msg) from None
     limits = FetchLimits(access)
+    within(limits, partial(_read_blob, storage, parts, limits, out))
+
+
+def _read_blob(storage: Any, parts: SplitResult, limits: FetchLimits, out: IO[bytes]) -> None:
     blob = storage.Client().bucket(parts.netloc).get_blob(unquote(parts.path.lstrip("/")))
     if blob is None:
         msg = "media is gone: not in its bucket"

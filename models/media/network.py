@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
+from typing import Any, NoReturn
 
 import httpcore
 
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
 
-__all__ = ["CheckedNetwork", "FetchLimits", "MediaGone", "is_public"]
+__all__ = ["CheckedNetwork", "FetchLimits", "MediaGone", "is_public", "within"]
 
 #: Well-known prefixes of IPv6 addresses that embed an IPv4 address: NAT64 and 6to4.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -104,7 +107,8 @@ class CheckedNetwork(httpcore.SyncBackend):
         for address in addresses:
             try:
                 left = self._limits.left()
-                return super().connect_tcp(address, port, left, local_address, socket_options)
+                stream = super().connect_tcp(address, port, left, local_address, socket_options)
+                return _TimedStream(stream, self._limits)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
         msg = f"media is gone: the host {host} does not answer"
@@ -118,8 +122,86 @@ class CheckedNetwork(httpcore.SyncBackend):
         raise MediaRefused(msg)
 
 
+class _TimedStream(httpcore.NetworkStream):
+    """A connection of which every operation ends by the deadline of the fetch.
+
+    A timeout of httpcore begins anew with each operation, so that a server that sends one byte a
+    second holds it for ever: in the handshake, the header, or the frame of a chunk.
+
+    Args:
+        stream: The connection.
+        limits: Limits of the fetch.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream, limits: FetchLimits) -> None:
+        self._stream = stream
+        self._limits = limits
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See httpcore.NetworkStream."""
+        return self._stream.read(max_bytes, self._limits.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """See httpcore.NetworkStream."""
+        sock: socket.socket = self._stream.get_extra_info("socket")
+        left = memoryview(buffer)
+        try:
+            while left:
+                sock.settimeout(self._limits.left())
+                left = left[sock.send(left) :]
+        except TimeoutError as error:
+            raise httpcore.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.WriteError(str(error)) from error
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        """See httpcore.NetworkStream."""
+        made = self._stream.start_tls(ssl_context, server_hostname, self._limits.left())
+        return _TimedStream(made, self._limits)
+
+    def close(self) -> None:
+        """See httpcore.NetworkStream."""
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """See httpcore.NetworkStream."""
+        return self._stream.get_extra_info(info)
+
+
+def within(limits: FetchLimits, work: Callable[[], None]) -> None:
+    """Do something that has no deadline of its own on a thread that is abandoned at the deadline.
+
+    Raises:
+        MediaGone: If it takes longer.
+    """
+    done: Queue[BaseException | None] = Queue()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # re-raised on the caller's thread
+            done.put(error)
+        else:
+            done.put(None)
+
+    threading.Thread(target=run, name="fetch", daemon=True).start()
+    error: BaseException | None = None
+    with contextlib.suppress(Empty):
+        error = done.get(timeout=limits.left())
+        if error is None:
+            return
+    if error is not None:
+        raise error
+    limits.expire()
+
+
 class FetchLimits:
-    """Byte and time budget of one fetch."""
+    """Byte and time budget of one fetch, from the look-up of the name to the last byte."""
 
     def __init__(self, access: MediaAccess) -> None:
         self._max_bytes = access.max_bytes
@@ -131,9 +213,13 @@ class FetchLimits:
         """Remaining seconds; raises MediaGone if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
-            msg = f"media is gone: it did not arrive within {self._timeout:g} s"
-            raise MediaGone(msg)
+            self.expire()
         return left
+
+    def expire(self) -> NoReturn:
+        """Raise MediaGone: the time is over."""
+        msg = f"media is gone: it did not arrive within {self._timeout:g} s"
+        raise MediaGone(msg)
 
     def announce(self, size: int) -> None:
         """Reject early if the announced size is too large."""

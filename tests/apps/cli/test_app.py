@@ -29,6 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> A
 
     def call(*args: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["quorum", *args])
+        monkeypatch.setattr(quorum.apps.cli, "end_process", sys.exit)
         try:
             main()
         except SystemExit as ended:

@@ -58,7 +58,7 @@ class KeyByUpload(beam.DoFn):
 
 
 def _keyed(received: Received) -> tuple[str, Joined]:
-    message = _MESSAGES[received.stream].from_bytes(received.data)
+    message = _MESSAGES[received.stream].accept(received.data)
     if isinstance(message, Upload):
         return message.id, Joined((received,), upload=message)
     if len(received.data) > MAX_JOINED_BYTES:

@@ -92,7 +92,7 @@ class DecodeUploads(beam.DoFn):
 
     def process(self, received: Received) -> Iterator[Any]:
         try:
-            upload = Upload.from_bytes(received.data)
+            upload = Upload.accept(received.data)
         except MalformedMessage as error:
             self._meter.dead_letter(self.stage)
             yield beam.pvalue.TaggedOutput("dead", dead_letter(received, self.stage, str(error)))

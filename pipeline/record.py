@@ -171,7 +171,7 @@ class StreamRecorder:
     def _entry(self, stream: str, one: FeedMessage) -> Entry:
         refused = partial(_dead_letters, stream, one)
         try:
-            message = STREAMS[stream].from_bytes(one.data)
+            message = STREAMS[stream].accept(one.data)
         except MalformedMessage as error:
             return Entry(refused(str(error)), refused)
         if isinstance(message, Verdict):

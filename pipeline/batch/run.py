@@ -129,7 +129,7 @@ class _Moderate(beam.DoFn):
         letters: list[DeadLetter] = []
         for row in rows:
             try:
-                upload = Upload.from_bytes(row)
+                upload = Upload.accept(row)
             except MalformedMessage as error:
                 tally.dead_letter(str(error))
                 letters += DeadLetter.of(row, {}, STAGE, str(error), now())

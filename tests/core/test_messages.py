@@ -13,6 +13,7 @@ from quorum.core.errors import InputError, MalformedMessage
 from quorum.core.messages import (
     ACTIONS,
     MAX_MESSAGE_BYTES,
+    MAX_SKEW,
     MESSAGES,
     Action,
     DeadLetter,
@@ -387,6 +388,29 @@ class TestIds:
     def test_actions_go_from_mild_to_severe(self):
         assert [action.value for action in ACTIONS] == ["allow", "restrict", "review", "remove"]
         assert [action.severity for action in ACTIONS] == [0, 1, 2, 3]
+
+
+class TestTheFuture:
+    @given(messages)
+    def test_a_message_is_accepted_up_to_the_skew_and_not_beyond(self, message):
+        kind, data = type(message), message.to_bytes()
+        early = message.event_time() - MAX_SKEW
+        assert kind.accept(data, early) == message
+        assert kind.accept(data, message.event_time() + timedelta(days=1)) == message
+        with pytest.raises(MalformedMessage, match="in the future"):
+            kind.accept(data, early - timedelta(microseconds=1))
+
+    def test_by_default_the_time_is_now(self):
+        assert Upload.accept(wire()).id == "u1"
+        soon = now() + timedelta(seconds=30)
+        assert Upload.accept(wire(published_at=soon.isoformat())).published_at == soon
+        for late in (now() + timedelta(seconds=90), datetime(2099, 12, 31, tzinfo=UTC)):
+            with pytest.raises(MalformedMessage, match=r"dated [0-9,]+ s in the future"):
+                Upload.accept(wire(published_at=late.isoformat()))
+
+    def test_what_is_no_message_is_refused_as_ever(self):
+        with pytest.raises(MalformedMessage, match="not a valid upload"):
+            Upload.accept(b"{}")
 
 
 class TestAttributes:

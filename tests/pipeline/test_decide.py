@@ -406,6 +406,25 @@ def test_what_would_fill_a_case_is_a_dead_letter(stream: str) -> None:
     assert output.value.ack_ids == ("s|1",)
 
 
+@pytest.mark.parametrize(
+    ("stream", "data"),
+    [
+        ("uploads", upload("u", published_at="2099-01-01T00:00:00Z")),
+        ("predictions", prediction("violence", 0.0).replace(b"2026-03-01", b"2099-03-01")),
+        ("reviews", review("allow").replace(b"2026-03-01", b"2099-03-01")),
+    ],
+)
+def test_what_is_dated_in_the_future_is_a_dead_letter(stream: str, data: bytes) -> None:
+    keyed = KeyByUpload()
+    keyed.setup()
+    (output,) = keyed.process(Received(data, {"a": "b"}, "s|1", stream))
+    assert isinstance(output, TaggedOutput)
+    (letter,) = output.value.messages
+    assert (letter.data, letter.stage) == (data, f"decide.{stream}")
+    assert "in the future" in letter.error
+    assert output.value.ack_ids == ("s|1",)
+
+
 def test_a_duplicate_is_acknowledged_only_after_the_verdict_before_it_is_published() -> None:
     job = "job-unpublished"
     dofn = InMemoryCaseDoFn(job, POLICY)

@@ -84,6 +84,7 @@ def test_one_bad_record_takes_nothing_else_with_it(tmp_path: Path) -> None:
         "no id": b'{"uploader": "u", "published_at": "2026-01-31T12:00:00Z"}',
         "invalid utf-8": b'{"id": "\xff\xfe"}',
         "absurd time": upload("t", published_at="9999-12-31T23:59:59Z"),
+        "a time to come": upload("t", published_at="2099-01-01T00:00:00Z"),
         "time without zone": upload("t", published_at="2026-01-31T12:00:00"),
         "time as number": upload("t", published_at=1e30),
         "control characters": upload("a\u0000b"),

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def test_all_streams_are_recorded_and_acked(ledger: Ledger) -> None:
     assert len(feeds["verdicts"].acked) == 901
     assert all(feed.closed for feed in feeds.values())
     assert recorder.recorded["verdicts"] == 901
+
+
+@pytest.mark.parametrize("stream", ["uploads", "predictions", "verdicts", "reviews"])
+def test_what_is_dated_in_the_future_is_recorded_as_a_dead_letter(
+    ledger: Ledger, stream: str
+) -> None:
+    message = messages()[stream][0]
+    field = "published_at" if stream == "uploads" else "at"
+    later = message.model_copy(update={field: datetime(2099, 1, 1, tzinfo=UTC)})
+    recorder = StreamRecorder(ledger, {stream: ListFeed([later.to_bytes()])})
+    recorder.run()
+    (letter,) = ledger.dead_letters()
+    assert (letter.data, letter.stage) == (later.to_bytes(), f"record.{stream}")
+    assert "in the future" in letter.error
+    assert ledger.stats()[stream] == 0
 
 
 def test_nothing_is_acked_before_the_ledger_has_it(ledger: Ledger) -> None:

@@ -70,7 +70,7 @@ def moderate(
                 if not line.strip():
                     continue
                 try:
-                    uploads.append(Upload.from_bytes(line))
+                    uploads.append(Upload.accept(line))
                 except MalformedMessage as error:
                     invalid += 1
                     typer.echo(f"{file}:{number}: {error}", err=True)

@@ -68,7 +68,7 @@ async def read_multipart(request: Request, folder: Path, limit: int) -> MediaUpl
             )
         event, media = form["upload"], form.get("media")
         data = await event.read() if isinstance(event, UploadFile) else event.encode()
-        upload = Upload.from_bytes(data)
+        upload = Upload.accept(data)
         sha = hashlib.sha256(data)
         if media is None:
             return MediaUpload(upload, None, sha.digest())

@@ -137,7 +137,7 @@ async def _read(request: Request, state: State) -> MediaUpload:
         sent = await read_multipart(request, state.media_folder, state.limits.body_bytes)
     elif kind == "application/json":
         data = await request.body()
-        sent = MediaUpload(Upload.from_bytes(data), None, data)
+        sent = MediaUpload(Upload.accept(data), None, data)
     else:
         raise Problem(415, "send application/json, or multipart/form-data with a media file")
     try:
@@ -214,7 +214,7 @@ def _items(data: bytes, limit: int) -> list[Any]:
 async def _one(state: State, item: Any) -> tuple[bytes, bool]:
     try:
         try:
-            upload = Upload.from_bytes(json.dumps(item).encode())
+            upload = Upload.accept(json.dumps(item).encode())
         except MalformedMessage as error:
             raise Problem(422, str(error)) from None
         refuse_inside(upload, state.media_folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from quorum.core.messages.dead_letter import DeadLetter
 from quorum.core.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
-from quorum.core.messages.message import MAX_MESSAGE_BYTES, Message, schema
+from quorum.core.messages.message import MAX_MESSAGE_BYTES, MAX_SKEW, Message, schema
 from quorum.core.messages.prediction import NOT_ASKED, Evidence, Prediction, Status, prediction_id
 from quorum.core.messages.review import Review
 from quorum.core.messages.upload import Upload
@@ -19,6 +19,7 @@ __all__ = [
     "ACTIONS",
     "CONTROL",
     "MAX_MESSAGE_BYTES",
+    "MAX_SKEW",
     "MESSAGES",
     "NOT_ASKED",
     "Action",

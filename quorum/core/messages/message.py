@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Self
 
@@ -20,10 +20,15 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from quorum.core.errors import MalformedMessage
+from quorum.core.messages.fields import now
 
 #: A larger message, which holds text and links only, is a mistake or an attack; it becomes a dead
 #: letter. Pub/Sub accepts 10 MB.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+
+#: How far ahead of ours a sender's clock may be. A message with a later time is refused: the newest
+#: prediction and the newest review count, so that a time in the future would count for ever.
+MAX_SKEW = timedelta(minutes=1)
 
 #: The field names that an error may quote; a producer's own names are content.
 _OUR_FIELDS: set[str] = set()
@@ -118,6 +123,27 @@ class Message(Value):
         except RecursionError:
             msg = f"not a valid {cls.kind}: nested too deeply"
             raise MalformedMessage(msg) from None
+        return message
+
+    @classmethod
+    def accept(cls, data: bytes, at: datetime | None = None) -> Self:
+        """Read a message where it enters: as ``from_bytes``, and not dated in the future.
+
+        Args:
+            data: Its JSON.
+            at: The time; by default now.
+
+        Raises:
+            MalformedMessage: See ``from_bytes``; or if its time is more than ``MAX_SKEW`` ahead.
+        """
+        message = cls.from_bytes(data)
+        ahead = message.event_time() - (at or now())
+        if ahead > MAX_SKEW:
+            msg = (
+                f"dated {ahead.total_seconds():,.0f} s in the future; the limit is "
+                f"{MAX_SKEW.total_seconds():.0f} s: check the sender's clock and time zone"
+            )
+            raise MalformedMessage(msg)
         return message
 
     def to_bytes(self) -> bytes:

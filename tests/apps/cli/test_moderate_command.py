@@ -42,9 +42,10 @@ def test_verdicts_come_in_the_order_of_the_file() -> None:
 
 
 def test_bad_lines_are_told_and_take_no_other_with_them() -> None:
-    Path("in.jsonl").write_text(line(1, "ok") + "no json\n\n" + line(2, "bad"))
+    to_come = line(3, "ok").replace("2026", "2099")
+    Path("in.jsonl").write_text(line(1, "ok") + "no json\n\n" + to_come + line(2, "bad"))
     args = ["in.jsonl", "--policy", "p.yaml", "--output", "o.jsonl"]
-    with pytest.raises(InputError, match=r"1 lines of in\.jsonl"):
+    with pytest.raises(InputError, match=r"2 lines of in\.jsonl"):
         CliRunner().invoke(app, args, catch_exceptions=False)
     assert len(Path("o.jsonl").read_bytes().splitlines()) == 2
 

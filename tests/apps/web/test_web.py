@@ -70,6 +70,7 @@ JSON = {"content-type": "application/json"}
 
 def test_a_batch_keeps_its_order_and_one_bad_takes_none_with_it(client: httpx.Client) -> None:
     uploads = [event(1, "bad"), {"id": "x"}, event(3), "no", event(5, "broken")]
+    uploads.append(event(6, published_at="2099-01-31T12:00:00Z"))
     results = client.post("/v1/moderate:batch", json={"uploads": uploads}).json()["results"]
     told = [one.get("verdict", one.get("problem")) for one in results]
     assert [one.get("action", one.get("status")) for one in told] == [
@@ -78,8 +79,10 @@ def test_a_batch_keeps_its_order_and_one_bad_takes_none_with_it(client: httpx.Cl
         "allow",
         422,
         "review",
+        422,
     ]
     assert "uploader" in told[1]["detail"]
+    assert "in the future" in told[5]["detail"]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,7 @@ def test_a_batch_keeps_its_order_and_one_bad_takes_none_with_it(client: httpx.Cl
         (b"{}", "application/json", 422),
         (json.dumps(event(id="a\x00b")).encode(), "application/json", 422),
         (json.dumps(event(published_at="2026-01-31T12:00:00")).encode(), "application/json", 422),
+        (json.dumps(event(published_at="2099-01-31T12:00:00Z")).encode(), "application/json", 422),
         (b"[" * 50_000, "application/json", 422),
         (b"{}", "text/plain", 415),
         (b"{}", "", 415),

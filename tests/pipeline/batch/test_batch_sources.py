@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +103,14 @@ def test_files_with_bad_lines(ledger: Ledger, tmp_path: Path) -> None:
     lines.insert(3, b"not json")
     lines.insert(9, b"\xff\xfe")
     lines.insert(12, b"")
+    to_come = upload(99, published_at=datetime(2099, 1, 1, tzinfo=UTC)).to_bytes()
+    lines.append(to_come)
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines[:20]) + b"\n")
     (tmp_path / "b.jsonl").write_bytes(b"\n".join(lines[20:]))
     report = tmp_path / "report.html"
     told = run("--input", f"{tmp_path}/*.jsonl", "--report", str(report))
-    assert "30 decided (30 remove), 0 known, 0 unchanged, 2 dead letters" in told
-    assert {letter.data for letter in ledger.dead_letters()} == {b"not json", b"\xff\xfe"}
+    assert "30 decided (30 remove), 0 known, 0 unchanged, 3 dead letters" in told
+    assert {one.data for one in ledger.dead_letters()} == {b"not json", b"\xff\xfe", to_come}
     assert "30" in report.read_text()
 
 

@@ -105,23 +105,27 @@ class Decider:
         at: datetime,
         uploader: Uploader | None = None,
         review: Review | None = None,
+        earlier: Iterable[str] = (),
     ) -> Verdict | None:
         """Decide a recorded upload again, as after the deadline.
 
         Args:
             upload: The upload.
             predictions: All that are known now, in any order.
-            reviews: All that were recorded, in any order. The newest overrules the policy.
+            reviews: Those that were recorded and count, in any order. The newest overrules the
+                policy.
             last: The verdict that holds; None if there is none yet.
             at: The time of the decision.
             uploader: Past verdicts on its uploader, as they stood when it was first decided.
-            review: A new review. Without one, the verdict of a reviewer is never superseded.
+            review: A new review, which counts if it names ``last`` or one of ``earlier``. Without
+                one, the verdict of a reviewer is never superseded.
+            earlier: Ids of the other recorded verdicts, oldest first.
 
         Returns:
             The verdict that supersedes ``last``, under the cap; None where the action stays. A
             removal that a cap turned into a review stays a review until a human decides.
         """
-        case = self.resume(upload, predictions, reviews, last, uploader)
+        case = self.resume(upload, predictions, reviews, last, uploader, earlier)
         return self._superseding(
             case.on_replay(at) if review is None else case.on_review(review, at)
         )
@@ -165,9 +169,12 @@ class Decider:
         reviews: Iterable[Review],
         last: Verdict | None,
         uploader: Uploader | None = None,
+        earlier: Iterable[str] = (),
     ) -> Case:
         """A case without a snapshot, from what was recorded of it. See ``again``."""
-        return Case.resume(self.policy, upload, predictions, reviews, last, uploader, self.shadows)
+        return Case.resume(
+            self.policy, upload, predictions, reviews, last, uploader, self.shadows, earlier
+        )
 
     def bounded(self, verdict: Verdict) -> CapResult:
         """Apply the removal cap: a removal over it becomes a review with ``decided_by: cap``."""

@@ -14,7 +14,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
-from quorum.aggregator.case.state import CaseState, KeptReview, KeptVerdict, prediction_key
+from quorum.aggregator.case.state import (
+    MAX_EARLIER,
+    CaseState,
+    KeptReview,
+    KeptVerdict,
+    prediction_key,
+)
 from quorum.aggregator.decision.compact import CompactPrediction, micros
 from quorum.aggregator.decision.evaluate import Decision, Evaluation, Uploader, evaluate
 from quorum.aggregator.decision.rules import compiled
@@ -32,6 +38,7 @@ MAX_ORPHANS: Final = 200
 
 _TOO_MANY_ORPHANS = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
+_UNKNOWN_VERDICT = "it names no verdict on its upload"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
 _REMOVE: Final = Action.REMOVE.value
 _NO_REASONS: Final[Mapping[str, str]] = {}
@@ -71,6 +78,7 @@ class Case:
         last: Verdict | None = None,
         uploader: Uploader | None = None,
         shadows: Sequence[Policy] = (),
+        earlier: Iterable[str] = (),
     ) -> Case:
         """A case whose state is gone, from what was recorded of it; nothing is emitted.
 
@@ -78,10 +86,11 @@ class Case:
             policy: Decides from now on; another one than before for a roll-back.
             upload: The event.
             predictions: All that were recorded, in any order.
-            reviews: All that were recorded, in any order.
+            reviews: Those that count, in any order.
             last: The verdict that holds.
             uploader: Past verdicts on its uploader.
             shadows: Policies in shadow.
+            earlier: Ids of the other recorded verdicts, oldest first.
         """
         case = cls(policy, shadows)
         state = case._state
@@ -95,7 +104,12 @@ class Case:
         if last is not None:
             at = micros(last.at)
             state.verdict = KeptVerdict(
-                last.id, _recorded_effect(last), last.revision, at, last.decided_by
+                last.id,
+                _recorded_effect(last),
+                last.revision,
+                at,
+                last.decided_by,
+                tuple(one for one in earlier if one != last.id)[-MAX_EARLIER:],
             )
             state.opened = at - _span(last.latency)
         return case
@@ -171,12 +185,32 @@ class Case:
             return self._reconsider(now) if self._is_due(now) else ()
         return self._reconsider(now)
 
-    def on_review(self, review: Review, now: datetime) -> Sequence[Effect]:
-        """A human decided; from now on no prediction changes the action."""
+    def on_review(
+        self, review: Review, now: datetime, *, recorded: bool = False
+    ) -> Sequence[Effect]:
+        """A human decided; from now on no prediction changes the action.
+
+        A review counts if it names a verdict on its upload. One that comes before the first verdict
+        waits for it; one that names none is discarded.
+
+        Args:
+            review: The review.
+            now: The time.
+            recorded: Whether the ledger has the verdict that it names, as one of this upload.
+        """
         if not self._state.has_upload:
             return self._hold(review, now)
+        if not recorded and not self.knows_verdict(review.verdict_id):
+            if self._state.verdict is not None:
+                return (Discard(review, _UNKNOWN_VERDICT),)
+            return self._hold_until_verdict(review, now)
         self._add_review(review)
         return self._reconsider(now)
+
+    def knows_verdict(self, verdict_id: str) -> bool:
+        """Whether this is the id of the case's verdict, or of one that it supersedes."""
+        verdict = self._state.verdict
+        return verdict is not None and verdict.is_or_supersedes(verdict_id)
 
     def on_deadline(self, now: datetime) -> Sequence[Effect]:
         """The timer fired, perhaps early, late or twice."""
@@ -221,7 +255,7 @@ class Case:
             if kind == Prediction.kind:
                 self._add_prediction(Prediction.model_validate_json(text))
             else:
-                self._add_review(Review.model_validate_json(text))
+                state.orphans.append((kind, text))
 
     def _hold(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
         """Keep a message whose upload is unknown."""
@@ -238,6 +272,28 @@ class Case:
             return (Discard(message, _TOO_MANY_ORPHANS),)
         state.orphans.append((message.kind, text))
         return ()
+
+    def _hold_until_verdict(self, review: Review, now: datetime) -> Sequence[Effect]:
+        """Keep a review that came before the first verdict."""
+        held = (review.kind, review.model_dump_json())
+        if held not in self._state.orphans:
+            if len(self._state.orphans) >= MAX_ORPHANS:
+                return (Discard(review, _UNKNOWN_VERDICT),)
+            self._state.orphans.append(held)
+        return self._reconsider(now) if self._is_due(now) else ()
+
+    def _release_reviews(self) -> tuple[Discard, ...]:
+        """Count the reviews that waited for the first verdict, or discard them."""
+        held, self._state.orphans = self._state.orphans, []
+        reviews = [Review.model_validate_json(text) for _, text in held]
+        for review in reviews:
+            if self.knows_verdict(review.verdict_id):
+                self._add_review(review)
+        return tuple(
+            Discard(review, _UNKNOWN_VERDICT)
+            for review in reviews
+            if not self.knows_verdict(review.verdict_id)
+        )
 
     def _discard_orphans(self, error: str) -> Sequence[Effect]:
         discards = tuple(
@@ -336,11 +392,21 @@ class Case:
             if self._changes(effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
                 verdict = self._verdict(evaluation.decision, outstanding, now, outcomes)
+                past = state.verdict
+                superseded = () if past is None else (*past.earlier, past.id)
                 state.verdict = KeptVerdict(
-                    verdict.id, effect, verdict.revision, at, verdict.decided_by
+                    verdict.id,
+                    effect,
+                    verdict.revision,
+                    at,
+                    verdict.decided_by,
+                    superseded[-MAX_EARLIER:],
                 )
                 effects = (Emit(verdict),)
         state.wake = self._next_wake(at, outstanding, evaluation.settled)
+        if state.verdict is not None and state.orphans:
+            discards = self._release_reviews()
+            effects = (*discards, *effects, *self._reconsider(now, ended=ended))
         return effects
 
     def _effect(self, decision: Decision) -> str:

@@ -7,6 +7,7 @@ that the policies read are kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,10 +18,21 @@ from quorum.aggregator.decision.facts import Uploader
 from quorum.core.errors import InputError
 from quorum.core.messages import Upload
 
-__all__ = ["STATE_FORMAT", "CaseState", "KeptReview", "KeptVerdict", "prediction_key"]
+__all__ = [
+    "MAX_EARLIER",
+    "STATE_FORMAT",
+    "CaseState",
+    "KeptReview",
+    "KeptVerdict",
+    "prediction_key",
+]
 
 #: The format that is written; format 1 had no number.
 STATE_FORMAT: Final = 2
+
+#: Ids of superseded verdicts that a case keeps: a reviewer may have seen one of them. The ledger
+#: knows older ones.
+MAX_EARLIER: Final = 50
 
 _NO_HISTORY: Final = Uploader()
 
@@ -35,6 +47,7 @@ class KeptVerdict(NamedTuple):
         revision: Of the verdict.
         at: Microseconds since 1970.
         decided_by: As the verdict has it.
+        earlier: Ids of the verdicts that it supersedes, oldest first; the last ``MAX_EARLIER``.
     """
 
     id: str
@@ -42,6 +55,17 @@ class KeptVerdict(NamedTuple):
     revision: int
     at: int
     decided_by: str
+    earlier: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> KeptVerdict:
+        """The verdict of a row of the snapshot; one without ``earlier`` is of an older version."""
+        identifier, effect, revision, at, decided_by, *more = row
+        return cls(identifier, effect, revision, at, decided_by, tuple(more[0]) if more else ())
+
+    def is_or_supersedes(self, verdict_id: str) -> bool:
+        """Whether this is the verdict with that id, or a later revision of it."""
+        return verdict_id == self.id or verdict_id in self.earlier
 
 
 class KeptReview(NamedTuple):
@@ -73,7 +97,8 @@ class CaseState:
         opened: When the upload arrived, in microseconds since 1970.
         uploader: Past verdicts on its uploader.
         predictions: The prediction that counts, by ``prediction_key``.
-        orphans: Kind and JSON of messages whose upload is unknown.
+        orphans: Kind and JSON of messages whose upload is unknown, and of reviews that wait for the
+            first verdict.
         verdict: The last verdict.
         review: The review that counts.
         wake: When ``on_deadline`` is due, in microseconds since 1970.
@@ -136,7 +161,8 @@ class CaseState:
             None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
             [row if row[7] or row[8] else row[:7] for row in self.predictions.values()],
             self.orphans,
-            self.verdict,
+            # As written before there were earlier ones: a rollback reads it.
+            self.verdict and (self.verdict if self.verdict.earlier else self.verdict[:5]),
             self.review,
         )
         return to_json(head) + b"\n" + body
@@ -167,7 +193,7 @@ class CaseState:
             uploader=_NO_HISTORY if uploader is None else Uploader(*uploader),
             predictions={prediction_key(one.detector, one.shadow): one for one in predictions},
             orphans=[(kind, text) for kind, text in orphans],
-            verdict=None if verdict is None else KeptVerdict(*verdict),
+            verdict=None if verdict is None else KeptVerdict.of(verdict),
             review=None if review is None else KeptReview(*review),
             wake=wake,
         )

@@ -201,7 +201,7 @@ class _Moderate(beam.DoFn):
     ) -> Verdict | None:
         """The upload's next verdict; None where its action stays, or a human has decided."""
         decider = self._moderator.decider
-        if past.reviews:
+        if past.counted_reviews:
             return None
         if past.verdict is None:
             return decider.first(

@@ -18,7 +18,7 @@ from quorum.pipeline.drift import process_watch
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
 from quorum.store.histories import Histories
-from quorum.store.ledger import Ledger
+from quorum.store.ledger import Ledger, LedgerCase
 
 __all__ = ["STAGE", "CaseDoFn"]
 
@@ -122,34 +122,62 @@ class CaseDoFn(beam.DoFn):
 
     def _on_review(self, stored: StoredCase, received: Received, at: datetime) -> Iterable[Effect]:
         review = Review.from_bytes(received.data)
-        if not stored.opened and not stored.orphans:
-            self._resume(stored, review.upload_id)
+        past = None
+        effects: list[Effect] = []
+        if not stored.opened:
+            past = self._recorded(review.upload_id)
+            effects += self._resume(stored, past, at)
+        elif not stored.case.knows_verdict(review.verdict_id):
+            past = self._recorded(review.upload_id)
+        recorded = past is not None and review.verdict_id in past.verdict_ids
         stored.hold_message(review, received)
-        return stored.case.on_review(review, at)
+        return [*effects, *stored.case.on_review(review, at, recorded=recorded)]
 
-    def _resume(self, stored: StoredCase, upload_id: str) -> None:
+    def _resume(
+        self, stored: StoredCase, past: LedgerCase | None, at: datetime
+    ) -> Iterator[Effect]:
         """Restore a case from the ledger: a review may arrive after its retention or a restart.
 
         If the ledger is unreachable or has no verdict, the review waits for its upload like any
         other message.
         """
-        if self._ledger is None:
-            return
-        try:
-            past = self._ledger.get_case(upload_id)
-        except Exception as error:  # of the database's driver; its text may quote the URL
-            extra = {"upload_id": upload_id, "reason": type(error).__name__}
-            _log.warning("the ledger does not answer for a review", extra=extra)
-            return
         if past is None or past.upload is None or past.verdict is None:
             return
         stored.case = self._decider.resume(
-            past.upload, past.predictions, past.reviews, past.verdict
+            past.upload,
+            past.predictions,
+            past.counted_reviews,
+            past.verdict,
+            earlier=past.verdict_ids,
         )
         stored.opened = stored.decided = True
+        for orphan in stored.orphans:
+            # It waited for its upload, which is here now.
+            if orphan.received.stream == "reviews":
+                one = Review.from_bytes(orphan.received.data)
+                recorded = one.verdict_id in past.verdict_ids
+                yield from stored.case.on_review(one, at, recorded=recorded)
+            else:
+                prediction = Prediction.from_bytes(orphan.received.data)
+                yield from stored.case.on_prediction(prediction, at)
+
+    def _recorded(self, upload_id: str) -> LedgerCase | None:
+        """What the ledger has of an upload; None without a ledger, or if it does not answer."""
+        if self._ledger is None:
+            return None
+        try:
+            return self._ledger.get_case(upload_id)
+        except Exception as error:  # of the database's driver; its text may quote the URL
+            extra = {"upload_id": upload_id, "reason": type(error).__name__}
+            _log.warning("the ledger does not answer for a review", extra=extra)
+            return None
 
     def _outputs(self, stored: StoredCase, effects: Iterable[Effect]) -> Iterator[Any]:
-        for effect in effects:
+        # Dead letters first, which take the ack ids of their messages. The other messages are acked
+        # with the last verdict of a call: an earlier one may not be their end.
+        effects = sorted(effects, key=lambda effect: not isinstance(effect, Discard))
+        last = max((i for i, one in enumerate(effects) if isinstance(one, Emit)), default=-1)
+        for number, effect in enumerate(effects):
             match effect:
                 case Emit(verdict=verdict):
                     stored.decided = True
@@ -163,7 +191,7 @@ class CaseDoFn(beam.DoFn):
                             "revision": verdict.revision,
                         },
                     )
-                    yield Outgoing((verdict,), stored.take_ack_ids())
+                    yield Outgoing((verdict,), stored.take_ack_ids() if number == last else ())
                 case Discard(message=message, error=error):
                     yield self._discarded(stored, message, error)
                 case Forget():

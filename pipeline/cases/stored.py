@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from quorum.aggregator.decider import Case, Decider
-from quorum.core.messages import Message, digest
+from quorum.core.messages import Message, Review, digest
 from quorum.pipeline.streams.base import Received
 
 __all__ = ["Orphan", "StoredCase"]
@@ -14,7 +14,7 @@ __all__ = ["Orphan", "StoredCase"]
 
 @dataclass(slots=True)
 class Orphan:
-    """A message whose upload is unknown, stored whole for its dead letter.
+    """A message whose upload or verdict is unknown, stored whole for its dead letter.
 
     Attributes:
         key: A digest of the message, equal for its duplicates; an id may be claimed twice.
@@ -34,7 +34,7 @@ class StoredCase:
     Attributes:
         case: The case.
         ack_ids: Of messages that are acked with the next verdict.
-        orphans: Messages whose upload is unknown.
+        orphans: Messages whose upload is unknown, and reviews that wait for the first verdict.
         decided: Whether a verdict has been made.
         opened: Whether the upload has arrived.
         due: When the timer is set to, in seconds since the epoch; 0 if it is not set.
@@ -85,8 +85,8 @@ class StoredCase:
             self.ack_ids.append(ack_id)
 
     def hold_message(self, message: Message, received: Received) -> None:
-        """Keep the ack id of a prediction or review, and the message too while it is an orphan."""
-        if self.opened:
+        """Keep the ack id of a prediction or review, and the message if it may be discarded."""
+        if self.opened and not isinstance(message, Review):
             self.hold(received.ack_id)
             return
         key = _key(message)

@@ -32,9 +32,10 @@ def said(detector, score=None, *, status=None, version="v1", at=0.0, upload_id="
     )
 
 
-def reviewed(action, *, at=100.0, upload_id="u1", reviewer="rita"):
+def reviewed(action, *, of="x", at=100.0, upload_id="u1", reviewer="rita"):
+    verdict_id = of if isinstance(of, str) else of.id
     return Review(
-        upload_id=upload_id, verdict_id="x", action=action, reviewer=reviewer, at=after(at)
+        upload_id=upload_id, verdict_id=verdict_id, action=action, reviewer=reviewer, at=after(at)
     )
 
 

@@ -193,7 +193,7 @@ def test_a_capped_removal_stays_a_review_until_a_human_decides():
     fresh = Decider(CAPPED)
     assert verdict.decided_by == "cap"
     assert fresh.again(upload(), [bad], (), verdict, at=after(9)) is None
-    review = reviewed("remove")
+    review = reviewed("remove", of=verdict)
     removal = fresh.again(upload(), [bad], (), verdict, at=after(200), review=review)
     assert (removal.action, removal.decided_by) == (Action.REMOVE, "reviewer")
     assert (removal.revision, removal.supersedes) == (2, verdict.id)
@@ -205,13 +205,15 @@ def test_software_never_supersedes_a_reviewer(recorded):
     bad = [said("spam", 0.99), said("violence", 0.0), said("copyright", 0.0)]
     first = decider.first(upload(), bad, arrived=START, at=after(1)).verdict
     assert first.action is Action.REMOVE
-    review = reviewed("allow", at=50)
+    review = reviewed("allow", of=first, at=50)
     second = decider.again(upload(), bad, (), first, at=after(60), review=review)
     assert (second.action, second.decided_by) == (Action.ALLOW, "reviewer")
     reviews = [review] if recorded else []
     worse = [*bad, said("violence", 1.0, at=90)]
     assert decider.again(upload(), worse, reviews, second, at=after(100)) is None
-    later = reviewed("restrict", at=120)
+    forged = reviewed("remove", of="x", at=110)
+    assert decider.again(upload(), worse, reviews, second, at=after(130), review=forged) is None
+    later = reviewed("restrict", of=second, at=120)
     third = decider.again(upload(), worse, reviews, second, at=after(130), review=later)
     assert (third.action, third.revision, third.supersedes) == (Action.RESTRICT, 3, second.id)
 

@@ -189,9 +189,9 @@ def prediction(detector: str, score: float = 0.1, at: float = 0.0, **more: Any) 
     return Prediction(**told).to_bytes()
 
 
-def review(action: str, at: float = 0.0) -> bytes:
+def review(action: str, at: float = 0.0, of: str = "v") -> bytes:
     return Review(
-        upload_id="u", verdict_id="v", action=action, reviewer="ada",
+        upload_id="u", verdict_id=of, action=action, reviewer="ada",
         at=START + timedelta(seconds=at),
     ).to_bytes()  # fmt: skip
 
@@ -286,9 +286,47 @@ def test_late_messages_are_released_at_once_with_or_without_a_revision(
     key.give(UPLOAD)
     assert [verdict.revision for verdict in key.verdicts] == [1]
     key.give(CERTAIN)
-    key.give(("reviews", review("allow", at=2.0)))
+    key.give(("reviews", review("allow", at=2.0, of=key.verdicts[0].id)))
     assert [verdict.action for verdict in key.verdicts] == ["allow", "remove", "allow"]
     assert len(key.released) == len(key.given)
+
+
+@KEYS
+def test_a_forged_review_dies_whole_and_decides_nothing(kind: type[Key], clock: Any) -> None:
+    key = clock(kind())
+    early, late = ("reviews", review("allow", 1.0)), ("reviews", review("allow", 2.0))
+    key.give(UPLOAD)
+    key.give(early)
+    key.give(early)
+    assert (key.verdicts, key.dead, key.released) == ([], [], [])
+    key.give(CERTAIN)
+    key.give(BETA)
+    assert [verdict.action for verdict in key.verdicts] == ["remove"]
+    key.give(late)
+    assert [verdict.action for verdict in key.verdicts] == ["remove"]
+    assert [letter.data for letter in key.dead] == [early[1], late[1]]
+    assert all(letter.original == {"n": "1"} for letter in key.dead)
+    assert {letter.error for letter in key.dead} == {"it names no verdict on its upload"}
+    assert sorted(key.released) == [f"s|{n}" for n in range(6)]
+
+
+@KEYS
+def test_a_review_that_overtakes_its_verdict_counts_once_it_is_made(
+    kind: type[Key], clock: Any
+) -> None:
+    first = clock(kind())
+    first.give(UPLOAD, ALPHA, BETA)
+    (verdict,) = first.verdicts
+    key = clock(kind())
+    key.give(("reviews", review("remove", at=2.0, of=verdict.id)))
+    key.give(UPLOAD)
+    key.give(ALPHA)
+    assert (key.released, key.verdicts) == ([], [])
+    key.give(BETA)
+    assert [(one.revision, one.action) for one in key.verdicts] == [(1, "allow"), (2, "remove")]
+    assert key.verdicts[0].id == verdict.id
+    assert sorted(key.released) == ["s|0", "s|1", "s|2", "s|3"]
+    assert not key.dead
 
 
 @KEYS
@@ -381,9 +419,10 @@ def test_a_bounded_input_ends_every_message(messages: list[Any], ack_ids: bool) 
     assert Counter(key.released) == Counter(f"s|{n}" for n in range(len(messages)) if ack_ids)
     opened = UPLOAD in messages
     assert bool(key.verdicts) == opened
-    assert {letter.data for letter in key.dead} == (
-        set() if opened else {data for _, data in messages}
-    )
+    # The reviews name no verdict that there is.
+    assert {letter.data for letter in key.dead} == {
+        data for stream, data in messages if stream == "reviews" or not opened
+    }
 
 
 @pytest.mark.parametrize("stream", ["predictions", "reviews"])

@@ -135,7 +135,7 @@ def superseding(
     verdict = decider.again(
         case.upload,
         (*case.predictions, prediction),
-        case.reviews,
+        case.counted_reviews,
         case.verdict,
         at=now(),
         uploader=history_before(ledger, decider.policy, case.upload, first),

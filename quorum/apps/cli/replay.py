@@ -95,7 +95,12 @@ def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | No
     first = min(verdict.at for verdict in case.verdicts)
     uploader = history_before(ledger, decider.policy, case.upload, first)
     return decider.again(
-        case.upload, case.predictions, case.reviews, case.verdict, at=now(), uploader=uploader
+        case.upload,
+        case.predictions,
+        case.counted_reviews,
+        case.verdict,
+        at=now(),
+        uploader=uploader,
     )
 
 

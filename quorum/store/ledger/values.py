@@ -150,6 +150,17 @@ class LedgerCase:
         """The current verdict: the one with the greatest (revision, at)."""
         return self.verdicts[-1] if self.verdicts else None
 
+    @property
+    def verdict_ids(self) -> tuple[str, ...]:
+        """The ids of all verdicts, in their order."""
+        return tuple(verdict.id for verdict in self.verdicts)
+
+    @property
+    def counted_reviews(self) -> tuple[Review, ...]:
+        """The reviews that name a verdict on the upload; others decide nothing."""
+        known = set(self.verdict_ids)
+        return tuple(review for review in self.reviews if review.verdict_id in known)
+
 
 @dataclass(frozen=True, slots=True)
 class CaseSummary:

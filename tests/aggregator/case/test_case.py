@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
 from quorum.aggregator.case.case import MAX_ORPHANS, MAX_STRANGERS, Case, Discard, Emit, Forget
+from quorum.aggregator.case.state import MAX_EARLIER
 from quorum.aggregator.decision.evaluate import Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Status
@@ -79,8 +82,9 @@ def test_a_detector_with_its_own_deadline_is_not_waited_for_longer():
 def test_a_review_wins_over_all_predictions():
     case = opened()
     for prediction in CLEAN:
-        case.on_prediction(prediction, after(1))
-    (verdict,) = verdicts(case.on_review(reviewed("remove"), after(100)))
+        first = case.on_prediction(prediction, after(1))
+    (seen,) = verdicts(first)
+    (verdict,) = verdicts(case.on_review(reviewed("remove", of=seen), after(100)))
     assert (verdict.action, verdict.decided_by, verdict.rule) == (
         Action.REMOVE,
         "reviewer",
@@ -88,16 +92,16 @@ def test_a_review_wins_over_all_predictions():
     )
     assert (verdict.revision, len(verdict.predictions)) == (2, 3)
     assert case.on_prediction(said("violence", 0.99, at=200), after(200)) == ()
-    assert case.on_review(reviewed("allow", at=50), after(210)) == ()
-    (third,) = verdicts(case.on_review(reviewed("restrict", at=150), after(220)))
+    assert case.on_review(reviewed("allow", of=seen, at=50), after(210)) == ()
+    (third,) = verdicts(case.on_review(reviewed("restrict", of=seen, at=150), after(220)))
     assert (third.revision, third.supersedes) == (3, verdict.id)
 
 
 def test_a_review_that_agrees_changes_nothing_but_holds():
     case = opened()
     for prediction in CLEAN:
-        case.on_prediction(prediction, after(1))
-    assert case.on_review(reviewed("allow"), after(100)) == ()
+        effects = case.on_prediction(prediction, after(1))
+    assert case.on_review(reviewed("allow", of=verdicts(effects)[0]), after(100)) == ()
     assert case.on_prediction(said("violence", 0.99, at=200), after(200)) == ()
 
 
@@ -195,13 +199,13 @@ def test_a_reviewer_who_upholds_a_removal_says_so_once():
     """A cap behind the case may have turned the removal into a review."""
     case = opened()
     (first,) = verdicts(case.on_prediction(said("copyright", 0.99), after(1)))
-    (second,) = verdicts(case.on_review(reviewed("remove"), after(50)))
+    (second,) = verdicts(case.on_review(reviewed("remove", of=first), after(50)))
     assert (second.action, second.decided_by, second.supersedes) == (
         Action.REMOVE,
         "reviewer",
         first.id,
     )
-    assert case.on_review(reviewed("remove", at=200), after(200)) == ()
+    assert case.on_review(reviewed("remove", of=second, at=200), after(200)) == ()
 
 
 def test_what_is_known_of_the_uploader_is_kept():
@@ -343,14 +347,96 @@ def test_a_case_resumed_under_another_policy_revises_once():
 def test_a_review_names_the_harm_and_not_the_reviewer():
     case = opened()
     for prediction in [said("spam", 0.9), *CLEAN[1:]]:
-        case.on_prediction(prediction, after(1))
-    held = reviewed("remove").model_copy(update={"note": "I know them"})
+        effects = case.on_prediction(prediction, after(1))
+    (first,) = verdicts(effects)
+    held = reviewed("remove", of=first).model_copy(update={"note": "I know them"})
     (verdict,) = verdicts(case.on_review(held, after(100)))
     assert verdict.category == "spam", "what it was held for"
-    named = reviewed("restrict", at=200).model_copy(update={"labels": ("violence/fight",)})
+    named = reviewed("restrict", of=first, at=200).model_copy(
+        update={"labels": ("violence/fight",)}
+    )
     case = Case.restore(BALANCED, case.snapshot())
     (verdict,) = verdicts(case.on_review(named, after(200)))
     assert verdict.category == "violence"
     assert "rita" not in verdict.model_dump_json()
-    (verdict,) = verdicts(case.on_review(reviewed("allow", at=300), after(300)))
+    (verdict,) = verdicts(case.on_review(reviewed("allow", of=verdict, at=300), after(300)))
     assert verdict.category is None
+
+
+def decided(policy=BALANCED, predictions=CLEAN):
+    """A case with its first verdict, and that verdict."""
+    case, effects = opened(policy), []
+    for prediction in predictions:
+        effects += case.on_prediction(prediction, after(1))
+    (verdict,) = verdicts(effects)
+    return case, verdict
+
+
+def test_a_review_of_a_verdict_that_there_is_not_decides_nothing():
+    case, _ = decided()
+    before = case.snapshot()
+    forged = reviewed("remove", of="nonsense", at=2)
+    (effect,) = case.on_review(forged, after(2))
+    assert effect == Discard(forged, "it names no verdict on its upload")
+    assert case.snapshot() == before
+
+
+def test_a_review_may_name_any_revision():
+    case, first = decided()
+    (second,) = verdicts(case.on_review(reviewed("remove", of=first, at=10), after(10)))
+    case = Case.restore(BALANCED, case.snapshot())
+    (third,) = verdicts(case.on_review(reviewed("restrict", of=first, at=20), after(20)))
+    (fourth,) = verdicts(case.on_review(reviewed("allow", of=second, at=30), after(30)))
+    assert [one.revision for one in (second, third, fourth)] == [2, 3, 4]
+
+
+def test_superseded_verdicts_are_kept_within_a_bound():
+    case, first = decided()
+    last = first
+    for number in range(2 * MAX_EARLIER):
+        action = "remove" if number % 2 else "restrict"
+        review = reviewed(action, of=last, at=10 + number)
+        (last,) = verdicts(case.on_review(review, after(10 + number)))
+    assert not case.knows_verdict(first.id)
+    assert len(case.snapshot()) < 10_000
+    (effect,) = case.on_review(reviewed("allow", of=first, at=500), after(500))
+    assert isinstance(effect, Discard)
+    (verdict,) = verdicts(
+        case.on_review(reviewed("allow", of=first, at=500), after(500), recorded=True)
+    )
+    assert verdict.action is Action.ALLOW, "the ledger knows the verdict"
+
+
+def test_a_review_that_comes_before_the_verdict_that_it_names_waits_for_it():
+    _, known = decided()
+    case = opened()
+    review, forged = reviewed("remove", of=known, at=2), reviewed("allow", of="x", at=3)
+    assert case.on_review(review, after(2)) == ()
+    assert case.on_review(forged, after(3)) == ()
+    assert case.on_review(forged, after(3)) == ()
+    case = Case.restore(BALANCED, case.snapshot())
+    effects = []
+    for prediction in CLEAN:
+        effects += case.on_prediction(prediction, after(5))
+    discarded = [effect.message for effect in effects if isinstance(effect, Discard)]
+    assert discarded == [forged]
+    assert [(one.action, one.revision, one.decided_by) for one in verdicts(effects)] == [
+        (Action.ALLOW, 1, "policy"),
+        (Action.REMOVE, 2, "reviewer"),
+    ]
+    assert verdicts(effects)[0].id == known.id
+
+
+def test_a_review_waits_no_longer_than_the_deadline():
+    case = opened()
+    case.on_review(reviewed("allow", of="x"), after(2))
+    effects = case.on_deadline(after(30))
+    assert [type(effect) for effect in effects] == [Discard, Emit]
+    assert verdicts(effects)[0].decided_by == "deadline"
+
+
+def test_a_state_without_superseded_verdicts_is_written_as_before():
+    case, _ = decided()
+    head = json.loads(case.snapshot().partition(b"\n")[0])
+    assert len(head[8]) == 5
+    assert Case.restore(BALANCED, case.snapshot()).snapshot() == case.snapshot()

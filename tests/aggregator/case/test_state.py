@@ -53,7 +53,8 @@ def test_a_policy_that_reads_what_was_not_kept_leaves_the_verdict_to_humans():
     case = Decider(BY_VIEWS).restore(arrived(BALANCED, views=5000).snapshot())
     assert case.on_prediction(said("violence", 0.99, at=5), after(5)) == ()
     assert case.notify_at() == after(1 + 3600)
-    (verdict,) = verdicts(case.on_review(reviewed("remove"), after(9)))
+    review = reviewed("remove")
+    (verdict,) = verdicts(case.on_review(review, after(9), recorded=True))
     assert (verdict.action, verdict.revision) == (Action.REMOVE, 2)
 
 

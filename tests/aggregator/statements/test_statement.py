@@ -25,9 +25,11 @@ def verdict_on(policy, scores, review=None, **facts):
     for name, score in scores.items():
         effects += case.on_prediction(said(name, score), after(1))
     if review is not None:
+        effects += case.on_deadline(after(40))
+        seen = [one.verdict for one in effects if isinstance(one, Emit)][-1]
         told = Review(
             upload_id="u1",
-            verdict_id="x",
+            verdict_id=seen.id,
             action=review,
             reviewer="zorbanax",
             note="I know Zorbanax",

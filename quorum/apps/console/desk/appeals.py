@@ -65,8 +65,8 @@ def appeal(ledger: Ledger, upload_id: str, verdict_id: str, text: str, by: str) 
             msg = "the upload is allowed now: there is nothing to appeal against"
             raise AppealRefused(msg)
         first = _first_reviewer(connection, upload_id)
-        if first is None and case.reviews:
-            first = case.reviews[-1].reviewer
+        if first is None and case.counted_reviews:
+            first = case.counted_reviews[-1].reviewer
         connection.execute(
             insert(appeals).values(
                 id=appeal_id,

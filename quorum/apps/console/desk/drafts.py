@@ -92,7 +92,9 @@ def _past(ledger: Ledger) -> Iterator[PastCase]:
         ids = [row.upload_id for row in rows[start : start + 200]]
         for case in ledger.get_cases(ids):
             if case.upload is not None:
-                yield PastCase.gather(case.upload, case.predictions, case.verdicts, case.reviews)
+                yield PastCase.gather(
+                    case.upload, case.predictions, case.verdicts, case.counted_reviews
+                )
 
 
 def _report(found: Backtest) -> dict[str, Any]:

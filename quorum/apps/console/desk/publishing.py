@@ -103,10 +103,11 @@ class LedgerReviewPublisher:
             verdict = decider.again(
                 found.upload,
                 found.predictions,
-                found.reviews,
+                found.counted_reviews,
                 found.verdict,
                 at=now(),
                 review=review,
+                earlier=found.verdict_ids,
             )
             self._ledger.record([review] if verdict is None else [review, verdict])
 

@@ -67,7 +67,8 @@ ENV FLEX_TEMPLATE_PYTHON_PY_FILE=/template/launch.py \
 ENTRYPOINT ["/opt/apache/beam/boot"]
 
 FROM run
-# The start period covers loading the models; a worker that serves no metrics is unhealthy.
+# The start period covers loading the models; a worker that serves no metrics, or that stands still,
+# is unhealthy.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=90s --retries=3 CMD ["quorum", "health"]
 ENTRYPOINT ["quorum"]
 CMD ["--help"]

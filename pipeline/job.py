@@ -7,26 +7,32 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.core.process_end import HANDLER_SECONDS, end_within
 from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
+from quorum.pipeline.job_health import checked
 from quorum.pipeline.metrics import serve_metrics
 from quorum.pipeline.streams import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
-from quorum.pipeline.streams.subscription import open_subscriptions
+from quorum.pipeline.streams.subscription import NACK_SECONDS, open_subscriptions
 
 __all__ = ["run_job"]
 
 _log = logging.getLogger(__name__)
 
-_CHECK_SECONDS = 0.5
+_CHECK_SECONDS = 0.2
+
+#: Seconds for the engine's answer when it is asked to stop.
+_CANCEL_SECONDS = 2.0
 
 
 def run_job(
@@ -38,12 +44,14 @@ def run_job(
     beam_args: Sequence[str] = (),
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,
+    patience: Mapping[str, float] | None = None,
 ) -> None:
     """Run a graph until its input ends or a signal asks to stop.
 
-    On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight within
-    ``drain_seconds``, nacks the rest, and returns. Over files there is nothing to nack: the signal
-    ends the run at once and as a failure, so that a part of a file is not taken for the whole.
+    On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight, nacks the
+    rest, stops the engine and returns, all of it within ``drain_seconds``. Over files there is
+    nothing to nack: the signal ends the run at once and as a failure, so that a part of a file is
+    not taken for the whole.
 
     Args:
         build: Adds the graph to a pipeline.
@@ -51,8 +59,10 @@ def run_job(
         sources: Where the graph reads.
         ensemble: Detectors to load before the job starts, where it runs on this machine.
         beam_args: Further Beam options.
-        metrics_port: Serves Prometheus metrics on this port of the loopback address.
-        drain_seconds: Time to finish messages in flight.
+        metrics_port: Serves Prometheus metrics and health on this port of the loopback address.
+        drain_seconds: Time from a signal to the end of the process.
+        patience: By stream, how many seconds a message may be held where all is well; see
+            ``quorum.pipeline.job_health``.
 
     Raises:
         ConfigurationError: If the metrics' port is in use.
@@ -61,19 +71,56 @@ def run_job(
     opened = tuple(sources)
     streaming = not all(each.bounded for each in opened)
     turns = [each for each in opened if isinstance(each, TurnSource)]
-    if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
-        warm_up(ensemble)
-        for configured in ensemble:
-            _log.info("loaded %s, version %s", configured.name, configured.detector.version)
-    stop = threading.Event()
+    stop = _Stop(drain_seconds)
     if streaming or turns:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-    if metrics_port is not None:
-        _serve_metrics(metrics_port)
-    if turns:
-        _run_in_turns(build, turns[0], stop, beam_args)
-        return
+        end_within(drain_seconds, stop)
+    with checked(opened, patience or {}):
+        if metrics_port is not None:
+            _serve_metrics(metrics_port)
+        if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
+            warm_up(ensemble)
+            for configured in ensemble:
+                _log.info("loaded %s, version %s", configured.name, configured.detector.version)
+        if stop.is_set():
+            return
+        if turns:
+            _run_in_turns(build, turns[0], stop, beam_args)
+            return
+        _run(build, engine, streaming, stop, beam_args)
+
+
+class _Stop(threading.Event):
+    """Asks a job to stop.
+
+    Args:
+        seconds: From then to the end of the process.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._end = float("inf")
+
+    def set(self) -> None:
+        """Ask to stop; only the first time counts."""
+        if not self.is_set():
+            self._end = time.monotonic() + self._seconds
+            super().set()
+
+    def left(self) -> float:
+        """Seconds until the process must have ended, without those of its own end."""
+        return max(0.0, self._end - time.monotonic() - HANDLER_SECONDS)
+
+
+def _run(
+    build: Callable[[beam.Pipeline], None],
+    engine: Engine,
+    streaming: bool,
+    stop: _Stop,
+    beam_args: Sequence[str],
+) -> None:
     with launch(build, engine, streaming=streaming, extra=beam_args) as result:
         if getattr(result, "has_job", None) is False:
             # Dataflow's template launcher starts the job of the graph that was written.
@@ -82,7 +129,7 @@ def run_job(
         _log.info("running on %s", engine.value)
         state = _wait(result, stop)
         if stop.is_set():
-            _drain(result, drain_seconds)
+            _drain(result, stop)
             return
     if state != PipelineState.DONE:
         msg = (
@@ -104,7 +151,7 @@ def _serve_metrics(port: int) -> None:
 def _run_in_turns(
     build: Callable[[beam.Pipeline], None],
     source: TurnSource,
-    stop: threading.Event,
+    stop: _Stop,
     beam_args: Sequence[str],
 ) -> None:
     """Stream on the direct runner: one bounded run after the other, until asked to stop.
@@ -120,7 +167,7 @@ def _run_in_turns(
     _log.info("stopped; %d messages nacked", nacked)
 
 
-def _wait(result: Any, stop: threading.Event) -> str:
+def _wait(result: Any, stop: _Stop) -> str:
     """Wait for the job's end or for ``stop``; the job's state."""
     ended = threading.Event()
     state: list[str] = []
@@ -140,20 +187,26 @@ def _wait(result: Any, stop: threading.Event) -> str:
     return state[0] if state else PipelineState.CANCELLED
 
 
-def _drain(result: Any, seconds: float) -> None:
+def _drain(result: Any, stop: _Stop) -> None:
     _log.info("stopping: no more messages are pulled")
+    left = stop.left()
+    nacking = min(NACK_SECONDS, left / 5)
+    cancelling = min(_CANCEL_SECONDS, left / 5)
+    grace = left - nacking - cancelling
     nacked: list[int] = []
     threads = [
-        threading.Thread(target=lambda one=subscription: nacked.append(one.drain(seconds)))
-        for subscription in open_subscriptions()
+        threading.Thread(
+            target=lambda one=each: nacked.append(one.drain(grace, nacking)), daemon=True
+        )
+        for each in open_subscriptions()
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(max(0.0, stop.left() - cancelling))
     _log.info("stopped; %d messages nacked", sum(nacked))
     _silence_stderr()
-    cancel(result)
+    cancel(result, min(_CANCEL_SECONDS, stop.left()))
 
 
 def _silence_stderr() -> None:

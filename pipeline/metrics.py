@@ -6,11 +6,17 @@ Prometheus has labels.
 
 from __future__ import annotations
 
+import json
 import threading
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import prometheus_client as prometheus
 from apache_beam.metrics import Metrics
+
+from quorum.core import health
 
 __all__ = ["Meter", "serve_metrics"]
 
@@ -46,6 +52,8 @@ _UNKNOWN_HISTORIES = prometheus.Counter(
     "Uploads decided without their uploader's history: the ledger did not answer.",
 )
 _HELD = prometheus.Gauge("quorum_held_messages", "Messages pulled and not acknowledged.")
+
+_READY = prometheus.Gauge("quorum_ready", "1 while no check of health finds a problem, else 0.")
 
 
 def _milliseconds(seconds: float) -> int:
@@ -104,8 +112,35 @@ def _held() -> float:
     return float(sum(each.held for each in open_subscriptions()))
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Log nothing: probes and scrapes come every few seconds."""
+
+
+_metrics_page: Any = prometheus.make_wsgi_app()
+
+
+def _page(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    match environ["PATH_INFO"]:
+        case "/ready":
+            well, answer = health.ready_answer()
+        case "/live":
+            well, answer = health.alive_answer()
+        case _:
+            page: Iterable[bytes] = _metrics_page(environ, start_response)
+            return page
+    start_response(
+        "200 OK" if well else "503 Service Unavailable", [("content-type", "application/json")]
+    )
+    return [json.dumps(answer).encode() + b"\n"]
+
+
 def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
-    """Serve metrics in Prometheus' format on the loopback address.
+    """Serve metrics in Prometheus' format, ``/ready`` and ``/live`` on the loopback address.
 
     Args:
         port: TCP port; 0 for a free one.
@@ -117,4 +152,8 @@ def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
         OSError: If the port is in use.
     """
     _HELD.set_function(_held)
-    return prometheus.start_http_server(port, addr="127.0.0.1")
+    _READY.set_function(lambda: float(not health.problems()))
+    server = make_server("127.0.0.1", port, _page, _Server, _Silent)
+    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
+    return server, thread

@@ -24,13 +24,16 @@ from quorum.pipeline.streams.acks import acknowledge, register
 from quorum.pipeline.streams.base import Joined
 from quorum.pipeline.streams.unbounded import Unbounded
 
-__all__ = ["CaseTable", "DueCases", "case_table"]
+__all__ = ["CaseTable", "DueCases", "case_table", "overdue_cases"]
 
 #: Seconds that a bundle waits for a due case, so that an idle stream costs little.
 _IDLE_WAIT: Final = 0.5
 
 #: Due cases in a bundle at most: their verdicts are published together at its end.
 _MOST_DUE: Final = 256
+
+#: Seconds that a case may be late before that is a problem of health.
+OVERDUE_SECONDS: Final = 10.0
 
 #: Locks shared by all cases, by hash: threads rarely wait for another upload's case.
 _LOCKS: Final = 64
@@ -44,6 +47,8 @@ class CaseTable:
     def __init__(self) -> None:
         self._cases: dict[str, StoredCase | bytes] = {}
         self._due: dict[str, float] = {}
+        #: By upload: when a case was due that was taken and is not stored or removed since.
+        self._taken: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
         self._changed = threading.Condition()
         #: By upload: how many verdicts are not yet published, and the ack ids that wait for them.
@@ -70,6 +75,7 @@ class CaseTable:
         """
         with self._changed:
             self._cases[upload_id] = case
+            self._taken.pop(upload_id, None)
             if self._due.get(upload_id) != due:
                 self._due[upload_id] = due
                 heapq.heappush(self._heap, (due, upload_id))
@@ -82,6 +88,7 @@ class CaseTable:
         with self._changed:
             self._cases.pop(upload_id, None)
             self._due.pop(upload_id, None)
+            self._taken.pop(upload_id, None)
             _OPEN.set(len(self._cases))
 
     def take_due(self, limit: int, wait: float) -> list[str]:
@@ -100,11 +107,23 @@ class CaseTable:
                     due, upload_id = heapq.heappop(self._heap)
                     if self._due.get(upload_id) == due:
                         del self._due[upload_id]
+                        self._taken[upload_id] = due
                         taken.append(upload_id)
                 if taken or now >= end:
                     return taken
                 next_due = self._heap[0][0] if self._heap else end
                 self._changed.wait(max(0.001, min(next_due, end) - now))
+
+    def overdue(self) -> float:
+        """By how many seconds the case that is late the most is late; 0 if none is.
+
+        A case is due at its deadline, and when something in it expires.
+        """
+        with self._changed:
+            while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+                heapq.heappop(self._heap)
+            dues = [*self._taken.values(), *(due for due, _ in self._heap[:1])]
+            return max(0.0, time.time() - min(dues, default=time.time()))
 
     def publishing(self, upload_id: str) -> None:
         """Record that a verdict of this upload is on its way to the sink."""
@@ -143,6 +162,16 @@ class CaseTable:
 
 _TABLES: dict[str, CaseTable] = {}
 _TABLES_LOCK = threading.Lock()
+
+
+def overdue_cases() -> str | None:
+    """Why cases of this process are late; None if none is."""
+    with _TABLES_LOCK:
+        tables = tuple(_TABLES.values())
+    late = max((table.overdue() for table in tables), default=0.0)
+    if late <= OVERDUE_SECONDS:
+        return None
+    return f"a case should have been decided or closed {late:.0f} s ago"
 
 
 def case_table(job: str) -> CaseTable:
@@ -189,7 +218,7 @@ class _TakeDue(beam.DoFn):
             if not tracker.try_claim(position):
                 # For the next bundle.
                 if (case := table.get(upload_id)) is not None:
-                    table.put(upload_id, case, 0.0)
+                    table.put(upload_id, case, time.time())
                 continue
             position += 1
             yield upload_id, Joined(())

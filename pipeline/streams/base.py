@@ -170,6 +170,8 @@ class Source(ABC):
     bounded: bool
     #: Whether workers are threads of the process that launches the job, and end with it.
     in_process: bool = False
+    #: The Pub/Sub subscription that this process pulls from for it; empty if it pulls from none.
+    subscription: str = ""
     #: The stream: ``uploads``, ``predictions`` or ``reviews``.
     stream: str
 

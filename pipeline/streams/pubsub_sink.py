@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
 from quorum.pipeline.streams.acks import acknowledge
 from quorum.pipeline.streams.base import Outgoing, Sink
+from quorum.pipeline.streams.publishing import publishing
 from quorum.pipeline.streams.pubsub_clients import publisher_client
 
 __all__ = ["PubSubSink"]
@@ -38,15 +39,20 @@ _PublishRequest: Any = PublishRequest.pb()
 _PubsubMessage: Any = PubsubMessage.pb()
 
 #: A broker that stalls lets a request run into its own deadline: it is away, too.
-_RETRY = google_retry.Retry(
-    predicate=google_retry.if_exception_type(
-        DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests
-    ),
-    initial=0.1,
-    maximum=10.0,
-    multiplier=2.0,
-    timeout=_PUBLISH_SECONDS,
+_AWAY = google_retry.if_exception_type(
+    DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests
 )
+
+
+def _retry(failed: Callable[[Exception], None]) -> google_retry.Retry:
+    return google_retry.Retry(
+        predicate=_AWAY,
+        initial=0.1,
+        maximum=10.0,
+        multiplier=2.0,
+        timeout=_PUBLISH_SECONDS,
+        on_error=failed,
+    )
 
 
 class PubSubSink(Sink):
@@ -133,7 +139,9 @@ class _Publish(beam.DoFn):
         # One element may exceed a request: the parts of a large dead letter.
         for messages in _requests(message for one in group for message in one.messages):
             request = PublishRequest.wrap(_PublishRequest(topic=self.path, messages=messages))
-            self._client.publish(request=request, retry=_RETRY, timeout=60.0)
+            with publishing(self.path) as failed:
+                retry = _retry(failed)
+                self._client.publish(request=request, retry=retry, timeout=60.0)
         acknowledge(ack_id for one in group for ack_id in one.ack_ids)
 
     def _send_apart(self, group: list[_Prepared]) -> None:

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
 from quorum.pipeline.streams.base import Acknowledge, Received, Source
+from quorum.pipeline.streams.pulse import Pulse
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
 
@@ -89,21 +90,25 @@ class PubSubSource(Source):
         self.stream = stream
         self.acknowledge = acknowledge
         self.in_process = acknowledge is Acknowledge.VERDICT
+        self.subscription = path if self.in_process else ""
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         by_verdict = self.acknowledge is Acknowledge.VERDICT
         pull = (_PullUntilVerdict if by_verdict else _PullUntilCheckpoint)(self.stream)
-        return _Read(beam.ParDo(pull), self.path)
+        return _Read(beam.ParDo(pull), self.path, by_verdict)
 
 
 class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, pull: beam.ParDo, path: str) -> None:
+    def __init__(self, pull: beam.ParDo, path: str, in_process: bool) -> None:
         super().__init__()
         self.pull = pull
         self.path = path
+        self.in_process = in_process
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
+        if self.in_process:
+            begin | "Pulse" >> Pulse(self.path)
         received: beam.PCollection[Received] = (
             begin
             | "Subscription" >> beam.Create([self.path], reshuffle=False)

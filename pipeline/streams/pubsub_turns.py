@@ -30,7 +30,7 @@ class TurnSource(Source):
     bounded = True
 
     def __init__(self, path: str, stream: str) -> None:
-        self.path = path
+        self.path = self.subscription = path
         self.stream = stream
         self._taken: list[Received] = []
 

@@ -20,9 +20,17 @@ from google.auth import exceptions as auth_errors
 from google.pubsub_v1.types import PullResponse
 
 from quorum.pipeline.streams.acks import ack_id, register, split_by_name
+from quorum.pipeline.streams.progress import Progress
 from quorum.pipeline.streams.pubsub_clients import subscriber_client
 
-__all__ = ["Held", "Subscription", "add_outcomes", "open_subscriptions", "subscription"]
+__all__ = [
+    "NACK_SECONDS",
+    "Held",
+    "Subscription",
+    "add_outcomes",
+    "open_subscriptions",
+    "subscription",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +44,9 @@ LEASE_SECONDS = 15
 #: Seconds after which a lease is no longer extended. Guards against a message that nothing
 #: ever acknowledges: it is delivered again, and ends in the subscription's dead-letter topic.
 MAX_LEASE_SECONDS = 3_600.0
+
+#: Seconds in which the broker takes messages back when a worker stops.
+NACK_SECONDS = 2.0
 
 #: How long a bundle should take, and its bounds. Longer, and its first upload waits for its
 #: last; shorter, and the engine's own cost for each bundle is felt.
@@ -85,16 +96,41 @@ class Subscription:
         self._bundle_began = 0.0
         #: Seconds a message took in the last bundles, smoothed.
         self._pace: float | None = None
-        for work in (self._pull_ahead, self._extend):
+        self._released_at = time.monotonic()
+        #: Since when pulling fails, and why it failed last; None while it works.
+        self._failing: tuple[float, str] | None = None
+        self._threads = tuple(
             threading.Thread(
                 target=work, name=f"{work.__name__} {path.rsplit('/', 1)[-1]}", daemon=True
-            ).start()
+            )
+            for work in (self._pull_ahead, self._extend)
+        )
+        for thread in self._threads:
+            thread.start()
 
     @property
     def held(self) -> int:
         """How many messages are pulled and not yet acknowledged."""
         with self._lock:
             return len(self._held)
+
+    @property
+    def progress(self) -> Progress:
+        """How it gets on now."""
+        with self._lock:
+            now = time.monotonic()
+            # In the order in which they were pulled.
+            first = next(iter(self._held.values()), None)
+            since, error = self._failing or (now, "")
+            ended = () if self._stopping else (one for one in self._threads if not one.is_alive())
+            return Progress(
+                held=len(self._held),
+                oldest=now - first.since if first else 0.0,
+                still=now - self._released_at,
+                away=now - since,
+                error=error,
+                ended=tuple(one.name for one in ended),
+            )
 
     def take_bundle(self, wait: float) -> list[Held]:
         """As many messages as one bundle should have; waits up to ``wait`` seconds for the first.
@@ -150,6 +186,7 @@ class Subscription:
         """
         done = []
         with self._lock:
+            self._released_at = time.monotonic()
             for ack_id in ack_ids:
                 held = self._held.get(ack_id)
                 if held is None:
@@ -168,15 +205,18 @@ class Subscription:
                     "could not acknowledge %d messages of %s: %s", len(chunk), self.path, error
                 )
 
-    def drain(self, grace: float) -> int:
+    def drain(self, grace: float, nacking: float = NACK_SECONDS) -> int:
         """Take no more, wait for what is held, then nack the rest.
 
         Args:
             grace: Seconds to wait for messages that are being processed.
+            nacking: Seconds that the broker has to take messages back, before and after; what it
+                does not take back in time is delivered again when its lease ends.
 
         Returns:
-            How many messages were returned to the broker, which delivers them again.
+            How many messages were to be returned to the broker, which delivers them again.
         """
+        deadline = time.monotonic() + grace
         with self._lock:
             self._stopping = True
             untaken = [held.ack_id for held in self._waiting]
@@ -184,21 +224,27 @@ class Subscription:
             for ack_id in untaken:
                 self._held.pop(ack_id, None)
             self._lock.notify_all()
-        self._nack(untaken)
-        deadline = time.monotonic() + grace
+        self._nack(untaken, nacking)
         with self._lock:
             while self._held and (left := deadline - time.monotonic()) > 0:
                 self._lock.wait(left)
             rest = list(self._held)
             self._held.clear()
             self._closed = True
-        self._nack(rest)
+        self._nack(rest, nacking)
         return len(untaken) + len(rest)
 
-    def _nack(self, ack_ids: list[str]) -> None:
-        self._modify(ack_ids, 0)
+    def _nack(self, ack_ids: list[str], seconds: float = NACK_SECONDS) -> None:
+        """Return messages; the broker has so many seconds for all of them, without a retry."""
+        end = time.monotonic() + seconds
+        for start in range(0, len(ack_ids), _IDS_A_REQUEST):
+            if (left := end - time.monotonic()) <= 0:
+                return
+            self._modify(
+                ack_ids[start : start + _IDS_A_REQUEST], 0, timeout=max(0.1, left), retry=None
+            )
 
-    def _modify(self, ack_ids: list[str], seconds: int) -> None:
+    def _modify(self, ack_ids: list[str], seconds: int, **how: Any) -> None:
         for start in range(0, len(ack_ids), _IDS_A_REQUEST):
             chunk = ack_ids[start : start + _IDS_A_REQUEST]
             try:
@@ -206,7 +252,7 @@ class Subscription:
                     subscription=self.path,
                     ack_ids=chunk,
                     ack_deadline_seconds=seconds,
-                    timeout=10.0,
+                    **{"timeout": 10.0, **how},
                 )
             except _AWAY as error:
                 _log.warning(
@@ -235,10 +281,13 @@ class Subscription:
                 if self._stopping:
                     return
                 _log.warning("could not pull from %s, again in %.1f s: %s", self.path, pause, error)
+                since = self._failing[0] if self._failing else time.monotonic()
+                self._failing = (since, " ".join(str(error).split()))
                 time.sleep(pause)
                 pause = min(pause * 2, _BACKOFF[1])
                 continue
             pause = _BACKOFF[0]
+            self._failing = None
             self._hold(PullResponse.pb(response).received_messages)
 
     def _hold(self, messages: Iterable[Any]) -> None:

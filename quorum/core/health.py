@@ -4,6 +4,10 @@ Whoever knows what can go wrong registers a check of it: a subscription knows th
 none is done, a sink that nothing can be published. The checks are evaluated when somebody asks, so
 that an answer is never old: ``quorum health``, the ``/ready`` of a job's metrics port, and that of
 the web service and the console.
+
+Ready and alive are two questions. A process is ready if no check finds a problem. It is alive as
+long as a restart would not help: a broker or a ledger that is away does not come back by it, an
+engine that stands still does.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-__all__ = ["Check", "problems", "register"]
+__all__ = ["Check", "alive_answer", "problems", "ready_answer", "register"]
 
 _log = logging.getLogger(__name__)
 
@@ -20,42 +24,50 @@ _log = logging.getLogger(__name__)
 #: must not block, and may be called from any thread.
 Check = Callable[[], str | None]
 
-_CHECKS: dict[str, Check] = {}
+#: By name: the check, and whether a restart helps against what it finds.
+_CHECKS: dict[str, tuple[Check, bool]] = {}
 _LOCK = threading.Lock()
 
 
-def register(name: str, check: Check) -> Callable[[], None]:
+def register(name: str, check: Check, *, restart_helps: bool = False) -> Callable[[], None]:
     """Ask this check whenever the health of this process is asked for.
 
     Args:
         name: What is checked, as a key of the JSON: ``pull projects/P/subscriptions/S``,
             ``detector spam``. A later check of the same name takes the place of an earlier one.
         check: Returns why this process is not ready, or None.
+        restart_helps: Whether a problem that lasts is a reason to restart the process.
 
     Returns:
         A function that ends it. Calling it twice, or after another check took the name, is
         harmless.
     """
+    registered = (check, restart_helps)
     with _LOCK:
-        _CHECKS[name] = check
+        _CHECKS[name] = registered
 
     def unregister() -> None:
         with _LOCK:
-            if _CHECKS.get(name) is check:
+            if _CHECKS.get(name) is registered:
                 del _CHECKS[name]
 
     return unregister
 
 
-def problems() -> dict[str, str]:
+def problems(*, only_restart_helps: bool = False) -> dict[str, str]:
     """Why this process is not ready, by the name of the check; empty if it is ready.
 
     A check that raises is a problem, too: what cannot be told to be well is not well.
+
+    Args:
+        only_restart_helps: Whether to leave out problems against which a restart does not help.
     """
     with _LOCK:
         checks = sorted(_CHECKS.items())
     found = {}
-    for name, check in checks:
+    for name, (check, restart_helps) in checks:
+        if only_restart_helps and not restart_helps:
+            continue
         try:
             reason = check()
         except Exception as error:
@@ -64,3 +76,19 @@ def problems() -> dict[str, str]:
         if reason is not None:
             found[name] = reason
     return found
+
+
+def ready_answer() -> tuple[bool, dict[str, object]]:
+    """Whether this process is fit for work, and the JSON that says so."""
+    found = problems()
+    if found:
+        return False, {"status": "not ready", "problems": found}
+    return True, {"status": "ready"}
+
+
+def alive_answer() -> tuple[bool, dict[str, object]]:
+    """Whether this process can go on without a restart, and the JSON that says so."""
+    found = problems(only_restart_helps=True)
+    if found:
+        return False, {"status": "restart", "problems": found}
+    return True, {"status": "alive"}

@@ -54,22 +54,26 @@ def end_process(code: int) -> NoReturn:
     os._exit(_flushed(code))
 
 
-def end_within(seconds: float) -> Callable[[], None]:
-    """End this process as a failure if it is still there after so many seconds.
+def end_within(seconds: float, after: threading.Event) -> Callable[[], None]:
+    """End this process as a failure if it is still there so many seconds after an event.
+
+    Args:
+        seconds: The time that it has.
+        after: From when on it counts; a handler of a signal may set it.
 
     Returns:
         A function that calls it off.
     """
-    timer = threading.Timer(seconds, _end_late, (seconds,))
-    timer.daemon = True
-    timer.name = "end of the process"
-    timer.start()
-    return timer.cancel
+    called_off = threading.Event()
 
+    def watch() -> None:
+        after.wait()
+        if not called_off.wait(seconds):
+            _log.error("something did not stop within %.0f s; the process ends without it", seconds)
+            end_process(1)
 
-def _end_late(seconds: float) -> None:
-    _log.error("something did not stop within %.0f s; the process ends without it", seconds)
-    end_process(1)
+    threading.Thread(target=watch, name="end of the process", daemon=True).start()
+    return called_off.set
 
 
 def _run_exit_handlers() -> None:

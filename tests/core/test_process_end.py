@@ -14,6 +14,8 @@ STUCK = """
 import atexit, ctypes, os, subprocess, sys, threading, time
 from quorum.core.process_end import end_process, end_within
 
+began = threading.Event()
+
 def forever():
     ctypes.CDLL(None).sleep(900)
 """
@@ -89,11 +91,18 @@ def test_output_that_nobody_reads_is_a_failure_as_in_python_itself() -> None:
 
 
 def test_what_does_not_stop_in_time_is_ended_as_a_failure() -> None:
-    done = ended("end_within(0.5)\nforever()\nend_process(0)")
+    done = ended("began.set()\nend_within(0.5, began)\nforever()\nend_process(0)")
     assert done.returncode == 1
     assert "did not stop within" in done.stderr
 
 
 def test_an_end_that_was_called_off_does_not_come() -> None:
-    done = ended("call_off = end_within(0.3)\ncall_off()\ntime.sleep(1)\nend_process(0)")
+    done = ended(
+        "call_off = end_within(0.3, began)\n"
+        "time.sleep(0.5)\n"  # nothing asked to end yet
+        "began.set()\n"
+        "call_off()\n"
+        "time.sleep(1)\n"
+        "end_process(0)"
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -45,7 +45,7 @@ def decide(
     --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import case_options, open_sources, run
+    from quorum.apps.cli.running import case_options, open_sources, patience_of, run
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
 
@@ -73,4 +73,5 @@ def decide(
         engine,
         job,
         opened,
+        patience=patience_of(policy),
     )

@@ -64,4 +64,5 @@ def detect(
         job,
         opened,
         ensemble=ensemble,
+        patience={"uploads": chosen.media.timeout + sum(one.settings.timeout for one in ensemble)},
     )

@@ -1,9 +1,10 @@
-"""``quorum health``: whether a job on this machine is alive; for container health checks."""
+"""``quorum health``: whether a job on this machine is fit for work; for probes and people."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,19 +18,39 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 @app.command()
 def health(
     metrics_port: Annotated[
-        int, typer.Option("--metrics-port", help="Where the job serves its metrics.")
+        int, typer.Option("--metrics-port", help="Where the job serves its metrics and health.")
     ] = int(os.environ.get("QUORUM_METRICS_PORT", "9464")),
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Fail only where a restart helps: for a liveness probe that restarts."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the job's answer as JSON on standard output.")
+    ] = False,
 ) -> None:
-    """Exit with 0 if a job serves its metrics on loopback, else with 1 and the reason.
+    """Exit with 0 if the job on this machine is fit for work, else with 1 and the reasons.
 
     quorum health --metrics-port 9464
     """
     import httpx
 
-    url = f"http://127.0.0.1:{metrics_port}/metrics"
+    url = f"http://127.0.0.1:{metrics_port}/{'live' if live else 'ready'}"
     try:
-        httpx.get(url, timeout=3.0, trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
+        answer = httpx.get(url, timeout=3.0, trust_env=False)
+        if answer.status_code not in (200, 503):
+            answer.raise_for_status()
+        told: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
         msg = f"no job answers on {url}: {error}"
         raise QuorumError(msg) from None
-    typer.echo("ok")
+    if as_json:
+        typer.echo(json.dumps(told))
+    if answer.status_code != 200:
+        problems = told.get("problems", {})
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+        msg = f"{told.get('status', 'not ready')}: {reasons}"
+        raise QuorumError(msg)
+    if not as_json:
+        typer.echo("ok")

@@ -19,7 +19,7 @@ from quorum.pipeline.streams.address import AddressKind
 from quorum.pipeline.streams.check import check_streams
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
-__all__ = ["case_options", "has_histories", "open_sources", "run"]
+__all__ = ["case_options", "has_histories", "open_sources", "patience_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +88,12 @@ def run(
         drain_seconds=job.drain_seconds,
         **more,
     )
+
+
+def patience_of(policy: Policy) -> dict[str, float]:
+    """By stream, how many seconds a message may wait for a verdict where all is well."""
+    orphans = max(policy.deadline, policy.orphan_wait)
+    return {"uploads": policy.deadline, "predictions": orphans, "reviews": orphans}
 
 
 def _kind(address: str) -> AddressKind:

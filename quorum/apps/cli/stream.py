@@ -61,7 +61,7 @@ def stream(
       --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import case_options, open_sources, run
+    from quorum.apps.cli.running import case_options, open_sources, patience_of, run
     from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
@@ -98,4 +98,5 @@ def stream(
         job,
         opened,
         ensemble=ensemble,
+        patience=patience_of(policy),
     )

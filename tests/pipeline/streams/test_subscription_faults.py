@@ -151,3 +151,57 @@ def test_what_nothing_gives_back_is_left_to_its_next_delivery(
     until(lambda: source.held == 0)
     source.release(["a"])
     assert broker.acknowledged == []
+
+
+def test_its_progress_is_told(broker: Broker, source: Subscription) -> None:
+    assert source.progress.held == 0
+    broker.messages = ["a", "b"]
+    until(lambda: source.progress.held == 2)
+    time.sleep(0.1)
+    before = source.progress
+    assert before.oldest >= 0.1
+    assert before.still >= before.oldest
+    source.take(1, 1.0)
+    source.release(["a"])
+    assert source.progress.held == 1
+    assert source.progress.still < before.still
+    assert source.progress.ended == ()
+
+
+def test_a_broker_that_is_away_is_told_until_it_is_back(
+    broker: Broker, source: Subscription
+) -> None:
+    broker.faults = [google_errors.ServiceUnavailable("away")] * 30
+    until(lambda: source.progress.away > 0.1)
+    assert "away" in source.progress.error
+    until(lambda: source.progress.away == 0.0)
+
+
+def test_a_thread_that_ends_is_told(broker: Broker, source: Subscription) -> None:
+    broker.faults = [RuntimeError("a fault of ours")]
+    until(lambda: source.progress.ended)
+    assert source.progress.ended == ("_pull_ahead s",)
+
+
+class Stalled(Broker):
+    """Takes requests, and answers none of them in time."""
+
+    def modify_ack_deadline(self, *, timeout: float, retry: Any = "default", **_: Any) -> None:
+        # The generated client tries again for a minute unless it is told not to.
+        time.sleep(timeout if retry is None else 60.0)
+        msg = "no answer"
+        raise google_errors.DeadlineExceeded(msg)
+
+
+def test_a_drain_ends_in_time_though_the_broker_answers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Stalled()
+    monkeypatch.setattr(module, "subscriber_client", lambda: broker)
+    made = Subscription(PATH)
+    broker.messages = [str(number) for number in range(2_500)]
+    until(lambda: made.progress.held == 2_500)
+    made.take(1_200, 1.0)
+    began = time.monotonic()
+    assert made.drain(1.0, 0.5) == 2_500
+    assert time.monotonic() - began < 1.0 + 0.5 + 0.5

@@ -19,6 +19,8 @@ __all__ = ["emulator_host", "publisher_client", "subscriber_client"]
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # A broker that is back is found within seconds; gRPC's own longest pause is two minutes.
+    ("grpc.max_reconnect_backoff_ms", 5_000),
 ]
 
 

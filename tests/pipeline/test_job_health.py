@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from quorum.pipeline.streams.emulator import free_port
+from tests.broker_proxy import broker_proxy
 from tests.hanging import hanging_environment, install_hanging
 from tests.pipeline.doubles import upload
 from tests.pipeline.jobs import Job, Streams, fused, wait_until
@@ -95,3 +96,24 @@ def test_an_engine_that_is_stopped_is_told_and_goes_on(
         wait_until(lambda: asked(port)["status"] == "ready", 60, job.log)
         streams.await_verdicts(set(later), job)
         assert job.stop() == 0, job.log()
+
+
+def test_a_broker_that_is_away_is_told_and_the_job_goes_on(
+    emulator: str, prism: str, tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams, port = Streams(), free_port()
+    with broker_proxy(emulator) as broker:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", broker.host)
+        with fused(streams, tmp_path, "--metrics-port", str(port), *quick) as job:
+            wait_until(lambda: asked(port)["status"] == "ready", 90, job.log)
+            broker.refuse()
+            wait_until(lambda: asked(port)["status"] == "not ready", 60, job.log)
+            told = asked(port)["problems"]
+            assert any(name.startswith("pull ") for name in told), told
+            # A restart does not bring a broker back.
+            assert health(port, "--live") == (0, "ok\n")
+            broker.come_back()
+            wait_until(lambda: asked(port)["status"] == "ready", 60, job.log)
+            streams.publish("uploads", [upload("after")])
+            streams.await_verdicts({"after"}, job)
+            assert job.stop() == 0, job.log()

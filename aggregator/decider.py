@@ -105,25 +105,27 @@ class Decider:
         at: datetime,
         uploader: Uploader | None = None,
         review: Review | None = None,
-        earlier: Iterable[str] = (),
+        earlier: Iterable[Verdict] = (),
     ) -> Verdict | None:
         """Decide a recorded upload again, as after the deadline.
 
         Args:
-            upload: The upload.
-            predictions: All that are known now, in any order.
+            upload: The upload, with the content that holds.
+            predictions: All that are known now, in any order; those of earlier contents do not
+                count.
             reviews: Those that were recorded and count, in any order. The newest overrules the
                 policy.
-            last: The verdict that holds; None if there is none yet.
+            last: The verdict with the greatest ``order``; None if there is none yet.
             at: The time of the decision.
             uploader: Past verdicts on its uploader, as they stood when it was first decided.
             review: A new review, which counts if it names ``last`` or one of ``earlier``. Without
                 one, the verdict of a reviewer is never superseded.
-            earlier: Ids of the other recorded verdicts, oldest first.
+            earlier: The other verdicts, in any order; ``last`` may be among them.
 
         Returns:
-            The verdict that supersedes ``last``, under the cap; None where the action stays. A
-            removal that a cap turned into a review stays a review until a human decides.
+            The verdict that supersedes ``last``, under the cap; None where the action stays and
+            ``last`` is on this content. A removal that a cap turned into a review stays a review
+            until a human decides.
         """
         case = self.resume(upload, predictions, reviews, last, uploader, earlier)
         return self._superseding(
@@ -169,7 +171,7 @@ class Decider:
         reviews: Iterable[Review],
         last: Verdict | None,
         uploader: Uploader | None = None,
-        earlier: Iterable[str] = (),
+        earlier: Iterable[Verdict] = (),
     ) -> Case:
         """A case without a snapshot, from what was recorded of it. See ``again``."""
         return Case.resume(

@@ -34,8 +34,9 @@ def publish(topic: str, lines: Iterable[bytes]) -> int:
 class Verdicts:
     """The verdict that counts for each upload.
 
-    Verdicts may come twice, late or out of order; the one with the greatest (revision, at)
-    counts. A platform keeps this in its database, in the transaction that applies the action.
+    Verdicts may come twice, late or out of order; the one with the greatest order counts: that on
+    the content that was published last, of these the one of the greatest revision. A platform
+    keeps this in its database, in the transaction that applies the action.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Verdicts:
     def take(self, verdict: Verdict) -> bool:
         """Whether this verdict is news that must be applied."""
         known = self.by_upload.get(verdict.upload_id)
-        if known and (verdict.revision, verdict.at) <= (known.revision, known.at):
+        if known and verdict.order <= known.order:
             return False
         self.by_upload[verdict.upload_id] = verdict
         return True

@@ -74,8 +74,9 @@ class ConfiguredDetector:
         """
         version = self.detector.version
         return Prediction(
-            id=prediction_id(upload.id, self.name, version),
+            id=prediction_id(upload.id, self.name, version, upload.digest),
             upload_id=upload.id,
+            digest=upload.digest,
             detector=self.name,
             version=version,
             status=Status.ABSTAINED,

@@ -58,9 +58,13 @@ class ScoringState:
         return next((one for one in self.predictions if one.detector == detector), None)
 
     def with_prediction(self, prediction: Prediction) -> ScoringState:
-        """Add a prediction; it replaces an earlier one of the same detector."""
-        others = (one for one in self.predictions if one.id != prediction.id)
-        return replace(self, predictions=(*others, prediction))
+        """Add a prediction; it replaces an earlier one of the same detector.
+
+        It is of the upload's content, even if it was made from a copy of the media elsewhere.
+        """
+        made = prediction.of_content(self.upload.digest)
+        others = (one for one in self.predictions if one.id != made.id)
+        return replace(self, predictions=(*others, made))
 
 
 class Step(ABC):

@@ -179,10 +179,11 @@ def predict(
         elapsed: Seconds of work for this upload.
         shadow: Whether it is only recorded and never decides.
     """
-    upload = features.upload.id
+    upload = features.upload
     return Prediction(
-        id=prediction_id(upload, detector.name, detector.version),
-        upload_id=upload,
+        id=prediction_id(upload.id, detector.name, detector.version, upload.digest),
+        upload_id=upload.id,
+        digest=upload.digest,
         detector=detector.name,
         version=detector.version,
         status=finding.status,

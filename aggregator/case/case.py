@@ -10,9 +10,11 @@ Only ``quorum.aggregator.decider`` makes cases.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from quorum.aggregator.case.contents import Relation
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
 from quorum.aggregator.case.state import (
     MAX_EARLIER,
@@ -40,6 +42,10 @@ _TOO_MANY_ORPHANS = "too many messages wait for its upload, which did not arrive
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _UNKNOWN_VERDICT = "it names no verdict on its upload"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
+_OTHER_CONTENT = "the content of its upload that it is about did not arrive"
+#: The rule of a verdict on an edit that the policy would treat more mildly than a reviewer treated
+#: what was there before.
+_EDITED_AFTER_REVIEW: Final = "edited-after-review"
 _REMOVE: Final = Action.REMOVE.value
 _NO_REASONS: Final[Mapping[str, str]] = {}
 
@@ -78,28 +84,39 @@ class Case:
         last: Verdict | None = None,
         uploader: Uploader | None = None,
         shadows: Sequence[Policy] = (),
-        earlier: Iterable[str] = (),
+        earlier: Iterable[Verdict] = (),
     ) -> Case:
         """A case whose state is gone, from what was recorded of it; nothing is emitted.
 
         Args:
             policy: Decides from now on; another one than before for a roll-back.
-            upload: The event.
-            predictions: All that were recorded, in any order.
+            upload: The event, with the content that holds.
+            predictions: All that were recorded, in any order; those of earlier contents do not
+                count.
             reviews: Those that count, in any order.
-            last: The verdict that holds.
+            last: The verdict with the greatest ``order``.
             uploader: Past verdicts on its uploader.
             shadows: Policies in shadow.
-            earlier: Ids of the other recorded verdicts, oldest first.
+            earlier: The other verdicts, in any order; ``last`` may be among them.
         """
         case = cls(policy, shadows)
         state = case._state
         state.upload = upload
+        state.contents.replace(upload.digest, micros(upload.published_at))
         if uploader is not None:
             state.uploader = uploader
-        for prediction in predictions:
+        known = tuple(predictions)
+        for content in sorted({one.digest for one in known if one.digest is not None}):
+            state.contents.add_former(content)
+        others = sorted((one for one in earlier if one != last), key=_by_order)
+        for verdict in (*others, *(() if last is None else (last,))):
+            content = state.contents.of_verdict(verdict)
+            if content != upload.digest:
+                state.contents.add_former(content)
+                state.contents.add_former_verdicts([verdict.id])
+        for prediction in known:
             case._add_prediction(prediction)
-        for review in reviews:
+        for review in sorted(reviews, key=lambda one: one.at):
             case._add_review(review)
         if last is not None:
             at = micros(last.at)
@@ -109,10 +126,25 @@ class Case:
                 last.revision,
                 at,
                 last.decided_by,
-                tuple(one for one in earlier if one != last.id)[-MAX_EARLIER:],
+                state.contents.of_verdict(last),
+                tuple(one.id for one in others)[-MAX_EARLIER:],
             )
             state.opened = at - _span(last.latency)
         return case
+
+    @property
+    def decided(self) -> bool:
+        """Whether the content that holds has a verdict."""
+        return self._state.decided
+
+    def lacks(self, content: str | None) -> bool:
+        """Whether a prediction of this content is ahead of its upload, and waits in the case.
+
+        Args:
+            content: ``Prediction.digest``.
+        """
+        state = self._state
+        return not state.has_upload or state.contents.relation(content) is Relation.UNKNOWN
 
     def snapshot(self) -> bytes:
         """The state until the next event, as bytes; see ``quorum.aggregator.case.state``."""
@@ -135,7 +167,10 @@ class Case:
     ) -> Sequence[Effect]:
         """The upload arrived together with predictions; decides at most once.
 
-        If the upload arrives again, only its predictions count.
+        If the upload arrives again with the same content, only its predictions count. With other
+        content that was published no earlier it is an edit: what was known of the earlier content
+        counts no longer, and its verdict supersedes the earlier one whatever the action. With
+        content that was published earlier it is late, and changes nothing.
 
         Args:
             upload: The upload.
@@ -146,13 +181,12 @@ class Case:
             uploader: Past verdicts on its uploader, where they are known.
             upload_json: The upload's JSON as it arrived, so that it is not serialised again.
         """
-        if self._state.has_upload:
-            changed = [self._add_prediction(one) for one in predictions]
-            return self._reconsider(now) if any(changed) or self._is_due(now) else ()
+        if not self._state.contents.takes(upload.digest, micros(upload.published_at)):
+            return self._again(upload, predictions, now)
         self._open(upload, now if arrived is None else min(arrived, now), uploader)
         self._state.upload_json = upload_json
         for prediction in predictions:
-            self._add_prediction(prediction)
+            self._add_prediction(prediction, upload.digest)
         return self._reconsider(now)
 
     def on_upload(
@@ -162,9 +196,7 @@ class Case:
         arrived: datetime | None = None,
         uploader: Uploader | None = None,
     ) -> Sequence[Effect]:
-        """The upload arrived, first or again; only the first counts. See ``on_arrival``."""
-        if self._state.has_upload:
-            return ()
+        """The upload arrived, first, again, or edited. See ``on_arrival``."""
         return self.on_arrival(upload, (), now, arrived=arrived, uploader=uploader)
 
     def on_prediction(
@@ -173,37 +205,46 @@ class Case:
         """A prediction arrived, first or again, in time or late.
 
         Args:
-            prediction: Whole while the upload is unknown: it may become a dead letter.
+            prediction: Whole if the case ``lacks`` its content: it may become a dead letter.
             now: The time.
         """
-        if not self._state.has_upload:
+        if self.lacks(prediction.digest):
             if isinstance(prediction, CompactPrediction):
+                if self._state.has_upload:
+                    return ()  # of a content so old that it is no longer remembered
                 msg = "a prediction whose upload is unknown must be whole"
                 raise TypeError(msg)
-            return self._hold(prediction, now)
+            hold = self._hold_ahead if self._state.has_upload else self._hold
+            return hold(prediction, now)
         if not self._add_prediction(prediction):
             return self._reconsider(now) if self._is_due(now) else ()
         return self._reconsider(now)
 
     def on_review(
-        self, review: Review, now: datetime, *, recorded: bool = False
+        self, review: Review, now: datetime, *, recorded: Verdict | None = None
     ) -> Sequence[Effect]:
-        """A human decided; from now on no prediction changes the action.
+        """A human decided; from now on no prediction changes the action of this content.
 
         A review counts if it names a verdict on its upload. One that comes before the first verdict
-        waits for it; one that names none is discarded.
+        waits for it; one that names none is discarded. A review of an earlier content does not
+        decide the one that holds; where the policy treats that more mildly than the reviewer did, a
+        human is asked again.
 
         Args:
             review: The review.
             now: The time.
-            recorded: Whether the ledger has the verdict that it names, as one of this upload.
+            recorded: The verdict that it names, if the ledger has it as one of this upload.
         """
         if not self._state.has_upload:
             return self._hold(review, now)
-        if not recorded and not self.knows_verdict(review.verdict_id):
+        contents = self._state.contents
+        if recorded is None and not self.knows_verdict(review.verdict_id):
             if self._state.verdict is not None:
                 return (Discard(review, _UNKNOWN_VERDICT),)
             return self._hold_until_verdict(review, now)
+        if recorded is not None and contents.of_verdict(recorded) != contents.digest:
+            contents.add_former(contents.of_verdict(recorded))
+            contents.add_former_verdicts([recorded.id])
         self._add_review(review)
         return self._reconsider(now)
 
@@ -218,11 +259,15 @@ class Case:
         if not self._is_due(now):
             return ()
         if not state.has_upload:
-            return self._discard_orphans(_ORPHAN.format(wait=self._policy.orphan_wait))
-        end = None if state.verdict is None else state.verdict.at + _span(self._policy.retention)
-        if end is not None and micros(now) >= end:
-            return self._forget()
-        return self._reconsider(now)
+            error = _ORPHAN.format(wait=self._policy.orphan_wait)
+            return (*self._discard_orphans(error), *self._forget())
+        at = micros(now)
+        until = state.ahead.until
+        expired = self._discard_ahead() if until is not None and at >= until else ()
+        decided = state.verdict if state.decided else None
+        if decided is not None and at >= decided.at + _span(self._policy.retention):
+            return (*expired, *self._forget())
+        return (*expired, *self._reconsider(now))
 
     def on_replay(self, now: datetime) -> Sequence[Effect]:
         """Decide again with all that is known, as after the deadline.
@@ -231,7 +276,8 @@ class Case:
         already replayed gives nothing. What a reviewer decided stays.
         """
         state = self._state
-        if state.verdict is not None and state.verdict.decided_by == "reviewer":
+        decided = state.verdict if state.decided else None
+        if decided is not None and decided.decided_by == "reviewer":
             return ()
         if state.opened == 0:
             state.opened = micros(now)
@@ -241,21 +287,48 @@ class Case:
         """Nothing else will come: decide with what is there, and end the case."""
         state = self._state
         if not state.has_upload:
-            return self._discard_orphans(_ORPHAN_AT_END) if state.orphans else self._forget()
+            return (*self._discard_orphans(_ORPHAN_AT_END), *self._forget())
         return (*self._reconsider(now, ended=True), *self._forget())
 
     def _open(self, upload: Upload, arrived: datetime, uploader: Uploader | None) -> None:
+        """Let the content of an upload hold: the first one, or an edit."""
         state = self._state
-        state.upload = upload
+        if state.review is not None:
+            state.contents.overruled = state.review.action
+        if state.verdict is not None:
+            state.contents.add_former_verdicts((*state.verdict.earlier, state.verdict.id))
+        state.contents.replace(upload.digest, micros(upload.published_at))
+        state.upload, state.kept_fields, state.kept_upload = upload, None, None
+        state.predictions, state.review = {}, None
         state.opened = micros(arrived)
         if uploader is not None:
             state.uploader = uploader
+        self._sort_orphans()
+
+    def _sort_orphans(self) -> None:
+        """Take in the predictions whose content is known now, and drop those of earlier ones."""
+        state = self._state
         orphans, state.orphans = state.orphans, []
         for kind, text in orphans:
             if kind == Prediction.kind:
-                self._add_prediction(Prediction.model_validate_json(text))
+                state.ahead.add(text, state.wake or 0)
             else:
                 state.orphans.append((kind, text))
+        for prediction in state.ahead.take(lambda one: self.lacks(one.digest)):
+            self._add_prediction(prediction)
+
+    def _again(
+        self,
+        upload: Upload,
+        predictions: Iterable[Prediction | CompactPrediction],
+        now: datetime,
+    ) -> Sequence[Effect]:
+        """The upload arrived once more: a duplicate, or an earlier content that is late."""
+        if upload.digest != self._state.contents.digest:
+            self._state.contents.add_former(upload.digest)
+            self._sort_orphans()
+        changed = [self._add_prediction(one, upload.digest) for one in predictions]
+        return self._reconsider(now) if any(changed) or self._is_due(now) else ()
 
     def _hold(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
         """Keep a message whose upload is unknown."""
@@ -265,13 +338,26 @@ class Case:
             state.wake = micros(now) + _span(self._policy.orphan_wait)
         elif self._is_due(now):
             state.orphans.append((message.kind, text))
-            return self._discard_orphans(_ORPHAN.format(wait=self._policy.orphan_wait))
+            return self.on_deadline(now)
         if (message.kind, text) in state.orphans:
             return ()
         if len(state.orphans) >= MAX_ORPHANS:
             return (Discard(message, _TOO_MANY_ORPHANS),)
         state.orphans.append((message.kind, text))
         return ()
+
+    def _hold_ahead(self, prediction: Prediction, now: datetime) -> Sequence[Effect]:
+        """Keep a prediction of a content that did not arrive yet."""
+        effects = self.on_deadline(now)
+        if not self._state.has_upload:
+            return (*effects, *self._hold(prediction, now))
+        ahead = self._state.ahead
+        if len(ahead.texts) >= MAX_ORPHANS:
+            return (*effects, Discard(prediction, _TOO_MANY_ORPHANS))
+        ahead.add(prediction.model_dump_json(), micros(now) + _span(self._policy.orphan_wait))
+        if self._state.wake is not None and ahead.until is not None:
+            self._state.wake = min(self._state.wake, ahead.until)
+        return effects
 
     def _hold_until_verdict(self, review: Review, now: datetime) -> Sequence[Effect]:
         """Keep a review that came before the first verdict."""
@@ -296,21 +382,36 @@ class Case:
         )
 
     def _discard_orphans(self, error: str) -> Sequence[Effect]:
-        discards = tuple(
+        orphans, self._state.orphans = self._state.orphans, []
+        return tuple(
             Discard(
                 (Prediction if kind == Prediction.kind else Review).model_validate_json(text),
                 error,
             )
-            for kind, text in self._state.orphans
+            for kind, text in orphans
         )
-        return (*discards, *self._forget())
+
+    def _discard_ahead(self) -> Sequence[Effect]:
+        ahead = self._state.ahead.take(lambda _: False)
+        return tuple(Discard(prediction, _OTHER_CONTENT) for prediction in ahead)
 
     def _forget(self) -> Sequence[Effect]:
+        discarded = self._discard_ahead()
         self._state = CaseState()
-        return (Forget(),)
+        return (*discarded, Forget())
 
-    def _add_prediction(self, prediction: Prediction | CompactPrediction) -> bool:
-        """Keep a prediction if it outranks the one of the same detector; whether it was kept."""
+    def _add_prediction(
+        self, prediction: Prediction | CompactPrediction, arrived_with: str | None = None
+    ) -> bool:
+        """Keep a prediction if it outranks the one of the same detector; whether it was kept.
+
+        Args:
+            prediction: The prediction; one of another content than the one that holds is not kept.
+            arrived_with: The content that it arrived with, if it names none itself.
+        """
+        content = prediction.digest if prediction.digest is not None else arrived_with
+        if self._state.contents.relation(content) is not Relation.CURRENT:
+            return False
         if isinstance(prediction, CompactPrediction):
             added = prediction
         else:
@@ -330,7 +431,11 @@ class Case:
         return key in kept
 
     def _add_review(self, review: Review) -> None:
-        """Keep a review if it is the newest."""
+        """Keep a review if it is the newest of the content that holds."""
+        contents = self._state.contents
+        if review.verdict_id in contents.former_verdicts:
+            contents.overruled = review.action.value
+            return
         roots = (label.split("/", 1)[0] for label in review.labels)
         category = next((root for root in roots if root in self._policy.categories), None)
         added = KeptReview(review.event_id(), review.action.value, micros(review.at), category)
@@ -380,7 +485,7 @@ class Case:
         state = self._state
         if state.verdict is not None and state.review is None and not self._has_facts():
             # Another policy reads what is no longer kept: the verdict holds.
-            state.wake = state.verdict.at + _span(self._policy.retention)
+            state.wake = self._next_wake(micros(now), {}, True)
             return ()
         at = micros(now)
         outstanding = {} if ended else self._outstanding(self._policy, at)
@@ -388,10 +493,11 @@ class Case:
         case_is_due = ended or at >= state.opened + _span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
-            effect = self._effect(evaluation.decision)
+            decision = self._held_for_review(evaluation.decision)
+            effect = self._effect(decision)
             if self._changes(effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
-                verdict = self._verdict(evaluation.decision, outstanding, now, outcomes)
+                verdict = self._verdict(decision, outstanding, now, outcomes)
                 past = state.verdict
                 superseded = () if past is None else (*past.earlier, past.id)
                 state.verdict = KeptVerdict(
@@ -400,6 +506,7 @@ class Case:
                     verdict.revision,
                     at,
                     verdict.decided_by,
+                    state.contents.digest,
                     superseded[-MAX_EARLIER:],
                 )
                 effects = (Emit(verdict),)
@@ -408,6 +515,26 @@ class Case:
             discards = self._release_reviews()
             effects = (*discards, *effects, *self._reconsider(now, ended=ended))
         return effects
+
+    def _held_for_review(self, decision: Decision) -> Decision:
+        """The decision, or a review of an edit that must not undo what a reviewer decided.
+
+        Else whoever a reviewer restricted would only have to change a word.
+        """
+        overruled = self._state.contents.overruled
+        if overruled is None or decision.action.severity >= Action(overruled).severity:
+            return decision
+        reason = (
+            f"A reviewer decided {overruled} on an earlier content, and the policy decides "
+            f"{decision.action} on this one."
+        )
+        return replace(
+            decision,
+            action=Action.REVIEW,
+            rule=_EDITED_AFTER_REVIEW,
+            reasons=(reason, *decision.reasons),
+            territories=(),
+        )
 
     def _effect(self, decision: Decision) -> str:
         """What happens to the upload, as ``KeptVerdict.effect``."""
@@ -422,7 +549,7 @@ class Case:
     def _changes(self, effect: str) -> bool:
         """Whether an effect needs a verdict: it differs from the last one, or upholds it."""
         past, review = self._state.verdict, self._state.review
-        if past is None:
+        if past is None or not self._state.decided:
             return True
         if review is None and past.decided_by == "cap":
             # A removal that a cap turned into a review stays one, until a human decides.
@@ -440,10 +567,13 @@ class Case:
 
     def _next_wake(self, at: int, outstanding: Mapping[str, int], settled: bool) -> int:
         state = self._state
-        if state.verdict is None or (outstanding and not settled and state.review is None):
+        waits = bool(outstanding) and not settled and state.review is None
+        if state.verdict is None or not state.decided or waits:
             end = state.opened + _span(self._policy.deadline)
-            return min(outstanding.values(), default=max(end, at))
-        return state.verdict.at + _span(self._policy.retention)
+            wake = min(outstanding.values(), default=max(end, at))
+        else:
+            wake = state.verdict.at + _span(self._policy.retention)
+        return wake if state.ahead.until is None else min(wake, state.ahead.until)
 
     def _verdict(
         self,
@@ -459,6 +589,8 @@ class Case:
             self._policy,
             state.facts(),
             decision,
+            content=state.contents.digest,
+            published=_EPOCH + timedelta(microseconds=state.contents.published),
             past=None if past is None else (past.revision, past.id),
             review=None
             if review is None
@@ -489,6 +621,10 @@ class Case:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _by_order(verdict: Verdict) -> tuple[datetime, int, datetime, str]:
+    return verdict.order
 
 
 def _span(seconds: float) -> int:

@@ -31,15 +31,15 @@ class History:
     def __init__(self, policy: Policy) -> None:
         self._strikes = policy.strikes
         self._verdicts = 0
-        #: For each upload that was restricted or removed: revision, time and action.
-        self._struck: dict[str, tuple[int, int, str]] = {}
+        #: For each upload that was restricted or removed: the order of its verdict, and the action.
+        self._struck: dict[str, tuple[int, int, int, str]] = {}
 
     @classmethod
     def restore(cls, policy: Policy, snapshot: bytes) -> History:
         """The history as it was when ``snapshot`` was taken."""
         history = cls(policy)
         history._verdicts, struck = json.loads(snapshot)
-        history._struck = {upload: (r, at, action) for upload, (r, at, action) in struck.items()}
+        history._struck = {upload: (*order, action) for upload, (*order, action) in struck.items()}
         return history
 
     def snapshot(self) -> bytes:
@@ -52,22 +52,22 @@ class History:
         A first revision that comes twice is counted once only where it left a strike: the count
         of verdicts is for grouping, not for proof.
         """
-        at = micros(verdict.at)
+        order = (micros(verdict.order[0]), verdict.revision, micros(verdict.at))
         known = self._struck.get(verdict.upload_id)
-        if known is not None and (known[0], known[1]) >= (verdict.revision, at):
+        if known is not None and known[:3] >= order:
             return
         if verdict.revision == 1:
             self._verdicts += 1
         if known is None and self._strikes.weights.get(verdict.action, 0.0) == 0.0:
             return
         self._struck.pop(verdict.upload_id, None)
-        self._struck[verdict.upload_id] = (verdict.revision, at, verdict.action.value)
+        self._struck[verdict.upload_id] = (*order, verdict.action.value)
         while len(self._struck) > REMEMBERED:
             del self._struck[next(iter(self._struck))]
 
     def uploader(self, now: datetime) -> Uploader:
         """The history at a time, as rules read it."""
-        struck = [(Action(action), at) for _, at, action in self._struck.values()]
+        struck = [(Action(action), at) for _, _, at, action in self._struck.values()]
         return _uploader(self._strikes, struck, self._verdicts, micros(now))
 
 

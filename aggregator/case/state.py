@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from quorum.aggregator.case.ahead import Ahead
+from quorum.aggregator.case.contents import Contents
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.facts import Uploader
 from quorum.core.errors import InputError
@@ -27,8 +29,8 @@ __all__ = [
     "prediction_key",
 ]
 
-#: The format that is written; format 1 had no number.
-STATE_FORMAT: Final = 2
+#: The format that is written; format 1 had no number, and format 2 no contents.
+STATE_FORMAT: Final = 3
 
 #: Ids of superseded verdicts that a case keeps: a reviewer may have seen one of them. The ledger
 #: knows older ones.
@@ -47,6 +49,7 @@ class KeptVerdict(NamedTuple):
         revision: Of the verdict.
         at: Microseconds since 1970.
         decided_by: As the verdict has it.
+        digest: Of the content that it decided.
         earlier: Ids of the verdicts that it supersedes, oldest first; the last ``MAX_EARLIER``.
     """
 
@@ -55,13 +58,15 @@ class KeptVerdict(NamedTuple):
     revision: int
     at: int
     decided_by: str
+    digest: str
     earlier: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> KeptVerdict:
-        """The verdict of a row of the snapshot; one without ``earlier`` is of an older version."""
-        identifier, effect, revision, at, decided_by, *more = row
-        return cls(identifier, effect, revision, at, decided_by, tuple(more[0]) if more else ())
+        """The verdict of a row of the snapshot."""
+        identifier, effect, revision, at, decided_by, content, *more = row
+        earlier = tuple(more[0]) if more else ()
+        return cls(identifier, effect, revision, at, decided_by, content, earlier)
 
     def is_or_supersedes(self, verdict_id: str) -> bool:
         """Whether this is the verdict with that id, or a later revision of it."""
@@ -94,13 +99,15 @@ class CaseState:
         kept_fields: The fields of a decided upload that were kept, beside those that always are;
             None while all of it is there.
         kept_upload: The values of the fields that were kept.
-        opened: When the upload arrived, in microseconds since 1970.
+        contents: Which content of the upload holds.
+        opened: When that content arrived, in microseconds since 1970.
         uploader: Past verdicts on its uploader.
         predictions: The prediction that counts, by ``prediction_key``.
         orphans: Kind and JSON of messages whose upload is unknown, and of reviews that wait for the
             first verdict.
-        verdict: The last verdict.
-        review: The review that counts.
+        ahead: Predictions of a content that did not arrive yet.
+        verdict: The last verdict; perhaps on an earlier content.
+        review: The review that counts, of the content that holds.
         wake: When ``on_deadline`` is due, in microseconds since 1970.
     """
 
@@ -108,10 +115,12 @@ class CaseState:
     upload_json: str | bytes | None = None
     kept_fields: frozenset[str] | None = None
     kept_upload: dict[str, Any] | None = None
+    contents: Contents = field(default_factory=Contents)
     opened: int = 0
     uploader: Uploader = _NO_HISTORY
     predictions: dict[str, CompactPrediction] = field(default_factory=dict)
     orphans: list[tuple[str, str]] = field(default_factory=list)
+    ahead: Ahead = field(default_factory=Ahead)
     verdict: KeptVerdict | None = None
     review: KeptReview | None = None
     wake: int | None = None
@@ -122,6 +131,11 @@ class CaseState:
         return (
             self.upload is not None or self.upload_json is not None or self.kept_upload is not None
         )
+
+    @property
+    def decided(self) -> bool:
+        """Whether the content that holds has a verdict."""
+        return self.verdict is not None and self.verdict.digest == self.contents.digest
 
     def facts(self) -> Upload:
         """The upload, parsed once."""
@@ -148,21 +162,22 @@ class CaseState:
         body: bytes = b""
         kept, chosen = self.kept_fields, self.kept_upload
         if chosen is None and self.has_upload:
-            if self.verdict is not None and fields is not None:
+            if self.decided and fields is not None:
                 kept, chosen = fields, _chosen(self.facts(), fields)
             else:
                 body = self._json()
         head = (
             STATE_FORMAT,
+            self.contents.row(),
             self.opened,
             self.wake,
             None if kept is None else sorted(kept),
             chosen,
             None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
-            [row if row[7] or row[8] else row[:7] for row in self.predictions.values()],
+            [row[:9] if row[7] or row[8] else row[:7] for row in self.predictions.values()],
             self.orphans,
-            # As written before there were earlier ones: a rollback reads it.
-            self.verdict and (self.verdict if self.verdict.earlier else self.verdict[:5]),
+            self.ahead.row(),
+            self.verdict and (self.verdict if self.verdict.earlier else self.verdict[:6]),
             self.review,
         )
         return to_json(head) + b"\n" + body
@@ -183,16 +198,19 @@ class CaseState:
                 "drain the job with the version that wrote it, then start it without state"
             )
             raise InputError(msg)
-        _, opened, wake, kept, chosen, uploader, rows, orphans, verdict, review = parts
+        (_, contents, opened, wake, kept, chosen, uploader, rows, orphans, ahead,
+         verdict, review) = parts  # fmt: skip
         predictions = [CompactPrediction(*row) for row in rows]
         return cls(
             upload_json=body or None,
             kept_fields=None if kept is None else frozenset(kept),
             kept_upload=chosen,
+            contents=Contents.of(contents),
             opened=opened,
             uploader=_NO_HISTORY if uploader is None else Uploader(*uploader),
             predictions={prediction_key(one.detector, one.shadow): one for one in predictions},
             orphans=[(kind, text) for kind, text in orphans],
+            ahead=Ahead() if ahead is None else Ahead(*ahead),
             verdict=None if verdict is None else KeptVerdict.of(verdict),
             review=None if review is None else KeptReview(*review),
             wake=wake,

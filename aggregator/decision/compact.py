@@ -34,6 +34,8 @@ class CompactPrediction(NamedTuple):
     labels: Mapping[str, float]
     reason: str | None = None
     shadow: bool = False
+    #: The content that was scored; see ``Prediction.digest``.
+    digest: str | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> CompactPrediction:
@@ -48,6 +50,7 @@ class CompactPrediction(NamedTuple):
             dict(prediction.labels),
             prediction.reason,
             prediction.shadow,
+            prediction.digest,
         )
 
     @property

@@ -35,6 +35,8 @@ def make_verdict(
     upload: Upload,
     decision: Decision,
     *,
+    content: str,
+    published: datetime,
     past: tuple[int, str] | None,
     review: Overruling | None,
     late: bool,
@@ -44,14 +46,16 @@ def make_verdict(
 ) -> Verdict:
     """The next verdict on an upload.
 
-    Its id is a digest of the upload, the revision, the policy's version, the rule and what that
-    rule rests on: the same inputs give the same id, in whatever order they came. Scores are not
-    in it, for they differ a little with the batch that they were made in.
+    Its id is a digest of the upload, its content, the revision, the policy's version, the rule and
+    what that rule rests on: the same inputs give the same id, in whatever order they came. Scores
+    are not in it, for they differ a little with the batch that they were made in.
 
     Args:
         policy: Made the decision.
-        upload: The upload.
+        upload: The upload; of a decided one perhaps only what the policy reads.
         decision: What the policy decides.
+        content: The digest of the upload's content.
+        published: When that content was published.
         past: Revision and id of the verdict that this one supersedes.
         review: Overrules the decision.
         late: Whether the deadline of a detector without a prediction has passed.
@@ -63,6 +67,8 @@ def make_verdict(
     rule, inputs = decision.rule, decision.inputs
     values: dict[str, Any] = {
         "upload_id": upload.id,
+        "digest": content,
+        "published_at": published,
         "action": decision.action,
         "revision": revision,
         "supersedes": None if past is None else past[1],
@@ -93,7 +99,9 @@ def make_verdict(
         values["shadow_rules"] = list(decision.shadow_matched)
     if shadow_outcomes:
         values["shadow_policies"] = [dict(one) for one in shadow_outcomes]
-    values["id"] = digest("verdict", upload.id, str(revision), policy.version, rule, *inputs)
+    values["id"] = digest(
+        "verdict", upload.id, content, str(revision), policy.version, rule, *inputs
+    )
     verdict = Verdict.model_validate(values)
     statement = statement_text(policy, verdict, upload.language)
     return verdict if statement is None else verdict.model_copy(update={"statement": statement})

@@ -96,7 +96,7 @@ class PastCase:
                 kept[key] = compact
         decided = max(
             (verdict for verdict in verdicts if verdict.decided_by != "reviewer"),
-            key=lambda verdict: (verdict.revision, verdict.at),
+            key=lambda verdict: verdict.order,
             default=None,
         )
         review = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)

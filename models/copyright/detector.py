@@ -151,9 +151,14 @@ class CopyrightDetector(Detector):
             begun = time.perf_counter()
             finding = self._compare(Features(upload, fingerprint=found))
             if finding.status is Status.SCORED and _differ(labels, finding.labels):
+                # A local file may be a copy of media that a request brought: then the content is
+                # another than the one that was sent, and the prediction names none.
+                local = (upload.media or "").startswith("file:")
+                content = None if local else upload.digest
                 yield Prediction(
-                    id=prediction_id(upload.id, self.name, self.version),
+                    id=prediction_id(upload.id, self.name, self.version, content),
                     upload_id=upload.id,
+                    digest=content,
                     detector=self.name,
                     version=self.version,
                     status=finding.status,

@@ -101,7 +101,7 @@ class CaseDoFn(beam.DoFn):
         arrived = datetime.fromtimestamp(received.arrived, UTC)
         stored.opened = True
         stored.hold(received.ack_id)
-        return stored.case.on_arrival(
+        effects = stored.case.on_arrival(
             upload,
             joined.predictions,
             at,
@@ -109,11 +109,13 @@ class CaseDoFn(beam.DoFn):
             uploader=None if self._histories is None else self._histories.of(upload, at),
             upload_json=received.data,
         )
+        stored.release_orphans()
+        return effects
 
     def _on_prediction(
         self, stored: StoredCase, received: Received, joined: Joined, at: datetime
     ) -> Iterable[Effect]:
-        if stored.opened and joined.predictions:
+        if joined.predictions and not stored.case.lacks(joined.predictions[0].digest):
             stored.hold(received.ack_id)
             return stored.case.on_prediction(joined.predictions[0], at)
         prediction = Prediction.from_bytes(received.data)
@@ -129,7 +131,7 @@ class CaseDoFn(beam.DoFn):
             effects += self._resume(stored, past, at)
         elif not stored.case.knows_verdict(review.verdict_id):
             past = self._recorded(review.upload_id)
-        recorded = past is not None and review.verdict_id in past.verdict_ids
+        recorded = None if past is None else past.verdict_of(review)
         stored.hold_message(review, received)
         return [*effects, *stored.case.on_review(review, at, recorded=recorded)]
 
@@ -148,18 +150,18 @@ class CaseDoFn(beam.DoFn):
             past.predictions,
             past.counted_reviews,
             past.verdict,
-            earlier=past.verdict_ids,
+            earlier=past.verdicts,
         )
-        stored.opened = stored.decided = True
+        stored.opened = True
         for orphan in stored.orphans:
             # It waited for its upload, which is here now.
             if orphan.received.stream == "reviews":
                 one = Review.from_bytes(orphan.received.data)
-                recorded = one.verdict_id in past.verdict_ids
-                yield from stored.case.on_review(one, at, recorded=recorded)
+                yield from stored.case.on_review(one, at, recorded=past.verdict_of(one))
             else:
                 prediction = Prediction.from_bytes(orphan.received.data)
                 yield from stored.case.on_prediction(prediction, at)
+        stored.release_orphans()
 
     def _recorded(self, upload_id: str) -> LedgerCase | None:
         """What the ledger has of an upload; None without a ledger, or if it does not answer."""
@@ -180,7 +182,6 @@ class CaseDoFn(beam.DoFn):
         for number, effect in enumerate(effects):
             match effect:
                 case Emit(verdict=verdict):
-                    stored.decided = True
                     self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
                     self._watch.verdict(verdict)
                     _log.info(
@@ -196,8 +197,8 @@ class CaseDoFn(beam.DoFn):
                     yield self._discarded(stored, message, error)
                 case Forget():
                     yield from _acks(stored)
-                    stored.opened = stored.decided = False
-        if stored.decided:
+                    stored.opened = False
+        if stored.case.decided:
             yield from _acks(stored)
 
     def _discarded(self, stored: StoredCase, message: Message, error: str) -> Any:

@@ -64,5 +64,5 @@ class InMemoryCaseDoFn(CaseDoFn):
             self._table.remove(upload_id)
             return
         # Most cases are decided and wait only for late messages; bytes take less memory.
-        kept = stored.snapshot() if stored.decided else stored
+        kept = stored.snapshot() if stored.case.decided else stored
         self._table.put(upload_id, kept, when.timestamp())

@@ -130,7 +130,9 @@ def test_prediction_tells_the_finding():
     detector = Scripted(lambda batch: [])
     finding = Finding.scored(0.9, {"spam": 0.9}, [Evidence(kind="text", what="free")])
     made = predict(detector, features("a")[0], finding, AT, 0.1, shadow=True)
-    assert made.id == prediction_id("u0", "scripted", "1")
+    content = features("a")[0].upload.digest
+    assert made.digest == content
+    assert made.id == prediction_id("u0", "scripted", "1", content)
     assert (made.score, made.status, made.shadow) == (0.9, Status.SCORED, True)
     again = type(made).from_bytes(made.to_bytes())
     assert again == made

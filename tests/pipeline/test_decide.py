@@ -200,13 +200,20 @@ UPLOAD = ("uploads", upload("u"))
 ALPHA = ("predictions", prediction("alpha"))
 BETA = ("predictions", prediction("beta"))
 CERTAIN = ("predictions", prediction("alpha", 0.95, at=1.0))
+EDIT = ("uploads", upload("u", title="edited", published_at="2026-01-31T12:00:01Z"))
+CONTENTS = [None, "unknown", *(Upload.from_bytes(one[1]).digest for one in (UPLOAD, EDIT))]
 MESSAGES = st.one_of(
     st.just(UPLOAD),
+    st.just(EDIT),
     st.builds(
-        lambda detector, score, at: ("predictions", prediction(detector, score, at)),
+        lambda detector, score, at, content: (
+            "predictions",
+            prediction(detector, score, at, digest=content),
+        ),
         st.sampled_from(["alpha", "beta", "gamma"]),
         st.sampled_from([0.1, 0.6, 0.95]),
         st.sampled_from([0.0, 5.0]),
+        st.sampled_from(CONTENTS),
     ),
     st.builds(
         lambda action, at: ("reviews", review(action, at)),
@@ -234,6 +241,7 @@ STEPS = st.lists(
 @example(steps=[ALPHA, ("wait late", 3700.0), BETA])
 @example(steps=[ALPHA, ("wait late", 3700.0), [ALPHA, BETA, UPLOAD]])
 @example(steps=[UPLOAD, ALPHA, BETA, ("wait late", 3700.0), CERTAIN, UPLOAD])
+@example(steps=[UPLOAD, ALPHA, BETA, EDIT, ("wait", 31.0), UPLOAD])
 def test_every_ack_id_is_released_once_and_nothing_is_kept(
     kind: type[Key], steps: list[Any]
 ) -> None:
@@ -257,7 +265,7 @@ def test_every_ack_id_is_released_once_and_nothing_is_kept(
     assert Counter(key.released) == Counter(given)
     assert key.state.value is None
     assert key.timer.at is None
-    if any(data == UPLOAD[1] for _, data in key.given):
+    if any(data in (UPLOAD[1], EDIT[1]) for _, data in key.given):
         assert key.verdicts
     else:
         assert not key.verdicts
@@ -417,12 +425,22 @@ def test_a_bounded_input_ends_every_message(messages: list[Any], ack_ids: bool) 
     key._take(dofn.on_end(state))
     assert state.value is None
     assert Counter(key.released) == Counter(f"s|{n}" for n in range(len(messages)) if ack_ids)
-    opened = UPLOAD in messages
-    assert bool(key.verdicts) == opened
+    contents = {Upload.from_bytes(one[1]).digest for one in (UPLOAD, EDIT) if one in messages}
+    assert bool(key.verdicts) == bool(contents)
     # The reviews name no verdict that there is.
-    assert {letter.data for letter in key.dead} == {
-        data for stream, data in messages if stream == "reviews" or not opened
+    strays = {
+        data
+        for stream, data in messages
+        if stream == "reviews"
+        or (
+            stream == "predictions"
+            and (named := Prediction.from_bytes(data).digest) is not None
+            and named not in contents
+        )
     }
+    assert {letter.data for letter in key.dead} == (
+        strays if contents else {data for _, data in messages}
+    )
 
 
 @pytest.mark.parametrize("stream", ["predictions", "reviews"])

@@ -126,6 +126,6 @@ def test_a_message_that_waits_for_its_upload_does_not_keep_a_review_from_the_led
 def test_a_verdict_of_an_earlier_life_of_the_case_is_found_in_the_ledger(ledger: str) -> None:
     """The job was killed after publishing, and decided otherwise when it came back."""
     verdict = verdict_of(ledger)
-    again = Received(upload("bad"), {}, "path|upload", "uploads")
+    again = Received(upload("bad", script={"alpha": 0.99}), {}, "path|upload", "uploads")
     out = reviewed(ledger, "bad", verdict.id, again)
     assert [one.decided_by for each in out for one in each.messages] == ["reviewer"]

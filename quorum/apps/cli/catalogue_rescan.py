@@ -139,6 +139,7 @@ def superseding(
         case.verdict,
         at=now(),
         uploader=history_before(ledger, decider.policy, case.upload, first),
+        earlier=case.verdicts,
     )
     return None if verdict is None else (case.verdict.action.value, verdict)
 

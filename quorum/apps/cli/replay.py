@@ -101,6 +101,7 @@ def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | No
         case.verdict,
         at=now(),
         uploader=uploader,
+        earlier=case.verdicts,
     )
 
 

@@ -38,7 +38,7 @@ class Board:
     def verdict(self, verdict: Verdict) -> bool:
         """Add a verdict; whether it is the first of its upload."""
         known = self.verdicts.get(verdict.upload_id)
-        if known is None or (known.revision, known.at) < (verdict.revision, verdict.at):
+        if known is None or known.order < verdict.order:
             self.verdicts[verdict.upload_id] = verdict
         else:
             self.repeated += 1

@@ -126,7 +126,7 @@ class State:
         known, scored = self.recent.pop(upload_id, ([], []))
         ids = {verdict.id for verdict in verdicts}
         all_verdicts = [one for one in known if one.id not in ids] + verdicts
-        all_verdicts.sort(key=lambda one: (one.revision, one.at))
+        all_verdicts.sort(key=lambda one: one.order)
         by_id = {one.id: one for one in (*scored, *predictions)}
         self.recent[upload_id] = (all_verdicts, list(by_id.values()))
         while len(self.recent) > RECENT_UPLOADS:

@@ -27,9 +27,18 @@ class Status(StrEnum):
     """There was something to judge, and the detector could not."""
 
 
-def prediction_id(upload_id: str, detector: str, version: str) -> str:
-    """The identifier of a prediction: a digest of the upload, the detector and its version."""
-    return digest("prediction", upload_id, detector, version)
+def prediction_id(upload_id: str, detector: str, version: str, content: str | None = None) -> str:
+    """The identifier of a prediction: a digest of the upload, its content, detector and version.
+
+    Args:
+        upload_id: The upload.
+        detector: The detector's name.
+        version: The version of its model.
+        content: ``Upload.digest``, so that predictions of two contents of one upload differ; None
+            for a detector that does not know it.
+    """
+    content_part = () if content is None else (content,)
+    return digest("prediction", upload_id, detector, version, *content_part)
 
 
 class Evidence(Value):
@@ -78,6 +87,9 @@ class Prediction(Message):
     """See ``prediction_id``."""
     upload_id: Identifier
     """The upload."""
+    digest: Identifier | None = None
+    """``Upload.digest`` of the content that was scored. Without it, the prediction counts for the
+    first content of an upload only, and not for an edit: nobody knows what it saw."""
     detector: Identifier
     """The detector's name."""
     version: Identifier
@@ -108,6 +120,17 @@ class Prediction(Message):
             msg = f"reason must say why the detector {self.status.value}"
             raise ValueError(msg)
         return self
+
+    def of_content(self, content: str) -> Prediction:
+        """The same prediction as one of this content, with the id that belongs to it.
+
+        Args:
+            content: ``Upload.digest``.
+        """
+        if self.digest == content:
+            return self
+        made = prediction_id(self.upload_id, self.detector, self.version, content)
+        return self.model_copy(update={"id": made, "digest": content})
 
     def event_id(self) -> str:
         """See Message."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, ClassVar
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
+from quorum.core.messages.content import NOT_CONTENT, content_digest
 from quorum.core.messages.fields import Identifier, Seconds, Territory, Time
 from quorum.core.messages.message import Message
 
@@ -35,9 +38,30 @@ class Upload(Message):
     territories: tuple[Territory, ...] = ()
     """ISO 3166-1 alpha-2 codes of where it is to be shown; empty for everywhere."""
     published_at: Time
-    """When the producer published the event."""
+    """When the producer published this content. An edit, which has the same ``id`` and other
+    content, has a later one: of two contents the one that was published later holds."""
     comments: tuple[str, ...] = ()
     """Comments on it."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the content, which two messages share if and only if it is the same.
+
+        Content is what a detector, a rule or a reviewer may judge: title, description, tags,
+        language, media (its address), duration, territories, comments, and all fields of the
+        producer's own. Not content are ``id`` and ``uploader``, which say what and whose it is,
+        and ``published_at``, which a producer may renew when it sends the same again.
+        """
+        fields = self.__pydantic_serializer__.to_python(
+            self, mode="json", exclude=set(NOT_CONTENT), exclude_defaults=True
+        )
+        return content_digest(fields)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """See pydantic; the copy has a digest of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("digest", None)
+        return copied
 
     def event_id(self) -> str:
         """See Message."""

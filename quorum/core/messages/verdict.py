@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +11,9 @@ from pydantic import Field
 from quorum.core.messages.fields import Identifier, Probability, Seconds, Time
 from quorum.core.messages.message import Message, Value
 from quorum.core.messages.prediction import Status
+
+#: Before all times that a message may have.
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Action(StrEnum):
@@ -74,12 +77,16 @@ class Verdict(Message):
     """A digest of the upload, the revision, the policy and the inputs."""
     upload_id: Identifier
     """The upload."""
+    digest: Identifier | None = None
+    """``Upload.digest`` of the content that was decided; absent in verdicts of version 0.2."""
+    published_at: Time | None = None
+    """When that content was published; absent in verdicts of version 0.2."""
     action: Action
     """What happens to the upload."""
     revision: Annotated[int, Field(ge=1)]
     """1 for the first verdict on an upload; a greater one supersedes it."""
     supersedes: Identifier | None = None
-    """Identifier of the verdict that this one replaces."""
+    """Identifier of the verdict that this one replaces; it may be on an earlier content."""
     policy_version: Identifier
     """The policy's name and the digest of its content."""
     rule: str
@@ -100,6 +107,16 @@ class Verdict(Message):
     """Seconds from the arrival of the upload to this verdict."""
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""
+
+    @property
+    def order(self) -> tuple[datetime, int, datetime, str]:
+        """Of the verdicts on one upload the one with the greatest order holds.
+
+        The content that was published later wins over any revision of another: the count of
+        revisions begins again where a stream has forgotten the case. Verdicts without
+        ``published_at`` come first.
+        """
+        return (self.published_at or _UNKNOWN, self.revision, self.at, self.id)
 
     def event_id(self) -> str:
         """See Message."""

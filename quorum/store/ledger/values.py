@@ -155,6 +155,10 @@ class LedgerCase:
         """The ids of all verdicts, in their order."""
         return tuple(verdict.id for verdict in self.verdicts)
 
+    def verdict_of(self, review: Review) -> Verdict | None:
+        """The verdict that a review names; None if it is none of this upload."""
+        return next((one for one in self.verdicts if one.id == review.verdict_id), None)
+
     @property
     def counted_reviews(self) -> tuple[Review, ...]:
         """The reviews that name a verdict on the upload; others decide nothing."""

@@ -53,15 +53,16 @@ def test_a_policy_that_reads_what_was_not_kept_leaves_the_verdict_to_humans():
     case = Decider(BY_VIEWS).restore(arrived(BALANCED, views=5000).snapshot())
     assert case.on_prediction(said("violence", 0.99, at=5), after(5)) == ()
     assert case.notify_at() == after(1 + 3600)
-    review = reviewed("remove")
-    (verdict,) = verdicts(case.on_review(review, after(9), recorded=True))
+    event = upload(title=SECRET, views=5000)
+    seen = Decider(BALANCED).first(event, CLEAN, arrived=after(1), at=after(1)).verdict
+    (verdict,) = verdicts(case.on_review(reviewed("remove", of=seen), after(9)))
     assert (verdict.action, verdict.revision) == (Action.REMOVE, 2)
 
 
 def test_an_upload_that_arrives_again_changes_nothing():
     case = arrived(BALANCED)
     before = case.snapshot()
-    assert case.on_arrival(upload(title="another"), CLEAN[::-1], after(3)) == ()
+    assert case.on_arrival(upload(title=SECRET), CLEAN[::-1], after(3)) == ()
     assert case.snapshot() == before
 
 
@@ -72,9 +73,20 @@ def test_predictions_of_others_that_came_first_count():
     assert {one.detector for one in verdict.predictions} >= {"extra", "spam"}
 
 
+#: As version 0.2 wrote it, of an upload that waits for predictions.
+FORMAT_2 = (
+    b"[2,1772366400000000,1772366430000000,null,null,null,[],[],null,null]\n"
+    b'{"id":"u1","uploader":"ann","published_at":"2026-03-01T12:00:00Z"}'
+)
+
+
 @pytest.mark.parametrize(
     ("state", "found"),
-    [(b'["{}",0,[0.0,0,0,true],[],[],null,null,5]', "format 1"), (b"[99,1,2]\n", "format 99")],
+    [
+        (b'["{}",0,[0.0,0,0,true],[],[],null,null,5]', "format 1"),
+        (FORMAT_2, "format 2"),
+        (b"[99,1,2]\n", "format 99"),
+    ],
 )
 def test_the_state_of_another_version_is_refused(state, found):
     with pytest.raises(InputError, match=found) as refused:

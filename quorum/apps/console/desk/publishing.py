@@ -107,7 +107,7 @@ class LedgerReviewPublisher:
                 found.verdict,
                 at=now(),
                 review=review,
-                earlier=found.verdict_ids,
+                earlier=found.verdicts,
             )
             self._ledger.record([review] if verdict is None else [review, verdict])
 

@@ -272,9 +272,7 @@ class Subscription:
                     return
                 room = self.max_held - len(self._held)
             try:
-                response = self._client.pull(
-                    subscription=self.path, max_messages=min(1_000, room), timeout=60.0
-                )
+                response = self._pull(min(1_000, room))
             except google_errors.DeadlineExceeded:
                 continue
             except _AWAY as error:
@@ -289,6 +287,22 @@ class Subscription:
             pause = _BACKOFF[0]
             self._failing = None
             self._hold(PullResponse.pb(response).received_messages)
+
+    def _pull(self, limit: int) -> Any:
+        """Pull once; a failure is for the caller to note and to try again.
+
+        A pull waits for messages for up to a minute. After a failure it does not: its answer says
+        at once that the broker is back.
+        """
+        after_failure = self._failing is not None
+        how = {"return_immediately": True} if after_failure else {}
+        return self._client.pull(
+            subscription=self.path,
+            max_messages=limit,
+            timeout=10.0 if after_failure else 60.0,
+            retry=None,
+            **how,
+        )
 
     def _hold(self, messages: Iterable[Any]) -> None:
         now = time.monotonic()

@@ -78,6 +78,7 @@ def test_an_engine_that_is_stopped_is_told_and_goes_on(
         os.kill(engine, signal.SIGSTOP)
         stopped = time.monotonic()
         try:
+            time.sleep(2)  # a bundle that had begun ends without the engine
             later = {f"later-{number}": upload(f"later-{number}") for number in range(20)}
             streams.publish("uploads", list(later.values()))
             wait_until(lambda: asked(port)["status"] == "not ready", 60, job.log)

@@ -15,7 +15,8 @@ import apache_beam as beam
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.errors import MalformedMessage
+from quorum.core.errors import InputError, MalformedMessage
+from quorum.core.identity import Admission, CameBack
 from quorum.core.messages import Message, Prediction, Review, Upload
 from quorum.pipeline.cases.dofn import STAGE
 from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
@@ -23,7 +24,7 @@ from quorum.pipeline.cases.in_state import BoundedCaseDoFn, StreamCaseDoFn
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.cases.table import DueCases
 from quorum.pipeline.metrics import Meter
-from quorum.pipeline.streams.base import Joined, Received, dead_letter
+from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
 
 __all__ = ["KEYED", "MAX_JOINED_BYTES", "Decide", "DecideInProcess", "KeyByUpload"]
 
@@ -41,24 +42,35 @@ KEYED = tuple[str, Joined]
 
 
 class KeyByUpload(beam.DoFn):
-    """From received messages to ``(upload id, joined)``; invalid ones go to ``dead``."""
+    """From received messages to ``(upload id, joined)``; invalid and refused ones go to ``dead``.
+
+    Args:
+        admission: Who may say what.
+    """
+
+    def __init__(self, admission: Admission | None = None) -> None:
+        self.admission = admission or Admission()
 
     def setup(self) -> None:
         self._meter = Meter()
 
     def process(self, received: Received) -> Iterator[tuple[str, Joined]]:
         try:
-            yield _keyed(received)
-        except MalformedMessage as error:
+            kind = _MESSAGES[received.stream]
+            message = self.admission.admit(kind, received.data, received.attributes)
+            yield _keyed(message, received)
+            return
+        except CameBack:
+            # The sink of dead letters acks it.
+            outgoing = Outgoing((), (received.ack_id,) if received.ack_id else ())
+        except InputError as error:
             stage = f"{STAGE}.{received.stream}"
-            self._meter.dead_letter(stage)
-            yield beam.pvalue.TaggedOutput(  # type: ignore[misc]
-                "dead", dead_letter(received, stage, str(error))
-            )
+            self._meter.refused(stage, error)
+            outgoing = dead_letter(received, stage, str(error))
+        yield beam.pvalue.TaggedOutput("dead", outgoing)  # type: ignore[misc]
 
 
-def _keyed(received: Received) -> tuple[str, Joined]:
-    message = _MESSAGES[received.stream].accept(received.data)
+def _keyed(message: Message, received: Received) -> tuple[str, Joined]:
     if isinstance(message, Upload):
         return message.id, Joined((received,), upload=message)
     if len(received.data) > MAX_JOINED_BYTES:

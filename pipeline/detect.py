@@ -20,7 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.errors import MalformedMessage
+from quorum.core.errors import InputError
+from quorum.core.identity import Admission
 from quorum.core.messages import Prediction, Status, Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
@@ -81,20 +82,22 @@ class DecodeUploads(beam.DoFn):
     Args:
         stage: What its dead letters name as their stage.
         outcomes: How many things must be durable before an upload may be acknowledged.
+        admission: Who may publish uploads.
     """
 
-    def __init__(self, stage: str, outcomes: int = 1) -> None:
+    def __init__(self, stage: str, outcomes: int = 1, admission: Admission | None = None) -> None:
         self.stage = stage
         self.outcomes = outcomes
+        self.admission = admission or Admission()
 
     def setup(self) -> None:
         self._meter = Meter()
 
     def process(self, received: Received) -> Iterator[Any]:
         try:
-            upload = Upload.accept(received.data)
-        except MalformedMessage as error:
-            self._meter.dead_letter(self.stage)
+            upload = self.admission.admit(Upload, received.data, received.attributes)
+        except InputError as error:
+            self._meter.refused(self.stage, error)
             yield beam.pvalue.TaggedOutput("dead", dead_letter(received, self.stage, str(error)))
             return
         if received.ack_id and self.outcomes > 1:

@@ -15,6 +15,7 @@ from apache_beam.pvalue import DoOutputsTuple
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
+from quorum.core.identity import Admission
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector
 from quorum.pipeline.caps import CapRemovals, are_capped
@@ -42,6 +43,7 @@ def stream(
     others: Sequence[Source] = (),
     options: CaseOptions | None = None,
     cascade: bool | tuple[str, ...] = False,
+    admission: Admission | None = None,
 ) -> None:
     """Add both halves to a pipeline: predictions reach their case inside the job.
 
@@ -57,15 +59,19 @@ def stream(
         others: Sources of reviews, and of predictions made elsewhere.
         options: Further options of the decide step.
         cascade: See ``Settings.cascade``; the policies define which detectors are skipped.
+        admission: Who may say what; by default everyone, but for predictions of these detectors.
     """
+    admission = admission or Admission()
+    names = frozenset(each.name for each in detectors)
+    admission = replace(admission, own_detectors=names)
     outcomes = 2 if predictions else 1
-    decoded = _decode(pipeline, uploads, "stream.uploads", outcomes)
+    decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
     watching = options.shadows if options else ()
     gate = Gate(cascade, (policy, *watching)) if cascade else None
     predicted = decoded.uploads | "Detect" >> Detect(detectors, media, gate)
     if predictions:
         _publish(predicted, predictions)
-    keyed, dead = _keyed(pipeline, others)
+    keyed, dead = _keyed(pipeline, others, admission)
     own: beam.PCollection[KEYED] = predicted | "Key uploads" >> beam.Map(
         _keyed_arrival
     ).with_output_types(KEYED)
@@ -82,9 +88,10 @@ def detect(
     dead_letters: Sink,
     detectors: Sequence[ConfiguredDetector],
     media: MediaAccess,
+    admission: Admission | None = None,
 ) -> None:
     """Add the first half: an upload is acked once all of its predictions are published."""
-    decoded = _decode(pipeline, uploads, "detect.uploads")
+    decoded = _decode(pipeline, uploads, "detect.uploads", admission=admission)
     predicted = decoded.uploads | "Detect" >> Detect(detectors, media)
     _publish(predicted, predictions)
     _publish_dead_letters([decoded.dead], dead_letters)
@@ -98,28 +105,41 @@ def decide(
     dead_letters: Sink,
     policy: Policy,
     options: CaseOptions | None = None,
+    admission: Admission | None = None,
 ) -> None:
     """Add the second half: its messages are acked once their verdict is published."""
-    keyed, dead = _keyed(pipeline, sources)
+    keyed, dead = _keyed(pipeline, sources, admission)
     decided = _decided(keyed, sources, policy, options)
     _publish_verdicts(decided, policy, verdicts)
     _publish_dead_letters([*(each.dead for each in decided), *dead], dead_letters)
 
 
 def _decode(
-    pipeline: beam.Pipeline, uploads: Source, stage: str, outcomes: int = 1
+    pipeline: beam.Pipeline,
+    uploads: Source,
+    stage: str,
+    outcomes: int = 1,
+    *,
+    admission: Admission | None,
 ) -> DoOutputsTuple:
     received = pipeline | "Read uploads" >> uploads.transform()
-    decode = beam.ParDo(DecodeUploads(stage, outcomes))
+    decode = beam.ParDo(DecodeUploads(stage, outcomes, _for_source(admission, uploads)))
     decoded: DoOutputsTuple = received | "Decode" >> decode.with_outputs("dead", main="uploads")
     return decoded
 
 
-def _keyed(pipeline: beam.Pipeline, sources: Sequence[Source]) -> tuple[_Keyed, list[_Outgoing]]:
+def _for_source(admission: Admission | None, source: Source) -> Admission:
+    given = admission or Admission()
+    return given if source.has_attributes else given.without_signatures()
+
+
+def _keyed(
+    pipeline: beam.Pipeline, sources: Sequence[Source], admission: Admission | None
+) -> tuple[_Keyed, list[_Outgoing]]:
     made = []
     for source in sources:
         received = pipeline | f"Read {source.stream}" >> source.transform()
-        key_by_upload = KeyByUpload()  # type: ignore[no-untyped-call]
+        key_by_upload = KeyByUpload(_for_source(admission, source))
         key = beam.ParDo(key_by_upload).with_output_types(KEYED)
         made.append(received | f"Key {source.stream}" >> key.with_outputs("dead", main="keyed"))
     return [each.keyed for each in made], [each.dead for each in made]

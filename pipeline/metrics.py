@@ -17,6 +17,7 @@ import prometheus_client as prometheus
 from apache_beam.metrics import Metrics
 
 from quorum.core import health
+from quorum.core.identity import IdentityRefused
 
 __all__ = ["Meter", "serve_metrics"]
 
@@ -31,6 +32,11 @@ _PREDICTIONS = prometheus.Counter(
 )
 _VERDICTS = prometheus.Counter("quorum_verdicts", "Verdicts made.", ("action", "decided_by"))
 _DEAD_LETTERS = prometheus.Counter("quorum_dead_letters", "Dead letters.", ("stage",))
+_REFUSED = prometheus.Counter(
+    "quorum_refused_messages",
+    "Dead letters for who sent them: no valid signature, or no right to say this.",
+    ("stage", "reason"),
+)
 _LATENCY = prometheus.Histogram(
     "quorum_verdict_latency_seconds",
     "From the arrival of an upload to its verdict.",
@@ -104,6 +110,13 @@ class Meter:
         """Count a message that became a dead letter."""
         self._count(f"dead_letters.{stage}")
         _DEAD_LETTERS.labels(stage).inc()
+
+    def refused(self, stage: str, error: Exception) -> None:
+        """Count a received message that became a dead letter when it was read."""
+        self.dead_letter(stage)
+        if isinstance(error, IdentityRefused):
+            self._count(f"refused.{error.refusal.value}")
+            _REFUSED.labels(stage, error.refusal.value).inc()
 
 
 def _held() -> float:

@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from quorum.core.errors import MalformedMessage
+from quorum.core.errors import InputError
+from quorum.core.identity import Admission
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
+from quorum.pipeline.metrics import Meter
 from quorum.store.ledger import Delivery, Ledger
 from quorum.store.writer import Entry, LedgerWriter
 
@@ -48,11 +50,13 @@ class FeedMessage:
         data: Its body.
         attributes: Its attributes.
         ack_id: Its ack id; empty where the feed needs no ack.
+        has_attributes: Whether the feed's messages have attributes, and so can be signed.
     """
 
     data: bytes
     attributes: Mapping[str, str]
     ack_id: str = ""
+    has_attributes: bool = True
 
 
 class Feed(Protocol):
@@ -103,7 +107,7 @@ class FileFeed:
         found: list[FeedMessage] = []
         for line in self._file:
             if line.strip():
-                found.append(FeedMessage(line.rstrip(b"\r\n"), {}))
+                found.append(FeedMessage(line.rstrip(b"\r\n"), {}, has_attributes=False))
             if len(found) >= limit:
                 break
         return found or None
@@ -123,6 +127,7 @@ class StreamRecorder:
         ledger: The ledger.
         feeds: The source of messages by stream.
         deliveries: The webhook deliveries of a verdict, recorded together with it.
+        admission: Who may say what.
     """
 
     def __init__(
@@ -130,7 +135,10 @@ class StreamRecorder:
         ledger: Ledger,
         feeds: Mapping[str, Feed],
         deliveries: Callable[[Verdict], Iterable[Delivery]] = lambda _verdict: (),
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission or Admission()
+        self._meter = Meter()
         self._feeds = dict(feeds)
         self._deliveries = deliveries
         self._stopping = threading.Event()
@@ -170,9 +178,12 @@ class StreamRecorder:
 
     def _entry(self, stream: str, one: FeedMessage) -> Entry:
         refused = partial(_dead_letters, stream, one)
+        given = self._admission
+        admission = given if one.has_attributes else given.without_signatures()
         try:
-            message = STREAMS[stream].accept(one.data)
-        except MalformedMessage as error:
+            message = admission.admit(STREAMS[stream], one.data, one.attributes)
+        except InputError as error:
+            self._meter.refused(f"record.{stream}", error)
             return Entry(refused(str(error)), refused)
         if isinstance(message, Verdict):
             return Entry([message, *self._deliveries(message)], refused)

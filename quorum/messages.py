@@ -6,6 +6,7 @@ This module is public: its names keep their meaning within a minor version.
 from __future__ import annotations
 
 from quorum.core.errors import MalformedMessage
+from quorum.core.identity import SigningKey, verify_signature
 from quorum.core.messages import (
     ACTIONS,
     CONTROL,
@@ -52,6 +53,7 @@ __all__ = [
     "Probability",
     "Review",
     "Seconds",
+    "SigningKey",
     "Status",
     "Time",
     "Upload",
@@ -61,4 +63,5 @@ __all__ = [
     "now",
     "prediction_id",
     "schema",
+    "verify_signature",
 ]

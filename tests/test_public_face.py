@@ -49,6 +49,8 @@ def test_all_messages_are_public() -> None:
     assert set(importlib.import_module("quorum.messages").__all__) == {
         *core_messages.__all__,
         "MalformedMessage",
+        "SigningKey",
+        "verify_signature",
     }
 
 

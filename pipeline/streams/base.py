@@ -172,6 +172,8 @@ class Source(ABC):
     in_process: bool = False
     #: The Pub/Sub subscription that this process pulls from for it; empty if it pulls from none.
     subscription: str = ""
+    #: Whether its messages have attributes, and so can be signed.
+    has_attributes: bool = True
     #: The stream: ``uploads``, ``predictions`` or ``reviews``.
     stream: str
 

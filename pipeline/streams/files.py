@@ -34,6 +34,7 @@ class FileSource(Source):
     """
 
     bounded = True
+    has_attributes = False
 
     def __init__(self, path: str, stream: str) -> None:
         self.path = path

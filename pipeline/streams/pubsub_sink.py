@@ -18,6 +18,9 @@ from google.api_core.exceptions import (
 )
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
+from quorum.core.errors import ConfigurationError
+from quorum.core.identity import SigningKey
+from quorum.core.messages import Message
 from quorum.pipeline.streams.acks import acknowledge
 from quorum.pipeline.streams.base import Outgoing, Sink
 from quorum.pipeline.streams.publishing import publishing
@@ -33,6 +36,8 @@ _BYTES_A_REQUEST = 5_000_000
 
 #: How long a broker may be unreachable before the job fails, with these messages unacked.
 _PUBLISH_SECONDS = 300.0
+
+_NO_KEY = "no key"
 
 #: The plain protocol buffers: proto-plus' wrappers take eight times as long to construct.
 _PublishRequest: Any = PublishRequest.pb()
@@ -58,6 +63,8 @@ def _retry(failed: Callable[[Exception], None]) -> google_retry.Retry:
 class PubSubSink(Sink):
     """Publishes the messages of a bundle in as few requests as their size allows.
 
+    It signs them if this process has a signing key; the workers must have the same.
+
     Args:
         path: ``projects/P/topics/T``.
         origin: The CloudEvents ``source`` of what is published.
@@ -66,10 +73,15 @@ class PubSubSink(Sink):
     def __init__(self, path: str, origin: str) -> None:
         self.path = path
         self.origin = origin
+        self.signer_name = _name_of(SigningKey.from_environment())
 
     def transform(self) -> beam.PTransform[beam.PCollection[Outgoing], Any]:
         """See Sink."""
-        return beam.ParDo(_Publish(self.path, self.origin))
+        return beam.ParDo(_Publish(self.path, self.origin, self.signer_name))
+
+
+def _name_of(signer: SigningKey | None) -> str:
+    return _NO_KEY if signer is None else f"the key {signer.id} of {signer.publisher}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,23 +122,34 @@ def _groups(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
 
 
 class _Publish(beam.DoFn):
-    def __init__(self, path: str, origin: str) -> None:
+    def __init__(self, path: str, origin: str, signer_name: str = _NO_KEY) -> None:
         self.path = path
         self.origin = origin
+        self.signer_name = signer_name
 
     def setup(self) -> None:
         self._client: Any = publisher_client()
+        self._signer = SigningKey.from_environment()
+        if _name_of(self._signer) != self.signer_name:
+            msg = (
+                f"the job was started with {self.signer_name} to sign with, and this worker has "
+                f"{_name_of(self._signer)}: set QUORUM_SIGNING_KEY for its workers, too"
+            )
+            raise ConfigurationError(msg)
 
     def start_bundle(self) -> None:
         self._prepared: list[_Prepared] = []
 
     def process(self, element: Outgoing) -> None:
-        messages = tuple(
-            _PubsubMessage(data=message.to_bytes(), attributes=message.attributes(self.origin))
-            for message in element.messages
-        )
+        messages = tuple(self._message(message) for message in element.messages)
         size = sum(len(message.data) for message in messages)
         self._prepared.append(_Prepared(messages, element.ack_ids, size))
+
+    def _message(self, message: Message) -> Any:
+        data, attributes = message.to_bytes(), message.attributes(self.origin)
+        if self._signer is not None:
+            attributes = self._signer.sign(data, attributes)
+        return _PubsubMessage(data=data, attributes=attributes)
 
     def finish_bundle(self) -> None:
         for group in _groups(self._prepared):

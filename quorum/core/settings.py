@@ -1,7 +1,8 @@
 """The settings of a deployment: detectors, policy, catalogue, and the allowed sources of media.
 
 Settings are read from a YAML file (``--settings`` or ``QUORUM_SETTINGS``). Each has a default, so
-that no file is needed. Secrets are never settings: they are read from the environment.
+that no file is needed. Secrets are never settings: they are read from the environment, or from a
+file that the environment names.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.identity import Publisher, PublisherKey, Publishers
 
 __all__ = ["CatalogueSettings", "DetectorSettings", "MediaAccess", "Settings", "load_settings"]
 
@@ -121,12 +123,16 @@ class Settings(_Section):
     #: Whether detectors that read text only run first, and the others only where they can still
     #: change the action; or the names of the detectors that run first.
     cascade: bool | tuple[str, ...] = False
+    #: Who may publish what, by name, each with its public keys; empty to accept every message. See
+    #: ``docs/security.md``.
+    publishers: Annotated[Publishers, BeforeValidator(_defaults_if_empty)] = {}
 
 
-_SECTIONS: dict[object, type[_Section]] = {
+_SECTIONS: dict[object, type[BaseModel]] = {
     "detectors": DetectorSettings,
     "media": MediaAccess,
     "catalogue": CatalogueSettings,
+    "publishers": Publisher,
 }
 
 
@@ -198,5 +204,7 @@ def _problem(item: ErrorDetails) -> str:
     name = ".".join(str(part) for part in path)
     if item["type"] == "extra_forbidden":
         section = _SECTIONS.get(path[0], Settings) if len(path) > 1 else Settings
+        if section is Publisher and len(path) > 3:
+            section = PublisherKey
         return f"{name}: unknown setting; there are {', '.join(section.model_fields)}"
     return f"{name}: {item['msg'].removeprefix('Value error, ')}"

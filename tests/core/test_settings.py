@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,9 @@ from hypothesis import strategies as st
 from quorum.core.errors import ConfigurationError
 from quorum.core.settings import MediaAccess, Settings, load_settings
 
+PUBLIC = "+UZ6v8TFY+0KROwZg1SJSerQjc4LC9PxUa1Qfrm/iNc="
+KEYS = f"keys: {{a: {{public: {PUBLIC}}}}}"
+SPAM = "streams: [predictions], detectors: [spam]"
 WHOLE = """
 detectors:
   spam:
@@ -156,6 +161,31 @@ def test_a_wrong_setting_is_named(write, text, named):
             3,
             "catalogue.CatalogueSettings.databse: unknown setting; there are folder, database",
         ),
+        (
+            "publishers:\n  lab:\n    keys: {a: {public: short}}\n    streams: [uploads]\n",
+            3,
+            "publishers.lab.keys.a.public: must be an Ed25519 public key",
+        ),
+        (
+            f"publishers:\n  lab:\n    keys:\n      a: {{publik: {PUBLIC}}}\n    streams: []\n",
+            4,
+            "publishers.lab.keys.a.publik: unknown setting; there are public, until",
+        ),
+        (
+            f"publishers:\n  lab:\n    {KEYS}\n    streams: [uplods]\n",
+            4,
+            "publishers.lab.streams.0: Input should be 'uploads', 'predictions'",
+        ),
+        (
+            f"publishers:\n  lab:\n    {KEYS}\n    streams: [predictions]\n",
+            2,
+            "publishers.lab: streams must hold predictions if there are detectors",
+        ),
+        (
+            "publishers:\n" + "".join(f"  {name}: {{{KEYS}, {SPAM}}}\n" for name in "ab"),
+            1,
+            "publishers: the detector spam belongs to both a and b",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_line_and_what_is_expected(write, text, line, problem):
@@ -220,3 +250,20 @@ def test_a_reference_needs_no_quotes_in_braces(tmp_path):
     detectors = load_settings(file).detectors
     assert detectors is not None
     assert detectors["spam"].model == "file:mine"
+
+
+def test_publishers_have_keys_that_may_end(write):
+    text = f"""
+publishers:
+  quorum:
+    keys:
+      k1: {{public: {PUBLIC}, until: 2027-01-01T00:00:00Z}}
+      k2: {{public: {PUBLIC}, until: "2027-01-01T02:00:00+02:00"}}
+      k3: {{public: {PUBLIC}}}
+    streams: [predictions, verdicts]
+    detectors: [spam]
+"""
+    publisher = load_settings(write(text)).publishers["quorum"]
+    ends = datetime(2027, 1, 1, tzinfo=UTC)
+    assert [key.until for key in publisher.keys.values()] == [ends, ends, None]
+    assert publisher.detectors == ("spam",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from quorum.pipeline.streams.base import Joined, Outgoing, Received
 from tests.pipeline.doubles import policy, upload
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+#: Tables of cases outlive a test: each job has a name of its own.
+_JOBS = itertools.count()
 POLICY = policy()
 #: Past the deadline, the wait of orphans and the retention of the policy.
 FOR_EVER = 100_000.0
@@ -128,7 +131,7 @@ class ProcessKey(Key):
     """The same in the memory of the worker's process; what is published is acknowledged at once."""
 
     def __post_init__(self) -> None:
-        self.dofn: Any = InMemoryCaseDoFn(f"job-{id(self)}", POLICY)
+        self.dofn: Any = InMemoryCaseDoFn(f"job-{next(_JOBS)}", POLICY)
         self.dofn.setup()
         register("s", self)
         self._follow()

@@ -22,6 +22,7 @@ _VERBS: dict[str, str] = {
     "decide": "The second half: predictions to verdicts.  [quorum decide --uploads SUB "
     "--predictions SUB --verdicts TOPIC --dead-letters TOPIC]",
     "topics": "Create the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
+    "keys": "Make keys that sign messages.  [quorum keys new PUBLISHER]",
     "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
     "batch": "Moderate a table or files, in windows.  [quorum batch]",
     "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",

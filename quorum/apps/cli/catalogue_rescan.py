@@ -72,8 +72,8 @@ def rescan(
     With --ledger, each changed case is decided again as with a late prediction: a changed action
     is published and recorded as a superseding verdict. Decisions of reviewers stay. Without
     --ledger, only the predictions are published: a stream treats them as late predictions while
-    its policy retains the cases. Results that could not be published are published by the next
-    run.
+    its policy retains the cases, if they are signed by the publisher of its detectors. Results
+    that could not be published are published by the next run.
 
     \b
     quorum catalogue rescan --dry-run --ledger -

@@ -154,7 +154,7 @@ def console(
         web = create_console(
             ledger,
             rules,
-            open_review_publisher(review.reviews, ledger, rules),
+            open_review_publisher(review.reviews, ledger, rules, chosen.publishers),
             ConsoleSettings(
                 media=chosen.media,
                 undo=timedelta(seconds=review.undo_seconds),

@@ -45,11 +45,11 @@ def decide(
     --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import case_options, open_sources, patience_of, run
+    from quorum.apps.cli.running import case_options, open_admission, open_sources, patience_of, run
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
 
-    _, policy, shadows = policies.load()
+    settings, policy, shadows = policies.load()
     cases = case_options(policy, shadows, decision)
     engine, opened = open_sources(
         job.runner,
@@ -60,6 +60,15 @@ def decide(
         },
         sinks=(streams.verdicts, streams.dead_letters),
     )
+    admission = open_admission(
+        settings,
+        {
+            "uploads": streams.uploads,
+            "predictions": streams.predictions,
+            "reviews": streams.reviews,
+        },
+        {"verdicts": streams.verdicts, "dead-letters": streams.dead_letters},
+    )
     origin = "/quorum/decide"
     run(
         lambda pipeline: graph.decide(
@@ -69,6 +78,7 @@ def decide(
             dead_letters=sink(streams.dead_letters, origin=origin),
             policy=policy,
             options=cases,
+            admission=admission,
         ),
         engine,
         job,

@@ -37,7 +37,7 @@ def detect(
       --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import open_sources, run
+    from quorum.apps.cli.running import open_admission, open_sources, run
     from quorum.core.settings import load_settings
     from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
@@ -50,6 +50,12 @@ def detect(
     engine, opened = open_sources(
         job.runner, {"uploads": uploads}, sinks=(predictions, dead_letters)
     )
+    admission = open_admission(
+        chosen,
+        {"uploads": uploads},
+        {"predictions": predictions, "dead-letters": dead_letters},
+        [each.name for each in ensemble],
+    )
     origin = "/quorum/detect"
     run(
         lambda pipeline: graph.detect(
@@ -59,6 +65,7 @@ def detect(
             dead_letters=sink(dead_letters, origin=origin),
             detectors=ensemble,
             media=chosen.media,
+            admission=admission,
         ),
         engine,
         job,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quorum.apps.cli.options import SettingsFile
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
 
@@ -36,6 +37,7 @@ def record(
     webhooks: Annotated[
         Path | None, typer.Option(help="YAML list of endpoints that receive verdicts.")
     ] = None,
+    settings: SettingsFile = None,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
 ) -> None:
@@ -49,6 +51,8 @@ def record(
     quorum record --uploads in.jsonl --verdicts out.jsonl --database sqlite:///quorum.db
     """
     configure_logs(log_format, log_level)
+    from quorum.apps.cli.running import open_admission
+    from quorum.core.settings import load_settings
     from quorum.pipeline.record import Feed, FileFeed, StreamRecorder, SubscriptionFeed
     from quorum.pipeline.streams.address import AddressKind, parse_address
     from quorum.pipeline.streams.check import check_streams
@@ -73,6 +77,7 @@ def record(
             msg = f"there is no file {address.path} of {stream}"
             raise ConfigurationError(msg)
     check_streams(given.values(), mend="--record")
+    admission = open_admission(load_settings(settings), given, {})
     with ExitStack() as held:
         ledger = held.enter_context(Ledger(database))
         feeds: dict[str, Feed] = {
@@ -81,12 +86,13 @@ def record(
             else SubscriptionFeed(address.path)
             for stream, address in addresses.items()
         }
-        recorder = StreamRecorder(ledger, feeds)
+        recorder = StreamRecorder(ledger, feeds, admission=admission)
         if webhooks is not None:
             from quorum.apps.web.endpoints import WebhookDispatcher, deliveries_of, read_endpoints
 
             endpoints = read_endpoints(webhooks)
-            recorder = StreamRecorder(ledger, feeds, partial(deliveries_of, endpoints=endpoints))
+            deliveries = partial(deliveries_of, endpoints=endpoints)
+            recorder = StreamRecorder(ledger, feeds, deliveries, admission)
             dispatcher = WebhookDispatcher(ledger, endpoints)
             dispatcher.start()
             held.callback(dispatcher.close)

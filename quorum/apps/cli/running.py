@@ -9,6 +9,10 @@ from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions
+from quorum.core.errors import ConfigurationError
+from quorum.core.identity import Admission, SigningKey, check_signer
+from quorum.core.messages import now
+from quorum.core.settings import Settings
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engine import Engine
@@ -19,7 +23,7 @@ from quorum.pipeline.streams.address import AddressKind
 from quorum.pipeline.streams.check import check_streams
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
-__all__ = ["case_options", "has_histories", "open_sources", "patience_of", "run"]
+__all__ = ["case_options", "has_histories", "open_admission", "open_sources", "patience_of", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +43,48 @@ def case_options(
         ledger=options.ledger,
         reference=load_reference(reference) if reference else None,
     )
+
+
+def open_admission(
+    settings: Settings,
+    reads: Mapping[str, str | None],
+    writes: Mapping[str, str | None],
+    detectors: Iterable[str] = (),
+) -> Admission:
+    """Who may say what to this job, and whether it may say what it is about to.
+
+    Without publishers in the settings, one line of the log says what is not protected.
+
+    Args:
+        settings: The settings.
+        reads: By stream, where the job reads; None for nowhere.
+        writes: By stream, where the job writes; None for nowhere.
+        detectors: The detectors whose predictions it publishes.
+
+    Raises:
+        ConfigurationError: If nobody may publish to a stream that is read, or this job may not
+            publish what it does.
+    """
+    publishers = settings.publishers
+    pulled = [stream for stream, address in reads.items() if _is_pubsub(address)]
+    published = [stream for stream, address in writes.items() if _is_pubsub(address)]
+    speaks_for = detectors if "predictions" in published else ()
+    check_signer(publishers, SigningKey.from_environment(), published, speaks_for, at=now())
+    if not publishers and pulled:
+        _log.warning(
+            "no publishers are configured: whoever may publish to a topic can send %s in any name "
+            "(docs/security.md)",
+            ", ".join(pulled),
+        )
+    for stream in pulled if publishers else ():
+        if not any(stream in each.streams for each in publishers.values()):
+            msg = f"no publisher of the settings may publish {stream}, which this job reads"
+            raise ConfigurationError(msg)
+    return Admission(publishers)
+
+
+def _is_pubsub(address: str | None) -> bool:
+    return bool(address) and _kind(str(address)) is not AddressKind.FILE
 
 
 def open_sources(

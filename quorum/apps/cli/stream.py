@@ -61,7 +61,7 @@ def stream(
       --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import case_options, open_sources, patience_of, run
+    from quorum.apps.cli.running import case_options, open_admission, open_sources, patience_of, run
     from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
@@ -78,6 +78,20 @@ def stream(
         },
         sinks=(streams.verdicts, streams.predictions, streams.dead_letters),
     )
+    admission = open_admission(
+        settings,
+        {
+            "uploads": streams.uploads,
+            "predictions": streams.other_predictions,
+            "reviews": streams.reviews,
+        },
+        {
+            "verdicts": streams.verdicts,
+            "predictions": streams.predictions,
+            "dead-letters": streams.dead_letters,
+        },
+        [each.name for each in ensemble],
+    )
     origin = "/quorum/stream"
     published = streams.predictions
     run(
@@ -92,6 +106,7 @@ def stream(
             options=cases,
             cascade=settings.cascade,
             media=settings.media,
+            admission=admission,
             others=[opened[name] for name in ("predictions", "reviews") if name in opened],
         ),
         engine,

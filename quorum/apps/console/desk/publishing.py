@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.identity import Publisher, SigningKey, check_signer
 from quorum.core.messages import Review, now
 from quorum.store.ledger import Ledger
 
@@ -40,12 +41,13 @@ class ReviewPublisher(Protocol):
 
 
 class TopicReviewPublisher:
-    """Publishes reviews to a Pub/Sub topic, which the aggregator reads."""
+    """Publishes reviews to a Pub/Sub topic, signed if this process has a signing key."""
 
     def __init__(self, path: str) -> None:
         from quorum.pipeline.streams.pubsub_clients import publisher_client
 
         self.name = path
+        self._signer = SigningKey.from_environment()
         self._client = publisher_client()
 
     def publish(self, reviews: Sequence[Review]) -> None:
@@ -53,10 +55,12 @@ class TopicReviewPublisher:
         from google.api_core import exceptions
         from google.pubsub_v1.types import PubsubMessage
 
-        messages = [
-            PubsubMessage(data=review.to_bytes(), attributes=review.attributes(_SOURCE))
-            for review in reviews
-        ]
+        messages = []
+        for review in reviews:
+            data, attributes = review.to_bytes(), review.attributes(_SOURCE)
+            if self._signer is not None:
+                attributes = self._signer.sign(data, attributes)
+            messages.append(PubsubMessage(data=data, attributes=attributes))
         try:
             self._client.publish(topic=self.name, messages=messages, timeout=_SECONDS, retry=None)
         except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
@@ -112,8 +116,19 @@ class LedgerReviewPublisher:
             self._ledger.record([review] if verdict is None else [review, verdict])
 
 
-def open_review_publisher(address: str | None, ledger: Ledger, policy: Policy) -> ReviewPublisher:
+def open_review_publisher(
+    address: str | None,
+    ledger: Ledger,
+    policy: Policy,
+    publishers: Mapping[str, Publisher] | None = None,
+) -> ReviewPublisher:
     """Open the destination that an address names; the ledger without an address.
+
+    Args:
+        address: A topic or a .jsonl file; None for the ledger.
+        ledger: The ledger.
+        policy: Decides, where reviews are applied to the ledger.
+        publishers: The publishers of the settings: this console must be one that may review.
 
     Raises:
         ConfigurationError: If reviews cannot be published to the address.
@@ -124,6 +139,7 @@ def open_review_publisher(address: str | None, ledger: Ledger, policy: Policy) -
 
     parsed = parse_address(address)
     if parsed.kind is AddressKind.TOPIC:
+        check_signer(publishers or {}, SigningKey.from_environment(), ["reviews"], at=now())
         return TopicReviewPublisher(parsed.path)
     if parsed.kind is AddressKind.FILE:
         return FileReviewPublisher(Path(parsed.path))

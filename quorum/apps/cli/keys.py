@@ -1,0 +1,68 @@
+"""``quorum keys``: make keys that sign messages on the streams."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorum.core.errors import ConfigurationError
+from quorum.core.identity import SigningKey
+from quorum.core.messages import now
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Keys that sign messages on the streams (docs/security.md).",
+)
+
+
+@app.callback()
+def _keys() -> None:
+    pass
+
+
+@app.command()
+def new(
+    publisher: Annotated[str, typer.Argument(help="The publisher's name, as in the settings.")],
+    key_id: Annotated[
+        str | None, typer.Option("--id", help="The key's name (default: k and the date).")
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="New file for the private key, readable by its owner only; without it, "
+            "the key is printed."
+        ),
+    ] = None,
+) -> None:
+    """Make a key pair: the private key for the publisher, the public one for the settings.
+
+    \b
+    quorum keys new quorum --to quorum.key
+    QUORUM_SIGNING_KEY_FILE=quorum.key quorum stream …
+    """
+    key = SigningKey.new(publisher, key_id or f"k{now():%Y%m%d}")
+    if to is None:
+        typer.echo("the private key, which is stored nowhere, for QUORUM_SIGNING_KEY:", err=True)
+        typer.echo(key.text)
+    else:
+        _write(to, key.text)
+        typer.echo(f"wrote the private key to {to}, for QUORUM_SIGNING_KEY_FILE", err=True)
+    typer.echo("add to the settings of those who verify, with the streams that it may publish to:")
+    typer.echo(f"publishers:\n  {publisher}:\n    keys:\n      {key.id}: {{public: {key.public}}}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        msg = f"cannot write a new file {file}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text + "\n")

@@ -28,7 +28,7 @@ class Decided:
     """A first decision.
 
     Attributes:
-        verdict: Revision 1, under the cap.
+        verdict: Revision 1, or the next one for an edit; under the cap.
         case: Takes late predictions, with ``Decider.late``. None where the case ended with its
             verdict, because the policy waits for detectors that do not run here.
     """
@@ -66,8 +66,10 @@ class Decider:
         arrived: datetime,
         at: datetime,
         uploader: Uploader | None = None,
+        earlier: Sequence[Verdict] = (),
+        reviews: Iterable[Review] = (),
     ) -> Decided:
-        """Decide a new upload with these predictions, without waiting for more.
+        """Decide a new upload, or an edit, with these predictions, without waiting for more.
 
         Args:
             upload: The upload.
@@ -75,8 +77,11 @@ class Decider:
             arrived: When the upload arrived.
             at: The time of the decision.
             uploader: Past verdicts on its uploader, where they are known.
+            earlier: For an edit, the verdicts on earlier contents, in their order: the last one is
+                superseded.
+            reviews: The reviews that count, of these verdicts.
         """
-        case = self.case()
+        case = Case.of_edit(self.policy, earlier, reviews, self.shadows) if earlier else self.case()
         verdicts = _verdicts(
             case.on_arrival(upload, predictions, at, arrived=arrived, uploader=uploader)
         )

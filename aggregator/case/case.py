@@ -132,6 +132,40 @@ class Case:
             state.opened = at - _span(last.latency)
         return case
 
+    @classmethod
+    def of_edit(
+        cls,
+        policy: Policy,
+        earlier: Sequence[Verdict],
+        reviews: Iterable[Review] = (),
+        shadows: Sequence[Policy] = (),
+    ) -> Case:
+        """A case whose upload, when it arrives, is an edit of what was decided before.
+
+        Args:
+            policy: Decides.
+            earlier: The verdicts on the earlier contents, in their order; at least one.
+            reviews: Those that count, of these verdicts.
+            shadows: Policies in shadow.
+        """
+        case = cls(policy, shadows)
+        *others, last = earlier
+        digest = last.digest or ""
+        ids = tuple(one.id for one in others)[-MAX_EARLIER:]
+        case._state.verdict = KeptVerdict(
+            last.id,
+            _recorded_effect(last),
+            last.revision,
+            micros(last.at),
+            last.decided_by,
+            digest,
+            ids,
+        )
+        case._state.contents.follow([one.digest or "" for one in earlier])
+        newest = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
+        case._state.contents.overruled = None if newest is None else newest.action.value
+        return case
+
     @property
     def decided(self) -> bool:
         """Whether the content that holds has a verdict."""

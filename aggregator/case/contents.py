@@ -77,6 +77,10 @@ class Contents:
         if digest not in (self.digest, *self.former):
             self.former = (*self.former, digest)[-MAX_FORMER:]
 
+    def follow(self, digests: Iterable[str]) -> None:
+        """Remember earlier contents before the one that will hold has arrived."""
+        self.former = tuple(dict.fromkeys(digests))[-MAX_FORMER:]
+
     def add_former_verdicts(self, verdict_ids: Iterable[str]) -> None:
         """Remember verdicts on earlier contents."""
         new = [one for one in verdict_ids if one not in self.former_verdicts]

@@ -23,6 +23,7 @@ from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
 from quorum.models.ensemble import Ensemble
+from quorum.pipeline.batch.contents import contents_in_order, is_earlier, is_edit
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Moderator, batches
@@ -116,16 +117,20 @@ class _Moderate(beam.DoFn):
         rows, self._rows = self._rows, []
         tally = Tally(read=len(rows))
         uploads, letters = self._uploads(rows, tally)
-        outcome = self._decide(list(uploads.values()), tally)
-        if not self.options.dry_run:
-            self._ledger.record([*letters, *outcome])
+        rounds = contents_in_order(uploads)
+        tally.known += len(uploads) - sum(len(one) for one in rounds)
+        for contents in rounds or [[]]:
+            outcome = self._decide(contents, tally)
+            if not self.options.dry_run:
+                self._ledger.record([*letters, *outcome])
+            letters = []
         progress.add(len(rows))
         return tally
 
     def _uploads(
         self, rows: Sequence[bytes], tally: Tally
-    ) -> tuple[dict[str, Upload], list[DeadLetter]]:
-        uploads: dict[str, Upload] = {}
+    ) -> tuple[list[Upload], list[DeadLetter]]:
+        uploads: list[Upload] = []
         letters: list[DeadLetter] = []
         for row in rows:
             try:
@@ -134,17 +139,16 @@ class _Moderate(beam.DoFn):
                 tally.dead_letter(str(error))
                 letters += DeadLetter.of(row, {}, STAGE, str(error), now())
                 continue
-            if upload.id in uploads:
-                tally.known += 1
-            uploads.setdefault(upload.id, upload)
+            uploads.append(upload)
         return uploads, letters
 
     def _decide(self, uploads: list[Upload], tally: Tally) -> list[Recordable]:
         cases = self._ledger.get_cases(
-            [upload.id for upload in uploads], parts=("predictions", "verdicts", "reviews")
+            [upload.id for upload in uploads],
+            parts=("upload", "predictions", "verdicts", "reviews"),
         )
         past = {case.upload_id: case for case in cases}
-        todo = [one for one in uploads if self.options.again or not past[one.id].verdicts]
+        todo = [one for one in uploads if self._is_due(one, past[one.id])]
         tally.known += len(uploads) - len(todo)
         arrived = now()
         by_upload = self._predictions(todo, past)
@@ -165,6 +169,14 @@ class _Moderate(beam.DoFn):
             outcome.append(made)
         return outcome
 
+    def _is_due(self, upload: Upload, past: LedgerCase) -> bool:
+        """Whether an upload is to be decided: it, or this content of it, has no verdict yet."""
+        if past.verdict is None:
+            return True
+        if is_earlier(upload, past):
+            return False
+        return self.options.again or is_edit(upload, past)
+
     def _predictions(
         self, uploads: list[Upload], past: dict[str, LedgerCase]
     ) -> dict[str, list[Prediction]]:
@@ -176,10 +188,13 @@ class _Moderate(beam.DoFn):
         by_upload: dict[str, list[Prediction]] = {}
         fresh = []
         for upload in uploads:
+            edit = is_edit(upload, past[upload.id])
             known = [
                 one
                 for one in past[upload.id].predictions
-                if (one.detector, one.version) in wanted and was_asked(one)
+                if (one.detector, one.version) in wanted
+                and was_asked(one)
+                and (one.digest == upload.digest or (one.digest is None and not edit))
             ]
             if len(known) == len(wanted):
                 by_upload[upload.id] = known
@@ -201,12 +216,18 @@ class _Moderate(beam.DoFn):
     ) -> Verdict | None:
         """The upload's next verdict; None where its action stays, or a human has decided."""
         decider = self._moderator.decider
-        if past.counted_reviews:
-            return None
-        if past.verdict is None:
+        if past.verdict is None or is_edit(upload, past):
             return decider.first(
-                upload, predictions, arrived=arrived, at=at, uploader=uploader
+                upload,
+                predictions,
+                arrived=arrived,
+                at=at,
+                uploader=uploader,
+                earlier=past.verdicts,
+                reviews=past.counted_reviews,
             ).verdict
+        if past.current_reviews:
+            return None
         return decider.again(upload, predictions, (), past.verdict, at=at, uploader=uploader)
 
 

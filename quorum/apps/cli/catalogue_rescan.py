@@ -126,10 +126,11 @@ def superseding(
         prediction: The late prediction.
 
     Returns:
-        None if the ledger has no verdict to supersede, or the action stays.
+        None if the ledger has no verdict to supersede, the upload was edited since, or the action
+        stays.
     """
     case = ledger.get_case(prediction.upload_id)
-    if case is None or case.upload is None or case.verdict is None:
+    if case is None or case.upload is None or case.verdict is None or case.awaits_decision:
         return None
     first = min(verdict.at for verdict in case.verdicts)
     verdict = decider.again(

@@ -133,7 +133,12 @@ def _ledger_cases(
                 known = None if history is None else history.uploader(case.verdict.at)
                 _remember(histories, case, policy)
             yield PastCase.gather(
-                case.upload, case.predictions, case.verdicts, case.counted_reviews, known, versions
+                case.upload,
+                case.current_predictions,
+                case.verdicts,
+                case.current_reviews,
+                known,
+                versions,
             )
 
 

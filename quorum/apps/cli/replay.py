@@ -86,11 +86,11 @@ def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | No
 
     Args:
         decider: Decides, under its cap.
-        case: What was recorded.
+        case: What was recorded. An edit that has no verdict yet is left to what decides it.
         ledger: Gives the uploader's history as it stood before the case was decided, so that
             what is replayed first does not change what comes after.
     """
-    if case.upload is None or case.verdict is None:
+    if case.upload is None or case.verdict is None or case.awaits_decision:
         return None
     first = min(verdict.at for verdict in case.verdicts)
     uploader = history_before(ledger, decider.policy, case.upload, first)

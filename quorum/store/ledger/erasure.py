@@ -52,6 +52,7 @@ _DERIVED = (
     *(
         table.c.upload_id
         for table in (
+            schema.owners,
             console_schema.tasks,
             console_schema.skips,
             console_schema.decisions,

@@ -52,7 +52,7 @@ def write_texts(connection: Connection, rows: Sequence[Row]) -> None:
         for row in rows
     ]
     # Numbered in the order of publishing: a search reads the newest first.
-    better = newer(texts, "published_at")
+    better = newer(texts, "published_at", or_equal=True)
     upsert(connection, texts, made, "upload_id", better, ("published_at",))
 
 

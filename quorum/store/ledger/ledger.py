@@ -115,8 +115,9 @@ class Ledger:
     def record(self, messages: Iterable[Recordable]) -> None:
         """Record messages of any kind in one transaction.
 
-        Of two uploads with one id, the one published later stays; of two predictions or verdicts,
-        the one made later. The verdict with the greatest (revision, at) becomes the current one.
+        Of two uploads with one id, the one published later stays, of two of one time the one that
+        is recorded last; of two predictions or verdicts, the one made later. The verdict with the
+        greatest (``published_at``, ``revision``, ``at``) becomes the current one.
 
         Raises:
             LedgerUnavailable: If the database cannot be reached; nothing was written.
@@ -140,6 +141,13 @@ class Ledger:
     ) -> list[LedgerCase]:
         """The cases with these ids, in their order; an unknown one is empty."""
         return self._run(lambda connection: reading.load_cases(connection, upload_ids, parts))
+
+    def owners(self, upload_ids: Sequence[str]) -> dict[str, str]:
+        """The clients of the web service that made these uploads, by upload.
+
+        Uploads of streams and batches, and those recorded by version 0.2, are left out.
+        """
+        return self._run(lambda connection: reading.owners_of(connection, upload_ids))
 
     def cases(
         self,

@@ -45,7 +45,12 @@ def verdicts_before(
     """The verdicts that were current at a time, whatever superseded them since."""
     cases, verdicts = schema.cases.c, schema.verdicts.c
     latest = func.row_number().over(
-        partition_by=verdicts.upload_id, order_by=(verdicts.revision.desc(), verdicts.at.desc())
+        partition_by=verdicts.upload_id,
+        order_by=(
+            verdicts.content_at.desc().nulls_last(),
+            verdicts.revision.desc(),
+            verdicts.at.desc(),
+        ),
     )
     held = (
         select(verdicts.upload_id, verdicts.action, verdicts.at, latest.label("place"))

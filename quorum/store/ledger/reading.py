@@ -8,7 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    case,
+    func,
+    select,
+    tuple_,
+)
 
 from quorum.core.messages import Action, DeadLetter, Message, Prediction, Review, Upload, Verdict
 from quorum.store.ledger import schema
@@ -30,6 +40,7 @@ __all__ = [
     "dead_letter_page",
     "load_cases",
     "matching",
+    "owners_of",
     "stats",
     "summary_page",
     "to_summary",
@@ -61,7 +72,10 @@ def load_cases(
         found: dict[str, list[M]] = defaultdict(list)
         if part in wanted and upload_ids:
             key = table.c.id if kind is Upload else table.c.upload_id
-            query = select(key, table.c.body).where(key.in_(upload_ids)).order_by(*order)
+            query = select(key, table.c.body).select_from(table)
+            if table is schema.verdicts:
+                query = query.outerjoin(schema.uploads, schema.uploads.c.id == key)
+            query = query.where(key.in_(upload_ids)).order_by(*order)
             for upload_id, body in connection.execute(query):
                 found[upload_id].append(kind.model_validate_json(body))
         return found
@@ -69,7 +83,12 @@ def load_cases(
     p, v, r = schema.predictions.c, schema.verdicts.c, schema.reviews.c
     uploads = bodies("upload", schema.uploads, Upload)
     predictions = bodies("predictions", schema.predictions, Prediction, p.detector, p.at, p.id)
-    verdicts = bodies("verdicts", schema.verdicts, Verdict, v.revision, v.at, v.id)
+    published = schema.uploads.c.published_at
+    # A verdict of version 0.2 was on the upload, unless that was published after it was made.
+    content_at = func.coalesce(v.content_at, case((published <= v.at, published)))
+    verdicts = bodies(
+        "verdicts", schema.verdicts, Verdict, content_at.nulls_first(), v.revision, v.at, v.id
+    )
     reviews = bodies("reviews", schema.reviews, Review, r.at, r.id)
     statements = _statements(connection, upload_ids) if "statements" in wanted else {}
     return [
@@ -83,6 +102,13 @@ def load_cases(
         )
         for upload_id in upload_ids
     ]
+
+
+def owners_of(connection: Connection, upload_ids: Sequence[str]) -> dict[str, str]:
+    """The clients that made these uploads, by upload; without those that no client made."""
+    table = schema.owners.c
+    query = select(table.upload_id, table.client).where(table.upload_id.in_(upload_ids))
+    return {row.upload_id: row.client for row in connection.execute(query)}
 
 
 def _statements(

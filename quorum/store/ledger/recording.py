@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
 from quorum.store.ledger import erasure, rows, schema, writing
-from quorum.store.ledger.values import Delivery, Recordable, StatementRecord
+from quorum.store.ledger.values import Delivery, Owner, Recordable, StatementRecord
 
 __all__ = ["Rows", "as_rows", "write"]
 
@@ -33,6 +33,7 @@ _WRITERS: dict[type, tuple[Callable[[Any], dict[str, Any]], Callable[..., None]]
     Review: (rows.review_row, writing.write_reviews),
     StatementRecord: (rows.statement_row, writing.write_statements),
     Delivery: (rows.delivery_row, writing.write_deliveries),
+    Owner: (rows.owner_row, writing.write_owners),
     DeadLetter: (rows.dead_letter_row, writing.write_dead_letters),
 }
 

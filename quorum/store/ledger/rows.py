@@ -7,11 +7,12 @@ from typing import Any
 
 from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
 from quorum.store.ledger.indexing import labels_of, text_of
-from quorum.store.ledger.values import Delivery, StatementRecord
+from quorum.store.ledger.values import Delivery, Owner, StatementRecord
 
 __all__ = [
     "dead_letter_row",
     "delivery_row",
+    "owner_row",
     "prediction_row",
     "review_row",
     "statement_row",
@@ -81,6 +82,7 @@ def verdict_row(verdict: Verdict) -> Row:
         "policy_version": verdict.policy_version,
         "decided_by": verdict.decided_by,
         "at": verdict.at,
+        "content_at": verdict.published_at,
         "latency": verdict.latency,
         "top_score": max(scores, default=None),
         "labels": labels_of(verdict),
@@ -111,6 +113,11 @@ def statement_row(statement: StatementRecord) -> Row:
         "text": _text(statement.text),
         "record": None if record is None else json.dumps(dict(record), sort_keys=True),
     }
+
+
+def owner_row(owner: Owner) -> Row:
+    """The row of ``owners``."""
+    return {"upload_id": owner.upload_id, "client": owner.client}
 
 
 def delivery_row(delivery: Delivery) -> Row:

@@ -32,6 +32,7 @@ __all__ = [
     "deliveries",
     "forgotten",
     "metadata",
+    "owners",
     "predictions",
     "reviews",
     "runs",
@@ -115,6 +116,8 @@ verdicts = Table(
     Column("decided_by", String(16), nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("latency", Float, nullable=False),
+    #: When the content that it decided was published; null for verdicts of version 0.2.
+    Column("content_at", UtcTime),
     Column("body", Text, nullable=False),
     Index("ix_verdicts_upload_id_revision", "upload_id", "revision"),
     Index("ix_verdicts_at_id", "at", "id"),
@@ -180,7 +183,9 @@ cases = Table(
     Column("title", Text),
     Column("language", String(35)),
     Column("published_at", UtcTime),
-    # The current verdict, with the greatest (revision, at); null until a verdict is recorded.
+    # The current verdict, with the greatest (content_at, revision, at); null until a verdict is
+    # recorded.
+    Column("content_at", UtcTime),
     Column("verdict_id", _KEY),
     Column("revision", Integer),
     Column("action", String(16)),
@@ -201,6 +206,15 @@ cases = Table(
     Index("ix_cases_category_at_upload_id", "category", "at", "upload_id"),
     Index("ix_cases_rule_at_upload_id", "rule", "at", "upload_id"),
     Index("ix_cases_uploader_at_upload_id", "uploader", "at", "upload_id"),
+)
+
+#: The client of the web service that made an upload; none for uploads of streams and batches.
+owners = Table(
+    "owners",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    #: The name of its API key.
+    Column("client", String(64), nullable=False),
 )
 
 #: Pending and ended webhook deliveries.

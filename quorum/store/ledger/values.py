@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from quorum.aggregator.case.contents import content_of
 from quorum.core.messages import Action, Message, Prediction, Review, Upload, Verdict
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Delivery",
     "Forgotten",
     "LedgerCase",
+    "Owner",
     "PastVerdicts",
     "Pruned",
     "Recordable",
@@ -102,8 +104,21 @@ class Delivery:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The client of the web service that made an upload; the first one that is recorded stays.
+
+    Attributes:
+        upload_id: The upload.
+        client: The name of the client's API key.
+    """
+
+    upload_id: str
+    client: str
+
+
 #: What the ledger records.
-Recordable = Message | StatementRecord | Delivery
+Recordable = Message | StatementRecord | Delivery | Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +147,8 @@ class LedgerCase:
     Attributes:
         upload_id: The upload's id.
         upload: The upload; None if it is not recorded.
-        predictions: Ordered by detector and time.
-        verdicts: All revisions; the last one is current.
+        predictions: Those of all contents, ordered by detector and time.
+        verdicts: All revisions on all contents; the last one is current.
         reviews: Ordered by time.
         statements: Ordered by time.
     """
@@ -147,8 +162,31 @@ class LedgerCase:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The current verdict: the one with the greatest (revision, at)."""
+        """The current verdict: on the content published last, the one with the greatest revision."""
         return self.verdicts[-1] if self.verdicts else None
+
+    @property
+    def current_predictions(self) -> tuple[Prediction, ...]:
+        """The predictions of the content that the current verdict decided.
+
+        Those that name no content are of the first one.
+        """
+        if self.verdict is None or self.verdict.digest is None:
+            return self.predictions
+        current = self.verdict.digest
+        edited = any(one.digest not in (None, current) for one in self.verdicts)
+        return tuple(
+            one
+            for one in self.predictions
+            if one.digest == current or (one.digest is None and not edited)
+        )
+
+    @property
+    def awaits_decision(self) -> bool:
+        """Whether the upload was edited since its current verdict: what wrote it will decide it."""
+        if self.upload is None or self.verdict is None:
+            return False
+        return content_of(self.verdict, self.upload) != self.upload.digest
 
     @property
     def verdict_ids(self) -> tuple[str, ...]:
@@ -163,6 +201,15 @@ class LedgerCase:
     def counted_reviews(self) -> tuple[Review, ...]:
         """The reviews that name a verdict on the upload; others decide nothing."""
         known = set(self.verdict_ids)
+        return tuple(review for review in self.reviews if review.verdict_id in known)
+
+    @property
+    def current_reviews(self) -> tuple[Review, ...]:
+        """The counted reviews that are about the content that the current verdict decided."""
+        current = None if self.verdict is None else self.verdict.digest
+        known = {
+            one.id for one in self.verdicts if current is None or one.digest in (None, current)
+        }
         return tuple(review for review in self.reviews if review.verdict_id in known)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, or_
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, literal, or_
 
 from quorum.store.ledger import schema
 from quorum.store.ledger.indexing import write_labels, write_texts
@@ -14,6 +15,7 @@ from quorum.store.ledger.writing_rows import Row, newer, upsert
 __all__ = [
     "write_dead_letters",
     "write_deliveries",
+    "write_owners",
     "write_predictions",
     "write_reviews",
     "write_statements",
@@ -21,12 +23,16 @@ __all__ = [
     "write_verdicts",
 ]
 
+#: Before the time of any content.
+_EARLIER = datetime(1970, 1, 1, tzinfo=UTC)
+
 #: The columns of ``cases`` with the current verdict, each with its column of the verdict's row.
 _CURRENT = {
     "verdict_id": "id",
     **{
         name: name
         for name in (
+            "content_at",
             "revision",
             "action",
             "category",
@@ -42,9 +48,13 @@ _CURRENT = {
 
 
 def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert uploads; of two with one id, the one published later wins."""
+    """Insert uploads; of two with one id the one published later wins, of two of one time the last.
+
+    So does a case decide which of two contents holds.
+    """
     stored = [_only(row, schema.uploads) for row in rows]
-    upsert(connection, schema.uploads, stored, "id", newer(schema.uploads, "published_at"))
+    later = newer(schema.uploads, "published_at", or_equal=True)
+    upsert(connection, schema.uploads, stored, "id", later)
     facts = [
         {
             "upload_id": row["id"],
@@ -52,7 +62,8 @@ def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
         }
         for row in rows
     ]
-    upsert(connection, schema.cases, facts, "upload_id", newer(schema.cases, "published_at"))
+    later = newer(schema.cases, "published_at", or_equal=True)
+    upsert(connection, schema.cases, facts, "upload_id", later)
     write_texts(connection, rows)
 
 
@@ -62,7 +73,10 @@ def write_predictions(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert verdicts; the one with the greatest (revision, at, id) becomes the current one."""
+    """Insert verdicts; that with the greatest (content_at, revision, at, id) becomes the current.
+
+    A verdict of version 0.2, which names no content, is compared by the rest.
+    """
     stored = [_only(row, schema.verdicts) for row in rows]
     upsert(connection, schema.verdicts, stored, "id", newer(schema.verdicts, "at"))
     current = [
@@ -77,9 +91,28 @@ def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
         schema.cases,
         current,
         "upload_id",
-        newer(schema.cases, "revision", "at", "verdict_id"),
+        _holds,
     )
     write_labels(connection, rows)
+
+
+def _holds(insert: Any) -> ColumnElement[bool]:
+    """The condition that a new verdict holds over the current one of its case."""
+    table, new = schema.cases.c, insert.excluded
+    old_content, new_content = (_content_at(one.content_at, one.at) for one in (table, new))
+    same = or_(new_content == old_content, old_content.is_(None), new_content.is_(None))
+    greater = newer(schema.cases, "revision", "at", "verdict_id")(insert)
+    return or_(table.revision.is_(None), new_content > old_content, and_(same, greater))
+
+
+def _content_at(content_at: Any, at: Any) -> Any:
+    """When the content of a verdict was published; null if nothing is known of it.
+
+    A verdict of version 0.2 was on the upload, unless that was published after it was made.
+    """
+    published = schema.cases.c.published_at
+    earlier = literal(_EARLIER, schema.UtcTime())
+    return func.coalesce(content_at, case((published <= at, published), (published > at, earlier)))
 
 
 def write_reviews(connection: Connection, rows: Sequence[Row]) -> None:
@@ -103,6 +136,11 @@ def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
 def write_dead_letters(connection: Connection, rows: Sequence[Row]) -> None:
     """Insert dead letters; of two of one original and stage, the first wins."""
     upsert(connection, schema.dead_letters, rows, "id", None)
+
+
+def write_owners(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert owners; the first one of an upload stays."""
+    upsert(connection, schema.owners, rows, "upload_id", None)
 
 
 def write_deliveries(connection: Connection, rows: Sequence[Row]) -> None:

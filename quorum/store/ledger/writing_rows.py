@@ -9,13 +9,22 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
-__all__ = ["Row", "newer", "upsert"]
+__all__ = ["Better", "Row", "newer", "upsert"]
 
 Row = Mapping[str, Any]
 
 
-def newer(table: Table, *columns: str) -> Callable[[Any], ColumnElement[bool]]:
-    """The condition that the new row is greater by these columns, in lexicographic order."""
+Better = Callable[[Any], ColumnElement[bool]]
+
+
+def newer(table: Table, *columns: str, or_equal: bool = False) -> Better:
+    """The condition that the new row is greater by these columns, in lexicographic order.
+
+    Args:
+        table: The table.
+        columns: The columns; where the first is null, the new row wins.
+        or_equal: Whether a row that is equal in all columns wins, too.
+    """
 
     def condition(insert: Any) -> ColumnElement[bool]:
         first = table.c[columns[0]]
@@ -25,7 +34,7 @@ def newer(table: Table, *columns: str) -> Callable[[Any], ColumnElement[bool]]:
             old, new = table.c[name], insert.excluded[name]
             greater.append(and_(*equal, new > old))
             equal.append(new == old)
-        return or_(*greater)
+        return or_(*greater, and_(*equal)) if or_equal else or_(*greater)
 
     return condition
 

@@ -156,3 +156,58 @@ def test_past_removals_of_the_uploader_count(ledger: Ledger, tmp_path: Path) -> 
 def test_wrong_options_are_told(args: tuple[str, ...], ledger: Ledger) -> None:
     with pytest.raises(ConfigurationError):
         run(*args)
+
+
+def test_an_edit_is_decided_anew_and_an_earlier_content_is_left_alone(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    first = upload(1, "bad")
+    edit = first.model_copy(update={"title": "fine", "published_at": now()})
+    ledger.record([first])
+    run()
+    ledger.record([edit])
+    assert "1 decided" in run()
+    case = ledger.get_case(first.id)
+    assert case is not None and case.verdict is not None
+    removed, allowed = case.verdicts
+    assert (removed.action, removed.digest) == (Action.REMOVE, first.digest)
+    assert (allowed.action, allowed.digest) == (Action.ALLOW, edit.digest)
+    assert (allowed.revision, allowed.supersedes) == (2, removed.id)
+    assert {one.digest for one in case.current_predictions} == {edit.digest}
+    assert len(case.predictions) == 2 * len(case.current_predictions)
+    assert "1 known" in run()
+    file = tmp_path / "late.jsonl"
+    file.write_bytes(first.to_bytes() + b"\n")
+    assert "1 known" in run("--input", str(file))
+    found = ledger.get_case(first.id)
+    assert found is not None and found.verdicts == case.verdicts and found.upload == edit
+
+
+def test_two_contents_in_one_batch_give_two_revisions(ledger: Ledger, tmp_path: Path) -> None:
+    first = upload(1, "bad")
+    edit = first.model_copy(update={"title": "fine", "published_at": now()})
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b"\n".join(one.to_bytes() for one in (first, first, edit, first)) + b"\n")
+    told = run("--input", str(file))
+    assert "4 read" in told and "2 decided" in told and "2 known" in told
+    case = ledger.get_case(first.id)
+    assert case is not None and case.upload == edit
+    assert [one.action for one in case.verdicts] == [Action.REMOVE, Action.ALLOW]
+    assert [one.revision for one in case.verdicts] == [1, 2]
+
+
+def test_an_edit_of_what_a_reviewer_removed_goes_to_a_reviewer(ledger: Ledger) -> None:
+    first = upload(1, "fine")
+    ledger.record([first])
+    run()
+    seen = ledger.get_cases([first.id])[0].verdict
+    assert seen is not None
+    review = Review(
+        upload_id=first.id, verdict_id=seen.id, action=Action.REMOVE, reviewer="ana", at=now()
+    )
+    edit = first.model_copy(update={"title": "fine too", "published_at": now()})
+    ledger.record([review, edit])
+    run()
+    verdict = ledger.get_cases([first.id])[0].verdict
+    assert verdict is not None
+    assert (verdict.action, verdict.rule) == (Action.REVIEW, "edited-after-review")

@@ -136,7 +136,9 @@ def won(ledger: Ledger) -> Iterator[tuple[str, str]]:
 
 def _matches(case: LedgerCase) -> dict[str, list[Evidence]]:
     """Return the evidence of the newest copyright prediction, by registered work."""
-    live = [one for one in case.predictions if one.detector == "copyright" and not one.shadow]
+    live = [
+        one for one in case.current_predictions if one.detector == "copyright" and not one.shadow
+    ]
     found: dict[str, list[Evidence]] = {}
     for prediction in sorted(live, key=lambda one: one.at)[-1:]:
         for one in prediction.evidence:

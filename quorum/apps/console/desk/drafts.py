@@ -93,7 +93,7 @@ def _past(ledger: Ledger) -> Iterator[PastCase]:
         for case in ledger.get_cases(ids):
             if case.upload is not None:
                 yield PastCase.gather(
-                    case.upload, case.predictions, case.verdicts, case.counted_reviews
+                    case.upload, case.current_predictions, case.verdicts, case.current_reviews
                 )
 
 

@@ -104,6 +104,10 @@ class LedgerReviewPublisher:
             found = self._ledger.get_case(review.upload_id)
             if found is None or found.upload is None:
                 continue
+            if found.awaits_decision:
+                # The review is of what was there before; it is known when the edit is decided.
+                self._ledger.record([review])
+                continue
             verdict = decider.again(
                 found.upload,
                 found.predictions,

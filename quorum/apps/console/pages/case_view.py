@@ -107,7 +107,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
     case = console.ledger.get_case(upload_id)
     if case is None:
         return None
-    upload = case.upload
+    upload, predictions = case.upload, case.current_predictions
 
     def work(
         connection: Connection,
@@ -126,8 +126,9 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
     blind = task is not None and mine and task.kind in ("double", "golden")
     revisions = tuple(reversed(case.verdicts))
     if blind and task is not None:
-        at = next((one.revision for one in revisions if one.id == task.verdict_id), 1)
-        revisions = tuple(one for one in revisions if one.revision <= at)
+        last = len(revisions) - 1
+        at = next((i for i, one in enumerate(revisions) if one.id == task.verdict_id), last)
+        revisions = revisions[at:]
         made, skipped, appealed = [], [], []
     verdict = revisions[0] if revisions else None
     policy = console.policy
@@ -142,11 +143,11 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         mine=mine,
         holder=holder,
         blind=blind,
-        fields=() if upload is None else highlighted_fields(upload, case.predictions),
-        timeline=timeline(upload, case.predictions),
+        fields=() if upload is None else highlighted_fields(upload, predictions),
+        timeline=timeline(upload, predictions),
         media=link,
         media_message=media_message,
-        scores=_scores(case.predictions, verdict),
+        scores=_scores(predictions, verdict),
         rule="" if rule is None else rule.when.source,
         history=_history(console, None if upload is None else upload.uploader, upload_id),
         decisions=made,

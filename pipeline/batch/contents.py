@@ -17,8 +17,8 @@ def contents_in_order(uploads: Iterable[Upload]) -> list[list[Upload]]:
     """Split uploads so that the contents of one id come one after another.
 
     Returns:
-        Lists in which each id occurs once; duplicates, and contents that come after a later one, are
-        left out.
+        Lists in which each id occurs once; duplicates, and contents that come after a later one,
+        are left out.
     """
     rounds: list[list[Upload]] = []
     count: Counter[str] = Counter()

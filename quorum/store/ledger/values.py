@@ -162,7 +162,7 @@ class LedgerCase:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The current verdict: on the content published last, the one with the greatest revision."""
+        """The current verdict: on the content published last, that of the greatest revision."""
         return self.verdicts[-1] if self.verdicts else None
 
     @property

@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 #   make demo PIP_OPTIONS="--extra-index-url URL"
 PIP_OPTIONS ?=
 EXTRAS ?= console,postgres,web
+# Of `make soak`: how long, the seed of a run to repeat, and further options.
+SECONDS ?= 3600
+SEED ?=
+SOAK ?=
 
 # Beam downloads Prism, its local streaming engine, at the first run; where it lies ready, it is
 # taken from there.
@@ -15,7 +19,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check smoke bench lock clean
+.PHONY: help setup demo console test check smoke soak bench lock clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +57,9 @@ check: setup ## Lint, format, types, the import rule and current schemas
 
 smoke: setup ## Run every benchmark, example and documented command at its smallest size
 	$(BIN)/python -m benchmarks.smoke
+
+soak: setup ## Run the stream for an hour under faults, and check what was recorded (SECONDS=, SEED=, SOAK=)
+	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK)
 
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream

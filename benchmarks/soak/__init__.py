@@ -1,0 +1,1 @@
+"""A soak of the stream: a workload, faults, a recorded history, and a checker that reads it."""

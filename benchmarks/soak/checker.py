@@ -76,9 +76,7 @@ def each_upload_ends(judge: _Judge) -> _Judged:
     """Each accepted upload has a verdict or a dead letter, and not both."""
     for content in judge.facts.contents:
         dead = judge.facts.dead.get(content.key)
-        decided = any(
-            one.at >= content.published for one in judge.facts.verdicts.get(content.upload.id, ())
-        )
+        decided = judge.facts.verdicts_on(content, or_later=True)
         if decided and dead:
             yield _broken("ended", content, f"has a verdict and a dead letter: {dead[0].error}")
         elif not decided and not dead:
@@ -151,18 +149,18 @@ def deadlines_hold(judge: _Judge) -> _Judged:
 
 def inputs_agree(judge: _Judge) -> _Judged:
     """No verdict contradicts what it lists: the policy gives the same action and rule again."""
-    contents: dict[str, list[Content]] = {}
-    for content in judge.facts.contents:
-        contents.setdefault(content.upload.id, []).append(content)
+    contents = {(one.upload.id, one.upload.digest): one for one in judge.facts.contents}
     for upload_id, seen in judge.facts.verdicts.items():
-        if upload_id not in contents:
-            yield Broken("inputs", "text", seen[0].at, f"{upload_id}: a verdict on no upload")
-            continue
         for one in {each.verdict.id: each for each in seen}.values():
-            yield _agrees(judge, contents[upload_id], one)
+            content = contents.get((upload_id, one.verdict.digest or ""))
+            if content is None:
+                text = f"{upload_id}: a verdict on a content that nobody published"
+                yield Broken("inputs", "text", one.at, text)
+            else:
+                yield _agrees(judge, content, one)
 
 
-def _agrees(judge: _Judge, contents: list[Content], one: Seen) -> Broken | None:
+def _agrees(judge: _Judge, content: Content, one: Seen) -> Broken | None:
     verdict = one.verdict
     if verdict.decided_by == "reviewer":
         reviews = [
@@ -172,16 +170,15 @@ def _agrees(judge: _Judge, contents: list[Content], one: Seen) -> Broken | None:
         ]
         if any(review.action == verdict.action for review in reviews):
             return None
-        return _broken("inputs", contents[0], "no reviewer decided so", one.at)
+        return _broken("inputs", content, "no reviewer decided so", one.at)
     why = {missing.detector: missing.why for missing in verdict.missing}
-    for content in contents:
-        decision = evaluate(
-            judge.policy, partial(_upload, content), verdict.predictions, why, uploader=Uploader()
-        ).decision
-        if (decision.action, decision.rule) == (verdict.action, verdict.rule):
-            return None
+    decision = evaluate(
+        judge.policy, partial(_upload, content), verdict.predictions, why, uploader=Uploader()
+    ).decision
+    if (decision.action, decision.rule) == (verdict.action, verdict.rule):
+        return None
     text = f"{verdict.action} by {verdict.rule}, though its inputs give {decision.action} by "
-    return _broken("inputs", contents[0], text + decision.rule, one.at)
+    return _broken("inputs", content, text + decision.rule, one.at)
 
 
 def _upload(content: Content) -> Upload:
@@ -215,12 +212,10 @@ def innocents_are_unhurt(judge: _Judge) -> _Judged:
     """
     facts = judge.facts
     for content in facts.contents:
-        if not is_innocent(content) or facts.latest[content.upload.id] is not content:
+        if not is_innocent(content):
             continue
         plain = {one.detector: one for one in judge.expectation.plain[content.key]}
-        for one in facts.verdicts.get(content.upload.id, ()):
-            if one.at < content.published:
-                continue
+        for one in facts.verdicts_on(content):
             found = {each.detector: each for each in one.verdict.predictions}
             excused = bool(facts.during(content.published, one.at))
             wrong = [

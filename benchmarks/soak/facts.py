@@ -76,6 +76,7 @@ class Facts:
         started: How the soak began.
         contents: Of all accepted uploads.
         latest: The content of each upload that was published last.
+        of_upload: All contents of each upload.
         verdicts: By upload, as they came.
         dead: Dead letters by the key of their original.
         others: Predictions and reviews by upload, those that must count for nothing left out.
@@ -87,6 +88,7 @@ class Facts:
     def __init__(self, history: Iterable[Event]) -> None:
         self.contents: list[Content] = []
         self.latest: dict[str, Content] = {}
+        self.of_upload: dict[str, list[Content]] = defaultdict(list)
         self.verdicts: dict[str, list[Seen]] = defaultdict(list)
         self.dead: dict[str, list[DeadLetterSeen]] = defaultdict(list)
         self.others: dict[str, list[Published]] = defaultdict(list)
@@ -141,6 +143,7 @@ class Facts:
                 self._known.add(event.key)
                 content = Content(Upload.from_bytes(event.data), event.key, event.kind, event.at)
                 self.contents.append(content)
+                self.of_upload[event.upload_id].append(content)
                 self.latest[event.upload_id] = content
         elif not event.upload_id or event.kind.split(":", 1)[0] in NULL_KINDS:
             self.null.append(event)
@@ -173,9 +176,22 @@ class Facts:
             began = max([began, *(at for at in self.delivered[key] if at <= ended)])
         return began
 
+    def verdicts_on(self, content: Content, *, or_later: bool = False) -> list[Seen]:
+        """The verdicts on a content; with ``or_later`` those on edits that replaced it, too."""
+        digests = {content.upload.digest}
+        if or_later:
+            same = self.of_upload[content.upload.id]
+            at = content.upload.published_at
+            digests |= {one.upload.digest for one in same if one.upload.published_at >= at}
+        seen = self.verdicts.get(content.upload.id, ())
+        return [one for one in seen if one.verdict.digest in digests]
+
     def outcome(self, content: Content) -> float | None:
-        """When the platform had the first verdict or dead letter of a content."""
-        times = [one.at for one in self.verdicts[content.upload.id] if one.at >= content.published]
+        """When the platform had the first verdict or dead letter of a content.
+
+        An edit that comes before its verdict replaces a content; the verdict is on the edit then.
+        """
+        times = [one.at for one in self.verdicts_on(content, or_later=True)]
         times += [one.at for one in self.dead[content.key]]
         return min(times, default=None)
 
@@ -187,6 +203,6 @@ class Facts:
         )
 
     def current(self, upload_id: str) -> Verdict | None:
-        """The verdict that holds: the greatest revision, the latest of it."""
+        """The verdict that holds."""
         seen: Sequence[Verdict] = [one.verdict for one in self.verdicts.get(upload_id, ())]
-        return max(seen, key=lambda one: (one.revision, one.at), default=None)
+        return max(seen, key=lambda one: one.order, default=None)

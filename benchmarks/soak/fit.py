@@ -16,6 +16,8 @@ __all__ = ["Slope", "fit", "slopes"]
 #: are no independent observations.
 _BLOCKS = 20
 _LEAST_BLOCKS = 6
+#: Fewer uploads say nothing about a thousand.
+_LEAST_UPLOADS = 300
 #: The first part of a process's life, in which caches fill, is left out.
 _WARM = 0.25
 #: Of Student's distribution, both sides, 95 %, by degrees of freedom (4 to 18).
@@ -57,7 +59,7 @@ def fit(uploads: Sequence[float], memory: Sequence[float]) -> Slope | None:
     starts = range(0, len(uploads) - size + 1, size)
     xs = [statistics.fmean(uploads[start : start + size]) for start in starts]
     ys = [statistics.fmean(memory[start : start + size]) for start in starts]
-    if len(xs) < _LEAST_BLOCKS or xs[-1] <= xs[0]:
+    if len(xs) < _LEAST_BLOCKS or xs[-1] - xs[0] < _LEAST_UPLOADS:
         return None
     middle, level = statistics.fmean(xs), statistics.fmean(ys)
     spread = sum((x - middle) ** 2 for x in xs)

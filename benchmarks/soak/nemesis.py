@@ -32,6 +32,8 @@ _LENGTHS: Final = {
 }
 #: How long a killed job takes to be back, at most; a longer time is an end of the soak.
 _TO_BE_BACK = 120.0
+#: How long a fault is waited out after its end.
+_TO_WORK = 30.0
 _DELAY = 0.3
 #: Seconds between two faults, on average: a twentieth of the soak, from and to.
 _LEAST_CALM, _MOST_CALM = 5.0, 30.0
@@ -90,6 +92,14 @@ class Nemesis:
             if time.monotonic() + fault.after + fault.seconds > until or stop.wait(fault.after):
                 return
             self.do(fault)
+            self._await_work(stop)
+
+    def _await_work(self, stop: threading.Event) -> None:
+        """Wait until the job works again, so that no fault falls into the repair of the last."""
+        stores, deadline = self._broker.tap.stores, time.monotonic() + _TO_WORK
+        while self._broker.tap.stores == stores and time.monotonic() < deadline:
+            if stop.wait(0.1):
+                return
 
     def do(self, fault: Fault) -> None:
         """Do one fault, and undo it."""

@@ -11,7 +11,7 @@ from benchmarks.soak.broker import Broker
 from benchmarks.soak.history import DeadLetterSeen, History, Published, VerdictSeen, key_of
 from benchmarks.soak.workload import PARTNER, Operation, prediction
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import DeadLetter, Review, Verdict, now
+from quorum.core.messages import DeadLetter, Review, Upload, Verdict, now
 
 __all__ = ["Platform", "is_accepted"]
 
@@ -38,7 +38,7 @@ class Platform:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         #: Uploads that were accepted and have neither verdict nor dead letter, by content.
-        self._open: dict[str, Published] = {}
+        self._open: dict[str, tuple[Published, Upload]] = {}
         self._closed: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
         #: Malformed messages without their dead letter.
@@ -115,7 +115,7 @@ class Platform:
             if is_accepted(event):
                 self.uploads += 1
                 if event.key not in self._closed:
-                    self._open[event.key] = event
+                    self._open[event.key] = event, Upload.from_bytes(data)
             elif not event.upload_id:
                 self._undead.add(event.key)
         self._broker.publish(operation.stream, [data])
@@ -130,7 +130,7 @@ class Platform:
     def _publish_again(self) -> None:
         """What a platform does whose broker lost all: publish what has no outcome."""
         with self._lock:
-            again = list(self._open.values())
+            again = [event for event, _ in self._open.values()]
         for event in again:
             operation = Operation(0.0, event.stream, event.kind, event.upload_id)
             self._add(operation, event.upload_id, event.data, time.time())
@@ -147,11 +147,13 @@ class Platform:
         with self._lock:
             self.verdicts += 1
             known = self._verdicts.get(verdict.upload_id)
-            if known is None or (known.revision, known.at) <= (verdict.revision, verdict.at):
+            if known is None or known.order <= verdict.order:
                 self._verdicts[verdict.upload_id] = verdict
-            about = verdict.upload_id
-            for key in [key for key, one in self._open.items() if one.upload_id == about]:
-                self._close(key)
+            decided = verdict.published_at
+            for key, (_, upload) in list(self._open.items()):
+                # An edit that comes before the verdict on a content replaces it.
+                if upload.id == verdict.upload_id and decided and upload.published_at <= decided:
+                    self._close(key)
 
     def _close(self, key: str) -> None:
         self._open.pop(key, None)

@@ -87,6 +87,10 @@ class Proxy:
             writer.transport.abort()
             return
         both = {writer, far_writer}
+        if self._server is None:  # refused while it was being opened
+            for each in both:
+                each.transport.abort()
+            return
         self._writers |= both
         try:
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))

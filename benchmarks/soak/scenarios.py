@@ -50,6 +50,8 @@ DEFAULT: Final = (
     "malformed",
     "partner",
     "review",
+    "edit",
+    "forged",
     "kill",
     "pause",
     "slow",

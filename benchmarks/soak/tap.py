@@ -46,6 +46,7 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
     Attributes:
         port: Where it listens on loopback.
         pulls: Pulls until now; grows when a job is up.
+        stores: Requests that stored verdicts or dead letters until now; grows when it works.
     """
 
     def __init__(self, target: str, history: History, prefix: str) -> None:
@@ -53,6 +54,7 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._prefix = prefix
         self._keys: dict[str, tuple[str, str]] = {}
         self.pulls = 0
+        self.stores = 0
         self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self._server = grpc.server(ThreadPoolExecutor(_CALLS), options=_OPTIONS)
         self._server.add_generic_rpc_handlers((self,))
@@ -132,4 +134,5 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
             keys = tuple(key_of(letter.data) for letter in letters)
         else:
             return
+        self.stores += 1
         self._history.add(Stored(at=time.time(), stream=stream, keys=keys))

@@ -38,6 +38,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
 
+OTHER = "another title"
 T0 = 1_800_000_000.0
 POLICY = Setting(Path("folder"), Path("media"), deadline=10.0, retention=60.0).policy_text
 DECIDER = Decider(Policy.from_text(POLICY))
@@ -47,16 +48,18 @@ def time_of(after: float) -> datetime:
     return datetime.fromtimestamp(T0 + after, UTC)
 
 
-def upload(name: str, title: str = "a river") -> bytes:
-    return json.dumps(
-        {"id": name, "uploader": "x", "title": title, "published_at": "2026-01-01T00:00:00Z"}
-    ).encode()
+def upload(name: str, title: str = "a river", second: int = 0) -> bytes:
+    at = f"2026-01-01T00:00:{second:02}Z"
+    return json.dumps({"id": name, "uploader": "x", "title": title, "published_at": at}).encode()
 
 
-def own(data: bytes, words: float = 0.2, odd: float = 0.1) -> list[Prediction]:
-    name = Upload.from_bytes(data).id
-    scores = {"words": words, "frames": 0.1, "odd": odd}
-    return [prediction(name, detector, score, time_of(0)) for detector, score in scores.items()]
+def own(data: bytes, words: float | None = None) -> list[Prediction]:
+    """What the detectors say of an upload alone: another title is bad."""
+    read = Upload.from_bytes(data)
+    if words is None:
+        words = 0.95 if read.title == OTHER else 0.2
+    scores = {"words": words, "frames": 0.1, "odd": 0.1}
+    return [prediction(read.id, detector, score, time_of(0)) for detector, score in scores.items()]
 
 
 def published(at: float, data: bytes, kind: str = "text", stream: str = "uploads") -> Published:
@@ -82,9 +85,7 @@ def seen(at: float, made: Verdict) -> VerdictSeen:
     return VerdictSeen(at=T0 + at, data=made.to_bytes())
 
 
-def life(
-    data: bytes, *, at: float = 0.0, ends: float = 1.0, kind: str = "text", words: float = 0.2
-) -> list[Event]:
+def life(data: bytes, *, at: float = 0.0, ends: float = 1.0, kind: str = "text") -> list[Event]:
     """An upload that is decided as it should be."""
     name = Upload.from_bytes(data).id
     return [
@@ -92,7 +93,7 @@ def life(
         Delivered(at=T0 + at, stream="uploads", key=key_of(data), attempt=1),
         stored(ends, name),
         Acked(at=T0 + ends, stream="uploads", key=key_of(data)),
-        seen(ends, verdict(ends, data, own(data, words))),
+        seen(ends, verdict(ends, data, own(data))),
     ]
 
 
@@ -100,18 +101,18 @@ def dead(at: float, data: bytes) -> DeadLetterSeen:
     return DeadLetterSeen(at=T0 + at, original=data, stage="stream.uploads", error="not valid")
 
 
-def judged(events: Sequence[Event], *, words: float = 0.2) -> Checked:
+def judged(events: Sequence[Event]) -> Checked:
     started = Started(at=T0, command="again", policy=POLICY, deadline=10.0, slack=2.0)
     facts = Facts([started, *events])
     plain = {
-        one.key: own(one.upload.to_bytes(), words)[: None if is_innocent(one) else 2]
+        one.key: own(one.upload.to_bytes())[: None if is_innocent(one) else 2]
         for one in facts.contents
     }
     return check(facts, plain)
 
 
-def broken(events: Sequence[Event], *, words: float = 0.2) -> set[str]:
-    return {one.invariant for one in judged(events, words=words).broken}
+def broken(events: Sequence[Event]) -> set[str]:
+    return {one.invariant for one in judged(events).broken}
 
 
 FIRST = upload("a")
@@ -156,9 +157,37 @@ def test_an_upload_with_verdict_and_dead_letter_ended_twice() -> None:
     assert broken([*GOOD, dead(3.0, FIRST)]) == {"ended"}
 
 
-def test_an_edited_upload_needs_a_verdict_after_the_edit() -> None:
-    other = upload("a", "another title")
-    assert broken([*GOOD, published(3.0, other, "edit:again")]) >= {"ended"}
+def test_an_edit_needs_a_verdict_on_its_content() -> None:
+    edit = upload("a", OTHER, 1)
+    event = published(3.0, edit, "edit:again")
+    assert broken([*GOOD, event]) == {"ended", "outcome"}
+    first = verdict(1.0, FIRST, own(FIRST))
+    second = verdict(4.0, edit, own(edit)).model_copy(
+        update={"revision": 2, "supersedes": first.id}
+    )
+    assert broken([*GOOD, event, seen(4.0, second)]) == set()
+    assert broken([*GOOD, event, seen(22.0, second)]) == {"deadline"}
+
+
+def test_a_content_that_an_edit_replaced_in_time_needs_no_verdict_of_its_own() -> None:
+    edit = upload("e", OTHER, 1)
+    first = published(0.0, upload("e"), "edit")
+    assert broken([*GOOD, first, *life(edit, at=0.2, ends=1.2, kind="edit:again")]) == set()
+
+
+def test_an_old_content_that_holds_again_undid_the_edit() -> None:
+    edit = upload("a", OTHER, 1)
+    undone = verdict(6.0, FIRST, own(FIRST)).model_copy(
+        update={"revision": 3, "id": "third", "supersedes": "second"}
+    )
+    second = verdict(4.0, edit, own(edit)).model_copy(
+        update={"id": "second", "revision": 2, "supersedes": verdict(1.0, FIRST, own(FIRST)).id}
+    )
+    event = published(3.0, edit, "edit:again")
+    events = [*GOOD, event, seen(4.0, second), seen(6.0, undone)]
+    dated = undone.model_copy(update={"published_at": time_of(9)})
+    assert "outcome" not in broken(events)
+    assert "outcome" in broken([*events, seen(6.5, dated)])
 
 
 def test_a_malformed_message_without_its_dead_letter_is_lost() -> None:

@@ -92,11 +92,44 @@ class Frames:
         pixels: RGB, shape (n, height, width, 3), uint8.
         times: Seconds from the start of the media, shape (n,), float64, increasing.
         duration: Seconds of video that could be read.
+        name: The track, and the ground where parts of it are transparent.
+        length: Seconds of the whole media, as far as it is known; never less than ``duration``.
+        reach: Seconds for which one frame may speak (``media.max_unseen`` of the settings).
+        others: Frames of the other tracks, and of the same track on another ground: a viewer may
+            see them, too, so that a detector judges each and takes the worst.
+        unread: Tracks of pictures of which nothing is here, with why: what they show is not
+            known.
     """
 
     pixels: NDArray[np.uint8]
     times: NDArray[np.float64]
     duration: float
+    name: str = ""
+    length: float = 0.0
+    reach: float = 20.0
+    others: tuple[Frames, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def sights(self) -> tuple[Frames, ...]:
+        """These frames and the others: all that a viewer may see."""
+        return (self, *self.others)
+
+    def share_seen(self, times: Sequence[float] | NDArray[np.float64]) -> float:
+        """Share of the media's length for which frames at some seconds speak, from 0 to 1.
+
+        Args:
+            times: Seconds of the frames that were looked at, increasing.
+        """
+        length = max(self.length, self.duration)
+        if not len(times):
+            return 0.0
+        if length <= 0:
+            return 1.0
+        ends = np.append(np.asarray(times, dtype=np.float64)[1:], self.duration)
+        spans = np.clip(ends - np.asarray(times), 0.0, self.reach)
+        before = min(float(times[0]), self.reach)
+        return float(min(1.0, (before + spans.sum()) / length))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +139,14 @@ class Audio:
     Attributes:
         samples: Shape (n,), float32, from -1 to 1.
         rate: Samples a second.
+        name: The track.
+        others: The sound of the other tracks, such as other languages.
     """
 
     samples: NDArray[np.float32]
     rate: int
+    name: str = ""
+    others: tuple[Audio, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from quorum.core.settings import Settings
     from quorum.models.copyright.matching.matching import CopyMatch
     from quorum.models.copyright.rules import Ruling
+    from quorum.models.fingerprint.fingerprint import Fingerprint
 
 __all__ = ["CopyrightDetector"]
 
@@ -105,7 +106,7 @@ class CopyrightDetector(Detector):
 
     def _score_one(self, features: Features) -> Finding:
         finding = self._compare(features)
-        if self._kept and features.fingerprint is not None and finding.status is Status.SCORED:
+        if self._kept and features.fingerprint is not None:
             try:
                 labels = dict(finding.labels)
                 self._kept.keep(features.upload, features.fingerprint, labels, now())
@@ -129,7 +130,7 @@ class CopyrightDetector(Detector):
             made = rulings(find_matches(found, self._catalogue), features.upload, now())
         except QuorumError as error:
             return Finding.failed(str(error))
-        return _finding(made)
+        return _finding(made) if made else _nothing_found(found)
 
     def rescan(self) -> Iterator[Prediction]:
         """Compare the kept uploads again, and yield a prediction for each changed result.
@@ -204,6 +205,25 @@ class CopyrightDetector(Detector):
 def _differ(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
     names = set(before) | set(after)
     return any(abs(before.get(name, 0.0) - after.get(name, 0.0)) > 0.05 for name in names)
+
+
+def _nothing_found(found: Fingerprint) -> Finding:
+    """The finding without a match: a score only if picture or sound could be compared."""
+    comparable = any(
+        (one.video is not None and len(one.video) > 1) or (one.audio is not None and len(one.audio))
+        for one in found.sights
+    )
+    if found.unread:
+        return Finding.failed("; ".join(found.unread)[:500])
+    if comparable:
+        return Finding.scored(0.0)
+    told = "; ".join(found.notices)
+    if told:
+        return Finding.failed(f"nothing could be compared: {told}"[:500])
+    still = any(one.video is not None and len(one.video) == 1 for one in found.sights)
+    if still:
+        return Finding.abstained("one still picture is too little to be compared with works")
+    return Finding.failed("nothing could be compared: no frame and no sound could be read")
 
 
 def _finding(made: Sequence[Ruling]) -> Finding:

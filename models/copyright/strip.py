@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.error import FFmpegError
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from quorum.core.errors import InputError
 from quorum.models.copyright.matching.matching import CopyMatch
+from quorum.models.media.door import pictures_at
+from quorum.models.media.limits import Limits
 
 __all__ = ["strip"]
 
@@ -76,30 +76,16 @@ def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> str:
 
 
 def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:
-    """For each requested second, the first frame at or after it, and its time."""
-    found: list[tuple[Image.Image, float]] = []
+    """For each requested second the picture that a player shows then, and the second."""
+    limits = Limits(max_seconds=float("inf"), bounded=False)
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            last = None
-            for frame in container.decode(video=0):
-                if frame.time is None:
-                    continue
-                last = frame
-                while len(found) < len(times) and frame.time >= times[len(found)]:
-                    found.append((_upright(frame), frame.time))
-                if len(found) == len(times):
-                    break
-            while last is not None and len(found) < len(times):
-                found.append((_upright(last), last.time))
-    except (FFmpegError, OSError, IndexError) as error:
+        return [
+            (Image.fromarray(picture.rgb(*picture.size)), second)
+            for picture, second in pictures_at(path, [float(one) for one in times], limits)
+        ]
+    except InputError as error:
         msg = f"cannot read frames of {path.name}: {error}"
         raise InputError(msg) from None
-    return found
-
-
-def _upright(frame: Any) -> Image.Image:
-    picture: Image.Image = frame.to_image()
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
 
 
 def _clock(second: float) -> str:

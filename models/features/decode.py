@@ -1,43 +1,39 @@
-"""Decode media in one pass without seeking: bursts of frames, and sound as mono PCM.
-
-Only demuxers of actual media are allowed: FFmpeg's playlist formats (HLS, concat, DASH) open
-further files and URLs, which an untrusted file must not cause.
-"""
+"""What classifiers and OCR look at: bursts of frames of every track, and sound as mono PCM."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.core.errors import MediaRefused
+from quorum.core.errors import InputError, MediaRefused
 from quorum.models.detectors import Audio, Frames
-from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Pages
+from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Changes, Pages
+from quorum.models.media.door import Media, open_media
+from quorum.models.media.limits import MAX_SUBTITLES, Limits
+from quorum.models.media.picture import GROUNDS
+from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
 
 #: Length of the shorter side of decoded frames, in pixels; detectors use 224 to 260.
-_SHORT_SIDE = 256
+_SHORT_SIDE: Final = 256
 #: The same for frames used for OCR, which needs more detail.
-_PAGE_SHORT_SIDE = 480
-_LONG_SIDE = 1024
-AUDIO_RATE = 16_000
-#: Wall-clock limit of decoding; protects against huge or malicious files.
-_MAX_WORK_SECONDS = 30.0
-#: Consecutive broken packets after which decoding stops.
-_MAX_BROKEN = 200
+_PAGE_SHORT_SIDE: Final = 480
+_LONG_SIDE: Final = 1024
+AUDIO_RATE: Final = 16_000
+#: Size of the luma by which scenes are told apart.
+_LOOK: Final = (32, 18)
+#: The most ways of seeing one file that are judged: tracks, each on the grounds that show through.
+_MAX_SIGHTS: Final = 6
+_NO_VIDEO: Final = "no video in the media"
 
-_DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,"
-    "gif,apng,h264,hevc,ivf,m4v,mpegvideo,"
-    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,jpegxl_pipe"
-)
+_Pixels = NDArray[np.uint8]
 
 
 @dataclass(slots=True)
@@ -45,9 +41,11 @@ class Decoded:
     """The decoded parts of a file.
 
     Attributes:
-        frames: Frames for classifiers, if requested and available.
+        frames: Frames for classifiers, if requested and available; those of further tracks are in
+            its ``others``.
         pages: Frames for OCR, larger and further apart, if requested and available.
-        audio: The sound, if requested and available.
+        audio: The sound, if requested and available; further tracks are in its ``others``.
+        lines: Subtitles and titles of chapters, if pages were requested.
         no_frames: Why ``frames`` is None.
         no_audio: Why ``audio`` is None.
         problems: What could not be decoded: "damaged after 3.2 s".
@@ -56,186 +54,199 @@ class Decoded:
     frames: Frames | None = None
     pages: Frames | None = None
     audio: Audio | None = None
-    no_frames: str = "no video in the media"
+    lines: list[Line] = field(default_factory=list)
+    no_frames: str = _NO_VIDEO
     no_audio: str = "no sound in the media"
     problems: list[str] = field(default_factory=list)
 
 
-class _DecodePass:
-    """One pass over an open container."""
+class _Sight:
+    """What is seen of one track on one ground."""
 
-    def __init__(self, container: Any, max_seconds: float, max_pixels: int, max_pages: int) -> None:
-        self._container = container
-        self._max_seconds = max_seconds
-        self._want_frames = True
-        self._max_pixels = max_pixels
-        self._grid = Bursts()
-        self._pages = Pages(max_pages)
+    def __init__(self, track: Track, ground: str, limits: Limits, max_pages: int) -> None:
+        self.track = track
+        self.ground = ground
+        self.grid = Bursts(limits.max_unseen)
+        self.changes = Changes()
+        self.pages = Pages(max_pages, limits.max_unseen)
+        self.end = 0.0
+        self.transparent = False
         self._sizes: dict[int, tuple[int, int]] = {}
-        self._sound: list[NDArray[np.float32]] = []
-        self._samples = 0
-        self._start: float | None = None
-        self._last_frame = 0.0
-        self.reached = 0.0
-        self.result = Decoded()
 
-    def run(self, *, frames: bool, audio: bool) -> Decoded:
-        """Decode the requested streams."""
-        import av
+    def show(self, shown: Shown, *, frames: bool) -> None:
+        """Look at a picture for as long as it is shown."""
+        made: dict[int, _Pixels] = {}
 
-        if not self._container.streams:
-            msg = "media cannot be read: it holds no streams"
-            raise MediaRefused(msg)
-        streams = []
-        self._want_frames = frames
-        if (frames or self._pages.most) and self._container.streams.video:
-            video = self._container.streams.video[0]
-            if video.codec_context is None:
-                self.result.no_frames = "the video codec is unknown"
-            elif video.codec_context.width * video.codec_context.height > self._max_pixels:
-                self.result.no_frames = self._too_large(video.codec_context)
-            else:
-                video.codec_context.options = {"max_pixels": str(self._max_pixels)}
-                video.codec_context.thread_count = 1
-                streams.append(video)
-        if audio and self._container.streams.audio:
-            sound = self._container.streams.audio[0]
-            if sound.codec_context is None:
-                self.result.no_audio = "the audio codec is unknown"
-            else:
-                streams.append(sound)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
-        if streams:
-            for kind, frame in self._decoded(streams):
-                if kind == "video":
-                    self._add_frame(frame)
-                else:
-                    self._add_samples(resampler.resample(frame))
-            with contextlib.suppress(av.error.FFmpegError, ValueError):
-                self._add_samples(resampler.resample(None))
-        return self._finish()
+        def reduced(short_side: int) -> _Pixels:
+            if short_side not in made:
+                made[short_side] = self._reduced(shown, short_side)
+            return made[short_side]
 
-    def _too_large(self, size: Any) -> str:
-        limit = f"the limit is {self._max_pixels:,} pixels"
-        return f"frames of {size.width} x {size.height} pixels; {limit}"
+        start, end = shown.start, shown.end
+        self.end = max(self.end, end)
+        if frames:
+            self.grid.show(start, end, lambda: reduced(_SHORT_SIDE))
+            self.changes.show(
+                start,
+                end,
+                lambda: shown.picture.gray(*_LOOK, self.ground),
+                lambda: reduced(_SHORT_SIDE),
+            )
+        if self.pages.most:
+            self.pages.show(start, end, lambda: reduced(_PAGE_SHORT_SIDE))
 
-    def _decoded(self, streams: list[Any]) -> Iterator[tuple[str, Any]]:
-        import av
-
-        end = time.monotonic() + _MAX_WORK_SECONDS
-        broken = 0
-        done: set[int] = set()
-        packets = self._container.demux(streams)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except (av.error.FFmpegError, OSError):
-                self.result.problems.append(f"damaged after {self.reached:.1f} s")
-                return
-            if time.monotonic() > end:
-                self.result.problems.append(
-                    f"too slow to decode: only the first {self.reached:.0f} s"
-                )
-                return
-            if packet.stream.index in done:
-                continue
-            try:
-                for frame in packet.decode():
-                    at = self._time_of(frame)
-                    if at > self._max_seconds:
-                        done.add(packet.stream.index)
-                        break
-                    broken = 0
-                    self.reached = max(self.reached, at)
-                    yield packet.stream.type, frame
-            except MediaRefused as refused:
-                self.result.problems.append(str(refused))
-                return
-            except (av.error.FFmpegError, ValueError, OSError):
-                if broken == 0:
-                    self.result.problems.append(f"damaged at {self.reached:.1f} s")
-                broken += 1
-                if broken >= _MAX_BROKEN:
-                    return
-            if len(done) == len(streams):
-                self.result.problems.append(f"only the first {self._max_seconds:.0f} s were read")
-                return
-
-    def _time_of(self, frame: Any) -> float:
-        at = frame.time
-        if at is None:
-            return self.reached
-        if self._start is None:
-            self._start = float(at)
-        return max(0.0, float(at) - self._start)
-
-    def _add_frame(self, frame: Any) -> None:
-        if frame.width * frame.height > self._max_pixels:
-            raise MediaRefused(self._too_large(frame))
-        at = self._time_of(frame)
-        self._last_frame = max(self._last_frame, at)
-        if (
-            self._want_frames
-            and self._grid.wants(at)
-            and not (self._grid.times and at <= self._grid.times[-1])
-        ):
-            self._grid.add(at, self._reduced(frame, _SHORT_SIDE))
-        if self._pages.wants(at):
-            self._pages.add(at, self._reduced(frame, _PAGE_SHORT_SIDE))
-
-    def _reduced(self, frame: Any, short_side: int) -> NDArray[np.uint8]:
+    def _reduced(self, shown: Shown, short_side: int) -> _Pixels:
         """Scale to the size of the first frame, even if the stream changes its size later."""
         if short_side not in self._sizes:
-            scale = min(1.0, short_side / min(frame.width, frame.height))
-            scale = min(scale, _LONG_SIDE / max(frame.width, frame.height))
-            made = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
-            self._sizes[short_side] = made
-        width, height = self._sizes[short_side]
-        small = frame.reformat(width=width, height=height, format="rgb24")
-        return np.ascontiguousarray(small.to_ndarray())
+            width, height = shown.picture.size
+            scale = min(1.0, short_side / min(width, height), _LONG_SIDE / max(width, height))
+            self._sizes[short_side] = (max(2, round(width * scale)), max(2, round(height * scale)))
+        return shown.picture.rgb(*self._sizes[short_side], self.ground)
 
-    def _add_samples(self, frames: list[Any]) -> None:
-        limit = int(self._max_seconds * AUDIO_RATE)
-        for frame in frames:
-            samples = np.asarray(frame.to_ndarray(), dtype=np.float32).reshape(-1)
-            samples = samples[: max(0, limit - self._samples)]
-            self._samples += len(samples)
-            if len(samples):
-                self._sound.append(samples)
-
-    def _kept(self, kept: Bursts | Pages) -> Frames | None:
+    def kept(self, kept: Bursts | Pages, length: float, reach: float) -> Frames | None:
+        """The frames that were kept; None without any."""
         if not kept.pixels:
             return None
-        times = np.asarray(kept.times, dtype=np.float64)
-        return Frames(np.stack(kept.pixels), times, self._last_frame)
+        times, pixels = kept.times, kept.pixels
+        if isinstance(kept, Bursts):
+            times, pixels = self.changes.merged(times, pixels)
+        name = str(self.track) + (f" on {self.ground}" if self.transparent else "")
+        return Frames(
+            np.stack(pixels),
+            np.asarray(times, dtype=np.float64),
+            self.end,
+            name=name,
+            length=max(length, self.end),
+            reach=reach,
+        )
 
-    def _finish(self) -> Decoded:
-        result = self.result
-        if self._want_frames:
-            result.frames = self._kept(self._grid)
-        result.pages = self._kept(self._pages)
-        if self._grid.pixels or self._pages.pixels:
-            result.problems = list(dict.fromkeys(result.problems))
-        elif result.problems and result.no_frames == "no video in the media":
-            result.no_frames = (
-                f"no frame could be read: {result.problems[0]}, or of more than "
-                f"{self._max_pixels:,} pixels"
-            )
-        if self._sound:
-            samples = np.clip(np.nan_to_num(np.concatenate(self._sound)), -1.0, 1.0)
-            result.audio = Audio(samples.astype(np.float32), AUDIO_RATE)
+
+class _Sound:
+    """The sound of one track as mono PCM."""
+
+    def __init__(self, track: Track, max_seconds: float) -> None:
+        import av
+
+        self.track = track
+        self._left = int(max_seconds * AUDIO_RATE)
+        self._parts: list[NDArray[np.float32]] = []
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
+        self._errors = (av.error.FFmpegError, ValueError)
+
+    def add(self, frame: Any) -> None:
+        """Add a piece; None flushes the rest."""
+        with contextlib.suppress(*self._errors):
+            for part in self._resampler.resample(frame):
+                samples = np.asarray(part.to_ndarray(), dtype=np.float32).reshape(-1)
+                samples = samples[: max(0, self._left)]
+                self._left -= len(samples)
+                if len(samples):
+                    self._parts.append(samples)
+
+    def finish(self) -> Audio | None:
+        """The whole; None if nothing was heard."""
+        self.add(None)
+        if not self._parts:
+            return None
+        samples = np.clip(np.nan_to_num(np.concatenate(self._parts)), -1.0, 1.0)
+        return Audio(samples.astype(np.float32), AUDIO_RATE, name=str(self.track))
+
+
+class _DecodePass:
+    """One pass over an open file."""
+
+    def __init__(self, media: Media, limits: Limits, max_pages: int) -> None:
+        self._media = media
+        self._limits = limits
+        self._max_pages = max_pages
+        self._unseen: list[str] = []
+
+    def run(self, *, frames: bool, audio: bool) -> Decoded:
+        """Decode the requested kinds of tracks."""
+        result = Decoded()
+        kinds = []
+        if frames or self._max_pages:
+            kinds += [TrackKind.VIDEO, TrackKind.ATTACHED]
+        if audio:
+            kinds.append(TrackKind.AUDIO)
+        if self._max_pages:
+            kinds.append(TrackKind.SUBTITLE)
+            result.lines += self._media.chapters
+        sounds: dict[Track, _Sound] = {}
+        sights: dict[Track, list[_Sight]] = {}
+        for one in self._media.read(kinds):
+            if isinstance(one, Shown):
+                for sight in self._sights_of(one, sights):
+                    sight.show(one, frames=frames)
+            elif isinstance(one, Heard):
+                if one.track not in sounds:
+                    sounds[one.track] = _Sound(one.track, self._limits.max_seconds)
+                sounds[one.track].add(one.frame)
+            elif len(result.lines) < MAX_SUBTITLES:
+                result.lines.append(one)
+        self._finish(result, sights, frames=frames)
+        heard = [sounds[track].finish() for track in self._media.tracks if track in sounds]
+        found = [one for one in heard if one is not None]
+        if found:
+            result.audio = replace(found[0], others=tuple(found[1:]))
+        elif audio:
+            result.no_audio = self._why_none(TrackKind.AUDIO) or result.no_audio
         return result
 
+    def _sights_of(self, shown: Shown, sights: dict[Track, list[_Sight]]) -> list[_Sight]:
+        if shown.track not in sights:
+            if sum(map(len, sights.values())) >= _MAX_SIGHTS:
+                told = f"{shown.track} was not judged: more than {_MAX_SIGHTS} ways of seeing it"
+                if told not in self._unseen:
+                    self._unseen.append(told)
+                return []
+            first = _Sight(shown.track, GROUNDS[0], self._limits, self._max_pages)
+            sights[shown.track] = [first]
+        mine = sights[shown.track]
+        if len(mine) == 1 and shown.picture.transparent:
+            # Up to now all was opaque, and looks the same on any ground.
+            mine[0].transparent = True
+            mine.append(_Sight(shown.track, GROUNDS[1], self._limits, self._max_pages))
+            mine[1].transparent = True
+        return mine
 
-class _AnonymousFile:
-    """An open file without a name, so that FFmpeg cannot use the name to find other files."""
+    def _finish(self, result: Decoded, sights: dict[Track, list[_Sight]], *, frames: bool) -> None:
+        media, reach = self._media, self._limits.max_unseen
+        order = [one for track in media.tracks for one in sights.get(track, ())]
+        if frames:
+            result.frames = _together(one.kept(one.grid, media.length, reach) for one in order)
+        result.pages = _together(one.kept(one.pages, media.length, reach) for one in order)
+        result.problems = media.problems
+        unread = [*self._unseen, *media.left_out]
+        for track in media.of(TrackKind.VIDEO):
+            if track not in sights and media.why_not(track) is None:
+                unread.append(f"no frame of {track} could be read")
+        if result.frames is not None:
+            result.frames = replace(result.frames, unread=tuple(unread))
+        if order:
+            result.problems = [*result.problems, *unread]
+            return
+        why = self._why_none(TrackKind.VIDEO, TrackKind.ATTACHED)
+        if why is not None:
+            result.no_frames = why
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.read = file.read
-        self.seek = file.seek
-        self.tell = file.tell
+    def _why_none(self, *kinds: TrackKind) -> str | None:
+        """Why nothing of some kinds could be decoded; None if the file holds none."""
+        tracks = self._media.of(*kinds)
+        if not tracks:
+            return None
+        refused = self._media.why_not(tracks[0])
+        if refused is not None:
+            return refused
+        cause = next(iter(self._media.problems), "damaged")
+        what = "sound" if kinds == (TrackKind.AUDIO,) else "frame"
+        return f"no {what} could be read: {cause}"
+
+
+def _together(found: Iterator[Frames | None]) -> Frames | None:
+    """The first, with the others beside it."""
+    kept = [one for one in found if one is not None]
+    return replace(kept[0], others=tuple(kept[1:])) if kept else None
 
 
 def decode(
@@ -246,6 +257,7 @@ def decode(
     max_seconds: float,
     max_pixels: int,
     max_pages: int = 0,
+    max_unseen: float = 20.0,
 ) -> Decoded:
     """Decode a media file in one pass.
 
@@ -255,20 +267,17 @@ def decode(
         audio: Decode sound.
         max_seconds: Decode at most this much.
         max_pixels: Reject larger frames before decoding.
-        max_pages: Maximum number of frames for OCR.
+        max_pages: Number of frames for OCR of media that is not long; 0 for none.
+        max_unseen: Seconds of which at least one frame is kept.
 
     Raises:
         MediaRefused: If the format is unknown or the file is damaged at its start.
     """
-    import av
-
-    av.logging.set_level(av.logging.PANIC)
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file,pipe"}
+    limits = Limits(max_seconds, max_pixels, max_unseen)
     try:
-        with path.open("rb") as file, av.open(_AnonymousFile(file), options=options) as container:
-            made = _DecodePass(container, max_seconds, max_pixels, max_pages)
-            return made.run(frames=frames, audio=audio)
-    except (av.error.FFmpegError, ValueError, OSError, IndexError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"media cannot be read: {reason}"
-        raise MediaRefused(msg) from error
+        with open_media(path, limits) as media:
+            return _DecodePass(media, limits, max_pages).run(frames=frames, audio=audio)
+    except MediaRefused:
+        raise
+    except InputError as error:
+        raise MediaRefused(str(error)) from error

@@ -198,6 +198,7 @@ class Extractor:
                 max_seconds=self._media.max_seconds,
                 max_pixels=self._media.max_pixels,
                 max_pages=self._pages,
+                max_unseen=self._media.max_unseen,
             )
         except MediaRefused as refused:
             draft.mark_absent(
@@ -218,6 +219,9 @@ class Extractor:
                 draft.partial[Feature.AUDIO] = problems
 
         if self._pages:
+            draft.ocr_lines = [
+                OcrLine(line.text, line.start, max(line.start, line.end)) for line in made.lines
+            ]
             self._run_ocr(draft, made.pages, made.no_frames)
 
     def _run_ocr(self, draft: _Draft, pages: Frames | None, why: str) -> None:
@@ -228,7 +232,7 @@ class Extractor:
         from quorum.models.features.ocr import shared_reader
 
         try:
-            draft.ocr_lines = shared_reader().read(pages)
+            draft.ocr_lines += shared_reader().read(pages)
         except Exception as error:  # the upload's own text is still usable
             draft.mark_absent(
                 [Feature.OCR], f"words in frames cannot be read: {type(error).__name__}"

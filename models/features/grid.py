@@ -1,27 +1,47 @@
-"""Sampling of frames: bursts for classifiers, and single frames for OCR."""
+"""Sampling of frames: bursts for classifiers, and single frames for OCR.
+
+A picture counts for as long as it is shown: at each moment of the grid the picture is taken that a
+player shows then.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BURST", "GRID", "MAX_BURSTS", "Bursts", "Pages"]
+__all__ = ["BURST", "GRID", "MAX_BURSTS", "Bursts", "Changes", "Pages"]
 
 #: Seconds between the frames of a burst.
 GRID = 0.25
 #: Frames per burst: enough to show movement.
 BURST = 4
-#: Maximum number of bursts; beyond it every second burst is dropped. A clip of 16 s keeps four
-#: frames a second, one of ten minutes a burst every 64 s.
+#: Number of bursts beyond which every second one is dropped, as long as no stretch between two
+#: gets too long. A clip of 16 s keeps four frames a second.
 MAX_BURSTS = 16
+#: Number of bursts beyond which every second one is dropped whatever the stretch between them.
+_HARD_MAX_BURSTS = 64
 #: Initial seconds between frames for OCR: captions are shown longer.
 _PAGE = 2.0
+#: The most bursts and pages that are kept beside the grid, because the scene changes there.
+_MAX_CHANGES = 8
+#: Mean change of luma within one step of the grid, of 255, that begins a scene.
+_CUT = 16.0
+
+_Pixels = NDArray[np.uint8]
 
 
 class Bursts:
-    """Collects bursts of frames, and doubles their period when there are too many."""
+    """Collects bursts of frames, and doubles their period when there are too many.
 
-    def __init__(self) -> None:
+    Args:
+        max_unseen: Seconds from one burst to the next that are not exceeded, unless the media is
+            so long that there would be more than 64 bursts.
+    """
+
+    def __init__(self, max_unseen: float = 20.0) -> None:
+        self._max_unseen = max_unseen
         self.times: list[float] = []
         self.pixels: list[NDArray[np.uint8]] = []
         self._period = BURST * GRID
@@ -46,7 +66,9 @@ class Bursts:
         self._last = place
         self.times.append(at)
         self.pixels.append(pixels)
-        while self._bursts > MAX_BURSTS:
+        while self._bursts > _HARD_MAX_BURSTS or (
+            self._bursts > MAX_BURSTS and self._period * 2 <= self._max_unseen
+        ):
             self._period *= 2
             places = [self._place(moment) for moment in self.times]
             kept = [index for index, place in enumerate(places) if place[1] < BURST]
@@ -55,15 +77,82 @@ class Bursts:
             self._bursts = len({places[index][0] for index in kept})
             self._last = self._place(at)
 
+    def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
+        """Keep a picture at each wanted moment at which it is shown."""
+        for at in _moments(start, end, GRID, first=not self.times):
+            if self.wants(at):
+                self.add(at, make())
+
+
+class Changes:
+    """Finds where scenes begin, and collects a burst of frames from there on.
+
+    Bursts of the grid may lie apart; what begins and ends between them is kept here. The greatest
+    changes are kept.
+
+    Attributes:
+        found: Second of each kept change.
+    """
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.float32] | None = None
+        self._bursts: list[tuple[float, list[tuple[float, _Pixels]]]] = []
+        self._open = 0.0
+
+    def show(
+        self, start: float, end: float, look: Callable[[], _Pixels], make: Callable[[], _Pixels]
+    ) -> None:
+        """Compare a picture with the one before, and keep it if a scene begins.
+
+        Args:
+            start: The second at which it appears.
+            end: The second at which it goes.
+            look: Makes its luma, a few pixels wide.
+            make: Makes its pixels.
+        """
+        for at in _moments(start, end, GRID, first=self._last is None):
+            luma = look().astype(np.float32)
+            change = 0.0 if self._last is None else float(np.abs(luma - self._last).mean())
+            self._last = luma
+            if change > _CUT and at >= self._open:
+                self._bursts.append((change, []))
+                self._open = at + BURST * GRID
+                if len(self._bursts) > _MAX_CHANGES:
+                    weakest = min(range(len(self._bursts)), key=lambda one: self._bursts[one][0])
+                    del self._bursts[weakest]
+                    if weakest == len(self._bursts):
+                        continue
+            if self._bursts and at < self._open:
+                self._bursts[-1][1].append((at, make()))
+            if at >= self._open and end - at > GRID:
+                break
+
+    @property
+    def found(self) -> list[float]:
+        """The second of each change."""
+        return [burst[0][0] for _, burst in self._bursts if burst]
+
+    def merged(
+        self, times: list[float], pixels: list[_Pixels]
+    ) -> tuple[list[float], list[_Pixels]]:
+        """Frames of a grid and of the bursts at changes, in order of time."""
+        together = {at: one for _, burst in self._bursts for at, one in burst}
+        together.update(zip(times, pixels, strict=True))
+        order = sorted(together)
+        return order, [together[at] for at in order]
+
 
 class Pages:
     """Collects single frames, initially two seconds apart; doubles the period when full.
 
     Args:
-        most: Maximum number of frames; 0 keeps none.
+        most: Number of frames beyond which the period doubles; 0 keeps none.
+        max_unseen: Seconds from one frame to the next that are not exceeded, unless the media is
+            so long that there would be more than 64.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, max_unseen: float = float("inf")) -> None:
+        self._max_unseen = max_unseen
         self.times: list[float] = []
         self.pixels: list[NDArray[np.uint8]] = []
         self.most = most
@@ -82,7 +171,9 @@ class Pages:
         self._last = self._place(at)
         self.times.append(at)
         self.pixels.append(pixels)
-        while len(self.times) > self.most:
+        while len(self.times) > max(self.most, _HARD_MAX_BURSTS) or (
+            len(self.times) > self.most and self._period * 2 <= self._max_unseen
+        ):
             self._period *= 2
             first: dict[int, int] = {}
             for index, moment in enumerate(self.times):
@@ -90,3 +181,19 @@ class Pages:
             self.times = [self.times[index] for index in first.values()]
             self.pixels = [self.pixels[index] for index in first.values()]
             self._last = self._place(self.times[-1])
+
+    def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
+        """Keep a picture at each wanted moment at which it is shown."""
+        for at in _moments(start, end, _PAGE, first=not self.times):
+            if self.wants(at):
+                self.add(at, make())
+
+
+def _moments(start: float, end: float, step: float, *, first: bool) -> list[float]:
+    """The multiples of a step at which a picture is shown; of the first picture its start, too."""
+    index = int(np.ceil((start - 1e-6) / step))
+    found = [start] if first and index * step - start > 1e-6 else []
+    while index * step < end - 1e-6 or (not found and first):
+        found.append(max(start, index * step))
+        index += 1
+    return found

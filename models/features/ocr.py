@@ -75,8 +75,13 @@ class OcrReader:
         self.frames = 0
 
     def read(self, frames: Frames) -> list[OcrLine]:
-        """Lines of text in the frames, without duplicates, in order of appearance."""
+        """Lines of text in the frames of all tracks, without duplicates, as they appear."""
         found: dict[str, tuple[str, float, float]] = {}
+        for sight in frames.sights:
+            self._read_one(sight, found)
+        return [OcrLine(*one) for one in found.values()]
+
+    def _read_one(self, frames: Frames, found: dict[str, tuple[str, float, float]]) -> None:
         last: NDArray[np.float32] | None = None
         lines: Sequence[str] = ()
         for pixels, time in zip(frames.pixels, frames.times, strict=True):
@@ -88,7 +93,6 @@ class OcrReader:
                 key = "".join(line.lower().split())
                 text, start, _ = found.get(key, (line, float(time), 0.0))
                 found[key] = (text, start, float(time))
-        return [OcrLine(*one) for one in found.values()]
 
     def _lines(self, pixels: NDArray[np.uint8]) -> list[str]:
         with self._lock:  # the engine keeps its options as mutable state

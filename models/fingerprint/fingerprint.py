@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import av
-from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError, InputError, MediaRefused
 from quorum.models.fingerprint.audio import ABSENT, AudioHasher, AudioPrint
 from quorum.models.fingerprint.packed import pack, unpack
 from quorum.models.fingerprint.video import FrameHasher, VideoPrint
+from quorum.models.media.container import PacketListener
+from quorum.models.media.door import Media, open_media
+from quorum.models.media.limits import Limits
+from quorum.models.media.picture import GROUNDS
+from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["UPLOAD_RATE", "WORK_RATE", "Fingerprint", "fingerprint"]
 
@@ -28,6 +33,8 @@ WORK_RATE = 8.0
 
 _CHUNK = 1 << 20
 
+_UNREADABLE = "media cannot be read: "
+
 #: Array fields of ``VideoPrint``, in order.
 _VIDEO = ("times", "quality", "published", "views", "mirrored")
 
@@ -36,11 +43,8 @@ _VIDEO = ("times", "quality", "published", "views", "mirrored")
 _MIN_DIFFERENT_PACKETS = 8
 _MIN_PACKET_BYTES = 64
 
-#: Above this ratio of frame rate to sampling rate, non-reference frames are not decoded.
-_SKIP_ABOVE = 3.5
-
-#: Decoding errors after which a stream is abandoned.
-_MAX_ERRORS = 50
+#: The most ways of seeing one file that are hashed: tracks, each on the grounds that show through.
+_MAX_SIGHTS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class Fingerprint:
         video: Hashes of the frames; None without video.
         audio: Hashes of the sound; None without audio or without Chromaprint.
         notices: Human-readable warnings about missing or damaged parts.
+        others: Hashes of the other tracks, and of a transparent picture on the other ground; they
+            have no digests of their own.
+        unread: Tracks of which nothing could be hashed, with why.
     """
 
     digest: str
@@ -63,23 +70,37 @@ class Fingerprint:
     video: VideoPrint | None = None
     audio: AudioPrint | None = None
     notices: tuple[str, ...] = field(default=())
+    others: tuple[Fingerprint, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def digests(self) -> frozenset[str]:
         """All exact digests; two files that share one have equal coded content."""
-        return frozenset((self.digest, *self.streams))
+        return frozenset(filter(None, (self.digest, *self.streams)))
+
+    @property
+    def sights(self) -> tuple[Fingerprint, ...]:
+        """This fingerprint and the others: all that a viewer may see or hear."""
+        return (self, *self.others)
 
     def to_bytes(self) -> bytes:
         """Serialise for storage: about 1 KB per second of video."""
-        video = {f"video_{name}": getattr(self.video, name) for name in _VIDEO if self.video}
-        audio = {"audio_items": self.audio.items} if self.audio else {}
+        arrays: dict[str, NDArray[Any]] = {}
+        for index, one in enumerate(self.sights):
+            prefix = f"{index}_" if index else ""
+            if one.video is not None:
+                arrays |= {f"{prefix}video_{name}": getattr(one.video, name) for name in _VIDEO}
+            if one.audio is not None:
+                arrays[f"{prefix}audio_items"] = one.audio.items
         facts = {
             "format": 1,
             "digest": self.digest,
             "streams": list(self.streams),
             "duration": self.duration,
             "notices": list(self.notices),
+            "others": len(self.others),
+            "unread": list(self.unread),
         }
-        return pack(facts, {**video, **audio})
+        return pack(facts, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Fingerprint:
@@ -92,18 +113,40 @@ class Fingerprint:
         if facts.get("format") != 1:
             msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg)
-        video = [arrays.get(f"video_{name}") for name in _VIDEO]
-        items = arrays.get("audio_items")
-        return cls(
+        others = (
+            _sight("", (), facts["duration"], arrays, f"{index}_")
+            for index in range(1, 1 + int(facts.get("others", 0)))
+        )
+        return _sight(
             facts["digest"],
             tuple(facts["streams"]),
             facts["duration"],
-            VideoPrint(*(part for part in video if part is not None))
-            if video[0] is not None
-            else None,
-            AudioPrint(items) if items is not None else None,
-            tuple(facts["notices"]),
+            arrays,
+            "",
+            notices=tuple(facts["notices"]),
+            others=tuple(others),
+            unread=tuple(facts.get("unread", ())),
         )
+
+
+def _sight(
+    digest: str,
+    streams: tuple[str, ...],
+    duration: float,
+    arrays: dict[str, NDArray[Any]],
+    prefix: str,
+    **more: Any,
+) -> Fingerprint:
+    video = [arrays.get(f"{prefix}video_{name}") for name in _VIDEO]
+    items = arrays.get(f"{prefix}audio_items")
+    return Fingerprint(
+        digest,
+        streams,
+        duration,
+        VideoPrint(*(part for part in video if part is not None)) if video[0] is not None else None,
+        AudioPrint(items) if items is not None else None,
+        **more,
+    )
 
 
 def fingerprint(
@@ -126,12 +169,19 @@ def fingerprint(
         InputError: If the file cannot be read, is empty, is not media, or has neither video nor
             audio.
     """
+    limits = Limits(
+        max_seconds if max_seconds is not None else float("inf"),
+        max_pixels,
+        bounded=max_seconds is not None,
+    )
     try:
         digest = _file_digest(path)
-        with av.open(str(path), metadata_errors="ignore") as container:
-            return _FingerprintPass(container, path.name, rate, max_seconds, max_pixels).run(digest)
-    except FFmpegError as error:
-        msg = f"{path.name} is not readable media: {error.strerror or error}"
+        with open_media(path, limits) as media:
+            return _FingerprintPass(media, path.name, rate).run(digest)
+    except MediaRefused as refused:
+        if not str(refused).startswith(_UNREADABLE):
+            raise
+        msg = f"{path.name} is not readable media: {str(refused).removeprefix(_UNREADABLE)}"
         raise InputError(msg) from None
     except OSError as error:
         msg = f"cannot read {path.name}: {error.strerror or error}"
@@ -169,110 +219,125 @@ class _PacketDigest:
         return self._sha.hexdigest() if distinctive else None
 
 
-class _FingerprintPass:
-    """One pass over an open container."""
+class _Digests(PacketListener):
+    """Exact digests of the tracks, in file order."""
 
-    def __init__(
-        self,
-        container: Any,
-        name: str,
-        rate: float,
-        max_seconds: float | None,
-        max_pixels: int,
-    ) -> None:
-        self._container = container
+    def __init__(self, tracks: list[Track]) -> None:
+        self._of = {track.index: _PacketDigest() for track in sorted(tracks, key=_index)}
+
+    def packet(self, track: Track, packet: Any) -> None:
+        """See ``PacketListener``."""
+        self._of[track.index].add(packet)
+
+    def result(self) -> tuple[str, ...]:
+        """The digests of the distinctive tracks."""
+        found = (one.result() for one in self._of.values())
+        return tuple(each for each in found if each)
+
+
+def _index(track: Track) -> int:
+    return track.index
+
+
+class _Hashing:
+    """The hashes of one track on one ground."""
+
+    def __init__(self, ground: str, rate: float) -> None:
+        self.ground = ground
+        self.hasher = FrameHasher()
         self._rate = rate
-        self._limit = max_seconds if max_seconds is not None else float("inf")
-        self._notices: list[str] = []
-        self._end = 0.0
-        self._next_sample = 0.0
-        self._errors = 0
-        self._complete = True
-        streams = [s for s in container.streams if s.type in ("video", "audio")]
-        if not streams:
-            msg = f"{name} has neither video nor audio"
-            raise InputError(msg)
-        self._digests = {stream.index: _PacketDigest() for stream in streams}
-        self._streams = streams
-        pictures = [s for s in container.streams.video if not _is_cover(s)]
-        self._video = self._prepare(pictures[0], name, max_pixels) if pictures else None
-        self._frames = FrameHasher() if self._video else None
-        self._sound = container.streams.audio[0] if container.streams.audio else None
-        self._audio = None
-        if self._sound and AudioHasher.available():
-            self._audio = AudioHasher()
-        elif self._sound:
-            self._notices.append(ABSENT)
+        self._next = 0.0
 
-    def _prepare(self, stream: Any, name: str, max_pixels: int) -> Any:
-        context = stream.codec_context
-        if context.width * context.height > max_pixels:
-            msg = f"{name} has frames of {context.width} x {context.height}; too large to decode"
-            raise MediaRefused(msg)
-        stream.thread_type = "NONE"
-        context.thread_count = 1
-        # Deblocking makes no difference after the reduction to a raster.
-        context.options = {"skip_loop_filter": "all"}
-        if stream.average_rate and stream.average_rate >= _SKIP_ABOVE * self._rate:
-            context.skip_frame = "NONREF"
-        return stream
+    def show(self, shown: Shown) -> None:
+        """Hash a picture, if one is due."""
+        if shown.start >= self._next:
+            self.hasher.add(shown.picture, shown.start, self.ground)
+            self._next = (int(shown.start * self._rate) + 1) / self._rate
+
+
+class _FingerprintPass:
+    """One pass over an open file."""
+
+    def __init__(self, media: Media, name: str, rate: float) -> None:
+        self._media = media
+        self._name = name
+        self._rate = rate
+        self._end = 0.0
+        self._unread: list[str] = []
+        self._hashing: dict[Track, list[_Hashing]] = {}
+        self._sounds: dict[Track, AudioHasher] = {}
 
     def run(self, digest: str) -> Fingerprint:
         """Read to the end, to the time limit, or to the first damage."""
-        wanted = {
-            stream.index
-            for stream in (self._video, self._sound if self._audio else None)
-            if stream is not None
-        }
-        try:
-            for packet in self._container.demux(self._streams):
-                if packet.size:
-                    self._digests[packet.stream.index].add(packet)
-                if packet.stream.index in wanted and not self._decode(packet):
-                    wanted.discard(packet.stream.index)
-                    if not wanted:
-                        self._complete = False
-                        break
-        except FFmpegError as error:
-            self._complete = False
-            self._notices.append(f"damaged after {self._end:.1f} s: {error.strerror or error}")
-        if self._errors:
-            self._notices.append(f"{self._errors} damaged packets were skipped")
-        found = (self._digests[stream.index].result() for stream in self._streams)
-        duration = self._container.duration
+        media = self._media
+        tracks = media.of(TrackKind.VIDEO, TrackKind.AUDIO, TrackKind.ATTACHED)
+        if not media.of(TrackKind.VIDEO, TrackKind.AUDIO):
+            msg = f"{self._name} has neither video nor audio"
+            raise InputError(msg)
+        digests = _Digests(tracks)
+        kinds = [TrackKind.VIDEO]
+        notices = []
+        if AudioHasher.available():
+            kinds.append(TrackKind.AUDIO)
+        elif media.of(TrackKind.AUDIO):
+            notices.append(ABSENT)
+        for one in media.read(kinds, draft=self._rate, listener=digests):
+            if isinstance(one, Shown):
+                self._end = max(self._end, one.start)
+                for hashing in self._hashings(one):
+                    hashing.show(one)
+            elif isinstance(one, Heard):
+                self._end = max(self._end, one.start)
+                if one.track not in self._sounds:
+                    self._sounds[one.track] = AudioHasher()
+                self._sounds[one.track].add(one.frame)
+        self._unread += media.left_out
+        videos, sounds = self._finish(kinds)
+        if not self._hashing and not sounds and self._unread:
+            raise MediaRefused(self._unread[0])
+        notices += [problem.replace("were read", "were compared") for problem in media.problems]
+        others = tuple(
+            Fingerprint("", (), max(media.length, self._end), video, sound)
+            for video, sound in zip_longest(videos[1:], sounds[1:])
+        )
         return Fingerprint(
             digest,
-            tuple(each for each in found if each) if self._complete else (),
-            max(duration / av.time_base if duration else 0.0, self._end),
-            self._frames.finish() if self._frames else None,
-            self._audio.finish() if self._audio else None,
-            tuple(self._notices),
+            digests.result() if media.complete else (),
+            max(media.length, self._end),
+            videos[0] if videos else None,
+            sounds[0] if sounds else None,
+            tuple(notices),
+            others,
+            tuple(self._unread),
         )
 
-    def _decode(self, packet: Any) -> bool:
-        """Decode one packet; False if no more packets of its stream are needed."""
-        try:
-            frames = packet.decode()
-        except FFmpegError:
-            self._errors += 1
-            return self._errors < _MAX_ERRORS
-        for frame in frames:
-            at = frame.time
-            if at is None:
-                continue
-            if at > self._limit:
-                self._notices.append(f"only the first {self._limit:g} s were compared")
-                return False
-            self._end = max(self._end, at)
-            if packet.stream.type == "audio":
-                if self._audio:
-                    self._audio.add(frame)
-            elif self._frames and at >= self._next_sample:
-                self._frames.add(frame, at)
-                self._next_sample = (int(at * self._rate) + 1) / self._rate
-        return True
+    def _hashings(self, shown: Shown) -> list[_Hashing]:
+        if shown.track not in self._hashing:
+            if sum(map(len, self._hashing.values())) >= _MAX_SIGHTS:
+                told = f"{shown.track} was not compared: more than {_MAX_SIGHTS} ways of seeing it"
+                if told not in self._unread:
+                    self._unread.append(told)
+                return []
+            self._hashing[shown.track] = [_Hashing(GROUNDS[0], self._rate)]
+        mine = self._hashing[shown.track]
+        if len(mine) == 1 and shown.picture.transparent:
+            mine.append(_Hashing(GROUNDS[1], self._rate))
+        return mine
 
-
-def _is_cover(stream: Any) -> bool:
-    """Whether a video stream is attached cover art."""
-    return bool(stream.disposition & stream.disposition.attached_pic)
+    def _finish(self, kinds: list[TrackKind]) -> tuple[list[VideoPrint], list[AudioPrint]]:
+        """The hashes, those of the tracks first that a player would choose."""
+        media = self._media
+        videos = [
+            hashing.hasher.finish()
+            for track in media.of(TrackKind.VIDEO)
+            for hashing in self._hashing.get(track, ())
+        ]
+        if not videos and media.of(TrackKind.VIDEO):
+            videos.append(FrameHasher().finish())
+        sounds = []
+        for track in media.of(*kinds):
+            if track in self._sounds:
+                sounds.append(self._sounds[track].finish())
+            elif track not in self._hashing and media.why_not(track) is None:
+                self._unread.append(f"nothing of {track} could be read")
+        return videos, sounds

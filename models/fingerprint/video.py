@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from quorum.models.fingerprint import pdq
+from quorum.models.media.picture import Picture
 
 __all__ = ["FrameHasher", "VideoPrint", "View", "active_areas"]
 
@@ -122,31 +121,20 @@ class FrameHasher:
     """Hashes the frames of one video as they are decoded."""
 
     def __init__(self) -> None:
-        # Shared by all frames: its setup costs more than the reduction.
-        self._reformatter = VideoReformatter()
         self._times: list[float] = []
         self._published: list[NDArray[np.float32]] = []
         self._rasters: list[NDArray[np.uint8]] = []
         self._aspect = 1.0
-        self._quarters = 0
         self._done: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
 
-    def add(self, frame: Any, at: float) -> None:
-        """Add one decoded frame (``av.VideoFrame``) at a time in seconds."""
-        small = (
-            self._reformatter.reformat(frame, pdq.RASTER, pdq.RASTER, "gray", interpolation="AREA")
-            .to_ndarray()
-            .astype(np.uint8, copy=False)
-        )
-        self._aspect = frame.width / frame.height
-        # H.264 states the rotation only with the first frame of a sequence; containers with each.
-        self._quarters = round(frame.rotation / 90) % 4 or self._quarters
-        small = np.rot90(small, self._quarters)
-        if self._quarters % 2:
-            self._aspect = 1 / self._aspect
+    def add(self, picture: Picture, at: float, ground: str = "white") -> None:
+        """Add one picture at a time in seconds, on a ground."""
+        width, height = picture.size
+        self._aspect = width / height
+        small = picture.gray(pdq.RASTER, pdq.RASTER, ground)
         self._rasters.append(small)
         self._times.append(at)
-        self._published.append(pdq.published(_luma(frame)))
+        self._published.append(pdq.published(picture.luma(ground)))
         if len(self._rasters) >= _CHUNK:
             self._hash()
 
@@ -197,17 +185,6 @@ class FrameHasher:
         for view, degrees in ((View.TURN_LEFT, _TURN), (View.TURN_RIGHT, -_TURN)):
             turned = pdq.turned(luma, degrees, self._aspect)
             yield view, pdq.spectrum(turned, _within((0.0, 0.0, 1.0, 1.0), _CENTRES[-1]))
-
-
-def _luma(frame: Any) -> NDArray[np.uint8]:
-    """Luma plane of a frame at full size, shape (height, width)."""
-    if frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21", "gray")) and (
-        frame.format.components[0].bits == 8
-    ):
-        plane = frame.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        return rows[: frame.height, : frame.width]
-    return np.asarray(frame.reformat(format="gray").to_ndarray())
 
 
 def _within(

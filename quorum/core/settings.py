@@ -77,8 +77,10 @@ class MediaAccess(_Section):
     max_pixels: Annotated[int, Field(gt=0)] = 40_000_000
     #: Seconds until a fetch is aborted.
     timeout: Limit = 20.0
-    #: The most frames of one upload in which text is recognised, at least two seconds apart, for
-    #: detectors that need it; 0 for none.
+    #: Seconds of media of which at least one frame is looked at: long media is seen in more places.
+    max_unseen: Limit = 20.0
+    #: The frames of one upload in which text is recognised, at least two seconds apart, for
+    #: detectors that need it; long media has more, at most ``max_unseen`` apart. 0 for none.
     read_frames: Annotated[int, Field(ge=0, le=64)] = 6
 
 

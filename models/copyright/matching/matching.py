@@ -86,7 +86,10 @@ def find_matches(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
         if pair
     ]
     certain = {match.work.id for match in matches}
-    matches += [match for match in _similar(found, catalogue) if match.work.id not in certain]
+    # A track that a player would not choose may be chosen by a viewer: what it copies counts, too.
+    for sight in found.sights:
+        matches += [match for match in _similar(sight, catalogue) if match.work.id not in certain]
+        certain |= {match.work.id for match in matches}
     return sorted(matches, key=lambda match: (-match.score, match.work.id, match.start))
 
 

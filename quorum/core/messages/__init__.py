@@ -10,7 +10,14 @@ from __future__ import annotations
 from quorum.core.messages.dead_letter import DeadLetter
 from quorum.core.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
 from quorum.core.messages.message import MAX_MESSAGE_BYTES, MAX_SKEW, Message, schema
-from quorum.core.messages.prediction import NOT_ASKED, Evidence, Prediction, Status, prediction_id
+from quorum.core.messages.prediction import (
+    NOT_ASKED,
+    SEEN,
+    Evidence,
+    Prediction,
+    Status,
+    prediction_id,
+)
 from quorum.core.messages.review import Review
 from quorum.core.messages.upload import Upload
 from quorum.core.messages.verdict import ACTIONS, Action, Missing, UsedPrediction, Verdict
@@ -22,6 +29,7 @@ __all__ = [
     "MAX_SKEW",
     "MESSAGES",
     "NOT_ASKED",
+    "SEEN",
     "Action",
     "DeadLetter",
     "Evidence",

@@ -15,6 +15,10 @@ from quorum.core.messages.message import Message, Value
 #: could not have changed the action. A policy takes it for a detector that is missing.
 NOT_ASKED = "not asked: "
 
+#: The ``field`` of the evidence that tells how much of the media a detector has seen: its
+#: ``weight`` is the share of the length.
+SEEN = "seen"
+
 
 class Status(StrEnum):
     """Whether a detector could score an upload."""
@@ -50,7 +54,8 @@ class Evidence(Value):
     what: str
     """What was found, in words that a reviewer can read."""
     field: str | None = None
-    """``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them."""
+    """``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them;
+    ``seen`` for how much of the media was looked at, of which ``weight`` is the share."""
     start: Seconds | None = None
     """Where it begins."""
     end: Seconds | None = None
@@ -110,6 +115,12 @@ class Prediction(Message):
     """When it was made."""
     shadow: bool = False
     """Whether it is only recorded and never decides."""
+
+    @property
+    def seen(self) -> float | None:
+        """Share of the media's length that the detector has looked at; None if it does not say."""
+        found = [one.weight for one in self.evidence if one.field == SEEN]
+        return min((one for one in found if one is not None), default=None)
 
     @model_validator(mode="after")
     def _score_goes_with_status(self) -> Self:

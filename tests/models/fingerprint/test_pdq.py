@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.models.fingerprint import pdq
-from quorum.models.fingerprint.video import _luma
+from quorum.models.media.picture import luma_plane as _luma
 from tests.models.copyright.data import DATA, needs_copydetect
 
 REFERENCE = DATA / "copydetect" / "vpdq_reference"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 
 import av
@@ -194,5 +195,10 @@ def test_without_chromaprint_the_fingerprint_says_so(tmp_path, monkeypatch):
 def test_a_container_of_subtitles_only_is_told(tmp_path):
     path = tmp_path / "words.srt"
     path.write_text("1\n00:00:00,000 --> 00:00:02,000\nHello\n")
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    wrapped = tmp_path / "words.mkv"
+    subprocess.run([ffmpeg, "-v", "error", "-i", path, wrapped], check=True)
     with pytest.raises(InputError, match="neither video nor audio"):
+        fingerprint(wrapped)
+    with pytest.raises(InputError, match="is not readable media"):
         fingerprint(path)

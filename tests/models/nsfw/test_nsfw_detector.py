@@ -11,7 +11,8 @@ class TestNsfw(DetectorContract):
 
     def test_the_evidence_names_the_seconds(self, made, examples):
         finding = made.score(examples)[0]
-        (seconds,) = finding.evidence
+        seconds, told = finding.evidence
+        assert (told.field, told.weight) == ("seen", 1.0)
         # The shapes are visible from 2 s to 4 s; smoothing may lose a frame at either end.
         assert 1.7 <= seconds.start <= 2.3
         assert 3.7 <= seconds.end <= 4.3

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, unquote, urlsplit
 
-import av
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
 from quorum.apps.console.pages.base import Console, CurrentSession, PageError, UploadId, console_of
+from quorum.core.errors import InputError
 from quorum.core.messages import Upload
+from quorum.models.media.door import picture_at
+from quorum.models.media.limits import Limits
+from quorum.models.media.stills import jpeg
 
 __all__ = ["media_link", "router"]
 
@@ -102,7 +104,7 @@ def frame(
         path = None if found is None else _file(console, found)
     elif console.settings.works is not None and work:
         path = _work(console.settings.works, work)
-    picture = None if path is None else _frame(path, at, console.settings.media.max_pixels)
+    picture = None if path is None else _frame(path, at, Limits.of(console.settings.media))
     if picture is None:
         raise PageError(404, "There is no such frame.")
     return Response(
@@ -121,24 +123,8 @@ def _work(folder: Path, work: str) -> Path | None:
     return files.get(work)
 
 
-def _frame(path: Path, at: float, max_pixels: int) -> bytes | None:
+def _frame(path: Path, at: float, limits: Limits) -> bytes | None:
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            if stream.width * stream.height > max_pixels or stream.time_base is None:
-                return None
-            container.seek(int(at / stream.time_base), stream=stream)
-            shown = None
-            for count, one in enumerate(container.decode(stream)):
-                shown = one
-                if count > 400 or (one.time or 0.0) >= at:
-                    break
-            if shown is None:
-                return None
-            image = shown.to_image()  # type: ignore[no-untyped-call]
-    except (av.FFmpegError, OSError, IndexError, ValueError):
+        return jpeg(picture_at(path, at, limits), _FRAME_HEIGHT * 2, _FRAME_HEIGHT)
+    except InputError:
         return None
-    image.thumbnail((_FRAME_HEIGHT * 2, _FRAME_HEIGHT))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=80)
-    return out.getvalue()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quorum.core.messages import Evidence, Prediction, Upload
+from quorum.core.messages import SEEN, Evidence, Prediction, Upload
 
 __all__ = ["Pair", "Timeline", "TimelineRow", "TimelineSpan", "timeline"]
 
@@ -85,7 +85,8 @@ def timeline(upload: Upload | None, predictions: Sequence[Prediction]) -> Timeli
 
 
 def _timed(evidence: Evidence) -> bool:
-    return evidence.kind != "text" and evidence.start is not None
+    timed = evidence.kind != "text" and evidence.start is not None
+    return timed and evidence.field != SEEN
 
 
 def _end(evidence: Evidence) -> float:

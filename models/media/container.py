@@ -1,0 +1,381 @@
+"""Films and sound in containers, by FFmpeg: every track on the clock of a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, BinaryIO, Final
+
+from quorum.core.errors import MediaRefused
+from quorum.models.media.boxes import check_tables
+from quorum.models.media.clock import TrackClock
+from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
+from quorum.models.media.orientation import UPRIGHT, Orientation
+from quorum.models.media.picture import Picture, Renderer
+from quorum.models.media.subtitles import subtitle_text
+from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+
+__all__ = ["ContainerReader", "PacketListener"]
+
+#: Consecutive broken packets after which a track is given up.
+_MAX_BROKEN: Final = 200
+#: The clock of these containers may jump (AVFMT_TS_DISCONT).
+_RESETS: Final = 0x0200
+#: Above this many times the sampling rate, a draft leaves out frames that no other one needs.
+_SKIP_ABOVE: Final = 3.5
+#: Shares of the allowance from which on frames are left out that cost much.
+_HURRY, _HASTE = 0.5, 0.75
+#: FFmpeg's own decoders of VP8 and VP9 do not decode their alpha.
+_WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+class PacketListener:
+    """Receives each coded packet of a track, before it is decoded."""
+
+    def packet(self, track: Track, packet: Any) -> None:
+        """One packet, in the order of the file."""
+
+
+class _AnonymousFile:
+    """An open file without a name, so that FFmpeg cannot use the name to find other files."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read = file.read
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+class _Playing:
+    """A track that is being decoded."""
+
+    def __init__(self, track: Track, stream: Any, clock: TrackClock) -> None:
+        self.track = track
+        self.stream = stream
+        self.clock = clock
+        self.decoder: Any = None
+        self.orientation = UPRIGHT
+        self.waiting: Shown | None = None
+        self.broken = 0
+        self.begun = False
+        self.skips = False
+
+
+class ContainerReader:
+    """Reads the tracks of one file.
+
+    Args:
+        file: The file.
+        size: Its length in bytes.
+        limits: How much of it is decoded.
+
+    Attributes:
+        tracks: Its tracks of pictures, sound and text.
+        length: Seconds that it says to have; 0 if it does not say.
+        left_out: Tracks that cannot be judged, with why.
+        problems: What could not be decoded.
+        complete: Whether every packet was read.
+
+    Raises:
+        MediaRefused: If its format is unknown, or it is damaged at its start.
+    """
+
+    def __init__(self, file: BinaryIO, size: int, limits: Limits) -> None:
+        import av
+
+        av.logging.set_level(av.logging.PANIC)
+        check_tables(file, size)
+        self._errors = (av.error.FFmpegError, ValueError, OSError, IndexError)
+        try:
+            opened: Any = av.open(
+                _AnonymousFile(file), options=dict(CONTAINER_OPTIONS), metadata_errors="replace"
+            )
+        except self._errors as error:
+            raise self._unreadable(error) from error
+        self._container = opened
+        self._limits = limits
+        self._streams: dict[int, Any] = {stream.index: stream for stream in opened.streams}
+        if not self._streams:
+            msg = "media cannot be read: it holds no streams"
+            raise MediaRefused(msg)
+        self.problems: list[str] = []
+        self.left_out: dict[int, str] = {}
+        self._refused: dict[int, str] = {}
+        self.tracks = self._tracks()
+        self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
+        self.reached = 0.0
+        self.complete = False
+
+    @staticmethod
+    def _unreadable(error: BaseException) -> MediaRefused:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        return MediaRefused(f"media cannot be read: {reason}")
+
+    def _tracks(self) -> tuple[Track, ...]:
+        best = {self._container.streams.best(kind) for kind in ("video", "audio", "subtitle")}
+        chosen = {stream.index for stream in best if stream is not None}
+        made = []
+        for stream in self._streams.values():
+            if stream.type not in ("video", "audio", "subtitle"):
+                continue
+            if "dependent" in str(stream.disposition):  # a tile of a picture
+                continue
+            context = stream.codec_context
+            kind = TrackKind(stream.type)
+            size = (0, 0)
+            if kind is TrackKind.VIDEO:
+                size = (context.width, context.height) if context is not None else size
+                if "attached_pic" in str(stream.disposition):
+                    kind = TrackKind.ATTACHED
+            track = Track(
+                stream.index,
+                kind,
+                context.name if context is not None else "unknown coding",
+                stream.index in chosen,
+                size,
+                str(stream.metadata.get("language", ""))[:20].replace("und", ""),
+                str(stream.metadata.get("title", ""))[:100],
+                kind is TrackKind.ATTACHED,
+            )
+            made.append(track)
+            if context is None:
+                self._refused[track.index] = f"the coding of {track} is unknown"
+            elif size[0] * size[1] > self._limits.max_pixels:
+                self._refused[track.index] = self._limits.too_large(*size)
+        return tuple(sorted(made, key=lambda one: (not one.chosen, one.still, one.index)))
+
+    @property
+    def chapters(self) -> list[Line]:
+        """The titles of its chapters."""
+        found = []
+        try:
+            for one in self._container.chapters():
+                base = float(one["time_base"] or 0)
+                text = str(one["metadata"].get("title", "")).strip()
+                if text:
+                    found.append(Line(text[:500], one["start"] * base, one["end"] * base))
+        except self._errors:
+            return found
+        return found[:MAX_SUBTITLES]
+
+    def why_not(self, track: Track) -> str | None:
+        """Why a track cannot be decoded; None if it may be tried."""
+        return self._refused.get(track.index)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def read(
+        self,
+        tracks: Collection[Track],
+        work: Work,
+        *,
+        draft: float | None = None,
+        listener: PacketListener | None = None,
+        start: float = 0.0,
+    ) -> Iterator[Shown | Heard | Line]:
+        """Decode tracks in the order of the file.
+
+        Args:
+            tracks: The tracks to decode; others are demuxed only for a listener.
+            work: Counts what it costs.
+            draft: Pictures a second that are looked at, where the picture need not be exact: it
+                is not deblocked, and frames that no other needs are left out.
+            listener: Receives the coded packets of all video and audio tracks.
+            start: Second to which it seeks first.
+        """
+        begun = ((track.index, self._begin(track, draft)) for track in tracks)
+        playing = {index: one for index, one in begun if one is not None}
+        heard = {t.index: t for t in self.tracks if listener and t.kind != TrackKind.SUBTITLE}
+        if not playing and not heard:
+            return
+        if start:
+            self._seek(start)
+        alive = set(playing)
+        holes = _Holes(self._container.format.name)
+        packets = self._container.demux()
+        try:
+            while alive or not playing:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    self.complete = True
+                    break
+                except self._errors:
+                    self._tell(f"damaged after {self.reached:.1f} s")
+                    break
+                index = packet.stream.index
+                if holes.passes(packet):
+                    self._tell(f"damaged at {self.reached:.1f} s")
+                if listener is not None and packet.size and index in heard:
+                    listener.packet(heard[index], packet)
+                if index not in alive:
+                    continue
+                one = playing[index]
+                work.check()
+                if work.share > _HURRY and one.track.kind is TrackKind.VIDEO:
+                    self._hurry(one, work.share)
+                try:
+                    yield from self._decode(one, packet, work)
+                except MediaRefused:
+                    raise
+                except self._errors:
+                    if one.broken == 0:
+                        self._tell(f"damaged at {self.reached:.1f} s")
+                    one.broken += 1
+                    if one.broken >= _MAX_BROKEN:
+                        alive.discard(index)
+                except _Enough:
+                    alive.discard(index)
+                    if not alive:
+                        self._tell(f"only the first {self._limits.max_seconds:g} s were read")
+        except MediaRefused as refused:
+            self._tell(str(refused))
+        for one in playing.values():
+            if one.waiting is not None:
+                yield self._until(one, one.waiting, min(one.clock.end, self._limits.max_seconds))
+                one.waiting = None
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def _seek(self, start: float) -> None:
+        begin = (self._container.start_time or 0) / 1_000_000
+        try:
+            self._container.seek(int((begin + start) * 1_000_000))
+        except self._errors:
+            return
+
+    def _begin(self, track: Track, draft: float | None) -> _Playing | None:
+        if track.index in self._refused:
+            self.left_out[track.index] = self._refused[track.index]
+            return None
+        stream = self._streams[track.index]
+        context = stream.codec_context
+        rate = 25.0
+        one = _Playing(track, stream, TrackClock(0.0, 0.0, resets=False))
+        if track.kind in (TrackKind.VIDEO, TrackKind.ATTACHED):
+            options = {"max_pixels": str(self._limits.max_pixels)}
+            stream.thread_type = "NONE"
+            context.thread_count = 1
+            average = float(stream.average_rate or stream.guessed_rate or 0)
+            rate = float(stream.guessed_rate or average or rate)
+            if draft is not None:
+                # Deblocking makes no difference after the reduction to a raster.
+                options["skip_loop_filter"] = "all"
+                if average >= _SKIP_ABOVE * draft:
+                    context.skip_frame = "NONREF"
+            context.options = options
+            name = _WITH_ALPHA.get(context.name)
+            if name and stream.metadata.get("alpha_mode") == "1":
+                one.decoder = self._alpha_decoder(name)
+        began = self._container.start_time
+        resets = bool(int(self._container.format.flags) & _RESETS)
+        one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
+        return one
+
+    def _alpha_decoder(self, name: str) -> Any:
+        import av
+
+        try:
+            made: Any = av.CodecContext.create(name, "r")
+        except self._errors:
+            return None
+        made.thread_count = 1
+        return made
+
+    @staticmethod
+    def _hurry(one: _Playing, share: float) -> None:
+        """Leave out frames, so that a costly film is seen to its end."""
+        one.stream.codec_context.skip_frame = "NONKEY" if share > _HASTE else "NONREF"
+        one.skips = share > _HASTE or one.skips
+
+    def _decode(self, one: _Playing, packet: Any, work: Work) -> Iterator[Shown | Heard | Line]:
+        if one.track.kind is TrackKind.SUBTITLE:
+            yield from self._line(one, packet)
+            return
+        frames = one.decoder.decode(packet) if one.decoder is not None else packet.decode()
+        for frame in frames:
+            one.broken = 0
+            one.begun = True
+            at = self._seconds(one, frame)
+            if at > self._limits.max_seconds:
+                if one.waiting is not None:
+                    yield self._until(one, one.waiting, self._limits.max_seconds)
+                    one.waiting = None
+                raise _Enough
+            self.reached = max(self.reached, at)
+            if one.track.kind is TrackKind.AUDIO:
+                work.spend(0, at)
+                yield Heard(one.track, frame, at)
+                continue
+            work.spend(frame.width * frame.height, at)
+            self._limits.check_size(frame.width, frame.height)
+            one.orientation = Orientation.of_frame(frame) or one.orientation
+            aspect = float(one.stream.sample_aspect_ratio or 1) or 1.0
+            picture = Picture(frame, self._renderer(one), one.orientation, aspect)
+            if one.waiting is not None:
+                yield self._until(one, one.waiting, at)
+            one.waiting = Shown(one.track, picture, at, at)
+
+    @staticmethod
+    def _renderer(one: _Playing) -> Renderer:
+        return one.waiting.picture.renderer if one.waiting is not None else Renderer()
+
+    @staticmethod
+    def _until(one: _Playing, shown: Shown, end: float) -> Shown:
+        """The picture, held until it is replaced; where frames are left out, that is not known."""
+        if one.track.still:
+            end = shown.start
+        elif one.skips:
+            end = min(end, shown.start + 1.0)
+        return Shown(shown.track, shown.picture, shown.start, max(shown.start, end))
+
+    @staticmethod
+    def _seconds(one: _Playing, frame: Any) -> float:
+        base = float(frame.time_base or 0)
+        if one.track.kind is TrackKind.AUDIO:
+            duration = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        else:
+            duration = float(frame.duration or 0) * base
+        return one.clock.seconds(frame.time, duration)
+
+    def _line(self, one: _Playing, packet: Any) -> Iterator[Line]:
+        text = subtitle_text(one.track.codec, bytes(packet)) if packet.size else ""
+        if not text or packet.pts is None:
+            return
+        base = float(packet.time_base or 0)
+        start = max(0.0, packet.pts * base - (self._container.start_time or 0) / 1_000_000)
+        yield Line(text[:1000], start, start + float(packet.duration or 0) * base)
+
+
+class _Holes:
+    """Finds bytes of a damaged file over which its demuxer went silently.
+
+    Args:
+        name: The container's format.
+    """
+
+    #: Bytes between two packets that belong to none; those of headers are fewer.
+    MOST = 1500
+
+    def __init__(self, name: str) -> None:
+        self._known = name in ("matroska,webm", "avi")
+        self._end: int | None = None
+        self._times: dict[int, tuple[int, int]] = {}
+
+    def passes(self, packet: Any) -> bool:
+        """Whether there is a hole before a packet: in the bytes, and in the times of its track."""
+        if not self._known or packet.pos is None or packet.dts is None:
+            return False
+        index = packet.stream.index
+        before, self._end = self._end, packet.pos + packet.size
+        last = self._times.get(index)
+        self._times[index] = (packet.dts, packet.duration or 0)
+        if before is None or last is None or packet.pos - before <= self.MOST:
+            return False
+        return bool(last[1] and packet.dts - last[0] > 1.5 * last[1])
+
+
+class _Enough(Exception):
+    """A track has been read as far as the settings allow."""

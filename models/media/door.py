@@ -1,0 +1,241 @@
+"""The door: everything that looks at media opens it here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+from quorum.core.errors import InputError, MediaRefused
+from quorum.models.media.container import ContainerReader, PacketListener
+from quorum.models.media.limits import MAX_TRACKS, Limits, Work
+from quorum.models.media.picture import Picture
+from quorum.models.media.stills import StillReader, picture_format
+from quorum.models.media.subtitles import TEXT_CODECS
+from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+
+__all__ = ["Media", "open_media", "picture_at", "pictures_at"]
+
+_HEAD = 512
+
+
+class Media:
+    """An open media file.
+
+    Args:
+        readers: The readers of its parts: a HEIF file may hold pictures and a film.
+        limits: How much of it is decoded.
+
+    Attributes:
+        tracks: Its tracks; the ones that a player would choose first.
+    """
+
+    def __init__(self, readers: Sequence[StillReader | ContainerReader], limits: Limits) -> None:
+        self._readers = readers
+        self._limits = limits
+        self._ignored: list[str] = []
+        self.tracks: tuple[Track, ...] = tuple(chain(*(one.tracks for one in readers)))
+
+    @property
+    def length(self) -> float:
+        """Seconds of the whole file, as far as it is known; 0 for a still picture."""
+        return max(one.length for one in self._readers)
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be decoded, such as "damaged after 3.2 s"."""
+        return list(dict.fromkeys(chain(*(one.problems for one in self._readers))))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every packet of a container was read."""
+        return all(isinstance(one, ContainerReader) and one.complete for one in self._readers)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The tracks that were not judged, with why."""
+        found = list(self._ignored)
+        for reader in self._readers:
+            if isinstance(reader, ContainerReader):
+                found += reader.left_out.values()
+        return found
+
+    @property
+    def chapters(self) -> list[Line]:
+        """The titles of the chapters."""
+        return list(
+            chain(*(one.chapters for one in self._readers if isinstance(one, ContainerReader)))
+        )
+
+    def of(self, *kinds: TrackKind) -> list[Track]:
+        """The tracks of some kinds, those first that a player would choose."""
+        return [track for track in self.tracks if track.kind in kinds]
+
+    def read(
+        self,
+        kinds: Collection[TrackKind],
+        *,
+        draft: float | None = None,
+        listener: PacketListener | None = None,
+        start: float = 0.0,
+        only: Track | None = None,
+    ) -> Iterator[Shown | Heard | Line]:
+        """Decode the tracks of some kinds, in the order of the file. Never raises.
+
+        What was not decoded is in ``problems`` and ``left_out``.
+
+        Args:
+            kinds: These kinds; at most eight tracks of each.
+            draft: Pictures a second that are looked at, where they need not be exact.
+            listener: Receives the coded packets of all tracks of pictures and sound.
+            start: Second to which a film seeks first.
+            only: The one track to decode, rather than all of the kinds.
+        """
+        chosen = [only] if only is not None else self._judged(kinds)
+        work = Work(self._limits.bounded)
+        for reader in self._readers:
+            if isinstance(reader, ContainerReader):
+                mine = [track for track in chosen if track in reader.tracks]
+                yield from reader.read(mine, work, draft=draft, listener=listener, start=start)
+            else:
+                try:
+                    for shown in reader.read(work):
+                        if shown.track in chosen:
+                            yield shown
+                except MediaRefused as refused:
+                    reader.problems.append(str(refused))
+
+    def why_not(self, track: Track) -> str | None:
+        """Why a track cannot be decoded; None if it may be tried."""
+        for reader in self._readers:
+            if isinstance(reader, ContainerReader) and track in reader.tracks:
+                return reader.why_not(track)
+        return None
+
+    def _judged(self, kinds: Collection[TrackKind]) -> list[Track]:
+        judged: list[Track] = []
+        self._ignored = []
+        for kind in TrackKind:
+            if kind not in kinds:
+                continue
+            found = self.of(kind)
+            if kind is TrackKind.SUBTITLE:
+                unread = [track for track in found if track.codec not in TEXT_CODECS]
+                self._ignored += [f"{track} is made of pictures" for track in unread]
+                found = [track for track in found if track.codec in TEXT_CODECS]
+            judged += found[:MAX_TRACKS]
+            if len(found) > MAX_TRACKS:
+                self._ignored.append(f"{len(found)} {kind} tracks; {MAX_TRACKS} were judged")
+        return judged
+
+
+@contextmanager
+def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
+    """Open a media file.
+
+    Args:
+        path: The file; its name tells nothing about its format.
+        limits: How much of it is decoded.
+
+    Raises:
+        MediaRefused: If it is no media, of a format that is not read, damaged at its start, or
+            too large.
+        InputError: If the file cannot be read or is empty.
+    """
+    limits = limits or Limits()
+    readers: list[StillReader | ContainerReader] = []
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        msg = f"cannot read {path.name}: {error.strerror or error}"
+        raise InputError(msg) from None
+    with file:
+        head = file.read(_HEAD)
+        size = file.seek(0, 2)
+        file.seek(0)
+        form = picture_format(head)
+        try:
+            if form is not None:
+                readers.append(StillReader(file, form, limits))
+            if form is None or (form == "HEIF" and b"moov" in _top_boxes(path, size)):
+                with path.open("rb") as film:
+                    readers.append(ContainerReader(film, size, limits))
+                    yield Media(readers, limits)
+            else:
+                yield Media(readers, limits)
+        finally:
+            for reader in readers:
+                reader.close()
+
+
+def _top_boxes(path: Path, size: int) -> set[bytes]:
+    found: set[bytes] = set()
+    at = 0
+    with path.open("rb") as file:
+        while at + 8 <= size and len(found) < 64:
+            file.seek(at)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            found.add(head[4:8])
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:
+                break
+            at += length
+    return found
+
+
+def pictures_at(
+    path: Path, times: Sequence[float], limits: Limits | None = None
+) -> Iterator[tuple[Picture, float]]:
+    """The pictures that a player shows at some seconds, with the seconds.
+
+    Args:
+        path: The file.
+        times: The seconds, increasing; beyond the end the last picture is given.
+        limits: How much of the file is decoded.
+
+    Raises:
+        InputError: If the file cannot be read.
+        MediaRefused: If it holds no picture that can be read.
+    """
+    with open_media(path, limits) as media:
+        tracks = media.of(TrackKind.VIDEO, TrackKind.ATTACHED)
+        last: Shown | None = None
+        done = 0
+        for shown in media.read((), only=tracks[0]) if tracks else ():
+            if not isinstance(shown, Shown):
+                continue
+            last = shown
+            while done < len(times) and (times[done] < shown.end or shown.track.still):
+                yield shown.picture, max(shown.start, times[done])
+                done += 1
+            if done == len(times):
+                return
+        if last is None:
+            msg = f"{path.name}: {'; '.join(media.problems) or 'no picture could be read'}"
+            raise MediaRefused(msg)
+        for _ in times[done:]:
+            yield last.picture, last.start
+
+
+def picture_at(path: Path, second: float, limits: Limits | None = None) -> Picture:
+    """The picture that a player shows at a second; of a long film it seeks.
+
+    Raises:
+        InputError: If the file cannot be read.
+        MediaRefused: If it holds no picture that can be read.
+    """
+    with open_media(path, limits) as media:
+        tracks = media.of(TrackKind.VIDEO, TrackKind.ATTACHED)
+        shown: Shown | None = None
+        for one in media.read((), only=tracks[0], start=second) if tracks else ():
+            if isinstance(one, Shown):
+                shown = one
+                if one.end > second or one.track.still:
+                    break
+        if shown is None:
+            msg = f"{path.name}: {'; '.join(media.problems) or 'no picture could be read'}"
+            raise MediaRefused(msg)
+        return shown.picture

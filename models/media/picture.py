@@ -1,0 +1,186 @@
+"""A decoded picture as a viewer sees it: upright, in its proportions, on a ground."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.models.media.orientation import UPRIGHT, Orientation
+
+__all__ = ["GROUNDS", "Picture", "Renderer", "luma_plane"]
+
+#: What is behind a picture that is transparent in parts; the first is what most players show.
+GROUNDS = ("white", "black")
+_LEVEL = {"white": 255.0, "black": 0.0}
+
+#: Transfer functions of high dynamic range: SMPTE 2084 (PQ) and HLG.
+_PQ, _HLG = 16, 18
+#: The brightness, in candela per square metre, that becomes the white of a screen.
+_WHITE = 203.0
+#: Rec. 2020 to Rec. 709, linear light.
+_TO_709 = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
+)
+#: A stored pixel is at most this many times as wide as high, or the other way round.
+_MOST_ASPECT = 8.0
+
+
+class Renderer:
+    """Scales frames; keeps a scaler for each size, whose set-up costs more than its use."""
+
+    def __init__(self) -> None:
+        self._scalers: dict[tuple[int, int, str], Any] = {}
+
+    def scale(
+        self, frame: Any, width: int, height: int, form: str, interpolation: str | None = None
+    ) -> NDArray[Any]:
+        """The frame as an array, shape (height, width) or (height, width, channels)."""
+        from av.video.reformatter import VideoReformatter
+
+        key = (width, height, form)
+        if key not in self._scalers:
+            if len(self._scalers) >= 16:
+                self._scalers.clear()
+            self._scalers[key] = VideoReformatter()
+        made = self._scalers[key].reformat(frame, width, height, form, interpolation=interpolation)
+        return np.asarray(made.to_ndarray())
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        frame: The stored picture, an ``av.VideoFrame``.
+        renderer: Scales it.
+        orientation: How it is turned before it is shown.
+        aspect: Width of a stored pixel by its height.
+    """
+
+    frame: Any
+    renderer: Renderer
+    orientation: Orientation = UPRIGHT
+    aspect: float = 1.0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        aspect = min(_MOST_ASPECT, max(1 / _MOST_ASPECT, self.aspect or 1.0))
+        width, height = self.frame.width, self.frame.height
+        if aspect > 1:
+            width = max(1, round(width * aspect))
+        else:
+            height = max(1, round(height / aspect))
+        return (height, width) if self.orientation.sideways else (width, height)
+
+    @property
+    def transparent(self) -> bool:
+        """Whether some pixel of it is not opaque."""
+        if not _may_be_transparent(self.frame):
+            return False
+        alpha = self.renderer.scale(self.frame, self.frame.width, self.frame.height, "rgba")
+        return bool((alpha[..., 3] < 255).any())
+
+    def rgb(self, width: int, height: int, ground: str = "white") -> NDArray[np.uint8]:
+        """The picture at a size as shown, RGB, shape (height, width, 3).
+
+        Args:
+            width: Width as shown.
+            height: Height as shown.
+            ground: What is behind transparent parts; one of ``GROUNDS``.
+        """
+        stored = (height, width) if self.orientation.sideways else (width, height)
+        return self.orientation.apply(self._stored(*stored, ground, None))
+
+    def gray(self, width: int, height: int, ground: str = "white") -> NDArray[np.uint8]:
+        """The luma of the picture, by area, shape (height, width)."""
+        stored = (height, width) if self.orientation.sideways else (width, height)
+        return self.orientation.apply(self._luma(*stored, ground, "AREA"))
+
+    def luma(self, ground: str = "white") -> NDArray[np.uint8]:
+        """The luma of the picture at its stored size, upright; of high dynamic range as coded."""
+        plane = luma_plane(self.frame)
+        if plane is None:
+            plane = self._luma(self.frame.width, self.frame.height, ground, None)
+        return self.orientation.apply(plane)
+
+    def _luma(
+        self, width: int, height: int, ground: str, interpolation: str | None
+    ) -> NDArray[np.uint8]:
+        if not _may_be_transparent(self.frame):
+            made = self.renderer.scale(self.frame, width, height, "gray", interpolation)
+            return made.astype(np.uint8, copy=False)
+        rgb = self._stored(width, height, ground, interpolation).astype(np.float32)
+        return np.asarray((rgb @ np.array([0.299, 0.587, 0.114], np.float32)).round(), np.uint8)
+
+    def _stored(
+        self, width: int, height: int, ground: str, interpolation: str | None
+    ) -> NDArray[np.uint8]:
+        """RGB at a size, turned as stored."""
+        scale = self.renderer.scale
+        if _is_hdr(self.frame):
+            wide = scale(self.frame, width, height, "rgb48le", interpolation)
+            return _tone_mapped(wide.astype(np.float32) / 65535, int(self.frame.color_trc))
+        if not _may_be_transparent(self.frame):
+            return np.ascontiguousarray(scale(self.frame, width, height, "rgb24", interpolation))
+        # Composed before it is reduced, so that no hidden colour bleeds into a visible one.
+        full = scale(self.frame, self.frame.width, self.frame.height, "rgba")
+        alpha = full[..., 3:].astype(np.float32) / 255
+        composed = (full[..., :3] * alpha + _LEVEL[ground] * (1 - alpha)).round().astype(np.uint8)
+        if (width, height) == (self.frame.width, self.frame.height):
+            return composed
+        import av
+
+        opaque = av.VideoFrame.from_ndarray(np.ascontiguousarray(composed), format="rgb24")
+        return np.ascontiguousarray(scale(opaque, width, height, "rgb24", interpolation))
+
+
+def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
+    """The plane of luma of a frame of eight bits, shape (height, width); None if it has none."""
+    simple = frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "nv21", "gray"))
+    if not simple or frame.format.components[0].bits != 8:
+        return None
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width]
+
+
+def _may_be_transparent(frame: Any) -> bool:
+    return frame.format.name == "pal8" or any(one.is_alpha for one in frame.format.components)
+
+
+def _is_hdr(frame: Any) -> bool:
+    return int(frame.color_trc or 0) in (_PQ, _HLG)
+
+
+def _tone_mapped(signal: NDArray[Any], transfer: int) -> NDArray[np.uint8]:
+    """Colours of a screen for a picture of high dynamic range.
+
+    Args:
+        signal: Coded RGB from 0 to 1, Rec. 2020.
+        transfer: ``_PQ`` or ``_HLG``.
+    """
+    if transfer == _PQ:
+        root = np.power(signal, 1 / 78.84375)
+        light = np.power(
+            np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root), 1 / 0.1593017578125
+        ) * (10000 / _WHITE)
+    else:
+        a, b, c = 0.17883277, 0.28466892, 0.55991073
+        scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+        luminance = scene @ np.array([0.2627, 0.678, 0.0593], np.float32)
+        light = scene * np.power(np.maximum(luminance, 1e-6), 0.2)[..., None] * (1000 / _WHITE)
+    linear = np.maximum(light @ _TO_709.T, 0)
+    # White and below stay as they are; what is brighter is bent towards 1 (Reinhard, extended).
+    peak = np.max(linear, axis=-1, keepdims=True)
+    bright = np.where(peak > 0.8, 0.8 + 0.2 * (peak - 0.8) / (peak - 0.6), peak)
+    mapped = linear * np.where(peak > 0, bright / np.maximum(peak, 1e-6), 0)
+    coded = np.where(
+        mapped <= 0.0031308,
+        12.92 * mapped,
+        1.055 * np.power(np.maximum(mapped, 1e-9), 1 / 2.4) - 0.055,
+    )
+    return np.asarray(np.clip(coded * 255, 0, 255).round(), np.uint8)

@@ -66,7 +66,7 @@ class KeyOptions:
         str | None, typer.Option(help="Print a new API key of this name and its line, and exit.")
     ] = None
     scopes: Annotated[
-        str, typer.Option(help="Scopes of the new key, of moderate, read, metrics.")
+        str, typer.Option(help="Scopes of the new key, of moderate, read, read-all, metrics.")
     ] = "moderate,read"
 
 

@@ -13,10 +13,14 @@ from pathlib import Path
 
 from quorum.core.errors import ConfigurationError
 
-__all__ = ["SCOPES", "ApiKey", "Bucket", "Keyring", "new_key", "read_keys"]
+__all__ = ["READ_ALL", "SCOPES", "ApiKey", "Bucket", "Keyring", "new_key", "read_keys"]
 
-#: Scopes: request verdicts; read verdicts, policies and models; read metrics.
-SCOPES = ("moderate", "read", "metrics")
+#: The scope to read every upload, whoever made it; it includes ``read``.
+READ_ALL = "read-all"
+
+#: Scopes: request verdicts; read verdicts on the client's own uploads, policies and models; read
+#: those on all uploads; read metrics.
+SCOPES = ("moderate", "read", READ_ALL, "metrics")
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -26,10 +30,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class ApiKey:
     """A known API key, without its secret."""
 
+    #: The client. Two keys of one name are of one client, so that a key can be replaced.
     name: str
     scopes: frozenset[str]
     #: SHA-256 of the secret. A slow hash guards weak passwords; these are 256 random bits.
     digest: str
+
+    def allows(self, scope: str) -> bool:
+        """Whether it has a scope, or one that includes it."""
+        return scope in self.scopes or (scope == "read" and READ_ALL in self.scopes)
 
 
 def new_key(name: str, scopes: frozenset[str]) -> tuple[str, str]:

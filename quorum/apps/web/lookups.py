@@ -14,9 +14,14 @@ from quorum.apps.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, ca
 from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
 from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.apps.web.moderation import PROBLEMS
-from quorum.apps.web.state import State, allow
+from quorum.apps.web.state import State, allow, may_read
 
 __all__ = ["router"]
+
+_NOT_FOUND = (
+    "no verdict of this upload is known here; a key with the scope read knows those of its own "
+    "client's uploads, and one with read-all knows all"
+)
 
 router = APIRouter()
 
@@ -30,7 +35,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
     responses={
         200: {
             "model": CaseAnswer,
-            "description": "The current verdict, and its predictions.",
+            "description": "The current verdict, and the predictions of its content.",
             **example(CASE_EXAMPLE),
         },
         404: {**PROBLEMS[422], "description": "No verdict of this upload is known."},
@@ -38,19 +43,37 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
     },
 )
 async def verdict(request: Request, upload_id: str) -> Response:
-    """Return an upload's current verdict, the superseded ones, and all predictions."""
+    """Return an upload's current verdict, the superseded ones, and the current predictions.
+
+    A key with the scope `read` reads the uploads of its own client.
+    """
     allow(request, "read")
     state: State = request.app.state.quorum
-    if state.ledger is not None:
-        # An id that no upload may have needs no query.
-        usable = 0 < len(upload_id) <= 256 and "\x00" not in upload_id
-        case = await asyncio.to_thread(state.ledger.get_case, upload_id) if usable else None
-        if case is not None and case.verdicts:
-            body = case_bytes(case.verdicts, case.predictions)
+    # An id that no upload may have needs no query.
+    if 0 < len(upload_id) <= 256 and "\x00" not in upload_id:
+        client, body = await _known_case(state, upload_id)
+        if body is not None and may_read(request, client):
             return Response(body, media_type="application/json")
-    elif (known := state.recent.get(upload_id)) and known[0]:
-        return Response(case_bytes(*known), media_type="application/json")
-    raise Problem(404, "no verdict of this upload is known here")
+    raise Problem(404, _NOT_FOUND)
+
+
+async def _known_case(state: State, upload_id: str) -> tuple[str | None, bytes | None]:
+    """The client that made an upload, and the ``CaseAnswer`` if it has a verdict."""
+    known = state.recent.get(upload_id)
+    ledger = state.ledger
+    if ledger is None:
+        if known is None or not known.verdicts:
+            return None, None
+        return known.client, case_bytes(known.verdicts, known.current_predictions)
+
+    def look_up() -> tuple[str | None, bytes | None]:
+        case = ledger.get_case(upload_id)
+        if case is None or not case.verdicts:
+            return None, None
+        client = ledger.owners([upload_id]).get(upload_id)
+        return client, case_bytes(case.verdicts, case.current_predictions)
+
+    return await asyncio.to_thread(look_up)
 
 
 @router.get(

@@ -28,7 +28,8 @@ class MediaUpload:
     """An upload and the media file that was sent with it.
 
     Attributes:
-        upload: The upload as it was sent.
+        upload: The upload as it was sent; with a file, its field ``media_sha256`` names the bytes,
+            so that another file is another content.
         scored: The upload with the URI of the stored file as its media.
         digest: Digest of both: a repeated request has the same one.
     """
@@ -69,15 +70,15 @@ async def read_multipart(request: Request, folder: Path, limit: int) -> MediaUpl
         event, media = form["upload"], form.get("media")
         data = await event.read() if isinstance(event, UploadFile) else event.encode()
         upload = Upload.accept(data)
-        sha = hashlib.sha256(data)
         if media is None:
-            return MediaUpload(upload, None, sha.digest())
+            return MediaUpload(upload, None, hashlib.sha256(data).digest())
         if not isinstance(media, UploadFile):
             raise Problem(422, "the part media must be a file, with a filename")
         suffix = Path(media.filename or "").suffix.lower()
         path = folder / (secrets.token_hex(16) + (suffix if suffix in _SUFFIXES else ""))
-        await asyncio.to_thread(_store, media, path, sha)
-        return MediaUpload(upload, path, sha.digest())
+        sha = await asyncio.to_thread(_store, media, path)
+        upload = upload.model_copy(update={"media_sha256": sha.hexdigest()})
+        return MediaUpload(upload, path, hashlib.sha256(data + sha.digest()).digest())
     finally:
         await form.close()
 
@@ -92,8 +93,10 @@ def refuse_inside(upload: Upload, folder: Path | None) -> None:
         raise Problem(422, "media: this place is not open to requests")
 
 
-def _store(media: UploadFile, path: Path, sha: hashlib._Hash) -> None:
+def _store(media: UploadFile, path: Path) -> hashlib._Hash:
+    sha = hashlib.sha256()
     with path.open("xb") as out:
         while chunk := media.file.read(_CHUNK):
             sha.update(chunk)
             out.write(chunk)
+    return sha

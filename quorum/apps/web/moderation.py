@@ -44,6 +44,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: _problem("The API key is missing or unknown."),
     403: _problem("The API key lacks the scope."),
     408: _problem("The body arrived too slowly."),
+    409: _problem("The id is of another client's upload, or a later content of it is known."),
     413: _problem("The body is too large."),
     415: _problem("The content type is not supported."),
     422: _problem("The body is not a valid upload; the detail names the field."),
@@ -114,7 +115,9 @@ async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> 
     async def make() -> Response:
         nonlocal accepted
         accepted = True
-        made, durable = await state.moderate(sent.upload, scored=sent.scored, cleanup=sent.cleanup)
+        made, durable = await state.moderate(
+            sent.upload, client, scored=sent.scored, cleanup=sent.cleanup
+        )
         return _answer(as_bytes(made), durable=durable)
 
     try:
@@ -191,7 +194,7 @@ async def moderate_batch(request: Request, idempotency_key: IdempotencyKey = Non
             state.service.check(len(items))
         except Busy as busy:
             raise busy_problem(busy) from None
-        results = await asyncio.gather(*(_one(state, item) for item in items))
+        results = await asyncio.gather(*(_one(state, client, item) for item in items))
         body = b'{"results":[' + b",".join(content for content, _ in results) + b"]}"
         return _answer(body, durable=all(durable for _, durable in results))
 
@@ -211,14 +214,14 @@ def _items(data: bytes, limit: int) -> list[Any]:
     return items
 
 
-async def _one(state: State, item: Any) -> tuple[bytes, bool]:
+async def _one(state: State, client: str, item: Any) -> tuple[bytes, bool]:
     try:
         try:
             upload = Upload.accept(json.dumps(item).encode())
         except MalformedMessage as error:
             raise Problem(422, str(error)) from None
         refuse_inside(upload, state.media_folder)
-        made, durable = await state.moderate(upload)
+        made, durable = await state.moderate(upload, client)
     except Problem as problem:
         title = HTTPStatus(problem.status).phrase
         return problem_bytes(problem.status, title, problem.detail), True

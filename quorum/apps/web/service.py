@@ -16,7 +16,7 @@ from quorum.aggregator.decision.facts import Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.executor import EnsembleExecutor, ScoringTask
 from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
-from quorum.core.messages import Prediction, Upload, Verdict, now
+from quorum.core.messages import Prediction, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
 from quorum.models.installed import release
 from quorum.pipeline.moderator import Moderated
@@ -55,6 +55,8 @@ class _Job(ScoringTask):
     case: Case | None = None
     timer: asyncio.TimerHandle | None = None
     uploader: Uploader | None = None
+    earlier: Sequence[Verdict] = ()
+    reviews: Sequence[Review] = ()
 
 
 class Service:
@@ -116,6 +118,8 @@ class Service:
         *,
         scored: Upload | None = None,
         cleanup: Callable[[], None] | None = None,
+        earlier: Sequence[Verdict] = (),
+        reviews: Sequence[Review] = (),
     ) -> Moderated:
         """Decide an upload, by the policy's deadline at the latest.
 
@@ -123,6 +127,8 @@ class Service:
             upload: The upload.
             scored: The upload that detectors see, if its media is stored elsewhere.
             cleanup: Called when the media is no longer needed.
+            earlier: For an edit, the verdicts on earlier contents.
+            reviews: The reviews of these verdicts.
 
         Raises:
             Busy: If too many uploads are in progress.
@@ -134,6 +140,7 @@ class Service:
                 cleanup()
             raise
         job = self._job(upload, scored or upload, cleanup)
+        job.earlier, job.reviews = earlier, reviews
         self._pending += 1
         try:
             await self._add_history(job)
@@ -239,7 +246,13 @@ class Service:
         # Not before a deadline that has passed on the loop's clock: the two clocks differ a little.
         at = max(now(), job.arrived + timedelta(seconds=job.waited))
         decided = self._decider.first(
-            job.upload, job.predictions, arrived=job.arrived, at=at, uploader=job.uploader
+            job.upload,
+            job.predictions,
+            arrived=job.arrived,
+            at=at,
+            uploader=job.uploader,
+            earlier=job.earlier,
+            reviews=job.reviews,
         )
         job.case = decided.case if job.silent else None
         job.answer.set_result(Moderated(decided.verdict, tuple(job.predictions)))

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastapi import Request
 
-from quorum.apps.http.keys import Bucket, Keyring
+from quorum.apps.http.keys import READ_ALL, ApiKey, Bucket, Keyring
 from quorum.apps.http.problems import Problem
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
+from quorum.apps.web.flights import Flights
 from quorum.apps.web.idempotency import IdempotencyStore
+from quorum.apps.web.known import KnownUpload, RecentUploads
 from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Busy, Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.watch import Watcher
 from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.pipeline.moderator import Moderated
-from quorum.store.ledger import Delivery, Ledger
+from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, Owner
 
-__all__ = ["State", "allow"]
+__all__ = ["State", "allow", "may_read"]
 
-#: Uploads whose verdicts can be read where there is no ledger.
+#: Uploads whose clients and verdicts this process remembers; without a ledger these can be read.
 RECENT_UPLOADS = 10_000
+RECENT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -45,7 +47,8 @@ class State:
         watcher: Replaces models when a registry's alias moves; None where none can move.
         closing: Set when the service shuts down.
         buckets: Rate limits, by client.
-        recent: Verdicts and predictions by upload id, where there is no ledger.
+        recent: What this process moderated last; with predictions only where there is no ledger.
+        flights: Requests in progress, by upload.
     """
 
     service: Service
@@ -60,21 +63,30 @@ class State:
     watcher: Watcher | None = None
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
-    recent: OrderedDict[str, tuple[list[Verdict], list[Prediction]]] = field(
-        default_factory=OrderedDict
+    recent: RecentUploads = field(
+        default_factory=lambda: RecentUploads(RECENT_UPLOADS, RECENT_BYTES)
     )
+    flights: Flights = field(default_factory=Flights)
 
     async def moderate(
         self,
         upload: Upload,
+        client: str,
         *,
         scored: Upload | None = None,
         cleanup: Callable[[], None] | None = None,
     ) -> tuple[Moderated, bool]:
         """Decide an upload; its verdict, and whether that is recorded where it should be.
 
+        Args:
+            upload: The upload.
+            client: Who sends it.
+            scored: The upload that detectors see, if its media is stored elsewhere.
+            cleanup: Called when the media is no longer needed.
+
         Raises:
-            Problem: If too many uploads are in progress, or wait for the ledger.
+            Problem: If too many uploads are in progress, or wait for the ledger; if the id is of
+                another client's upload, or a later content of it is known.
         """
         try:
             if self.recorder is not None and self.recorder.backlog >= self.limits.backlog:
@@ -83,23 +95,75 @@ class State:
                     "the ledger is unreachable and too many verdicts wait for it",
                     {"retry-after": "10"},
                 )
-            made = await self.service.moderate(upload, scored=scored, cleanup=cleanup)
+            async with self.flights.join(upload.id, client, upload.digest):
+                known = await self._known(upload, client)
+                earlier = known.superseded_by(upload)
+                cleaning, cleanup = cleanup, None  # from here on the service cleans up
+                made = await self.service.moderate(
+                    upload,
+                    scored=scored,
+                    cleanup=cleaning,
+                    earlier=earlier,
+                    reviews=known.reviews,
+                )
+                durable = await self._record(
+                    upload, known.with_upload(upload), [made.verdict], made.predictions
+                )
         except Busy as busy:
             raise busy_problem(busy) from None
         except Problem:
             if cleanup is not None:
                 cleanup()
             raise
-        return made, await self._record(upload, [made.verdict], made.predictions)
+        return made, durable
+
+    async def _known(self, upload: Upload, client: str) -> KnownUpload:
+        """What is known of an upload before it is decided.
+
+        Raises:
+            Problem: If the client may not send it.
+        """
+        known = self.recent.get(upload.id)
+        if self.ledger is not None:
+            recorded = await self._recorded(upload.id)
+            known = known if recorded is None else recorded.merged(known)
+        if known is None:
+            return KnownUpload.of(upload, client if self.keyring is not None else None)
+        if self.keyring is not None:
+            known.may_change(client, upload.digest)
+        return known
+
+    async def _recorded(self, upload_id: str) -> KnownUpload | None:
+        """What the ledger knows of an upload; None too while it does not answer."""
+        ledger, recorder = self.ledger, self.recorder
+        assert ledger is not None
+        if (recorder is not None and recorder.away) or "\x00" in upload_id:
+            return None
+
+        def look_up() -> KnownUpload | None:
+            case = ledger.get_cases([upload_id], ("upload", "verdicts", "reviews"))[0]
+            return KnownUpload.of_case(case, ledger.owners([upload_id]).get(upload_id))
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(look_up), self.limits.record_seconds)
+        except (TimeoutError, LedgerUnavailable):
+            return None
 
     async def _record(
-        self, upload: Upload, verdicts: list[Verdict], predictions: Sequence[Prediction]
+        self,
+        upload: Upload,
+        known: KnownUpload,
+        verdicts: list[Verdict],
+        predictions: Sequence[Prediction],
     ) -> bool:
         if self.recorder is None:
-            self._remember(upload.id, verdicts, predictions)
+            self.recent.put(upload.id, known.with_answer(verdicts, predictions))
             return True
+        # Until the ledger has it, and for when it is away.
+        self.recent.put(upload.id, known.with_answer(verdicts, ()))
         deliveries = self._deliveries(verdicts)
-        done = self.recorder.put([upload, *predictions, *verdicts, *deliveries])
+        owner = [] if known.client is None else [Owner(upload.id, known.client)]
+        done = self.recorder.put([upload, *predictions, *verdicts, *deliveries, *owner])
         try:
             durable = await asyncio.wait_for(asyncio.shield(done), self.limits.record_seconds)
         except TimeoutError:
@@ -111,26 +175,17 @@ class State:
     def on_late(self, upload: Upload, verdict: Verdict | None, prediction: Prediction) -> None:
         """Record a late prediction; endpoints receive a superseding verdict."""
         verdicts = [verdict] if verdict is not None else []
+        known = self.recent.get(upload.id)
+        if known is not None:
+            kept = [prediction] if self.recorder is None else []
+            self.recent.put(upload.id, known.with_answer(verdicts, kept))
         if self.recorder is None:
-            self._remember(upload.id, verdicts, [prediction])
             return
         deliveries = self._deliveries(verdicts)
         self.recorder.put([prediction, *verdicts, *deliveries])
 
     def _deliveries(self, verdicts: Sequence[Verdict]) -> list[Delivery]:
         return [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
-
-    def _remember(
-        self, upload_id: str, verdicts: list[Verdict], predictions: Sequence[Prediction]
-    ) -> None:
-        known, scored = self.recent.pop(upload_id, ([], []))
-        ids = {verdict.id for verdict in verdicts}
-        all_verdicts = [one for one in known if one.id not in ids] + verdicts
-        all_verdicts.sort(key=lambda one: one.order)
-        by_id = {one.id: one for one in (*scored, *predictions)}
-        self.recent[upload_id] = (all_verdicts, list(by_id.values()))
-        while len(self.recent) > RECENT_UPLOADS:
-            self.recent.popitem(last=False)
 
     def take(self, client: str, count: int) -> None:
         """Count uploads against a client's rate.
@@ -162,15 +217,35 @@ def allow(request: Request, scope: str) -> str:
     Raises:
         Problem: If the API key is missing or unknown, or lacks the scope.
     """
+    key = _key_of(request)
+    if key is not None and not key.allows(scope):
+        raise Problem(403, f"this API key lacks the scope {scope}")
+    return "anyone" if key is None else key.name
+
+
+def may_read(request: Request, client: str | None) -> bool:
+    """Whether a request may read an upload that this client made, or no client.
+
+    Raises:
+        Problem: If the API key is missing or unknown.
+    """
+    key = _key_of(request)
+    return key is None or key.name == client or key.allows(READ_ALL)
+
+
+def _key_of(request: Request) -> ApiKey | None:
+    """The API key of a request; None where everyone is admitted.
+
+    Raises:
+        Problem: If it is missing or unknown.
+    """
     state: State = request.app.state.quorum
     if state.keyring is None:
-        return "anyone"
+        return None
     key = state.keyring.find(request.headers)
     if key is None:
         given = {"authorization", "x-api-key"} & set(request.headers)
         detail = "this API key is unknown" if given else "give an API key"
         detail = f"{detail}: authorization: Bearer KEY, or x-api-key: KEY"
         raise Problem(401, detail, {"www-authenticate": "Bearer"})
-    if scope not in key.scopes:
-        raise Problem(403, f"this API key lacks the scope {scope}")
-    return key.name
+    return key

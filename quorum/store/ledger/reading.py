@@ -41,6 +41,7 @@ __all__ = [
     "load_cases",
     "matching",
     "owners_of",
+    "recorded_uploads",
     "stats",
     "summary_page",
     "to_summary",
@@ -109,6 +110,12 @@ def owners_of(connection: Connection, upload_ids: Sequence[str]) -> dict[str, st
     table = schema.owners.c
     query = select(table.upload_id, table.client).where(table.upload_id.in_(upload_ids))
     return {row.upload_id: row.client for row in connection.execute(query)}
+
+
+def recorded_uploads(connection: Connection, upload_ids: Sequence[str]) -> list[str]:
+    """Those of these uploads that are recorded."""
+    key = schema.uploads.c.id
+    return list(connection.execute(select(key).where(key.in_(upload_ids))).scalars())
 
 
 def _statements(

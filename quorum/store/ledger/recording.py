@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
-from quorum.store.ledger import erasure, rows, schema, writing
+from quorum.store.ledger import erasure, reading, rows, schema, writing
 from quorum.store.ledger.values import Delivery, Owner, Recordable, StatementRecord
 
 __all__ = ["Rows", "as_rows", "write"]
+
+_log = logging.getLogger(__name__)
 
 #: Rows to write, by the kind of message that they come from.
 Rows = dict[type, list[dict[str, Any]]]
@@ -62,8 +65,36 @@ def write(connection: Connection, made: Rows) -> None:
     """Write rows in the connection's transaction."""
     erased = _Erased(connection, made)
     erased.readmit(connection, made.get(Upload, []))
+    foreign = _foreign(connection, made.get(Owner, []))
     for kind, given in made.items():
-        _WRITERS[kind][1](connection, [row for row in given if erased.admits(kind, row)])
+        admitted = [
+            row
+            for row in given
+            if erased.admits(kind, row)
+            and row["id" if kind is Upload else "upload_id"] not in foreign
+        ]
+        _WRITERS[kind][1](connection, admitted)
+
+
+def _foreign(connection: Connection, owners: Sequence[dict[str, Any]]) -> frozenset[str]:
+    """The uploads of these owners that another client made, or none: nothing of them is written.
+
+    The web service refuses such requests, but cannot tell while the ledger is away.
+    """
+    if not owners:
+        return frozenset()
+    ids = sorted({row["upload_id"] for row in owners})
+    known = reading.owners_of(connection, ids)
+    for upload_id in reading.recorded_uploads(connection, ids):
+        known.setdefault(upload_id, "")
+    for row in owners:
+        known.setdefault(row["upload_id"], row["client"])
+    found = frozenset(
+        row["upload_id"] for row in owners if known[row["upload_id"]] != row["client"]
+    )
+    if found:
+        _log.warning("%d uploads are not recorded: they are not of the client", len(found))
+    return found
 
 
 class _Erased:

@@ -52,7 +52,7 @@ def test_one_upload_one_verdict(client: httpx.Client) -> None:
 def test_the_same_upload_gets_the_same_verdict_in_process(client: httpx.Client) -> None:
     moderator = Moderator(policy=POLICY, ensemble=Ensemble.of([Words(), Slow()]))
     for number, title in enumerate(["bad", "fine", "broken", "", "late", "bad late"]):
-        upload = Upload.model_validate_json(json.dumps(event(number, title)))
+        upload = Upload.model_validate_json(json.dumps(event(1000 + number, title)))
         here = moderator.moderate([upload])[0].verdict
         there = client.post("/v1/moderate", content=upload.to_bytes(), headers=JSON).json()
         verdict = Verdict.model_validate_json(json.dumps(there["verdict"]))

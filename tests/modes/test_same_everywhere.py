@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ import httpx
 
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.web.app import create_app
-from quorum.client import Client
+from quorum.client import Client, RequestRefused
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload, Verdict, now
 from quorum.core.settings import MediaAccess, Settings
@@ -105,7 +106,39 @@ def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]
     with launch(build, Engine.DIRECT, streaming=False) as result:
         result.wait_until_finish()
     made = [Verdict.from_bytes(line) for line in out.read_bytes().splitlines()]
-    made.sort(key=lambda one: (one.revision, one.at))
+    made.sort(key=lambda one: one.order)
+    return {verdict.upload_id: verdict for verdict in made}
+
+
+def apart(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
+    """The two halves, which share only the predictions: uploads and these come in any order."""
+    predictions, out, dead = (str(folder / f"apart-{name}.jsonl") for name in "pod")
+
+    def detect(pipeline: beam.Pipeline) -> None:
+        graph.detect(
+            pipeline,
+            uploads=source(str(file), "uploads"),
+            predictions=sink(predictions, origin="/test"),
+            dead_letters=sink(dead, origin="/test"),
+            detectors=choose_detectors(settings),
+            media=settings.media,
+        )
+
+    def decide(pipeline: beam.Pipeline) -> None:
+        graph.decide(
+            pipeline,
+            sources=[source(str(file), "uploads"), source(predictions, "predictions")],
+            verdicts=sink(out, origin="/test"),
+            dead_letters=sink(dead, origin="/test"),
+            policy=POLICY,
+        )
+
+    for half in (detect, decide):
+        with launch(half, Engine.DIRECT, streaming=False) as result:
+            result.wait_until_finish()
+    assert not Path(dead).exists() or not Path(dead).read_bytes()
+    made = [Verdict.from_bytes(line) for line in Path(out).read_bytes().splitlines()]
+    made.sort(key=lambda one: one.order)
     return {verdict.upload_id: verdict for verdict in made}
 
 
@@ -219,3 +252,70 @@ def test_two_thousand_real_texts(tmp_path: Path) -> None:
     made = same(uploads, tmp_path)
     assert len(made) == 2000
     assert len({verdict.action for verdict in made.values()}) >= 3
+
+
+def one_by_one(uploads: Sequence[Upload], settings: Settings) -> dict[str, Verdict]:
+    """The verdict that holds after each request has had its answer."""
+    app = create_app(POLICY, Ensemble.load(settings))
+    with run(app) as url, Client(url, timeout=100) as client:
+        for upload in uploads:
+            try:
+                client.moderate(upload)
+            except RequestRefused as refused:
+                assert (refused.status, upload.published_at) == (409, FIRST_AT)
+        found = {name: client.status(name) for name in {one.id for one in uploads}}
+    return {name: one.verdict for name, one in found.items() if one is not None}
+
+
+def recorded(uploads: Sequence[Upload], folder: Path) -> dict[str, Verdict]:
+    """What the ledger takes for current of a stream that is recorded backwards."""
+    with Ledger(f"sqlite:///{folder}/recorded.db", create=True) as ledger:
+        for line in reversed((folder / "out.jsonl").read_bytes().splitlines()):
+            ledger.record([Verdict.from_bytes(line)])
+        for upload in reversed(uploads):
+            ledger.record([upload])
+        return {one.upload_id: one.verdict for one in ledger.cases() if one.verdict}
+
+
+FIRST_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CONTENTS = [
+    ("a walk in the park", "WIN a FREE iPhone!!! click http://x.example now, limited offer"),
+    ("WIN a FREE iPhone!!! click http://x.example now, limited offer", "a walk in the park"),
+    ("a walk in the park", "a walk by the sea"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_id_two_contents(tmp_path: Path) -> None:
+    first, edits = [], []
+    for number, (before, after) in enumerate(CONTENTS):
+        upload = Upload(id=f"edited-{number}", uploader="by", title=before, published_at=FIRST_AT)
+        first.append(upload)
+        later = FIRST_AT + timedelta(minutes=1)
+        edits.append(upload.model_copy(update={"title": after, "published_at": later}))
+    # The first contents are delivered again at the end, as after a crash.
+    uploads = [*first, *edits, *edits, *first]
+    file = tmp_path / "in.jsonl"
+    write(uploads, file)
+    ways = [
+        streamed(file, tmp_path, SETTINGS),
+        batched(file, tmp_path, SETTINGS),
+        one_by_one(uploads, SETTINGS),
+        recorded(uploads, tmp_path),
+    ]
+    halves = apart(file, tmp_path, SETTINGS)
+    (tmp_path / "alone").mkdir()
+    write(edits, tmp_path / "alone.jsonl")
+    alone = streamed(tmp_path / "alone.jsonl", tmp_path / "alone", SETTINGS)
+    for edit in edits:
+        hold_together(ways, edit.id)
+        verdict = ways[0][edit.id]
+        assert (verdict.digest, verdict.revision) == (edit.digest, 2)
+        # As if the edit were an upload of its own, but for its revision, and so its id.
+        for other in (alone[edit.id], halves[edit.id]):
+            assert other.digest == edit.digest
+            assert told(other)[1] == told(verdict)[1]
+            assert told(other)[3:] == told(verdict)[3:]
+            assert scores(other) == pytest.approx(scores(verdict), abs=NOISE)
+    assert len({ways[0][edit.id].action for edit in edits}) > 1

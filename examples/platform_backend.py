@@ -13,9 +13,16 @@ from collections.abc import Iterable
 
 from google.cloud import pubsub_v1
 
-from quorum.messages import MalformedMessage, Upload, Verdict
+from quorum.messages import MalformedMessage, SigningKey, Upload, Verdict
 
 SOURCE = "/example/backend"
+
+
+def attributes(upload: Upload) -> dict[str, str]:
+    """The attributes of an upload, signed if ``QUORUM_SIGNING_KEY`` holds the platform's key."""
+    key = SigningKey.from_environment()
+    event = upload.attributes(SOURCE)
+    return event if key is None else key.sign(upload.to_bytes(), event)
 
 
 def publish(topic: str, lines: Iterable[bytes]) -> int:
@@ -23,9 +30,7 @@ def publish(topic: str, lines: Iterable[bytes]) -> int:
     publisher = pubsub_v1.PublisherClient()
     uploads = [Upload.from_bytes(line) for line in lines if line.strip()]
     # The attributes are CloudEvents: a resent upload has the same ce-id and is decided once.
-    sent = [
-        publisher.publish(topic, each.to_bytes(), **each.attributes(SOURCE)) for each in uploads
-    ]
+    sent = [publisher.publish(topic, each.to_bytes(), **attributes(each)) for each in uploads]
     for future in sent:
         future.result(timeout=60)
     return len(sent)

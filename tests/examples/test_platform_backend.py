@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from quorum.core.messages import Upload, Verdict
+from quorum.messages import SigningKey, verify_signature
 
 FILE = Path(__file__).parents[2] / "examples" / "platform_backend.py"
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -97,7 +98,10 @@ def test_verdicts_are_acknowledged_once_kept_and_others_are_given_back(
     assert "not a verdict" in shown.err
 
 
-def test_publishing_waits_for_the_broker(backend, monkeypatch):
+@pytest.mark.parametrize("key", [None, SigningKey.new("platform", "k1")])
+def test_publishing_waits_for_the_broker(backend, monkeypatch, key):
+    monkeypatch.delenv("QUORUM_SIGNING_KEY_FILE", raising=False)
+    monkeypatch.setenv("QUORUM_SIGNING_KEY", key.text if key else "")
     sent, waited = [], []
 
     class Future:
@@ -118,3 +122,6 @@ def test_publishing_waits_for_the_broker(backend, monkeypatch):
     assert Upload.from_bytes(data) == upload
     assert attributes["ce-id"] == "u1"
     assert attributes["ce-type"] == "quorum.upload.v1"
+    assert ("quorum-signature" in attributes) == bool(key)
+    if key:
+        assert verify_signature(key.public, data, attributes)

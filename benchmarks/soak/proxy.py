@@ -26,10 +26,10 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._delay = 0.0
+        self._refusing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self._run(self._prepare())
@@ -43,18 +43,19 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._open.clear)
 
     def refuse(self) -> None:
-        """Cut all connections, and refuse new ones."""
+        """Cut all connections, and new ones at once."""
+        self._refusing = True
         self._run(self._cut())
 
     def heal(self) -> None:
         """Pass all again."""
         self._delay = 0.0
+        self._refusing = False
         self._loop.call_soon_threadsafe(self._open.set)
-        self._run(self._listen())
 
     def close(self) -> None:
         """Stop."""
-        self._run(self._cut())
+        self.refuse()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5.0)
 
@@ -64,30 +65,24 @@ class Proxy:
     async def _prepare(self) -> None:
         self._open = asyncio.Event()
         self._open.set()
-        await self._listen()
-
-    async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._serve, "127.0.0.1", self.port, reuse_address=True
-            )
-            self.port = self._server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
         for writer in list(self._writers):
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
         both = {writer, far_writer}
-        if self._server is None:  # refused while it was being opened
+        if self._refusing:  # since it was being opened
             for each in both:
                 each.transport.abort()
             return

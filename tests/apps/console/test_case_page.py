@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from quorum.apps.console.desk import queues, tasks
 from quorum.apps.console.desk.queues import Queue
-from quorum.core.messages import Evidence, Missing
+from quorum.core.messages import Evidence, Missing, UsedPrediction, now
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import tasks as task_table
 from tests.apps.console.cases_for_console import XSS, gone, record_case, take
 from tests.apps.console.conftest import soon
 
@@ -112,3 +115,33 @@ def test_media_is_served_from_allowed_folders_only(serve, ledger: Ledger, tmp_pa
     assert (part.status_code, part.content) == (206, b"234")
     assert "no longer exists" in ana.get("/case?upload=up-5").text
     assert ana.get("/case/frame?upload=up-0&at=1").status_code == 404
+
+
+def test_an_edit_is_shown_with_its_own_verdict_and_predictions(console, ledger: Ledger):
+    ana = console("ana")
+    first = record_case(ledger, 1, title="Before the edit", score=0.61)
+    case = ledger.get_case("up-1")
+    assert case is not None and case.upload is not None
+    before = case.upload
+    old = [one.of_content(before.digest) for one in case.predictions]
+    later = before.published_at + timedelta(minutes=1)
+    edit = before.model_copy(update={"title": "After the edit", "published_at": later})
+    score = old[0].model_copy(update={"score": 0.73, "at": now()}).of_content(edit.digest)
+    named = first.model_copy(
+        update={"id": "v-first", "digest": before.digest, "published_at": before.published_at,
+                "revision": 3, "at": now()}
+    )  # fmt: skip
+    current = first.model_copy(
+        update={"id": "v-edit", "digest": edit.digest, "published_at": later, "revision": 1,
+                "predictions": (UsedPrediction.model_validate(
+                    {"id": score.id, "detector": score.detector, "version": score.version,
+                     "status": score.status, "score": score.score}),)}
+    )  # fmt: skip
+    ledger.record([edit, *old, score, current, named])
+    tasks.sync(ledger)
+    page = ana.get("/case?upload=up-1").text
+    assert "After the edit" in page and "Before the edit" not in page
+    assert "0.73" in page and "0.61" not in page
+    t = task_table.c
+    open_tasks = select(t.verdict_id).where(t.upload_id == "up-1", t.state == "open")
+    assert ledger.transact(lambda c: c.execute(open_tasks).scalars().all()) == ["v-edit"]

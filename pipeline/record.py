@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from quorum.core.errors import InputError
+from quorum.core.errors import EngineUnavailable, InputError
 from quorum.core.identity import Admission
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
 from quorum.pipeline.metrics import Meter
@@ -51,12 +51,15 @@ class FeedMessage:
         attributes: Its attributes.
         ack_id: Its ack id; empty where the feed needs no ack.
         has_attributes: Whether the feed's messages have attributes, and so can be signed.
+        refusal: Why it is to be kept as a dead letter, unread: it was delivered too often. Else
+            empty.
     """
 
     data: bytes
     attributes: Mapping[str, str]
     ack_id: str = ""
     has_attributes: bool = True
+    refusal: str = ""
 
 
 class Feed(Protocol):
@@ -83,7 +86,7 @@ class SubscriptionFeed:
     def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
         """See Feed."""
         return [
-            FeedMessage(held.data, held.attributes, held.ack_id)
+            FeedMessage(held.data, held.attributes, held.ack_id, held.refusal)
             for held in self._subscription.take(limit, wait)
         ]
 
@@ -144,6 +147,7 @@ class StreamRecorder:
         self._stopping = threading.Event()
         self._writer = LedgerWriter(ledger, self._stopping)
         self._lock = threading.Lock()
+        self._failure: EngineUnavailable | None = None
         self.recorded: Counter[str] = Counter()
 
     def stop(self) -> None:
@@ -151,7 +155,11 @@ class StreamRecorder:
         self._stopping.set()
 
     def run(self) -> None:
-        """Record until all streams have ended, or until ``stop``."""
+        """Record until all streams have ended, or until ``stop``.
+
+        Raises:
+            EngineUnavailable: If a subscription is gone; the other streams are not recorded on.
+        """
         threads = [
             threading.Thread(target=self._follow, args=item, name=f"record-{item[0]}", daemon=True)
             for item in self._feeds.items()
@@ -162,6 +170,8 @@ class StreamRecorder:
             # Not one long wait: the main thread must see a signal.
             while thread.is_alive():
                 thread.join(0.2)
+        if self._failure is not None:
+            raise self._failure
 
     def _follow(self, stream: str, feed: Feed) -> None:
         try:
@@ -173,11 +183,16 @@ class StreamRecorder:
                     feed.ack([one.ack_id for one in pulled if one.ack_id])
                     with self._lock:
                         self.recorded[stream] += len(pulled)
+        except EngineUnavailable as error:
+            self._failure = error
+            self.stop()
         finally:
             feed.close()
 
     def _entry(self, stream: str, one: FeedMessage) -> Entry:
         refused = partial(_dead_letters, stream, one)
+        if one.refusal:
+            return Entry(refused(one.refusal), refused)
         given = self._admission
         admission = given if one.has_attributes else given.without_signatures()
         try:

@@ -317,6 +317,18 @@ class Case:
             state.opened = micros(now)
         return self._reconsider(now, ended=True)
 
+    def discard(self, message: Prediction | Review, error: str) -> Sequence[Effect]:
+        """Discard a message that waits for its upload or its verdict; nothing if none does."""
+        state = self._state
+        held = (message.kind, message.model_dump_json())
+        if held not in state.orphans:
+            return ()
+        state.orphans.remove(held)
+        discarded = Discard(message, error)
+        if state.orphans or state.has_upload:
+            return (discarded,)
+        return (discarded, *self._forget())
+
     def on_end(self, now: datetime) -> Sequence[Effect]:
         """Nothing else will come: decide with what is there, and end the case."""
         state = self._state

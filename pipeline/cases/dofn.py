@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,10 @@ from quorum.store.ledger import Ledger, LedgerCase
 __all__ = ["STAGE", "CaseDoFn"]
 
 _log = logging.getLogger(__name__)
+
+_NO_PLACE = (
+    "its upload did not arrive, and too many later messages of its publisher wait for theirs"
+)
 
 #: The stage that dead letters of this step name.
 STAGE = "decide"
@@ -78,6 +82,13 @@ class CaseDoFn(beam.DoFn):
         when = None if stored.opened else stored.case.notify_at()
         if when is not None and when <= now():
             yield from self.on_timer(stored)
+
+    def discard_orphans(self, stored: StoredCase, keys: Set[str]) -> Iterator[Any]:
+        """Discard orphans that lost their place."""
+        for orphan in [one for one in stored.orphans if one.key in keys]:
+            kind = Review if orphan.received.stream == "reviews" else Prediction
+            message = kind.from_bytes(orphan.received.data)
+            yield from self._outputs(stored, stored.case.discard(message, _NO_PLACE))
 
     def on_end_of_input(self, stored: StoredCase) -> Iterator[Any]:
         """End a case: no more messages arrive."""

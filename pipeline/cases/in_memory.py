@@ -38,15 +38,19 @@ class InMemoryCaseDoFn(CaseDoFn):
         with self._table.locked(upload_id):
             kept = self._table.get(upload_id)
             stored = kept if isinstance(kept, StoredCase) else self.restored(kept)
-            outputs = list(self._driven(stored, joined))
+            had_orphans = bool(stored.orphans)
+            outputs = list(self._driven(upload_id, stored, joined))
             self._keep(upload_id, stored)
+            if stored.orphans or had_orphans:
+                self._table.hold_orphans(upload_id, stored.orphans)
             return [one for one in (self._released(upload_id, each) for each in outputs) if one]
 
-    def _driven(self, stored: StoredCase, joined: Joined) -> Iterator[Any]:
+    def _driven(self, upload_id: str, stored: StoredCase, joined: Joined) -> Iterator[Any]:
         if joined.messages:
             yield from self.expire_orphans(stored)
             yield from self.on_joined(stored, joined)
         else:
+            yield from self.discard_orphans(stored, self._table.take_evicted(upload_id))
             yield from self.on_timer(stored)
 
     def _released(self, upload_id: str, output: Any) -> Any:

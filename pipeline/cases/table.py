@@ -19,7 +19,8 @@ import apache_beam as beam
 import prometheus_client as prometheus
 from apache_beam.utils.timestamp import Duration
 
-from quorum.pipeline.cases.stored import StoredCase
+from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
+from quorum.pipeline.cases.stored import Orphan, StoredCase
 from quorum.pipeline.streams.acks import acknowledge, register
 from quorum.pipeline.streams.base import Joined
 from quorum.pipeline.streams.unbounded import Unbounded
@@ -34,6 +35,12 @@ _MOST_DUE: Final = 256
 
 #: Seconds that a case may be late before that is a problem of health.
 OVERDUE_SECONDS: Final = 10.0
+
+#: Entries of the heap beyond twice the cases, before those that are out of date are removed.
+_SPARE_HEAP: Final = 1_000
+
+#: The attribute that names the publisher of a message.
+PUBLISHER: Final = "quorum-publisher"
 
 #: Locks shared by all cases, by hash: threads rarely wait for another upload's case.
 _LOCKS: Final = 64
@@ -53,6 +60,7 @@ class CaseTable:
         self._changed = threading.Condition()
         #: By upload: how many verdicts are not yet published, and the ack ids that wait for them.
         self._unpublished: dict[str, tuple[int, list[str]]] = {}
+        self._orphans = OrphanPlaces()
         self._locks = tuple(threading.Lock() for _ in range(_LOCKS))
 
     @contextmanager
@@ -76,17 +84,49 @@ class CaseTable:
         with self._changed:
             self._cases[upload_id] = case
             self._taken.pop(upload_id, None)
-            if self._due.get(upload_id) != due:
-                self._due[upload_id] = due
-                heapq.heappush(self._heap, (due, upload_id))
-                if self._heap[0][1] == upload_id:
-                    self._changed.notify()
+            if self._orphans.has_evicted(upload_id):
+                due = min(due, time.time())
+            self._set_due(upload_id, due)
             _OPEN.set(len(self._cases))
+
+    def _set_due(self, upload_id: str, due: float) -> None:
+        if self._due.get(upload_id) == due:
+            return
+        self._due[upload_id] = due
+        heapq.heappush(self._heap, (due, upload_id))
+        if len(self._heap) > 2 * len(self._due) + _SPARE_HEAP:
+            # Entries of cases that are due at another time now, or that were removed.
+            self._heap = [(when, name) for name, when in self._due.items()]
+            heapq.heapify(self._heap)
+        if self._heap[0][1] == upload_id:
+            self._changed.notify()
+
+    def hold_orphans(self, upload_id: str, orphans: Iterable[Orphan]) -> None:
+        """Note which messages of a case wait for its upload, in place of those before.
+
+        Those that lose their place by it, perhaps of other cases, are returned by
+        ``take_evicted``, for which their cases are due now.
+        """
+        with self._changed:
+            for other in self._orphans.update(upload_id, map(_waiting, orphans)):
+                if other in self._cases:
+                    self._set_due(other, time.time())
+
+    def take_evicted(self, upload_id: str) -> set[str]:
+        """The keys of a case's orphans that lost their place; each is returned once."""
+        with self._changed:
+            return self._orphans.take_evicted(upload_id)
+
+    def is_crowded(self, stream: str) -> bool:
+        """Whether many messages of this stream wait for their uploads."""
+        with self._changed:
+            return self._orphans.is_crowded(stream)
 
     def remove(self, upload_id: str) -> None:
         """Remove a case."""
         with self._changed:
             self._cases.pop(upload_id, None)
+            self._orphans.update(upload_id, ())
             self._due.pop(upload_id, None)
             self._taken.pop(upload_id, None)
             _OPEN.set(len(self._cases))
@@ -181,6 +221,12 @@ def case_table(job: str) -> CaseTable:
             _TABLES[job] = CaseTable()
             register(job, _TABLES[job])
         return _TABLES[job]
+
+
+def _waiting(orphan: Orphan) -> Waiting:
+    received = orphan.received
+    place = Place(received.stream, received.attributes.get(PUBLISHER, ""))
+    return Waiting(orphan.key, place, max(1, len(orphan.ack_ids)), len(received.data))
 
 
 class DueCases(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[tuple[str, Joined]]]):

@@ -24,6 +24,7 @@ __all__ = [
     "Outgoing",
     "Received",
     "ReceivedCoder",
+    "Refused",
     "Sink",
     "Source",
     "dead_letter",
@@ -161,6 +162,10 @@ def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
     _log.warning("dead letter", extra={"stage": stage, "reason": error})
     letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
     return Outgoing(letters, (received.ack_id,) if received.ack_id else ())
+
+
+#: Takes received messages that must not be processed, each with the reason.
+Refused = beam.PTransform[beam.PCollection[tuple[Received, str]], Any]
 
 
 class Source(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quorum.core.errors import ConfigurationError
 from quorum.pipeline.streams.address import AddressKind, parse_address
-from quorum.pipeline.streams.base import Acknowledge, Sink, Source
+from quorum.pipeline.streams.base import Acknowledge, Refused, Sink, Source
 from quorum.pipeline.streams.files import FileSink, FileSource
 
 __all__ = ["sink", "source"]
@@ -17,6 +17,7 @@ def source(
     acknowledge: Acknowledge = Acknowledge.VERDICT,
     native: bool = False,
     in_turns: bool = False,
+    refused: Refused | None = None,
 ) -> Source:
     """The source of a stream.
 
@@ -27,6 +28,8 @@ def source(
         native: Whether to use Beam's own Pub/Sub source, which Dataflow replaces by its own.
         in_turns: Whether Pub/Sub is to be taken in turns, for the direct runner; uploads only,
             because a prediction or a review would seldom meet its upload in the same turn.
+        refused: Takes messages of Pub/Sub that were delivered so often that they must not be
+            processed again; see ``PubSubSource``.
 
     Raises:
         ConfigurationError: If the address cannot be read from.
@@ -46,12 +49,12 @@ def source(
     if in_turns:
         from quorum.pipeline.streams.pubsub_turns import TurnSource
 
-        return TurnSource(parsed.path, stream)
+        return TurnSource(parsed.path, stream, refused)
     from quorum.pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
 
     if native:
         return NativePubSubSource(parsed.path, stream)
-    return PubSubSource(parsed.path, stream, acknowledge)
+    return PubSubSource(parsed.path, stream, acknowledge, refused)
 
 
 def sink(address: str, *, origin: str) -> Sink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, cast
 
 import grpc
@@ -19,7 +20,10 @@ __all__ = ["emulator_host", "publisher_client", "subscriber_client"]
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # A broker that is back is found within seconds; gRPC's own longest pause is two minutes.
+]
+#: After an absence of the broker gRPC would wait for up to two minutes before it connects again.
+_RECONNECT_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 5_000),
 ]
 
@@ -36,10 +40,10 @@ def publisher_client() -> PublisherClient:
         ConfigurationError: If there are no credentials of Google Cloud.
     """
     if host := emulator_host():
-        channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+        channel = grpc.insecure_channel(host, options=[*_CHANNEL_OPTIONS, *_RECONNECT_OPTIONS])
         transport: Any = PublisherGrpcTransport(channel=channel)
         return PublisherClient(transport=transport)
-    return cast("PublisherClient", _with_credentials(PublisherClient))
+    return cast("PublisherClient", _with_credentials(PublisherClient, PublisherGrpcTransport))
 
 
 def subscriber_client() -> SubscriberClient:
@@ -49,15 +53,21 @@ def subscriber_client() -> SubscriberClient:
         ConfigurationError: If there are no credentials of Google Cloud.
     """
     if host := emulator_host():
-        channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+        channel = grpc.insecure_channel(host, options=[*_CHANNEL_OPTIONS, *_RECONNECT_OPTIONS])
         transport: Any = SubscriberGrpcTransport(channel=channel)
         return SubscriberClient(transport=transport)
-    return cast("SubscriberClient", _with_credentials(SubscriberClient))
+    return cast("SubscriberClient", _with_credentials(SubscriberClient, SubscriberGrpcTransport))
 
 
-def _with_credentials(client: type[PublisherClient] | type[SubscriberClient]) -> Any:
+def _with_credentials(client: Any, transport: Any) -> Any:
+    def connect(host: str, *, options: Any = (), **more: Any) -> grpc.Channel:
+        made: grpc.Channel = transport.create_channel(
+            host, options=[*options, *_RECONNECT_OPTIONS], **more
+        )
+        return made
+
     try:
-        return client()
+        return client(transport=partial(transport, channel=connect))
     except DefaultCredentialsError:
         msg = (
             "there are no credentials of Google Cloud: run `gcloud auth application-default login`,"

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from google.api_core import retry as google_retry
-from google.api_core.exceptions import (
-    DeadlineExceeded,
-    InternalServerError,
-    InvalidArgument,
-    ServiceUnavailable,
-    TooManyRequests,
-)
+from google.api_core.exceptions import InvalidArgument, RetryError
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.identity import SigningKey
 from quorum.core.messages import Message
 from quorum.pipeline.streams.acks import acknowledge
+from quorum.pipeline.streams.away import ABSENCE_SECONDS, publish_retry
 from quorum.pipeline.streams.base import Outgoing, Sink
 from quorum.pipeline.streams.publishing import publishing
 from quorum.pipeline.streams.pubsub_clients import publisher_client
@@ -34,30 +28,14 @@ _log = logging.getLogger(__name__)
 _MESSAGES_A_REQUEST = 1_000
 _BYTES_A_REQUEST = 5_000_000
 
-#: How long a broker may be unreachable before the job fails, with these messages unacked.
-_PUBLISH_SECONDS = 300.0
+#: How long one request may take. One that a broken connection swallowed is sent again after it.
+_REQUEST_SECONDS = 30.0
 
 _NO_KEY = "no key"
 
 #: The plain protocol buffers: proto-plus' wrappers take eight times as long to construct.
 _PublishRequest: Any = PublishRequest.pb()
 _PubsubMessage: Any = PubsubMessage.pb()
-
-#: A broker that stalls lets a request run into its own deadline: it is away, too.
-_AWAY = google_retry.if_exception_type(
-    DeadlineExceeded, InternalServerError, ServiceUnavailable, TooManyRequests
-)
-
-
-def _retry(failed: Callable[[Exception], None]) -> google_retry.Retry:
-    return google_retry.Retry(
-        predicate=_AWAY,
-        initial=0.1,
-        maximum=10.0,
-        multiplier=2.0,
-        timeout=_PUBLISH_SECONDS,
-        on_error=failed,
-    )
 
 
 class PubSubSink(Sink):
@@ -163,8 +141,12 @@ class _Publish(beam.DoFn):
         for messages in _requests(message for one in group for message in one.messages):
             request = PublishRequest.wrap(_PublishRequest(topic=self.path, messages=messages))
             with publishing(self.path) as failed:
-                retry = _retry(failed)
-                self._client.publish(request=request, retry=retry, timeout=60.0)
+                retry = publish_retry(failed)
+                try:
+                    self._client.publish(request=request, retry=retry, timeout=_REQUEST_SECONDS)
+                except RetryError as error:
+                    reason = f"{self.path} took no message for {ABSENCE_SECONDS:g} s: {error.cause}"
+                    raise EngineUnavailable(reason) from None
         acknowledge(ack_id for one in group for ack_id in one.ack_ids)
 
     def _send_apart(self, group: list[_Prepared]) -> None:

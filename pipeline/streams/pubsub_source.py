@@ -13,7 +13,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
-from quorum.pipeline.streams.base import Acknowledge, Received, Source
+from quorum.pipeline.streams.base import Acknowledge, Received, Refused, Source
 from quorum.pipeline.streams.pulse import Pulse
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
@@ -24,29 +24,36 @@ __all__ = ["NativePubSubSource", "PubSubSource"]
 _IDLE_WAIT = 0.5
 
 
+#: The output of messages that must not be processed, each with the reason.
+_REFUSED = "refused"
+
+
 class _PullUntilVerdict(beam.DoFn):
     """Pulls messages with their ack ids: the sink of a message's outcome acks it."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, refuses: bool = False) -> None:
         self.stream = stream
+        self.refuses = refuses
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
         self,
         path: str,
         tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
-    ) -> Iterator[Received]:
+    ) -> Iterator[Any]:
         source = subscription(path)
         for held in _claimed(source, tracker):
-            yield Received(held.data, held.attributes, source.ack_id(held), self.stream)
+            received = Received(held.data, held.attributes, source.ack_id(held), self.stream)
+            yield _output(received, held.refusal if self.refuses else "")
         tracker.defer_remainder(Duration(0))
 
 
 class _PullUntilCheckpoint(beam.DoFn):
     """Pulls messages and acks them in a finalizer, which the runner calls at its checkpoint."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, *, refuses: bool = False) -> None:
         self.stream = stream
+        self.refuses = refuses
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
@@ -54,14 +61,21 @@ class _PullUntilCheckpoint(beam.DoFn):
         path: str,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
-    ) -> Iterator[Received]:
+    ) -> Iterator[Any]:
         source = subscription(path)
         taken = []
         for held in _claimed(source, tracker):
             taken.append(held.ack_id)
-            yield Received(held.data, held.attributes, "", self.stream)
+            received = Received(held.data, held.attributes, "", self.stream)
+            yield _output(received, held.refusal if self.refuses else "")
         finalizer.register(lambda: source.release(taken))
         tracker.defer_remainder(Duration(0))
+
+
+def _output(received: Received, refusal: str) -> Any:
+    if refusal:
+        return beam.pvalue.TaggedOutput(_REFUSED, (received, refusal))
+    return received
 
 
 def _claimed(source: Subscription, tracker: Any) -> Iterator[Held]:
@@ -81,39 +95,47 @@ class PubSubSource(Source):
         path: ``projects/P/subscriptions/S``.
         stream: The stream of the messages.
         acknowledge: When they are acked.
+        refused: Takes ``(received, reason)`` of each message that was delivered so often that it
+            must not be processed again; without one, they are read like any other.
     """
 
     bounded = False
 
-    def __init__(self, path: str, stream: str, acknowledge: Acknowledge) -> None:
+    def __init__(
+        self, path: str, stream: str, acknowledge: Acknowledge, refused: Refused | None = None
+    ) -> None:
         self.path = path
         self.stream = stream
         self.acknowledge = acknowledge
+        self.refused = refused
         self.in_process = acknowledge is Acknowledge.VERDICT
         self.subscription = path if self.in_process else ""
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         by_verdict = self.acknowledge is Acknowledge.VERDICT
-        pull = (_PullUntilVerdict if by_verdict else _PullUntilCheckpoint)(self.stream)
-        return _Read(beam.ParDo(pull), self.path, by_verdict)
+        kind = _PullUntilVerdict if by_verdict else _PullUntilCheckpoint
+        return _Read(beam.ParDo(kind(self.stream, refuses=self.refused is not None)), self)
 
 
 class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, pull: beam.ParDo, path: str, in_process: bool) -> None:
+    def __init__(self, pull: beam.ParDo, source: PubSubSource) -> None:
         super().__init__()
         self.pull = pull
-        self.path = path
-        self.in_process = in_process
+        self.path = source.path
+        self.in_process = source.in_process
+        self.refused = source.refused
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
         if self.in_process:
             begin | "Pulse" >> Pulse(self.path)
-        received: beam.PCollection[Received] = (
-            begin
-            | "Subscription" >> beam.Create([self.path], reshuffle=False)
-            | "Pull" >> self.pull.with_output_types(Received)
+        subscription = begin | "Subscription" >> beam.Create([self.path], reshuffle=False)
+        pulled = subscription | "Pull" >> self.pull.with_output_types(Received).with_outputs(
+            _REFUSED, main="received"
         )
+        if self.refused is not None:
+            pulled[_REFUSED] | "Refused" >> self.refused
+        received: beam.PCollection[Received] = pulled.received
         return received
 
 

@@ -1,27 +1,29 @@
 """Messages held from a Pub/Sub subscription until all that they led to is durable.
 
 One ``Subscription`` a process and path pulls ahead, extends the leases of what is held, and
-acknowledges. A ack_id names a held message: the subscription's path and the acknowledgement
-id, with a count of the outcomes that must be durable before the message may be acknowledged.
+acknowledges. An ack id names a held message: the subscription's path and an id of its own, with a
+count of the outcomes that must be durable before the message may be acknowledged.
 """
 
 from __future__ import annotations
 
-import collections
 import logging
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from google.api_core import exceptions as google_errors
-from google.auth import exceptions as auth_errors
 from google.pubsub_v1.types import PullResponse
 
+from quorum.core.errors import EngineUnavailable
 from quorum.pipeline.streams.acks import ack_id, register, split_by_name
+from quorum.pipeline.streams.away import ABSENCE_SECONDS, AWAY, GONE
+from quorum.pipeline.streams.deliveries import Deliveries
+from quorum.pipeline.streams.leases import Leases
 from quorum.pipeline.streams.progress import Progress
-from quorum.pipeline.streams.pubsub_clients import subscriber_client
+from quorum.pipeline.streams.pubsub_clients import emulator_host, subscriber_client
+from quorum.pipeline.streams.waiting import Held, Pace, PullWindow, WaitingQueue
 
 __all__ = [
     "NACK_SECONDS",
@@ -34,45 +36,32 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-#: Messages held at once. Guards memory, and against taking more than can be decided in time.
+#: Messages held at once, and their bytes. Guards memory, and against taking more than can be
+#: decided in time.
 MAX_HELD = 5_000
+MAX_HELD_BYTES = 256 * 1024 * 1024
 
 #: Seconds that a lease is extended to, again at a third of it. Short, so that another worker
 #: soon gets what a killed one held; Pub/Sub allows 10 to 600.
 LEASE_SECONDS = 15
 
 #: Seconds after which a lease is no longer extended. Guards against a message that nothing
-#: ever acknowledges: it is delivered again, and ends in the subscription's dead-letter topic.
+#: ever acknowledges: it is delivered again, and in the end is a dead letter.
 MAX_LEASE_SECONDS = 3_600.0
 
 #: Seconds in which the broker takes messages back when a worker stops.
 NACK_SECONDS = 2.0
 
-#: How long a bundle should take, and its bounds. Longer, and its first upload waits for its
-#: last; shorter, and the engine's own cost for each bundle is felt.
-BUNDLE_SECONDS = 0.4
-LEAST_BUNDLE = 8
-MOST_BUNDLE = 256
+#: Messages that one pull asks for at most.
+_MOST_A_PULL = 1_000
+_PULL_SECONDS = 60.0
+_PULL_AGAIN_SECONDS = 10.0
 
-#: Pub/Sub limits a request to 512 KB; an acknowledgement id has up to about 250 bytes.
-_IDS_A_REQUEST = 1_000
+#: Ids that are remembered after their subscription is gone.
+_MOST_VOID = 100_000
 
-#: Waits between pulls that fail: from the first to the last of these seconds.
-_BACKOFF = (0.1, 10.0)
-
-#: A broker that is away, refuses, or whose tokens cannot be had: it may come back.
-_AWAY = (google_errors.GoogleAPIError, auth_errors.GoogleAuthError)
-
-
-@dataclass(slots=True)
-class Held:
-    """A message that was pulled and is not yet acknowledged."""
-
-    ack_id: str
-    data: bytes
-    attributes: dict[str, str]
-    since: float
-    outcomes: int = 1
+#: Waits between requests that fail: from the first to the last of these seconds.
+_BACKOFF = (0.1, 5.0)
 
 
 class Subscription:
@@ -87,15 +76,23 @@ class Subscription:
         self.path = path
         self.max_held = max_held
         self._client: Any = subscriber_client()
+        self._leases = Leases(self._client, path)
+        self._deliveries = Deliveries(self._client, path)
         self._lock = threading.Condition()
-        self._waiting: collections.deque[Held] = collections.deque()
+        self._queue = WaitingQueue()
+        self._window = PullWindow()
+        self._pace = Pace()
         self._held: dict[str, Held] = {}
+        self._bytes = 0
+        #: Grows when the subscription is made anew: the ids of the one before mean nothing to it.
+        self._life = 0
+        #: Ids of the subscription before whose outcome may still come.
+        self._void: set[str] = set()
+        self._gone_since: float | None = None
+        self._failure = ""
+        self._draining = False
         self._stopping = False
         self._closed = False
-        self._bundle = 0
-        self._bundle_began = 0.0
-        #: Seconds a message took in the last bundles, smoothed.
-        self._pace: float | None = None
         self._released_at = time.monotonic()
         #: Since when pulling fails, and why it failed last; None while it works.
         self._failing: tuple[float, str] | None = None
@@ -122,7 +119,7 @@ class Subscription:
             # In the order in which they were pulled.
             first = next(iter(self._held.values()), None)
             since, error = self._failing or (now, "")
-            ended = () if self._stopping else (one for one in self._threads if not one.is_alive())
+            ended = () if self._draining else (one for one in self._threads if not one.is_alive())
             return Progress(
                 held=len(self._held),
                 oldest=now - first.since if first else 0.0,
@@ -132,39 +129,53 @@ class Subscription:
                 ended=tuple(one.name for one in ended),
             )
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are pulled and not yet taken."""
+        with self._lock:
+            return len(self._queue)
+
     def take_bundle(self, wait: float) -> list[Held]:
         """As many messages as one bundle should have; waits up to ``wait`` seconds for the first.
 
         A bundle's messages are published together: the slower each is, the fewer are taken, so
-        that the first of them does not wait long for the last.
+        that the first of them does not wait long for the last. A message that was delivered often
+        is a bundle of its own.
+
+        Raises:
+            EngineUnavailable: If the subscription is gone, for longer than a job waits for it.
         """
-        if self._bundle:
-            each = (time.monotonic() - self._bundle_began) / self._bundle
-            self._pace = each if self._pace is None else 0.7 * self._pace + 0.3 * each
-        limit = LEAST_BUNDLE
-        if self._pace is not None:
-            limit = min(MOST_BUNDLE, max(LEAST_BUNDLE, int(BUNDLE_SECONDS / self._pace)))
-        taken = self.take(limit, wait)
-        self._bundle, self._bundle_began = len(taken), time.monotonic()
+        taken = self.take(self._pace.bundle(time.monotonic()), wait)
+        self._pace.began(len(taken), time.monotonic())
         return taken
 
     def take(self, limit: int, wait: float) -> list[Held]:
-        """Up to ``limit`` messages; waits up to ``wait`` seconds for the first."""
-        deadline = time.monotonic() + wait
+        """Up to ``limit`` messages; waits up to ``wait`` seconds for the first.
+
+        Those with a ``refusal`` must not be processed: their outcome is a dead letter.
+
+        Raises:
+            EngineUnavailable: If the subscription is gone, for longer than a job waits for it.
+        """
+        end = time.monotonic() + wait
         with self._lock:
-            while not self._waiting and not self._stopping:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._lock.wait(left):
-                    break
-            if self._stopping:
-                return []
-            count = min(limit, len(self._waiting))
-            return [self._waiting.popleft() for _ in range(count)]
+            while True:
+                if self._failure and not self._draining:
+                    raise EngineUnavailable(self._failure)
+                if self._stopping:
+                    return []
+                now = time.monotonic()
+                if taken := self._queue.take(limit, now):
+                    self._lock.notify_all()
+                    return taken
+                if now >= end:
+                    return []
+                self._lock.wait(max(0.001, min(end, self._queue.ready_at() or end) - now))
 
     def put_back(self, held: Held) -> None:
         """Undo the taking of a message that was not processed."""
         with self._lock:
-            self._waiting.appendleft(held)
+            self._queue.put_back(held)
             self._lock.notify_all()
 
     def ack_id(self, held: Held) -> str:
@@ -181,8 +192,7 @@ class Subscription:
         """One outcome of each message is durable; acknowledge those without outcomes left.
 
         A message that is no longer held was nacked, and is left to its next delivery: its other
-        outcomes may never come about. A failure to acknowledge is only logged: the messages are
-        delivered again, and decided again to the same verdict.
+        outcomes may never come about.
         """
         done = []
         with self._lock:
@@ -190,23 +200,20 @@ class Subscription:
             for ack_id in ack_ids:
                 held = self._held.get(ack_id)
                 if held is None:
+                    self._void.discard(ack_id)
                     continue
                 held.outcomes -= 1
                 if held.outcomes <= 0:
-                    del self._held[ack_id]
-                    done.append(ack_id)
+                    self._drop(held)
+                    done.append(held.lease)
             self._lock.notify_all()
-        for start in range(0, len(done), _IDS_A_REQUEST):
-            chunk = done[start : start + _IDS_A_REQUEST]
-            try:
-                self._client.acknowledge(subscription=self.path, ack_ids=chunk, timeout=30.0)
-            except _AWAY as error:
-                _log.warning(
-                    "could not acknowledge %d messages of %s: %s", len(chunk), self.path, error
-                )
+        self._leases.acknowledge(done)
 
     def drain(self, grace: float, nacking: float = NACK_SECONDS) -> int:
-        """Take no more, wait for what is held, then nack the rest.
+        """Pull no more, wait for what is held, then nack the rest.
+
+        What was pulled and not yet taken is still handed on for half of the time: a nack counts as
+        a delivery.
 
         Args:
             grace: Seconds to wait for messages that are being processed.
@@ -216,76 +223,72 @@ class Subscription:
         Returns:
             How many messages were to be returned to the broker, which delivers them again.
         """
-        deadline = time.monotonic() + grace
+        began = time.monotonic()
         with self._lock:
-            self._stopping = True
-            untaken = [held.ack_id for held in self._waiting]
-            self._waiting.clear()
-            for ack_id in untaken:
-                self._held.pop(ack_id, None)
+            self._draining = True
             self._lock.notify_all()
-        self._nack(untaken, nacking)
-        with self._lock:
-            while self._held and (left := deadline - time.monotonic()) > 0:
+            while len(self._queue) and (left := began + grace / 2 - time.monotonic()) > 0:
                 self._lock.wait(left)
-            rest = list(self._held)
-            self._held.clear()
+            self._stopping = True
+            untaken = self._queue.clear()
+            for held in untaken:
+                self._drop(held)
+            self._lock.notify_all()
+        self._leases.give_back([held.lease for held in untaken], nacking)
+        with self._lock:
+            while self._held and (left := began + grace - time.monotonic()) > 0:
+                self._lock.wait(left)
+            rest = list(self._held.values())
+            for held in rest:
+                self._drop(held)
             self._closed = True
-        self._nack(rest, nacking)
+        self._leases.acknowledge_late(nacking / 2)
+        self._leases.give_back([held.lease for held in rest], nacking / 2)
         return len(untaken) + len(rest)
 
-    def _nack(self, ack_ids: list[str], seconds: float = NACK_SECONDS) -> None:
-        """Return messages; the broker has so many seconds for all of them, without a retry."""
-        end = time.monotonic() + seconds
-        for start in range(0, len(ack_ids), _IDS_A_REQUEST):
-            if (left := end - time.monotonic()) <= 0:
-                return
-            self._modify(
-                ack_ids[start : start + _IDS_A_REQUEST], 0, timeout=max(0.1, left), retry=None
-            )
+    def _keep(self, held: Held) -> None:
+        self._held[held.ack_id] = held
+        self._bytes += len(held.data)
 
-    def _modify(self, ack_ids: list[str], seconds: int, **how: Any) -> None:
-        for start in range(0, len(ack_ids), _IDS_A_REQUEST):
-            chunk = ack_ids[start : start + _IDS_A_REQUEST]
-            try:
-                self._client.modify_ack_deadline(
-                    subscription=self.path,
-                    ack_ids=chunk,
-                    ack_deadline_seconds=seconds,
-                    **{"timeout": 10.0, **how},
-                )
-            except _AWAY as error:
-                _log.warning(
-                    "could not change the leases of %d messages of %s: %s",
-                    len(chunk),
-                    self.path,
-                    error,
-                )
+    def _drop(self, held: Held) -> None:
+        if self._held.pop(held.ack_id, None) is not None:
+            self._bytes -= len(held.data)
+        self._queue.settle(held.ack_id)
+
+    def _room(self) -> int:
+        """How many messages may be pulled now; 0 for none."""
+        if self._queue.has_suspects or self._bytes >= MAX_HELD_BYTES:
+            return 0
+        ahead = min(self._window.size, self._pace.ahead(self.max_held))
+        free = self.max_held - len(self._held) - self._leases.late
+        room = min(_MOST_A_PULL, free, ahead - len(self._queue))
+        # A request costs the broker as much as many messages: not for each message that is taken.
+        return max(0, room) if 4 * room >= ahead or not len(self._queue) else 0
 
     def _pull_ahead(self) -> None:
         pause = _BACKOFF[0]
         while True:
             with self._lock:
-                while not self._stopping and len(self._held) >= self.max_held:
+                while not self._draining and (self._failure or not self._room()):
                     self._lock.wait(1.0)
-                if self._stopping:
+                if self._draining:
                     return
-                room = self.max_held - len(self._held)
+                room = self._room()
             try:
-                response = self._pull(min(1_000, room))
+                response = self._pull(room)
             except google_errors.DeadlineExceeded:
                 continue
-            except _AWAY as error:
-                if self._stopping:
+            except AWAY as error:
+                if self._draining:
                     return
+                self._note_absence(error)
                 _log.warning("could not pull from %s, again in %.1f s: %s", self.path, pause, error)
                 since = self._failing[0] if self._failing else time.monotonic()
                 self._failing = (since, " ".join(str(error).split()))
                 time.sleep(pause)
                 pause = min(pause * 2, _BACKOFF[1])
                 continue
-            pause = _BACKOFF[0]
-            self._failing = None
+            pause, self._gone_since, self._failing = _BACKOFF[0], None, None
             self._hold(PullResponse.pb(response).received_messages)
 
     def _pull(self, limit: int) -> Any:
@@ -299,42 +302,80 @@ class Subscription:
         return self._client.pull(
             subscription=self.path,
             max_messages=limit,
-            timeout=10.0 if after_failure else 60.0,
+            timeout=_PULL_AGAIN_SECONDS if after_failure else _PULL_SECONDS,
             retry=None,
             **how,
         )
 
+    def _note_absence(self, error: Exception) -> None:
+        """Note that the broker does not answer, or knows this subscription no more."""
+        is_gone = isinstance(error, GONE)
+        if is_gone or (emulator_host() and isinstance(error, google_errors.ServiceUnavailable)):
+            # The emulator keeps nothing when it ends, and counts its ids from the beginning again:
+            # an old one would acknowledge another message.
+            with self._lock:
+                self._life += 1
+                if len(self._void) > _MOST_VOID:
+                    self._void.clear()
+                self._void |= self._held.keys()
+                for held in list(self._held.values()):
+                    self._drop(held)
+            self._leases.forget()
+            self._deliveries.forget()
+        if not is_gone:
+            return
+        now = time.monotonic()
+        if self._gone_since is None:
+            self._gone_since = now
+        elif now - self._gone_since >= ABSENCE_SECONDS:
+            with self._lock:
+                self._failure = (
+                    f"{self.path} is gone, for {ABSENCE_SECONDS:g} s by now: {error} "
+                    "(`quorum topics create` makes what a deployment needs)"
+                )
+                self._lock.notify_all()
+
     def _hold(self, messages: Iterable[Any]) -> None:
         now = time.monotonic()
-        pulled = [
-            Held(
-                ack_id=item.ack_id,
-                data=item.message.data,
-                attributes=dict(item.message.attributes),
-                since=now,
+        pulled = []
+        for item in messages:
+            attempt, refusal = self._deliveries.of(item)
+            pulled.append(
+                Held(
+                    ack_id=f"{self._life}~{item.ack_id}"
+                    if item.ack_id in self._void
+                    else item.ack_id,
+                    data=item.message.data,
+                    attributes=dict(item.message.attributes),
+                    since=now,
+                    attempt=attempt,
+                    refusal=refusal,
+                    lease=item.ack_id,
+                )
             )
-            for item in messages
-        ]
         with self._lock:
+            self._window.pulled(pulled, self.max_held)
             if not self._stopping:
                 for held in pulled:
-                    self._held[held.ack_id] = held
-                self._waiting.extend(pulled)
+                    self._keep(held)
+                self._queue.add(pulled)
                 self._lock.notify_all()
                 return
-        self._nack([held.ack_id for held in pulled])
+        self._leases.give_back([held.lease for held in pulled], NACK_SECONDS)
 
     def _extend(self) -> None:
+        wait = LEASE_SECONDS / 3
         while not self._closed:
-            time.sleep(LEASE_SECONDS / 3)
+            time.sleep(wait)
             oldest = time.monotonic() - MAX_LEASE_SECONDS
             with self._lock:
-                for ack_id in [key for key, held in self._held.items() if held.since < oldest]:
+                for held in [held for held in self._held.values() if held.since < oldest]:
                     _log.error("gave up a message of %s held for too long", self.path)
-                    del self._held[ack_id]
-                ack_ids = list(self._held)
-            if ack_ids:
-                self._modify(ack_ids, LEASE_SECONDS)
+                    self._drop(held)
+                leases = [held.lease for held in self._held.values()]
+            self._leases.acknowledge_late()
+            is_extended = self._leases.extend(leases, LEASE_SECONDS)
+            wait = LEASE_SECONDS / 3 if is_extended else min(1.0, LEASE_SECONDS / 3)
 
 
 #: The subscriptions of this process, by path: pulling ahead and leases outlive a bundle and a

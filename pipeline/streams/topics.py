@@ -29,8 +29,8 @@ _APART = ("uploads-detect", "uploads-decide", "predictions-decide", "reviews-dec
 _RECORD = tuple(f"{topic}-record" for topic in TOPICS)
 _ALWAYS = ("verdicts-platform", "dead-letters-kept")
 
-#: Deliveries before Pub/Sub sets a message aside. Each crash or drain counts as one, so that a
-#: few restarts in a row must not be taken for a message that kills its worker.
+#: Deliveries before a message is set aside. Each crash or drain counts as one, so that a few
+#: restarts in a row must not be taken for a message that kills its worker.
 _MAX_DELIVERIES = 20
 
 _ACK_DEADLINE_SECONDS = 15

@@ -58,7 +58,9 @@ def decide(
             "predictions": streams.predictions,
             "reviews": streams.reviews,
         },
-        sinks=(streams.verdicts, streams.dead_letters),
+        sinks=(streams.verdicts,),
+        verb="decide",
+        dead_letters=streams.dead_letters,
     )
     admission = open_admission(
         settings,

@@ -48,7 +48,11 @@ def detect(
         _log.warning("every detector runs: a cascade needs the policy, as in quorum stream")
     ensemble = choose_detectors(chosen)
     engine, opened = open_sources(
-        job.runner, {"uploads": uploads}, sinks=(predictions, dead_letters)
+        job.runner,
+        {"uploads": uploads},
+        sinks=(predictions,),
+        verb="detect",
+        dead_letters=dead_letters,
     )
     admission = open_admission(
         chosen,

@@ -18,7 +18,8 @@ from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import acknowledge_on
 from quorum.pipeline.job import run_job
-from quorum.pipeline.streams import Source, parse_address, source
+from quorum.pipeline.refused import KeepRefused
+from quorum.pipeline.streams import Source, parse_address, sink, source
 from quorum.pipeline.streams.address import AddressKind
 from quorum.pipeline.streams.check import check_streams
 from quorum.store.ledger import Ledger, LedgerUnavailable
@@ -88,14 +89,21 @@ def _is_pubsub(address: str | None) -> bool:
 
 
 def open_sources(
-    chosen: Engine | None, addresses: Mapping[str, str | None], sinks: Iterable[str | None]
+    chosen: Engine | None,
+    addresses: Mapping[str, str | None],
+    sinks: Iterable[str | None],
+    *,
+    verb: str,
+    dead_letters: str,
 ) -> tuple[Engine, dict[str, Source]]:
     """Open the sources at these addresses, for the engine that was chosen or that fits them.
 
     Args:
         chosen: The engine that the user named, if any.
         addresses: By stream, where to read it; None where it is not read.
-        sinks: Where the job writes; None for nowhere.
+        sinks: Where the job writes, beside the dead letters; None for nowhere.
+        verb: The command that runs the job.
+        dead_letters: Where its dead letters go.
 
     Raises:
         ConfigurationError: If an address cannot be read from, or does not exist.
@@ -111,12 +119,18 @@ def open_sources(
             acknowledge=acknowledge_on(engine),
             native=engine is Engine.DATAFLOW,
             in_turns=engine is Engine.DIRECT,
+            refused=KeepRefused(
+                f"{verb if name == 'uploads' else 'decide'}.{name}",
+                sink(dead_letters, origin=f"/quorum/{verb}"),
+            ),
         )
         for name, address in given.items()
     }
     if engine in (Engine.PRISM, Engine.DIRECT):
         # A sink that is no topic is refused where it is opened.
-        topics = [each for each in sinks if each and _kind(each) is AddressKind.TOPIC]
+        topics = [
+            each for each in (*sinks, dead_letters) if each and _kind(each) is AddressKind.TOPIC
+        ]
         check_streams([*given.values(), *topics])
     return engine, opened
 

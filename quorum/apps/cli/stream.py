@@ -76,7 +76,9 @@ def stream(
             "predictions": streams.other_predictions,
             "reviews": streams.reviews,
         },
-        sinks=(streams.verdicts, streams.predictions, streams.dead_letters),
+        sinks=(streams.verdicts, streams.predictions),
+        verb="stream",
+        dead_letters=streams.dead_letters,
     )
     admission = open_admission(
         settings,

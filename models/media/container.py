@@ -20,12 +20,17 @@ __all__ = ["ContainerReader", "PacketListener"]
 _MAX_BROKEN: Final = 200
 #: The clock of these containers may jump (AVFMT_TS_DISCONT).
 _RESETS: Final = 0x0200
+#: These containers have no times (AVFMT_NOTIMESTAMPS): each frame must be decoded to be counted.
+_TIMELESS: Final = 0x0080
 #: Above this many times the sampling rate, a draft leaves out frames that no other one needs.
 _SKIP_ABOVE: Final = 3.5
 #: Shares of the allowance from which on frames are left out that cost much.
 _HURRY, _HASTE = 0.5, 0.75
 #: FFmpeg's own decoders of VP8 and VP9 do not decode their alpha.
 _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+
+
+_SKIPPING: Final = "too slow to decode: only key frames"
 
 
 class PacketListener:
@@ -101,6 +106,7 @@ class ContainerReader:
         self._refused: dict[int, str] = {}
         self.tracks = self._tracks()
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
+        self._flags = int(opened.format.flags)
         self.reached = 0.0
         self.complete = False
 
@@ -212,8 +218,11 @@ class ContainerReader:
                     continue
                 one = playing[index]
                 work.check()
-                if work.share > _HURRY and one.track.kind is TrackKind.VIDEO:
+                hurries = one.track.kind is TrackKind.VIDEO and not self._flags & _TIMELESS
+                if hurries and work.share > _HURRY:
                     self._hurry(one, work.share)
+                    if one.skips:
+                        self._tell_once_skipping()
                 try:
                     yield from self._decode(one, packet, work)
                 except MediaRefused:
@@ -234,6 +243,10 @@ class ContainerReader:
             if one.waiting is not None:
                 yield self._until(one, one.waiting, min(one.clock.end, self._limits.max_seconds))
                 one.waiting = None
+
+    def _tell_once_skipping(self) -> None:
+        if not any(problem.startswith(_SKIPPING) for problem in self.problems):
+            self._tell(f"{_SKIPPING} after {self.reached:.1f} s")
 
     def _tell(self, problem: str) -> None:
         if problem not in self.problems:
@@ -263,14 +276,14 @@ class ContainerReader:
             if draft is not None:
                 # Deblocking makes no difference after the reduction to a raster.
                 options["skip_loop_filter"] = "all"
-                if average >= _SKIP_ABOVE * draft:
+                if average >= _SKIP_ABOVE * draft and not self._flags & _TIMELESS:
                     context.skip_frame = "NONREF"
             context.options = options
             name = _WITH_ALPHA.get(context.name)
             if name and stream.metadata.get("alpha_mode") == "1":
                 one.decoder = self._alpha_decoder(name)
         began = self._container.start_time
-        resets = bool(int(self._container.format.flags) & _RESETS)
+        resets = bool(self._flags & _RESETS)
         one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
         return one
 

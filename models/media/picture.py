@@ -14,7 +14,9 @@ __all__ = ["GROUNDS", "Picture", "Renderer", "luma_plane"]
 
 #: What is behind a picture that is transparent in parts; the first is what most players show.
 GROUNDS = ("white", "black")
-_LEVEL = {"white": 255.0, "black": 0.0}
+_LEVEL = {"white": 255, "black": 0}
+#: Rows that are composed at once: what fits a cache is several times faster than a whole picture.
+_STRIP = 64
 
 #: Transfer functions of high dynamic range: SMPTE 2084 (PQ) and HLG.
 _PQ, _HLG = 16, 18
@@ -33,6 +35,24 @@ class Renderer:
 
     def __init__(self) -> None:
         self._scalers: dict[tuple[int, int, str], Any] = {}
+        self._rgba: tuple[Any, NDArray[np.uint8]] | None = None
+        self._opaque: dict[str, tuple[Any, Any]] = {}
+
+    def rgba(self, frame: Any) -> NDArray[np.uint8]:
+        """A frame with its alpha at its full size, shape (height, width, 4); kept for the next."""
+        if self._rgba is None or self._rgba[0] is not frame:
+            self._rgba = (frame, self.scale(frame, frame.width, frame.height, "rgba"))
+        return self._rgba[1]
+
+    def opaque(self, frame: Any, ground: str) -> Any:
+        """A frame composed on a ground, as a frame; kept for the next."""
+        kept = self._opaque.get(ground)
+        if kept is None or kept[0] is not frame:
+            import av
+
+            made = av.VideoFrame.from_ndarray(_composed(self.rgba(frame), ground), format="rgb24")
+            kept = self._opaque[ground] = (frame, made)
+        return kept[1]
 
     def scale(
         self, frame: Any, width: int, height: int, form: str, interpolation: str | None = None
@@ -81,8 +101,7 @@ class Picture:
         """Whether some pixel of it is not opaque."""
         if not _may_be_transparent(self.frame):
             return False
-        alpha = self.renderer.scale(self.frame, self.frame.width, self.frame.height, "rgba")
-        return bool((alpha[..., 3] < 255).any())
+        return bool((self.renderer.rgba(self.frame)[..., 3] < 255).any())
 
     def rgb(self, width: int, height: int, ground: str = "white") -> NDArray[np.uint8]:
         """The picture at a size as shown, RGB, shape (height, width, 3).
@@ -110,11 +129,11 @@ class Picture:
     def _luma(
         self, width: int, height: int, ground: str, interpolation: str | None
     ) -> NDArray[np.uint8]:
-        if not _may_be_transparent(self.frame):
-            made = self.renderer.scale(self.frame, width, height, "gray", interpolation)
-            return made.astype(np.uint8, copy=False)
-        rgb = self._stored(width, height, ground, interpolation).astype(np.float32)
-        return np.asarray((rgb @ np.array([0.299, 0.587, 0.114], np.float32)).round(), np.uint8)
+        frame = self.frame
+        if _may_be_transparent(frame):
+            frame = self.renderer.opaque(frame, ground)
+        made = self.renderer.scale(frame, width, height, "gray", interpolation)
+        return made.astype(np.uint8, copy=False)
 
     def _stored(
         self, width: int, height: int, ground: str, interpolation: str | None
@@ -127,15 +146,20 @@ class Picture:
         if not _may_be_transparent(self.frame):
             return np.ascontiguousarray(scale(self.frame, width, height, "rgb24", interpolation))
         # Composed before it is reduced, so that no hidden colour bleeds into a visible one.
-        full = scale(self.frame, self.frame.width, self.frame.height, "rgba")
-        alpha = full[..., 3:].astype(np.float32) / 255
-        composed = (full[..., :3] * alpha + _LEVEL[ground] * (1 - alpha)).round().astype(np.uint8)
-        if (width, height) == (self.frame.width, self.frame.height):
-            return composed
-        import av
-
-        opaque = av.VideoFrame.from_ndarray(np.ascontiguousarray(composed), format="rgb24")
+        opaque = self.renderer.opaque(self.frame, ground)
         return np.ascontiguousarray(scale(opaque, width, height, "rgb24", interpolation))
+
+
+def _composed(rgba: NDArray[np.uint8], ground: str) -> NDArray[np.uint8]:
+    """A picture with alpha on a ground, shape (height, width, 3)."""
+    made = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for top in range(0, len(rgba), _STRIP):
+        strip = rgba[top : top + _STRIP].astype(np.uint16)
+        alpha = strip[..., 3:]
+        made[top : top + _STRIP] = (
+            strip[..., :3] * alpha + _LEVEL[ground] * (255 - alpha) + 127
+        ) // 255
+    return made
 
 
 def luma_plane(frame: Any) -> NDArray[np.uint8] | None:

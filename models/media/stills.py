@@ -23,6 +23,8 @@ _EXIF_ORIENTATION: Final = 0x0112
 #: Seconds of a picture of an animation that states none or too few, as browsers take it.
 _TENTH: Final = 0.1
 _LEAST: Final = 0.011
+#: Pixels of a film that cost as much as one of an animation, which is composed in full.
+_COST: Final = 5
 #: Brands of HEIF; those of AVIF begin with ``avi``.
 _HEIF: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
@@ -140,7 +142,7 @@ class StillReader:
                 self.problems.append(f"damaged at {at:.1f} s: {type(error).__name__}")
                 return
             picture = Picture(_frame(pixels), renderer, self._orientation)
-            work.spend(pixels.shape[0] * pixels.shape[1], at)
+            work.spend(_COST * pixels.shape[0] * pixels.shape[1], at)
             if self._separate:
                 yield Shown(self.tracks[index], picture, 0.0, 0.0)
                 continue

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,13 @@ from quorum.pipeline.moderator import Moderated
 from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, Owner
 
 __all__ = ["State", "allow", "may_read"]
+
+_log = logging.getLogger(__name__)
+
+#: Seconds until a look-up of an upload in the ledger is given up: the policy's deadline runs. After
+#: that none is tried for a while, so that a database that hangs costs one request its wait.
+LOOK_UP_SECONDS = 1.0
+AWAY_SECONDS = 5.0
 
 #: Uploads whose clients and verdicts this process remembers; without a ledger these can be read.
 RECENT_UPLOADS = 10_000
@@ -49,6 +58,7 @@ class State:
         buckets: Rate limits, by client.
         recent: What this process moderated last; with predictions only where there is no ledger.
         flights: Requests in progress, by upload.
+        ask_again_at: Until then, on the monotonic clock, the ledger is not asked for uploads.
     """
 
     service: Service
@@ -67,6 +77,7 @@ class State:
         default_factory=lambda: RecentUploads(RECENT_UPLOADS, RECENT_BYTES)
     )
     flights: Flights = field(default_factory=Flights)
+    ask_again_at: float = 0.0
 
     async def moderate(
         self,
@@ -111,7 +122,7 @@ class State:
                 )
         except Busy as busy:
             raise busy_problem(busy) from None
-        except Problem:
+        except BaseException:
             if cleanup is not None:
                 cleanup()
             raise
@@ -139,14 +150,19 @@ class State:
         assert ledger is not None
         if (recorder is not None and recorder.away) or "\x00" in upload_id:
             return None
+        if time.monotonic() < self.ask_again_at:
+            return None
 
         def look_up() -> KnownUpload | None:
             case = ledger.get_cases([upload_id], ("upload", "verdicts", "reviews"))[0]
             return KnownUpload.of_case(case, ledger.owners([upload_id]).get(upload_id))
 
         try:
-            return await asyncio.wait_for(asyncio.to_thread(look_up), self.limits.record_seconds)
-        except (TimeoutError, LedgerUnavailable):
+            return await asyncio.wait_for(asyncio.to_thread(look_up), LOOK_UP_SECONDS)
+        except (TimeoutError, LedgerUnavailable) as error:
+            # What another client made is still not overwritten: see ``Ledger.record``.
+            self.ask_again_at = time.monotonic() + AWAY_SECONDS
+            _log.warning("uploads cannot be looked up in the ledger: %s", type(error).__name__)
             return None
 
     async def _record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -271,3 +272,24 @@ def test_what_is_remembered_is_bounded_in_bytes() -> None:
     assert len(recent) == 9
     assert recent.size <= 100_000
     assert recent.get("u49") is not None and recent.get("u0") is None
+
+
+def test_a_ledger_that_hangs_costs_one_request_its_wait(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorum.apps.web.state.LOOK_UP_SECONDS", 0.3)
+    asked = []
+
+    def hang(self: Ledger, *_: object) -> list[object]:
+        asked.append(1)
+        time.sleep(2)
+        return []
+
+    with (
+        Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger,
+        serving(keys=keys.keys, ledger=ledger) as client,
+    ):
+        monkeypatch.setattr(Ledger, "get_cases", hang)
+        for number in range(5):
+            verdict_of(client.post("/v1/moderate", json=event(number), headers=keys["shop"]))
+        assert len(asked) == 1

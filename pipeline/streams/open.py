@@ -16,6 +16,7 @@ def source(
     *,
     acknowledge: Acknowledge = Acknowledge.VERDICT,
     native: bool = False,
+    verified: bool = False,
     in_turns: bool = False,
     refused: Refused | None = None,
 ) -> Source:
@@ -26,6 +27,7 @@ def source(
         stream: ``uploads``, ``predictions`` or ``reviews``.
         acknowledge: When its messages are acknowledged.
         native: Whether to use Beam's own Pub/Sub source, which Dataflow replaces by its own.
+        verified: Whether it is verified who sent a message.
         in_turns: Whether Pub/Sub is to be taken in turns, for the direct runner; uploads only,
             because a prediction or a review would seldom meet its upload in the same turn.
         refused: Takes messages of Pub/Sub that were delivered so often that they must not be
@@ -53,7 +55,7 @@ def source(
     from quorum.pipeline.streams.pubsub_source import NativePubSubSource, PubSubSource
 
     if native:
-        return NativePubSubSource(parsed.path, stream)
+        return NativePubSubSource(parsed.path, stream, by_event_id=not verified)
     return PubSubSource(parsed.path, stream, acknowledge, refused)
 
 

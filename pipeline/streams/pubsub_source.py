@@ -142,25 +142,33 @@ class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
 class NativePubSubSource(Source):
     """Beam's own source, which Dataflow replaces by that of its service.
 
-    The service de-duplicates messages by their ``ce-id`` and acks them once they are durable there.
+    The service acks messages once they are durable there.
+
+    Args:
+        path: ``projects/P/subscriptions/S``.
+        stream: The stream of the messages.
+        by_event_id: Whether the service drops messages with a ``ce-id`` that it has seen: it does
+            so before anybody verifies who sent them, and a forgery could suppress the true one.
     """
 
     bounded = False
 
-    def __init__(self, path: str, stream: str) -> None:
+    def __init__(self, path: str, stream: str, by_event_id: bool = True) -> None:
         self.path = path
         self.stream = stream
+        self.id_label = "ce-id" if by_event_id else None
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
-        return _ReadNative(self.path, self.stream)
+        return _ReadNative(self.path, self.stream, self.id_label)
 
 
 class _ReadNative(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, path: str, stream: str) -> None:
+    def __init__(self, path: str, stream: str, id_label: str | None) -> None:
         super().__init__()
         self.path = path
         self.stream = stream
+        self.id_label = id_label
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
         from apache_beam.io.gcp.pubsub import ReadFromPubSub
@@ -169,7 +177,7 @@ class _ReadNative(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]
         received: beam.PCollection[Received] = (
             begin
             | "Native"
-            >> ReadFromPubSub(subscription=self.path, id_label="ce-id", with_attributes=True)
+            >> ReadFromPubSub(subscription=self.path, id_label=self.id_label, with_attributes=True)
             | "Receive"
             >> beam.Map(
                 lambda message: Received(message.data, message.attributes or {}, "", stream)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import prometheus_client as prometheus
 import pytest
 from apache_beam.pvalue import TaggedOutput
@@ -197,6 +198,24 @@ def test_the_recorder_keeps_what_is_refused_as_dead_letters(tmp_path: Path) -> N
         assert ledger.stats()["predictions"] == 2
         (letter,) = ledger.dead_letters()
     assert (letter.data, letter.stage) == (forged.to_bytes(), "record.predictions")
+
+
+@pytest.mark.parametrize(("verified", "label"), [(False, "ce-id"), (True, None)])
+def test_a_forgery_does_not_suppress_the_true_message_on_dataflow(
+    monkeypatch: pytest.MonkeyPatch, verified: bool, label: str | None
+) -> None:
+    """The service drops a second message of one label before anybody verifies the first."""
+    asked: list[str | None] = []
+
+    def read(*, subscription: str, id_label: str | None, with_attributes: bool) -> Any:
+        asked.append(id_label)
+        return beam.Create([])
+
+    monkeypatch.setattr("apache_beam.io.gcp.pubsub.ReadFromPubSub", read)
+    address = "projects/p/subscriptions/s"
+    opened = source(address, "uploads", native=True, verified=verified)
+    beam.Pipeline() | opened.transform()
+    assert asked == [label]
 
 
 class Broker:

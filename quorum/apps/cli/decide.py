@@ -61,6 +61,7 @@ def decide(
         sinks=(streams.verdicts,),
         verb="decide",
         dead_letters=streams.dead_letters,
+        verified=bool(settings.publishers),
     )
     admission = open_admission(
         settings,

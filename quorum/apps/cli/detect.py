@@ -53,6 +53,7 @@ def detect(
         sinks=(predictions,),
         verb="detect",
         dead_letters=dead_letters,
+        verified=bool(chosen.publishers),
     )
     admission = open_admission(
         chosen,

@@ -95,6 +95,7 @@ def open_sources(
     *,
     verb: str,
     dead_letters: str,
+    verified: bool = False,
 ) -> tuple[Engine, dict[str, Source]]:
     """Open the sources at these addresses, for the engine that was chosen or that fits them.
 
@@ -104,6 +105,7 @@ def open_sources(
         sinks: Where the job writes, beside the dead letters; None for nowhere.
         verb: The command that runs the job.
         dead_letters: Where its dead letters go.
+        verified: Whether the job verifies who sent a message.
 
     Raises:
         ConfigurationError: If an address cannot be read from, or does not exist.
@@ -118,6 +120,7 @@ def open_sources(
             name,
             acknowledge=acknowledge_on(engine),
             native=engine is Engine.DATAFLOW,
+            verified=verified,
             in_turns=engine is Engine.DIRECT,
             refused=KeepRefused(
                 f"{verb if name == 'uploads' else 'decide'}.{name}",

@@ -79,6 +79,7 @@ def stream(
         sinks=(streams.verdicts, streams.predictions),
         verb="stream",
         dead_letters=streams.dead_letters,
+        verified=bool(settings.publishers),
     )
     admission = open_admission(
         settings,

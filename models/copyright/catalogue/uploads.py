@@ -52,6 +52,8 @@ class KeptUploads:
     ) -> None:
         """Store one upload with the labels of its finding.
 
+        Of two contents of an upload the one that was published later stays.
+
         Raises:
             EngineUnavailable: If the database cannot be reached.
         """
@@ -60,7 +62,12 @@ class KeptUploads:
             if self._kept % _FORGET_EVERY == 1:
                 self.forget(at)
         with self._database.writing(works=False) as connection:
-            connection.execute(delete(uploads).where(uploads.c.id == upload.id))
+            stored = select(uploads.c.upload).where(uploads.c.id == upload.id)
+            before = connection.execute(stored).scalar_one_or_none()
+            if before is not None:
+                if Upload.from_bytes(before).published_at > upload.published_at:
+                    return
+                connection.execute(delete(uploads).where(uploads.c.id == upload.id))
             connection.execute(
                 insert(uploads).values(
                     id=upload.id,

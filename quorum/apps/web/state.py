@@ -154,8 +154,8 @@ class State:
             return None
 
         def look_up() -> KnownUpload | None:
-            case = ledger.get_cases([upload_id], ("upload", "verdicts", "reviews"))[0]
-            return KnownUpload.of_case(case, ledger.owners([upload_id]).get(upload_id))
+            found = ledger.recorded_upload(upload_id, ("upload", "verdicts", "reviews"))
+            return None if found is None else KnownUpload.of_case(*found)
 
         try:
             return await asyncio.wait_for(asyncio.to_thread(look_up), LOOK_UP_SECONDS)

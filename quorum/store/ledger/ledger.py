@@ -149,6 +149,19 @@ class Ledger:
         """
         return self._run(lambda connection: reading.owners_of(connection, upload_ids))
 
+    def recorded_upload(
+        self, upload_id: str, parts: Collection[reading.Part] = ALL_PARTS
+    ) -> tuple[LedgerCase, str | None] | None:
+        """The case of an upload, and its owner; None, by one query, if it is not recorded."""
+
+        def work(connection: Connection) -> tuple[LedgerCase, str | None] | None:
+            if not reading.recorded_uploads(connection, [upload_id]):
+                return None
+            (case,) = reading.load_cases(connection, [upload_id], parts)
+            return case, reading.owners_of(connection, [upload_id]).get(upload_id)
+
+        return self._run(work)
+
     def cases(
         self,
         period: TimeRange | None = None,

@@ -280,16 +280,15 @@ def test_a_ledger_that_hangs_costs_one_request_its_wait(
     monkeypatch.setattr("quorum.apps.web.state.LOOK_UP_SECONDS", 0.3)
     asked = []
 
-    def hang(self: Ledger, *_: object) -> list[object]:
+    def hang(self: Ledger, *_: object) -> None:
         asked.append(1)
         time.sleep(2)
-        return []
 
     with (
         Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger,
         serving(keys=keys.keys, ledger=ledger) as client,
     ):
-        monkeypatch.setattr(Ledger, "get_cases", hang)
+        monkeypatch.setattr(Ledger, "recorded_upload", hang)
         for number in range(5):
             verdict_of(client.post("/v1/moderate", json=event(number), headers=keys["shop"]))
         assert len(asked) == 1

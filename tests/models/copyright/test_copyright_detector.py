@@ -282,6 +282,18 @@ def test_uploads_are_kept_only_so_long(edited, tmp_path):
     assert list(kept) == []
 
 
+def test_an_edit_stays_kept_when_its_first_content_comes_again(edited, tmp_path):
+    kept = KeptUploads(Database.file(tmp_path / "uploads.sqlite", lasting=False), days=2)
+    found = fingerprint(edited)
+    at = datetime(2026, 1, 10, tzinfo=UTC)
+    first = upload()
+    later = first.published_at + timedelta(minutes=1)
+    edit = first.model_copy(update={"title": "edited", "published_at": later})
+    for one in (first, edit, first):
+        kept.keep(one, found, {}, at)
+    assert [one.upload for one in kept] == [edit]
+
+
 def _folder(path):
     Catalogue(path).close()
     return path

@@ -63,6 +63,7 @@ soak: setup ## Run the stream for an hour under faults, and check what was recor
 
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.decisions
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.web

@@ -132,7 +132,10 @@ def _one_current(facts: Facts, content: Content, seen: list[Seen]) -> _Judged:
 
 
 def deadlines_hold(judge: _Judge) -> _Judged:
-    """Each outcome comes by the policy's deadline and the slack; see ``Facts.clock``."""
+    """Each outcome comes by the policy's deadline and the slack after its clock began.
+
+    See ``Facts.clock``.
+    """
     facts, started = judge.facts, judge.facts.started
     for content in facts.contents:
         seen = facts.outcome(content)

@@ -97,15 +97,21 @@ class Expectation:
             ways.append([one for one in others if one.stream == "reviews"])
             ways.append(())
         found = {self._action(content, way) for way in ways}
+        if not is_innocent(content):
+            # It may reach its deadline before any detector of ours has answered.
+            found.add(self._action(content, (), own=()))
         if content.kind.split(":", 1)[-1] in _MAY_END:
-            odd = _scored(content.upload, "odd", 0.1)
-            found |= {self._action(content, way, (odd,)) for way in ways}
+            whole = (*self.plain[content.key], _scored(content.upload, "odd", 0.1))
+            found |= {self._action(content, way, own=whole) for way in ways}
         return found
 
     def _action(
-        self, content: Content, others: Sequence[Published], more: Sequence[Prediction] = ()
+        self,
+        content: Content,
+        others: Sequence[Published],
+        own: Sequence[Prediction] | None = None,
     ) -> str:
-        predictions = [*self.plain[content.key], *more]
+        predictions = list(self.plain[content.key] if own is None else own)
         reviews = []
         for one in others:
             if one.stream == "reviews":

@@ -23,7 +23,7 @@ from benchmarks.soak.history import (
     VerdictSeen,
     key_of,
 )
-from benchmarks.soak.platform import is_accepted
+from benchmarks.soak.platform import is_accepted, is_null
 from benchmarks.soak.scenarios import scenario_of
 from quorum.core.messages import Upload, Verdict
 
@@ -32,8 +32,6 @@ __all__ = ["Content", "Facts", "Seen"]
 #: The longest that a client waits before it tries again a broker that was away.
 MOST_BACKOFF = 10.0
 _NETWORK = ("slow", "stall", "away", "remade")
-#: Kinds of predictions and reviews that must count for nothing.
-NULL_KINDS = ("future", "unknown", "stranger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class Facts:
                 self.contents.append(content)
                 self.of_upload[event.upload_id].append(content)
                 self.latest[event.upload_id] = content
-        elif not event.upload_id or event.kind.split(":", 1)[0] in NULL_KINDS:
+        elif is_null(event):
             self.null.append(event)
         else:
             self.others[event.upload_id].append(event)

@@ -13,7 +13,10 @@ from benchmarks.soak.workload import PARTNER, Operation, prediction
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Review, Upload, Verdict, now
 
-__all__ = ["Platform", "is_accepted"]
+__all__ = ["Platform", "is_accepted", "is_null"]
+
+#: Kinds of predictions, reviews and uploads that must count for nothing.
+_NULL_KINDS = ("future", "unknown", "stranger")
 
 #: Publishing catches up in parts: so many operations go out together at most.
 _AT_ONCE = 200
@@ -22,6 +25,11 @@ _AT_ONCE = 200
 def is_accepted(published: Published) -> bool:
     """Whether a message is an upload that must have a verdict."""
     return published.stream == "uploads" and bool(published.upload_id)
+
+
+def is_null(published: Published) -> bool:
+    """Whether a message must become a dead letter and count for nothing."""
+    return not published.upload_id or published.kind.split(":", 1)[0] in _NULL_KINDS
 
 
 class Platform:
@@ -41,7 +49,7 @@ class Platform:
         self._open: dict[str, tuple[Published, Upload]] = {}
         self._closed: set[str] = set()
         self._verdicts: dict[str, Verdict] = {}
-        #: Malformed messages without their dead letter.
+        #: Messages that must become dead letters, and did not yet.
         self._undead: set[str] = set()
         self.uploads = 0
         self.verdicts = 0
@@ -58,7 +66,7 @@ class Platform:
 
     @property
     def waiting(self) -> int:
-        """How many uploads and malformed messages have no outcome yet."""
+        """How many messages that must end as a verdict or a dead letter have not yet."""
         with self._lock:
             return len(self._open) + len(self._undead)
 
@@ -116,8 +124,6 @@ class Platform:
                 self.uploads += 1
                 if event.key not in self._closed:
                     self._open[event.key] = event, Upload.from_bytes(data)
-            elif not event.upload_id:
-                self._undead.add(event.key)
         self._broker.publish(operation.stream, [data])
 
     def _add(self, operation: Operation, upload_id: str, data: bytes, at: float) -> Published:
@@ -125,6 +131,9 @@ class Platform:
             at=at, stream=operation.stream, kind=operation.kind, upload_id=upload_id, data=data
         )
         self._history.add(event)
+        if is_null(event):
+            with self._lock:
+                self._undead.add(event.key)
         return event
 
     def _publish_again(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.document import machine
-from benchmarks.soak.checker import INVARIANTS, Checked, latencies
+from benchmarks.soak.checker import INVARIANTS, Broken, Checked, latencies
 from benchmarks.soak.facts import Facts
 from benchmarks.soak.fit import slopes
 from benchmarks.soak.history import Sample
@@ -20,7 +20,7 @@ __all__ = ["summary", "write_page"]
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _COLUMNS = 120
-_MOST_TOLD = 20
+_OF_EACH, _OF_EACH_ON_PAGE = 3, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,25 @@ def summary(facts: Facts, checked: Checked) -> str:
         f"{facts.hindered:,} of {len(facts.contents):,} uploads waited during a fault",
         *(f"memory of {name}: {slope}" for name, slope in slopes(facts.samples).items()),
     ]
-    for one in checked.broken[:_MOST_TOLD]:
+    shown = _some_of_each(checked, _OF_EACH)
+    for one in shown:
         since = one.at - facts.started.at
         lines.append(f"BROKEN {one.invariant} after {since:.0f} s, {one.scenario}: {one.text}")
-    if len(checked.broken) > _MOST_TOLD:
-        lines.append(f"and {len(checked.broken) - _MOST_TOLD} more: see the page")
+    if len(checked.broken) > len(shown):
+        lines.append(f"and {len(checked.broken) - len(shown):,} more")
     return "\n".join(lines)
+
+
+def _some_of_each(checked: Checked, most: int) -> list[Broken]:
+    """The first of each invariant and scenario: a thousand of one must not hide another."""
+    counts: dict[tuple[str, str], int] = {}
+    kept = []
+    for one in checked.broken:
+        key = one.invariant, one.scenario
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] <= most:
+            kept.append(one)
+    return kept
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
@@ -128,7 +141,7 @@ def write_page(path: Path, facts: Facts, checked: Checked) -> None:
     ]
     broken = [
         (f"{one.at - began:.0f}", one.invariant, one.scenario, one.text)
-        for one in checked.broken[:500]
+        for one in _some_of_each(checked, _OF_EACH_ON_PAGE)
     ]
     path.write_text(
         render(
@@ -164,7 +177,7 @@ def _first_line(text: str | None) -> str:
 def _grid(facts: Facts) -> tuple[list[datetime], list[float]]:
     """Columns of equal length over the soak: their times, and where each begins."""
     end = max([facts.started.at + 1.0, *(one.at for one in facts.samples)])
-    size = max(1.0, (end - facts.started.at) / _COLUMNS)
+    size = max(2.0, (end - facts.started.at) / _COLUMNS)
     count = max(2, int((end - facts.started.at) / size) + 1)
     starts = [facts.started.at + index * size for index in range(count)]
     return [datetime.fromtimestamp(at, UTC) for at in starts], starts

@@ -374,3 +374,12 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path) -> None:
         history.add(event)
     history.close()
     assert list(read_history(tmp_path / "history.jsonl")) == events
+
+
+def test_the_upload_that_drives_a_detector_mad_may_reach_its_deadline_with_nothing() -> None:
+    data = upload("m", f"{OTHER} soak:loop")
+    events = [published(0.0, data, "mad:loop"), *life(data)[1:4]]
+    allowed = own(data)[:2]
+    assert broken([*events, seen(1.0, verdict(1.0, data, allowed))]) == set()
+    assert broken([*events, seen(1.0, verdict(1.0, data, []))]) == set()
+    assert broken([*events, seen(1.0, verdict(1.0, data, own(data, 0.2)))]) == {"outcome"}

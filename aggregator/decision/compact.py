@@ -36,6 +36,8 @@ class CompactPrediction(NamedTuple):
     shadow: bool = False
     #: The content that was scored; see ``Prediction.digest``.
     digest: str | None = None
+    #: Share of the media that was seen; see ``Prediction.seen``.
+    seen: float | None = None
 
     @classmethod
     def of(cls, prediction: Prediction) -> CompactPrediction:
@@ -51,6 +53,7 @@ class CompactPrediction(NamedTuple):
             prediction.reason,
             prediction.shadow,
             prediction.digest,
+            prediction.seen,
         )
 
     @property

@@ -47,6 +47,8 @@ class PredictionLike(Protocol):
     @property
     def reason(self) -> str | None: ...  # noqa: D102
     @property
+    def seen(self) -> float | None: ...  # noqa: D102
+    @property
     def shadow(self) -> bool: ...  # noqa: D102
 
 
@@ -130,6 +132,10 @@ class RuleInputs:
             elif what == "status":
                 status = effective_status(prediction)
                 found = "missing" if status is None else status.value
+            elif what == "seen":
+                found = None if prediction is None or prediction.score is None else prediction.seen
+                if found is None:
+                    found = read.default
             else:
                 found = self._score(what, read.name, detector, prediction)
                 if found is None:

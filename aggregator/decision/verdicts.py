@@ -123,4 +123,5 @@ def _used(one: PredictionLike) -> dict[str, Any]:
         "labels": one.labels,
         "reason": one.reason,
         "shadow": one.shadow,
+        "seen": one.seen,
     }

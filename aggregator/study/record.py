@@ -26,7 +26,7 @@ from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import InputError
-from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
+from quorum.core.messages import SEEN, Action, Prediction, Review, Upload, Verdict
 
 __all__ = ["PastCase", "read_cases"]
 
@@ -241,7 +241,19 @@ def _parse_prediction(data: Mapping[str, Any]) -> CompactPrediction:
         data.get("labels") or {},
         data.get("reason"),
         bool(data.get("shadow")),
+        seen=_seen(data),
     )
+
+
+def _seen(data: Mapping[str, Any]) -> float | None:
+    """The share that was seen: of a prediction in a verdict, or by its evidence."""
+    told = [data.get("seen")]
+    told += [
+        one.get("weight")
+        for one in data.get("evidence") or ()
+        if isinstance(one, dict) and one.get("field") == SEEN
+    ]
+    return min((float(one) for one in told if isinstance(one, float | int)), default=None)
 
 
 def _prediction_json(compact: CompactPrediction) -> dict[str, Any]:
@@ -254,6 +266,7 @@ def _prediction_json(compact: CompactPrediction) -> dict[str, Any]:
         "labels": dict(compact.labels) or None,
         "reason": compact.reason,
         "shadow": compact.shadow or None,
+        "seen": compact.seen,
     }
     return {key: value for key, value in data.items() if value is not None}
 

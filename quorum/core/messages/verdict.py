@@ -57,6 +57,8 @@ class UsedPrediction(Value):
     """See ``Prediction``."""
     shadow: bool = False
     """Whether it did not decide."""
+    seen: Probability | None = None
+    """Share of the media's length that the detector has looked at, where it says so."""
 
 
 class Missing(Value):

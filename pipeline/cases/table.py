@@ -19,6 +19,7 @@ import apache_beam as beam
 import prometheus_client as prometheus
 from apache_beam.utils.timestamp import Duration
 
+from quorum.core.identity.signing import PUBLISHER
 from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.stored import Orphan, StoredCase
 from quorum.pipeline.streams.acks import acknowledge, register
@@ -38,9 +39,6 @@ OVERDUE_SECONDS: Final = 10.0
 
 #: Entries of the heap beyond twice the cases, before those that are out of date are removed.
 _SPARE_HEAP: Final = 1_000
-
-#: The attribute that names the publisher of a message.
-PUBLISHER: Final = "quorum-publisher"
 
 #: Locks shared by all cases, by hash: threads rarely wait for another upload's case.
 _LOCKS: Final = 64

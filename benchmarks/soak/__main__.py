@@ -23,6 +23,7 @@ from benchmarks.soak.run import Soak, soak
 from benchmarks.soak.scenarios import SCENARIOS, selected
 from benchmarks.soak.setting import Setting
 from benchmarks.soak.workload import Shape, clips
+from quorum.core.errors import QuorumError
 
 _ROOT = Path(__file__).parents[2]
 _MEDIA = _ROOT / "examples" / "media"
@@ -79,7 +80,10 @@ def main() -> int:
         root=_ROOT,
     )
     if not args.check:
-        soak(one, lambda line: print(line, flush=True))
+        try:
+            soak(one, lambda line: print(line, flush=True))
+        except QuorumError as error:
+            sys.exit(str(error))
     facts = Facts(read_history(one.history_path))
     plain = plain_predictions(
         facts.contents, one.setting.settings_path, one.setting.folder / "plugin"

@@ -32,6 +32,9 @@ class Job:
         environment: Of the process.
         history: Takes starts and ends.
         log: The file of its log.
+
+    Attributes:
+        ends: How often the process has ended.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Job:
         self._lock = threading.Lock()
         self._stopping = False
         self._by = ""
+        self.ends = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         self._keeper = threading.Thread(target=self._keep, daemon=True)
@@ -58,6 +62,11 @@ class Job:
         """Of the main process; 0 while there is none."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else 0
+
+    @property
+    def tail(self) -> str:
+        """The end of its log."""
+        return "\n".join(self._tail)
 
     def processes(self) -> list[Process]:
         """Its child processes, and theirs; without the main process."""
@@ -127,9 +136,8 @@ class Job:
             self._end(process)
             reader.join(5.0)
             by, self._by = self._by, ""
-            self._history.add(
-                JobEnded(at=ended, code=code, by=by, tail="" if by else "\n".join(self._tail))
-            )
+            self.ends += 1
+            self._history.add(JobEnded(at=ended, code=code, by=by, tail="" if by else self.tail))
             if not self._stopping:
                 time.sleep(_PAUSE)
 

@@ -87,7 +87,7 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
         }
         job = Job(one.setting.arguments(port), environment, history, one.setting.folder / "job.log")
         stack.callback(job.close)
-        _wait_for_start(broker)
+        _wait_for_start(broker, job)
         platform = Platform(broker, history)
         stack.callback(platform.close)
         sampler = Sampler(job, platform, port, history, one.every)
@@ -102,9 +102,12 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
             history.add(Left(at=time.time(), stream=name, keys=left))
 
 
-def _wait_for_start(broker: Broker) -> None:
+def _wait_for_start(broker: Broker, job: Job) -> None:
     deadline = time.monotonic() + _TO_START
     while not broker.tap.pulls:
+        if job.ends:
+            msg = f"the job ended at its start:\n{job.tail}"
+            raise EngineUnavailable(msg)
         if time.monotonic() > deadline:
             msg = f"the job did not begin to pull within {_TO_START:g} s; see job.log"
             raise EngineUnavailable(msg)

@@ -14,13 +14,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.core.errors import QuorumError
 from quorum.core.process_end import HANDLER_SECONDS, end_within
 from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.job_health import checked
-from quorum.pipeline.metrics import serve_metrics
+from quorum.pipeline.metrics import serve_health
 from quorum.pipeline.streams import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
 from quorum.pipeline.streams.subscription import NACK_SECONDS, open_subscriptions
@@ -78,7 +78,7 @@ def run_job(
         end_within(drain_seconds, stop)
     with checked(opened, patience or {}):
         if metrics_port is not None:
-            _serve_metrics(metrics_port)
+            serve_health(metrics_port)
         if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
             warm_up(ensemble)
             for configured in ensemble:
@@ -137,15 +137,6 @@ def _run(
             "(--log-level debug shows more)"
         )
         raise QuorumError(msg)
-
-
-def _serve_metrics(port: int) -> None:
-    try:
-        serve_metrics(port)
-    except OSError as error:
-        msg = f"cannot serve metrics on port {port}: {error.strerror}; give another"
-        raise ConfigurationError(msg) from None
-    _log.info("metrics on http://127.0.0.1:%d/metrics", port)
 
 
 def _run_in_turns(

@@ -7,6 +7,7 @@ Prometheus has labels.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Iterable
 from socketserver import ThreadingMixIn
@@ -17,9 +18,12 @@ import prometheus_client as prometheus
 from apache_beam.metrics import Metrics
 
 from quorum.core import health
+from quorum.core.errors import ConfigurationError
 from quorum.core.identity import IdentityRefused
 
-__all__ = ["Meter", "serve_metrics"]
+__all__ = ["Meter", "serve_health", "serve_metrics"]
+
+_log = logging.getLogger(__name__)
 
 _NAMESPACE = "quorum"
 
@@ -170,3 +174,17 @@ def serve_metrics(port: int) -> tuple[WSGIServer, threading.Thread]:
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
     return server, thread
+
+
+def serve_health(port: int) -> None:
+    """Serve metrics and health for as long as this process lives; see ``serve_metrics``.
+
+    Raises:
+        ConfigurationError: If the port is in use.
+    """
+    try:
+        serve_metrics(port)
+    except OSError as error:
+        msg = f"cannot serve metrics on port {port}: {error.strerror}; give another"
+        raise ConfigurationError(msg) from None
+    _log.info("metrics on http://127.0.0.1:%d/metrics", port)

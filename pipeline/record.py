@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -154,8 +155,16 @@ class StreamRecorder:
         """Pull no more; what was pulled is recorded if the ledger is reachable, else nacked."""
         self._stopping.set()
 
-    def run(self) -> None:
+    def lag(self) -> str | None:
+        """Why the ledger lags behind the streams; None if it does not."""
+        return self._writer.lag()
+
+    def run(self, drain_seconds: float = 20.0) -> None:
         """Record until all streams have ended, or until ``stop``.
+
+        Args:
+            drain_seconds: How long to wait after ``stop`` for what was pulled to be recorded; then
+                it is nacked, whatever the ledger does.
 
         Raises:
             EngineUnavailable: If a subscription is gone; the other streams are not recorded on.
@@ -166,10 +175,19 @@ class StreamRecorder:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
+        end = float("inf")
+        while any(thread.is_alive() for thread in threads):
             # Not one long wait: the main thread must see a signal.
-            while thread.is_alive():
-                thread.join(0.2)
+            self._stopping.wait(0.2)
+            if self._stopping.is_set():
+                end = min(end, time.monotonic() + drain_seconds)
+                if time.monotonic() >= end:
+                    break
+                time.sleep(0.05)
+        for thread, feed in zip(threads, self._feeds.values(), strict=True):
+            if thread.is_alive():
+                _log.error("%s did not stop in time: what it pulled is nacked", thread.name)
+                feed.close()
         if self._failure is not None:
             raise self._failure
 

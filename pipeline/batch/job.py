@@ -14,6 +14,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.core.messages import now
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch, progress, speed
@@ -26,6 +27,10 @@ from quorum.store.ledger import Ledger, Run, TimeRange
 __all__ = ["BatchJob"]
 
 _REPORT_SECONDS = 5.0
+
+#: Seconds without one more batch of uploads after which a run in this process stands still: many
+#: with media take minutes.
+STILL_SECONDS = 300.0
 
 
 class BatchJob:
@@ -102,6 +107,8 @@ class BatchJob:
         """Report how far the run is, where it runs in this process."""
         ended = threading.Event()
         started, begun = time.monotonic(), progress.done
+        here = self._engine in (Engine.DIRECT, Engine.PRISM)
+        uncheck = health.register("batch", _Standstill()) if here else None
 
         def watch() -> None:
             while not ended.wait(_REPORT_SECONDS):
@@ -117,3 +124,19 @@ class BatchJob:
         finally:
             ended.set()
             thread.join()
+            if uncheck is not None:
+                uncheck()
+
+
+class _Standstill:
+    """Why a run in this process stands still; None while it goes on. A check of health."""
+
+    def __init__(self) -> None:
+        self._done = progress.done
+        self._at = time.monotonic()
+
+    def __call__(self) -> str | None:
+        if progress.done != self._done:
+            self._done, self._at = progress.done, time.monotonic()
+        still = time.monotonic() - self._at
+        return f"no upload was decided for {still:.0f} s" if still > STILL_SECONDS else None

@@ -28,6 +28,9 @@ Check = Callable[[], str | None]
 _CHECKS: dict[str, tuple[Check, bool]] = {}
 _LOCK = threading.Lock()
 
+#: The problems that were found last.
+_KNOWN: dict[str, str] = {}
+
 
 def register(name: str, check: Check, *, restart_helps: bool = False) -> Callable[[], None]:
     """Ask this check whenever the health of this process is asked for.
@@ -75,7 +78,22 @@ def problems(*, only_restart_helps: bool = False) -> dict[str, str]:
             reason = f"the check failed: {type(error).__name__}: {error}"
         if reason is not None:
             found[name] = reason
+    if not only_restart_helps:
+        _log_changes(found)
     return found
+
+
+def _log_changes(found: dict[str, str]) -> None:
+    """Log a problem once when it comes, and once when it is gone."""
+    with _LOCK:
+        come = {name: reason for name, reason in found.items() if name not in _KNOWN}
+        gone = [name for name in _KNOWN if name not in found]
+        _KNOWN.clear()
+        _KNOWN.update(found)
+    for name, reason in come.items():
+        _log.warning("not ready: %s: %s", name, reason)
+    for name in gone:
+        _log.warning("no longer a problem: %s", name)
 
 
 def ready_answer() -> tuple[bool, dict[str, object]]:

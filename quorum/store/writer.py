@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable, Recordable
 
-__all__ = ["Entry", "LedgerWriter"]
+__all__ = ["LAG_SECONDS", "Entry", "LedgerWriter"]
 
 _log = logging.getLogger(__name__)
+
+#: Seconds that a message may wait for the ledger before that is a problem of health.
+LAG_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +50,37 @@ class LedgerWriter:
         self._pauses = pauses
         #: Whether the last try failed because the ledger could not be reached.
         self.away = False
+        #: By thread: since when its entries wait, on the monotonic clock.
+        self._waiting: dict[int, float] = {}
 
-    def write(self, entries: Sequence[Entry]) -> bool:
+    def lag(self) -> str | None:
+        """Why the ledger lags behind; None if it does not."""
+        late = time.monotonic() - min(tuple(self._waiting.values()), default=float("inf"))
+        if late <= LAG_SECONDS:
+            return None
+        why = "it cannot be reached" if self.away else "it takes too long"
+        return f"the oldest message has waited for the ledger for {late:.0f} s: {why}"
+
+    def write(self, entries: Sequence[Entry], since: float | None = None) -> bool:
         """Write entries; retries until the ledger has them or ``stop`` is set.
 
         An entry that the database refuses does not hold up the others.
 
+        Args:
+            entries: What to write.
+            since: Since when the oldest of them waits, on the monotonic clock; by default from now.
+
         Returns:
             Whether all of them are durable.
         """
+        thread = threading.get_ident()
+        self._waiting[thread] = time.monotonic() if since is None else since
+        try:
+            return self._write(entries)
+        finally:
+            del self._waiting[thread]
+
+    def _write(self, entries: Sequence[Entry]) -> bool:
         pause, longest = self._pauses
         refused = False
         while True:
@@ -69,7 +96,7 @@ class LedgerWriter:
             except LedgerRefused as error:
                 if len(entries) > 1:
                     half = len(entries) // 2
-                    first, second = self.write(entries[:half]), self.write(entries[half:])
+                    first, second = self._write(entries[:half]), self._write(entries[half:])
                     return first and second
                 if refused:
                     _log.error("a message cannot be recorded, nor its dead letter: %s", error)

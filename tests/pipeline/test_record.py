@@ -131,6 +131,39 @@ def test_stop_while_the_ledger_is_away_acks_nothing(ledger: Ledger) -> None:
     assert feed.closed
 
 
+class Hung(ListFeed):
+    """A stream that goes on, and holds what it pulled."""
+
+    def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
+        time.sleep(0.01)
+        return super().pull(limit, wait) or []
+
+
+def test_a_ledger_that_hangs_is_told_and_holds_up_no_drain(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("quorum.store.writer.LAG_SECONDS", 0.3)
+    go_on = threading.Event()
+    monkeypatch.setattr(ledger, "record", lambda _messages: go_on.wait(60))
+    feed = Hung([upload(1).to_bytes()])
+    recorder = StreamRecorder(ledger, {"uploads": feed})
+    assert recorder.lag() is None
+    running = threading.Thread(target=recorder.run, args=(0.5,), daemon=True)
+    running.start()
+    end = time.monotonic() + 10
+    while (told := recorder.lag()) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert told.startswith("the oldest message has waited for the ledger for")
+    began = time.monotonic()
+    recorder.stop()
+    running.join(20)
+    assert time.monotonic() - began < 5
+    assert feed.closed
+    assert feed.acked == []
+    go_on.set()
+
+
 def test_a_value_that_the_database_refuses_takes_no_other_with_it(ledger: Ledger) -> None:
     real = ledger.record
 

@@ -153,6 +153,13 @@ class RunOptions:
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report of the run, over all windows.")
     ] = None
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve health and Prometheus metrics on this port of the loopback address.",
+            show_default=False,
+        ),
+    ] = None
     parts: Annotated[int, typer.Option(min=1, help="Ranges that are read in parallel.")] = 4
     runner: options.Runner = None
     beam_args: options.BeamArgs = None
@@ -183,6 +190,7 @@ def batch(
     from quorum.pipeline.batch.report import page
     from quorum.pipeline.batch.run import BatchOptions
     from quorum.pipeline.batch.tally import Tally
+    from quorum.pipeline.metrics import serve_health
 
     settings, policy, shadows = policies.load()
     decisions = BatchOptions(
@@ -211,6 +219,8 @@ def batch(
         beam_args=how.beam_args or (),
         report=lambda line: typer.echo(line, err=True),
     )
+    if how.metrics_port is not None:
+        serve_health(how.metrics_port)
     done, began = Tally(), now()
     for span in spans:
         run, tally = job.run(span)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+#: Seconds from SIGTERM to the end of the process.
+_DRAIN_SECONDS = 15
+
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -133,6 +136,7 @@ def console(
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
+    from quorum.core.process_end import end_within
     from quorum.core.settings import load_settings
     from quorum.store.ledger import Ledger
 
@@ -171,7 +175,9 @@ def console(
         )
         host, port = listening.getsockname()[:2]
         typer.echo(f"the console is on http://{host}:{port}", err=True)
-        Server(web, drain=5).run(sockets=[listening])
+        server = Server(web, drain=_DRAIN_SECONDS // 3)
+        end_within(_DRAIN_SECONDS, server.stopping)
+        server.run(sockets=[listening])
 
 
 @app.command("create-user")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import signal
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quorum.apps.cli.options import SettingsFile
+from quorum.core import health
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
+from quorum.core.process_end import HANDLER_SECONDS, end_within
+
+if TYPE_CHECKING:
+    from quorum.pipeline.record import StreamRecorder
+    from quorum.pipeline.streams.address import Address
 
 __all__ = ["app"]
 
@@ -38,6 +46,16 @@ def record(
         Path | None, typer.Option(help="YAML list of endpoints that receive verdicts.")
     ] = None,
     settings: SettingsFile = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Serve health and Prometheus metrics on this port of the loopback address.",
+            show_default=False,
+        ),
+    ] = None,
+    drain_seconds: Annotated[
+        float, typer.Option(min=0, help="On SIGTERM, time to record what was pulled and to end.")
+    ] = 20.0,
     log_format: Annotated[LogFormat, typer.Option(help="How logs are written.")] = "text",
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is shown.")] = "info",
 ) -> None:
@@ -53,9 +71,11 @@ def record(
     configure_logs(log_format, log_level)
     from quorum.apps.cli.running import open_admission
     from quorum.core.settings import load_settings
+    from quorum.pipeline.metrics import serve_health
     from quorum.pipeline.record import Feed, FileFeed, StreamRecorder, SubscriptionFeed
     from quorum.pipeline.streams.address import AddressKind, parse_address
     from quorum.pipeline.streams.check import check_streams
+    from quorum.pipeline.streams.subscription import NACK_SECONDS
     from quorum.store.ledger import Ledger
 
     given = {
@@ -78,7 +98,9 @@ def record(
             raise ConfigurationError(msg)
     check_streams(given.values(), mend="--record")
     admission = open_admission(load_settings(settings), given, {})
+    stopping = threading.Event()
     with ExitStack() as held:
+        held.callback(end_within(drain_seconds, stopping))
         ledger = held.enter_context(Ledger(database))
         feeds: dict[str, Feed] = {
             stream: FileFeed(Path(address.path))
@@ -96,8 +118,32 @@ def record(
             dispatcher = WebhookDispatcher(ledger, endpoints)
             dispatcher.start()
             held.callback(dispatcher.close)
+        held.enter_context(_checked(addresses.values(), recorder))
+        if metrics_port is not None:
+            serve_health(metrics_port)
+
+        def stop(*_: object) -> None:
+            stopping.set()
+            recorder.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: recorder.stop())
-        recorder.run()
+            signal.signal(number, stop)
+        recorder.run(max(0.0, drain_seconds - NACK_SECONDS - HANDLER_SECONDS))
     counts = ", ".join(f"{count:,} {stream}" for stream, count in recorder.recorded.items())
     typer.echo(f"recorded {counts or 'nothing'}", err=True)
+
+
+@contextmanager
+def _checked(addresses: Iterable[Address], recorder: StreamRecorder) -> Iterator[None]:
+    """Check the health of the recorder while it runs."""
+    from quorum.pipeline.job_health import check_subscriptions
+    from quorum.pipeline.streams.address import AddressKind
+    from quorum.store.writer import LAG_SECONDS
+
+    kind = AddressKind.SUBSCRIPTION
+    with ExitStack() as stack:
+        stack.callback(health.register("ledger", recorder.lag))
+        stack.enter_context(
+            check_subscriptions({one.path: LAG_SECONDS for one in addresses if one.kind is kind})
+        )
+        yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,7 +111,7 @@ class ServiceOptions:
         ),
     ] = 60.0
     drain_seconds: Annotated[
-        int, typer.Option(min=0, help="On SIGTERM, time to finish requests in progress.")
+        int, typer.Option(min=0, help="On SIGTERM, time to finish and to end the process.")
     ] = 25
 
 
@@ -140,13 +140,14 @@ def serve(
         return
     keys = address.read_keys()
     try:
-        from quorum.apps.http.server import Server, bind
+        from quorum.apps.http.server import Server, bind, closing_of, requests_of
         from quorum.apps.web.app import create_app
         from quorum.apps.web.watch import Watcher
     except ImportError as error:
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[web]'"
         raise ConfigurationError(msg) from None
     from quorum.apps.web.endpoints import read_endpoints
+    from quorum.core.process_end import end_within
     from quorum.models.ensemble import Ensemble
     from quorum.models.pinning import pinned
     from quorum.store.ledger import Ledger
@@ -176,7 +177,7 @@ def serve(
             ledger=ledger,
             keys=keys,
             endpoints=endpoints,
-            limits=limit.limits(),
+            limits=replace(limit.limits(), closing_seconds=closing_of(service.drain_seconds)),
             media_folder=folder,
             shadows=shadows,
             watcher=Watcher(settings, first, service.watch_models) if moves else None,
@@ -184,7 +185,9 @@ def serve(
         stack.callback(_close, web, ensemble)
         host, port = listening.getsockname()[:2]
         typer.echo(f"serving {policy.version} on http://{host}:{port}", err=True)
-        Server(web, drain=service.drain_seconds).run(sockets=[listening])
+        server = Server(web, drain=requests_of(service.drain_seconds))
+        end_within(service.drain_seconds, server.stopping)
+        server.run(sockets=[listening])
 
 
 def _with_folder(settings: Settings, folder: Path) -> Settings:

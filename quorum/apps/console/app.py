@@ -32,6 +32,7 @@ from quorum.apps.console.pages import (
     media,
     overview,
     policies,
+    probes,
     quality,
     queue,
     search,
@@ -43,6 +44,7 @@ from quorum.apps.console.worker import Worker
 from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.keys import Keyring
 from quorum.apps.http.problems import Problem, problem_response
+from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
@@ -77,6 +79,11 @@ def create_console(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         worker = Worker(ledger, reviews, chosen.double_rate, overview_cache)
         worker.start()
+        checks = (
+            health.register("queues", worker.problem),
+            health.register("reviews", worker.publishing_problem),
+            health.register("worker", worker.ended, restart_helps=True),
+        )
         # Loaded modules are never freed; scanning them for garbage delays a page by 0.1 s.
         gc.collect()
         gc.freeze()
@@ -84,11 +91,14 @@ def create_console(
             yield
         finally:
             gc.unfreeze()
+            for end_check in checks:
+                end_check()
             worker.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
     app.state.console = Console(ledger, active_policy, chosen, keyring)
+    app.include_router(probes.router)
     for module in (
         login,
         queue,

@@ -22,6 +22,13 @@ _PUBLISH_SECONDS = 0.5
 _SYNC_SECONDS = 2.0
 _TURN_SECONDS = 0.0005
 
+#: Seconds that the worker waits for its step at the end.
+_CLOSE_SECONDS = 5.0
+
+#: Seconds without a whole round of the worker, or with decisions that cannot be published, after
+#: which that is a problem of health.
+LATE_SECONDS = 30.0
+
 
 class Worker:
     """A background thread; several consoles may share one ledger.
@@ -45,6 +52,11 @@ class Worker:
         self._double_rate = double_rate
         self._overviews = overview_cache
         self._stopping = threading.Event()
+        #: When a round succeeded last, and why none did since.
+        self._round_at = time.monotonic()
+        self._error = ""
+        #: Since when decisions cannot be published.
+        self._stuck_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
 
     def start(self) -> None:
@@ -56,7 +68,28 @@ class Worker:
     def close(self) -> None:
         """Stop after the current step; the next console publishes what is still waiting."""
         self._stopping.set()
-        self._thread.join(30)
+        self._thread.join(_CLOSE_SECONDS)
+
+    def problem(self) -> str | None:
+        """Why queues and decisions are not kept up to date; None if they are."""
+        still = time.monotonic() - self._round_at
+        if still > LATE_SECONDS:
+            why = f": {self._error}" if self._error else ""
+            return f"the queues were last brought up to date {still:.0f} s ago{why}"
+        return None
+
+    def publishing_problem(self) -> str | None:
+        """Why decisions do not leave the outbox; None if they do."""
+        since = self._stuck_since
+        if since is None or (late := time.monotonic() - since) <= LATE_SECONDS:
+            return None
+        return f"decisions could not be published for {late:.0f} s; they wait in the ledger"
+
+    def ended(self) -> str | None:
+        """Why the worker is gone; None while it runs."""
+        if self._thread.is_alive():
+            return None
+        return "the console's worker ended; only a restart helps"
 
     def _run(self) -> None:
         synced = 0.0
@@ -68,16 +101,26 @@ class Worker:
                 )
                 if time.monotonic() - synced > _SYNC_SECONDS:
                     tasks.sync(self._ledger)
+                    self._note_stuck(self._ledger.transact(outbox.stuck))
                     synced = time.monotonic()
                 self._overviews.refresh(force=False)
                 if unfilled is not None:
                     unfilled = self._fill(unfilled)
+                self._round_at, self._error = time.monotonic(), ""
             except QuorumError as error:
+                self._error = str(error)
                 _log.warning("%s", error)
-            except Exception:
+            except Exception as error:
+                self._error = f"{type(error).__name__}: {error}"
                 # One bad row must not stop the queues for everyone.
                 _log.exception("the console's worker failed at one step and continues")
             self._stopping.wait(_PUBLISH_SECONDS)
+
+    def _note_stuck(self, count: int) -> None:
+        if not count:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = time.monotonic()
 
     def _fill(self, after: str) -> str | None:
         """Index one part of a ledger that was written before search existed."""

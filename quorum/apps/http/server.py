@@ -7,14 +7,16 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from quorum.apps.http.connection import ConnectionConfig
 from quorum.core.errors import EngineUnavailable
+from quorum.core.process_end import HANDLER_SECONDS
 
-__all__ = ["Server", "bind"]
+__all__ = ["Server", "bind", "closing_of", "requests_of"]
 
 #: Seconds for requests in progress at SIGTERM: about as long as orchestrators wait before they
 #: kill.
@@ -46,6 +48,16 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def closing_of(drain: float) -> float:
+    """Of the seconds of a drain, those to close what is left once no request is."""
+    return max(0.5, min(5.0, drain / 4))
+
+
+def requests_of(drain: float) -> int:
+    """Of the seconds of a drain, those for requests in progress."""
+    return max(0, int(drain - closing_of(drain) - HANDLER_SECONDS))
+
+
 class Server(uvicorn.Server):
     """Uvicorn that finishes requests in progress after SIGTERM and exits with 0.
 
@@ -62,6 +74,8 @@ class Server(uvicorn.Server):
         drain: int = DRAIN_SECONDS,
         header_seconds: float = HEADER_SECONDS,
     ) -> None:
+        #: Set at the first signal that asks to stop.
+        self.stopping = threading.Event()
         super().__init__(
             ConnectionConfig(
                 app,
@@ -75,6 +89,11 @@ class Server(uvicorn.Server):
                 lifespan="on",
             )
         )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at a signal."""
+        self.stopping.set()
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from quorum.apps.web.service import Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
+from quorum.core import health
 from quorum.models.ensemble import Ensemble
 from quorum.store.histories import Histories
 from quorum.store.ledger import Ledger
@@ -91,17 +93,23 @@ def create_app(
             state.webhooks.start()
         if watcher is not None:
             watcher.start(service)
+        checks = [health.register("uploads", service.problem)]
+        if state.recorder is not None:
+            checks.append(health.register("ledger", state.recorder.problem))
         try:
             yield
         finally:
             state.closing = True
+            for end_check in checks:
+                end_check()
+            end = time.monotonic() + chosen.closing_seconds
             if watcher is not None:
                 watcher.close()
-            await service.close()
+            await service.close(_until(end))
             if state.recorder is not None:
-                await state.recorder.close()
+                await state.recorder.close(_until(end))
             if state.webhooks is not None:
-                state.webhooks.close()
+                state.webhooks.close(_until(end))
             if histories is not None:
                 histories.close()
 
@@ -131,6 +139,11 @@ def create_app(
     )
     app.add_middleware(_CountResponses)
     return app
+
+
+def _until(end: float) -> float:
+    """Seconds until a time of the monotonic clock, and a little for what is ready to end."""
+    return max(0.2, end - time.monotonic())
 
 
 class _CountResponses:

@@ -14,7 +14,8 @@ from quorum.apps.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, ca
 from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
 from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.apps.web.moderation import PROBLEMS
-from quorum.apps.web.state import State, allow, may_read
+from quorum.apps.web.state import State, allow, may, may_read
+from quorum.core.health import problems
 
 __all__ = ["router"]
 
@@ -131,9 +132,17 @@ async def models(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/health", tags=["operate"], summary="Liveness")
+@router.get(
+    "/health",
+    tags=["operate"],
+    summary="Liveness",
+    responses={200: example({"status": "ok"}), 503: PROBLEMS[503]},
+)
 async def health() -> dict[str, str]:
-    """Return ok while the process can answer."""
+    """Return ok while the process can answer, and a restart would not help."""
+    found = problems(only_restart_helps=True)
+    if found:
+        raise Problem(503, f"restart the service: {', '.join(found)}")
     return {"status": "ok"}
 
 
@@ -144,15 +153,20 @@ async def health() -> dict[str, str]:
     responses={200: example({"status": "ready"}), 503: PROBLEMS[503]},
 )
 async def ready(request: Request) -> dict[str, str]:
-    """Return 503 while the service shuts down or the ledger is unreachable.
+    """Return 503 while the service shuts down, or a check of its health finds a problem.
 
-    Models that may differ from the registry's are named; the service stays ready with them.
+    The member `problems` names the checks that do: `ledger`, `uploads`, detectors by name. The
+    reasons are only for keys with the scope `metrics`. Models that may differ from the registry's
+    are named; the service stays ready with them.
     """
     state: State = request.app.state.quorum
     if state.closing:
         raise Problem(503, "the service is shutting down")
-    if state.recorder is not None and state.recorder.away:
-        raise Problem(503, "the ledger is unreachable")
+    found = problems()
+    if found:
+        # This route is open to everyone, and a reason may name hosts.
+        told = found if may(request, "metrics") else dict.fromkeys(found, "see the log")
+        raise Problem(503, f"not ready: {', '.join(found)}", problems=told)
     if state.watcher is not None and state.watcher.stale:
         # Without the reason: this route is open to everyone, and the reason names the registry.
         names = ", ".join(sorted(state.watcher.stale))

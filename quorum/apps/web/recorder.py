@@ -7,6 +7,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Sequence
 
 from quorum.apps.web.metrics import BACKLOG
@@ -34,7 +35,7 @@ class AnswerRecorder:
     def __init__(self, ledger: Ledger) -> None:
         self._closing = threading.Event()
         self._writer = LedgerWriter(ledger, self._closing, AWAY_SECONDS)
-        self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[bool]] | None]
+        self._queue: queue.SimpleQueue[tuple[Entry, asyncio.Future[bool], float] | None]
         self._queue = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._waiting = 0
@@ -51,6 +52,10 @@ class AnswerRecorder:
         """Whether the ledger could not be reached at the last try."""
         return self._writer.away
 
+    def problem(self) -> str | None:
+        """Why answers are not recorded, for the health of the service; None if they are."""
+        return "the ledger is unreachable" if self.away else self._writer.lag()
+
     def put(self, messages: Sequence[Recordable]) -> asyncio.Future[bool]:
         """Record messages, all or none.
 
@@ -66,7 +71,7 @@ class AnswerRecorder:
 
         self._waiting += 1
         BACKLOG.set(self._waiting)
-        self._queue.put((Entry(messages, refused), done))
+        self._queue.put((Entry(messages, refused), done, time.monotonic()))
         return done
 
     async def close(self, seconds: float = 10.0) -> None:
@@ -87,10 +92,10 @@ class AnswerRecorder:
                     ending = True
                     break
                 batch.append(item)
-            if not self._writer.write([entry for entry, _ in batch]):
+            if not self._writer.write([entry for entry, _, _ in batch], since=first[2]):
                 return
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._finish, [done for _, done in batch])
+                self._loop.call_soon_threadsafe(self._finish, [done for _, done, _ in batch])
             if ending:
                 return
 

@@ -27,6 +27,9 @@ __all__ = ["Busy", "Service"]
 #: The verdicts of the last so many seconds estimate the throughput.
 RATE_SECONDS = 10.0
 
+#: Seconds beyond the policy's deadline after which an upload in progress is a problem of health.
+LATE_SECONDS = 10.0
+
 
 class Busy(Exception):
     """Too many uploads are in progress.
@@ -89,6 +92,8 @@ class Service:
         self._limit = pending
         self.on_late = on_late
         self._pending = 0
+        #: When each upload in progress began, the oldest first, on the monotonic clock.
+        self._began: dict[_Job, float] = {}
         self._done: deque[float] = deque(maxlen=1000)
         self._loop = asyncio.get_running_loop()
         self._executor = self._executor_of(ensemble)
@@ -102,6 +107,14 @@ class Service:
     def pending(self) -> int:
         """Number of uploads in progress."""
         return self._pending
+
+    def problem(self) -> str | None:
+        """Why uploads do not get their verdicts in time; None if they do. From any thread."""
+        waited = time.monotonic() - min(tuple(self._began.values()), default=float("inf"))
+        deadline = self.policy.deadline
+        if waited <= deadline + LATE_SECONDS:
+            return None
+        return f"an upload has waited for {waited:.0f} s; the policy's deadline is {deadline:g} s"
 
     def check(self, count: int) -> None:
         """Check that so many more uploads may start.
@@ -142,6 +155,7 @@ class Service:
         job = self._job(upload, scored or upload, cleanup)
         job.earlier, job.reviews = earlier, reviews
         self._pending += 1
+        self._began[job] = time.monotonic()
         try:
             await self._add_history(job)
             self._executor.put(job)
@@ -149,6 +163,7 @@ class Service:
             made = await job.answer
         finally:
             self._pending -= 1
+            del self._began[job]
             if job.timer is not None:
                 job.timer.cancel()
         self._done.append(time.monotonic())

@@ -22,6 +22,7 @@ class ServiceLimits:
         record_seconds: How long a response waits for the ledger; then it is sent with
             ``quorum-recorded: pending``, and the ledger is written as soon as it is back.
         backlog: Most verdicts that wait for the ledger; more uploads get 503.
+        closing_seconds: Time to finish what is scored, recorded and sent, once no request is left.
         idempotency_seconds: How long a response is stored for its ``idempotency-key``.
         idempotency_keys: How many responses are stored.
         idempotency_bytes: How much memory they may take together.
@@ -36,6 +37,7 @@ class ServiceLimits:
     burst: int = 100
     record_seconds: float = 2.0
     backlog: int = 20_000
+    closing_seconds: float = 10.0
     idempotency_seconds: float = 24 * 3600.0
     idempotency_keys: int = 10_000
     idempotency_bytes: int = 64 * 1024 * 1024

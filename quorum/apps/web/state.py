@@ -25,7 +25,7 @@ from quorum.core.messages import Prediction, Upload, Verdict
 from quorum.pipeline.moderator import Moderated
 from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, Owner
 
-__all__ = ["State", "allow", "may_read"]
+__all__ = ["State", "allow", "may", "may_read"]
 
 _log = logging.getLogger(__name__)
 
@@ -265,3 +265,12 @@ def _key_of(request: Request) -> ApiKey | None:
         detail = f"{detail}: authorization: Bearer KEY, or x-api-key: KEY"
         raise Problem(401, detail, {"www-authenticate": "Bearer"})
     return key
+
+
+def may(request: Request, scope: str) -> bool:
+    """Whether a request comes with a key of this scope, or none is needed."""
+    try:
+        allow(request, scope)
+    except Problem:
+        return False
+    return True

@@ -148,9 +148,14 @@ def _load(
 
 
 def _settle(one: Soak, platform: Platform, tell: Callable[[str], None]) -> None:
-    """Wait until all has an outcome, and orphans are over; at most the time that is allowed."""
+    """Wait until all has an outcome and orphans are over, as long as there is progress."""
     least = time.monotonic() + one.setting.orphan_wait + 3.0
-    most = least + _LEASE + one.setting.deadline + one.slack + 30.0
-    while time.monotonic() < least or (platform.waiting and time.monotonic() < most):
+    patience = _LEASE + one.setting.deadline + one.slack
+    waiting, since = platform.waiting, time.monotonic()
+    while time.monotonic() < least or (waiting and time.monotonic() - since < patience):
         time.sleep(0.2)
+        now = platform.waiting
+        if now < waiting:
+            since = time.monotonic()
+        waiting = now
     tell(f"settled: {platform.waiting} without an outcome")

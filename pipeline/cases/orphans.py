@@ -120,6 +120,11 @@ class OrphanPlaces:
         """Whether messages of this upload have lost their place and were not taken yet."""
         return upload_id in self._evicted
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Streams of which messages have waited."""
+        return tuple(self._streams)
+
     def is_crowded(self, stream: str) -> bool:
         """Whether half of a bound of this stream is reached."""
         found = self._streams.get(stream)

@@ -24,6 +24,7 @@ from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.stored import Orphan, StoredCase
 from quorum.pipeline.streams.acks import acknowledge, register
 from quorum.pipeline.streams.base import Joined
+from quorum.pipeline.streams.lead import note_crowded
 from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["CaseTable", "DueCases", "case_table", "overdue_cases"]
@@ -109,16 +110,13 @@ class CaseTable:
             for other in self._orphans.update(upload_id, map(_waiting, orphans)):
                 if other in self._cases:
                     self._set_due(other, time.time())
+            for stream in self._orphans.streams:
+                note_crowded(id(self), stream, self._orphans.is_crowded(stream))
 
     def take_evicted(self, upload_id: str) -> set[str]:
         """The keys of a case's orphans that lost their place; each is returned once."""
         with self._changed:
             return self._orphans.take_evicted(upload_id)
-
-    def is_crowded(self, stream: str) -> bool:
-        """Whether many messages of this stream wait for their uploads."""
-        with self._changed:
-            return self._orphans.is_crowded(stream)
 
     def remove(self, upload_id: str) -> None:
         """Remove a case."""

@@ -8,12 +8,14 @@ Dataflow uses the native source.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
 from quorum.pipeline.streams.base import Acknowledge, Received, Refused, Source
+from quorum.pipeline.streams.lead import is_crowded, note_uploads, uploads_wait
 from quorum.pipeline.streams.pulse import Pulse
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
@@ -42,7 +44,9 @@ class _PullUntilVerdict(beam.DoFn):
         tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
     ) -> Iterator[Any]:
         source = subscription(path)
-        for held in _claimed(source, tracker):
+        if self.stream == "uploads":
+            note_uploads(path, lambda: source.waiting)
+        for held in _claimed(source, tracker, self.stream):
             received = Received(held.data, held.attributes, source.ack_id(held), self.stream)
             yield _output(received, held.refusal if self.refuses else "")
         tracker.defer_remainder(Duration(0))
@@ -78,9 +82,13 @@ def _output(received: Received, refusal: str) -> Any:
     return received
 
 
-def _claimed(source: Subscription, tracker: Any) -> Iterator[Held]:
+def _claimed(source: Subscription, tracker: Any, stream: str = "uploads") -> Iterator[Held]:
     position = tracker.current_restriction().start
-    for held in source.take_bundle(_IDLE_WAIT):
+    if stream != "uploads" and is_crowded(stream):
+        taken = source.take_bundle(_IDLE_WAIT, partial(uploads_wait, stream))
+    else:
+        taken = source.take_bundle(_IDLE_WAIT)
+    for held in taken:
         if tracker.try_claim(position):
             position += 1
             yield held

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.api_core import exceptions as google_errors
@@ -23,7 +23,7 @@ from quorum.pipeline.streams.deliveries import Deliveries
 from quorum.pipeline.streams.leases import Leases
 from quorum.pipeline.streams.progress import Progress
 from quorum.pipeline.streams.pubsub_clients import emulator_host, subscriber_client
-from quorum.pipeline.streams.waiting import Held, Pace, PullWindow, WaitingQueue
+from quorum.pipeline.streams.waiting import LEAST_BUNDLE, Held, Pace, PullWindow, WaitingQueue
 
 __all__ = [
     "NACK_SECONDS",
@@ -135,17 +135,24 @@ class Subscription:
         with self._lock:
             return len(self._queue)
 
-    def take_bundle(self, wait: float) -> list[Held]:
+    def take_bundle(self, wait: float, yields: Callable[[], bool] | None = None) -> list[Held]:
         """As many messages as one bundle should have; waits up to ``wait`` seconds for the first.
 
         A bundle's messages are published together: the slower each is, the fewer are taken, so
         that the first of them does not wait long for the last. A message that was delivered often
         is a bundle of its own.
 
+        Args:
+            wait: Seconds to wait for the first.
+            yields: Is called before; few are taken if it is true, so that others come first.
+
         Raises:
             EngineUnavailable: If the subscription is gone, for longer than a job waits for it.
         """
-        taken = self.take(self._pace.bundle(time.monotonic()), wait)
+        limit = self._pace.bundle(time.monotonic())
+        if yields is not None and yields():
+            limit = LEAST_BUNDLE
+        taken = self.take(limit, wait)
         self._pace.began(len(taken), time.monotonic())
         return taken
 

@@ -22,7 +22,7 @@ from apache_beam.utils.timestamp import Duration
 from quorum.core.identity.signing import PUBLISHER
 from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.stored import Orphan, StoredCase
-from quorum.pipeline.streams.acks import acknowledge, register
+from quorum.pipeline.streams.acks import abandon, acknowledge, register
 from quorum.pipeline.streams.base import Joined
 from quorum.pipeline.streams.lead import note_crowded
 from quorum.pipeline.streams.unbounded import Unbounded
@@ -194,6 +194,15 @@ class CaseTable:
                 else:
                     done += ack_ids
         acknowledge(done)
+
+    def abandon(self, upload_ids: Iterable[str]) -> None:
+        """Forget cases whose verdict cannot be published: their messages are delivered again."""
+        for upload_id in upload_ids:
+            with self.locked(upload_id):
+                with self._changed:
+                    _, ack_ids = self._unpublished.pop(upload_id, (0, []))
+                self.remove(upload_id)
+            abandon(ack_ids)
 
 
 _TABLES: dict[str, CaseTable] = {}

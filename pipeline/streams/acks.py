@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-__all__ = ["Acknowledged", "ack_id", "acknowledge", "register", "split_by_name"]
+__all__ = ["Acknowledged", "abandon", "ack_id", "acknowledge", "register", "split_by_name"]
 
 _SEPARATOR: Final = "|"
 
@@ -19,6 +19,9 @@ class Acknowledged(Protocol):
 
     def release(self, ids: Iterable[str], /) -> None:
         """One outcome of each is durable."""
+
+    def abandon(self, ids: Iterable[str], /) -> None:
+        """An outcome of each will never be durable: they are to be delivered again."""
 
 
 _REGISTERED: dict[str, Acknowledged] = {}
@@ -52,3 +55,10 @@ def acknowledge(ack_ids: Iterable[str]) -> None:
     for name, ids in split_by_name(ack_ids).items():
         if (target := _REGISTERED.get(name)) is not None:
             target.release(ids)
+
+
+def abandon(ack_ids: Iterable[str]) -> None:
+    """An outcome of each of these will never be durable: they are to be delivered again."""
+    for name, ids in split_by_name(ack_ids).items():
+        if (target := _REGISTERED.get(name)) is not None:
+            target.abandon(ids)

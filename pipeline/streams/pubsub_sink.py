@@ -14,7 +14,7 @@ from google.pubsub_v1.types import PublishRequest, PubsubMessage
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.identity import SigningKey
 from quorum.core.messages import Message
-from quorum.pipeline.streams.acks import acknowledge
+from quorum.pipeline.streams.acks import abandon, acknowledge
 from quorum.pipeline.streams.away import ABSENCE_SECONDS, publish_retry
 from quorum.pipeline.streams.base import Outgoing, Sink
 from quorum.pipeline.streams.publishing import publishing
@@ -152,11 +152,12 @@ class _Publish(beam.DoFn):
     def _send_apart(self, group: list[_Prepared]) -> None:
         """Publish each element by itself, so that a refused message affects no other.
 
-        Its source message is not acked, is redelivered, and ends whole in the dead-letter topic of
-        its subscription.
+        Its source message is nacked, and after the deliveries that its subscription allows it is a
+        dead letter.
         """
         for one in group:
             try:
                 self._send([one])
             except InvalidArgument as error:
                 _log.error("%s refused a message of %d bytes: %s", self.path, one.size, error)
+                abandon(one.ack_ids)

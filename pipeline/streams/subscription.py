@@ -216,6 +216,15 @@ class Subscription:
             self._lock.notify_all()
         self._leases.acknowledge(done)
 
+    def abandon(self, ack_ids: Iterable[str]) -> None:
+        """An outcome of each message will never be durable: nack them."""
+        with self._lock:
+            given_up = [held for one in ack_ids if (held := self._held.get(one)) is not None]
+            for held in given_up:
+                self._drop(held)
+            self._lock.notify_all()
+        self._leases.give_back([held.lease for held in given_up], NACK_SECONDS)
+
     def drain(self, grace: float, nacking: float = NACK_SECONDS) -> int:
         """Pull no more, wait for what is held, then nack the rest.
 

@@ -29,7 +29,7 @@ from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
 from quorum.pipeline.cases.in_state import BoundedCaseDoFn, StreamCaseDoFn
 from quorum.pipeline.cases.table import case_table
 from quorum.pipeline.decide import MAX_JOINED_BYTES, KeyByUpload
-from quorum.pipeline.streams.acks import ack_id, acknowledge, register
+from quorum.pipeline.streams.acks import abandon, ack_id, acknowledge, register
 from quorum.pipeline.streams.base import Joined, Outgoing, Received
 from tests.pipeline.doubles import policy, upload
 
@@ -516,6 +516,39 @@ def test_a_duplicate_is_acknowledged_only_after_the_verdict_before_it_is_publish
     assert released == ["0", "1", "2"]
     (late,) = given(3)
     assert (late.messages, late.ack_ids) == ((), ("unpublished|3",))
+
+
+def test_a_verdict_that_cannot_be_published_is_decided_again_and_leaves_nothing() -> None:
+    job = "job-refused"
+    dofn = InMemoryCaseDoFn(job, POLICY)
+    dofn.setup()
+    abandoned: list[str] = []
+
+    class Broker:
+        def release(self, ids: Iterable[str]) -> None:
+            raise AssertionError
+
+        def abandon(self, ids: Iterable[str]) -> None:
+            abandoned.extend(ids)
+
+    register("refused", Broker())
+    predictions = tuple(
+        CompactPrediction.of(Prediction.from_bytes(prediction(name))) for name in ("alpha", "beta")
+    )
+
+    def given(number: int) -> list[Any]:
+        received = Received(UPLOAD[1], {}, f"refused|{number}", "uploads")
+        return dofn.process(("u", Joined((received,), predictions)))
+
+    (verdict,) = given(0)
+    assert given(1) == []
+    abandon(verdict.ack_ids)
+    assert abandoned == ["0", "1"]
+    table = case_table(job)
+    assert not table._unpublished
+    assert table.get("u") is None
+    (again,) = given(2)
+    assert [one.id for one in again.messages] == [one.id for one in verdict.messages]
 
 
 def test_predictions_of_this_job_join_their_upload_without_being_parsed_again(

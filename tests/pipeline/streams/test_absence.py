@@ -157,6 +157,18 @@ def test_an_id_of_a_subscription_before_acknowledges_nothing_of_the_one_after(
     assert (broker.acknowledged, source.held) == (["a"], 0)
 
 
+def test_a_message_without_an_outcome_is_given_back_at_once(
+    broker: Broker, source: Subscription
+) -> None:
+    broker.messages = ["a", "b"]
+    until(lambda: source.held == 2)
+    source.take(2, 5.0)
+    source.abandon(["a", "unknown"])
+    assert (broker.leases[-1], source.held) == (("a", 0), 1)
+    source.release(["a", "b"])
+    assert broker.acknowledged == ["b"]
+
+
 class Topic:
     """A client whose topic fails as told, through the retries of the sink."""
 

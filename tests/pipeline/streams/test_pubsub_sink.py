@@ -28,6 +28,7 @@ class Broker:
     def __init__(self) -> None:
         self.published: list[bytes] = []
         self.given_back: list[str] = []
+        self.abandoned: list[str] = []
         self.order: list[str] = []
         self.refused = b"\0"
         self.away = False
@@ -57,6 +58,7 @@ def published(monkeypatch: pytest.MonkeyPatch, elements: list[Outgoing], **told:
     vars(broker).update(told)
     monkeypatch.setattr(module, "publisher_client", lambda: broker)
     monkeypatch.setattr(module, "acknowledge", broker.acknowledge)
+    monkeypatch.setattr(module, "abandon", broker.abandoned.extend)
     sink = _Publish(TOPIC, "/test")
     sink.setup()
     sink.start_bundle()
@@ -89,6 +91,7 @@ def test_one_refused_message_takes_nothing_else_with_it(monkeypatch: pytest.Monk
     broker = published(monkeypatch, elements, refused=b"refuse-me")
     assert sorted(broker.given_back) == ["r0", "r1", "r2", "r4", "r5"]
     assert len(broker.published) == 5
+    assert broker.abandoned == ["r3"]
 
 
 def test_a_broker_that_is_away_stops_the_bundle_and_gives_nothing_back(

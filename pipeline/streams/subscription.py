@@ -285,11 +285,10 @@ class Subscription:
         pause = _BACKOFF[0]
         while True:
             with self._lock:
-                while not self._draining and (self._failure or not self._room()):
+                while not self._draining and (self._failure or not (room := self._room())):
                     self._lock.wait(1.0)
                 if self._draining:
                     return
-                room = self._room()
             try:
                 response = self._pull(room)
             except google_errors.DeadlineExceeded:

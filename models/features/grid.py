@@ -98,6 +98,7 @@ class Changes:
         self._last: NDArray[np.float32] | None = None
         self._bursts: list[tuple[float, list[tuple[float, _Pixels]]]] = []
         self._open = 0.0
+        self._current: list[tuple[float, _Pixels]] | None = None
 
     def show(
         self, start: float, end: float, look: Callable[[], _Pixels], make: Callable[[], _Pixels]
@@ -115,15 +116,16 @@ class Changes:
             change = 0.0 if self._last is None else float(np.abs(luma - self._last).mean())
             self._last = luma
             if change > _CUT and at >= self._open:
-                self._bursts.append((change, []))
+                self._current = []
+                self._bursts.append((change, self._current))
                 self._open = at + BURST * GRID
                 if len(self._bursts) > _MAX_CHANGES:
-                    weakest = min(range(len(self._bursts)), key=lambda one: self._bursts[one][0])
-                    del self._bursts[weakest]
-                    if weakest == len(self._bursts):
-                        continue
-            if self._bursts and at < self._open:
-                self._bursts[-1][1].append((at, make()))
+                    weakest = min(self._bursts, key=lambda one: one[0])
+                    self._bursts = [one for one in self._bursts if one is not weakest]
+                    if weakest[1] is self._current:
+                        self._current = None
+            if self._current is not None and at < self._open:
+                self._current.append((at, make()))
             if at >= self._open and end - at > GRID:
                 break
 

@@ -189,7 +189,7 @@ class ContainerReader:
             listener: Receives the coded packets of all video and audio tracks.
             start: Second to which it seeks first.
         """
-        begun = ((track.index, self._begin(track, draft)) for track in tracks)
+        begun = ((track.index, self._begin(track, draft, sought=start > 0)) for track in tracks)
         playing = {index: one for index, one in begun if one is not None}
         heard = {t.index: t for t in self.tracks if listener and t.kind != TrackKind.SUBTITLE}
         if not playing and not heard:
@@ -259,7 +259,7 @@ class ContainerReader:
         except self._errors:
             return
 
-    def _begin(self, track: Track, draft: float | None) -> _Playing | None:
+    def _begin(self, track: Track, draft: float | None, *, sought: bool) -> _Playing | None:
         if track.index in self._refused:
             self.left_out[track.index] = self._refused[track.index]
             return None
@@ -283,7 +283,7 @@ class ContainerReader:
             if name and stream.metadata.get("alpha_mode") == "1":
                 one.decoder = self._alpha_decoder(name)
         began = self._container.start_time
-        resets = bool(self._flags & _RESETS)
+        resets = bool(self._flags & _RESETS) and not sought
         one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
         return one
 

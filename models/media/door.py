@@ -227,15 +227,24 @@ def picture_at(path: Path, second: float, limits: Limits | None = None) -> Pictu
         InputError: If the file cannot be read.
         MediaRefused: If it holds no picture that can be read.
     """
-    with open_media(path, limits) as media:
-        tracks = media.of(TrackKind.VIDEO, TrackKind.ATTACHED)
-        shown: Shown | None = None
-        for one in media.read((), only=tracks[0], start=second) if tracks else ():
-            if isinstance(one, Shown):
-                shown = one
-                if one.end > second or one.track.still:
-                    break
-        if shown is None:
-            msg = f"{path.name}: {'; '.join(media.problems) or 'no picture could be read'}"
-            raise MediaRefused(msg)
-        return shown.picture
+    problems: list[str] = []
+    # Some containers seek to a place from which nothing can be decoded: then from the beginning.
+    for start in dict.fromkeys((second, 0.0)):
+        with open_media(path, limits) as media:
+            shown = _picture_from(media, start, second)
+            problems = media.problems
+        if shown is not None and (not start or shown.start <= second):
+            return shown.picture
+    msg = f"{path.name}: {'; '.join(problems) or 'no picture could be read'}"
+    raise MediaRefused(msg)
+
+
+def _picture_from(media: Media, start: float, second: float) -> Shown | None:
+    tracks = media.of(TrackKind.VIDEO, TrackKind.ATTACHED)
+    shown: Shown | None = None
+    for one in media.read((), only=tracks[0], start=start) if tracks else ():
+        if isinstance(one, Shown):
+            shown = one
+            if one.end > second or one.track.still:
+                break
+    return shown

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -104,6 +105,55 @@ def test_the_web_service_drains_and_ends_with_0_after_a_detector_hung(tmp_path: 
             assert answer.status_code == 200, answer.text
         service.send_signal(signal.SIGTERM)
         assert service.wait(40) == 0, service.stderr.read() if service.stderr else ""
+    finally:
+        service.kill()
+        service.wait()
+
+
+def test_a_drain_of_the_web_service_ends_in_time_with_a_request_that_hangs(tmp_path: Path) -> None:
+    options = install_hanging(tmp_path / "plugin", timeout=20.0)
+    port, limit = free_port(), 6.0
+    service = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "quorum", "serve", "--port", str(port)),
+            *("--drain-seconds", f"{limit:g}", *options),
+        ],
+        env=hanging_environment(tmp_path / "plugin"),
+        cwd=tmp_path,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                try:
+                    client.get("/ready").raise_for_status()
+                    break
+                except httpx.HTTPError:
+                    time.sleep(0.2)
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(
+                    "/v1/moderate",
+                    content=upload("b", title="sleep"),
+                    headers={"content-type": "application/json"},
+                    timeout=1.0,
+                )
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(
+                httpx.post,
+                f"http://127.0.0.1:{port}/v1/moderate",
+                content=upload("c", title="sleep"),
+                headers={"content-type": "application/json"},
+                timeout=60.0,
+                trust_env=False,
+            )
+            time.sleep(1)
+            began = time.monotonic()
+            service.send_signal(signal.SIGTERM)
+            code = service.wait(60)
+            # What ends the process at its limit has two seconds, and this machine is not idle.
+            assert time.monotonic() - began < limit + 3
+            assert code == 0
+            assert asking.exception(60) is not None or asking.result().status_code != 200
     finally:
         service.kill()
         service.wait()

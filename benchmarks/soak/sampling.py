@@ -16,7 +16,7 @@ from benchmarks.soak.processes import resident_mebibytes
 __all__ = ["Sampler", "gauges"]
 
 _LINE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
-_BREAKER = "quorum_breaker_state"
+_BREAKER = r"quorum_\w*breaker(_state)?"
 _open = build_opener(ProxyHandler({})).open
 
 
@@ -25,13 +25,13 @@ def gauges(text: str, name: str, label: str) -> dict[str, float]:
 
     Args:
         text: In Prometheus' format.
-        name: Of the metric.
+        name: Of the metric, as a regular expression.
         label: The label.
     """
     found = {}
     for line in text.splitlines():
         match = _LINE.match(line)
-        if match and match.group(1) == name:
+        if match and re.fullmatch(name, match.group(1)):
             of = re.search(rf'{label}="([^"]*)"', match.group(2) or "") if label else None
             found[of.group(1) if of else ""] = float(match.group(3))
     return found

@@ -53,10 +53,12 @@ DEFAULT: Final = (
     "edit",
     "forged",
     "kill",
+    "prism",
     "pause",
     "slow",
     "stall",
     "away",
+    "remade",
     "disk",
 )
 

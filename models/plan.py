@@ -40,6 +40,7 @@ class ScoringState:
         predictions: Its predictions so far, at most one of each detector.
         settled: Why the second stage does not score it; empty if it does.
         text_changed: Whether its media changes the text that the first stage scored.
+        unreadable: Why its media must not be read; empty if it may be read.
     """
 
     upload: Upload
@@ -47,6 +48,7 @@ class ScoringState:
     predictions: tuple[Prediction, ...] = ()
     settled: str = ""
     text_changed: bool = False
+    unreadable: str = ""
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -106,7 +108,9 @@ class Extract(Step):
 
     def run(self, states: Sequence[ScoringState]) -> list[ScoringState]:
         """See ``Step``."""
-        extracted = self._extractor.extract([state.features.upload for state in states])
+        extracted = self._extractor.extract(
+            [state.features.upload for state in states], [state.unreadable for state in states]
+        )
         return [
             replace(state, features=features)
             for state, features in zip(states, extracted, strict=True)
@@ -173,7 +177,10 @@ class ExtractFurther(Step):
     ) -> None:
         if not indexes:
             return
-        extracted = extractor.extract([states[index].features.upload for index in indexes])
+        extracted = extractor.extract(
+            [states[index].features.upload for index in indexes],
+            [states[index].unreadable for index in indexes],
+        )
         for index, features in zip(indexes, extracted, strict=True):
             before = states[index].features
             states[index] = replace(

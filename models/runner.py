@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from quorum.core.messages import Prediction, Status, prediction_id
 from quorum.models.detectors import Detector, Features, Finding
 
-__all__ = ["predict", "score_safely"]
+__all__ = ["is_exhaustion", "predict", "score_safely"]
 
 #: The most characters of an error's text: it may quote the upload.
 _MAX_REASON = 300
@@ -20,6 +20,9 @@ _MAX_REASON = 300
 #: The largest finding, as the JSON of its prediction. Guards the job: a larger one could make a
 #: message that the broker refuses, or a case that does not fit its state.
 MAX_FINDING_BYTES = 128 * 1024
+
+#: Parts of reasons that name what a process may run out of.
+_EXHAUSTION = ("MemoryError", "bad_alloc", "bad allocation", "Cannot allocate memory", "Too many open files")
 
 #: By ``id`` of the detector: the thread that is still stuck in its last call. The thread holds the
 #: detector, so that the id cannot become another's while it lives.
@@ -93,14 +96,22 @@ def _is_probability(value: object) -> bool:
     )
 
 
+def is_exhaustion(reason: str | None) -> bool:
+    """Whether a failure's reason is the lack of memory or of open files in this process."""
+    return reason is not None and any(sign in reason for sign in _EXHAUSTION)
+
+
 def _call(
     detector: Detector, batch: Sequence[Features], timeout: float
 ) -> tuple[list[Any] | None, str, bool]:
     """Call ``score`` once: its findings, or None, the reason, and whether a retry may help."""
     call = _Call(detector, tuple(batch))  # a tuple: what a detector does to it stays with it
-    call.start()
-    call.join(timeout)
-    if call.is_alive():
+    if timeout == math.inf:
+        call.run()
+    else:
+        call.start()
+        call.join(timeout)
+    if timeout != math.inf and call.is_alive():
         with _stuck_lock:
             _stuck[id(detector)] = call
         return None, f"timed out after {timeout:g} s", False
@@ -125,7 +136,8 @@ def score_safely(detector: Detector, batch: Sequence[Features], timeout: float) 
     Args:
         detector: The detector.
         batch: Features of the uploads; more than ``Detector.max_batch`` are scored in parts.
-        timeout: Seconds for each part, retries included.
+        timeout: Seconds for each part, retries included; infinity to score in this thread, where
+            a supervisor keeps the time.
 
     Returns:
         For each upload the detector's finding, or ``failed`` with the reason.
@@ -160,8 +172,16 @@ def _score_part(detector: Detector, batch: Sequence[Features], timeout: float) -
     return findings
 
 
+class _Versioned(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+
 def predict(
-    detector: Detector,
+    detector: _Versioned,
     features: Features,
     finding: Finding,
     at: datetime,
@@ -172,7 +192,7 @@ def predict(
     """Make the prediction of a finding.
 
     Args:
-        detector: The detector.
+        detector: The detector, or what is known of it.
         features: The features of the upload.
         finding: The detector's finding.
         at: The time, in UTC.

@@ -103,15 +103,25 @@ class Extractor:
         self._lock = threading.Lock()
         self.costs = Costs()
 
-    def extract(self, uploads: Sequence[Upload]) -> list[Features]:
+    def extract(
+        self, uploads: Sequence[Upload], unreadable: Sequence[str] = ()
+    ) -> list[Features]:
         """Compute the features of a batch, in order.
 
         Never raises for an upload: a feature that fails is None, with its reason in
         ``Features.absent``.
+
+        Args:
+            uploads: The uploads.
+            unreadable: For each upload why its media must not be read, empty if it may be read;
+                by default all may.
         """
         drafts = [_Draft(upload) for upload in uploads]
-        for draft in drafts:
-            self._load_media(draft)
+        for draft, reason in zip(drafts, unreadable or [""] * len(drafts), strict=True):
+            if reason and draft.upload.media:
+                draft.mark_absent(self._wanted, reason)
+            else:
+                self._load_media(draft)
             self._make_text(draft)
         self._embed(drafts)
         return [draft.finished() for draft in drafts]

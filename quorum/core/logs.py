@@ -8,10 +8,13 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-__all__ = ["LogFormat", "LogLevel", "configure_logs"]
+__all__ = ["LogFormat", "LogLevel", "configure_logs", "current_logs"]
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+#: The last format and level, for child processes.
+_current: tuple[LogFormat, LogLevel] = ("text", "info")
 
 #: The fields that a log call may pass in ``extra=``.
 FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
@@ -72,6 +75,8 @@ def configure_logs(log_format: LogFormat = "text", level: LogLevel = "info") -> 
         log_format: ``text`` for people, ``json`` for machines.
         level: The lowest level that is shown: ``debug``, ``info``, ``warning`` or ``error``.
     """
+    global _current
+    _current = (log_format, level)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     if level != "debug":
@@ -79,3 +84,8 @@ def configure_logs(log_format: LogFormat = "text", level: LogLevel = "info") -> 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def current_logs() -> tuple[LogFormat, LogLevel]:
+    """The format and level that ``configure_logs`` was called with last."""
+    return _current

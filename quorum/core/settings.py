@@ -21,7 +21,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 
-__all__ = ["CatalogueSettings", "DetectorSettings", "MediaAccess", "Settings", "load_settings"]
+__all__ = ["CatalogueSettings", "DetectorSettings", "MediaAccess", "Settings", "WorkerSettings", "load_settings"]
 
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
@@ -108,6 +108,20 @@ class CatalogueSettings(_Section):
     database: str | None = None
 
 
+class WorkerSettings(_Section):
+    """The child processes in which features are made and detectors score."""
+
+    #: Whether there are child processes. Without, a detector that hangs, crashes or eats memory
+    #: takes other uploads along; for debugging.
+    isolation: bool = True
+    #: How many score at the same time; None for one for each processor.
+    processes: Annotated[int, Field(ge=1, le=64)] | None = None
+    #: Bytes of memory that a child may use beyond its models.
+    memory: Annotated[int, Field(ge=64 * 1024 * 1024)] = 2 * 1024 * 1024 * 1024
+    #: Seconds that the features of one upload may take: fetch, decoding, recognition of text.
+    timeout: Limit = 60.0
+
+
 class Settings(_Section):
     """All settings of a deployment."""
 
@@ -128,6 +142,8 @@ class Settings(_Section):
     #: Who may publish what, by name, each with its public keys; empty to accept every message. See
     #: ``docs/security.md``.
     publishers: Annotated[Publishers, BeforeValidator(_defaults_if_empty)] = {}
+    #: The child processes of the detectors, and their limits.
+    workers: Annotated[WorkerSettings, BeforeValidator(_defaults_if_empty)] = WorkerSettings()
 
 
 _SECTIONS: dict[object, type[BaseModel]] = {
@@ -135,6 +151,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "media": MediaAccess,
     "catalogue": CatalogueSettings,
     "publishers": Publisher,
+    "workers": WorkerSettings,
 }
 
 

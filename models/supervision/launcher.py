@@ -1,0 +1,134 @@
+"""Launchers of workers: in threads of this process, for detectors that exist only here."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from abc import ABC, abstractmethod
+
+from quorum.models.ensemble import Ensemble
+from quorum.models.plan import Plan, Settled
+from quorum.models.supervision.protocol import Channel
+from quorum.models.supervision.spec import DetectorInfo, describe, plan_of
+from quorum.models.supervision.worker import serve
+
+__all__ = ["InThread", "Launcher", "Worker"]
+
+
+class Worker(Channel):
+    """A worker as its supervisor sees it."""
+
+    @abstractmethod
+    def end(self) -> str:
+        """Kill the worker if it lives; how it ended, in words."""
+
+
+class Launcher(ABC):
+    """Starts workers that have one ensemble loaded.
+
+    Attributes:
+        detectors: The detectors of the ensemble, in its order.
+        plan: The names of the plan's steps, with the detector of each; an empty one extracts.
+    """
+
+    detectors: tuple[DetectorInfo, ...]
+    plan: dict[str, str]
+
+    @abstractmethod
+    def launch(self) -> Worker:
+        """Start a worker, with its models warm.
+
+        Raises:
+            QuorumError: If none can be started.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End all workers, and release the ensemble."""
+
+
+class InThread(Launcher):
+    """Runs workers as threads of this process.
+
+    A thread that hangs cannot be killed: it is abandoned, and what crashes it takes this process
+    along. For ensembles of objects that cannot be sent to a child.
+
+    Args:
+        ensemble: The ensemble.
+        settled: Decides which uploads the second stage of a cascade skips.
+    """
+
+    def __init__(self, ensemble: Ensemble, settled: Settled) -> None:
+        self._ensemble = ensemble
+        self._plan = plan_of(ensemble, settled)
+        self.detectors = describe(ensemble.detectors)
+        self.plan = steps_of(self._plan)
+
+    def launch(self) -> Worker:
+        """See Launcher."""
+        return _Thread(self._plan)
+
+    def close(self) -> None:
+        """See Launcher."""
+        self._ensemble.close()
+
+
+def steps_of(plan: Plan) -> dict[str, str]:
+    """The names of a plan's steps, with the detector of each; an empty one extracts features."""
+    return {
+        step.name: "" if (detector := getattr(step, "detector", None)) is None else detector.name
+        for step in plan.steps
+    }
+
+
+class _Pipe(Channel):
+    """One end of a pair of queues; None on a queue means that the other end is gone."""
+
+    def __init__(self, inbox: queue.SimpleQueue[bytes | None]) -> None:
+        self._inbox = inbox
+        self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+
+    def send(self, frame: bytes) -> None:
+        self.outbox.put(frame)
+
+    def receive(self, seconds: float | None = None) -> bytes | None:
+        try:
+            frame = self._inbox.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if frame is None:
+            raise EOFError
+        return frame
+
+
+class _Thread(Worker):
+    def __init__(self, plan: Plan) -> None:
+        self._to: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._far = _Pipe(self._to)
+        self._from = self._far.outbox
+        self._why = ""
+        threading.Thread(target=self._run, args=(plan,), name="worker", daemon=True).start()
+
+    def _run(self, plan: Plan) -> None:
+        try:
+            serve(plan, self._far)
+        except BaseException as error:  # third-party code may raise anything
+            self._why = f"{type(error).__name__}: {error}"
+        finally:
+            self._from.put(None)
+
+    def send(self, frame: bytes) -> None:
+        self._to.put(frame)
+
+    def receive(self, seconds: float | None = None) -> bytes | None:
+        try:
+            frame = self._from.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if frame is None:
+            raise EOFError
+        return frame
+
+    def end(self) -> str:
+        self._to.put(None)
+        return self._why or "was abandoned"

@@ -151,6 +151,7 @@ def job(kind: str) -> None:
     def address(what: str, name: str) -> str:
         return f"projects/{_PROJECT}/{what}/{_PREFIX}-{name}"
 
+    from quorum.models.supervision.spec import EnsembleSpec
     from quorum.pipeline import graph
     from quorum.pipeline.engines import acknowledge_on, cancel
 
@@ -167,9 +168,8 @@ def job(kind: str) -> None:
             verdicts=sink(address("topics", "verdicts"), origin=origin),
             predictions=sink(address("topics", "predictions"), origin=origin),
             dead_letters=sink(address("topics", "dead-letters"), origin=origin),
-            detectors=chosen,
+            ensemble=EnsembleSpec(chosen, MediaAccess()),
             policy=policy,
-            media=MediaAccess(),
         ),
         Engine.PRISM,
         streaming=True,

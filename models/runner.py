@@ -22,7 +22,13 @@ _MAX_REASON = 300
 MAX_FINDING_BYTES = 128 * 1024
 
 #: Parts of reasons that name what a process may run out of.
-_EXHAUSTION = ("MemoryError", "bad_alloc", "bad allocation", "Cannot allocate memory", "Too many open files")
+_EXHAUSTION = (
+    "MemoryError",
+    "bad_alloc",
+    "bad allocation",
+    "Cannot allocate memory",
+    "Too many open files",
+)
 
 #: By ``id`` of the detector: the thread that is still stuck in its last call. The thread holds the
 #: detector, so that the id cannot become another's while it lives.

@@ -1,79 +1,37 @@
 """The first half of the graph: from received uploads to predictions.
 
-Features are made once an upload, in batches, and shared by all detectors; each detector runs
-in ``RunInference`` through one adapting ``ModelHandler``. One upload that cannot be read or
-scored takes nothing else with it.
+Features are made and detectors run in supervised children (``quorum.models.supervision``). One
+upload that cannot be read or scored takes nothing else with it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.ml.inference.base import ModelHandler, RunInference
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from quorum.aggregator.decision.settling import settled
-from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import InputError
 from quorum.core.identity import Admission
 from quorum.core.messages import Prediction, Status, Upload
-from quorum.core.settings import MediaAccess
-from quorum.models.configured import ConfiguredDetector
-from quorum.models.detectors import Detector
-from quorum.models.ensemble import Ensemble
-from quorum.models.plan import Score, ScoringState, Step
+from quorum.models.supervision.shared import shared_supervisor
+from quorum.models.supervision.spec import EnsembleSpec
+from quorum.pipeline.detection import Arrival, TakeScored, Times, detection
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Received, dead_letter
 
-__all__ = ["Arrival", "DecodeUploads", "Detect", "Gate"]
+__all__ = ["Arrival", "DecodeUploads", "Detect", "DetectInProcess", "Times"]
 
 _log = logging.getLogger(__name__)
 
-#: The most uploads whose features are made at once. More gains nothing on a CPU, and holds more
-#: frames in memory.
-_FEATURE_BATCH = 16
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A cascade: its first stage, and the policies that settle uploads.
-
-    Attributes:
-        first: See ``Settings.cascade``.
-        policies: The policy that decides, and the shadow policies.
-    """
-
-    first: bool | tuple[str, ...]
-    policies: tuple[Policy, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An upload on its way through the detectors.
-
-    Attributes:
-        received: The message that brought it.
-        state: The upload, its features and its predictions so far.
-    """
-
-    received: Received
-    state: ScoringState
-
-    @property
-    def upload(self) -> Upload:
-        """The upload."""
-        return self.state.upload
-
-    @property
-    def predictions(self) -> tuple[Prediction, ...]:
-        """The predictions so far."""
-        return self.state.predictions
+#: The most uploads of a bundle that are scored at once.
+_BATCH = 256
 
 
 class DecodeUploads(beam.DoFn):
@@ -105,14 +63,85 @@ class DecodeUploads(beam.DoFn):
 
             add_outcomes(received.ack_id, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())
-        yield Arrival(received, ScoringState.of(upload))
+        yield Arrival(received, upload)
 
 
-class _Extract(beam.DoFn):
-    """Runs a step of the plan on batches of up to ``_FEATURE_BATCH`` uploads of a bundle."""
+class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):
+    """Scores each bundle of arrivals, and waits for its predictions.
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    Args:
+        ensemble: The ensemble.
+        times: How long an upload may be scored; None for as long as its detectors' timeouts allow.
+    """
+
+    def __init__(self, ensemble: EnsembleSpec, times: Times | None = None) -> None:
+        super().__init__()
+        self._ensemble = ensemble
+        self._times = times
+
+    def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[Arrival]:
+        score = _ScoreBundle(self._ensemble, self._times)
+        scored: beam.PCollection[Arrival] = arrivals | "Score" >> beam.ParDo(score)
+        return scored
+
+
+class DetectInProcess(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):
+    """``Detect`` for workers in this process: no upload waits for another.
+
+    An arrival goes on when its predictions are complete, or when its first deadline has come;
+    predictions that are made after that follow it.
+
+    Args:
+        ensemble: The ensemble.
+        times: How long an upload may be scored.
+    """
+
+    def __init__(self, ensemble: EnsembleSpec, times: Times) -> None:
+        super().__init__()
+        self._ensemble = ensemble
+        self._times = times
+
+    def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[Arrival]:
+        _ = arrivals | "Begin" >> beam.ParDo(_Begin(self._ensemble, self._times))
+        take = TakeScored(self._ensemble, self._times)
+        scored: beam.PCollection[Arrival] = (
+            arrivals.pipeline
+            | "Detection" >> beam.Create([self._ensemble.key], reshuffle=False)
+            | "Take" >> beam.ParDo(take).with_output_types(Arrival)
+            | "Count" >> beam.ParDo(_Count())  # type: ignore[no-untyped-call]
+        )
+        return scored
+
+
+class _Begin(beam.DoFn):
+    def __init__(self, ensemble: EnsembleSpec, times: Times) -> None:
+        self.ensemble = ensemble
+        self.times = times
+
+    def setup(self) -> None:
+        self._detection = detection(self.ensemble, self.times)
+
+    def process(self, arrival: Arrival) -> None:
+        self._detection.put(arrival.received, arrival.upload)
+
+
+class _Count(beam.DoFn):
+    def setup(self) -> None:
+        self._meter = Meter()
+
+    def process(self, arrival: Arrival) -> Iterator[Arrival]:
+        _count(self._meter, arrival.predictions)
+        yield arrival
+
+
+class _ScoreBundle(beam.DoFn):
+    def __init__(self, ensemble: EnsembleSpec, times: Times | None) -> None:
+        self.ensemble = ensemble
+        self.times = times
+
+    def setup(self) -> None:
+        self._meter = Meter()
+        self._supervisor = shared_supervisor(self.ensemble)
 
     def start_bundle(self) -> None:
         self._arrivals: list[Arrival] = []
@@ -122,7 +151,7 @@ class _Extract(beam.DoFn):
     ) -> Iterator[Arrival]:
         self._arrivals.append(arrival)
         self._timestamp = timestamp
-        if len(self._arrivals) >= _FEATURE_BATCH:
+        if len(self._arrivals) >= _BATCH:
             yield from self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -131,81 +160,20 @@ class _Extract(beam.DoFn):
 
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
-        if arrivals:
-            states = self.step.run([arrival.state for arrival in arrivals])
-            for arrival, state in zip(arrivals, states, strict=True):
-                yield replace(arrival, state=state)
+        due = math.inf if self.times is None else time.monotonic() + self.times.last
+        scored = self._supervisor.score([arrival.upload for arrival in arrivals], due)
+        for arrival, predictions in zip(arrivals, scored, strict=True):
+            _count(self._meter, predictions)
+            yield replace(arrival, predictions=tuple(predictions))
 
 
-class _Handler(ModelHandler[Arrival, Arrival, Detector]):
-    """Runs a scoring step of the plan in RunInference; a failure is a prediction, too."""
-
-    def __init__(self, step: Score) -> None:
-        size = step.detector.settings.max_batch
-        super().__init__(min_batch_size=size, max_batch_size=size)
-        self.step = step
-
-    def load_model(self) -> Detector:
-        return self.step.detector.detector
-
-    def run_inference(
-        self,
-        batch: Sequence[Arrival],
-        model: Detector,
-        inference_args: dict[str, Any] | None = None,
-    ) -> Iterable[Arrival]:
-        meter = Meter()
-        states = self.step.run([arrival.state for arrival in batch])
-        for arrival, state in zip(batch, states, strict=True):
-            if state is arrival.state:
-                yield arrival
-                continue
-            made = state.predictions[-1]
-            meter.prediction(made.detector, made.status.value, made.elapsed)
-            if made.status is Status.FAILED:
-                _log.warning(
-                    "a detector failed",
-                    extra={
-                        "upload_id": made.upload_id,
-                        "detector": made.detector,
-                        "reason": made.reason,
-                    },
-                )
-            yield replace(arrival, state=state)
-
-    def get_num_bytes(self, batch: Sequence[Arrival]) -> int:
-        """Not pickled to be measured: a batch may hold frames."""
-        return len(batch)
-
-    def get_metrics_namespace(self) -> str:
-        return f"quorum.{self.step.detector.name}"
-
-
-class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):
-    """Runs the ensemble's plan: from arrivals to arrivals with a prediction of each detector.
-
-    The steps stand in a row, and each adds its prediction to the arrival. Side by side, every
-    prediction would cross the engine by itself, and the join would read its state once for each
-    (``docs/decisions/0001-detectors-in-a-row.md``).
-
-    Args:
-        detectors: The detectors of the ensemble.
-        media: Where media may be fetched from.
-        gate: The cascade; None for none.
-    """
-
-    def __init__(
-        self, detectors: Sequence[ConfiguredDetector], media: MediaAccess, gate: Gate | None = None
-    ) -> None:
-        super().__init__()
-        ensemble = Ensemble(detectors, media, gate.first if gate else False)
-        self._plan = ensemble.plan(partial(settled, gate.policies if gate else ()))
-
-    def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[Arrival]:
-        scored = arrivals
-        for step in self._plan.steps:
-            if isinstance(step, Score):
-                scored = scored | step.name >> RunInference(_Handler(step))
-            else:
-                scored = scored | step.name >> beam.ParDo(_Extract(step))
-        return scored
+def _count(meter: Meter, predictions: Sequence[Prediction]) -> None:
+    for made in predictions:
+        meter.prediction(made.detector, made.status.value, made.elapsed)
+        if made.status is Status.FAILED:
+            extra = {
+                "upload_id": made.upload_id,
+                "detector": made.detector,
+                "reason": made.reason,
+            }
+            _log.warning("a detector failed", extra=extra)

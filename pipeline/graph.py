@@ -16,12 +16,11 @@ from apache_beam.pvalue import DoOutputsTuple
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.identity import Admission
-from quorum.core.settings import MediaAccess
-from quorum.models.configured import ConfiguredDetector
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.caps import CapRemovals, are_capped
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
-from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, Gate
+from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, DetectInProcess, Times
 from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
 
 __all__ = ["decide", "detect", "stream"]
@@ -36,13 +35,11 @@ def stream(
     uploads: Source,
     verdicts: Sink,
     dead_letters: Sink,
-    detectors: Sequence[ConfiguredDetector],
+    ensemble: EnsembleSpec,
     policy: Policy,
-    media: MediaAccess,
     predictions: Sink | None = None,
     others: Sequence[Source] = (),
     options: CaseOptions | None = None,
-    cascade: bool | tuple[str, ...] = False,
     admission: Admission | None = None,
 ) -> None:
     """Add both halves to a pipeline: predictions reach their case inside the job.
@@ -52,23 +49,19 @@ def stream(
         uploads: The source of uploads.
         verdicts: The sink of verdicts.
         dead_letters: The sink of dead letters of all stages.
-        detectors: The detectors of the ensemble.
+        ensemble: The detectors.
         policy: The policy that decides.
-        media: Where media may be fetched from.
         predictions: The sink of predictions; None to not publish them.
         others: Sources of reviews, and of predictions made elsewhere.
         options: Further options of the decide step.
-        cascade: See ``Settings.cascade``; the policies define which detectors are skipped.
         admission: Who may say what; by default everyone, but for predictions of these detectors.
     """
     admission = admission or Admission()
-    names = frozenset(each.name for each in detectors)
+    names = frozenset(each.name for each in ensemble.detectors)
     admission = replace(admission, own_detectors=names)
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
-    watching = options.shadows if options else ()
-    gate = Gate(cascade, (policy, *watching)) if cascade else None
-    predicted = decoded.uploads | "Detect" >> Detect(detectors, media, gate)
+    predicted = _detected(decoded.uploads, uploads, ensemble, _times(policy))
     if predictions:
         _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others, admission)
@@ -86,13 +79,12 @@ def detect(
     uploads: Source,
     predictions: Sink,
     dead_letters: Sink,
-    detectors: Sequence[ConfiguredDetector],
-    media: MediaAccess,
+    ensemble: EnsembleSpec,
     admission: Admission | None = None,
 ) -> None:
     """Add the first half: an upload is acked once all of its predictions are published."""
     decoded = _decode(pipeline, uploads, "detect.uploads", admission=admission)
-    predicted = decoded.uploads | "Detect" >> Detect(detectors, media)
+    predicted = _detected(decoded.uploads, uploads, ensemble, _own_times(ensemble))
     _publish(predicted, predictions)
     _publish_dead_letters([decoded.dead], dead_letters)
 
@@ -126,6 +118,26 @@ def _decode(
     decode = beam.ParDo(DecodeUploads(stage, outcomes, _for_source(admission, uploads)))
     decoded: DoOutputsTuple = received | "Decode" >> decode.with_outputs("dead", main="uploads")
     return decoded
+
+
+def _detected(
+    uploads: beam.PCollection[Arrival], source: Source, ensemble: EnsembleSpec, times: Times
+) -> beam.PCollection[Arrival]:
+    if source.in_process:
+        return uploads | "Detect" >> DetectInProcess(ensemble, times)
+    return uploads | "Detect" >> Detect(ensemble, None if source.bounded else times)
+
+
+def _times(policy: Policy) -> Times:
+    deadlines = [one.deadline for one in policy.detectors.values() if not one.shadow]
+    return Times(min([policy.deadline, *deadlines]), policy.deadline)
+
+
+def _own_times(ensemble: EnsembleSpec) -> Times:
+    """Without a policy: as long as the slowest detector may take, after its features."""
+    timeouts = [one.settings.timeout for one in ensemble.detectors]
+    last = max(timeouts, default=0.0) + ensemble.workers.timeout
+    return Times(last, last)
 
 
 def _for_source(admission: Admission | None, source: Source) -> Admission:
@@ -177,12 +189,14 @@ def _publish_dead_letters(dead: Sequence[_Outgoing], sink: Sink) -> None:
 
 
 def _published(arrival: Arrival) -> Outgoing:
-    ack_id = arrival.received.ack_id
+    ack_id = "" if arrival.late else arrival.received.ack_id
     return Outgoing(arrival.predictions, (ack_id,) if ack_id else ())
 
 
 def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:
     predictions = tuple(CompactPrediction.of(prediction) for prediction in arrival.predictions)
+    if arrival.late:
+        return arrival.upload.id, Joined((), predictions)
     # An upload ends as a verdict, so its attributes are not needed for a dead letter.
     received = replace(arrival.received, attributes={})
     return arrival.upload.id, Joined((received,), predictions, arrival.upload)

@@ -9,14 +9,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from quorum.core.errors import QuorumError
+from quorum.core.health import register
 from quorum.core.process_end import HANDLER_SECONDS, end_within
-from quorum.models.configured import ConfiguredDetector, warm_up
+from quorum.models.supervision.shared import close_supervisors, shared_supervisor
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.job_health import checked
@@ -40,7 +43,7 @@ def run_job(
     engine: Engine,
     *,
     sources: Iterable[Source],
-    ensemble: Sequence[ConfiguredDetector] = (),
+    ensemble: EnsembleSpec | None = None,
     beam_args: Sequence[str] = (),
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,
@@ -57,7 +60,7 @@ def run_job(
         build: Adds the graph to a pipeline.
         engine: The runner.
         sources: Where the graph reads.
-        ensemble: Detectors to load before the job starts, where it runs on this machine.
+        ensemble: The detectors, loaded before the job starts where it runs on this machine.
         beam_args: Further Beam options.
         metrics_port: Serves Prometheus metrics and health on this port of the loopback address.
         drain_seconds: Time from a signal to the end of the process.
@@ -76,13 +79,16 @@ def run_job(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         end_within(drain_seconds, stop)
-    with checked(opened, patience or {}):
+    with ExitStack() as held:
+        held.enter_context(checked(opened, patience or {}))
+        held.callback(close_supervisors)
         if metrics_port is not None:
             serve_health(metrics_port)
         if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
-            warm_up(ensemble)
-            for configured in ensemble:
-                _log.info("loaded %s, version %s", configured.name, configured.detector.version)
+            supervisor = shared_supervisor(ensemble)
+            held.callback(register("detectors", supervisor.problem))
+            for one in supervisor.detectors.values():
+                _log.info("loaded %s, version %s", one.name, one.version)
         if stop.is_set():
             return
         if turns:

@@ -103,9 +103,7 @@ class Extractor:
         self._lock = threading.Lock()
         self.costs = Costs()
 
-    def extract(
-        self, uploads: Sequence[Upload], unreadable: Sequence[str] = ()
-    ) -> list[Features]:
+    def extract(self, uploads: Sequence[Upload], unreadable: Sequence[str] = ()) -> list[Features]:
         """Compute the features of a batch, in order.
 
         Never raises for an upload: a feature that fails is None, with its reason in

@@ -76,9 +76,7 @@ def main(control: Connection) -> None:
         return
     except Exception as error:  # a plug-in may raise anything
         message = f"the detectors cannot be loaded: {type(error).__name__}: {error}"
-        control.send_bytes(
-            json.dumps({"error": "ConfigurationError", "message": message}).encode()
-        )
+        control.send_bytes(json.dumps({"error": "ConfigurationError", "message": message}).encode())
         return
     gc.collect()
     gc.freeze()  # the collector of a worker must not touch, and so copy, what is shared

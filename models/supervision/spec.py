@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
+from quorum.core.messages import Prediction, Upload
 from quorum.core.settings import MediaAccess, WorkerSettings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature
@@ -37,6 +39,10 @@ class DetectorInfo(BaseModel):
     timeout: float
 
 
+def _unsettled(_upload: Upload, _predictions: Sequence[Prediction]) -> str | None:
+    return None
+
+
 @dataclass(frozen=True)
 class EnsembleSpec:
     """An ensemble that is loaded elsewhere; cheap to pickle.
@@ -44,16 +50,18 @@ class EnsembleSpec:
     Attributes:
         detectors: Its detectors, not loaded.
         media: Where media may be fetched from.
-        settled: Decides which uploads the second stage of a cascade skips.
+        settled: Decides which uploads the second stage of a cascade skips; by default none.
         cascade: See ``Settings.cascade``.
         workers: The limits of the children.
+        key: Names it in all processes: a copy has the same one.
     """
 
     detectors: tuple[ConfiguredDetector, ...]
     media: MediaAccess
-    settled: Settled
+    settled: Settled = _unsettled
     cascade: bool | tuple[str, ...] = False
     workers: WorkerSettings = WorkerSettings()
+    key: str = field(default_factory=lambda: uuid4().hex)
 
     def load(self) -> Ensemble:
         """Load the ensemble in this process.

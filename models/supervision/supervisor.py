@@ -80,6 +80,7 @@ class Supervisor:
         self._launcher = launcher
         self._settings = settings or WorkerSettings()
         self.detectors: Mapping[str, DetectorInfo] = {one.name: one for one in launcher.detectors}
+        self._order = {name: index for index, name in enumerate(self.detectors)}
         self.breakers = {name: CircuitBreaker() for name in self.detectors}
         self.ended: Counter[str] = Counter()
         self._texts = Lane("texts", *_TEXTS)
@@ -127,11 +128,16 @@ class Supervisor:
         if media:
             self._media.put(media)
 
-    def score(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
-        """Score uploads, and wait for all of them; each detector has its own timeout.
+    def score(self, uploads: Sequence[Upload], due: float = math.inf) -> list[list[Prediction]]:
+        """Score uploads, and wait for all of them.
+
+        Args:
+            uploads: The uploads.
+            due: How long to wait, in monotonic seconds; by default as long as the detectors'
+                timeouts allow.
 
         Returns:
-            For each upload a prediction of each detector, in the order of the detectors.
+            For each upload the predictions that were made in time, in the order of the detectors.
         """
         done = threading.Semaphore(0)
 
@@ -139,12 +145,15 @@ class Supervisor:
             if last:
                 done.release()
 
-        tasks = [Task(upload=upload, deliver=deliver) for upload in uploads]
+        tasks = [Task(upload=upload, deliver=deliver, due=due) for upload in uploads]
         self.submit(tasks)
         for _ in tasks:
-            done.acquire()
-        order = {name: index for index, name in enumerate(self.detectors)}
-        return [sorted(task.given, key=lambda one: order[one.detector]) for task in tasks]
+            done.acquire(timeout=None if due == math.inf else max(0.0, due - time.monotonic()))
+        return [self.ordered(task.given) for task in tasks]
+
+    def ordered(self, predictions: Iterable[Prediction]) -> list[Prediction]:
+        """Predictions in the order of their detectors."""
+        return sorted(predictions, key=lambda one: self._order[one.detector])
 
     def close(self, seconds: float = 0.0) -> None:
         """Finish the tasks that wait, for at most so many seconds, then end all workers."""
@@ -305,9 +314,7 @@ class Supervisor:
             seconds = min(seconds, max(_LEAST_SECONDS, _SLACK * expected))
         return max(0.0, seconds)
 
-    def _report(
-        self, tasks: Sequence[Task], predictions: Sequence[tuple[int, Prediction]]
-    ) -> None:
+    def _report(self, tasks: Sequence[Task], predictions: Sequence[tuple[int, Prediction]]) -> None:
         by_task: dict[int, list[Prediction]] = {}
         for index, prediction in predictions:
             task = tasks[index] if 0 <= index < len(tasks) else None

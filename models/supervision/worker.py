@@ -160,4 +160,3 @@ def _ran_out(step: Step, state: ScoringState) -> bool:
         made = state.prediction_of(step.detector.name)
         return made is not None and is_exhaustion(made.reason)
     return any(is_exhaustion(reason) for reason in state.features.absent.values())
-

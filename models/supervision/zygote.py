@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from quorum.core import errors
-from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
+from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.core.logs import current_logs
 from quorum.models.supervision.launcher import Launcher, Worker
 from quorum.models.supervision.protocol import MAX_FRAME
@@ -38,16 +38,17 @@ _GRACE = 0.5
 _ANSWER_SECONDS = 15.0
 
 #: Libraries that size a pool of threads by these at their import. A fork keeps one thread only.
-_ONE_THREAD = {
-    name: "1"
-    for name in (
+_ONE_THREAD = dict.fromkeys(
+    (
         "MKL_NUM_THREADS",
         "NUMBA_NUM_THREADS",
         "NUMEXPR_NUM_THREADS",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
-    )
-} | {"TOKENIZERS_PARALLELISM": "false"}
+    ),
+    "1",
+) | {"TOKENIZERS_PARALLELISM": "false"}
+
 
 class Zygote(Launcher):
     """Starts the process, and asks it for workers.
@@ -123,9 +124,7 @@ class Zygote(Launcher):
         ours, theirs = socket.socketpair()
         with theirs:
             environment = {**os.environ, **_ONE_THREAD}
-            environment["PYTHONPATH"] = os.pathsep.join(
-                os.path.abspath(one) for one in sys.path  # noqa: PTH100  ("" is this folder)
-            )
+            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(one) for one in sys.path)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "quorum.models.supervision.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -211,7 +210,9 @@ class _Process(Worker):
 
     def receive(self, seconds: float | None = None) -> bytes | None:
         try:
-            return self._connection.recv_bytes(MAX_FRAME) if self._connection.poll(seconds) else None
+            return (
+                self._connection.recv_bytes(MAX_FRAME) if self._connection.poll(seconds) else None
+            )
         except (EOFError, OSError) as error:  # it ended, or its frame is too long
             self._ended = True
             raise EOFError(str(error)) from None

@@ -72,6 +72,10 @@ class CaseDoFn(beam.DoFn):
         """Pass messages to their case."""
         for received in joined.messages:
             yield from self._on_message(stored, received, joined)
+        if not joined.messages and stored.opened:
+            # Made in this job after their upload went on; they need no acknowledgement.
+            for prediction in joined.predictions:
+                yield from self._outputs(stored, stored.case.on_prediction(prediction, now()))
 
     def on_timer(self, stored: StoredCase) -> Iterator[Any]:
         """Pass the current time to a case that is due."""

@@ -46,7 +46,7 @@ class InMemoryCaseDoFn(CaseDoFn):
             return [one for one in (self._released(upload_id, each) for each in outputs) if one]
 
     def _driven(self, upload_id: str, stored: StoredCase, joined: Joined) -> Iterator[Any]:
-        if joined.messages:
+        if joined.messages or joined.predictions:
             yield from self.expire_orphans(stored)
             yield from self.on_joined(stored, joined)
         else:

@@ -21,7 +21,15 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 
-__all__ = ["CatalogueSettings", "DetectorSettings", "MediaAccess", "Settings", "WorkerSettings", "load_settings"]
+__all__ = [
+    "CatalogueSettings",
+    "DetectorSettings",
+    "MediaAccess",
+    "Settings",
+    "WorkerSettings",
+    "check_timeouts",
+    "load_settings",
+]
 
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
@@ -200,6 +208,30 @@ def load_settings(path: str | Path | None = None) -> Settings:
             for item in error.errors(include_url=False, include_input=False)
         )
         raise ConfigurationError(msg) from None
+
+
+def check_timeouts(settings: Settings, deadline: float, path: str | Path | None = None) -> None:
+    """Refuse a detector's timeout that exceeds the policy's deadline: it would never be reached.
+
+    Args:
+        settings: The settings.
+        deadline: The policy's deadline, in seconds.
+        path: The settings' file, as given to ``load_settings``.
+
+    Raises:
+        ConfigurationError: If a timeout that the settings name exceeds it.
+    """
+    for name, one in (settings.detectors or {}).items():
+        if "timeout" in one.model_fields_set and one.timeout > deadline:
+            where = ""
+            if chosen := path or os.environ.get("QUORUM_SETTINGS"):
+                tree = YAML(typ="safe", pure=True).compose(Path(chosen).read_text("utf-8"))
+                where = f"{chosen}:{_line(tree, ('detectors', name, 'timeout'))}: "
+            msg = (
+                f"{where}detectors.{name}.timeout: {one.timeout:g} s exceeds the policy's deadline "
+                f"of {deadline:g} s, by which each upload is decided; set at most {deadline:g}"
+            )
+            raise ConfigurationError(msg)
 
 
 def _line(node: Node, path: tuple[int | str, ...]) -> int:

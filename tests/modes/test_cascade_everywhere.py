@@ -113,10 +113,13 @@ def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(folder / "dead.jsonl"), origin="/test"),
-            detectors=[ConfiguredDetector(name, Load(name)) for name in NAMES],
+            ensemble=EnsembleSpec(
+                tuple(ConfiguredDetector(name, Load(name)) for name in NAMES),
+                MediaAccess(),
+                partial(settled, (POLICY,)),
+                cascade,
+            ),
             policy=POLICY,
-            media=MediaAccess(),
-            cascade=cascade,
         )
 
     with launch(build, Engine.DIRECT, streaming=False) as result:

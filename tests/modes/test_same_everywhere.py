@@ -19,12 +19,12 @@ import apache_beam as beam
 import httpx
 
 from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.apps.cli.running import ensemble_of
 from quorum.apps.web.app import create_app
 from quorum.client import Client, RequestRefused
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload, Verdict, now
 from quorum.core.settings import MediaAccess, Settings
-from quorum.models.configured import choose_detectors
 from quorum.models.ensemble import Ensemble
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
@@ -97,10 +97,8 @@ def streamed(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]
             uploads=source(str(file), "uploads"),
             verdicts=sink(str(out), origin="/test"),
             dead_letters=sink(str(dead), origin="/test"),
-            detectors=choose_detectors(settings),
+            ensemble=ensemble_of(settings, (POLICY,)),
             policy=POLICY,
-            media=settings.media,
-            cascade=settings.cascade,
         )
 
     with launch(build, Engine.DIRECT, streaming=False) as result:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from quorum.core.settings import MediaAccess
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
@@ -27,9 +28,8 @@ def test_removals_stop_at_the_cap_and_uploads_keep_flowing(tmp_path: Path) -> No
             uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
             verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
             dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
-            detectors=ensemble(),
+            ensemble=EnsembleSpec(ensemble(), MediaAccess()),
             policy=Policy.from_text(CAPPED),
-            media=MediaAccess(),
         ),
         Engine.DIRECT,
         streaming=False,

@@ -16,6 +16,7 @@ from quorum.aggregator.study.drift import Profiles
 from quorum.core.messages import Action, Prediction, Upload, Verdict, now, prediction_id
 from quorum.core.settings import DetectorSettings, MediaAccess
 from quorum.models.configured import ConfiguredDetector
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.cases.in_state import BoundedCaseDoFn
 from quorum.pipeline.cases.options import CaseOptions
@@ -126,9 +127,8 @@ def test_shadows_in_the_whole_graph_are_recorded_and_never_act(tmp_path: Path) -
             uploads=source(str(tmp_path / "uploads.jsonl"), "uploads"),
             verdicts=sink(str(tmp_path / "verdicts.jsonl"), origin="/test"),
             dead_letters=sink(str(tmp_path / "dead.jsonl"), origin="/test"),
-            detectors=(*ensemble(), gamma),
+            ensemble=EnsembleSpec((*ensemble(), gamma), MediaAccess()),
             policy=WATCHED,
-            media=MediaAccess(),
             options=CaseOptions(shadows=(MILD,)),
         ),
         Engine.DIRECT,

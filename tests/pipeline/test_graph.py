@@ -13,6 +13,7 @@ import pytest
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import MAX_MESSAGE_BYTES, Prediction, Verdict, now, prediction_id
 from quorum.core.settings import MediaAccess
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
@@ -36,9 +37,8 @@ class Run:
                 verdicts=sink(at("verdicts"), origin="/test"),
                 dead_letters=sink(at("dead"), origin="/test"),
                 predictions=sink(at("predictions"), origin="/test"),
-                detectors=more.pop("detectors", None) or ensemble(),
+                ensemble=EnsembleSpec(more.pop("detectors", None) or ensemble(), MediaAccess()),
                 policy=more.pop("rules", None) or policy(),
-                media=MediaAccess(),
                 **more,
             ),
             Engine.DIRECT,
@@ -192,8 +192,7 @@ def test_apart_gives_the_same_verdicts_as_fused(tmp_path: Path) -> None:
             uploads=source(uploads, "uploads"),
             predictions=sink(str(apart / "predictions.jsonl"), origin="/test"),
             dead_letters=sink(str(apart / "dead.jsonl"), origin="/test"),
-            detectors=ensemble(),
-            media=MediaAccess(),
+            ensemble=EnsembleSpec(ensemble(), MediaAccess()),
         ),
         Engine.DIRECT,
         streaming=False,

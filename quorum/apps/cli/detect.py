@@ -37,16 +37,15 @@ def detect(
       --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import open_admission, open_sources, run
+    from quorum.apps.cli.running import ensemble_of, open_admission, open_sources, run
     from quorum.core.settings import load_settings
-    from quorum.models.configured import choose_detectors
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
 
     chosen = load_settings(settings)
     if chosen.cascade:
         _log.warning("every detector runs: a cascade needs the policy, as in quorum stream")
-    ensemble = choose_detectors(chosen)
+    ensemble = ensemble_of(chosen.model_copy(update={"cascade": False}), ())
     engine, opened = open_sources(
         job.runner,
         {"uploads": uploads},
@@ -59,7 +58,7 @@ def detect(
         chosen,
         {"uploads": uploads},
         {"predictions": predictions, "dead-letters": dead_letters},
-        [each.name for each in ensemble],
+        [each.name for each in ensemble.detectors],
     )
     origin = "/quorum/detect"
     run(
@@ -68,13 +67,15 @@ def detect(
             uploads=opened["uploads"],
             predictions=sink(predictions, origin=origin),
             dead_letters=sink(dead_letters, origin=origin),
-            detectors=ensemble,
-            media=chosen.media,
+            ensemble=ensemble,
             admission=admission,
         ),
         engine,
         job,
         opened,
         ensemble=ensemble,
-        patience={"uploads": chosen.media.timeout + sum(one.settings.timeout for one in ensemble)},
+        patience={
+            "uploads": chosen.media.timeout
+            + sum(one.settings.timeout for one in ensemble.detectors)
+        },
     )

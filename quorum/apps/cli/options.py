@@ -124,11 +124,13 @@ class PolicyOptions:
             ConfigurationError: If one of them cannot be used.
         """
         from quorum.aggregator.policy.policy import load_policy
-        from quorum.core.settings import load_settings
+        from quorum.core.settings import check_timeouts, load_settings
 
         settings = load_settings(self.settings)
         shadows = tuple(load_policy(name) for name in self.shadow_policy or ())
-        return settings, load_policy(self.policy or settings.policy), shadows
+        policy = load_policy(self.policy or settings.policy)
+        check_timeouts(settings, policy.deadline, self.settings)
+        return settings, policy, shadows
 
 
 @dataclass(frozen=True)

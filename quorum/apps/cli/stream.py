@@ -61,13 +61,19 @@ def stream(
       --dead-letters projects/P/topics/quorum-dead-letters
     """
     logs.configure()
-    from quorum.apps.cli.running import case_options, open_admission, open_sources, patience_of, run
-    from quorum.models.configured import choose_detectors
+    from quorum.apps.cli.running import (
+        case_options,
+        ensemble_of,
+        open_admission,
+        open_sources,
+        patience_of,
+        run,
+    )
     from quorum.pipeline import graph
     from quorum.pipeline.streams import sink
 
     settings, policy, shadows = policies.load()
-    ensemble = choose_detectors(settings)
+    ensemble = ensemble_of(settings, (policy, *shadows))
     cases = case_options(policy, shadows, decision)
     engine, opened = open_sources(
         job.runner,
@@ -93,7 +99,7 @@ def stream(
             "predictions": streams.predictions,
             "dead-letters": streams.dead_letters,
         },
-        [each.name for each in ensemble],
+        [each.name for each in ensemble.detectors],
     )
     origin = "/quorum/stream"
     published = streams.predictions
@@ -104,11 +110,9 @@ def stream(
             verdicts=sink(streams.verdicts, origin=origin),
             dead_letters=sink(streams.dead_letters, origin=origin),
             predictions=sink(published, origin=origin) if published else None,
-            detectors=ensemble,
+            ensemble=ensemble,
             policy=policy,
             options=cases,
-            cascade=settings.cascade,
-            media=settings.media,
             admission=admission,
             others=[opened[name] for name in ("predictions", "reviews") if name in opened],
         ),

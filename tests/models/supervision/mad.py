@@ -74,7 +74,9 @@ class Load:
         return Mad(self.name)
 
 
-def detectors(timeout: float = 20.0, names: Sequence[str] = ("mad", "sane")) -> tuple[ConfiguredDetector, ...]:
+def detectors(
+    timeout: float = 20.0, names: Sequence[str] = ("mad", "sane")
+) -> tuple[ConfiguredDetector, ...]:
     settings = DetectorSettings(timeout=timeout)
     return tuple(ConfiguredDetector(name, Load(name), settings) for name in names)
 

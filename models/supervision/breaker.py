@@ -1,7 +1,7 @@
-"""A circuit breaker before each detector, so that a mad one does not cost every upload its timeout.
+"""A circuit breaker before each detector, so that a mad one costs few uploads its timeout.
 
-The states are those of M. Nygard, *Release It!* (2018): closed (calls pass), open (calls are refused
-for a while), half-open (one probe passes, and its outcome closes or opens the breaker).
+The states are those of M. Nygard, *Release It!* (2018): closed (calls pass), open (calls are
+refused for a while), half-open (one probe passes, and its outcome closes or opens the breaker).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["BreakerState", "CircuitBreaker"]
 WINDOW = 20
 LEAST_KILLS = 5
 
-#: Seconds that the breaker stays open: the first time, and at most; doubled after each failed probe.
+#: Seconds that the breaker stays open: at first, and at most; doubled after each failed probe.
 FIRST_PAUSE = 10.0
 LONGEST_PAUSE = 300.0
 

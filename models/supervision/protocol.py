@@ -58,7 +58,7 @@ class Progress(_Frame):
         step: The name of the step that begins; empty if none does.
         predictions: Final predictions, each with the index of its upload in the batch.
         done: Whether the batch is done.
-        exhausted: Why the step that began last left the worker unfit for others; empty if it is fit.
+        exhausted: Why the last step left the worker unfit for others; empty if it is fit.
         retire: Whether the worker must not get another batch.
     """
 

@@ -60,7 +60,7 @@ class EnsembleSpec:
     media: MediaAccess
     settled: Settled = _unsettled
     cascade: bool | tuple[str, ...] = False
-    workers: WorkerSettings = WorkerSettings()
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
     key: str = field(default_factory=lambda: uuid4().hex)
 
     def load(self) -> Ensemble:

@@ -1,4 +1,4 @@
-"""The parent's side of a process that loads an ensemble once and forks workers from it, each with its models warm.
+"""Launches workers by forks of a process that has loaded the ensemble.
 
 The memory of the models is shared with the workers (copy on write), and a killed worker is replaced
 in milliseconds. The idea is that of Android's zygote and of uWSGI's and Gunicorn's preloading.
@@ -124,8 +124,8 @@ class Zygote(Launcher):
         ours, theirs = socket.socketpair()
         with theirs:
             environment = {**os.environ, **_ONE_THREAD}
-            environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(one) for one in sys.path)
-            self._process = subprocess.Popen(
+            environment["PYTHONPATH"] = os.pathsep.join(one or os.curdir for one in sys.path)
+            self._process = subprocess.Popen(  # noqa: S603  (our own module)
                 [sys.executable, "-m", "quorum.models.supervision.child", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
 import apache_beam as beam
 import httpx
 
+from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.app import create_app
 from quorum.core.messages import NOT_ASKED, Upload, Verdict
@@ -22,6 +24,7 @@ from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature, Features, Finding
 from quorum.models.ensemble import Ensemble
 from quorum.models.plan import Plan, Settled
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch

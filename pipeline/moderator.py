@@ -6,7 +6,7 @@ same upload, policy and models give the same verdict in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -17,20 +17,25 @@ from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
+from quorum.models.configured import choose_detectors
 from quorum.models.ensemble import Ensemble
+from quorum.models.supervision.launcher import InThread
+from quorum.models.supervision.shared import start_supervisor
+from quorum.models.supervision.spec import DetectorInfo, EnsembleSpec
+from quorum.models.supervision.supervisor import Supervisor
 
 __all__ = [
     "Moderated",
     "Moderator",
     "batches",
+    "ensemble_of",
 ]
 
-#: The most uploads whose features are extracted at once: texts of similar length are embedded
-#: together, so that 256 at once are twice as fast as 32.
-TEXT_BATCH = 256
+#: The most uploads that are scored at once: two batches of each of two workers.
+TEXT_BATCH = 512
 
-#: The most of them that have media, whose frames are held in memory.
-MEDIA_BATCH = 32
+#: The most of them that have media.
+MEDIA_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,26 @@ class Moderated:
 
     verdict: Verdict
     predictions: tuple[Prediction, ...]
+
+
+def ensemble_of(settings: Settings, policies: Sequence[Policy]) -> EnsembleSpec:
+    """Choose the detectors of a job; none is loaded.
+
+    Args:
+        settings: Of the deployment.
+        policies: The policy that decides, then the shadow policies; none where nothing is decided.
+
+    Raises:
+        ConfigurationError: If a detector is unknown.
+        QuorumError: If a movable reference's model cannot be had.
+    """
+    return EnsembleSpec(
+        choose_detectors(settings),
+        settings.media,
+        partial(settled, tuple(policies)),
+        settings.cascade,
+        settings.workers,
+    )
 
 
 def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
@@ -64,13 +89,15 @@ class Moderator:
     """One ensemble and one policy: uploads in, verdicts out.
 
     May be shared by threads. It waits for every detector up to the detector's timeout; the service
-    that answers by the policy's deadline is ``quorum.apps.web``.
+    that answers by the policy's deadline is ``quorum.apps.web``. Detectors that the settings choose
+    run in supervised children; an ensemble of objects runs in threads.
 
     Args:
         settings: Of the deployment; its policy decides if none is given.
         policy: The policy that decides.
         ensemble: The detectors; by default those that the settings choose.
         shadows: Shadow policies: verdicts record what each would have decided.
+        supervisor: Runs the detectors, and is closed by the caller; by default one is started.
 
     Raises:
         ConfigurationError: If a setting or the policy cannot be used.
@@ -83,13 +110,25 @@ class Moderator:
         policy: Policy | None = None,
         ensemble: Ensemble | None = None,
         shadows: Sequence[Policy] = (),
+        supervisor: Supervisor | None = None,
     ) -> None:
         settings = settings or Settings()
         self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
         self.decider = Decider(self.policy, self.shadows)
-        self.ensemble = ensemble or Ensemble.load(settings)
-        self._plan = self.ensemble.plan(partial(settled, (self.policy, *self.shadows)))
+        self._shared = supervisor is not None
+        if supervisor is None:
+            policies = (self.policy, *self.shadows)
+            if ensemble is None:
+                supervisor = start_supervisor(ensemble_of(settings, policies))
+            else:
+                supervisor = Supervisor(InThread(ensemble, partial(settled, policies)))
+        self._supervisor = supervisor
+
+    @property
+    def detectors(self) -> Mapping[str, DetectorInfo]:
+        """The detectors, by name."""
+        return self._supervisor.detectors
 
     def __enter__(self) -> Self:
         return self
@@ -103,8 +142,9 @@ class Moderator:
         self.close()
 
     def close(self) -> None:
-        """Release what the detectors hold."""
-        self.ensemble.close()
+        """End the detectors' processes."""
+        if not self._shared:
+            self._supervisor.close()
 
     def moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         """Decide uploads; the results are in their order."""
@@ -122,4 +162,4 @@ class Moderator:
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """The predictions of all detectors, by upload; skipped detectors abstain."""
-        return [list(state.predictions) for state in self._plan.run(uploads)]
+        return self._supervisor.score(uploads)

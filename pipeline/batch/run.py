@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -23,10 +24,12 @@ from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
 from quorum.models.ensemble import Ensemble
+from quorum.models.supervision.shared import shared_supervisor
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.batch.contents import contents_in_order, is_earlier, is_edit
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import AddUp, Tally
-from quorum.pipeline.moderator import Moderator, batches
+from quorum.pipeline.moderator import Moderator, batches, ensemble_of
 from quorum.store.histories import histories_of
 from quorum.store.ledger import Ledger, LedgerCase, Recordable
 
@@ -59,6 +62,13 @@ class BatchOptions:
     again: bool = False
     ensemble: Callable[[], Ensemble] | None = None
     shadows: tuple[Policy, ...] = ()
+
+    @cached_property
+    def spec(self) -> EnsembleSpec | None:
+        """The detectors that the settings choose; None if they are given."""
+        if self.ensemble is not None:
+            return None
+        return ensemble_of(self.settings, (self.policy, *self.shadows))
 
 
 @dataclass
@@ -93,12 +103,18 @@ class _Moderate(beam.DoFn):
 
     def setup(self) -> None:
         options = self.options
-        load = options.ensemble or (lambda: Ensemble.load(options.settings))
-        self._moderator = Moderator(options.settings, options.policy, load(), options.shadows)
+        self._moderator = Moderator(
+            options.settings,
+            options.policy,
+            options.ensemble() if options.ensemble else None,
+            options.shadows,
+            None if options.spec is None else shared_supervisor(options.spec),
+        )
         self._ledger = Ledger(options.ledger)
 
     def teardown(self) -> None:
         self._ledger.close()
+        self._moderator.close()
 
     def start_bundle(self) -> None:
         self._rows: list[bytes] = []
@@ -181,10 +197,7 @@ class _Moderate(beam.DoFn):
         self, uploads: list[Upload], past: dict[str, LedgerCase]
     ) -> dict[str, list[Prediction]]:
         """The predictions of all detectors; known ones of the same versions are reused."""
-        wanted = {
-            (name, member.detector.version)
-            for name, member in self._moderator.ensemble.detectors.items()
-        }
+        wanted = {(name, detector.version) for name, detector in self._moderator.detectors.items()}
         by_upload: dict[str, list[Prediction]] = {}
         fresh = []
         for upload in uploads:
@@ -245,6 +258,7 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         self.source = source
         self.ranges = list(ranges)
         self.options = options
+        _ = options.spec  # here: workers get it, and a bad setting is an error at once
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Tally]:
         """See PTransform."""

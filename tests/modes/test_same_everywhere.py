@@ -19,7 +19,6 @@ import apache_beam as beam
 import httpx
 
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.apps.cli.running import ensemble_of
 from quorum.apps.web.app import create_app
 from quorum.client import Client, RequestRefused
 from quorum.core.errors import MalformedMessage
@@ -30,7 +29,7 @@ from quorum.pipeline import graph
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.moderator import Moderator
+from quorum.pipeline.moderator import Moderator, ensemble_of
 from quorum.pipeline.streams import sink, source
 from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.doubles import POLICY as DOUBLES
@@ -118,8 +117,7 @@ def apart(file: Path, folder: Path, settings: Settings) -> dict[str, Verdict]:
             uploads=source(str(file), "uploads"),
             predictions=sink(predictions, origin="/test"),
             dead_letters=sink(dead, origin="/test"),
-            detectors=choose_detectors(settings),
-            media=settings.media,
+            ensemble=ensemble_of(settings, ()),
         )
 
     def decide(pipeline: beam.Pipeline) -> None:

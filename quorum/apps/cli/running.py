@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Admission, SigningKey, check_signer
 from quorum.core.messages import now
 from quorum.core.settings import Settings
-from quorum.models.configured import choose_detectors
-from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import acknowledge_on
 from quorum.pipeline.job import run_job
+from quorum.pipeline.moderator import ensemble_of
 from quorum.pipeline.refused import KeepRefused
 from quorum.pipeline.streams import Source, parse_address, sink, source
 from quorum.pipeline.streams.address import AddressKind
@@ -98,26 +95,6 @@ def open_admission(
 
 def _is_pubsub(address: str | None) -> bool:
     return bool(address) and _kind(str(address)) is not AddressKind.FILE
-
-
-def ensemble_of(settings: Settings, policies: Sequence[Policy]) -> EnsembleSpec:
-    """Choose the detectors of a job; none is loaded.
-
-    Args:
-        settings: Of the deployment.
-        policies: The policy that decides, then the shadow policies; none where nothing is decided.
-
-    Raises:
-        ConfigurationError: If a detector is unknown.
-        QuorumError: If a movable reference's model cannot be had.
-    """
-    return EnsembleSpec(
-        choose_detectors(settings),
-        settings.media,
-        partial(settled, tuple(policies)),
-        settings.cascade,
-        settings.workers,
-    )
 
 
 def open_sources(

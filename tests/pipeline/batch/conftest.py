@@ -7,14 +7,14 @@ import pytest
 
 from quorum.store.ledger import Ledger
 from tests.apps.web.doubles import POLICY
-from tests.pipeline.batch.runs import ensemble
+from tests.pipeline.batch.runs import ensemble, spec
 
 
 @pytest.fixture(autouse=True)
 def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(POLICY.text)
-    monkeypatch.setattr("quorum.models.ensemble.Ensemble.load", lambda _settings: ensemble())
+    monkeypatch.setattr("quorum.pipeline.batch.run.ensemble_of", lambda *_: spec(ensemble()))
     monkeypatch.setenv("QUORUM_DATABASE", f"sqlite:///{tmp_path}/ledger.db")
     monkeypatch.delenv("QUORUM_SOURCE", raising=False)
     monkeypatch.setenv("TEST_POLICY", str(policy))

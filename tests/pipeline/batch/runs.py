@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from quorum.apps.cli import batch as command
 from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess, WorkerSettings
 from quorum.models.ensemble import Ensemble
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.store.ledger import Ledger
 from tests.apps.web.doubles import Slow, Words
 
@@ -17,6 +19,12 @@ BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 def ensemble() -> Ensemble:
     return Ensemble.of([Words(), Slow()])
+
+
+def spec(ensemble: Ensemble) -> EnsembleSpec:
+    """The ensemble's detectors in threads of the process that runs them."""
+    workers = WorkerSettings(isolation=False)
+    return EnsembleSpec(tuple(ensemble.detectors.values()), MediaAccess(), workers=workers)
 
 
 def run(*args: str, policy: str | None = None) -> str:

@@ -37,9 +37,11 @@ KILLED = """
 import sys
 sys.path.insert(0, ".")
 from quorum.models.ensemble import Ensemble
+from quorum.pipeline.batch import run
 from tests.apps.web.doubles import Slow, Words
+from tests.pipeline.batch.runs import spec
 
-Ensemble.load = classmethod(lambda cls, settings: Ensemble.of([Words(), Slow(0.15)]))
+run.ensemble_of = lambda settings, policies: spec(Ensemble.of([Words(), Slow(0.15)]))
 from quorum.apps.cli.batch import app
 app(sys.argv[1:])
 """

@@ -44,7 +44,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers, and release the ensemble."""
+        """End all workers."""
 
 
 class InThread(Launcher):
@@ -59,7 +59,6 @@ class InThread(Launcher):
     """
 
     def __init__(self, ensemble: Ensemble, settled: Settled) -> None:
-        self._ensemble = ensemble
         self._plan = plan_of(ensemble, settled)
         self.detectors = describe(ensemble.detectors)
         self.plan = steps_of(self._plan)
@@ -69,8 +68,7 @@ class InThread(Launcher):
         return _Thread(self._plan)
 
     def close(self) -> None:
-        """See Launcher."""
-        self._ensemble.close()
+        """Do nothing: who made the ensemble closes it."""
 
 
 def steps_of(plan: Plan) -> dict[str, str]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict
 
 from quorum.core.messages import Prediction, Upload
-from quorum.core.settings import MediaAccess, WorkerSettings
+from quorum.core.settings import DetectorSettings, MediaAccess, WorkerSettings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature
 from quorum.models.ensemble import Ensemble
@@ -26,8 +26,7 @@ class DetectorInfo(BaseModel):
         name: Its name.
         version: Its version.
         needs: The features that it needs.
-        shadow: Whether its predictions decide nothing.
-        timeout: Seconds that a batch may take in it.
+        settings: How it is run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,8 +34,12 @@ class DetectorInfo(BaseModel):
     name: str
     version: str
     needs: frozenset[Feature]
-    shadow: bool
-    timeout: float
+    settings: DetectorSettings
+
+    @property
+    def shadow(self) -> bool:
+        """Whether its predictions decide nothing."""
+        return self.settings.shadow
 
 
 def _unsettled(_upload: Upload, _predictions: Sequence[Prediction]) -> str | None:
@@ -98,8 +101,7 @@ def describe(detectors: Mapping[str, ConfiguredDetector]) -> tuple[DetectorInfo,
             name=one.name,
             version=one.detector.version,
             needs=one.detector.needs,
-            shadow=one.settings.shadow,
-            timeout=one.settings.timeout,
+            settings=one.settings,
         )
         for one in detectors.values()
     )

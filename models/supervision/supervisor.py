@@ -157,6 +157,8 @@ class Supervisor:
 
     def close(self, seconds: float = 0.0) -> None:
         """Finish the tasks that wait, for at most so many seconds, then end all workers."""
+        if self._ending.is_set():
+            return
         until = time.monotonic() + seconds
         for lane in (self._texts, self._media):
             lane.close()
@@ -293,7 +295,7 @@ class Supervisor:
     def _frame(self, tasks: Sequence[Task]) -> bytes:
         left = min(task.due for task in tasks) - time.monotonic()
         if left == math.inf:
-            timeouts = sum(one.timeout for one in self.detectors.values())
+            timeouts = sum(one.settings.timeout for one in self.detectors.values())
             left = timeouts + self._settings.timeout * len(tasks)
         batch = Batch(items=tuple(task.item() for task in tasks), cpu_seconds=2 * left)
         return batch.model_dump_json().encode()
@@ -301,7 +303,7 @@ class Supervisor:
     def _seconds(self, lane: Lane, tasks: Sequence[Task], step: str) -> float:
         """The budget of a step, in seconds."""
         detector = self.detectors.get(self._launcher.plan.get(step, ""))
-        own = self._settings.timeout * len(tasks) if detector is None else detector.timeout
+        own = self._settings.timeout * len(tasks) if detector is None else detector.settings.timeout
         left = min(task.due for task in tasks) - time.monotonic()
         if left == math.inf:
             return own

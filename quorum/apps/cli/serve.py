@@ -20,11 +20,9 @@ from quorum.apps.web.settings import ServiceLimits
 from quorum.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from quorum.apps.http.keys import ApiKey
     from quorum.core.settings import Settings
-    from quorum.models.ensemble import Ensemble
+    from quorum.models.supervision.supervisor import Supervisor
 
 __all__ = ["app"]
 
@@ -148,8 +146,9 @@ def serve(
         raise ConfigurationError(msg) from None
     from quorum.apps.web.endpoints import read_endpoints
     from quorum.core.process_end import end_within
-    from quorum.models.ensemble import Ensemble
     from quorum.models.pinning import pinned
+    from quorum.models.supervision.shared import start_supervisor
+    from quorum.pipeline.moderator import ensemble_of
     from quorum.store.ledger import Ledger
 
     with ExitStack() as stack:
@@ -167,22 +166,26 @@ def serve(
             folder = Path(name).resolve()
             settings = _with_folder(settings, folder)
         first = pinned(settings)
-        ensemble = Ensemble.load(first.with_warnings())
-        ensemble.warm_up()
+
+        def load(settings: Settings) -> Supervisor:
+            return start_supervisor(ensemble_of(settings, (policy, *shadows)))
+
+        supervisor = load(first.with_warnings())
         # Only a reference that may move is replaced.
         moves = first.settings != settings
+        watcher = Watcher(settings, first, service.watch_models, load=load) if moves else None
         web = create_app(
             policy,
-            ensemble,
+            supervisor,
             ledger=ledger,
             keys=keys,
             endpoints=endpoints,
             limits=replace(limit.limits(), closing_seconds=closing_of(service.drain_seconds)),
             media_folder=folder,
             shadows=shadows,
-            watcher=Watcher(settings, first, service.watch_models) if moves else None,
+            watcher=watcher,
         )
-        stack.callback(_close, web, ensemble)
+        stack.callback(supervisor.close)
         host, port = listening.getsockname()[:2]
         typer.echo(f"serving {policy.version} on http://{host}:{port}", err=True)
         server = Server(web, drain=requests_of(service.drain_seconds))
@@ -195,9 +198,3 @@ def _with_folder(settings: Settings, folder: Path) -> Settings:
     folders = (*settings.media.folders, str(folder))
     media = settings.media.model_copy(update={"folders": folders})
     return settings.model_copy(update={"media": media})
-
-
-def _close(web: FastAPI, first: Ensemble) -> None:
-    """Close the detectors that serve now: those of the start may have been replaced."""
-    state = getattr(web.state, "quorum", None)
-    (first if state is None else state.service.ensemble).close()

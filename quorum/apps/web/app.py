@@ -29,6 +29,7 @@ from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.core import health
 from quorum.models.ensemble import Ensemble
+from quorum.models.supervision.supervisor import Supervisor
 from quorum.store.histories import Histories
 from quorum.store.ledger import Ledger
 
@@ -37,7 +38,7 @@ __all__ = ["create_app"]
 
 def create_app(
     policy: Policy,
-    ensemble: Ensemble,
+    ensemble: Ensemble | Supervisor,
     *,
     ledger: Ledger | None = None,
     keys: Sequence[ApiKey] | None = None,
@@ -93,7 +94,10 @@ def create_app(
             state.webhooks.start()
         if watcher is not None:
             watcher.start(service)
-        checks = [health.register("uploads", service.problem)]
+        checks = [
+            health.register("uploads", service.problem),
+            health.register("detectors", service.detector_problem),
+        ]
         if state.recorder is not None:
             checks.append(health.register("ledger", state.recorder.problem))
         try:

@@ -112,22 +112,22 @@ async def models(request: Request) -> dict[str, Any]:
     """Return each detector; ``stale`` is why a model may differ from the registry's."""
     allow(request, "read")
     state: State = request.app.state.quorum
-    detectors = state.service.ensemble.detectors
+    detectors = state.service.detectors
     stale = {} if state.watcher is None else state.watcher.stale
     return {
         "models": [
             {
                 "name": name,
-                "version": configured.detector.version,
-                "needs": sorted(configured.detector.needs),
-                "model": configured.settings.model,
+                "version": detector.version,
+                "needs": sorted(detector.needs),
+                "model": detector.settings.model,
                 "follows": None if state.watcher is None else state.watcher.followed(name),
                 "stale": stale.get(name),
-                "shadow": configured.settings.shadow,
-                "max_batch": configured.settings.max_batch,
-                "timeout": configured.settings.timeout,
+                "shadow": detector.shadow,
+                "max_batch": detector.settings.max_batch,
+                "timeout": detector.settings.timeout,
             }
-            for name, configured in detectors.items()
+            for name, detector in detectors.items()
         ]
     }
 
@@ -191,7 +191,7 @@ async def metrics(request: Request) -> Response:
     state: State = request.app.state.quorum
     PENDING.set(state.service.pending)
     MODELS.clear()
-    for name, configured in state.service.ensemble.detectors.items():
-        MODELS.labels(name, configured.detector.version).set(1)
+    for name, detector in state.service.detectors.items():
+        MODELS.labels(name, detector.version).set(1)
     MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -7,18 +7,22 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from quorum.aggregator.decider import Case, Decider
 from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.web.executor import EnsembleExecutor, ScoringTask
 from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
 from quorum.core.messages import Prediction, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
-from quorum.models.installed import release
+from quorum.models.supervision.launcher import InThread
+from quorum.models.supervision.spec import DetectorInfo
+from quorum.models.supervision.supervisor import Supervisor
+from quorum.models.supervision.task import Task
 from quorum.pipeline.moderator import Moderated
 from quorum.store.histories import Histories
 
@@ -44,14 +48,15 @@ class Busy(Exception):
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class _Job(ScoringTask):
-    """One upload in progress; only the event loop's thread reads and writes it."""
+class _Job(Task):
+    """One upload in progress; only the event loop's thread reads and writes its own fields."""
 
     arrived: datetime
     answer: asyncio.Future[Moderated]
-    outstanding: set[str]
+    awaited: set[str]
     silent: set[str]
-    due: dict[str, float]
+    deadlines: dict[str, float]
+    cleanup: Callable[[], None] | None = None
     #: The latest detector deadline that has passed, in seconds.
     waited: float = 0.0
     predictions: list[Prediction] = field(default_factory=list)
@@ -61,13 +66,19 @@ class _Job(ScoringTask):
     earlier: Sequence[Verdict] = ()
     reviews: Sequence[Review] = ()
 
+    def clean(self) -> None:
+        """Release the media."""
+        cleanup, self.cleanup = self.cleanup, None
+        if cleanup is not None:
+            cleanup()
+
 
 class Service:
     """Decides uploads by the policy's deadlines; for use from one event loop.
 
     Args:
         policy: The policy that decides.
-        ensemble: The detectors.
+        ensemble: The detectors: supervised, or objects that run in threads.
         pending: Most uploads in progress at once.
         on_late: Called after a response: with the upload, a superseding verdict if the action
             changed, and the late prediction.
@@ -78,7 +89,7 @@ class Service:
     def __init__(
         self,
         policy: Policy,
-        ensemble: Ensemble,
+        ensemble: Ensemble | Supervisor,
         *,
         pending: int = 256,
         on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
@@ -96,12 +107,16 @@ class Service:
         self._began: dict[_Job, float] = {}
         self._done: deque[float] = deque(maxlen=1000)
         self._loop = asyncio.get_running_loop()
-        self._executor = self._executor_of(ensemble)
+        self._supervisor = self._supervised(ensemble)
 
     @property
-    def ensemble(self) -> Ensemble:
-        """The detectors in use."""
-        return self._executor.ensemble
+    def detectors(self) -> Mapping[str, DetectorInfo]:
+        """The detectors in use, by name."""
+        return self._supervisor.detectors
+
+    def detector_problem(self) -> str | None:
+        """Why not all detectors score; None if they do."""
+        return self._supervisor.problem()
 
     @property
     def pending(self) -> int:
@@ -158,7 +173,7 @@ class Service:
         self._began[job] = time.monotonic()
         try:
             await self._add_history(job)
-            self._executor.put(job)
+            self._supervisor.submit([job])
             self._expire(job)
             made = await job.answer
         finally:
@@ -180,79 +195,80 @@ class Service:
             job.clean()
             raise
 
-    def _executor_of(self, ensemble: Ensemble) -> EnsembleExecutor[_Job]:
-        policies = (self.policy, *self._shadows)
-        return EnsembleExecutor(ensemble, policies, self._deliver, 4 * self._limit)
+    def _supervised(self, ensemble: Ensemble | Supervisor) -> Supervisor:
+        if isinstance(ensemble, Supervisor):
+            return ensemble
+        return Supervisor(InThread(ensemble, partial(settled, (self.policy, *self._shadows))))
 
-    async def replace(self, ensemble: Ensemble, seconds: float = 60.0) -> None:
-        """Score with another ensemble from now on; uploads in progress finish with the old one.
-
-        Detectors that only the old ensemble has are released.
-        """
-        old, self._executor = self._executor, self._executor_of(ensemble)
+    async def replace(self, ensemble: Ensemble | Supervisor, seconds: float = 60.0) -> None:
+        """Score with another ensemble from now on; uploads in progress finish with the old one."""
+        old, self._supervisor = self._supervisor, self._supervised(ensemble)
         await asyncio.to_thread(old.close, seconds)
-        kept = {id(configured.detector) for configured in ensemble.detectors.values()}
-        for configured in old.ensemble.detectors.values():
-            if id(configured.detector) not in kept:
-                release(configured.detector)
 
     async def close(self, seconds: float = 10.0) -> None:
         """Finish the uploads in progress, for no longer than so many seconds."""
-        await asyncio.to_thread(self._executor.close, seconds)
+        await asyncio.to_thread(self._supervisor.close, seconds)
 
     def _seconds(self, name: str) -> float:
         return min(self.policy.detectors[name].deadline, self.policy.deadline)
 
     def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> _Job:
         at = self._loop.time()
-        due = {
+        deadlines = {
             name: at + self._seconds(name)
-            for name, configured in self.ensemble.detectors.items()
+            for name, detector in self.detectors.items()
             if (declared := self.policy.detectors.get(name)) is not None
             # A shadow never decides, so nothing waits for it.
             and not declared.shadow
-            and not configured.settings.shadow
+            and not detector.shadow
         }
         return _Job(
             upload=upload,
             scored=scored,
             arrived=now(),
             answer=self._loop.create_future(),
-            outstanding=set(due),
-            silent=set(self.ensemble.detectors),
-            due=due,
+            awaited=set(deadlines),
+            silent=set(self.detectors),
+            deadlines=deadlines,
             cleanup=cleanup,
+            deliver=self._deliver,
+            due=at + self.policy.deadline,
         )
 
-    def _deliver(self, results: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
+    def _deliver(self, task: Task, new: Sequence[Prediction], last: bool) -> None:
+        assert isinstance(task, _Job)
+        if last:
+            task.clean()
         # The loop may have ended: then nobody waits for the results.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._take, results)
+            self._loop.call_soon_threadsafe(self._take, task, new, last)
 
-    def _take(self, results: Sequence[tuple[_Job, str, Prediction | None]]) -> None:
-        for job, name, prediction in results:
-            job.outstanding.discard(name)
-            job.silent.discard(name)
-            if prediction is not None:
-                PREDICTIONS.labels(name, prediction.status.value).inc()
-                if job.answer.done():
-                    self._late(job, prediction)
-                else:
-                    job.predictions.append(prediction)
-            if not job.outstanding:
-                self._decide(job)
+    def _take(self, job: _Job, new: Sequence[Prediction], last: bool) -> None:
+        for prediction in new:
+            job.awaited.discard(prediction.detector)
+            job.silent.discard(prediction.detector)
+            PREDICTIONS.labels(prediction.detector, prediction.status.value).inc()
+            if job.answer.done():
+                self._late(job, prediction)
+            else:
+                job.predictions.append(prediction)
+        if last:
+            job.silent.clear()
+            job.case = None
+        if not job.awaited:
+            self._decide(job)
 
     def _expire(self, job: _Job) -> None:
         """Stop waiting for detectors whose deadline has passed."""
         at = self._loop.time()
-        for name in [name for name in job.outstanding if job.due[name] <= at]:
-            job.outstanding.discard(name)
+        for name in [name for name in job.awaited if job.deadlines[name] <= at]:
+            job.awaited.discard(name)
             job.waited = max(job.waited, self._seconds(name))
             LATE.labels(name).inc()
-        if not job.outstanding:
+        if not job.awaited:
             self._decide(job)
         elif not job.answer.done():
-            due = min(job.due[name] for name in job.outstanding)
+            due = min(job.deadlines[name] for name in job.awaited)
             job.timer = self._loop.call_at(due, self._expire, job)
 
     def _decide(self, job: _Job) -> None:

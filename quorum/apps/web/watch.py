@@ -18,6 +18,7 @@ from quorum.core.errors import QuorumError
 from quorum.core.settings import Settings
 from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import Pinned, pinned
+from quorum.models.supervision.supervisor import Supervisor
 
 __all__ = ["Watcher"]
 
@@ -42,7 +43,7 @@ class Watcher:
         seconds: float,
         *,
         pin: Callable[[Settings], Pinned] = pinned,
-        load: Callable[[Settings], Ensemble] = Ensemble.load,
+        load: Callable[[Settings], Ensemble | Supervisor],
     ) -> None:
         self._settings = settings
         self._serves = first
@@ -102,7 +103,7 @@ class Watcher:
             return False
         asyncio.run_coroutine_threadsafe(service.replace(ensemble), loop).result()
         for name in _changed(before, found.settings):
-            version = ensemble.detectors[name].detector.version
+            version = service.detectors[name].version
             model = (found.settings.detectors or {})[name].model
             MODEL_SWAPS.labels(name).inc()
             _log.info("%s uses another model now: %s, version %s", name, model, version)

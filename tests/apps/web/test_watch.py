@@ -28,6 +28,9 @@ from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import Pinned
 from quorum.models.registry.artifacts import open_artifact
 from quorum.models.spam.detector import ARTIFACT
+from quorum.models.supervision.supervisor import Supervisor
+from quorum.models.supervision.zygote import Zygote
+from quorum.pipeline.moderator import ensemble_of
 from tests.apps.web.doubles import POLICY, Slow, Words
 from tests.apps.web.serving import event, serving
 from tests.mlflow_server import MlflowServer
@@ -118,31 +121,32 @@ def test_a_moved_alias_swaps_and_a_lost_registry_keeps_what_serves() -> None:
     asyncio.run(scenario())
 
 
-def test_models_that_were_replaced_leave_the_memory_and_the_others_stay(tmp_path: Path) -> None:
-    from quorum.models import installed as loaded
-
+def test_models_that_were_replaced_leave_the_memory(tmp_path: Path) -> None:
     places = [variant(tmp_path / str(n), 1 - n / 1000).folder for n in (1, 2)]
     asked = Settings(detectors={"spam": DetectorSettings(model="mlflow:models:/spam@champion")})
+    zygotes = []
 
     def served(place: Path) -> Settings:
-        chosen = {"spam": DetectorSettings(model=f"file:{place}"), "nsfw": DetectorSettings()}
-        return Settings(detectors=chosen)
+        return Settings(detectors={"spam": DetectorSettings(model=f"file:{place}")})
+
+    def load(settings: Settings) -> Supervisor:
+        zygotes.append(Zygote(ensemble_of(settings, (POLICY,))))
+        return Supervisor(zygotes[-1])
 
     async def scenario() -> None:
         now_at = [served(places[0])]
-        ensemble = Ensemble.load(now_at[0])
-        nsfw = ensemble.detectors["nsfw"].detector
-        service = Service(POLICY, ensemble)
-        watcher = Watcher(asked, Pinned(now_at[0]), 60.0, pin=lambda _: Pinned(now_at[0]))
+        service = Service(POLICY, load(now_at[0]))
+        watcher = Watcher(
+            asked, Pinned(now_at[0]), 60.0, pin=lambda _: Pinned(now_at[0]), load=load
+        )
         loop = asyncio.get_running_loop()
-        before = len(loaded._loaded)
-        for turn in range(1, 5):
+        for turn in (1, 2):
+            old = zygotes[-1].pid
             now_at[0] = served(places[turn % 2])
             assert await asyncio.to_thread(watcher.poll, service, loop)
-            members = service.ensemble.detectors
-            assert members["spam"].detector.version == open_artifact(places[turn % 2]).version
-            assert members["nsfw"].detector is nsfw
-            assert len(loaded._loaded) == before
+            version = open_artifact(places[turn % 2]).version
+            assert service.detectors["spam"].version == version
+            assert not Path(f"/proc/{old}").exists()
         await service.close()
 
     asyncio.run(scenario())

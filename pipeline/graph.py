@@ -123,9 +123,13 @@ def _decode(
 def _detected(
     uploads: beam.PCollection[Arrival], source: Source, ensemble: EnsembleSpec, times: Times
 ) -> beam.PCollection[Arrival]:
+    score: beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]
     if source.in_process:
-        return uploads | "Detect" >> DetectInProcess(ensemble, times)
-    return uploads | "Detect" >> Detect(ensemble, None if source.bounded else times)
+        score = DetectInProcess(ensemble, times)
+    else:
+        score = Detect(ensemble, None if source.bounded else times)
+    scored: beam.PCollection[Arrival] = uploads | "Detect" >> score
+    return scored
 
 
 def _times(policy: Policy) -> Times:

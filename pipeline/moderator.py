@@ -117,7 +117,6 @@ class Moderator:
         self.policy = policy or load_policy(settings.policy)
         self.decider = Decider(self.policy, self.shadows)
         self._shared = supervisor is not None
-        self._ensemble = ensemble
         if supervisor is None:
             policies = (self.policy, *self.shadows)
             if ensemble is None:
@@ -146,8 +145,6 @@ class Moderator:
         """End the detectors' processes."""
         if not self._shared:
             self._supervisor.close()
-        if self._ensemble is not None:
-            self._ensemble.close()
 
     def moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         """Decide uploads; the results are in their order."""

@@ -44,7 +44,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and release the ensemble."""
 
 
 class InThread(Launcher):
@@ -59,6 +59,7 @@ class InThread(Launcher):
     """
 
     def __init__(self, ensemble: Ensemble, settled: Settled) -> None:
+        self._ensemble = ensemble
         self._plan = plan_of(ensemble, settled)
         self.detectors = describe(ensemble.detectors)
         self.plan = steps_of(self._plan)
@@ -68,7 +69,8 @@ class InThread(Launcher):
         return _Thread(self._plan)
 
     def close(self) -> None:
-        """Do nothing: who made the ensemble closes it."""
+        """See Launcher."""
+        self._ensemble.close()
 
 
 def steps_of(plan: Plan) -> dict[str, str]:
@@ -129,4 +131,5 @@ class _Thread(Worker):
 
     def end(self) -> str:
         self._to.put(None)
+        self._from.put(None)
         return self._why or "was abandoned"

@@ -116,7 +116,8 @@ class Supervisor:
 
     def submit(self, tasks: Iterable[Task]) -> None:
         """Start to score uploads; their predictions are delivered as they are made."""
-        texts, media = [], []
+        texts: list[Task] = []
+        media: list[Task] = []
         for task in tasks:
             task.outstanding = set(self.detectors)
             if not task.outstanding:
@@ -186,7 +187,8 @@ class Supervisor:
         while (tasks := lane.take(_IDLE_SECONDS, eager=eager)) is not None:
             if not tasks:
                 if worker is not None and not eager:
-                    worker = self._end(worker)
+                    self._end(worker)
+                    worker = None
                 continue
             admitted = self._admitted(tasks)
             if not admitted:
@@ -202,8 +204,16 @@ class Supervisor:
                     continue
                 pause = _BACKOFF[0]
             batches += 1
-            if not self._attempt(lane, admitted, worker) or batches >= _MOST_BATCHES:
-                worker = self._end(worker)
+            try:
+                fit = self._attempt(lane, admitted, worker)
+            except Exception:  # of a consumer of predictions: it must not end this thread
+                _log.exception("a batch of %d was lost", len(admitted))
+                for task in admitted:
+                    task.finish()
+                fit = False
+            if not fit or batches >= _MOST_BATCHES:
+                self._end(worker)
+                worker = None
         if worker is not None:
             self._end(worker)
 

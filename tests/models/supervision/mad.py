@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Upload, now
 from quorum.core.settings import DetectorSettings
 from quorum.models.configured import ConfiguredDetector
@@ -87,3 +88,14 @@ def upload(number: int, title: str = "fine") -> Upload:
 
 def never(_upload: Upload, _predictions: object) -> str | None:
     return None
+
+
+@dataclass(frozen=True)
+class LoadNothing:
+    def __call__(self) -> Detector:
+        msg = "no such model"
+        raise ConfigurationError(msg)
+
+
+def broken() -> ConfiguredDetector:
+    return ConfiguredDetector("mad", LoadNothing())

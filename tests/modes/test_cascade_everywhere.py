@@ -19,7 +19,7 @@ from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.app import create_app
 from quorum.core.messages import NOT_ASKED, Upload, Verdict
-from quorum.core.settings import MediaAccess, Settings
+from quorum.core.settings import MediaAccess, Settings, WorkerSettings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Feature, Features, Finding
 from quorum.models.ensemble import Ensemble
@@ -107,7 +107,9 @@ def ensemble(cascade: bool) -> Ensemble:
     )
 
 
-def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
+def streamed(
+    file: Path, folder: Path, cascade: bool, *, isolation: bool = True
+) -> dict[str, Verdict]:
     out = folder / "out.jsonl"
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -121,6 +123,7 @@ def streamed(file: Path, folder: Path, cascade: bool) -> dict[str, Verdict]:
                 MediaAccess(),
                 partial(settled, (POLICY,)),
                 cascade,
+                WorkerSettings(isolation=isolation),
             ),
             policy=POLICY,
         )
@@ -218,7 +221,7 @@ def test_a_changed_plan_changes_every_mode(tmp_path: Path, monkeypatch: pytest.M
     shipped_way = moderated(some, cascade=True)
     monkeypatch.setattr(Ensemble, "plan", changed)
     ways = [
-        streamed(file, tmp_path, True),
+        streamed(file, tmp_path, True, isolation=False),  # a child would not see the change
         batched(file, tmp_path, True),
         requested(some, True),
         moderated(some, True),

@@ -16,6 +16,8 @@ from apache_beam.pvalue import TaggedOutput
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Admission, Publisher, SigningKey
 from quorum.core.messages import Message, Prediction, Review, Upload, now, prediction_id
+from quorum.core.settings import MediaAccess
+from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.decide import KeyByUpload
 from quorum.pipeline.detect import DecodeUploads
@@ -147,9 +149,8 @@ def test_a_fused_job_takes_its_own_detectors_from_nowhere_else(tmp_path: Path) -
             others=[source(str(at["pred"]), "predictions")],
             verdicts=sink(str(at["out"]), origin="/test"),
             dead_letters=sink(str(at["dead"]), origin="/test"),
-            detectors=ensemble(),
+            ensemble=EnsembleSpec(ensemble(), MediaAccess()),
             policy=policy(),
-            media=_media(),
             admission=ADMISSION,
         ),
         Engine.DIRECT,
@@ -165,12 +166,6 @@ def test_a_fused_job_takes_its_own_detectors_from_nowhere_else(tmp_path: Path) -
     (letter,) = lines(at["dead"])
     assert "runs in this job" in letter["error"]
     assert base64.b64decode(letter["data"]) == forged.to_bytes()
-
-
-def _media() -> Any:
-    from quorum.core.settings import MediaAccess
-
-    return MediaAccess()
 
 
 class ListFeed:

@@ -11,12 +11,13 @@ from quorum.core.errors import InputError
 from quorum.core.messages import Prediction, Verdict
 from quorum.models.ensemble import Ensemble
 from tests.apps.web.doubles import POLICY, Slow, Words
+from tests.pipeline.batch.runs import spec
 
 
 @pytest.fixture(autouse=True)
 def _with_doubles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
-        "quorum.models.ensemble.Ensemble.load", lambda _settings: Ensemble.of([Words(), Slow()])
+        "quorum.pipeline.moderator.ensemble_of", lambda *_: spec(Ensemble.of([Words(), Slow()]))
     )
     monkeypatch.setattr("quorum.apps.cli.options.configure_logs", lambda *_: None)
     (tmp_path / "p.yaml").write_text(POLICY.text)

@@ -52,6 +52,8 @@ DEFAULT: Final = (
     "review",
     "edit",
     "forged",
+    "mad",
+    "answers",
     "kill",
     "prism",
     "pause",

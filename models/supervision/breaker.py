@@ -28,8 +28,8 @@ class BreakerState(StrEnum):
     """The state of a circuit breaker."""
 
     CLOSED = "closed"
-    OPEN = "open"
     HALF_OPEN = "half-open"
+    OPEN = "open"
 
 
 class CircuitBreaker:

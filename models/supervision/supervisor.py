@@ -12,9 +12,10 @@ import math
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
+import prometheus_client as prometheus
 from pydantic import ValidationError
 
 from quorum.core.errors import QuorumError
@@ -62,6 +63,17 @@ _MOST_BATCHES = 5_000
 #: Waits between failures to start a worker, in seconds: the first and the longest.
 _BACKOFF = (0.2, 10.0)
 
+_BREAKER = prometheus.Gauge(
+    "quorum_breaker_state",
+    "The circuit breaker of a detector: 0 closed, 1 half-open, 2 open.",
+    ("detector",),
+)
+_ENDED = prometheus.Counter(
+    "quorum_workers_ended",
+    "Workers of the detectors that were killed at the end of their budget, or died.",
+    ("how",),
+)
+
 
 class Supervisor:
     """Scores uploads in workers, with a budget for each.
@@ -73,7 +85,6 @@ class Supervisor:
     Attributes:
         detectors: The detectors, by name.
         breakers: The circuit breaker of each detector, by name.
-        ended: How many workers ended before their time, by how.
     """
 
     def __init__(self, launcher: Launcher, settings: WorkerSettings | None = None) -> None:
@@ -82,7 +93,8 @@ class Supervisor:
         self.detectors: Mapping[str, DetectorInfo] = {one.name: one for one in launcher.detectors}
         self._order = {name: index for index, name in enumerate(self.detectors)}
         self.breakers = {name: CircuitBreaker() for name in self.detectors}
-        self.ended: Counter[str] = Counter()
+        for name, breaker in self.breakers.items():
+            _BREAKER.labels(name).set_function(partial(_level, breaker))
         self._texts = Lane("texts", *_TEXTS)
         self._media = Lane("media", *_MEDIA)
         self._retries = Lane("retries", 1, 1)
@@ -297,7 +309,7 @@ class Supervisor:
         except (OSError, ValidationError) as error:
             why = f"its process does not answer as it should: {type(error).__name__}"
         how = worker.end()
-        self.ended["timeout" if timed_out else how] += 1
+        _ENDED.labels("killed" if timed_out else "died").inc()
         why = why or f"its process {how}"
         self._blame(lane, tasks, step, why, time.monotonic() - began, timed_out=timed_out)
         return False
@@ -363,7 +375,7 @@ class Supervisor:
             return
         name = self._launcher.plan.get(step, "")
         _log.warning(
-            "a detector failed" if name else "the features of an upload failed",
+            "an upload took its worker down",
             extra={"upload_id": task.upload.id, "detector": name, "reason": why},
         )
         if name:
@@ -382,6 +394,10 @@ class Supervisor:
         finding = Finding.failed(why)
         features = Features(task.upload)
         return predict(info, features, finding, now(), seconds, shadow=info.shadow)
+
+
+def _level(breaker: CircuitBreaker) -> float:
+    return float(list(BreakerState).index(breaker.state))
 
 
 def _processors() -> int:

@@ -43,6 +43,13 @@ def is_edit(upload: Upload, past: LedgerCase) -> bool:
 
 
 def is_earlier(upload: Upload, past: LedgerCase) -> bool:
-    """Whether a content that was published later than this one is recorded."""
+    """Whether a content that came later than this one is recorded.
+
+    Of contents with one time of publication, one that was decided before came earlier: a run that
+    is repeated does nothing.
+    """
     known = past.upload or upload
-    return known.digest != upload.digest and upload.published_at < known.published_at
+    if known.digest == upload.digest or upload.published_at > known.published_at:
+        return False
+    was_decided = any(verdict.digest == upload.digest for verdict in past.verdicts)
+    return upload.published_at < known.published_at or was_decided

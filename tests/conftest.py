@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,14 @@ def pytest_configure(config: pytest.Config) -> None:
     prism = REPOSITORY.parent / "shared" / "tools" / "prism"
     if prism.is_file():
         os.environ.setdefault("QUORUM_PRISM", str(prism))
+
+
+@pytest.fixture(autouse=True)
+def _no_children_left() -> Iterator[None]:
+    """End the children of the detectors that a test's graph has started in this process."""
+    yield
+    if shared := sys.modules.get("quorum.models.supervision.shared"):
+        shared.close_supervisors()
 
 
 @pytest.fixture(scope="session")

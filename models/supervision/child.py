@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
+from multiprocessing.spawn import prepare
 from pathlib import Path
 
 from quorum.core.errors import QuorumError
@@ -59,9 +60,10 @@ def _receive_file(control: Connection) -> int:
 def main(control: Connection) -> None:
     """Load an ensemble, then fork and end workers as asked until the parent is gone."""
     spec: EnsembleSpec
-    spec, logs = pickle.loads(control.recv_bytes())  # noqa: S301  (from our parent alone)
-    configure_logs(*logs)
     try:
+        prepare(json.loads(control.recv_bytes()))
+        spec, logs = pickle.loads(control.recv_bytes())  # noqa: S301  (from our parent alone)
+        configure_logs(*logs)
         ensemble = spec.load()
         ensemble.warm_up()
         plan = plan_of(ensemble, spec.settled)

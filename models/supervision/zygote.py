@@ -17,10 +17,11 @@ import sys
 import tempfile
 import threading
 from multiprocessing.connection import Connection
+from multiprocessing.spawn import get_preparation_data
 from typing import Any
 
 from quorum.core import errors
-from quorum.core.errors import EngineUnavailable, QuorumError
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.core.logs import current_logs
 from quorum.models.supervision.launcher import Launcher, Worker
 from quorum.models.supervision.protocol import MAX_FRAME
@@ -135,8 +136,14 @@ class Zygote(Launcher):
             )
         self._generation += 1
         self._control = Connection(ours.detach())
-        start = pickle.dumps((self._spec, current_logs()))
         try:
+            start = pickle.dumps((self._spec, current_logs()))
+        except Exception as error:  # of a detector's own objects
+            self._stop()
+            msg = f"the detectors cannot be sent to a child process: {error}"
+            raise ConfigurationError(msg) from error
+        try:
+            self._control.send_bytes(json.dumps(_main_module(start)).encode())
             self._control.send_bytes(start)
             ready = self._receive(_LOAD_SECONDS)
         except QuorumError:
@@ -224,6 +231,15 @@ class _Process(Worker):
             self._connection.close()
             shutil.rmtree(self._folder, ignore_errors=True)
         return self._how
+
+
+def _main_module(start: bytes) -> dict[str, str]:
+    """How a child imports the main module of this process; empty if it needs nothing of it."""
+    if b"__main__" not in start:
+        return {}
+    found = get_preparation_data("worker")
+    names = ("init_main_from_name", "init_main_from_path")
+    return {name: str(found[name]) for name in names if name in found}
 
 
 def _send_file(control: Connection, file: socket.socket) -> None:

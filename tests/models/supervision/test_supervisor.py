@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -167,6 +169,38 @@ def test_an_ensemble_that_cannot_be_loaded_is_one_clear_error() -> None:
     broken = mad.broken()
     with pytest.raises(ConfigurationError, match="no such model"):
         start_supervisor(EnsembleSpec((broken,), MediaAccess()))
+
+
+def test_detectors_of_a_script_are_found_by_its_children(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "0.75", done.stderr
+
+
+SCRIPT = """
+from quorum.core.settings import MediaAccess
+from quorum.models.configured import ConfiguredDetector
+from quorum.models.detectors import Finding
+from quorum.models.supervision.shared import start_supervisor
+from quorum.models.supervision.spec import EnsembleSpec
+from tests.models.supervision import mad
+
+class Own(mad.Mad):
+    def score(self, batch):
+        return [Finding.scored(0.75) for _ in batch]
+
+def load():
+    return Own("own")
+
+if __name__ == "__main__":
+    supervisor = start_supervisor(EnsembleSpec((ConfiguredDetector("own", load),), MediaAccess()))
+    print(supervisor.score([mad.upload(0)])[0][0].score)
+    supervisor.close()
+"""
 
 
 @pytest.mark.parametrize("act", ["sleep 60", "raise so"])

@@ -211,7 +211,7 @@ def test_no_credentials_are_told_in_one_line(run: Any, monkeypatch: pytest.Monke
 
     from quorum.pipeline.streams import pubsub_clients
 
-    def absent() -> None:
+    def absent(**_: object) -> None:
         raise DefaultCredentialsError
 
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)

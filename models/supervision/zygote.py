@@ -210,6 +210,7 @@ class _Process(Worker):
         self._connection = connection
         self._folder = folder
         self._ended = False
+        self._lock = threading.Lock()
         self._how: str | None = None
 
     def send(self, frame: bytes) -> None:
@@ -225,12 +226,13 @@ class _Process(Worker):
             raise EOFError(str(error)) from None
 
     def end(self) -> str:
-        if self._how is None:
-            grace = _GRACE if self._ended else 0.0
-            self._how = self._zygote.reap(self.pid, self._generation, grace)
-            self._connection.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-        return self._how
+        with self._lock:  # a thread that reads from it and one that closes all may both end it
+            if self._how is None:
+                grace = _GRACE if self._ended else 0.0
+                self._how = self._zygote.reap(self.pid, self._generation, grace)
+                self._connection.close()
+                shutil.rmtree(self._folder, ignore_errors=True)
+            return self._how
 
 
 def _main_module(start: bytes) -> dict[str, str]:

@@ -112,7 +112,9 @@ def _frames(
     """Decoded and filtered frames with their times in milliseconds from 0."""
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+        # With threads, FFmpeg now and then waits for ever for one of them when it is closed early.
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
         height = min(_HEIGHT, stream.codec_context.height // 2 * 2)
         bound = f"scale=-2:{height},setsar=1,format=yuv420p"
         graph = Graph()

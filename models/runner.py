@@ -117,7 +117,7 @@ def _call(
     else:
         call.start()
         call.join(timeout)
-    if timeout != math.inf and call.is_alive():
+    if call.is_alive():
         with _stuck_lock:
             _stuck[id(detector)] = call
         return None, f"timed out after {timeout:g} s", False

@@ -97,13 +97,14 @@ class _Lane:
     least: int
     waiting: deque[_Entry] = field(default_factory=deque)
     running: int = 0
-    done: deque[tuple[float, int]] = field(default_factory=deque)
+    #: When uploads were done, in monotonic seconds, of the last ``_PACE_SECONDS``.
+    done: deque[float] = field(default_factory=deque)
 
     def room(self, now: float, seconds: float) -> int:
         """How many more may be scored, so that each has an answer in so many seconds."""
-        while self.done and self.done[0][0] < now - _PACE_SECONDS:
+        while self.done and self.done[0] < now - _PACE_SECONDS:
             self.done.popleft()
-        pace = sum(count for _, count in self.done) / _PACE_SECONDS
+        pace = len(self.done) / _PACE_SECONDS
         return max(self.least, min(_MOST, int(pace * seconds))) - self.running
 
 
@@ -178,7 +179,7 @@ class Detection:
             if last:
                 lane = self._lanes[task.lane]
                 lane.running -= 1
-                lane.done.append((time.monotonic(), 1))
+                lane.done.append(time.monotonic())
                 admitted = self._admit(task.lane)
             self._changed.notify_all()
         if admitted:

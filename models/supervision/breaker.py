@@ -82,13 +82,13 @@ class CircuitBreaker:
         with self._lock:
             self._probing = False
 
-    def succeeded(self, count: int = 1, *, probe: bool = False) -> None:
-        """Count calls that ended within their budget; a probe closes the breaker."""
+    def succeeded(self, *, probe: bool = False) -> None:
+        """Count a call that ended within its budget; a probe closes the breaker."""
         with self._lock:
             if probe and self._open_until is not None:
                 self._open_until, self._pause, self._probing = None, FIRST_PAUSE, False
                 self._outcomes.clear()
-            self._outcomes.extend([False] * min(count, WINDOW))
+            self._outcomes.append(False)
 
     def killed(self, reason: str, *, probe: bool = False) -> None:
         """Count a call that was killed or took its process down; it may open the breaker."""

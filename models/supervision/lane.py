@@ -40,9 +40,6 @@ class Lane:
         self._closed = False
         self._pace: dict[str, float] = {}
 
-    def __len__(self) -> int:
-        return len(self._tasks)
-
     def put(self, tasks: Iterable[Task], *, first: bool = False) -> None:
         """Queue tasks, behind the others or before them."""
         now = time.monotonic()

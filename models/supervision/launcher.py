@@ -84,16 +84,18 @@ def steps_of(plan: Plan) -> dict[str, str]:
 class _Pipe(Channel):
     """One end of a pair of queues; None on a queue means that the other end is gone."""
 
-    def __init__(self, inbox: queue.SimpleQueue[bytes | None]) -> None:
-        self._inbox = inbox
-        self.outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    def __init__(
+        self, inbox: queue.SimpleQueue[bytes | None], outbox: queue.SimpleQueue[bytes | None]
+    ) -> None:
+        self.inbox = inbox
+        self.outbox = outbox
 
     def send(self, frame: bytes) -> None:
         self.outbox.put(frame)
 
     def receive(self, seconds: float | None = None) -> bytes | None:
         try:
-            frame = self._inbox.get(timeout=seconds)
+            frame = self.inbox.get(timeout=seconds)
         except queue.Empty:
             return None
         if frame is None:
@@ -101,35 +103,21 @@ class _Pipe(Channel):
         return frame
 
 
-class _Thread(Worker):
+class _Thread(_Pipe, Worker):
     def __init__(self, plan: Plan) -> None:
-        self._to: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._far = _Pipe(self._to)
-        self._from = self._far.outbox
+        super().__init__(queue.SimpleQueue(), queue.SimpleQueue())
         self._why = ""
         threading.Thread(target=self._run, args=(plan,), name="worker", daemon=True).start()
 
     def _run(self, plan: Plan) -> None:
         try:
-            serve(plan, self._far)
+            serve(plan, _Pipe(self.outbox, self.inbox))
         except BaseException as error:  # third-party code may raise anything
             self._why = f"{type(error).__name__}: {error}"
         finally:
-            self._from.put(None)
-
-    def send(self, frame: bytes) -> None:
-        self._to.put(frame)
-
-    def receive(self, seconds: float | None = None) -> bytes | None:
-        try:
-            frame = self._from.get(timeout=seconds)
-        except queue.Empty:
-            return None
-        if frame is None:
-            raise EOFError
-        return frame
+            self.inbox.put(None)
 
     def end(self) -> str:
-        self._to.put(None)
-        self._from.put(None)
+        self.outbox.put(None)
+        self.inbox.put(None)
         return self._why or "was abandoned"

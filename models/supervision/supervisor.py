@@ -112,11 +112,6 @@ class Supervisor:
                 thread.start()
                 self._threads.append(thread)
 
-    @property
-    def waiting(self) -> Mapping[str, int]:
-        """The number of tasks that wait, by lane."""
-        return {lane.name: len(lane) for lane in self._lanes}
-
     def problem(self) -> str | None:
         """Why not all detectors score; None if they do."""
         reasons = [

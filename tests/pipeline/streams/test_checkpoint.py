@@ -32,7 +32,7 @@ class Holding:
         self.waiting = [Held(f"a{n}", f"m{n}".encode(), {"n": str(n)}, 0.0) for n in range(5)]
         self.released: list[str] = []
 
-    def take_bundle(self, _wait: float) -> list[Held]:
+    def take_bundle(self, _wait: float, _yields: Callable[[], bool] | None = None) -> list[Held]:
         taken, self.waiting = self.waiting, []
         return taken
 

@@ -48,12 +48,15 @@ class Platform:
         #: Uploads that were accepted and have neither verdict nor dead letter, by content.
         self._open: dict[str, tuple[Published, Upload]] = {}
         self._closed: set[str] = set()
+        #: Predictions and reviews that the job has not acked, by stream and content.
+        self._unacked: dict[tuple[str, str], Published] = {}
         self._verdicts: dict[str, Verdict] = {}
         #: Messages that must become dead letters, and did not yet.
         self._undead: set[str] = set()
         self.uploads = 0
         self.verdicts = 0
         broker.remade = self._publish_again
+        broker.tap.acked = self._acked
         self._threads = [
             threading.Thread(target=self._listen, args=(name, take), daemon=True)
             for name, take in (
@@ -124,6 +127,8 @@ class Platform:
                 self.uploads += 1
                 if event.key not in self._closed:
                     self._open[event.key] = event, Upload.from_bytes(data)
+            elif not is_null(event):
+                self._unacked[event.stream, event.key] = event
         self._broker.publish(operation.stream, [data])
 
     def _add(self, operation: Operation, upload_id: str, data: bytes, at: float) -> Published:
@@ -136,14 +141,20 @@ class Platform:
                 self._undead.add(event.key)
         return event
 
-    def _publish_again(self) -> None:
-        """What a platform does whose broker lost all: publish what has no outcome."""
+    def _acked(self, stream: str, key: str) -> None:
         with self._lock:
-            again = [event for event, _ in self._open.values()]
-        for event in again:
+            self._unacked.pop((stream, key), None)
+
+    def _publish_again(self) -> None:
+        """Publish what has no outcome, as publishers do whose broker lost all."""
+        with self._lock:
+            uploads = [event for event, _ in self._open.values()]
+            others = list(self._unacked.values())
+        for event in uploads:
             operation = Operation(0.0, event.stream, event.kind, event.upload_id)
             self._add(operation, event.upload_id, event.data, time.time())
-        self._broker.publish("uploads", [event.data for event in again])
+        for event in uploads + others:
+            self._broker.publish(event.stream, [event.data])
 
     def _listen(self, name: str, take: Callable[[bytes], None]) -> None:
         while not self._stop.is_set():

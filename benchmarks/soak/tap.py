@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -47,6 +47,7 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
         port: Where it listens on loopback.
         pulls: Pulls until now; grows when a job is up.
         stores: Requests that stored verdicts or dead letters until now; grows when it works.
+        acked: Called with the stream and the key of each message that the job acks.
     """
 
     def __init__(self, target: str, history: History, prefix: str) -> None:
@@ -55,6 +56,7 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._keys: dict[str, tuple[str, str]] = {}
         self.pulls = 0
         self.stores = 0
+        self.acked: Callable[[str, str], None] = lambda _stream, _key: None
         self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self._server = grpc.server(ThreadPoolExecutor(_CALLS), options=_OPTIONS)
         self._server.add_generic_rpc_handlers((self,))
@@ -123,6 +125,7 @@ class Tap(grpc.GenericRpcHandler):  # type: ignore[misc]
             stream, key = self._keys.pop(ack_id, ("", ""))
             if stream:
                 self._history.add(Acked(at=at, stream=stream, key=key))
+                self.acked(stream, key)
 
     def _published(self, request: Any) -> None:
         stream = _stream(request.topic, self._prefix)

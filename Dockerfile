@@ -35,7 +35,7 @@ LABEL org.opencontainers.image.title="Quorum" \
       org.opencontainers.image.description="Content moderation as an ensemble on a stream" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Chromaprint compares sound; without it the copyright detector compares pictures only.
-RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 \
+RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 libseccomp2 \
     && rm -rf /var/lib/apt/lists/*
 # Models from a registry are kept in the second folder: mount a volume there.
 RUN useradd --create-home --uid 10001 --shell /usr/sbin/nologin quorum \

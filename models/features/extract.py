@@ -6,25 +6,27 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.core.errors import InputError, MediaRefused
+from quorum.core.errors import MediaRefused
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Text
-from quorum.models.features.decode import decode
+from quorum.models.features.decode import Decoded
 from quorum.models.features.ocr import OcrLine
+from quorum.models.features.reading import Wanted, read_media
 from quorum.models.features.text import MAX_CHARACTERS, text_of
 from quorum.models.media.fetch import fetched
+from quorum.models.media.limits import Limits
 
-__all__ = ["Costs", "Extractor"]
+__all__ = ["MEDIA_FEATURES", "Costs", "Extractor"]
 
-_MEDIA_FEATURES = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
+#: The features that are made of an upload's media.
+MEDIA_FEATURES = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
 _NO_MEDIA = "no media"
 _NO_TEXT = "no text"
 _NO_VIDEO = "no video in the media"
@@ -99,7 +101,7 @@ class Extractor:
         self._fingerprinter = fingerprinter
         self._pages = media.read_frames if Feature.OCR in needs else 0
         off = frozenset() if self._pages else frozenset({Feature.OCR})
-        self._wanted = tuple(feature for feature in _MEDIA_FEATURES if feature in needs - off)
+        self._wanted = tuple(feature for feature in MEDIA_FEATURES if feature in needs - off)
         self._lock = threading.Lock()
         self.costs = Costs()
 
@@ -185,34 +187,32 @@ class Extractor:
             try:
                 path = held.enter_context(fetched(draft.upload.media, self._media))
                 self._count(fetches=1)
-                self._decode(draft, path)
-                self._fingerprint(draft, path)
+                self._read(draft, path)
             except MediaRefused as refused:
                 draft.mark_absent(self._wanted, str(refused))
             except Exception as error:  # a failure must not affect the other uploads of the batch
                 draft.mark_absent(self._wanted, f"media cannot be read: {type(error).__name__}")
 
-    def _decode(self, draft: _Draft, path: Path) -> None:
-        frames = Feature.FRAMES in self._needs
-        audio = Feature.AUDIO in self._needs
-        if not frames and not audio and not self._pages:
-            return
-        self._count(decodes=1)
-        try:
-            made = decode(
-                path,
-                frames=frames,
-                audio=audio,
-                max_seconds=self._media.max_seconds,
-                max_pixels=self._media.max_pixels,
-                max_pages=self._pages,
-                max_unseen=self._media.max_unseen,
-            )
-        except MediaRefused as refused:
-            draft.mark_absent(
-                self._needs & {Feature.FRAMES, Feature.AUDIO, Feature.OCR}, str(refused)
-            )
-            return
+    def _read(self, draft: _Draft, path: Path) -> None:
+        wanted = Wanted(
+            Feature.FRAMES in self._needs,
+            Feature.AUDIO in self._needs,
+            self._pages,
+            Feature.FINGERPRINT in self._needs,
+            Limits.of(self._media),
+        )
+        self._count(decodes=int(wanted.decodes), fingerprints=int(wanted.fingerprint))
+        read = read_media(path, wanted, self._fingerprinter)
+        draft.fingerprint = read.fingerprint
+        if read.no_fingerprint:
+            draft.mark_absent([Feature.FINGERPRINT], read.no_fingerprint)
+        if read.refused:
+            decoded = {Feature.FRAMES, Feature.AUDIO, Feature.OCR}
+            draft.mark_absent(self._needs & decoded, read.refused)
+        if read.decoded is not None:
+            self._take(draft, read.decoded, frames=wanted.frames, audio=wanted.audio)
+
+    def _take(self, draft: _Draft, made: Decoded, *, frames: bool, audio: bool) -> None:
         draft.frames = made.frames
         draft.audio = made.audio
         if frames and made.frames is None:
@@ -247,24 +247,3 @@ class Extractor:
             )
             return
         self._count(readings=1)
-
-    def _fingerprint(self, draft: _Draft, path: Path) -> None:
-        if Feature.FINGERPRINT not in self._needs:
-            return
-        if self._fingerprinter is None:
-            from quorum.models.fingerprint.fingerprint import fingerprint
-
-            self._fingerprinter = partial(
-                fingerprint,
-                max_seconds=self._media.max_seconds,
-                max_pixels=self._media.max_pixels,
-            )
-        try:
-            self._count(fingerprints=1)
-            draft.fingerprint = self._fingerprinter(path)
-        except MediaRefused as refused:
-            draft.mark_absent([Feature.FINGERPRINT], str(refused))
-        except Exception as error:  # the other features are still usable
-            reason = str(error).replace(str(path), path.name).replace(path.name, "the media")
-            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            draft.mark_absent([Feature.FINGERPRINT], f"no fingerprint: {kind}{reason}")

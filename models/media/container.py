@@ -319,7 +319,7 @@ class ContainerReader:
                 raise _Enough
             self.reached = max(self.reached, at)
             if one.track.kind is TrackKind.AUDIO:
-                work.spend(0, at)
+                work.hear(at)
                 yield Heard(one.track, frame, at)
                 continue
             work.spend(frame.width * frame.height, at)

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from quorum.core.errors import MediaRefused
 from quorum.core.settings import MediaAccess
+from quorum.models.media.apart import grow_memory
 
 __all__ = ["CONTAINER_OPTIONS", "MAX_SUBTITLES", "MAX_TRACKS", "Limits", "Work"]
 
@@ -47,6 +48,11 @@ _SECONDS_EACH: Final = 0.25
 #: 0.5 thousand million.
 _BASE_PIXELS: Final = 2_000_000_000
 _PIXELS_EACH: Final = 500_000_000
+#: Seconds that one picture may add to those that were reached: else a few pictures with times far
+#: apart would allow as much as a long film.
+_STRIDE: Final = 1.0
+#: Processor seconds for each second of sound.
+_HEARD_EACH: Final = 0.02
 #: The wall clock runs faster than the processor's on a loaded machine.
 _WALL: Final = 4.0
 
@@ -90,8 +96,8 @@ class Work:
     """Counts what decoding one file costs, and ends it when that is out of proportion.
 
     The allowance grows with the seconds of the media that were reached, so that a long honest film
-    is read and a short dishonest one is not. Every decoded picture counts, also one that is not
-    looked at.
+    is read and a short dishonest one is not; the memory of a process that works apart grows with
+    it. Every decoded picture counts, also one that is not looked at.
 
     Args:
         bounded: False to count only.
@@ -106,11 +112,23 @@ class Work:
         self._wall = time.monotonic()
         self._pixels = 0
         self._reached = 0.0
+        self._credit = 0.0
+        self._heard = 0.0
+
+    def hear(self, reached: float) -> None:
+        """Count a piece of sound, at a second of the media; sound allows little more work."""
+        if reached > self._heard:
+            self._heard = reached
+            grow_memory(max(self._credit, self._heard))
+        self.check()
 
     def spend(self, pixels: int, reached: float) -> None:
         """Count one decoded picture, at a second of the media."""
         self._pixels += pixels
-        self._reached = max(self._reached, reached)
+        if reached > self._reached:
+            self._credit += min(_STRIDE, reached - self._reached)
+            self._reached = reached
+            grow_memory(max(self._credit, self._heard))
         self.check()
 
     @property
@@ -118,8 +136,8 @@ class Work:
         """Share of the allowance that is spent; at 1 decoding ends."""
         if not self._bounded:
             return 0.0
-        seconds = _BASE_SECONDS + _SECONDS_EACH * self._reached
-        pixels = _BASE_PIXELS + _PIXELS_EACH * self._reached
+        seconds = _BASE_SECONDS + _SECONDS_EACH * self._credit + _HEARD_EACH * self._heard
+        pixels = _BASE_PIXELS + _PIXELS_EACH * self._credit
         return max(
             (time.thread_time() - self._processor) / seconds,
             (time.monotonic() - self._wall) / (_WALL * seconds),
@@ -129,5 +147,5 @@ class Work:
     def check(self) -> None:
         """Raise MediaRefused if the allowance is spent."""
         if self.share >= 1.0:
-            msg = f"too slow to decode: only the first {self._reached:.0f} s"
+            msg = f"too slow to decode: only the first {max(self._reached, self._heard):.0f} s"
             raise MediaRefused(msg)

@@ -17,7 +17,7 @@ from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.tracks import Shown, Track, TrackKind
 
-__all__ = ["StillReader", "jpeg", "picture_format"]
+__all__ = ["StillReader", "jpeg", "load_formats", "picture_format"]
 
 _EXIF_ORIENTATION: Final = 0x0112
 #: Seconds of a picture of an animation that states none or too few, as browsers take it.
@@ -69,7 +69,8 @@ def picture_format(head: bytes) -> str | None:
 
 
 @lru_cache(maxsize=1)
-def _heif() -> None:
+def load_formats() -> None:
+    """Load the decoder of HEIF, once for the process."""
     import pillow_heif
 
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=1)
@@ -94,7 +95,7 @@ class StillReader:
             # Its decoder takes memory for the canvas when it is opened.
             limits.check_size(*_webp_size(file))
         if form == "HEIF":
-            _heif()
+            load_formats()
         formats = [form, "MPO"] if form == "JPEG" else [form]
         self._image = _opened(file, formats, limits)
         limits.check_size(*self._image.size)

@@ -21,6 +21,11 @@ from pathlib import Path
 
 from quorum.core.errors import QuorumError
 from quorum.core.logs import configure_logs
+from quorum.models.configured import needs_of
+from quorum.models.features.extract import MEDIA_FEATURES
+from quorum.models.features.reading import decode_apart
+from quorum.models.features.reading import prepare as prepare_media
+from quorum.models.media.sandbox import protection
 from quorum.models.plan import Plan
 from quorum.models.supervision.launcher import steps_of
 from quorum.models.supervision.protocol import Batch, Channel
@@ -28,6 +33,8 @@ from quorum.models.supervision.spec import EnsembleSpec, describe, plan_of
 from quorum.models.supervision.worker import Footprint, serve
 
 __all__ = ["main"]
+
+_log = logging.getLogger(__name__)
 
 #: Most files that a worker may have open.
 _OPEN_FILES = 512
@@ -66,6 +73,13 @@ def main(control: Connection) -> None:
         configure_logs(*logs)
         ensemble = spec.load()
         ensemble.warm_up()
+        if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
+            prepare_media()
+            held = protection()
+            if held.missing:
+                _log.warning("decoding of media is confined in part: %s", held)
+            else:
+                _log.info("decoding of media is confined: %s", held)
         plan = plan_of(ensemble, spec.settled)
         ready = {
             "detectors": [one.model_dump(mode="json") for one in describe(ensemble.detectors)],
@@ -123,6 +137,7 @@ def _work(plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str) -
         _limit(resource.RLIMIT_FSIZE, spec.media.max_bytes + 64 * 2**20)
         size = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, size + limits.memory)
+        decode_apart(Path(folder), limits.memory)
         serve(
             plan,
             _Socket(connection),
@@ -131,7 +146,7 @@ def _work(plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str) -
         )
         code = 0
     except BaseException:  # nothing may run what the zygote has set up for its own end
-        logging.getLogger(__name__).exception("a worker ends")
+        _log.exception("a worker ends")
     finally:
         os._exit(code)
 

@@ -11,6 +11,7 @@ import argparse
 import logging
 import random
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def main() -> int:
         root=_ROOT,
     )
     if not args.check:
+        # So that the broker, the engine and the job end with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             soak(one, lambda line: print(line, flush=True))
         except QuorumError as error:

@@ -489,13 +489,10 @@ class Case:
         if known is None or (known.at, known.id) < (added.at, added.id):
             self._state.review = added
 
-    def _read_fields(self) -> frozenset[str] | None:
-        """The fields of the upload that the policies read; None for all of them."""
-        fields = compiled(self._policy).upload_fields
-        for shadow in self._shadows:
-            more = compiled(shadow).upload_fields
-            fields = None if fields is None or more is None else fields | more
-        return fields
+    def _read_fields(self) -> frozenset[str]:
+        """The fields of the upload that the policies read."""
+        policies = (self._policy, *self._shadows)
+        return frozenset[str]().union(*(compiled(one).upload_fields for one in policies))
 
     def _has_facts(self) -> bool:
         """Whether the state holds all fields of the upload that the policies read."""

@@ -146,23 +146,21 @@ class CaseState:
                 self.upload = Upload.model_validate(self.kept_upload)
         return self.upload
 
-    def knows(self, fields: frozenset[str] | None) -> bool:
-        """Whether these fields of the upload are here; None stands for all of them."""
-        if self.kept_fields is None:
-            return True
-        return fields is not None and fields <= self.kept_fields
+    def knows(self, fields: frozenset[str]) -> bool:
+        """Whether these fields of the upload are here."""
+        return self.kept_fields is None or fields <= self.kept_fields
 
-    def to_bytes(self, fields: frozenset[str] | None) -> bytes:
+    def to_bytes(self, fields: frozenset[str]) -> bytes:
         """The state as bytes.
 
         Args:
-            fields: The fields of the upload that the policies read; None for all of them.
+            fields: The fields of the upload that the policies read.
         """
         one = self.uploader
         body: bytes = b""
         kept, chosen = self.kept_fields, self.kept_upload
         if chosen is None and self.has_upload:
-            if self.decided and fields is not None:
+            if self.decided:
                 kept, chosen = fields, _chosen(self.facts(), fields)
             else:
                 body = self._json()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from quorum.aggregator.policy.fields import has_type
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Status, Upload
@@ -98,7 +99,7 @@ class RuleInputs:
     Attributes:
         reads: What they read of detectors by name.
         variables: Which of the variables of a condition they read.
-        fields: Which fields of ``upload`` they read; None where that cannot be known.
+        fields: Which fields of ``upload`` they read.
     """
 
     def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
@@ -108,10 +109,7 @@ class RuleInputs:
         self._lists = {name: list(items) for name, items in policy.lists.items()}
         self.reads = list({r.variable: r for one in conditions for r in one.reads}.values())
         self.variables = frozenset[str]().union(*(one.variables for one in conditions))
-        fields: set[str] | None = set()
-        for one in conditions:
-            fields = None if fields is None or one.fields is None else fields | one.fields
-        self.fields = None if fields is None else frozenset(fields)
+        self.fields = frozenset[str]().union(*(one.fields for one in conditions))
 
     def values(self, facts: Facts) -> tuple[dict[str, Any], int]:
         """The values of reads that have one, and which those are, a bit each."""
@@ -180,17 +178,20 @@ class RuleInputs:
         return found
 
     def _upload(self, upload: Upload) -> dict[str, Any]:
-        """The fields that rules read; all fields if those are not known.
+        """The fields that rules read; null where the upload lacks one.
+
+        A field of the producer's own with another type than declared is left out: a rule that
+        reads it cannot be evaluated.
 
         Raises:
             ValueError: If one of them has more items than a macro may look at.
         """
         extra = upload.model_extra or {}
-        names = {*Upload.model_fields, *extra} if self.fields is None else self.fields
+        declared = self._policy.fields
         found = {
-            name: extra[name] if name in extra else getattr(upload, name)
-            for name in names
-            if name in extra or name in Upload.model_fields
+            name: getattr(upload, name) if name in Upload.model_fields else extra.get(name)
+            for name in self.fields
+            if name not in declared or has_type(extra.get(name), declared[name])
         }
         for name, value in found.items():
             if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any, Final
 
 from quorum.aggregator.decision.facts import Facts, PredictionLike, RuleInputs, number_of
+from quorum.aggregator.policy.fields import has_type
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import (
     UNKNOWN_HISTORY,
@@ -131,8 +132,7 @@ class Rules:
         silences: For each of them, the ranks of the matches that a missing score may give.
         default: Decides if nothing else matches; it rests on all detectors that could have
             given another match.
-        upload_fields: The fields of ``upload`` that any rule reads; None where that cannot be
-            known, so that it may read all of them.
+        upload_fields: The fields of ``upload`` that any rule reads.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -261,7 +261,15 @@ class Rules:
         elif outcome == "true":
             matches.append(self._matched(one, facts))
         elif outcome == "error":
-            matches.append(_failed(one, detail))
+            matches.append(_failed(one, self._cause(one.rule, facts) or detail))
+
+    def _cause(self, rule: Rule, facts: Facts) -> str:
+        """That a field of the producer's own has another type than declared, if one has."""
+        for name in sorted({name for one in rule.conditions for name in one.fields}):
+            kind = self._policy.fields.get(name)
+            if kind and not has_type((facts.upload().model_extra or {}).get(name), kind):
+                return f"the upload's field {name} is no {kind}"
+        return ""
 
     def _wait(self, one: _Compiled, facts: Facts, unsure: list[Rank]) -> None:
         """Add the ranks that a rule may still give."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,6 +30,16 @@ from quorum.aggregator.policy.expression_limits import (
     compile_checked,
     error_at,
     find_word,
+    together,
+)
+from quorum.aggregator.policy.fields import (
+    HISTORY_FIELDS,
+    HISTORY_NAME,
+    UPLOAD_FIELDS,
+    FieldRead,
+    field_reads,
+    has_call,
+    unknown_field,
 )
 from quorum.aggregator.policy.program import (
     HISTORY,
@@ -115,7 +125,7 @@ class Expression:
         compiled: The text that CEL compiles.
         reads: The values that it reads from detectors by name.
         variables: Those of ``VARIABLES`` that it reads.
-        fields: The fields of ``upload`` that it reads; None if that is not known.
+        fields: The fields of ``upload`` that it reads.
         listed: The lists that it reads, such as ``trusted`` for ``lists.trusted``.
         safe: Whether each evaluation is true, false or unknown, never an error.
     """
@@ -124,7 +134,7 @@ class Expression:
     compiled: str
     reads: tuple[Read, ...]
     variables: frozenset[str]
-    fields: frozenset[str] | None
+    fields: frozenset[str]
     listed: frozenset[str]
     safe: bool
 
@@ -134,17 +144,22 @@ class Expression:
         return not self.variables.isdisjoint({"predictions", "missing"})
 
 
-def did_you_mean(word: str, known: Iterator[str] | tuple[str, ...] | list[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A suggestion such as ``; did you mean `violence`?``, or an empty text."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else ""
 
 
-def parse(source: str) -> Expression:
+def parse(source: str, declared: Iterable[str] = ()) -> Expression:
     """Check and compile a condition.
 
+    Args:
+        source: The condition.
+        declared: The producer's own fields of ``upload``, beside those of every upload.
+
     Raises:
-        ExpressionError: If it is too long or too deep, not CEL, or reads something unknown.
+        ExpressionError: If it is too long or too deep, not CEL, or reads something unknown; its
+            ``others`` are the further things that are unknown.
     """
     if len(source) > MAX_LENGTH:
         msg = f"the condition has {len(source)} characters; the limit is {MAX_LENGTH}"
@@ -162,24 +177,57 @@ def parse(source: str) -> Expression:
     compiled, reads = _replace_reads(source, solid)
     program = compile_checked(compiled)
     used -= bound
-    for name in sorted(used - set(VARIABLES)):
-        help_text = did_you_mean(name, [*VARIABLES, *_READS]) or (
-            f"; there are {', '.join(VARIABLES)}"
-        )
-        msg = f"`{name}` is unknown{help_text}"
-        raise error_at(source, find_word(solid, name), msg)
     called = {name for name in program.functions() if name[0].isalpha()}
-    for name in sorted(called - _FUNCTIONS):
-        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
-        msg = f"the function `{name}` is unknown{help_text}"
-        raise error_at(source, find_word(solid, name), msg)
+    fields = field_reads("upload", source, solid)
+    history = field_reads(HISTORY_NAME, source, solid)
+    wrong = [
+        *_unknown_names(source, solid, used, called),
+        *_unknown_fields(source, fields, (*UPLOAD_FIELDS, *declared)),
+        *_unknown_fields(source, history, HISTORY_FIELDS),
+    ]
+    if wrong:
+        raise together(wrong)
     safe = not used and not called and not bound and _is_boolean(Program(compiled), reads)
     lists = _fields("lists", solid)
     if lists is None:
         msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
         raise error_at(source, find_word(solid, "lists"), msg)
     reads = sorted(set(reads), key=lambda read: read.variable)
-    return Expression(source, compiled, tuple(reads), used, _fields("upload", solid), lists, safe)
+    return Expression(
+        source=source,
+        compiled=compiled,
+        reads=tuple(reads),
+        variables=used,
+        fields=frozenset(one.name for one in fields),
+        listed=lists,
+        safe=safe,
+    )
+
+
+def _unknown_names(
+    source: str, solid: Tokens, used: Iterable[str], called: Iterable[str]
+) -> Iterator[ExpressionError]:
+    for name in sorted(set(used) - set(VARIABLES)):
+        help_text = did_you_mean(name, [*VARIABLES, *_READS]) or (
+            f"; there are {', '.join(VARIABLES)}"
+        )
+        msg = f"`{name}` is unknown{help_text}"
+        yield error_at(source, find_word(solid, name), msg)
+    for name in sorted(set(called) - _FUNCTIONS):
+        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
+        msg = f"the function `{name}` is unknown{help_text}"
+        yield error_at(source, find_word(solid, name), msg)
+
+
+def _unknown_fields(
+    source: str, reads: Iterable[FieldRead], known: tuple[str, ...]
+) -> Iterator[ExpressionError]:
+    seen: set[str] = set()
+    for one in reads:
+        if one.name not in known and one.name not in seen:
+            seen.add(one.name)
+            msg = unknown_field(one, did_you_mean(one.name, known), known)
+            yield error_at(source, one.at, msg)
 
 
 def _is_boolean(program: Program, reads: list[Read]) -> bool:
@@ -208,9 +256,12 @@ def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
     pieces: list[str] = []
     end = 0
     for index, (kind, text, at) in enumerate(solid):
-        if kind != "word" or (index and solid[index - 1][1] == "."):
+        if kind != "word" or at < end or (index and solid[index - 1][1] == "."):
             continue
-        if text == "uploader":
+        called = has_call(source, solid, index)
+        if called is not None:
+            key, close = called
+        elif text == "uploader":
             key, close = HISTORY, at + len(text)
         elif text in _READS:
             read, close = _read_call(source, solid, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import cel
@@ -20,6 +21,7 @@ __all__ = [
     "compile_checked",
     "error_at",
     "find_word",
+    "together",
 ]
 
 #: Nested brackets; CEL's parser recurses on them.
@@ -46,6 +48,7 @@ class ExpressionError(ValueError):
     Attributes:
         line: Line within the condition, from 1; None if unknown.
         column: Column, from 1; None if unknown.
+        others: Further mistakes of the same condition.
     """
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
@@ -53,6 +56,14 @@ class ExpressionError(ValueError):
         self.message = message
         self.line = line
         self.column = column
+        self.others: tuple[ExpressionError, ...] = ()
+
+
+def together(errors: Sequence[ExpressionError]) -> ExpressionError:
+    """One error for several mistakes of a condition: the first, with the others."""
+    first, *others = errors
+    first.others = tuple(others)
+    return first
 
 
 def compile_checked(source: str) -> Any:

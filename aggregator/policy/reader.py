@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap
@@ -12,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
 from quorum.aggregator.policy.combiner import Combiner
 from quorum.aggregator.policy.expression import Expression, ExpressionError, did_you_mean, parse
+from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
 from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
 from quorum.aggregator.policy.tree import place, read_tree, shape_error
 from quorum.aggregator.policy.values import (
@@ -48,7 +50,7 @@ def read_content(text: str, file: str | None = None) -> PolicyContent:
     rules = tuple(reader.rule(index, entry) for index, entry in enumerate(written.rules))
     reader.check_names(rules)
     canonical = json.dumps(
-        written.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        _meant(written), sort_keys=True, ensure_ascii=False, separators=(",", ":")
     )
     return PolicyContent(
         name=written.name,
@@ -65,6 +67,7 @@ def read_content(text: str, file: str | None = None) -> PolicyContent:
         categories=MappingProxyType(reader.known_categories),
         combiners=MappingProxyType(reader.known_combiners),
         lists=MappingProxyType(dict(written.lists)),
+        fields=MappingProxyType(reader.fields()),
         caps=reader.caps(),
         strikes=Strikes(
             written.strikes.half_life,
@@ -121,6 +124,13 @@ class _Reader:
             abstained=_meaning(entry.abstained if entry.abstained is not None else "ignore"),
             shadow=entry.shadow,
         )
+
+    def fields(self) -> dict[str, FieldType]:
+        for name in self._written.fields:
+            if name in UPLOAD_FIELDS:
+                msg = f"every upload has the field `{name}`; it is not declared"
+                raise self._error(msg, "fields", name)
+        return dict(self._written.fields)
 
     def combiners(self) -> None:
         for name, entry in self._written.combiners.items():
@@ -190,7 +200,7 @@ class _Reader:
 
     def _condition(self, index: int, field: str, text: str) -> Expression:
         try:
-            condition = parse(text)
+            condition = parse(text, self._written.fields)
             self._check_reads(index, condition)
         except ExpressionError as error:
             raise self._condition_error(index, field, error) from None
@@ -268,6 +278,19 @@ class _Reader:
                 {name: Budget(one.removals, one.per) for name, one in entry.rules.items()}
             ),
         )
+
+
+def _meant(written: PolicyText) -> dict[str, Any]:
+    """What the version of a policy is a digest of.
+
+    A section that is younger than 0.2 counts only where it is there, so that the other policies
+    keep their versions.
+    """
+    values = written.model_dump(mode="json")
+    for young in ("fields",):
+        if not values[young]:
+            del values[young]
+    return values
 
 
 def _spot(condition: str, name: str) -> tuple[int | None, int | None]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from quorum.aggregator.policy.fields import FieldType
 from quorum.core.messages import Action
 
 __all__ = [
@@ -176,6 +177,11 @@ class PolicyText(_Section):
     combiners: dict[str, CombinerText] = Field(default_factory=dict)
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = Field(
         default_factory=dict, description="Named lists, such as trusted uploaders: `lists.trusted`."
+    )
+    fields: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], FieldType] = Field(
+        default_factory=dict,
+        description="The producer's own fields of an upload, and their types: number, bool, text, "
+        "list or map. `upload.NAME` is null where an upload lacks it.",
     )
     caps: CapsText = CapsText()
     strikes: StrikesText = StrikesText()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from quorum.aggregator.policy.categories import Category
 from quorum.aggregator.policy.combiner import Combiner
 from quorum.aggregator.policy.expression import Expression
+from quorum.aggregator.policy.fields import FieldType
 from quorum.core.messages import Action, Status
 
 __all__ = ["Budget", "Caps", "DetectorPolicy", "Meaning", "PolicyContent", "Rule", "Strikes"]
@@ -145,6 +146,7 @@ class PolicyContent:
         categories: The categories of harm, by name.
         combiners: Learned combiners, by name.
         lists: Lists of texts, such as trusted uploaders, by name.
+        fields: The producer's own fields of an upload, and their types, by name.
         caps: Bounds on removals.
         strikes: How past verdicts count.
     """
@@ -163,6 +165,7 @@ class PolicyContent:
     categories: Mapping[str, Category] = field(repr=False)
     combiners: Mapping[str, Combiner] = field(repr=False)
     lists: Mapping[str, tuple[str, ...]] = field(repr=False)
+    fields: Mapping[str, FieldType] = field(repr=False)
     caps: Caps = field(repr=False)
     strikes: Strikes = field(repr=False)
 

@@ -121,6 +121,12 @@ def _others(old: Policy, new: Policy) -> Iterator[str]:
     ):
         if getattr(old, field) != getattr(new, field):
             yield words
+    for name in sorted(old.fields.keys() | new.fields.keys()):
+        kind = new.fields.get(name)
+        if kind is None:
+            yield f"The field {name} of an upload is no longer declared."
+        elif old.fields.get(name) != kind:
+            yield f"The field {name} of an upload is declared as {kind}."
     for name in sorted(old.lists.keys() | new.lists.keys()):
         gone = set(old.lists.get(name, ())) - set(new.lists.get(name, ()))
         come = set(new.lists.get(name, ())) - set(old.lists.get(name, ()))

@@ -31,6 +31,7 @@ from ruamel.yaml.error import YAMLError
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.expression import did_you_mean
+from quorum.aggregator.policy.fields import UPLOAD_FIELDS
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import PolicyError
@@ -179,6 +180,12 @@ def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
         if name not in policy.detectors:
             help_text = did_you_mean(name, list(policy.detectors))
             msg = f"golden case `{written.name}`: the detector `{name}` is unknown{help_text}"
+            raise PolicyError(msg, file=file)
+    known = (*UPLOAD_FIELDS, *policy.fields)
+    for name in written.upload:
+        if name not in known:
+            help_text = did_you_mean(name, known) or "; declare it in the policy, under `fields`"
+            msg = f"golden case `{written.name}`: no upload has the field `{name}`{help_text}"
             raise PolicyError(msg, file=file)
     facts = {
         "id": "golden",

@@ -13,6 +13,7 @@ CLEAN = [said("spam", 0.01), said("violence", 0.01), said("copyright", 0.0)]
 BY_VIEWS = Policy.from_text(
     BALANCED.text + '  - {name: seen, when: \'score("violence") > 0.3 && has(upload.views)'
     " && upload.views > 1000', action: review, reason: Much seen., category: violence}\n"
+    "fields: {views: number}\n"
 )
 SECRET = "words that no rule reads"
 

@@ -100,7 +100,57 @@ def test_a_fact_that_rules_cannot_hold_is_reviewed():
     """
     heard = by_detector(said("spam", 0.0), said("violence", 0.0))
     odd = upload(extra={"deep": object()})
-    assert decide(policy(rules), odd, heard, {}).action is Action.REVIEW
+    declared = policy(rules, head="fields: {extra: map}\n")
+    assert decide(declared, odd, heard, {}).action is Action.REVIEW
+
+
+OWN = "fields: {views: number, verified: bool, channel: text, topics: list, origin: map}\n"
+
+
+@pytest.mark.parametrize(
+    ("when", "fields", "rule"),
+    [
+        ("upload.views != null && upload.views > 1000", {}, "default"),
+        ("upload.views != null && upload.views > 1000", {"views": 5000}, "own"),
+        ("upload.views != null && upload.views > 1000", {"views": 5000.5}, "own"),
+        ("upload.views != null && upload.views > 1000", {"views": "5000"}, "error:own"),
+        ("upload.views != null && upload.views > 1000", {"views": True}, "error:own"),
+        ("upload.views > 1000", {}, "error:own"),
+        ("has(upload.views) && upload.views > 1000", {}, "default"),
+        ("has(upload.views) && upload.views > 1000", {"views": None}, "default"),
+        ("has(upload.views) && upload.views > 1000", {"views": 5000}, "own"),
+        ("has(upload.duration) && upload.duration > 60.0", {}, "default"),
+        ("has(upload.duration) && upload.duration > 60.0", {"duration": 61}, "own"),
+        ('upload["channel"] == "x"', {"channel": "x"}, "own"),
+        ('upload["channel"] == "x"', {}, "default"),
+        ('upload.channel == "5"', {"channel": 5}, "error:own"),
+        ("upload.verified == true", {"verified": True}, "own"),
+        ("upload.verified == true", {"verified": "true"}, "error:own"),
+        ('has(upload.topics) && upload.topics.exists(t, t == "x")', {"topics": ["x"]}, "own"),
+        ('has(upload.topics) && upload.topics.exists(t, t == "x")', {}, "default"),
+        ('has(upload.origin.country) && upload.origin.country == "de"', {}, "default"),
+        ('has(upload.origin.country) && upload.origin.country == "de"', {"origin": {}}, "default"),
+        (
+            'has(upload.origin.country) && upload.origin.country == "de"',
+            {"origin": {"country": "de"}},
+            "own",
+        ),
+    ],
+)
+def test_the_producers_own_fields(when, fields, rule):
+    made = policy(
+        f"- {{name: own, when: '{when}', action: restrict, reason: Own.}}\n"
+        "- {name: far, when: 'score(\"spam\") > 0.9', action: remove, reason: Spam.}\n",
+        head=OWN,
+    )
+    heard = by_detector(said("spam", 0.0), said("violence", 0.0))
+    decision = decide(made, upload(**fields), heard, {})
+    assert decision.rule == rule
+    if rule == "error:own" and fields:
+        (name,) = fields
+        assert f"the upload's field {name} is no" in decision.reasons[0]
+    certain = by_detector(said("spam", 0.95), said("violence", 0.0))
+    assert decide(made, upload(**fields), certain, {}).action is Action.REMOVE
 
 
 def test_rules_read_the_upload_predictions_labels_and_what_is_missing():

@@ -7,7 +7,7 @@ from quorum.aggregator.policy.program import Context, Program, evaluate
 
 
 def outcome(source, **values):
-    expression = parse(source)
+    expression = parse(source, ["none"])
     given = {r.variable: values[r.name] for r in expression.reads if r.name in values}
     facts = {name: values[name] for name in expression.variables if name in values}
     return evaluate(Program(expression.compiled), Context(given | facts))[0]
@@ -66,6 +66,39 @@ def test_an_absent_score_is_unknown_and_a_mistake_an_error(source, expected):
 def test_what_cannot_be_meant_is_refused(source):
     with pytest.raises(ExpressionError):
         parse(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "told"),
+    [
+        ("upload.durration > 60.0", 8, "did you mean `duration`?"),
+        ('upload["durration"] != null', 8, "did you mean `duration`?"),
+        ("has(upload.verifed)", 12, "did you mean `verified`?"),
+        ("!has(upload.origin.country)", 13, "`fields: {origin: number}`"),
+        ('upload.tags.exists(t, t == "x") && upload.tgas == null', 43, "did you mean `tags`?"),
+        ("uploader.strike > 1.0", 10, "did you mean `strikes`?"),
+        ("uploader.age > 1", 10, "there are strikes, removals, verdicts"),
+        ('"views" in upload', 12, "has(upload.language)"),
+        ("upload[upload.title] == 1", 1, "followed by a dot"),
+        ('upload.exists(k, k == "x")', 1, "followed by a dot"),
+        ("size(upload) > 3", 6, "followed by a dot"),
+    ],
+)
+def test_a_field_that_no_upload_has_is_refused_with_its_place(source, column, told):
+    with pytest.raises(ExpressionError) as caught:
+        parse(source, ["verified"])
+    assert told in caught.value.message
+    assert (caught.value.line, caught.value.column) == (1, column)
+
+
+def test_all_that_is_unknown_in_a_condition_is_told_at_once():
+    with pytest.raises(ExpressionError) as caught:
+        parse("upload.a == 1 || upload.b == 1 || uploder.strikes > 1 || foo(1)")
+    told = [caught.value.message, *(one.message for one in caught.value.others)]
+    assert len(told) == 4
+    assert ["uploder" in told[0], "foo" in told[1], "`a`" in told[2], "`b`" in told[3]] == [
+        True
+    ] * 4
 
 
 DIGITS = "[0,1,2,3,4,5,6,7,8,9]"

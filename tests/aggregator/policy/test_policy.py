@@ -79,6 +79,9 @@ def test_it_travels_as_its_text():
         ("name: small", "name: [small", 2, None, "not valid YAML"),
         ("name: small", "name: &a small", 1, 7, "anchors"),
         ("deadline: 10", "deadline: 10\nquorum: 3", 3, 1, "cannot be met"),
+        ("deadline: 10", "deadline: 10\nfields: {tags: list}", 3, 10, "every upload has"),
+        ("deadline: 10", "deadline: 10\nfields: {views: int}", 3, 10, "'number'"),
+        ('score("spam") > 0.9', "upload.views > 3", 12, 18, "`fields: {views: number}`"),
         ("name: small", "name: small\nname: big", 2, 1, "duplicate"),
     ],
 )
@@ -113,6 +116,17 @@ def test_a_file_that_is_not_text(tmp_path):
 def test_what_is_no_policy_is_refused(text):
     with pytest.raises(PolicyError):
         Policy.from_text(text)
+
+
+def test_declared_fields_are_a_part_of_the_version_and_travel():
+    declared = SMALL + "fields: {views: number}\n"
+    policy = Policy.from_text(declared)
+    assert policy.fields == {"views": "number"}
+    assert policy.version != Policy.from_text(SMALL).version
+    assert policy.version != Policy.from_text(declared.replace("number", "text")).version
+    assert pickle.loads(pickle.dumps(policy)).fields == {"views": "number"}
+    empty = Policy.from_text(SMALL + "fields: {}\n")
+    assert empty.version == Policy.from_text(SMALL).version == "small@57bf9556d051c696"
 
 
 RICH = SMALL + textwrap.dedent(

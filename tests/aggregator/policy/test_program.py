@@ -14,7 +14,7 @@ NOTHING = Context({})
 
 
 def run(source, **values):
-    return evaluate(Program(parse(source).compiled), Context(values))
+    return evaluate(Program(parse(source, ["none"]).compiled), Context(values))
 
 
 @pytest.mark.parametrize(
@@ -67,5 +67,7 @@ def test_no_text_of_an_error_decides():
 def test_an_upload_cannot_name_the_key_of_a_read():
     (read,) = parse('score("spam") > 0.5').reads
     for title in ("uploader", "q_known", "q_00", "q_" + read.variable.rsplit("_", 1)[1]):
-        outcome, message = run("upload[upload.title] == 1", upload={"title": title})
+        outcome, message = run(
+            "predictions[upload.title] == 1", upload={"title": title}, predictions={}
+        )
         assert (outcome, message) == ("error", f"key not found '{title}'")

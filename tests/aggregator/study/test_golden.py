@@ -1,6 +1,6 @@
 import pytest
 
-from quorum.aggregator.policy.policy import load_policy, shipped_policies
+from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.golden import load_golden, read_golden, run_golden
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action
@@ -52,3 +52,11 @@ def test_cases_beside_a_file(tmp_path):
 def test_mistakes_in_golden_cases(text, told):
     with pytest.raises(PolicyError, match=told):
         read_golden(BALANCED, text, "mine.cases.yaml")
+
+
+def test_a_case_has_only_fields_that_an_upload_can_have():
+    text = "- {name: One, upload: {durration: 3}, scores: {spam: 0}, expect: allow}"
+    with pytest.raises(PolicyError, match="did you mean `duration`"):
+        read_golden(BALANCED, text)
+    declared = Policy.from_text(BALANCED.text + "fields: {durration: number}\n")
+    assert len(read_golden(declared, text)) == 1

@@ -48,6 +48,8 @@ from quorum.aggregator.policy.program import (
     Program,
     evaluate,
 )
+from quorum.aggregator.policy.zone_calls import zoned_calls
+from quorum.aggregator.policy.zones import PARTS, ZONED
 
 __all__ = [
     "MAX_LENGTH",
@@ -76,8 +78,7 @@ _FUNCTIONS: Final = frozenset(
     {
         *("contains", "startsWith", "endsWith", "matches", "size"),
         *("int", "uint", "double", "string", "bool", "timestamp", "duration"),
-        *("getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"),
-        *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
+        *PARTS,
     }
 )
 _TOKEN = re.compile(
@@ -174,7 +175,8 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
     bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *_READS}))
     check_patterns(source, solid, inside)
     check_sums(source, solid)
-    compiled, reads = _replace_reads(source, solid)
+    zoned = list(zoned_calls(source, solid, did_you_mean))
+    compiled, reads = _replace_reads(source, solid, zoned)
     program = compile_checked(compiled)
     used -= bound
     called = {name for name in program.functions() if name[0].isalpha()}
@@ -213,7 +215,7 @@ def _unknown_names(
         )
         msg = f"`{name}` is unknown{help_text}"
         yield error_at(source, find_word(solid, name), msg)
-    for name in sorted(set(called) - _FUNCTIONS):
+    for name in sorted(set(called) - _FUNCTIONS - ZONED.keys()):
         help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
         msg = f"the function `{name}` is unknown{help_text}"
         yield error_at(source, find_word(solid, name), msg)
@@ -251,12 +253,28 @@ def _fields(of: str, solid: Tokens) -> frozenset[str] | None:
     return frozenset(fields)
 
 
-def _replace_reads(source: str, solid: Tokens) -> tuple[str, list[Read]]:
+def _replace_reads(
+    source: str, solid: Tokens, zoned: Iterable[tuple[int, int, str]]
+) -> tuple[str, list[Read]]:
+    """The condition as CEL compiles it, and its reads.
+
+    Args:
+        source: The condition.
+        solid: Its tokens without white space.
+        zoned: From ``zoned_calls``.
+    """
+    renamed = {begin: (name, close) for begin, close, name in zoned}
     reads: list[Read] = []
     pieces: list[str] = []
     end = 0
     for index, (kind, text, at) in enumerate(solid):
-        if kind != "word" or at < end or (index and solid[index - 1][1] == "."):
+        if kind != "word" or at < end:
+            continue
+        if index and solid[index - 1][1] == ".":
+            if at in renamed:
+                key, stop = renamed[at]
+                pieces += [source[end:at], key]
+                end = stop
             continue
         called = has_call(source, solid, index)
         if called is not None:

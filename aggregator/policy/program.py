@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 
 import cel
 
+from quorum.aggregator.policy.zones import ZONED, ZONED_PREFIX
+
 __all__ = [
     "HISTORY",
     "READ_PREFIX",
@@ -35,6 +37,7 @@ HISTORY: Final = f"{READ_PREFIX}uploader"
 UNKNOWN_HISTORY: Final = "the uploader's history is not known"
 
 _MAP: Final = "q_map"
+_FUNCTIONS: Final = dict(ZONED)
 _NAME: Final = re.compile(rf"\b{READ_PREFIX}\w+")
 
 Outcome = Literal["true", "false", "unknown", "error"]
@@ -50,6 +53,8 @@ class Program:
     def __init__(self, compiled: str) -> None:
         self._compiled = compiled
         self.flat = cel.compile(compiled)
+        #: Whether it calls a function with a time zone.
+        self.zoned = ZONED_PREFIX in compiled
 
     @cached_property
     def keyed(self) -> cel.Program:
@@ -69,10 +74,15 @@ class Context:
         self.flat = cel.Context(variables=self._values)
 
     @cached_property
+    def zoned(self) -> cel.Context:
+        """The same values, with the functions that know time zones; they take time to add."""
+        return cel.Context(variables=self._values, functions=_FUNCTIONS)
+
+    @cached_property
     def keyed(self) -> cel.Context:
         """The same values, with those that may be absent in a map."""
         known = {key: one for key, one in self._values.items() if key.startswith(READ_PREFIX)}
-        return cel.Context(variables={**self._values, _MAP: known})
+        return cel.Context(variables={**self._values, _MAP: known}, functions=_FUNCTIONS)
 
 
 def evaluate(program: Program, context: Context) -> tuple[Outcome, str]:
@@ -83,7 +93,7 @@ def evaluate(program: Program, context: Context) -> tuple[Outcome, str]:
     """
     try:
         try:
-            result = program.flat.execute(context.flat)
+            result = program.flat.execute(context.zoned if program.zoned else context.flat)
         except RuntimeError:
             result = program.keyed.execute(context.keyed)
     except KeyError as error:

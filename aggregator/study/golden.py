@@ -12,7 +12,8 @@
       expect: {action: review, rule: violence-likely}
 
 A score is a number, a mapping with ``score`` and labels, or ``abstained``, ``failed`` or
-``missing``. A detector of the policy without an entry is missing.
+``missing``. A detector of the policy without an entry is missing. A case that is decided by a rule
+that cannot be evaluated fails, unless it expects that (``rule: error:NAME``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
@@ -38,6 +39,9 @@ from quorum.core.errors import PolicyError
 from quorum.core.messages import Action
 
 __all__ = ["GoldenCase", "Result", "load_golden", "read_golden", "run_golden"]
+
+#: Begins what decided where a rule could not be evaluated.
+ERROR: Final = "error:"
 
 Score = Annotated[float, Field(ge=0, le=1)]
 WrittenScore = Score | dict[str, Score] | Literal["abstained", "failed", "missing"]
@@ -165,7 +169,12 @@ def _run(policy: Policy, golden: GoldenCase) -> Result:
     wrong = []
     if decision.action is not golden.action:
         wrong.append(f"expected {golden.action}, is {decision.action} (by {decision.rule})")
-    if golden.rule is not None and decision.rule != golden.rule:
+    if decision.rule.startswith(ERROR) and golden.rule != decision.rule:
+        wrong.append(
+            f"a rule could not be evaluated: {decision.reasons[0]} If that is what the case shows, "
+            f"expect the rule {decision.rule}"
+        )
+    elif golden.rule is not None and decision.rule != golden.rule:
         wrong.append(f"expected the rule {golden.rule}, is {decision.rule}")
     if golden.category is not None and decision.category != golden.category:
         wrong.append(f"expected the category {golden.category}, is {decision.category}")

@@ -43,6 +43,7 @@ class Raising:
     def __init__(self, flat, keyed):
         self.errors = [flat, keyed]
         self.flat = self.keyed = self
+        self.zoned = False
 
     def execute(self, context):
         raise self.errors.pop(0)

@@ -60,3 +60,19 @@ def test_a_case_has_only_fields_that_an_upload_can_have():
         read_golden(BALANCED, text)
     declared = Policy.from_text(BALANCED.text + "fields: {durration: number}\n")
     assert len(read_golden(declared, text)) == 1
+
+
+def test_a_case_that_an_error_decides_fails_unless_it_asks_for_that():
+    policy = Policy.from_text(
+        BALANCED.text + "  - {name: long, when: 'upload.duration > 60.0', action: review, "
+        "reason: Long.}\n"
+    )
+    text = "- {name: x, scores: {spam: 0, violence: 0, copyright: 0, nsfw: 0}, expect: %s}"
+    (failed,) = run_golden(policy, read_golden(policy, text % "review"))
+    (told,) = failed.wrong
+    assert "The rule long could not be evaluated" in told
+    assert "expect the rule error:long" in told
+    (other,) = run_golden(policy, read_golden(policy, text % "{action: review, rule: long}"))
+    assert len(other.wrong) == 1
+    (asked,) = run_golden(policy, read_golden(policy, text % "{action: review, rule: error:long}"))
+    assert asked.wrong == ()

@@ -1,4 +1,4 @@
-"""Writes what the docs hold of the code: the API reference, the metrics and the log events.
+"""Writes what the docs hold of the code: API reference, metrics, log events, conversions.
 
 python docs/make_reference.py [--check]
 
@@ -21,6 +21,7 @@ import griffe
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = ROOT / "docs" / "operations.md"
+OF_TABLES = ROOT / "docs" / "tables.md"
 REFERENCE = ROOT / "docs" / "reference"
 TODO = "TODO"
 
@@ -335,12 +336,33 @@ def operations(text: str) -> str:
     return text
 
 
+# The page on tables.
+
+
+def tables(text: str) -> str:
+    """The text of ``docs/tables.md`` with the conversions that the code has."""
+    from quorum.pipeline.batch.sources.conversions import CONVERSIONS, Field, Sql
+
+    begin, end = "<!-- conversions -->\n", "<!-- end of conversions -->"
+    before, rest = text.split(begin, 1)
+    names = [", ".join(f"`{name}`" for name in field.split(", ")) for field in Field]
+    rows = [f"| {' | '.join(['SQL type', *names])} |", f"|{' --- |' * (len(names) + 1)}"]
+    for kind in Sql:
+        ways = (CONVERSIONS[field].get(kind) for field in Field)
+        rows.append(f"| {' | '.join([kind, *(way.words if way else '' for way in ways)])} |")
+    return before + begin + "\n".join(rows) + "\n" + end + rest.split(end, 1)[1]
+
+
 def main() -> None:
     """Write the files, or name those that are not current."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="Write nothing; fail if one differs.")
     check = parser.parse_args().check
-    pages = {**reference(), OPERATIONS: operations(OPERATIONS.read_text(encoding="utf-8"))}
+    pages = {
+        **reference(),
+        OPERATIONS: operations(OPERATIONS.read_text(encoding="utf-8")),
+        OF_TABLES: tables(OF_TABLES.read_text(encoding="utf-8")),
+    }
     stale = [
         file
         for file, text in pages.items()

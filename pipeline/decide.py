@@ -24,7 +24,7 @@ from quorum.pipeline.cases.in_state import BoundedCaseDoFn, StreamCaseDoFn
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.cases.table import DueCases
 from quorum.pipeline.metrics import Meter
-from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
+from quorum.pipeline.streams.base import Joined, Outgoing, Received, as_plain, dead_letter
 
 __all__ = ["KEYED", "MAX_JOINED_BYTES", "Decide", "DecideInProcess", "KeyByUpload"]
 
@@ -72,9 +72,11 @@ class KeyByUpload(beam.DoFn):
 
 def _keyed(message: Message, received: Received) -> tuple[str, Joined]:
     if isinstance(message, Upload):
-        return message.id, Joined((received,), upload=message)
-    if len(received.data) > MAX_JOINED_BYTES:
-        msg = f"{message.kind} of {len(received.data):,} bytes; the limit is {MAX_JOINED_BYTES:,}"
+        return message.id, Joined((as_plain(received, message),), upload=message)
+    # The dead letter of a prediction or review has its bytes as they came.
+    size = len(as_plain(received, message).data)
+    if size > MAX_JOINED_BYTES:
+        msg = f"{message.kind} of {size:,} bytes; the limit is {MAX_JOINED_BYTES:,}"
         raise MalformedMessage(msg)
     if isinstance(message, Prediction):
         return message.upload_id, Joined((received,), (CompactPrediction.of(message),))

@@ -24,7 +24,7 @@ from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.detection import Arrival, TakeScored, Times, detection
 from quorum.pipeline.metrics import Meter
-from quorum.pipeline.streams.base import Received, dead_letter
+from quorum.pipeline.streams.base import Received, as_plain, dead_letter
 
 __all__ = ["Arrival", "DecodeUploads", "Detect", "DetectInProcess", "Times"]
 
@@ -63,7 +63,7 @@ class DecodeUploads(beam.DoFn):
 
             add_outcomes(received.ack_id, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())
-        yield Arrival(received, upload)
+        yield Arrival(as_plain(received, upload), upload)
 
 
 class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from quorum.aggregator.policy.fields import FieldType
 from quorum.core.messages import Action
+from quorum.core.territories import why_no_territory
 
 __all__ = [
     "SECTIONS",
@@ -26,6 +27,14 @@ __all__ = [
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$")
 _CODE = r"^[A-Z]{2}$"
+
+
+def _territory(code: str) -> str:
+    if wrong := why_no_territory(code):
+        raise ValueError(wrong)
+    return code
+
+
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:-]*$"
 
 
@@ -93,8 +102,10 @@ class RuleText(_Section):
     reason: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         description="A sentence for people; {spam} stands for the score of spam."
     )
-    territories: tuple[Annotated[str, Field(pattern=_CODE)], ...] = Field(
-        default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
+    territories: tuple[Annotated[str, Field(pattern=_CODE), AfterValidator(_territory)], ...] = (
+        Field(
+            default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
+        )
     )
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 

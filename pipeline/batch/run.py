@@ -27,7 +27,7 @@ from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.batch.contents import contents_in_order, is_earlier, is_edit
-from quorum.pipeline.batch.sources import BatchSource, Range
+from quorum.pipeline.batch.sources import BatchSource, Range, RefusedRow
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Moderator, batches, ensemble_of
 from quorum.store.histories import histories_of
@@ -85,11 +85,14 @@ class _Progress:
 progress = _Progress()
 
 
+_Found = bytes | RefusedRow
+
+
 class _Read(beam.DoFn):
     def __init__(self, source: BatchSource) -> None:
         self.source = source
 
-    def process(self, part: Range) -> Iterator[bytes]:
+    def process(self, part: Range) -> Iterator[_Found]:
         yield from self.source.read(part)
 
 
@@ -117,9 +120,9 @@ class _Moderate(beam.DoFn):
         self._moderator.close()
 
     def start_bundle(self) -> None:
-        self._rows: list[bytes] = []
+        self._rows: list[_Found] = []
 
-    def process(self, row: bytes) -> Iterator[Tally]:
+    def process(self, row: _Found) -> Iterator[Tally]:
         self._rows.append(row)
         if len(self._rows) >= BATCH:
             yield self._flush()
@@ -144,18 +147,21 @@ class _Moderate(beam.DoFn):
         return tally
 
     def _uploads(
-        self, rows: Sequence[bytes], tally: Tally
+        self, rows: Sequence[_Found], tally: Tally
     ) -> tuple[list[Upload], list[DeadLetter]]:
         uploads: list[Upload] = []
         letters: list[DeadLetter] = []
         for row in rows:
-            try:
-                upload = Upload.accept(row)
-            except MalformedMessage as error:
-                tally.dead_letter(str(error))
-                letters += DeadLetter.of(row, {}, STAGE, str(error), now())
-                continue
-            uploads.append(upload)
+            if isinstance(row, RefusedRow):
+                data, why = row.data, row.error
+            else:
+                try:
+                    uploads.append(Upload.accept(row))
+                    continue
+                except MalformedMessage as error:
+                    data, why = row, str(error)
+            tally.dead_letter(why)
+            letters += DeadLetter.of(data, {}, STAGE, why, now())
         return uploads, letters
 
     def _decide(self, uploads: list[Upload], tally: Tally) -> list[Recordable]:
@@ -268,7 +274,7 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
             begin
             | "Ranges" >> beam.Create(self.ranges)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(bytes)
+            | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(_Found)
             | "Moderate" >> beam.ParDo(moderate).with_output_types(Tally)
             | "Add up" >> beam.CombineGlobally(add_up)
         )

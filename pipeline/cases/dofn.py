@@ -91,7 +91,7 @@ class CaseDoFn(beam.DoFn):
         """Discard orphans that lost their place."""
         for orphan in [one for one in stored.orphans if one.key in keys]:
             kind = Review if orphan.received.stream == "reviews" else Prediction
-            message = kind.from_bytes(orphan.received.data)
+            message = kind.read(orphan.received.data)
             yield from self._outputs(stored, stored.case.discard(message, _NO_PLACE))
 
     def on_end_of_input(self, stored: StoredCase) -> Iterator[Any]:
@@ -133,12 +133,12 @@ class CaseDoFn(beam.DoFn):
         if joined.predictions and not stored.case.lacks(joined.predictions[0].digest):
             stored.hold(received.ack_id)
             return stored.case.on_prediction(joined.predictions[0], at)
-        prediction = Prediction.from_bytes(received.data)
+        prediction = Prediction.read(received.data)
         stored.hold_message(prediction, received)
         return stored.case.on_prediction(prediction, at)
 
     def _on_review(self, stored: StoredCase, received: Received, at: datetime) -> Iterable[Effect]:
-        review = Review.from_bytes(received.data)
+        review = Review.read(received.data)
         past = None
         effects: list[Effect] = []
         if not stored.opened:
@@ -171,10 +171,10 @@ class CaseDoFn(beam.DoFn):
         for orphan in stored.orphans:
             # It waited for its upload, which is here now.
             if orphan.received.stream == "reviews":
-                one = Review.from_bytes(orphan.received.data)
+                one = Review.read(orphan.received.data)
                 yield from stored.case.on_review(one, at, recorded=past.verdict_of(one))
             else:
-                prediction = Prediction.from_bytes(orphan.received.data)
+                prediction = Prediction.read(orphan.received.data)
                 yield from stored.case.on_prediction(prediction, at)
         stored.release_orphans()
 

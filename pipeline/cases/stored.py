@@ -53,7 +53,8 @@ class StoredCase:
     def snapshot(self) -> bytes:
         """Serialise: the length of the head, the head as JSON, and the case's own snapshot."""
         orphans = [
-            [one.key, one.ack_ids, dict(one.received.attributes), one.received.data.decode(),
+            [one.key, one.ack_ids, dict(one.received.attributes),
+             one.received.data.decode("utf-8", "surrogateescape"),
              one.received.stream, one.content, one.ahead]
             for one in self.orphans
         ]  # fmt: skip
@@ -78,7 +79,13 @@ class StoredCase:
             case,
             ack_ids,
             [
-                Orphan(key, acks, Received(text.encode(), attributes, "", stream), content, ahead)
+                Orphan(
+                    key,
+                    acks,
+                    Received(text.encode("utf-8", "surrogateescape"), attributes, "", stream),
+                    content,
+                    ahead,
+                )
                 for key, acks, attributes, text, stream, content, ahead in orphans
             ],
             opened,

@@ -7,7 +7,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "Refused",
     "Sink",
     "Source",
+    "as_plain",
     "dead_letter",
 ]
 
@@ -155,6 +156,11 @@ class Outgoing:
 
     messages: tuple[Message, ...] = ()
     ack_ids: tuple[str, ...] = ()
+
+
+def as_plain(received: Received, message: Message) -> Received:
+    """The received message with plain JSON as its body, however it was carried."""
+    return received if message.was_plain else replace(received, data=message.to_bytes())
 
 
 def dead_letter(received: Received, stage: str, error: str) -> Outgoing:

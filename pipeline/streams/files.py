@@ -12,6 +12,8 @@ import apache_beam as beam
 from apache_beam import coders
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.messages.carriage import GZIP
+from quorum.core.messages.lines import encoding_of
 from quorum.pipeline.streams.base import Outgoing, Received, Sink, Source
 
 __all__ = ["FileSink", "FileSource"]
@@ -30,7 +32,8 @@ class FileSource(Source):
         stream: The stream of the messages.
 
     Raises:
-        ConfigurationError: If no local file has this path or matches this pattern.
+        ConfigurationError: If no local file has this path or matches this pattern, or one is in
+            UTF-16, or in gzip without a name that says so.
     """
 
     bounded = True
@@ -41,16 +44,34 @@ class FileSource(Source):
         self.stream = stream
         if "://" in path:
             return
-        if Path(path).is_file():
-            # The name of a file may look like a pattern.
-            self.path = glob.escape(path)
-        elif not any(Path(found).is_file() for found in glob.iglob(path)):  # noqa: PTH207
+        # The name of a file may look like a pattern.
+        found = [path] if Path(path).is_file() else glob.glob(path)  # noqa: PTH207
+        files = [Path(one) for one in found if Path(one).is_file()]
+        if not files:
             msg = f"there is no file {path!r} to read {stream} from"
             raise ConfigurationError(msg)
+        if files == [Path(path)]:
+            self.path = glob.escape(path)
+        for file in files:
+            _check_form(file)
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
         return _ReadLines(self.path, self.stream)
+
+
+def _check_form(file: Path) -> None:
+    """Refuse a file whose lines Beam would not find; one named ``*.gz`` is decompressed."""
+    with file.open("rb") as opened:
+        head = opened.read(8)
+    if head.startswith(GZIP):
+        if file.suffix != ".gz":
+            msg = f"{file} is gzip: name it {file.name}.gz, or decompress it"
+            raise ConfigurationError(msg)
+    elif (encoding := encoding_of(head)) != "utf-8":
+        name = encoding.upper()[:6]
+        msg = f"{file} is {name}: convert it to UTF-8, such as with iconv -f {name} -t UTF-8"
+        raise ConfigurationError(msg)
 
 
 class _ReadLines(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):

@@ -31,6 +31,11 @@ def test_each_public_name_is_described(file: Path):
     assert [name for name, what in attributes if not what] == []
 
 
+def test_the_conversions_of_tables_are_current():
+    text = make_reference.OF_TABLES.read_text(encoding="utf-8")
+    assert text == make_reference.tables(text), "run: python docs/make_reference.py"
+
+
 def test_each_metric_and_each_log_event_is_described():
     text = make_reference.OPERATIONS.read_text(encoding="utf-8")
     assert text == make_reference.operations(text), "run: python docs/make_reference.py"

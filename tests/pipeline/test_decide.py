@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -365,6 +368,55 @@ def test_an_orphan_dies_whole_and_once_however_often_it_came(kind: type[Key], cl
     assert letter.stage == "decide.predictions"
     assert len(key.released) == 50
     assert key.state.value is None
+
+
+@KEYS
+def test_an_orphan_in_gzip_dies_as_it_came_and_decides_as_its_content(
+    kind: type[Key], clock: Any
+) -> None:
+    alone = clock(kind())
+    data = gzip.compress(prediction("gamma", 0.7))
+    alone.give(("predictions", data))
+    alone.end()
+    assert [letter.data for letter in alone.dead] == [data]
+    joined = clock(kind())
+    joined.give(("predictions", gzip.compress(prediction("spam", 0.99))))
+    joined.give(("uploads", upload("u")))
+    joined.end()
+    plain = clock(kind())
+    plain.give(("predictions", prediction("spam", 0.99)))
+    plain.give(("uploads", upload("u")))
+    plain.end()
+    assert not joined.dead
+    assert [one.action for one in joined.verdicts] == [one.action for one in plain.verdicts]
+    assert joined.verdicts[-1].predictions == plain.verdicts[-1].predictions != ()
+
+
+def test_an_upload_in_an_envelope_joins_as_plain_json() -> None:
+    """A case keeps an upload's bytes, and restores itself from them."""
+    body = base64.b64encode(upload("u", title="half \U0001f600")).decode()
+    for data in (
+        json.dumps({"message": {"data": body}}).encode(),
+        upload("u", title="half X").replace(b"X", rb"\ud83d"),
+    ):
+        keyed = KeyByUpload()
+        keyed.setup()
+        ((key, joined),) = keyed.process(Received(data, {"a": "b"}, "s|1", "uploads"))
+        (received,) = joined.messages
+        assert key == "u"
+        assert Upload.from_bytes(received.data) == joined.upload
+        assert received.attributes == {"a": "b"}
+
+
+def test_what_would_fill_a_case_once_it_is_unpacked_is_a_dead_letter() -> None:
+    large = "x" * MAX_JOINED_BYTES
+    data = gzip.compress(prediction("gamma", labels={large: 0.5}))
+    keyed = KeyByUpload()
+    keyed.setup()
+    (output,) = keyed.process(Received(data, {}, "s|1", "predictions"))
+    assert isinstance(output, TaggedOutput)
+    (letter,) = output.value.messages
+    assert letter.data == data
 
 
 @KEYS

@@ -4,9 +4,9 @@ Each gives ranges that can be read apart from each other, and each range the JSO
 so that one that cannot be used is kept as it was.
 """
 
-from quorum.pipeline.batch.sources.base import BatchSource, Range, split
+from quorum.pipeline.batch.sources.base import BatchSource, Range, RefusedRow, split
 from quorum.pipeline.batch.sources.files import FileBatch
 from quorum.pipeline.batch.sources.ledger import LedgerBatch
 from quorum.pipeline.batch.sources.table import TableBatch
 
-__all__ = ["BatchSource", "FileBatch", "LedgerBatch", "Range", "TableBatch", "split"]
+__all__ = ["BatchSource", "FileBatch", "LedgerBatch", "Range", "RefusedRow", "TableBatch", "split"]

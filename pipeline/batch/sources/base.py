@@ -11,7 +11,7 @@ from typing import Any
 
 from quorum.store.ledger import TimeRange
 
-__all__ = ["PAGE", "BatchSource", "Range", "is_outside", "split"]
+__all__ = ["PAGE", "BatchSource", "Range", "RefusedRow", "is_outside", "split"]
 
 #: Rows that are read at once.
 PAGE = 1000
@@ -32,6 +32,19 @@ class Range:
     untimed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that cannot be an upload.
+
+    Attributes:
+        data: What the source has of it.
+        error: Why.
+    """
+
+    data: bytes
+    error: str
+
+
 class BatchSource(ABC):
     """A bounded source of uploads."""
 
@@ -40,8 +53,8 @@ class BatchSource(ABC):
         """About so many ranges that together hold the uploads of a span."""
 
     @abstractmethod
-    def read(self, part: Range) -> Iterator[bytes]:
-        """The uploads of a range, as JSON."""
+    def read(self, part: Range) -> Iterator[bytes | RefusedRow]:
+        """The uploads of a range, as JSON; what cannot be one with the reason."""
 
     def size(self, span: TimeRange) -> int | None:
         """How many uploads a span has; None if only reading them can count them."""

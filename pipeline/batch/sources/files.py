@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, MalformedMessage
+from quorum.core.messages import MAX_MESSAGE_BYTES, Upload
+from quorum.core.messages.carriage import plain_json
+from quorum.core.messages.lines import json_lines
 from quorum.pipeline.batch.sources.base import BatchSource, Range, is_outside
 from quorum.store.ledger import TimeRange
 
@@ -41,24 +43,16 @@ class FileBatch(BatchSource):
     def read(self, part: Range) -> Iterator[bytes]:
         """See BatchSource."""
         bounded = part.span.since is not None or part.span.until is not None
-        with FileSystems.open(part.path) as lines:
-            for line in _lines(lines):
+        with FileSystems.open(part.path) as file:
+            for line in json_lines(file, part.path):
                 if line.strip() and not (bounded and _outside(line, part.span)):
                     yield line
-
-
-def _lines(file: Any) -> Iterator[bytes]:
-    rest = b""
-    while chunk := file.read(1 << 20):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
 
 
 def _outside(line: bytes, span: TimeRange) -> bool:
     """Whether a line has a time outside the range; one without a time is read and refused later."""
     try:
-        return is_outside(json.loads(line)["published_at"], span)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        plain, _ = plain_json(line, Upload.kind, MAX_MESSAGE_BYTES)
+        return is_outside(json.loads(plain)["published_at"], span)
+    except (MalformedMessage, ValueError, KeyError, TypeError, RecursionError):
         return False

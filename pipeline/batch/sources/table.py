@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
-    DateTime,
     MetaData,
     Row,
     Select,
     String,
     Table,
-    and_,
     cast,
     func,
     inspect,
-    or_,
     select,
     tuple_,
     type_coerce,
@@ -30,9 +27,19 @@ from sqlalchemy import (
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Upload
-from quorum.pipeline.batch.sources.base import PAGE, BatchSource, Range, is_outside, split
+from quorum.pipeline.batch.sources.base import (
+    PAGE,
+    BatchSource,
+    Range,
+    RefusedRow,
+    is_outside,
+    split,
+)
+from quorum.pipeline.batch.sources.columns import Columns, Values
+from quorum.pipeline.batch.sources.conversions import Unconvertible, convert, moment
+from quorum.pipeline.batch.sources.postgresql import PostgresColumns
+from quorum.pipeline.batch.sources.sqlite import SqliteColumns
 from quorum.store.ledger import TimeRange, database_url, redacted
-from quorum.store.ledger.reading import within
 from quorum.store.ledger.transactions import Transactions
 
 __all__ = ["TableBatch"]
@@ -40,7 +47,6 @@ __all__ = ["TableBatch"]
 #: The fields of an upload that a table may have, and those that it must.
 FIELDS = tuple(name for name in Upload.model_fields)
 REQUIRED = ("id", "uploader", "published_at")
-_LISTS = frozenset({"tags", "territories", "comments"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class TableBatch(BatchSource):
         return {name: getattr(self, name) for name in names}
 
     @cached_property
-    def _found(self) -> tuple[Table, dict[str, Any]]:
+    def _found(self) -> tuple[Table, Columns]:
         schema, _, name = self.table.rpartition(".")
         metadata = MetaData()
 
@@ -86,7 +92,7 @@ class TableBatch(BatchSource):
         if unknown := set(self.columns) - set(FIELDS):
             msg = f"an upload has no field {min(unknown)}; it has {', '.join(FIELDS)}"
             raise ConfigurationError(msg)
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, Column[Any]] = {}
         for name_ in FIELDS:
             column = self.columns.get(name_, name_)
             if column in table.c:
@@ -97,81 +103,44 @@ class TableBatch(BatchSource):
                     f"{', '.join(table.c.keys())}); name it with --column {name_}=COLUMN"
                 )
                 raise ConfigurationError(msg)
-        return table, chosen
+        made = SqliteColumns if self._is_sqlite else PostgresColumns
+        return table, made(chosen, self.timezone)
 
     @property
     def _is_sqlite(self) -> bool:
         return database_url(self.url).drivername == "sqlite"
 
-    def _time(self) -> ColumnElement[Any]:
-        """What rows are chosen by, where the database knows times."""
-        column: ColumnElement[Any] = self._found[1]["published_at"]
-        if isinstance(column.type, DateTime) and column.type.timezone:
-            return column
-        if not isinstance(column.type, DateTime):
-            return cast(column, DateTime(timezone=True))
-        if self.timezone is None:
-            raise self._without_zones()
-        return func.timezone(self.timezone, column)
-
-    def _without_zones(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"the times of {self.table} have no zone; name it: --timezone UTC, or "
-            "--timezone Europe/Berlin"
-        )
-
     def _check_zones(self) -> None:
-        """Refuse a table whose first times all lack a zone: no row could be used.
+        """Refuse a table whose times lack a zone: no row could be used.
 
-        One among others that do ends as a dead letter.
+        One such time among others that have one ends as a dead letter.
         """
         if self.timezone is not None:
             return
-        column = type_coerce(self._found[1]["published_at"], String)
-        query = select(column).where(column.is_not(None)).limit(PAGE)
-        read = [_as_datetime(text) for text in self._database.run(lambda c: c.scalars(query).all())]
-        times = [at for at in read if at is not None]
-        if times and all(at.tzinfo is None for at in times):
-            raise self._without_zones()
-
-    def _within(self, span: TimeRange) -> list[ColumnElement[bool]]:
-        if self._is_sqlite:
-            return self._near(span)
-        return within(self._time(), span)
-
-    def _near(self, span: TimeRange) -> list[ColumnElement[bool]]:
-        """Rows of SQLite that may be within a span; its times are texts in many forms.
-
-        What SQLite reads as a time is left out where it is more than a day away: no zone is
-        further from UTC. The rest is looked at once it is read.
-        """
-        column = self._found[1]["published_at"]
-        day = func.julianday(type_coerce(column, String))
-        near = []
-        for edge, days in ((span.since, -1), (span.until, 1)):
-            if edge is None:
-                continue
-            try:
-                far = edge.astimezone(UTC).replace(tzinfo=None) + timedelta(days=days)
-            except OverflowError:
-                continue
-            limit = func.julianday(far.isoformat(sep=" ", timespec="seconds"))
-            near.append(day >= limit if days < 0 else day <= limit)
-        if not near:
-            return []
-        dated = type_coerce(column, String).bool_op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-*")
-        return [or_(func.typeof(column) != "text", ~dated, day.is_(None), and_(*near))]
+        _, columns = self._found
+        column = columns.chosen["published_at"]
+        times: list[datetime] = []
+        if not columns.lacks_zones:
+            text = type_coerce(column, String) if self._is_sqlite else cast(column, String)
+            query = select(text).where(column.is_not(None)).limit(PAGE)
+            read = (moment(row[0], None) for row in self._run(query) if isinstance(row[0], str))
+            times = [at for at in read if at is not None]
+        if columns.lacks_zones or (times and all(at.tzinfo is None for at in times)):
+            msg = (
+                f"the times of {self.table} have no zone; name it: --timezone UTC, or "
+                "--timezone Europe/Berlin"
+            )
+            raise ConfigurationError(msg)
 
     def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """See BatchSource."""
-        table, _ = self._found
-        if self._is_sqlite:
-            self._check_zones()
+        self._check_zones()
+        table, columns = self._found
+        if columns.time is None:
             return [Range(span)]
-        time = self._time()
-        query = select(func.min(time), func.max(time)).select_from(table)
-        found = self._database.run(lambda c: c.execute(query.where(*self._within(span))).one())
-        untimed = Range(untimed=True)
+        bounds = select(func.min(columns.time), func.max(columns.time)).select_from(table)
+        found = self._run(bounds.where(*columns.within(span)))[0]
+        untimed = Range(span, untimed=True)
         if found[0] is None:
             return [untimed]
         first, last = (at.astimezone(UTC) for at in found)
@@ -179,89 +148,83 @@ class TableBatch(BatchSource):
 
     def size(self, span: TimeRange) -> int | None:
         """See BatchSource."""
-        if self._is_sqlite and (span.since or span.until):
-            return sum(1 for _ in self._values(Range(span), ["published_at"]))
-        query = select(func.count()).select_from(self._found[0]).where(*self._within(span))
-        return int(self._database.run(lambda c: c.execute(query).scalar_one()))
+        table, columns = self._found
+        if columns.time is None and (span.since or span.until):
+            return sum(1 for _ in self._converted(Range(span), ["published_at"]))
+        conditions = columns.within(span)
+        query = select(func.count()).select_from(table).where(*conditions)
+        return int(self._run(query)[0][0])
 
-    def read(self, part: Range) -> Iterator[bytes]:
+    def read(self, part: Range) -> Iterator[bytes | RefusedRow]:
         """See BatchSource."""
-        for values in self._values(part, list(self._found[1])):
-            yield self._as_json(values)
+        _, columns = self._found
+        yield from self._converted(part, list(columns.chosen))
 
-    def _values(self, part: Range, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Fields of the rows of a range."""
-        chosen = self._found[1]
-        # SQLite's times come as they are: its driver refuses some forms.
-        fields = [
-            type_coerce(chosen[name], String) if self._is_sqlite else chosen[name] for name in names
-        ]
-        if part.untimed:
-            conditions: list[ColumnElement[bool]] = [self._time().is_(None)]
-            ordered = [chosen["id"]]
-        else:
-            conditions = self._within(part.span)
-            ordered = [chosen["id"]] if self._is_sqlite else [self._time(), chosen["id"]]
-        query = select(*ordered, *fields).where(*conditions)
-        for row in self._rows(query, ordered):
-            values = dict(zip(names, row[len(ordered) :], strict=True))
-            values["published_at"] = self._as_time(values["published_at"])
-            if not (self._is_sqlite and is_outside(values["published_at"], part.span)):
-                yield values
+    def _converted(self, part: Range, names: Sequence[str]) -> Iterator[bytes | RefusedRow]:
+        """The rows of a range as uploads, with these fields."""
+        _, columns = self._found
+        is_exact = columns.time is not None and not part.untimed
+        conditions = [columns.untimed()] if part.untimed else columns.within(part.span)
+        keys = columns.keys(untimed=part.untimed)
+        query = select(*keys, *columns.fields(names)).where(*conditions)
+        for row in self._rows(query, keys):
+            values = columns.values(names, row[len(keys) :])
+            made, problems = self._upload(values)
+            if not is_exact and is_outside(made.get("published_at"), part.span):
+                continue
+            if problems:
+                yield RefusedRow(_as_found(values), "; ".join(problems))
+            else:
+                yield json.dumps(made).encode()
 
-    def _rows(self, query: Select[Any], ordered: Sequence[Any]) -> Iterator[Row[Any]]:
-        key = ordered[-1]
-        pages = query.where(key.is_not(None)).order_by(*ordered).limit(PAGE)
-        after: tuple[Any, ...] | None = None
+    def _upload(self, values: Values) -> tuple[dict[str, Any], list[str]]:
+        """The fields of an upload, and what is wrong with the others."""
+        zone = self._found[1].zone
+        made: dict[str, Any] = {}
+        problems = []
+        for name, (kind, value) in values.items():
+            if value is None:
+                continue
+            try:
+                made[name] = convert(name, kind, value, zone)
+            except Unconvertible as error:
+                problems.append(str(error))
+        return made, problems
+
+    def _run(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        columns = self._found[1]
+
+        def rows(connection: Any) -> Sequence[Row[Any]]:
+            columns.prepare(connection)
+            found: Sequence[Row[Any]] = connection.execute(query).all()
+            return found
+
+        return self._database.run(rows)
+
+    def _rows(self, query: Select[Any], keys: Sequence[ColumnElement[Any]]) -> Iterator[Row[Any]]:
+        if not keys:
+            yield from self._database.stream(query, PAGE)
+            return
+        id_ = keys[-1]
+        pages = query.where(id_.is_not(None)).order_by(*keys).limit(PAGE)
+        page = pages
         while True:
-            page = pages if after is None else pages.where(tuple_(*ordered) > tuple_(*after))
-            rows = self._database.run(lambda c, page=page: c.execute(page).all())  # type: ignore[misc]
+            rows = self._run(page)
             yield from rows
             if len(rows) < PAGE:
                 break
-            after = tuple(rows[-1][: len(ordered)])
+            last = self._found[1].after(rows[-1][: len(keys)])
+            page = pages.where(tuple_(*keys) > tuple_(*last))
         # Nothing is greater than no id: pages would end at the first of these.
-        yield from self._database.stream(query.where(key.is_(None)), PAGE)
-
-    def _as_json(self, row: Mapping[str, Any]) -> bytes:
-        made: dict[str, Any] = {}
-        for name, value in row.items():
-            if value is None:
-                continue
-            if name in _LISTS:
-                value = _as_list(value)
-            elif name in ("id", "uploader") and isinstance(value, int):
-                value = str(value)
-            made[name] = value
-        return json.dumps(made, default=str).encode()
-
-    def _as_time(self, value: Any) -> Any:
-        if value is None or (at := _as_datetime(value)) is None:
-            return value
-        if at.tzinfo is None:
-            if self.timezone is None:
-                return str(value)
-            at = at.replace(tzinfo=ZoneInfo(self.timezone))
-        return at.astimezone(UTC).isoformat()
+        yield from self._database.stream(query.where(id_.is_(None)), PAGE)
 
 
-def _as_datetime(value: Any) -> datetime | None:
-    try:
-        return value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
+def _as_found(values: Values) -> bytes:
+    """A row for its dead letter: what the table has, as JSON."""
+    found = {name: value for name, (_, value) in values.items() if value is not None}
+    text = json.dumps(found, default=_plain, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape")
 
 
-def _as_list(value: Any) -> Any:
-    """A list, however the table keeps it: as an array, as JSON, or as words with commas."""
-    if isinstance(value, list | tuple):
-        return list(value)
-    if not isinstance(value, str):
-        return value
-    try:
-        read = json.loads(value)
-    except ValueError:
-        read = None
-    if isinstance(read, list):
-        return read
-    return [word.strip() for word in value.split(",") if word.strip()]
+def _plain(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

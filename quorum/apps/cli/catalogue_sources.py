@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
+from quorum.core.territories import why_no_territory
 from quorum.models.copyright.catalogue.exchange import read_works
 from quorum.models.copyright.catalogue.hash_lists import read_hashes
 from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
@@ -42,12 +43,17 @@ def print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
 def work_of(facts: dict[str, Any], where: str) -> Work:
     """Validate metadata entered by a person."""
     try:
-        return Work.model_validate(facts)
+        work = Work.model_validate(facts)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         msg = f"{where}: {facts.get('id', 'a work')}: {field}: {first['msg']}"
         raise InputError(msg) from None
+    for code in work.territories:
+        if wrong := why_no_territory(code):
+            msg = f"{where}: {work.id}: territories: {wrong}"
+            raise InputError(msg)
+    return work
 
 
 def sources(

@@ -17,6 +17,7 @@ from quorum.apps.cli.parameters import expanded
 from quorum.core.errors import InputError, MalformedMessage
 from quorum.core.logs import LogLevel
 from quorum.core.messages import Upload
+from quorum.core.messages.lines import json_lines
 
 __all__ = ["app"]
 
@@ -86,10 +87,10 @@ def moderate(
 
 def _open(file: str, stack: ExitStack) -> Iterator[bytes]:
     if file == "-":
-        return iter(sys.stdin.buffer)
+        return json_lines(sys.stdin.buffer, "standard input")
     try:
         opened: BinaryIO = Path(file).open("rb")  # noqa: SIM115
     except OSError as error:
         msg = f"cannot read {file}: {error.strerror}"
         raise InputError(msg) from None
-    return iter(stack.enter_context(opened))
+    return json_lines(stack.enter_context(opened), file)

@@ -138,7 +138,7 @@ async def _read(request: Request, state: State) -> MediaUpload:
         if state.media_folder is None:
             raise Problem(415, "media files are not accepted here; give the media's URI")
         sent = await read_multipart(request, state.media_folder, state.limits.body_bytes)
-    elif kind == "application/json":
+    elif kind in ("application/json", "application/cloudevents+json"):
         data = await request.body()
         sent = MediaUpload(Upload.accept(data), None, data)
     else:

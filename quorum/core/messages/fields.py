@@ -17,6 +17,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from quorum.core.territories import TERRITORIES
+
 #: Control and invisible characters: the inside of a character class, for Python and for Rust.
 _CONTROL = (
     r"\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -113,20 +115,23 @@ Time = Annotated[
     GetPydanticSchema(_time_schema),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-#: An ISO 3166-1 alpha-2 code, such as ``DE``.
+#: An ISO 3166-1 alpha-2 code, such as ``DE``. Stored messages may hold others of its form, which
+#: earlier versions took; ``Message.accept`` refuses them.
 Territory = Annotated[
     str,
     _Pattern("[A-Z]{2}", "must be an ISO 3166-1 alpha-2 code in capitals, such as DE"),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$"}),
+    WithJsonSchema({"type": "string", "enum": sorted(TERRITORIES)}),
 ]
+#: Among the metadata of a field: its value identifies something.
+IDENTIFIES = _Pattern(
+    rf"[^\s{_CONTROL}](?:[^{_CONTROL}]*[^\s{_CONTROL}])?",
+    "must not hold control or invisible characters, nor begin or end with white space",
+)
 #: 1 to 256 characters, trimmed, without control or invisible characters.
 Identifier = Annotated[
     str,
     Field(min_length=1, max_length=256),
-    _Pattern(
-        rf"[^\s{_CONTROL}](?:[^{_CONTROL}]*[^\s{_CONTROL}])?",
-        "must not hold control or invisible characters, nor begin or end with white space",
-    ),
+    IDENTIFIES,
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256}),
 ]
 #: A number from 0 to 1.

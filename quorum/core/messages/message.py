@@ -20,15 +20,22 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages.fields import now
+from quorum.core.messages.carriage import REPLACEMENT, plain_json
+from quorum.core.messages.fields import IDENTIFIES, now
 
 #: A larger message, which holds text and links only, is a mistake or an attack; it becomes a dead
 #: letter. Pub/Sub accepts 10 MB.
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
+#: Of a dead letter, which holds a part of a message in base64: what Pub/Sub accepts.
+_MAX_DEAD_LETTER_BYTES = 10 * 1024 * 1024
+
 #: How far ahead of ours a sender's clock may be. A message with a later time is refused: the newest
 #: prediction and the newest review count, so that a time in the future would count for ever.
 MAX_SKEW = timedelta(minutes=1)
+
+#: In a message's ``__dict__``: it was carried in another form than plain JSON.
+_UNPACKED = "_unpacked"
 
 #: The field names that an error may quote; a producer's own names are content.
 _OUR_FIELDS: set[str] = set()
@@ -127,16 +134,17 @@ class Message(Value):
 
     @classmethod
     def accept(cls, data: bytes, at: datetime | None = None) -> Self:
-        """Read a message where it enters: as ``from_bytes``, and not dated in the future.
+        """Read a message where it enters: as ``read``, and not dated in the future.
 
         Args:
             data: Its JSON.
             at: The time; by default now.
 
         Raises:
-            MalformedMessage: See ``from_bytes``; or if its time is more than ``MAX_SKEW`` ahead.
+            MalformedMessage: See ``read``; or if its time is more than ``MAX_SKEW`` ahead, or it
+                names a territory that does not exist.
         """
-        message = cls.from_bytes(data)
+        message = cls.read(data)
         ahead = message.event_time() - (at or now())
         if ahead > MAX_SKEW:
             msg = (
@@ -144,7 +152,57 @@ class Message(Value):
                 f"{MAX_SKEW.total_seconds():.0f} s: check the sender's clock and time zone"
             )
             raise MalformedMessage(msg)
+        if wrong := message.not_accepted():
+            raise MalformedMessage(wrong)
         return message
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Read a message as ``from_bytes`` does, however its JSON is carried.
+
+        gzip, a byte-order mark, UTF-16, half a character, a Pub/Sub push envelope and a CloudEvent
+        in structured mode are read as the plain message would be (``carriage.py``).
+
+        Raises:
+            MalformedMessage: See ``from_bytes``.
+        """
+        try:
+            return cls.from_bytes(data)
+        except MalformedMessage as error:
+            limit = MAX_MESSAGE_BYTES if cls.kind != "dead-letter" else _MAX_DEAD_LETTER_BYTES
+            if len(data) > limit:
+                raise
+            plain, layers = plain_json(data, cls.kind, limit)
+            if plain == data:
+                raise
+            told = error
+        try:
+            message = cls.from_bytes(plain)
+        except MalformedMessage as error:
+            msg = f"{layers}: {error}" if layers else str(error)
+            raise MalformedMessage(msg) from told
+        if damaged := message.damaged_names():
+            msg = f"{damaged}: holds half a character, so that it names nothing"
+            raise MalformedMessage(msg)
+        message.__dict__[_UNPACKED] = True
+        return message
+
+    @property
+    def was_plain(self) -> bool:
+        """Whether the bytes that it was read from are what ``from_bytes`` reads."""
+        return _UNPACKED not in self.__dict__
+
+    def damaged_names(self) -> str:
+        """The first field that identifies something and holds half a character; or nothing."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if IDENTIFIES in field.metadata and isinstance(value, str) and REPLACEMENT in value:
+                return name
+        return ""
+
+    def not_accepted(self) -> str:
+        """Why a message that can be read is not accepted from a sender; nothing if it is."""
+        return ""
 
     def to_bytes(self) -> bytes:
         """The message as UTF-8 JSON on one line; absent optional fields are left out."""

@@ -12,6 +12,7 @@ from pydantic import Field
 from quorum.core.messages.content import NOT_CONTENT, content_digest
 from quorum.core.messages.fields import Identifier, Seconds, Territory, Time
 from quorum.core.messages.message import Message
+from quorum.core.territories import why_no_territory
 
 
 class Upload(Message):
@@ -62,6 +63,13 @@ class Upload(Message):
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("digest", None)
         return copied
+
+    def not_accepted(self) -> str:
+        """See Message."""
+        for index, code in enumerate(self.territories):
+            if wrong := why_no_territory(code):
+                return f"territories.{index}: {wrong}"
+        return ""
 
     def event_id(self) -> str:
         """See Message."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
+from quorum.core.errors import MalformedMessage
+from quorum.core.messages import MAX_MESSAGE_BYTES, DeadLetter, Prediction, Review, Upload, Verdict
+from quorum.core.messages.carriage import plain_json
 from quorum.store.ledger.indexing import labels_of, text_of
 from quorum.store.ledger.values import Delivery, Owner, StatementRecord
 
@@ -154,8 +156,8 @@ def dead_letter_row(letter: DeadLetter) -> Row:
 
 def _owner(data: bytes) -> tuple[str | None, str | None]:
     try:
-        read = json.loads(data)
-    except (ValueError, RecursionError):
+        read = json.loads(plain_json(data, "", MAX_MESSAGE_BYTES)[0])
+    except (MalformedMessage, ValueError, RecursionError):
         return None, None
     if not isinstance(read, dict):
         return None, None

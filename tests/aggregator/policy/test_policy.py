@@ -171,6 +171,7 @@ def test_the_whole_language():
         ("lists.trusted", "lists", 17, "name of a list"),
         ("category: mine", "category: violense", 19, "did you mean `violence`"),
         ("territories: [DE]", "territories: [de]", 20, "pattern"),
+        ("territories: [DE]", "territories: [UK]", 20, "United Kingdom is GB"),
         ("weights: {spam: 1.5}", "weights: {spam: -1.5}", 24, "greater than or equal to 0"),
         ("weights: {spam: 1.5}", "weights: {spma: 1.5}", 24, "did you mean `spam`"),
         ("dsa: self-harm", "dsa: selfharm", 26, "did you mean `self-harm`"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def test_bad_lines_are_told_and_take_no_other_with_them() -> None:
     with pytest.raises(InputError, match=r"2 lines of in\.jsonl"):
         CliRunner().invoke(app, args, catch_exceptions=False)
     assert len(Path("o.jsonl").read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_another_encoding_compressed(encoding: str) -> None:
+    text = "".join(line(n, "bad" if n % 2 else "ok") for n in range(3))
+    Path("in.jsonl").write_bytes(gzip.compress(text.encode(encoding)))
+    args = ["in.jsonl", "--policy", "p.yaml", "--output", "o.jsonl"]
+    assert CliRunner().invoke(app, args, catch_exceptions=False).exit_code == 0
+    made = [Verdict.from_bytes(one) for one in Path("o.jsonl").read_bytes().splitlines()]
+    assert [one.action for one in made] == ["allow", "remove", "allow"]
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -72,6 +73,19 @@ def test_what_is_no_file_is_refused_before_anything_starts(tmp_path: Path, name:
         (tmp_path / "folder.jsonl").rmdir()
     with pytest.raises(ConfigurationError, match="there is no file"):
         FileSource(str(tmp_path / name), "uploads")
+
+
+def test_a_file_whose_lines_cannot_be_found_is_refused_with_the_mend(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes('{"id": "u1"}\n'.encode("utf-16"))
+    with pytest.raises(ConfigurationError, match="iconv -f UTF-16 -t UTF-8"):
+        FileSource(str(path), "uploads")
+    path.write_bytes(gzip.compress(b"one\n"))
+    with pytest.raises(ConfigurationError, match=r"name it in\.jsonl\.gz"):
+        FileSource(str(path), "uploads")
+    path.rename(tmp_path / "in.jsonl.gz")
+    expect(b"one")
+    read(str(tmp_path / "in.jsonl.gz"))
 
 
 def review(number: int) -> Review:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +30,6 @@ from quorum.aggregator.policy.expression_limits import (
     compile_checked,
     error_at,
     find_word,
-    together,
 )
 from quorum.aggregator.policy.fields import (
     HISTORY_FIELDS,
@@ -57,6 +56,7 @@ __all__ = [
     "Expression",
     "ExpressionError",
     "Read",
+    "UnknownNames",
     "did_you_mean",
     "parse",
 ]
@@ -115,6 +115,21 @@ class Read:
         variable = f"{READ_PREFIX}{f'{self.what}|{self.name}{tail}'.encode().hex()}"
         object.__setattr__(self, "detector", self.name.split("/", 1)[0])
         object.__setattr__(self, "variable", variable)
+
+
+class UnknownNames(ExpressionError):
+    """A condition that is CEL, and reads something unknown.
+
+    Args:
+        errors: At least one.
+        expression: The condition, so that its other names can be checked; it must not be used.
+    """
+
+    def __init__(self, errors: Sequence[ExpressionError], expression: Expression) -> None:
+        first, *others = errors
+        super().__init__(first.message, first.line, first.column)
+        self.others = tuple(others)
+        self.expression = expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +202,13 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
         *_unknown_fields(source, fields, (*UPLOAD_FIELDS, *declared)),
         *_unknown_fields(source, history, HISTORY_FIELDS),
     ]
-    if wrong:
-        raise together(wrong)
-    safe = not used and not called and not bound and _is_boolean(Program(compiled), reads)
+    safe = not (used or called or bound or wrong) and _is_boolean(Program(compiled), reads)
     lists = _fields("lists", solid)
     if lists is None:
         msg = "`lists` is followed by a dot and the name of a list, as lists.trusted"
         raise error_at(source, find_word(solid, "lists"), msg)
     reads = sorted(set(reads), key=lambda read: read.variable)
-    return Expression(
+    made = Expression(
         source=source,
         compiled=compiled,
         reads=tuple(reads),
@@ -204,6 +217,9 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
         listed=lists,
         safe=safe,
     )
+    if wrong:
+        raise UnknownNames(wrong, made)
+    return made
 
 
 def _unknown_names(

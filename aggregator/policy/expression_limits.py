@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import cel
@@ -21,7 +20,6 @@ __all__ = [
     "compile_checked",
     "error_at",
     "find_word",
-    "together",
 ]
 
 #: Nested brackets; CEL's parser recurses on them.
@@ -57,13 +55,6 @@ class ExpressionError(ValueError):
         self.line = line
         self.column = column
         self.others: tuple[ExpressionError, ...] = ()
-
-
-def together(errors: Sequence[ExpressionError]) -> ExpressionError:
-    """One error for several mistakes of a condition: the first, with the others."""
-    first, *others = errors
-    first.others = tuple(others)
-    return first
 
 
 def compile_checked(source: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any
 
@@ -12,10 +13,16 @@ from ruamel.yaml.comments import CommentedMap
 
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
 from quorum.aggregator.policy.combiner import Combiner
-from quorum.aggregator.policy.expression import Expression, ExpressionError, did_you_mean, parse
+from quorum.aggregator.policy.expression import (
+    Expression,
+    ExpressionError,
+    UnknownNames,
+    did_you_mean,
+    parse,
+)
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
 from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
-from quorum.aggregator.policy.tree import place, read_tree, shape_error
+from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
 from quorum.aggregator.policy.values import (
     Budget,
     Caps,
@@ -37,68 +44,100 @@ def read_content(text: str, file: str | None = None) -> PolicyContent:
     """Read the values of a policy; see ``Policy.from_text``."""
     tree = read_tree(text, file)
     try:
-        written = PolicyText.model_validate(json.loads(json.dumps(tree)))
+        values = json.loads(json.dumps(tree))
+        written = PolicyText.model_validate(values)
     except ValidationError as error:
-        raise shape_error(error, tree, file) from None
+        raise PolicyError.together(_mistakes(error, values, tree, file)) from None
     except (TypeError, ValueError) as error:
         msg = f"the policy has a value that is no number, text or list: {error}"
         raise PolicyError(msg, file=file) from None
     reader = _Reader(tree, file, written)
-    detectors = {name: reader.detector(name, entry) for name, entry in written.detectors.items()}
-    reader.combiners()
-    reader.categories()
-    rules = tuple(reader.rule(index, entry) for index, entry in enumerate(written.rules))
-    reader.check_names(rules)
-    canonical = json.dumps(
-        _meant(written), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
-    return PolicyContent(
-        name=written.name,
-        description=written.description,
-        version=f"{written.name}@{digest('policy', canonical)[:16]}",
-        text=text,
-        file=file,
-        deadline=written.deadline,
-        retention=written.retention,
-        orphan_wait=written.orphan_wait,
-        quorum=reader.quorum(),
-        detectors=MappingProxyType(detectors),
-        rules=rules,
-        categories=MappingProxyType(reader.known_categories),
-        combiners=MappingProxyType(reader.known_combiners),
-        lists=MappingProxyType(dict(written.lists)),
-        fields=MappingProxyType(reader.fields()),
-        caps=reader.caps(),
-        strikes=Strikes(
-            written.strikes.half_life,
-            MappingProxyType(
-                {
-                    Action.REMOVE: written.strikes.remove,
-                    Action.RESTRICT: written.strikes.restrict,
-                }
-            ),
-        ),
-    )
+    content = reader.content(text)
+    if reader.wrong:
+        raise PolicyError.together(reader.wrong)
+    return content
+
+
+def _mistakes(
+    error: ValidationError, values: dict[str, Any], tree: CommentedMap, file: str | None
+) -> list[PolicyError]:
+    """What the schema refuses, and the mistakes of the rest."""
+    found = shape_errors(error, tree, file)
+    rest = without_mistakes(values, error)
+    if rest is not None:
+        reader = _Reader(tree, file, rest)
+        reader.content("")
+        found += reader.wrong
+    return found
 
 
 class _Reader:
-    """Checks the parts of a policy and builds their values."""
+    """Checks the parts of a policy and builds their values.
+
+    Attributes:
+        wrong: The mistakes so far; the values are of use only if there are none.
+    """
 
     def __init__(self, tree: CommentedMap, file: str | None, written: PolicyText) -> None:
         self._tree = tree
         self._file = file
         self._written = written
+        self.wrong: list[PolicyError] = []
         self.known_categories: dict[str, Category] = dict(SHIPPED_CATEGORIES)
         self.known_combiners: dict[str, Combiner] = {}
 
-    def _error(self, message: str, *path: int | str) -> PolicyError:
+    def content(self, text: str) -> PolicyContent:
+        """All values of the policy, with this text."""
+        written = self._written
+        detectors = {name: self.detector(name, entry) for name, entry in written.detectors.items()}
+        fields = self.fields()
+        self.combiners()
+        self.categories()
+        rules = tuple(
+            rule
+            for index, entry in enumerate(written.rules)
+            if (rule := self.rule(index, entry)) is not None
+        )
+        self.check_names()
+        canonical = json.dumps(
+            _meant(written), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        )
+        return PolicyContent(
+            name=written.name,
+            description=written.description,
+            version=f"{written.name}@{digest('policy', canonical)[:16]}",
+            text=text,
+            file=self._file,
+            deadline=written.deadline,
+            retention=written.retention,
+            orphan_wait=written.orphan_wait,
+            quorum=self.quorum(),
+            detectors=MappingProxyType(detectors),
+            rules=rules,
+            categories=MappingProxyType(self.known_categories),
+            combiners=MappingProxyType(self.known_combiners),
+            lists=MappingProxyType(dict(written.lists)),
+            fields=MappingProxyType(fields),
+            caps=self.caps(),
+            strikes=Strikes(
+                written.strikes.half_life,
+                MappingProxyType(
+                    {
+                        Action.REMOVE: written.strikes.remove,
+                        Action.RESTRICT: written.strikes.restrict,
+                    }
+                ),
+            ),
+        )
+
+    def _error(self, message: str, *path: int | str) -> None:
         line, column = place(self._tree, path)
-        return PolicyError(message, file=self._file, line=line, column=column)
+        self.wrong.append(PolicyError(message, file=self._file, line=line, column=column))
 
     def detector(self, name: str, entry: DetectorText) -> DetectorPolicy:
         if "/" in name or not name.strip() or '"' in name:
             msg = f"`{name}` cannot name a detector"
-            raise self._error(msg, "detectors", name)
+            self._error(msg, "detectors", name)
         default: str | float = "review" if entry.required else "ignore"
         if entry.required:
             for status in ("missing", "failed"):
@@ -107,14 +146,14 @@ class _Reader:
                         f"`{name}` is required, so `{status}` cannot be `ignore`; "
                         "make it review, restrict or a score, or set `required: false`"
                     )
-                    raise self._error(msg, "detectors", name, status)
+                    self._error(msg, "detectors", name, status)
         deadline = entry.deadline if entry.deadline is not None else self._written.deadline
         if deadline > self._written.deadline:
             msg = (
                 f"the deadline of `{name}` ({deadline:g} s) is later than the policy's "
                 f"({self._written.deadline:g} s)"
             )
-            raise self._error(msg, "detectors", name, "deadline")
+            self._error(msg, "detectors", name, "deadline")
         return DetectorPolicy(
             name=name,
             required=entry.required,
@@ -129,7 +168,7 @@ class _Reader:
         for name in self._written.fields:
             if name in UPLOAD_FIELDS:
                 msg = f"every upload has the field `{name}`; it is not declared"
-                raise self._error(msg, "fields", name)
+                self._error(msg, "fields", name)
         return dict(self._written.fields)
 
     def combiners(self) -> None:
@@ -140,7 +179,7 @@ class _Reader:
             for known in entry.absent:
                 if known not in entry.weights:
                     msg = f"`{known}` has no weight{did_you_mean(known, list(entry.weights))}"
-                    raise self._error(msg, "combiners", name, "absent", known)
+                    self._error(msg, "combiners", name, "absent", known)
             self.known_combiners[name] = Combiner(
                 name, entry.bias, MappingProxyType(entry.weights), MappingProxyType(entry.absent)
             )
@@ -150,19 +189,20 @@ class _Reader:
         detector = name.split("/", 1)[0]
         if detector not in live:
             msg = f"the detector `{detector}` is unknown{did_you_mean(detector, live)}"
-            raise self._error(msg, *path)
+            self._error(msg, *path)
 
     def categories(self) -> None:
         for name, entry in self._written.categories.items():
             if entry.dsa not in DSA_CATEGORIES:
                 help_text = did_you_mean(entry.dsa, list(DSA_CATEGORIES))
                 msg = f"`{entry.dsa}` is no category of the DSA{help_text}"
-                raise self._error(msg, "categories", name, "dsa")
+                self._error(msg, "categories", name, "dsa")
             self.known_categories[name] = Category(
                 name, entry.dsa, entry.ground, entry.reference, entry.explanation
             )
 
-    def rule(self, index: int, entry: RuleText) -> Rule:
+    def rule(self, index: int, entry: RuleText) -> Rule | None:
+        before = len(self.wrong)
         when = self._condition(index, "when", entry.when)
         unless = None if entry.unless is None else self._condition(index, "unless", entry.unless)
         if entry.category is not None and entry.category not in self.known_categories:
@@ -170,15 +210,17 @@ class _Reader:
                 "; define it under `categories`"
             )
             msg = f"the category `{entry.category}` is unknown{help_text}"
-            raise self._error(msg, "rules", index, "category")
+            self._error(msg, "rules", index, "category")
         if entry.territories and entry.action is Action.REVIEW:
             msg = "a rule for some territories can only restrict or remove: a human is asked once"
-            raise self._error(msg, "rules", index, "territories")
+            self._error(msg, "rules", index, "territories")
         for name in _PLACEHOLDER.findall(entry.reason):
             if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
                 help_text = did_you_mean(name, list(self._written.detectors))
                 msg = f"`{{{name}}}` in the reason is no detector{help_text}"
-                raise self._error(msg, "rules", index, "reason")
+                self._error(msg, "rules", index, "reason")
+        if when is None or len(self.wrong) > before:
+            return None
         reads = [read for one in (when, unless) if one is not None for read in one.reads]
         detectors: set[str] = set()
         for read in reads:
@@ -198,15 +240,24 @@ class _Reader:
             detectors=frozenset(detectors),
         )
 
-    def _condition(self, index: int, field: str, text: str) -> Expression:
+    def _condition(self, index: int, field: str, text: str) -> Expression | None:
+        """A condition; None where it has a mistake."""
+        wrong: list[ExpressionError] = []
+        made: Expression | None = None
         try:
-            condition = parse(text, self._written.fields)
-            self._check_reads(index, condition)
+            made = parse(text, self._written.fields)
+        except UnknownNames as error:
+            wrong = [error, *error.others]
+            made = error.expression
         except ExpressionError as error:
-            raise self._condition_error(index, field, error) from None
-        return condition
+            wrong = [error]
+        if made is not None:
+            wrong += self._wrong_reads(index, made)
+        for one in wrong:
+            self._condition_error(index, field, one)
+        return None if wrong else made
 
-    def _check_reads(self, index: int, condition: Expression) -> None:
+    def _wrong_reads(self, index: int, condition: Expression) -> Iterator[ExpressionError]:
         shadow = self._written.rules[index].shadow
         detectors = self._written.detectors
         known = [name for name, one in detectors.items() if shadow or not one.shadow]
@@ -216,7 +267,7 @@ class _Reader:
                 if read.name not in self.known_combiners:
                     help_text = did_you_mean(read.name, list(self.known_combiners))
                     msg = f"the combiner `{read.name}` is unknown{help_text}"
-                    raise ExpressionError(msg, *spot)
+                    yield ExpressionError(msg, *spot)
             elif read.detector not in known:
                 if read.detector in detectors:
                     msg = (
@@ -227,32 +278,33 @@ class _Reader:
                         "; name it under `detectors`"
                     )
                     msg = f"the detector `{read.detector}` is unknown{help_text}"
-                raise ExpressionError(msg, *spot)
+                yield ExpressionError(msg, *spot)
         for name in condition.listed:
             if name not in self._written.lists:
                 help_text = did_you_mean(name, list(self._written.lists))
                 msg = f"the list `{name}` is unknown{help_text}"
-                raise ExpressionError(msg, *_spot(condition.source, name))
+                yield ExpressionError(msg, *_spot(condition.source, name))
 
-    def _condition_error(self, index: int, field: str, error: ExpressionError) -> PolicyError:
+    def _condition_error(self, index: int, field: str, error: ExpressionError) -> None:
         message = f"rule `{self._written.rules[index].name}`: {error.message}"
         node = self._tree["rules"][index]
         try:
             line, column = node.lc.value(field)
         except (KeyError, AttributeError):
-            return self._error(message, "rules", index)
+            self._error(message, "rules", index)
+            return
         lines = str(node[field])
         in_place = "\n" not in lines.rstrip("\n") and type(node[field]) is str
         if in_place and error.line == 1 and error.column is not None:
             column += error.column - 1
-        return PolicyError(message, file=self._file, line=line + 1, column=column + 1)
+        self.wrong.append(PolicyError(message, file=self._file, line=line + 1, column=column + 1))
 
-    def check_names(self, rules: tuple[Rule, ...]) -> None:
+    def check_names(self) -> None:
         seen: dict[str, int] = {}
-        for index, rule in enumerate(rules):
+        for index, rule in enumerate(self._written.rules):
             if rule.name in seen:
                 msg = f"two rules are named `{rule.name}`"
-                raise self._error(msg, "rules", index, "name")
+                self._error(msg, "rules", index, "name")
             seen[rule.name] = index
 
     def quorum(self) -> int:
@@ -260,7 +312,7 @@ class _Reader:
         wanted = self._written.quorum
         if wanted > live:
             msg = f"a quorum of {wanted} cannot be met by {live} detectors"
-            raise self._error(msg, "quorum")
+            self._error(msg, "quorum")
         return wanted
 
     def caps(self) -> Caps:
@@ -270,7 +322,7 @@ class _Reader:
             if name not in names:
                 help_text = did_you_mean(name, names) or "; only rules that remove have a cap"
                 msg = f"`{name}` is no rule that removes{help_text}"
-                raise self._error(msg, "caps", "rules", name)
+                self._error(msg, "caps", "rules", name)
         return Caps(
             total=_budget(entry.total),
             each_rule=_budget(entry.each_rule),

@@ -18,7 +18,7 @@ that cannot be evaluated fails, unless it expects that (``rule: error:NAME``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -141,7 +142,7 @@ def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[Gol
     """Read golden cases from YAML.
 
     Raises:
-        PolicyError: If they are invalid; the message names the case and the field.
+        PolicyError: If they are invalid; each message names the case and the field.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(text)
@@ -152,11 +153,32 @@ def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[Gol
     try:
         written = TypeAdapter(list[_CaseText]).validate_python(tree)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        index, *where = first["loc"] or ("?",)
-        msg = f"golden case {index}: {'.'.join(str(part) for part in where)}: {first['msg']}"
-        raise PolicyError(msg, file=file) from None
-    return tuple(_golden(policy, one, file) for one in written)
+        raise PolicyError.together([_shape(each, file) for each in error.errors()]) from None
+    wrong = [
+        PolicyError(message, file=file) for one in written for message in _unknown(policy, one)
+    ]
+    if wrong:
+        raise PolicyError.together(wrong)
+    return tuple(_golden(one) for one in written)
+
+
+def _shape(error: ErrorDetails, file: str | None) -> PolicyError:
+    index, *where = error["loc"] or ("?",)
+    msg = f"golden case {index}: {'.'.join(str(part) for part in where)}: {error['msg']}"
+    return PolicyError(msg, file=file)
+
+
+def _unknown(policy: Policy, written: _CaseText) -> Iterator[str]:
+    """What a case names that its policy does not know."""
+    for name in written.scores:
+        if name not in policy.detectors:
+            help_text = did_you_mean(name, policy.detectors)
+            yield f"golden case `{written.name}`: the detector `{name}` is unknown{help_text}"
+    known = (*UPLOAD_FIELDS, *policy.fields)
+    for name in written.upload:
+        if name not in known:
+            help_text = did_you_mean(name, known) or "; declare it in the policy, under `fields`"
+            yield f"golden case `{written.name}`: no upload has the field `{name}`{help_text}"
 
 
 def run_golden(policy: Policy, cases: Sequence[GoldenCase]) -> tuple[Result, ...]:
@@ -184,18 +206,7 @@ def _run(policy: Policy, golden: GoldenCase) -> Result:
     return Result(golden, decision, tuple(wrong))
 
 
-def _golden(policy: Policy, written: _CaseText, file: str | None) -> GoldenCase:
-    for name in written.scores:
-        if name not in policy.detectors:
-            help_text = did_you_mean(name, list(policy.detectors))
-            msg = f"golden case `{written.name}`: the detector `{name}` is unknown{help_text}"
-            raise PolicyError(msg, file=file)
-    known = (*UPLOAD_FIELDS, *policy.fields)
-    for name in written.upload:
-        if name not in known:
-            help_text = did_you_mean(name, known) or "; declare it in the policy, under `fields`"
-            msg = f"golden case `{written.name}`: no upload has the field `{name}`{help_text}"
-            raise PolicyError(msg, file=file)
+def _golden(written: _CaseText) -> GoldenCase:
     facts = {
         "id": "golden",
         "uploader": "golden",

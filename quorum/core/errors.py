@@ -15,6 +15,8 @@ line parser), bad input, bad configuration and failure (1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = [
     "ArtifactError",
     "ConfigurationError",
@@ -35,6 +37,11 @@ class QuorumError(Exception):
     """
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each problem as a line of its own; most errors have one."""
+        return (str(self),)
 
 
 class InputError(QuorumError):
@@ -58,13 +65,16 @@ class ConfigurationError(QuorumError):
 
 
 class PolicyError(ConfigurationError):
-    """An invalid policy.
+    """An invalid policy: its first mistake, with the others.
 
     Args:
         message: The problem and how to fix it.
         file: The policy's file; None if it was not read from a file.
         line: Line of the mistake, from 1.
         column: Column of the mistake, from 1.
+
+    Attributes:
+        others: The further mistakes of the same policy, each an error of its own.
     """
 
     def __init__(
@@ -79,8 +89,26 @@ class PolicyError(ConfigurationError):
         self.file = file
         self.line = line
         self.column = column
+        self.others: tuple[PolicyError, ...] = ()
         where = ":".join(str(part) for part in (file, line, column) if part is not None)
         super().__init__(f"{where}: {message}" if where else message)
+
+    @classmethod
+    def together(cls, errors: Sequence[PolicyError]) -> PolicyError:
+        """One error for all mistakes of a policy, in the order of their places.
+
+        Args:
+            errors: At least one; a mistake that is told twice counts once.
+        """
+        placed = sorted(errors, key=lambda one: (one.line or 0, one.column or 0))
+        first, *others = {str(one): one for one in placed}.values()
+        first.others = tuple(others)
+        return first
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each mistake as a line of its own."""
+        return (str(self), *(str(one) for one in self.others))
 
 
 class ArtifactError(QuorumError):

@@ -20,8 +20,9 @@ def main() -> NoReturn:
     """Run the command line.
 
     An error of Quorum's own ends as one line with the mend and its own exit code (see
-    ``quorum.core.errors``); anything else is a fault in Quorum, and shows its traceback. Threads
-    that a command leaves behind do not outlive it (see ``quorum.core.process_end``).
+    ``quorum.core.errors``), a policy with several mistakes as a line for each; anything else is a
+    fault in Quorum, and shows its traceback. Threads that a command leaves behind do not outlive
+    it (see ``quorum.core.process_end``).
     """
     configure_logs("text", "warning")
     end_process(_exit_code())
@@ -31,7 +32,8 @@ def _exit_code() -> int:
     try:
         app()
     except QuorumError as error:
-        print(f"quorum: {error}", file=sys.stderr)  # noqa: T201
+        for line in error.lines:
+            print(f"quorum: {line}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -184,3 +184,79 @@ def test_errors_in_the_whole_language(before, now, line, told):
         Policy.from_text(RICH.replace(before, now, 1), "mine.yaml")
     assert told in caught.value.message
     assert caught.value.line == line
+
+
+WRONG = """\
+name: mine
+deadline: soon
+quorum: 9
+fields: {views: int, tags: list}
+detectors:
+  spam: {missing: 1.5, failed: maybe, deadline: 90}
+  violence: {mising: 0.5}
+rules:
+  - name: a
+    when: score("spma") > upload.durration && lists.x && upload.views == 1
+    unless: combined("rsk") > 1.0
+    action: delete
+    category: violense
+    reason: Bad {spma} {violence}
+    territories: [de, FR, xx]
+  - name: a
+    when: (score("spam")
+    action: remove
+    reason: Z
+  - {nam: c, when: 'true', action: remove, reason: x}
+combiners:
+  risk: {bias: x, weights: {spma: 1}}
+caps: {rules: {b: {removals: 1, per: 1 h}, a: {removals: -1, per: 1 h}}}
+strikes: {half_live: 3}
+"""
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_place_and_once():
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(WRONG, "mine.yaml")
+    error = caught.value
+    assert str(error) == error.lines[0]
+    told = {(one.line, one.column): one.message for one in (error, *error.others)}
+    expected = {
+        (2, 1): "no duration",
+        (3, 1): "cannot be met by 2 detectors",
+        (4, 10): "'number'",
+        (4, 22): "every upload has the field `tags`",
+        (6, 10): "less than or equal to 1",
+        (6, 24): "a score from 0 to 1, or 'review'",
+        (7, 14): "did you mean `missing`",
+        (10, 18): "did you mean `spam`",
+        (10, 34): "did you mean `duration`",
+        (10, 53): "the list `x` is unknown",
+        (11, 23): "did you mean `risk`",
+        (12, 5): "'remove'",
+        (13, 5): "did you mean `violence`",
+        (14, 5): "did you mean `spam`",
+        (15, 19): "pattern",
+        (15, 27): "pattern",
+        (16, 5): "two rules are named `a`",
+        (17, 25): "not valid CEL",
+        (20, 5): "`name` is required",
+        (20, 6): "did you mean `name`",
+        (22, 10): "valid number",
+        (22, 29): "did you mean `spam`",
+        (23, 16): "no rule that removes",
+        (23, 48): "greater than or equal to 0",
+        (24, 11): "did you mean `half_life`",
+    }
+    assert len(error.lines) == len(set(error.lines)) == len(expected)
+    assert told.keys() == expected.keys()
+    for place, words in expected.items():
+        assert words in told[place]
+    assert all(line.startswith("mine.yaml:") and "\n" not in line for line in error.lines)
+
+
+def test_a_mistake_tells_of_no_other_that_it_only_causes():
+    text = SMALL.replace("deadline: 10\n", "deadline: 10 sec\n").replace("remove", "delete")
+    text += "caps: {rules: {spam: {removals: 1, per: 60}}}\n"
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(text.replace("deadline: 500 ms", "deadline: 60"))
+    assert [line.split(":")[0] for line in caught.value.lines] == ["2", "13"]

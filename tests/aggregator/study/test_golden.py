@@ -76,3 +76,18 @@ def test_a_case_that_an_error_decides_fails_unless_it_asks_for_that():
     assert len(other.wrong) == 1
     (asked,) = run_golden(policy, read_golden(policy, text % "{action: review, rule: error:long}"))
     assert asked.wrong == ()
+
+
+def test_all_mistakes_of_the_cases_are_told_at_once():
+    text = (
+        "[{name: a, upload: {x: 1}, scores: {spma: 0}, expect: allow}, "
+        "{name: b, expect: allow, scores: {spam: 0, vio: 1}}]"
+    )
+    with pytest.raises(PolicyError) as caught:
+        read_golden(BALANCED, text)
+    assert len(caught.value.lines) == 3
+    with pytest.raises(PolicyError) as caught:
+        read_golden(BALANCED, "[{name: a, expct: allow}, {nam: b, expect: foo}]")
+    told = " ".join(caught.value.lines)
+    for word in ("0: expct", "0: expect", "1: nam", "1: name"):
+        assert word in told

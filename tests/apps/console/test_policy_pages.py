@@ -95,3 +95,11 @@ def test_a_file_that_cannot_be_written_activates_nothing(ledger: Ledger, tmp_pat
     with pytest.raises(Conflict, match="nothing was activated"):
         drafts.activate(ledger, draft_id, "max", tmp_path / "no" / "policy.yaml")
     assert drafts.get(ledger, draft_id).state == "proposed"
+
+
+def test_all_mistakes_of_a_draft_are_shown(console):
+    broken = TEXT.replace("quorum: 1", "quorum: 99").replace("deadline:", "deadlin:", 1)
+    page = console("lea").post("/policy", text=broken, name="x")
+    assert page.status_code == 422
+    assert "did you mean `deadline`?" in page.text
+    assert "a quorum of 99 cannot be met" in page.text

@@ -49,7 +49,9 @@ def save(request: Request, given: FormFields, user: Lead) -> Response:
     try:
         draft_id = drafts.save(ledger, given.get("name", ""), text, user.name)
     except PolicyError as error:
-        return _page(request, 422, message=str(error), text=text, name=given.get("name", ""))
+        return _page(
+            request, 422, message="\n".join(error.lines), text=text, name=given.get("name", "")
+        )
     return redirect(request, "/policy/draft", id=draft_id)
 
 
@@ -60,12 +62,16 @@ def draft_page(request: Request, session: CurrentSession, id: str) -> Response: 
     row = drafts.get(console.ledger, id[:256])
     if row is None:
         raise PageError(404, "There is no such draft.")
+    try:
+        changes = differences(console.policy, Policy.from_text(row.text))
+    except PolicyError as error:
+        changes = tuple(f"Not a valid policy of this version: {line}" for line in error.lines)
     return render(
         request,
         "draft.html",
         row=row,
         report=None if row.report is None else json.loads(row.report),
-        differences=differences(console.policy, Policy.from_text(row.text)),
+        differences=changes,
         backtest_cases=drafts.BACKTEST_CASES,
     )
 

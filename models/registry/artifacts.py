@@ -66,6 +66,7 @@ class Manifest:
         calibration: How scores became probabilities, and how well.
         licence: Under which terms the weights may be used.
         seed: The seed that the training was run with.
+        embedding: The sentence embedding that it was trained on, name and version; empty if none.
     """
 
     detector: str
@@ -77,6 +78,7 @@ class Manifest:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     seed: int | None = None
+    embedding: str = ""
 
 
 def digest_of_file(path: Path) -> str:
@@ -210,6 +212,7 @@ def write_artifact(
     calibration: Mapping[str, Any] | None = None,
     licence: str = "",
     seed: int | None = None,
+    embedding: str = "",
 ) -> Artifact:
     """Write an artifact; the same content gives the same bytes.
 
@@ -224,6 +227,7 @@ def write_artifact(
         calibration: How scores became probabilities.
         licence: Under which terms the weights may be used.
         seed: The seed of the training.
+        embedding: The sentence embedding that it was trained on.
     """
     from safetensors.numpy import save_file
 
@@ -258,6 +262,7 @@ def write_artifact(
         calibration=dict(calibration or {}),
         licence=licence,
         seed=seed,
+        embedding=embedding,
     )
     text = json.dumps({"format": _FORMAT, **asdict(manifest)}, indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

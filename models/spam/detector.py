@@ -12,6 +12,7 @@ import numpy as np
 
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
+from quorum.models.features.embedding import require_embedding
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
 from quorum.models.scoring.calibration import Platt
@@ -55,6 +56,7 @@ class SpamDetector(Detector):
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
+        require_embedding(held)
         settings = held.document("model.json")
         self.version = held.version
         self._words = TfidfLogistic.restore(

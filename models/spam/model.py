@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.features.embedding import EMBEDDING
 from quorum.models.registry.artifacts import TrainingData, write_artifact
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
@@ -44,7 +45,7 @@ class SpamModel:
             labels: 1 for spam.
         """
         words = TfidfLogistic.fit(texts, labels.tolist(), strength=10.0)
-        return cls(words, DenseLogistic.fit(vectors, labels, strength=1.0))
+        return cls(words, DenseLogistic.fit(vectors, labels, strength=10.0))
 
     def decide(self, texts: list[str], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Uncalibrated log-odds of the ensemble."""
@@ -93,6 +94,7 @@ class SpamModel:
             calibration=calibration_report,
             licence=licence,
             seed=seed,
+            embedding=EMBEDDING,
         )
 
 

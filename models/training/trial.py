@@ -158,4 +158,5 @@ def _copy(held: Artifact, document: Any, out: Path, calibration: dict[str, Any])
         calibration=calibration,
         licence=manifest.licence,
         seed=manifest.seed,
+        embedding=manifest.embedding,
     )

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
+from quorum.models.features.embedding import require_embedding
 from quorum.models.features.normalise import normalise
 from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.features.text import evidence_of
@@ -65,6 +66,7 @@ class ViolenceDetector(Detector):
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)
+        require_embedding(held)
         settings = held.document("model.json")
         self.version = held.version
         self._meaning = DenseLogistic.restore(held.tensors("meaning.safetensors"))

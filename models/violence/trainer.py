@@ -15,6 +15,7 @@ import numpy as np
 
 from quorum.core.errors import InputError, MediaRefused
 from quorum.core.settings import MediaAccess
+from quorum.models.features.embedding import EMBEDDING
 from quorum.models.features.text import text_of
 from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import (
@@ -149,8 +150,6 @@ def write(
             sources += _shipped_sources(held, name)
     if text is not None and frames is not None:
         metrics["both"] = _fusion(text, frames, seed)
-    elif held is not None and text is None and frames is None:
-        metrics["both"] = held.manifest.metrics["both"]
     if gore is not None:
         document["gore"] = {"handicap": gore[0].handicap, "cap": gore[0].cap}
         metrics["gore"] = gore[1]
@@ -168,6 +167,7 @@ def write(
         calibration=document["calibration"],
         licence=licence,
         seed=seed,
+        embedding=EMBEDDING,
     )
     return metrics
 

@@ -25,4 +25,5 @@ def variant(folder: Path, factor: float) -> Artifact:
         metrics={"roc_auc": 0.9, "by_video": {"Video 1": 0.8}, "split": "none", "rows": 3},
         calibration=dict(shipped.manifest.calibration),
         licence="Apache-2.0",
+        embedding=shipped.manifest.embedding,
     )

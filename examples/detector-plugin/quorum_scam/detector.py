@@ -31,7 +31,7 @@ class ScamDetector(Detector):
             return Finding.without(features, Feature.EMBEDDING)
         likeness = self._scam @ features.embedding
         gap = float(likeness.max() - (self._honest @ features.embedding).max())
-        score = float(1 / (1 + np.exp(-12 * (gap - 0.05))))
+        score = float(1 / (1 + np.exp(-30 * (gap - 0.03))))
         nearest = f"reads like: {SCAM[int(likeness.argmax())]}"
         evidence = [Evidence(kind="text", what=nearest)] if score >= 0.5 else []
         return Finding.scored(score, {"scam/money": score}, evidence)

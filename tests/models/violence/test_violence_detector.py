@@ -44,7 +44,7 @@ class TestViolence(DetectorContract):
     def test_calm_words_do_not_excuse_media_that_cannot_be_read(self, made, extractor):
         calm, threat = extractor.extract(
             [
-                upload(title="How to bake bread", media="file:///gone"),
+                upload(title="How to bake bread with two kinds of flour", media="file:///gone"),
                 upload(title="I will find you and kill you", media="file:///gone"),
             ]
         )

@@ -1,0 +1,1 @@
+"""multilingual-e5-small on onnxruntime: 4-bit weights, tokenizer and encoder, without torch."""

@@ -20,10 +20,17 @@ from ruamel.yaml import YAML
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.record import EEA, TransparencyRecord
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import Action, Upload, Verdict
 
-__all__ = ["Statement", "languages", "make_statement", "statement_text", "submissions"]
+__all__ = [
+    "Statement",
+    "chosen_language",
+    "languages",
+    "make_statement",
+    "statement_text",
+    "submissions",
+]
 
 #: The most statements in one request.
 BATCH: Final = 100
@@ -49,6 +56,20 @@ def languages() -> tuple[str, ...]:
     folder = resources.files("quorum.aggregator.statements")
     names = (item.name for item in folder.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
+
+
+def chosen_language(tag: str) -> str:
+    """The language of texts that a person asked for by a tag, such as ``de`` or ``de-AT``.
+
+    Raises:
+        InputError: If there are no texts in it; nobody gets another language than they asked for.
+    """
+    short = tag.split("-")[0].lower()
+    if short not in languages():
+        known = ", ".join(languages())
+        msg = f"there are no statements in `{tag}`; there are: {known}"
+        raise InputError(msg)
+    return short
 
 
 def make_statement(

@@ -59,6 +59,7 @@ class Backtest:
         cases: Cases that were decided again.
         unreadable: Lines that are not a case.
         retried: Cases with a prediction by one of the detector versions under test.
+        versions: Cases by each detector version under test that has a prediction in them.
         changes: Cases by action before and after.
         by_rule: Changed cases by the rule that decides now, action before and after.
         by_category: Changed cases by category, action before and after.
@@ -72,6 +73,7 @@ class Backtest:
     cases: int = 0
     unreadable: int = 0
     retried: int = 0
+    versions: Counter[tuple[str, str]] = field(default_factory=Counter)
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     by_rule: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     by_category: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -92,6 +94,7 @@ class Backtest:
         self.unreadable += other.unreadable
         self.retried += other.retried
         for name in (
+            "versions",
             "changes",
             "by_rule",
             "by_category",
@@ -152,6 +155,14 @@ def _add(
 ) -> None:
     tried = case.under(versions) if versions else case
     found.retried += tried is not case
+    if versions:
+        found.versions.update(
+            {
+                (one.detector, one.version)
+                for one in case.predictions
+                if versions.get(one.detector) == one.version
+            }
+        )
     decision = tried.decide(candidate)
     if base is not None:
         earlier = case.decide(base)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import bdtr, betaincinv
+from scipy.special import bdtr, bdtrc, betaincinv
 
 from quorum.aggregator.decision.facts import number_of
 from quorum.aggregator.policy.policy import Policy
@@ -31,6 +31,9 @@ __all__ = ["Tuned", "reviewed_scores", "tune"]
 
 #: A bound that needs more labels than this is considered out of reach.
 MAX_LABELS: Final = 1_000_000
+#: Right labels before the first wrong one are no sign of a better range above it if they are at
+#: least so likely by chance. It errs towards asking for labels, which then show it.
+BY_CHANCE: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,10 @@ class Tuned:
         upper: The upper bound of the share of wrongful removals at the same confidence
             (Clopper-Pearson); None without a threshold.
         caught: The share of the cases that the reviewers removed which the threshold catches.
-        labels_needed: Without a threshold: the number of further reviewed cases with high scores
-            that it takes at the same error rate; None if no number of them suffices.
+        labels_needed: Without a threshold: the fewest further reviewed cases that it takes, with
+            scores above the highest wrongful one, if none of them is wrong to remove; None if so
+            many of the highest are wrong that none can be expected to do.
+        above: Without a threshold: the highest score of a wrongful removal; None without one.
     """
 
     threshold: float | None
@@ -60,6 +65,7 @@ class Tuned:
     upper: float | None
     caught: float
     labels_needed: int | None
+    above: float | None = None
 
 
 def tune(
@@ -106,7 +112,8 @@ def tune(
             wrongful=0,
             upper=None,
             caught=0.0,
-            labels_needed=_labels_needed(ordered, bound, level, first),
+            labels_needed=_labels_needed(ordered, bound, level) if ordered else first,
+            above=next((score for score, is_wrong in ordered if is_wrong), None),
         )
     threshold, removals, wrongful = chosen
     return Tuned(
@@ -161,26 +168,28 @@ def _fewest(bound: float, level: float) -> int:
     return math.ceil(math.log(level) / math.log(1.0 - bound))
 
 
-def _labels_needed(
-    ordered: Sequence[tuple[float, bool]], bound: float, level: float, first: int
-) -> int | None:
-    """The number of further labels needed, at the error rate of the highest scores.
+def _labels_needed(ordered: Sequence[tuple[float, bool]], bound: float, level: float) -> int | None:
+    """The fewest further labels that give a guarantee, if none of their removals is wrong.
 
-    The highest scores are the longest prefix with a share of errors below the bound; a prefix
-    shorter than a quarter of ``first`` is not evidence.
+    They stand at the top, above the first wrong one: a threshold there has them and the highest
+    labels below them. None where the highest labels speak against any number: their share of wrong
+    removals is significantly above the bound, and that share gives as many right ones before the
+    first wrong one by chance.
     """
-    highest, wrongs, errors = 0, 0, 0
-    least = min(first, len(ordered)) / 4
-    for index, (_, is_wrong) in enumerate(ordered):
-        errors += is_wrong
-        if index + 1 >= least and errors < bound * (index + 1):
-            highest, wrongs = index + 1, errors
-    if not highest:
+    first = _fewest(bound, level)
+    scores = np.array([score for score, _ in ordered])
+    wrong = np.cumsum([is_wrong for _, is_wrong in ordered], dtype=np.int64)
+    # A threshold takes all labels of one score or none of them.
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+    counts, errors = np.append(0, ends + 1), np.append(0, wrong[ends])
+    top = min(int(np.searchsorted(counts, min(first, len(ordered)))), len(counts) - 1)
+    seen, amiss = int(counts[top]), int(errors[top])
+    clean = int(counts[errors == 0][-1])
+    too_many = amiss > 0 and bdtrc(amiss - 1, seen, bound) <= level
+    if too_many and (1.0 - amiss / seen) ** clean > BY_CHANCE:
         return None
-    share = wrongs / highest
-    needed = first
-    while bdtr(math.ceil(share * needed), needed, bound) > level:
-        needed = math.ceil(needed * 1.05)
-        if needed > MAX_LABELS:
-            return None
-    return max(1, needed - highest)
+    for more in range(1, min(first, MAX_LABELS) + 1):
+        at = int(np.searchsorted(counts, first - more))
+        if at < len(counts) and bdtr(errors[at], counts[at] + more, bound) <= level:
+            return more
+    return first if first <= MAX_LABELS else None

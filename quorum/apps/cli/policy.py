@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -21,9 +22,19 @@ from quorum.apps.cli import policy_learn
 from quorum.apps.cli.parameters import expanded
 from quorum.apps.cli.policy_cases import CaseSelection, Database, Limit, Name, Since, Until
 from quorum.apps.cli.policy_explain import coloured, explain
+from quorum.apps.cli.policy_init import init
+from quorum.apps.cli.policy_json import (
+    AsJson,
+    backtest_json,
+    check_json,
+    golden_json,
+    policy_json,
+    print_json,
+    refused_json,
+)
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_statements import statements
-from quorum.core.errors import InputError
+from quorum.core.errors import InputError, PolicyError
 
 __all__ = ["app"]
 
@@ -37,11 +48,14 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_policies() -> None:
+def list_policies(as_json: AsJson = False) -> None:
     """List the shipped policies.
 
     Example: quorum policy list
     """
+    if as_json:
+        print_json({"policies": [policy_json(load_policy(name)) for name in shipped_policies()]})
+        return
     table = Table("policy", "version", "what it does")
     for name in shipped_policies():
         policy = load_policy(name)
@@ -50,16 +64,20 @@ def list_policies() -> None:
 
 
 @app.command()
-def show(name: Name = "balanced") -> None:
-    """Print the YAML of a policy, as a start for your own.
+def show(name: Name = "balanced", as_json: AsJson = False) -> None:
+    """Print the YAML of a policy.
 
     Example: quorum policy show balanced > mine.yaml
     """
+    if as_json:
+        policy = load_policy(name)
+        print_json({**policy_json(policy), "text": policy.text})
+        return
     typer.echo(load_policy(name).text, nl=False)
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: AsJson = False) -> None:
     """Print the JSON Schema of policies, for editors.
 
     Example: quorum policy schema > policy.schema.json
@@ -68,22 +86,31 @@ def schema() -> None:
 
 
 @app.command()
-def check(name: Name) -> None:
+def check(name: Name, as_json: AsJson = False) -> None:
     """Find mistakes: errors, rules that can never apply, rules that never decide.
 
     Exits with 1 if there are errors, with 78 if the policy is not valid.
 
     Example: quorum policy check mine.yaml
     """
-    policy = load_policy(name)
-    console = Console()
+    try:
+        policy = load_policy(name)
+    except PolicyError as error:
+        if not as_json:
+            raise
+        print_json(refused_json(error))
+        raise typer.Exit(error.exit_code) from None
     problems = check_policy(policy)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if as_json:
+        print_json(check_json(policy, problems))
+        raise typer.Exit(1 if errors else 0)
+    console = Console()
     for problem in problems:
         where = f"rule {problem.rule}: " if problem.rule else ""
         colour = "red" if problem.severity == "error" else "yellow"
         message = escape(f"{where}{problem.message}")
         console.print(f"[{colour}]{problem.severity}[/]: {message}", soft_wrap=True)
-    errors = sum(problem.severity == "error" for problem in problems)
     console.print(
         f"{policy.version}: {len(policy.rules)} rules, {len(policy.detectors)} detectors, "
         f"{errors} errors, {len(problems) - errors} notes"
@@ -99,6 +126,7 @@ def test(
         Path | None,
         typer.Option("--golden", help="The golden cases (default: beside it)."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Decide the golden cases beside a policy, and list those that fail.
 
@@ -106,14 +134,17 @@ def test(
     """
     policy = load_policy(name)
     results = run_golden(policy, load_golden(policy, golden))
-    console = Console()
     failed = [result for result in results if result.wrong]
+    shown = {result.decision.rule for result in results}
+    unseen = [rule.name for rule in policy.rules if rule.name not in shown and not rule.shadow]
+    if as_json:
+        print_json(golden_json(policy, results, unseen))
+        raise typer.Exit(1 if failed else 0)
+    console = Console()
     for result in failed:
         console.print(f"[red]failed[/]: {escape(result.golden.name)}", soft_wrap=True)
         for sentence in result.wrong:
             console.print(f"  {escape(sentence)}", soft_wrap=True)
-    shown = {result.decision.rule for result in results}
-    unseen = [rule.name for rule in policy.rules if rule.name not in shown and not rule.shadow]
     if unseen:
         console.print(f"rules without a case: {', '.join(unseen)}", soft_wrap=True)
     console.print(f"{len(results) - len(failed)} of {len(results)} cases are as expected")
@@ -121,6 +152,7 @@ def test(
         raise typer.Exit(1)
 
 
+app.command()(init)
 app.command()(explain)
 
 
@@ -130,14 +162,29 @@ def diff(
     old: Name,
     new: Name,
     cases: CaseSelection,
+    as_json: AsJson = False,
 ) -> None:
     """Describe the changes between two policies, and count their effect on past cases.
 
     Example: quorum policy diff balanced strict --cases cases.jsonl
     """
     before, after = load_policy(old), load_policy(new)
-    console = Console()
     sentences = differences(before, after)
+    if as_json:
+        counted = None
+        if cases.given:
+            lines = cases.lines(after)
+            counted = backtest_json(backtest_lines(lines, after, before, workers=1), after, before)
+        print_json(
+            {
+                "old": before.version,
+                "new": after.version,
+                "differences": list(sentences),
+                "backtest": counted,
+            }
+        )
+        return
+    console = Console()
     for sentence in sentences:
         console.print(f"- {sentence}", soft_wrap=True, markup=False, highlight=False)
     if not sentences:
@@ -163,8 +210,11 @@ def backtest(
     workers: Annotated[
         int | None, typer.Option(help="Number of processes (default: the number of cores).")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Decide past cases again under a candidate policy.
+
+    Exits with 65 if no case has a prediction of a version that --detector names.
 
     Example: quorum policy backtest mine.yaml --cases cases.jsonl --report backtest.html
     """
@@ -173,17 +223,28 @@ def backtest(
     versions = _versions(candidate, detector or [])
     lines = cases.lines(candidate, versions)
     found = backtest_lines(lines, candidate, base, workers, versions)
+    _check_versions(found, versions)
+    if report is not None:
+        write_report(report, found, candidate, base)
+    if as_json:
+        print_json(backtest_json(found, candidate, base))
+        return
     _summary(Console(), found)
     if versions:
         typer.echo(f"{found.retried:,} of them have predictions of these versions")
     if report is not None:
-        write_report(report, found, candidate, base)
         typer.echo(f"the report is in {report}")
 
 
 @app.command("cases")
 def export_cases(
-    database: Database = "-", since: Since = None, until: Until = None, limit: Limit = None
+    database: Database = "-",
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As without: the cases are JSON, one a line.")
+    ] = False,
 ) -> None:
     """Print the ledger's cases, one JSON object a line.
 
@@ -210,6 +271,17 @@ def _versions(policy: Policy, given: list[str]) -> dict[str, str]:
             raise InputError(msg)
         versions[name] = version
     return versions
+
+
+def _check_versions(found: Backtest, versions: Mapping[str, str]) -> None:
+    """Refuse a version that no case has a prediction of: nothing was tried with it."""
+    for detector, version in versions.items():
+        if not found.versions[detector, version]:
+            msg = (
+                f"none of the {found.cases:,} cases has a prediction of {detector}@{version}; "
+                "`quorum models list` has the versions, and a shadow run makes predictions of one"
+            )
+            raise InputError(msg)
 
 
 def _summary(console: Console, found: Backtest) -> None:

@@ -17,6 +17,7 @@ from quorum.aggregator.study.explain import explain as explain_case
 from quorum.aggregator.study.golden import read_golden
 from quorum.aggregator.study.record import PastCase
 from quorum.apps.cli.policy_cases import Cases, CaseSelection, Database
+from quorum.apps.cli.policy_json import AsJson, explain_json, print_json
 from quorum.core.errors import InputError
 
 __all__ = ["coloured", "explain"]
@@ -42,6 +43,7 @@ def explain(
     ] = None,
     cases: Cases = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Explain a decision: its path from predictions to action, and counterfactuals.
 
@@ -55,7 +57,11 @@ def explain(
         raise InputError(msg)
     else:
         case = _find(upload, CaseSelection(cases, database).read(made))
-    _draw(made, case, explain_case(made, case))
+    found = explain_case(made, case)
+    if as_json:
+        print_json(explain_json(made, case, found))
+    else:
+        _draw(made, case, found)
 
 
 def _typed_case(policy: Policy, scores: list[str]) -> PastCase:

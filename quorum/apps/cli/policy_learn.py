@@ -17,6 +17,14 @@ from quorum.aggregator.study.drift import drift as compare
 from quorum.aggregator.study.shadow import compare_shadow
 from quorum.apps.cli.parameters import expanded
 from quorum.apps.cli.policy_cases import CaseSelection, Name
+from quorum.apps.cli.policy_json import (
+    AsJson,
+    drift_json,
+    fit_json,
+    print_json,
+    shadow_json,
+    tune_json,
+)
 from quorum.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ def tune(
         float, typer.Option(help="The largest accepted share of wrongful removals.")
     ] = 0.02,
     confidence: Annotated[float, typer.Option(help="The confidence of the guarantee.")] = 0.95,
+    as_json: AsJson = False,
 ) -> None:
     """Find the lowest threshold for `remove` that keeps wrongful removals below a bound.
 
@@ -51,7 +60,11 @@ def tune(
     found = cases.read()
     scores, wrong = reviewed_scores(policy, found, score)
     made = choose(scores, wrong, bound, confidence)
-    _print_threshold(made, score, "combined" if score in policy.combiners else _function(score))
+    if as_json:
+        print_json(tune_json(made, score))
+    else:
+        function = "combined" if score in policy.combiners else _function(score)
+        _print_threshold(made, score, function)
     if made.threshold is None:
         raise typer.Exit(1)
 
@@ -73,10 +86,12 @@ def _print_threshold(made: Tuned, score: str, function: str) -> None:
         ]
     else:
         lines.append(f"no threshold guarantees {limit}")
+        where = "high scores" if made.above is None else f"scores above {made.above:g}"
         lines.append(
-            "more labels cannot help: too many of the highest scores are wrong to remove"
+            "more labels will not help: too many of the highest scores are wrong to remove"
             if made.labels_needed is None
-            else f"it takes about {made.labels_needed:,} more reviewed cases with high scores"
+            else f"it takes at least {made.labels_needed:,} more reviewed cases with {where}, "
+            "none of them wrong to remove"
         )
     typer.echo("\n".join(lines))
 
@@ -88,6 +103,7 @@ def fit(
         list[str], typer.Option(help="A detector, or a label such as violence/fight. Repeatable.")
     ],
     name: Annotated[str, typer.Option(help="The name of the combiner.")] = "risk",
+    as_json: AsJson = False,
 ) -> None:
     """Fit a combiner of several scores on reviewed cases, and print it for a policy.
 
@@ -96,6 +112,9 @@ def fit(
     from quorum.aggregator.study.fit import fit as fit_combiner
 
     made = fit_combiner(name, score, cases.read())
+    if as_json:
+        print_json(fit_json(name, made))
+        return
     single, alone = made.best_single
     typer.echo(
         f"# fitted on {made.labels:,} reviewed cases, {made.harmful:,} of them removed\n"
@@ -120,6 +139,7 @@ def drift(
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the distributions here.")] = None,
     alarm: Annotated[float, typer.Option(help="Index above which a detector has drifted.")] = ALARM,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the distributions of detectors' scores with a reference.
 
@@ -139,16 +159,23 @@ def drift(
         except OSError as error:
             msg = f"cannot write {save}: {error.strerror or error}"
             raise InputError(msg) from None
-        typer.echo(f"the distributions of {now.verdicts:,} cases are in {save}")
+        if not as_json:
+            typer.echo(f"the distributions of {now.verdicts:,} cases are in {save}")
+    saved = None if save is None else str(save)
     if reference is None:
+        if as_json:
+            print_json(drift_json((), now.verdicts, saved))
         return
     try:
         then = Profiles.from_json(reference.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read {reference}: {getattr(error, 'strerror', None) or error}"
         raise InputError(msg) from None
-    table = Table("detector", "index", "scores", "before", "silent", "before", "versions", "")
     found = compare(now, then, alarm)
+    if as_json:
+        print_json(drift_json(found, now.verdicts, saved))
+        raise typer.Exit(1 if any(one.alarm for one in found) else 0)
+    table = Table("detector", "index", "scores", "before", "silent", "before", "versions", "")
     for one in found:
         index = "too few" if one.index is None else f"{one.index:.3f}"
         known = one.versions[0] == one.versions[1]
@@ -171,6 +198,7 @@ def drift(
 def compare_shadow_command(
     name: Name,
     cases: CaseSelection,
+    as_json: AsJson = False,
 ) -> None:
     """Report what detectors, rules and policies in shadow would have decided.
 
@@ -178,6 +206,9 @@ def compare_shadow_command(
     """
     policy = load_policy(name)
     report = compare_shadow(policy, cases.read())
+    if as_json:
+        print_json(shadow_json(report))
+        return
     console = Console()
     console.print(f"{report.cases:,} cases")
     if not report.detectors and not report.rules and not report.policies:

@@ -10,9 +10,15 @@ from typing import Annotated
 import typer
 
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.aggregator.statements.record import TransparencyRecord
-from quorum.aggregator.statements.statement import make_statement, submissions
+from quorum.aggregator.statements.statement import (
+    Statement,
+    chosen_language,
+    make_statement,
+    submissions,
+)
 from quorum.apps.cli.policy_cases import Since, Until, time_range
+from quorum.apps.cli.policy_json import AsJson, print_json
+from quorum.core.messages import Verdict
 
 __all__ = ["statements"]
 
@@ -31,24 +37,35 @@ def statements(
         bool, typer.Option("--text", help="Print the texts for uploaders instead of the records.")
     ] = False,
     language: Annotated[str, typer.Option(help="Language of the text, such as en or de.")] = "en",
+    as_json: AsJson = False,
 ) -> None:
     """Print statements of reasons for the DSA Transparency Database, 100 a line.
 
-    Verdicts of other policy versions are skipped and counted.
+    With --json, one object with the text and the record of each. Verdicts of other policy versions
+    are skipped and counted.
 
     Example: quorum policy statements balanced --database sqlite:///quorum.db > submit.jsonl
     """
     policy = load_policy(name)
+    chosen = chosen_language(language)
     skipped: list[str] = []
-    if text:
-        for _, message in _stated(policy, database, since, until, language, skipped):
-            typer.echo(message + "\n")
+    made = _stated(policy, database, since, until, chosen, skipped)
+    if as_json:
+        found = [
+            {
+                "upload_id": verdict.upload_id,
+                "verdict_id": verdict.id,
+                "text": one.text,
+                "record": None if one.record is None else one.record.to_json(),
+            }
+            for verdict, one in made
+        ]
+        print_json({"version": policy.version, "statements": found, "skipped": len(skipped)})
+    elif text:
+        for _, one in made:
+            typer.echo(one.text + "\n")
     else:
-        records = (
-            record
-            for record, _ in _stated(policy, database, since, until, language, skipped)
-            if record is not None
-        )
+        records = (one.record for _, one in made if one.record is not None)
         for body in submissions(records):
             typer.echo(json.dumps(body, ensure_ascii=False))
     if skipped:
@@ -66,7 +83,7 @@ def _stated(
     until: datetime | None,
     language: str,
     skipped: list[str],
-) -> Iterator[tuple[TransparencyRecord | None, str]]:
+) -> Iterator[tuple[Verdict, Statement]]:
     from quorum.store.ledger import Ledger
 
     with Ledger(None if database == "-" else database) as ledger:
@@ -79,4 +96,4 @@ def _stated(
                 continue
             made = make_statement(policy, verdict, case.upload, language)
             if made is not None:
-                yield made.record, made.text
+                yield verdict, made

@@ -94,3 +94,59 @@ def test_scores_of_reviewed_cases():
         assert wrong == [False]
     with pytest.raises(InputError, match="nothing can be learned"):
         reviewed_scores(policy, [case], "copyright")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "bound", "confidence", "needed"),
+    [
+        (30, 0, 0.02, 0.95, 119),
+        (30, 30, 0.02, 0.95, 119),
+        (10, 3, 0.02, 0.95, 139),
+        (20, 20, 0.1, 0.95, 9),
+        (20, 1, 0.1, 0.95, 9),
+        (1, 0, 0.02, 0.95, 148),
+        (0, 1, 0.1, 0.95, 29),
+    ],
+)
+def test_it_asks_for_the_fewest_labels_that_do(right, wrong, bound, confidence, needed):
+    """So many right ones above the first wrong one give a guarantee, and one fewer does not."""
+    scores = [0.9 - 0.001 * index for index in range(right + wrong)]
+    labels = [False] * right + [True] * wrong
+    made = tune(scores, labels, bound, confidence)
+    assert (made.threshold, made.labels_needed) == (None, needed)
+    for more in (needed - 1, needed):
+        again = tune([0.95] * more + scores, [False] * more + labels, bound, confidence)
+        assert (again.threshold is not None) == (more == needed)
+
+
+@pytest.mark.parametrize("decimals", [None, 2])
+def test_simulated_labels_suffice_where_the_top_is_right(decimals):
+    """The truth is known: above 0.8 no removal is wrong, below half of them are."""
+    draw = np.random.default_rng(11)
+    told_hopeless, rounds = 0, 200
+    for _ in range(rounds):
+        scores = draw.random(int(draw.integers(10, 120)))
+        labels = (draw.random(len(scores)) < 0.5) & (scores < 0.8)
+        if decimals is not None:
+            scores = np.floor(scores * 100) / 100
+        made = tune(scores.tolist(), labels.tolist(), 0.02, 0.95)
+        assert made.threshold is None
+        if made.labels_needed is None:
+            told_hopeless += 1
+            continue
+        top = max(0.8, made.above or 0.0)
+        more = (top + (1 - top) * (0.001 + 0.999 * draw.random(made.labels_needed))).tolist()
+        again = tune([*scores, *more], [*labels, *[False] * len(more)], 0.02, 0.95)
+        assert again.threshold is not None
+        assert again.removals >= 149
+    assert told_hopeless < 0.15 * rounds, "in few rounds no label lies above 0.8"
+
+
+def test_where_half_of_the_top_is_wrong_it_mostly_asks_for_nothing():
+    draw = np.random.default_rng(12)
+    hopeless = 0
+    for _ in range(200):
+        scores, labels = draw.random(100), draw.random(100) < 0.5
+        made = tune(scores.tolist(), labels.tolist(), 0.02, 0.95)
+        hopeless += made.labels_needed is None
+    assert hopeless > 130, "three in four begin with at most one right label"

@@ -1,11 +1,22 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.cli.policy import app
-from quorum.core.errors import InputError, PolicyError
+from quorum.core.errors import ConfigurationError, InputError, PolicyError
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+#: The keys of each verb's object, as the guide says.
+GUIDE_JSON = {
+    verb: set(re.findall(r"`([a-z_.]+)`", keys))
+    for verb, keys in re.findall(
+        r"(?m)^\| `([a-z-]+)` \| (.*) \|$", GUIDE.partition("## For scripts")[2]
+    )
+}
 
 UPLOAD = {"id": "u1", "uploader": "ann", "title": "Hi <b>", "published_at": "2026-01-01T00:00:00Z"}
 
@@ -228,6 +239,14 @@ def test_statements_of_what_the_ledger_holds(tmp_path):
     assert "1 verdicts were skipped" in result.stderr
     told = run("statements", "balanced", "--database", url, "--text", "--language", "de").stdout
     assert told.startswith("Wir haben Ihren Upload entfernt.")
+    for language in ("ge", "fr", "", "../en"):
+        with pytest.raises(InputError, match="there are: de, en"):
+            run("statements", "balanced", "--database", url, "--text", "--language", language)
+    words = ["statements", "balanced", "--database", url, "--json", "--language", "de-AT"]
+    made = json.loads(run(*words).stdout)
+    assert (made["skipped"], len(made["statements"])) == (1, 1)
+    assert made["statements"][0]["text"].startswith("Wir haben")
+    assert made["statements"][0]["record"] == record
 
 
 def test_an_uploaders_history_is_told_as_it_stood(tmp_path):
@@ -262,8 +281,88 @@ def test_an_uploaders_history_is_told_as_it_stood(tmp_path):
     words = ["backtest", "strict", "--database", url, "--workers", "1"]
     out = run(*words).stdout
     assert "4 cases decided again; 2 actions change" in out, "the third has two strikes"
-    out = run(*words, "--since", "2026-01-01T00:03:00", "--detector", "spam@2").stdout
+    late = [*words, "--since", "2026-01-01T00:03:00"]
+    assert "1 cases decided again; 0 actions change" in run(*late).stdout
+    out = run(*late, "--detector", "spam@1").stdout
     assert "1 cases decided again; 0 actions change" in out
-    assert "0 of them have predictions of these versions" in out
+    assert "1 of them have predictions of these versions" in out
+    for versions in (["spam@2"], ["spam@1", "violence@0"]):
+        options = [word for one in versions for word in ("--detector", one)]
+        with pytest.raises(InputError, match=f"none of the 1 cases has .* {versions[-1]};"):
+            run(*late, *options)
     with pytest.raises(InputError, match="is not a detector version"):
         run(*words, "--detector", "spam")
+
+
+def test_init_copies_a_policy_with_its_cases_and_overwrites_nothing(tmp_path):
+    out = run("init", "strict", "--as", "ours", "--folder", str(tmp_path)).stdout
+    file = tmp_path / "ours.yaml"
+    assert f"wrote {file}" in out
+    assert load_policy(file).name == "ours"
+    assert load_policy(file).rules == load_policy("strict").rules
+    assert "cases are as expected" in run("test", str(file)).stdout
+    assert "0 errors" in run("check", str(file)).stdout
+    file.write_text("mine")
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(ConfigurationError, match=r"there already|cannot write"):
+            run("init", "strict", "--as", "ours", "--folder", str(folder))
+    assert file.read_text() == "mine"
+    file.unlink()
+    with pytest.raises(ConfigurationError, match="there already"):
+        run("init", "strict", "--as", "ours", "--folder", str(tmp_path))
+    assert not file.exists()
+    with pytest.raises(PolicyError, match="did you mean `strict`"):
+        run("init", "strikt", "--folder", str(tmp_path))
+    with pytest.raises(InputError, match="cannot name"):
+        run("init", "strict", "--as", "../x", "--folder", str(tmp_path))
+
+
+def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
+    labelled = str(reviewed_cases(tmp_path / "reviewed.jsonl"))
+    reference = str(tmp_path / "reference.json")
+    past = ["--cases", str(cases)]
+    verbs = {
+        "list": ["list"],
+        "show": ["show", "strict"],
+        "schema": ["schema"],
+        "check": ["check", "balanced"],
+        "test": ["test", "balanced"],
+        "init": ["init", "balanced", "--folder", str(tmp_path)],
+        "explain": ["explain", "u1", *past],
+        "diff": ["diff", "balanced", "strict", *past],
+        "backtest": ["backtest", "strict", *past, "--workers", "1"],
+        "tune": ["tune", "balanced", "--score", "spam", "--bound", "0.05", "--cases", labelled],
+        "fit": ["fit", "--score", "spam", "--score", "violence", "--cases", labelled],
+        "drift": ["drift", *past, "--save", reference],
+        "compare-shadow": ["compare-shadow", "balanced", *past],
+    }
+    made = {verb: json.loads(run(*words, "--json").stdout) for verb, words in verbs.items()}
+    for verb, value in made.items():
+        told = GUIDE_JSON[verb]
+        assert told == {"..."} or set(value) == told, verb
+    names = {one.name or one.callback.__name__.replace("_", "-") for one in app.registered_commands}
+    assert set(verbs) | {"cases", "statements"} == names
+    assert set(GUIDE_JSON) == names
+    assert made["list"]["policies"][0]["name"] == "balanced"
+    assert made["explain"]["action"] == "restrict"
+    assert made["diff"]["backtest"]["changed"] == 1
+    assert made["backtest"]["changes"][0].keys() == {"before", "after", "cases"}
+    again = json.loads(run("drift", *past, "--reference", reference, "--json").stdout)
+    assert again["alarm"] is False
+    assert {one["detector"] for one in again["detectors"]} >= {"spam", "violence"}
+
+
+def test_check_as_json_tells_all_mistakes_with_their_places(tmp_path):
+    file = tmp_path / "mine.yaml"
+    text = load_policy("balanced").text
+    file.write_text(text.replace('score("spam")', 'score("spma")').replace("deadline:", "deadlin:"))
+    result = run("check", str(file), "--json")
+    assert result.exit_code == 78
+    made = json.loads(result.stdout)
+    assert made["valid"] is False
+    assert len(made["problems"]) >= 4
+    assert all(one["line"] and one["column"] and one["message"] for one in made["problems"])
+    file.write_text(text.replace('("spam") >= 0.98', '("spam") >= 1.5'))
+    result = run("check", str(file), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["problems"][0]["rule"] == "spam-certain"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,7 @@ from quorum.aggregator.policy.expression import (
     parse,
 )
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
+from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
 from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
 from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
 from quorum.aggregator.policy.values import (
@@ -83,6 +84,7 @@ class _Reader:
         self._file = file
         self._written = written
         self.wrong: list[PolicyError] = []
+        self.known_groups: dict[str, tuple[str, ...]] = dict(GROUPS)
         self.known_categories: dict[str, Category] = dict(SHIPPED_CATEGORIES)
         self.known_combiners: dict[str, Combiner] = {}
 
@@ -91,6 +93,7 @@ class _Reader:
         written = self._written
         detectors = {name: self.detector(name, entry) for name, entry in written.detectors.items()}
         fields = self.fields()
+        self.groups()
         self.combiners()
         self.categories()
         rules = tuple(
@@ -100,7 +103,10 @@ class _Reader:
         )
         self.check_names()
         canonical = json.dumps(
-            _meant(written), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+            _meant(written, self.known_groups),
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
         )
         return PolicyContent(
             name=written.name,
@@ -171,6 +177,18 @@ class _Reader:
                 self._error(msg, "fields", name)
         return dict(self._written.fields)
 
+    def groups(self) -> None:
+        for name, codes in self._written.groups.items():
+            if name in GROUPS:
+                msg = f"`{name}` is a group already; it is not defined here"
+                self._error(msg, "groups", name)
+                continue
+            for index, code in enumerate(codes):
+                wrong = wrong_territory(code, self.known_groups, did_you_mean)
+                if wrong is not None:
+                    self._error(wrong, "groups", name, index)
+            self.known_groups[name] = expand(codes, self.known_groups)
+
     def combiners(self) -> None:
         for name, entry in self._written.combiners.items():
             for part in ("weights", "absent"):
@@ -214,6 +232,10 @@ class _Reader:
         if entry.territories and entry.action is Action.REVIEW:
             msg = "a rule for some territories can only restrict or remove: a human is asked once"
             self._error(msg, "rules", index, "territories")
+        for at, code in enumerate(entry.territories):
+            wrong = wrong_territory(code, self.known_groups, did_you_mean)
+            if wrong is not None:
+                self._error(wrong, "rules", index, "territories", at)
         for name in _PLACEHOLDER.findall(entry.reason):
             if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
                 help_text = did_you_mean(name, list(self._written.detectors))
@@ -235,7 +257,7 @@ class _Reader:
             action=entry.action,
             category=entry.category,
             reason=entry.reason,
-            territories=entry.territories,
+            territories=expand(entry.territories, self.known_groups),
             shadow=entry.shadow,
             detectors=frozenset(detectors),
         )
@@ -332,13 +354,16 @@ class _Reader:
         )
 
 
-def _meant(written: PolicyText) -> dict[str, Any]:
+def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """What the version of a policy is a digest of.
 
     A section that is younger than 0.2 counts only where it is there, so that the other policies
-    keep their versions.
+    keep their versions. Groups of countries count as the countries that rules name by them.
     """
     values = written.model_dump(mode="json")
+    del values["groups"]
+    for rule in values["rules"]:
+        rule["territories"] = list(expand(rule["territories"], groups))
     for young in ("fields",):
         if not values[young]:
             del values[young]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from quorum.aggregator.policy.fields import FieldType
 from quorum.core.messages import Action
-from quorum.core.territories import why_no_territory
 
 __all__ = [
     "SECTIONS",
@@ -26,13 +25,7 @@ __all__ = [
 
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^(\d+(?:\.\d+)?) ?(ms|s|min|h|d)$")
-_CODE = r"^[A-Z]{2}$"
-
-
-def _territory(code: str) -> str:
-    if wrong := why_no_territory(code):
-        raise ValueError(wrong)
-    return code
+_TERRITORY = r"^[A-Z][A-Z0-9_-]+$"
 
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:-]*$"
@@ -102,10 +95,10 @@ class RuleText(_Section):
     reason: Annotated[str, Field(min_length=1, max_length=500)] = Field(
         description="A sentence for people; {spam} stands for the score of spam."
     )
-    territories: tuple[Annotated[str, Field(pattern=_CODE), AfterValidator(_territory)], ...] = (
-        Field(
-            default=(), description="Where it applies (ISO 3166-1 alpha-2); empty for everywhere."
-        )
+    territories: tuple[Annotated[str, Field(pattern=_TERRITORY)], ...] = Field(
+        default=(),
+        description="Where it applies: ISO 3166-1 alpha-2 codes, EU, EEA, or groups of the "
+        "policy's own; empty for everywhere.",
     )
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 
@@ -188,6 +181,13 @@ class PolicyText(_Section):
     combiners: dict[str, CombinerText] = Field(default_factory=dict)
     lists: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], tuple[str, ...]] = Field(
         default_factory=dict, description="Named lists, such as trusted uploaders: `lists.trusted`."
+    )
+    groups: dict[
+        Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_-]{2,}$")],
+        Annotated[tuple[Annotated[str, Field(pattern=_TERRITORY)], ...], Field(min_length=1)],
+    ] = Field(
+        default_factory=dict,
+        description="Named groups of countries for `territories`, such as DACH: [DE, AT, CH].",
     )
     fields: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], FieldType] = Field(
         default_factory=dict,

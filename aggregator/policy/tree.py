@@ -29,7 +29,12 @@ MAX_ROUNDS: Final = 5
 _TRIED: Final = re.compile(r"(float|str|literal\[.*\]|constrained-.*|function-.*)$")
 
 #: What stands for a refused entry, so that its name stays known.
-_ENTRIES: Final[Mapping[str, Any]] = {"detectors": {}, "fields": "number", "lists": []}
+_ENTRIES: Final[Mapping[str, Any]] = {
+    "detectors": {},
+    "fields": "number",
+    "lists": [],
+    "groups": ["DE"],
+}
 #: What stands for a refused value that the schema needs, by section.
 _REQUIRED: Final[Mapping[str, Mapping[str, Any]]] = {
     "": {"name": "policy", "deadline": 1e8},

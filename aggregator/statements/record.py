@@ -7,14 +7,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from quorum.aggregator.policy.categories import DSA_CATEGORIES
+from quorum.aggregator.policy.territories import EEA
 
-__all__ = ["EEA", "TransparencyRecord"]
+__all__ = ["TransparencyRecord"]
 
-#: The countries that the database accepts: the European Union and, with the last three, the EEA.
-EEA: Final[tuple[str, ...]] = (
-    *("AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE", "IT"),
-    *("LV", "LT", "LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE", "IS", "LI", "NO"),
-)
 _DATE: Final = r"^\d{4}-\d\d-\d\d$"
 
 

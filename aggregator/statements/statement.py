@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.statements.record import EEA, TransparencyRecord
+from quorum.aggregator.policy.territories import EEA
+from quorum.aggregator.statements.record import TransparencyRecord
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import Action, Upload, Verdict
 

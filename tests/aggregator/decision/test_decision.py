@@ -335,3 +335,21 @@ def test_a_rule_that_may_fail_is_waited_for():
     assert not weighed(made, [said("spam", 0.9)], "violence").settled
     late = weighed(made, [said("spam", 0.9), said("violence", 0.9)])
     assert (late.decision.action, late.decision.rule) == (Action.REVIEW, "error:long")
+
+
+@pytest.mark.parametrize(
+    ("shown", "action", "local"),
+    [
+        ((), "restrict", 27),
+        (("DE",), "remove", 0),
+        (("DE", "GB"), "restrict", 27),
+        (("GB", "US"), "allow", 0),
+    ],
+)
+def test_a_rule_for_the_union_holds_in_its_countries(shown, action, local):
+    made = policy(
+        "- {name: eu, when: 'score(\"spam\") > 0.9', action: remove, territories: [EU], reason: S.}"
+    )
+    heard = by_detector(said("spam", 0.95), said("violence", 0.0))
+    decision = decide(made, upload(territories=shown), heard, {})
+    assert (decision.action, len(decision.territories)) == (action, local)

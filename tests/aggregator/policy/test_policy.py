@@ -186,6 +186,41 @@ def test_errors_in_the_whole_language(before, now, line, told):
     assert caught.value.line == line
 
 
+def test_groups_of_territories_stand_for_their_countries():
+    policy = Policy.from_text(RICH.replace("[DE]", "[EU]"))
+    assert len(policy.rules[1].territories) == 27
+    assert {"DE", "GR", "HR"} < set(policy.rules[1].territories)
+    assert "GB" not in policy.rules[1].territories
+    groups = "groups: {DACH: [DE, AT, CH], EUROPE: [EEA, DACH, GB]}\n"
+    text = RICH.replace("[DE]", "[EUROPE, US]") + groups
+    policy = Policy.from_text(text)
+    assert len(policy.rules[1].territories) == 30 + 1 + 1 + 1
+    written_out = RICH.replace("[DE]", f"[{', '.join(policy.rules[1].territories)}]")
+    assert Policy.from_text(written_out).version == policy.version, "the version is of the meaning"
+    assert Policy.from_text(RICH + groups).version == Policy.from_text(RICH).version
+    assert Policy.from_text(text.replace(", GB]", "]")).version != policy.version
+
+
+@pytest.mark.parametrize(
+    ("territory", "told"),
+    [
+        ("UK", "the United Kingdom is GB"),
+        ("EL", "Greece is GR"),
+        ("XY", "XY must be an ISO 3166-1 alpha-2 code"),
+        ("DAHC", "did you mean `DACH`?"),
+        ("APAC", "under `groups`"),
+    ],
+)
+def test_what_is_no_territory_is_refused(territory, told):
+    text = RICH.replace("[DE]", f"[FR, {territory}]") + "groups: {DACH: [DE, AT, CH]}\n"
+    with pytest.raises(PolicyError) as caught:
+        Policy.from_text(text)
+    assert told in caught.value.message
+    assert (caught.value.line, caught.value.column) == (20, 23)
+    with pytest.raises(PolicyError, match=r"^32:"):
+        Policy.from_text(RICH + f"groups:\n  AAA: [{territory}]\n  DACH: [DE]\n")
+
+
 WRONG = """\
 name: mine
 deadline: soon

@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.aggregator.statements.record import EEA, TransparencyRecord
+from quorum.aggregator.policy.territories import EEA
+from quorum.aggregator.statements.record import TransparencyRecord
 from quorum.aggregator.statements.statement import languages, make_statement, submissions
 from quorum.core.messages import Review
 from tests.aggregator.aggregator_cases import START, after, said, three_detectors, upload

@@ -134,6 +134,8 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     soak = "--seconds 60 --rate 2 --slack 20 --seed 510720 --folder soak"
     yield Check("soak", f"python -m benchmarks.soak {soak}", no_stream)
     yield bench("detectors", f"--data {data} --texts 4 --clips 2 --rounds 1")
+    media = "--codecs h264 --sizes 360p --seconds 1 --rounds 1 --before"
+    yield bench("media", f"{media} {ROOT}", "")
     yield bench("cascade", f"--data {data} --uploads 2")
     yield bench("web", "--seconds 0.3 --dry-run", "")
     yield bench("evasions", f"--data {data}/youtube_spam")

@@ -19,7 +19,7 @@ from quorum.models.media.limits import MAX_SUBTITLES, Limits
 from quorum.models.media.picture import GROUNDS
 from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
 
-__all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "decode"]
+__all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "Decoding", "decode"]
 
 #: Length of the shorter side of decoded frames, in pixels; detectors use 224 to 260.
 _SHORT_SIDE: Final = 256
@@ -152,44 +152,69 @@ class _Sound:
         return Audio(samples.astype(np.float32), AUDIO_RATE, name=str(self.track))
 
 
-class _DecodePass:
-    """One pass over an open file."""
+class Decoding:
+    """Makes frames, pages, sound and lines of what is read of an open file.
 
-    def __init__(self, media: Media, limits: Limits, max_pages: int) -> None:
+    Args:
+        media: The file.
+        limits: How much of it is decoded.
+        frames: Whether to make frames.
+        audio: Whether to keep sound.
+        max_pages: Number of frames for OCR of media that is not long; 0 for none.
+    """
+
+    #: All moments at which it looks at pictures are multiples of so many seconds.
+    MOMENTS = GRID
+
+    def __init__(
+        self, media: Media, limits: Limits, *, frames: bool, audio: bool, max_pages: int
+    ) -> None:
         self._media = media
         self._limits = limits
+        self._frames = frames
+        self._audio = audio
         self._max_pages = max_pages
         self._unseen: list[str] = []
+        self._lines: list[Line] = []
+        self._sounds: dict[Track, _Sound] = {}
+        self._sights: dict[Track, list[_Sight]] = {}
 
-    def run(self, *, frames: bool, audio: bool) -> Decoded:
-        """Decode the requested kinds of tracks."""
-        result = Decoded()
-        kinds = []
-        if frames or self._max_pages:
-            kinds += [TrackKind.VIDEO, TrackKind.ATTACHED]
-        if audio:
-            kinds.append(TrackKind.AUDIO)
+    @property
+    def kinds(self) -> frozenset[TrackKind]:
+        """The kinds of tracks that it needs."""
+        kinds = set()
+        if self._frames or self._max_pages:
+            kinds |= {TrackKind.VIDEO, TrackKind.ATTACHED}
+        if self._audio:
+            kinds.add(TrackKind.AUDIO)
         if self._max_pages:
-            kinds.append(TrackKind.SUBTITLE)
-            result.lines += self._media.chapters
-        sounds: dict[Track, _Sound] = {}
-        sights: dict[Track, list[_Sight]] = {}
-        for one in self._media.read(kinds):
-            if isinstance(one, Shown):
-                for sight in self._sights_of(one, sights):
-                    sight.show(one, frames=frames)
-            elif isinstance(one, Heard):
-                if one.track not in sounds:
-                    sounds[one.track] = _Sound(one.track, self._limits.max_seconds)
-                sounds[one.track].add(one.frame)
-            elif len(result.lines) < MAX_SUBTITLES:
-                result.lines.append(one)
-        self._finish(result, sights, frames=frames)
-        heard = [sounds[track].finish() for track in self._media.tracks if track in sounds]
+            kinds.add(TrackKind.SUBTITLE)
+        return frozenset(kinds)
+
+    def take(self, one: Shown | Heard | Line) -> None:
+        """Look at, hear or read one thing, of the kinds that it needs."""
+        if isinstance(one, Shown):
+            for sight in self._sights_of(one, self._sights):
+                sight.show(one, frames=self._frames)
+        elif isinstance(one, Heard):
+            if one.track not in self._sounds:
+                self._sounds[one.track] = _Sound(one.track, self._limits.max_seconds)
+            self._sounds[one.track].add(one.frame)
+        elif len(self._lines) < MAX_SUBTITLES:
+            self._lines.append(one)
+
+    def finish(self) -> Decoded:
+        """All that was made, once the file has been read."""
+        result = Decoded()
+        if self._max_pages:
+            result.lines = [*self._media.chapters, *self._lines][:MAX_SUBTITLES]
+        self._finish(result, self._sights, frames=self._frames)
+        order = [track for track in self._media.tracks if track in self._sounds]
+        heard = [self._sounds[track].finish() for track in order]
         found = [one for one in heard if one is not None]
         if found:
             result.audio = replace(found[0], others=tuple(found[1:]))
-        elif audio:
+        elif self._audio:
             result.no_audio = self._why_none(TrackKind.AUDIO) or result.no_audio
         return result
 
@@ -276,7 +301,10 @@ def decode(
     limits = Limits(max_seconds, max_pixels, max_unseen)
     try:
         with open_media(path, limits) as media:
-            return _DecodePass(media, limits, max_pages).run(frames=frames, audio=audio)
+            decoding = Decoding(media, limits, frames=frames, audio=audio, max_pages=max_pages)
+            for one in media.read(decoding.kinds, moments=Decoding.MOMENTS):
+                decoding.take(one)
+            return decoding.finish()
     except MediaRefused:
         raise
     except InputError as error:

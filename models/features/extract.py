@@ -18,7 +18,6 @@ from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Text
 from quorum.models.features.decode import Decoded
 from quorum.models.features.ocr import OcrLine
-from quorum.models.features.reading import Wanted, read_media
 from quorum.models.features.text import MAX_CHARACTERS, text_of
 from quorum.models.media.fetch import fetched
 from quorum.models.media.limits import Limits
@@ -194,6 +193,8 @@ class Extractor:
                 draft.mark_absent(self._wanted, f"media cannot be read: {type(error).__name__}")
 
     def _read(self, draft: _Draft, path: Path) -> None:
+        from quorum.models.features.reading import Wanted, read_media
+
         wanted = Wanted(
             Feature.FRAMES in self._needs,
             Feature.AUDIO in self._needs,

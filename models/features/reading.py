@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from quorum.core.errors import InputError, MediaRefused
-from quorum.models.features.decode import Decoded, decode
+from quorum.models.features.decode import Decoded, Decoding, decode
 from quorum.models.features.parcel import read_parcel, write_parcel
+from quorum.models.fingerprint.fingerprint import (
+    UPLOAD_RATE,
+    Fingerprint,
+    Fingerprinting,
+    digest_of,
+    fingerprint,
+    unreadable,
+)
 from quorum.models.media.apart import apart
+from quorum.models.media.door import open_media
 from quorum.models.media.limits import Limits
 from quorum.models.media.sandbox import protection
+from quorum.models.media.tracks import Line
 
 __all__ = ["Reading", "Wanted", "decode_apart", "prepare", "read_media"]
 
@@ -127,43 +137,96 @@ def read_media(
 def _read(
     path: Path, wanted: Wanted, fingerprinter: Callable[[Path], Any] | None = None
 ) -> Reading:
-    limits = wanted.limits
+    both = wanted.decodes and wanted.fingerprint and fingerprinter is None
+    if both:
+        return _read_once(path, wanted)
+    decoded, refused = _decoded(path, wanted) if wanted.decodes else (None, "")
+    found, none = _printed(path, wanted, fingerprinter) if wanted.fingerprint else (None, "")
+    return Reading(decoded, refused, found, none)
+
+
+def _read_once(path: Path, wanted: Wanted) -> Reading:
+    """Decode a file once for all."""
     decoded: Decoded | None = None
-    found: Any = None
-    refused = no_fingerprint = ""
-    if wanted.decodes:
-        try:
-            decoded = decode(
-                path,
+    found: Fingerprint | None = None
+    refused = none = ""
+    making: Fingerprinting | None = None
+    try:
+        with open_media(path, wanted.limits) as media:
+            decoding = Decoding(
+                media,
+                wanted.limits,
                 frames=wanted.frames,
                 audio=wanted.audio,
-                max_seconds=limits.max_seconds,
-                max_pixels=limits.max_pixels,
                 max_pages=wanted.pages,
-                max_unseen=limits.max_unseen,
             )
-        except MediaRefused as error:
-            refused = str(error)
-        except Exception as error:  # whatever a damaged file makes of a decoder
-            refused = f"media cannot be read: {type(error).__name__}"
-    if wanted.fingerprint:
-        try:
-            if fingerprinter is None:
-                from quorum.models.fingerprint.fingerprint import fingerprint
+            kinds = decoding.kinds
+            try:
+                making = Fingerprinting(media, path.name, UPLOAD_RATE)
+            except Exception as error:  # the other features are still usable
+                none = _told(error, path)
+            listener = None if making is None else making.listener
+            kinds = kinds if making is None else kinds | making.kinds
+            for one in media.read(kinds, moments=Decoding.MOMENTS, listener=listener):
+                if isinstance(one, Line) or one.track.kind in decoding.kinds:
+                    decoding.take(one)
+                if making is not None:
+                    try:
+                        making.take(one)
+                    except Exception as error:  # the other features are still usable
+                        making, none = None, _told(error, path)
+            decoded = decoding.finish()
+            if making is not None:
+                try:
+                    found = making.finish(digest_of(path))
+                except Exception as error:  # the other features are still usable
+                    none = _told(error, path)
+    except MediaRefused as error:
+        refused = str(error)
+        none = none or _told(unreadable(error, path.name), path)
+    except InputError as error:
+        refused, none = str(error), none or _told(error, path)
+    except Exception as error:  # whatever a damaged file makes of a decoder
+        refused = f"media cannot be read: {type(error).__name__}"
+        none = none or _told(error, path)
+    return Reading(decoded, refused, found, none)
 
-                found = fingerprint(
-                    path, max_seconds=limits.max_seconds, max_pixels=limits.max_pixels
-                )
-            else:
-                found = fingerprinter(path)
-        except MediaRefused as error:
-            no_fingerprint = str(error)
-        except Exception as error:  # the other features are still usable
-            no_fingerprint = _told(error, path)
-    return Reading(decoded, refused, found, no_fingerprint)
+
+def _decoded(path: Path, wanted: Wanted) -> tuple[Decoded | None, str]:
+    limits = wanted.limits
+    try:
+        made = decode(
+            path,
+            frames=wanted.frames,
+            audio=wanted.audio,
+            max_seconds=limits.max_seconds,
+            max_pixels=limits.max_pixels,
+            max_pages=wanted.pages,
+            max_unseen=limits.max_unseen,
+        )
+    except MediaRefused as error:
+        return None, str(error)
+    except Exception as error:  # whatever a damaged file makes of a decoder
+        return None, f"media cannot be read: {type(error).__name__}"
+    return made, ""
+
+
+def _printed(
+    path: Path, wanted: Wanted, fingerprinter: Callable[[Path], Any] | None
+) -> tuple[Any, str]:
+    limits = wanted.limits
+    try:
+        if fingerprinter is not None:
+            return fingerprinter(path), ""
+        made = fingerprint(path, max_seconds=limits.max_seconds, max_pixels=limits.max_pixels)
+    except Exception as error:  # the other features are still usable
+        return None, _told(error, path)
+    return made, ""
 
 
 def _told(error: Exception, path: Path) -> str:
+    if isinstance(error, MediaRefused):
+        return str(error)
     reason = str(error).replace(str(path), path.name).replace(path.name, "the media")
     kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
     return f"no fingerprint: {kind}{reason}"

@@ -22,9 +22,17 @@ from quorum.models.media.container import PacketListener
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import Limits
 from quorum.models.media.picture import GROUNDS
-from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
+from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
 
-__all__ = ["UPLOAD_RATE", "WORK_RATE", "Fingerprint", "fingerprint"]
+__all__ = [
+    "UPLOAD_RATE",
+    "WORK_RATE",
+    "Fingerprint",
+    "Fingerprinting",
+    "digest_of",
+    "fingerprint",
+    "unreadable",
+]
 
 #: Sampling rates of uploads and of works, in frames per second. Works are sampled twice as often,
 #: so that a frame of an upload has a partner within a sixteenth of a second at any speed.
@@ -175,20 +183,37 @@ def fingerprint(
         bounded=max_seconds is not None,
     )
     try:
-        digest = _file_digest(path)
+        digest = digest_of(path)
         with open_media(path, limits) as media:
-            return _FingerprintPass(media, path.name, rate).run(digest)
+            making = Fingerprinting(media, path.name, rate)
+            for one in media.read(making.kinds, draft=rate, listener=making.listener):
+                making.take(one)
+            return making.finish(digest)
     except MediaRefused as refused:
-        if not str(refused).startswith(_UNREADABLE):
-            raise
-        msg = f"{path.name} is not readable media: {str(refused).removeprefix(_UNREADABLE)}"
-        raise InputError(msg) from None
+        raise unreadable(refused, path.name) from None
     except OSError as error:
         msg = f"cannot read {path.name}: {error.strerror or error}"
         raise InputError(msg) from None
 
 
-def _file_digest(path: Path) -> str:
+def unreadable(refused: MediaRefused, name: str) -> InputError:
+    """The error of a fingerprint of a file that cannot be opened.
+
+    Args:
+        refused: Why it cannot be opened.
+        name: The file's name.
+    """
+    if not str(refused).startswith(_UNREADABLE):
+        return refused
+    return InputError(f"{name} is not readable media: {str(refused).removeprefix(_UNREADABLE)}")
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: If it is empty.
+    """
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
@@ -255,58 +280,78 @@ class _Hashing:
             self._next = (int(shown.start * self._rate) + 1) / self._rate
 
 
-class _FingerprintPass:
-    """One pass over an open file."""
+class Fingerprinting:
+    """Makes a fingerprint of what is read of an open file.
+
+    Args:
+        media: The file.
+        name: Its name.
+        rate: Frames hashed per second.
+
+    Attributes:
+        listener: Must receive the packets of the file.
+
+    Raises:
+        InputError: If it has neither video nor sound.
+    """
 
     def __init__(self, media: Media, name: str, rate: float) -> None:
+        if not media.of(TrackKind.VIDEO, TrackKind.AUDIO):
+            msg = f"{name} has neither video nor audio"
+            raise InputError(msg)
         self._media = media
-        self._name = name
         self._rate = rate
         self._end = 0.0
         self._unread: list[str] = []
+        self._notices: list[str] = []
         self._hashing: dict[Track, list[_Hashing]] = {}
         self._sounds: dict[Track, AudioHasher] = {}
-
-    def run(self, digest: str) -> Fingerprint:
-        """Read to the end, to the time limit, or to the first damage."""
-        media = self._media
-        tracks = media.of(TrackKind.VIDEO, TrackKind.AUDIO, TrackKind.ATTACHED)
-        if not media.of(TrackKind.VIDEO, TrackKind.AUDIO):
-            msg = f"{self._name} has neither video nor audio"
-            raise InputError(msg)
-        digests = _Digests(tracks)
-        kinds = [TrackKind.VIDEO]
-        notices = []
+        self.listener = _Digests(media.of(TrackKind.VIDEO, TrackKind.AUDIO, TrackKind.ATTACHED))
+        self.kinds = frozenset({TrackKind.VIDEO})
         if AudioHasher.available():
-            kinds.append(TrackKind.AUDIO)
+            self.kinds |= {TrackKind.AUDIO}
         elif media.of(TrackKind.AUDIO):
-            notices.append(ABSENT)
-        for one in media.read(kinds, draft=self._rate, listener=digests):
-            if isinstance(one, Shown):
-                self._end = max(self._end, one.start)
-                for hashing in self._hashings(one):
-                    hashing.show(one)
-            elif isinstance(one, Heard):
-                self._end = max(self._end, one.start)
-                if one.track not in self._sounds:
-                    self._sounds[one.track] = AudioHasher()
-                self._sounds[one.track].add(one.frame)
+            self._notices.append(ABSENT)
+
+    def take(self, one: Shown | Heard | Line) -> None:
+        """Hash one thing; others than of its kinds are ignored."""
+        if isinstance(one, Line) or one.track.kind not in self.kinds:
+            return
+        self._end = max(self._end, one.start)
+        if isinstance(one, Shown):
+            for hashing in self._hashings(one):
+                hashing.show(one)
+            return
+        if one.track not in self._sounds:
+            self._sounds[one.track] = AudioHasher()
+        self._sounds[one.track].add(one.frame)
+
+    def finish(self, digest: str) -> Fingerprint:
+        """The fingerprint, once the file has been read.
+
+        Args:
+            digest: SHA-256 of the file.
+
+        Raises:
+            MediaRefused: If nothing of it could be hashed.
+        """
+        media = self._media
         self._unread += media.left_out
-        videos, sounds = self._finish(kinds)
+        videos, sounds = self._finish([kind for kind in TrackKind if kind in self.kinds])
         if not self._hashing and not sounds and self._unread:
             raise MediaRefused(self._unread[0])
-        notices += [problem.replace("were read", "were compared") for problem in media.problems]
+        told = [problem.replace("were read", "were compared") for problem in media.problems]
         others = tuple(
             Fingerprint("", (), max(media.length, self._end), video, sound)
             for video, sound in zip_longest(videos[1:], sounds[1:])
         )
         return Fingerprint(
             digest,
-            digests.result() if media.complete else (),
+            self.listener.result() if media.complete else (),
             max(media.length, self._end),
             videos[0] if videos else None,
             sounds[0] if sounds else None,
-            tuple(notices),
+            (*self._notices, *told),
             others,
             tuple(self._unread),
         )

@@ -51,6 +51,11 @@ class TrackClock:
         return at
 
     @property
+    def start(self) -> float:
+        """What the clock of the file shows at second zero."""
+        return self._start
+
+    @property
     def end(self) -> float:
         """The second at which the last frame ends."""
         return self._next

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
 from quorum.core.errors import MediaRefused
+from quorum.models.media.ahead import Ahead
 from quorum.models.media.boxes import check_tables
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
@@ -22,6 +23,8 @@ _MAX_BROKEN: Final = 200
 _RESETS: Final = 0x0200
 #: These containers have no times (AVFMT_NOTIMESTAMPS): each frame must be decoded to be counted.
 _TIMELESS: Final = 0x0080
+#: These containers say of each frame when it is shown, not when it is decoded.
+_TIMES_SHOWN: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
 #: Above this many times the sampling rate, a draft leaves out frames that no other one needs.
 _SKIP_ABOVE: Final = 3.5
 #: Shares of the allowance from which on frames are left out that cost much.
@@ -56,6 +59,8 @@ class _Playing:
         self.track = track
         self.stream = stream
         self.clock = clock
+        self.ahead = Ahead(clock, None)
+        self.skip = self.least = "DEFAULT"
         self.decoder: Any = None
         self.orientation = UPRIGHT
         self.waiting: Shown | None = None
@@ -176,6 +181,7 @@ class ContainerReader:
         work: Work,
         *,
         draft: float | None = None,
+        moments: float | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
     ) -> Iterator[Shown | Heard | Line]:
@@ -186,10 +192,14 @@ class ContainerReader:
             work: Counts what it costs.
             draft: Pictures a second that are looked at, where the picture need not be exact: it
                 is not deblocked, and frames that no other needs are left out.
+            moments: Seconds of whose multiples the pictures are looked at: others are decoded only
+                if these need them.
             listener: Receives the coded packets of all video and audio tracks.
             start: Second to which it seeks first.
         """
-        begun = ((track.index, self._begin(track, draft, sought=start > 0)) for track in tracks)
+        begun = (
+            (track.index, self._begin(track, draft, moments, sought=start > 0)) for track in tracks
+        )
         playing = {index: one for index, one in begun if one is not None}
         heard = {t.index: t for t in self.tracks if listener and t.kind != TrackKind.SUBTITLE}
         if not playing and not heard:
@@ -217,32 +227,46 @@ class ContainerReader:
                 if index not in alive:
                     continue
                 one = playing[index]
-                work.check()
-                hurries = one.track.kind is TrackKind.VIDEO and not self._flags & _TIMELESS
-                if hurries and work.share > _HURRY:
-                    self._hurry(one, work.share)
-                    if one.skips:
-                        self._tell_once_skipping()
-                try:
-                    yield from self._decode(one, packet, work)
-                except MediaRefused:
-                    raise
-                except self._errors:
-                    if one.broken == 0:
-                        self._tell(f"damaged at {self.reached:.1f} s")
-                    one.broken += 1
-                    if one.broken >= _MAX_BROKEN:
-                        alive.discard(index)
-                except _Enough:
-                    alive.discard(index)
-                    if not alive:
-                        self._tell(f"only the first {self._limits.max_seconds:g} s were read")
+                for each, looked_at in one.ahead.through(packet):
+                    yield from self._step(one, each, alive, work, looked_at=looked_at)
+            for one in playing.values():
+                for each, looked_at in one.ahead.rest():
+                    yield from self._step(one, each, alive, work, looked_at=looked_at)
         except MediaRefused as refused:
             self._tell(str(refused))
         for one in playing.values():
             if one.waiting is not None:
                 yield self._until(one, one.waiting, min(one.clock.end, self._limits.max_seconds))
                 one.waiting = None
+
+    def _step(
+        self, one: _Playing, packet: Any, alive: set[int], work: Work, *, looked_at: bool
+    ) -> Iterator[Shown | Heard | Line]:
+        """Decode a packet of a track that is alive; it may die of it.
+
+        Raises:
+            MediaRefused: If the work is out of proportion.
+        """
+        index = one.track.index
+        if index not in alive:
+            return
+        work.check()
+        if one.track.kind is TrackKind.VIDEO and not self._flags & _TIMELESS:
+            self._skip(one, work.share, looked_at=looked_at)
+        try:
+            yield from self._decode(one, packet, work)
+        except MediaRefused:
+            raise
+        except self._errors:
+            if one.broken == 0:
+                self._tell(f"damaged at {self.reached:.1f} s")
+            one.broken += 1
+            if one.broken >= _MAX_BROKEN:
+                alive.discard(index)
+        except _Enough:
+            alive.discard(index)
+            if not alive:
+                self._tell(f"only the first {self._limits.max_seconds:g} s were read")
 
     def _tell_once_skipping(self) -> None:
         if not any(problem.startswith(_SKIPPING) for problem in self.problems):
@@ -259,7 +283,9 @@ class ContainerReader:
         except self._errors:
             return
 
-    def _begin(self, track: Track, draft: float | None, *, sought: bool) -> _Playing | None:
+    def _begin(
+        self, track: Track, draft: float | None, moments: float | None, *, sought: bool
+    ) -> _Playing | None:
         if track.index in self._refused:
             self.left_out[track.index] = self._refused[track.index]
             return None
@@ -277,7 +303,7 @@ class ContainerReader:
                 # Deblocking makes no difference after the reduction to a raster.
                 options["skip_loop_filter"] = "all"
                 if average >= _SKIP_ABOVE * draft and not self._flags & _TIMELESS:
-                    context.skip_frame = "NONREF"
+                    one.least = "NONREF"
             context.options = options
             name = _WITH_ALPHA.get(context.name)
             if name and stream.metadata.get("alpha_mode") == "1":
@@ -285,6 +311,8 @@ class ContainerReader:
         began = self._container.start_time
         resets = bool(self._flags & _RESETS) and not sought
         one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
+        if track.kind is TrackKind.VIDEO and self._container.format.name in _TIMES_SHOWN:
+            one.ahead = Ahead(one.clock, moments, resets=resets)
         return one
 
     def _alpha_decoder(self, name: str) -> Any:
@@ -297,11 +325,16 @@ class ContainerReader:
         made.thread_count = 1
         return made
 
-    @staticmethod
-    def _hurry(one: _Playing, share: float) -> None:
-        """Leave out frames, so that a costly film is seen to its end."""
-        one.stream.codec_context.skip_frame = "NONKEY" if share > _HASTE else "NONREF"
-        one.skips = share > _HASTE or one.skips
+    def _skip(self, one: _Playing, share: float, *, looked_at: bool) -> None:
+        """Leave out frames that are not looked at, or so that a costly film is seen to its end."""
+        level = one.least if looked_at else "NONREF"
+        if share > _HURRY:
+            level = "NONKEY" if share > _HASTE else "NONREF"
+        if share > _HASTE and not one.skips:
+            one.skips = True
+            self._tell_once_skipping()
+        if level != one.skip:
+            one.stream.codec_context.skip_frame = one.skip = level
 
     def _decode(self, one: _Playing, packet: Any, work: Work) -> Iterator[Shown | Heard | Line]:
         if one.track.kind is TrackKind.SUBTITLE:

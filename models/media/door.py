@@ -77,6 +77,7 @@ class Media:
         kinds: Collection[TrackKind],
         *,
         draft: float | None = None,
+        moments: float | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
         only: Track | None = None,
@@ -88,6 +89,7 @@ class Media:
         Args:
             kinds: These kinds; at most eight tracks of each.
             draft: Pictures a second that are looked at, where they need not be exact.
+            moments: Seconds of whose multiples the pictures are looked at; None for always.
             listener: Receives the coded packets of all tracks of pictures and sound.
             start: Second to which a film seeks first.
             only: The one track to decode, rather than all of the kinds.
@@ -97,7 +99,9 @@ class Media:
         for reader in self._readers:
             if isinstance(reader, ContainerReader):
                 mine = [track for track in chosen if track in reader.tracks]
-                yield from reader.read(mine, work, draft=draft, listener=listener, start=start)
+                yield from reader.read(
+                    mine, work, draft=draft, moments=moments, listener=listener, start=start
+                )
             else:
                 try:
                     for shown in reader.read(work):

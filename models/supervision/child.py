@@ -23,8 +23,6 @@ from quorum.core.errors import QuorumError
 from quorum.core.logs import configure_logs
 from quorum.models.configured import needs_of
 from quorum.models.features.extract import MEDIA_FEATURES
-from quorum.models.features.reading import decode_apart
-from quorum.models.features.reading import prepare as prepare_media
 from quorum.models.media.sandbox import protection
 from quorum.models.plan import Plan
 from quorum.models.supervision.launcher import steps_of
@@ -74,6 +72,8 @@ def main(control: Connection) -> None:
         ensemble = spec.load()
         ensemble.warm_up()
         if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
+            from quorum.models.features.reading import prepare as prepare_media
+
             prepare_media()
             held = protection()
             if held.missing:
@@ -137,7 +137,10 @@ def _work(plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str) -
         _limit(resource.RLIMIT_FSIZE, spec.media.max_bytes + 64 * 2**20)
         size = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, size + limits.memory)
-        decode_apart(Path(folder), limits.memory)
+        if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
+            from quorum.models.features.reading import decode_apart
+
+            decode_apart(Path(folder), limits.memory)
         serve(
             plan,
             _Socket(connection),

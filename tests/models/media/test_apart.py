@@ -231,7 +231,7 @@ def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined, monkeypatch
 
 
 def test_a_decoder_that_dies_is_a_reason(tmp_path, confined, monkeypatch):
-    monkeypatch.setattr(reading, "decode", lambda *_, **__: ctypes.string_at(0))
+    monkeypatch.setattr(reading, "_read", lambda *_: ctypes.string_at(0))
     made = read_media(video(tmp_path / "a.mp4"), WANTED)
     assert made.refused == made.no_fingerprint
     assert made.refused == "media cannot be read: its decoder crashed (SIGSEGV)"

@@ -1,0 +1,262 @@
+"""Speed of the media path, beside a bare decoder, the ffmpeg tool, and another state of Quorum.
+
+    python -m benchmarks.media [--clip FILM] [--before CHECKOUT] [--findings]
+
+Each film is made by the ffmpeg tool, from a real one if ``--clip`` names it, else from a test
+picture with grain. Printed are seconds of video for each second of processor time, with one
+thread: the best of several rounds, in which all alternate.
+
+- Quorum: from the file to frames, sound, pages for OCR and fingerprint, in a process apart, as in
+  a worker. ``--findings`` adds the reading of words and the shipped detectors of pictures.
+- PyAV: decodes all frames, scales four a second to 256 pixels, resamples the sound.
+- ffmpeg: the tool does the same.
+- before: Quorum's path in another checkout, such as ``git worktree add ../before COMMIT``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CODECS = {
+    "h264": ("libx264", "-crf", "23", "-preset", "medium"),
+    "hevc": ("libx265", "-crf", "26", "-preset", "fast", "-x265-params", "log-level=error"),
+    "vp9": ("libvpx-vp9", "-crf", "33", "-b:v", "0", "-cpu-used", "6", "-row-mt", "0"),
+    "av1": ("libsvtav1", "-crf", "36", "-preset", "10"),
+}
+SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
+#: Frames a second and their shorter side, as Quorum's features have them.
+RATE, SHORT = 4, 256
+
+
+def tool() -> str:
+    """The ffmpeg tool: the system's, or that of the package ``imageio-ffmpeg``."""
+    found = shutil.which("ffmpeg")
+    if found is None:
+        from imageio_ffmpeg import get_ffmpeg_exe
+
+        found = str(get_ffmpeg_exe())
+    return found
+
+
+def make(folder: Path, codec: str, size: str, seconds: float, clip: Path | None) -> Path:
+    """A film in Matroska or MP4, with sound."""
+    width, height = SIZES[size]
+    out = folder / f"{codec}-{size}.{'mkv' if codec == 'vp9' else 'mp4'}"
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=30"]
+    if clip is not None:
+        picture = ["-stream_loop", "-1", "-i", str(clip)]
+    shape = f"scale={width}:{height},fps=30,format=yuv420p"
+    if clip is None:
+        shape = f"scale={width}:{height},noise=alls=5:allf=t,format=yuv420p"
+    run(
+        *picture, "-f", "lavfi", "-i", "anoisesrc=amplitude=0.1", "-map", "0:v", "-map", "1:a",
+        "-t", str(seconds), "-vf", shape, "-c:v", *CODECS[codec], "-g", "120",
+        "-c:a", "libopus" if codec == "vp9" else "aac", str(out),
+    )  # fmt: skip
+    return out
+
+
+def run(*arguments: str) -> None:
+    """Run the tool with one thread."""
+    subprocess.run(
+        [tool(), "-v", "error", "-nostdin", "-y", "-threads", "1", *arguments], check=True
+    )
+
+
+def quorum(path: Path) -> None:
+    """Quorum's path, of this state or of one before files were read once."""
+    try:
+        from quorum.models.features import reading
+    except ImportError:
+        from quorum.models.features.decode import decode
+        from quorum.models.fingerprint.fingerprint import fingerprint
+
+        decode(
+            path, frames=True, audio=True, max_seconds=600, max_pixels=40_000_000, max_pages=6,
+            max_unseen=20.0,
+        )  # fmt: skip
+        fingerprint(path, max_seconds=600.0)
+        return
+    reading.prepare()
+    reading.decode_apart(path.parent, 2 * 1024**3)
+    made = reading.read_media(path, reading.Wanted(True, True, 6, True))
+    assert made.decoded is not None, made.refused
+    assert made.fingerprint is not None, made.no_fingerprint
+
+
+def findings() -> Callable[[Path], None]:
+    """Quorum's path, the reading of words, and the detectors that look at pictures."""
+    from datetime import UTC, datetime
+
+    from quorum.core.messages import Upload
+    from quorum.core.settings import MediaAccess
+    from quorum.models.detectors import Detector, Feature
+    from quorum.models.features.extract import Extractor
+    from quorum.models.nsfw.detector import NsfwDetector
+    from quorum.models.runner import score_safely
+    from quorum.models.spam.detector import SpamDetector
+    from quorum.models.violence.detector import ViolenceDetector
+
+    detectors: list[Detector] = [SpamDetector(), ViolenceDetector(), NsfwDetector()]
+    needs = frozenset({Feature.FINGERPRINT, *(n for one in detectors for n in one.needs)})
+
+    def judge(path: Path) -> None:
+        access = MediaAccess(folders=(str(path.parent),))
+        upload = Upload(
+            id="u", uploader="u", media=path.as_uri(), published_at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+        features = Extractor(needs, access).extract([upload])
+        for one in detectors:
+            score_safely(one, features, 600.0)
+
+    return judge
+
+
+def bare(path: Path) -> None:
+    """PyAV, at the same sampling."""
+    import av
+
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
+    with av.open(str(path)) as opened:
+        video = opened.streams.video[0]
+        video.thread_type = "NONE"
+        video.codec_context.thread_count = 1
+        width = round(video.width * SHORT / video.height / 2) * 2
+        due = 0.0
+        scaler: Any = None
+        frame: Any
+        for frame in opened.decode(video, opened.streams.audio[0]):
+            if isinstance(frame, av.AudioFrame):
+                for part in resampler.resample(frame):
+                    part.to_ndarray()
+            elif frame.time is not None and frame.time >= due - 1e-3:
+                scaler = scaler or av.video.reformatter.VideoReformatter()
+                scaler.reformat(frame, width, SHORT, "rgb24").to_ndarray()
+                due += 1 / RATE
+
+
+def ffmpeg(path: Path) -> None:
+    """The tool, at the same sampling."""
+    run(
+        "-filter_threads", "1", "-i", str(path),
+        "-map", "0:v", "-vf", f"fps={RATE},scale=-2:{SHORT}", "-pix_fmt", "rgb24",
+        "-f", "rawvideo", os.devnull,
+        "-map", "0:a", "-ac", "1", "-ar", "16000", "-f", "f32le", os.devnull,
+    )  # fmt: skip
+
+
+def cost(work: Callable[[Path], None], path: Path) -> float:
+    """Processor seconds of this process and of those that it started."""
+
+    def used() -> float:
+        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        return sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+
+    start = used()
+    work(path)
+    return used() - start
+
+
+class Before:
+    """The same script in another checkout, which measures what it is asked."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), "--serve"],
+            env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def cost(self, path: Path) -> float:
+        """Processor seconds of its path."""
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{path}\n")
+        process.stdin.flush()
+        return float(json.loads(process.stdout.readline()))
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve() -> None:
+    """Measure each path of the standard input."""
+    for line in sys.stdin:
+        print(json.dumps(cost(quorum, Path(line.strip()))), flush=True)
+
+
+def table(given: argparse.Namespace, folder: Path) -> None:
+    """Measure, and print a line for each film."""
+    before = Before(given.before) if given.before else None
+    ways: dict[str, Callable[[Path], float]] = {
+        "Quorum": lambda path: cost(quorum, path),
+        "PyAV": lambda path: cost(bare, path),
+        "ffmpeg": lambda path: cost(ffmpeg, path),
+    }
+    if before is not None:
+        ways["before"] = before.cost
+    if given.findings:
+        judge = findings()
+        ways["findings"] = lambda path: cost(judge, path)
+    ratios = ["of PyAV", *(["of before"] if before else [])]
+    print(f"| film | {' | '.join([*ways, *ratios])} |\n|---{'|---' * (len(ways) + len(ratios))}|")
+    for codec in given.codecs:
+        for size in given.sizes:
+            path = make(folder, codec, size, given.seconds, given.clip)
+            best = dict.fromkeys(ways, float("inf"))
+            for turn in range(given.rounds + 1):
+                for name, way in ways.items():
+                    spent = way(path)
+                    if turn:  # the first one warms up
+                        best[name] = min(best[name], spent)
+            cells = [f"{given.seconds / spent:.1f}" for spent in best.values()]
+            cells.append(f"{best['PyAV'] / best['Quorum']:.2f}")
+            if before is not None:
+                cells.append(f"{best['before'] / best['Quorum']:.2f}")
+            print(f"| {codec} {size} | {' | '.join(cells)} |", flush=True)
+            path.unlink()
+    if before is not None:
+        before.close()
+
+
+def main() -> None:
+    """Command-line entry point."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clip", type=Path, help="a film to make the films of")
+    parser.add_argument("--before", type=Path, help="another checkout")
+    parser.add_argument("--findings", action="store_true")
+    parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        serve()
+        return
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}\n")
+    with tempfile.TemporaryDirectory(prefix="quorum-media-") as folder:
+        table(given, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Leaves out frames that no other frame needs and that are not shown when somebody looks."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final
+
+from quorum.models.media.clock import TrackClock
+
+__all__ = ["Ahead"]
+
+#: Packets that are read ahead: H.264 and HEVC show a frame at most 16 frames after it is coded, so
+#: that what replaces a frame on the screen is known.
+_PACKETS: Final = 17
+#: Of times, in seconds.
+_ROUNDING: Final = 1e-4
+
+
+class Ahead:
+    """Reads the packets of a track ahead, to know how long each frame is shown.
+
+    The frames that are shown at the moments are the same as if all were decoded.
+
+    Args:
+        clock: The clock of the track.
+        step: Somebody looks at each multiple of so many seconds; None for always.
+        resets: Whether the clock may jump: then what came before tells nothing.
+    """
+
+    def __init__(self, clock: TrackClock, step: float | None, *, resets: bool = False) -> None:
+        self._clock = clock
+        self._step = step
+        self._queue: deque[Any] = deque()
+        self._before: deque[int] = deque(maxlen=0 if resets else _PACKETS)
+
+    def through(self, packet: Any) -> Iterator[tuple[Any, bool]]:
+        """The packets to decode now, each with whether its frame is looked at."""
+        if self._step is None:
+            yield packet, True
+            return
+        if not packet.size:  # the end
+            yield from self.rest()
+            yield packet, True
+            return
+        self._queue.append(packet)
+        if len(self._queue) > _PACKETS:
+            yield self._next()
+
+    def rest(self) -> Iterator[tuple[Any, bool]]:
+        """The packets that are left."""
+        while self._queue:
+            yield self._next()
+
+    def _next(self) -> tuple[Any, bool]:
+        packet = self._queue.popleft()
+        if packet.pts is None or not packet.time_base or self._step is None:
+            return packet, True
+        around = (*self._before, *(one.pts for one in self._queue if one.pts is not None))
+        replaced = min((pts for pts in around if pts > packet.pts), default=None)
+        self._before.append(packet.pts)
+        if replaced is None:
+            return packet, True
+        base, start = float(packet.time_base), self._clock.start
+        shown = packet.pts * base - start - _ROUNDING
+        gone = replaced * base - start + _ROUNDING
+        return packet, math.ceil(shown / self._step) * self._step <= gone

@@ -125,7 +125,7 @@ def warm_up(detectors: Iterable[ConfiguredDetector]) -> None:
         ArtifactError: If a detector's artifact is absent or altered.
         ConfigurationError: If a detector cannot be loaded with its settings.
     """
-    detectors = tuple(detectors)
+    detectors = tuple(one for one in detectors if not one.detector.remote)
     clip = Path(str(files("quorum.models.nsfw"))) / "clips" / "plain.mp4"
     upload = Upload(
         id="warm-up",

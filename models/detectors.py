@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.core.messages import Evidence, Status, Upload
+from quorum.core.messages import Evidence, Status, Upload, Usage
 from quorum.core.settings import Settings
 
 __all__ = [
@@ -190,6 +190,7 @@ class Finding:
         labels: Finer harms, such as ``violence/fight``, each with its probability.
         evidence: The parts of the upload that led to the score.
         reason: Why the detector abstained or failed.
+        usage: What it cost, where the detector asked the server of a model.
     """
 
     status: Status
@@ -197,6 +198,7 @@ class Finding:
     labels: Mapping[str, float] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     reason: str | None = None
+    usage: Usage | None = None
 
     @classmethod
     def scored(
@@ -284,12 +286,15 @@ class Detector(ABC):
         needs: The features that must be made for it.
         max_batch: The most uploads that one call of ``score`` is given, whatever the stream
             gathers. A detector that is slow an upload sets few, to stay within its timeout.
+        remote: Whether it asks a server, which costs money or time that does not follow from the
+            work here. By default a cascade asks it last, and it is not asked to warm up.
     """
 
     name: str
     version: str
     needs: frozenset[Feature]
     max_batch: int = 1024
+    remote: bool = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:

@@ -1,12 +1,12 @@
 """The ensemble, and the one order in which its detectors score: in stream, batch and web.
 
 With a cascade the detectors stand in two stages. The first stage scores all uploads: by default
-the detectors that need text only. Where its predictions settle the action of an upload, the second
-stage does not score it, and its media is neither fetched nor decoded; its predictions there are
-abstentions whose reason begins with ``quorum.core.messages.NOT_ASKED``. The policy decides whether
-an action is settled (``quorum.aggregator.decision.settling``). A detector of the first stage that
-also reads text in frames scores the upload's own text first; where the frames hold more text, it
-scores again.
+the detectors that need text only and ask no server. Where its predictions settle the action of an
+upload, the second stage does not score it, and its media is neither fetched nor decoded; its
+predictions there are abstentions whose reason begins with
+``quorum.core.messages.NOT_ASKED``. The policy decides whether an action is settled
+(``quorum.aggregator.decision.settling``). A detector of the first stage that also reads text in
+frames scores the upload's own text first; where the frames hold more text, it scores again.
 """
 
 from __future__ import annotations
@@ -137,4 +137,4 @@ def _first_stage(
 
 def _needs_text_only(configured: ConfiguredDetector) -> bool:
     needs = configured.detector.needs
-    return bool(needs & _TEXT) and not needs & _MEDIA
+    return bool(needs & _TEXT) and not needs & _MEDIA and not configured.detector.remote

@@ -31,9 +31,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field
 
 from quorum.core.errors import ArtifactError, ConfigurationError
 from quorum.core.messages import Evidence
@@ -41,6 +39,7 @@ from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import digest_of_file
+from quorum.models.registry.descriptions import Calibration, read_description, validated
 from quorum.models.registry.references import local_folder
 from quorum.models.scoring.calibration import Platt, log_odds
 from quorum.models.scoring.segments import sentences
@@ -55,14 +54,6 @@ _MOST_FRAMES = 16
 _SMOOTHING = 3
 
 
-class _Calibration(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    slope: Annotated[float, Field(gt=0)]
-    offset: float
-    prevalence: Annotated[float, Field(gt=0, lt=1)]
-
-
 class Recipe(BaseModel):
     """The content of the file; see the module."""
 
@@ -73,7 +64,7 @@ class Recipe(BaseModel):
     #: Maps the model's harmful labels to paths in the tree of labels.
     labels: Annotated[dict[str, str], Field(min_length=1)]
     language: tuple[str, ...] = ()
-    calibration: _Calibration | None = None
+    calibration: Calibration | None = None
 
 
 def read_recipe(reference: str) -> tuple[Recipe, Path]:
@@ -82,23 +73,8 @@ def read_recipe(reference: str) -> tuple[Recipe, Path]:
     Raises:
         ConfigurationError: If it cannot be read or is invalid.
     """
-    path = Path(reference.removeprefix("file:").removeprefix("//"))
-    try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-        return Recipe.model_validate(data or {}), path
-    except OSError as error:
-        msg = f"cannot read {path}: {error.strerror or error}"
-        raise ConfigurationError(msg) from None
-    except YAMLError as error:
-        msg = f"{path} is not valid YAML: {error}"
-        raise ConfigurationError(msg) from None
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        msg = f"{path}: {problems}"
-        raise ConfigurationError(msg) from None
+    data, path = read_description(reference)
+    return validated(Recipe, data, path), path
 
 
 @dataclass(frozen=True, slots=True)

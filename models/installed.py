@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.core.settings import DetectorSettings, Settings
 from quorum.models.detectors import Detector
+from quorum.models.registry.descriptions import task_of
 from quorum.models.registry.references import is_recipe
 
 __all__ = [
@@ -157,6 +158,10 @@ def release(detector: Detector) -> None:
 def _make(name: str, settings: Settings) -> Detector:
     chosen = (settings.detectors or {}).get(name)
     if chosen is not None and is_recipe(chosen.model):
+        if task_of(str(chosen.model)) == "policy-prompt":
+            from quorum.models.prompt.detector import PolicyPromptDetector
+
+            return PolicyPromptDetector.of(name, settings)
         from quorum.models.huggingface import HuggingFaceDetector
 
         return HuggingFaceDetector.of(name, settings)

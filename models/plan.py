@@ -41,6 +41,8 @@ class ScoringState:
         settled: Why the second stage does not score it; empty if it does.
         text_changed: Whether its media changes the text that the first stage scored.
         unreadable: Why its media must not be read; empty if it may be read.
+        asked: Whether certain detectors are asked for: then the action that they could change is of
+            no concern, and nothing is settled.
     """
 
     upload: Upload
@@ -49,6 +51,7 @@ class ScoringState:
     settled: str = ""
     text_changed: bool = False
     unreadable: str = ""
+    asked: bool = False
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
@@ -158,7 +161,9 @@ class ExtractFurther(Step):
     def run(self, states: Sequence[ScoringState]) -> list[ScoringState]:
         """See ``Step``."""
         result = [
-            replace(state, settled=self.settled(state.upload, state.predictions) or "")
+            state
+            if state.asked
+            else replace(state, settled=self.settled(state.upload, state.predictions) or "")
             for state in states
         ]
         unsettled = [index for index, state in enumerate(result) if not state.settled]

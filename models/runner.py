@@ -89,7 +89,7 @@ def _sendable(finding: Finding) -> Prediction:
     return Prediction.model_validate(
         {"id": "x", "upload_id": "x", "detector": "x", "version": "x", "status": finding.status,
          "score": finding.score, "labels": dict(finding.labels), "evidence": finding.evidence,
-         "reason": finding.reason, "at": "2000-01-01T00:00:00Z"}
+         "reason": finding.reason, "usage": finding.usage, "at": "2000-01-01T00:00:00Z"}
     )  # fmt: skip
 
 
@@ -220,4 +220,5 @@ def predict(
         elapsed=max(0.0, elapsed),
         at=at,
         shadow=shadow,
+        usage=finding.usage,
     )

@@ -20,6 +20,8 @@ from apache_beam.metrics import Metrics
 from quorum.core import health
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import IdentityRefused
+from quorum.core.messages import Usage
+from quorum.models.prompt.costs import EndpointCosts
 
 __all__ = ["Meter", "serve_health", "serve_metrics"]
 
@@ -57,6 +59,8 @@ _SCORING = prometheus.Histogram(
     ("detector",),
     buckets=_SECONDS,
 )
+_COSTS = EndpointCosts.of(prometheus.REGISTRY)
+_CALLS, _TOKENS, _CALL_SECONDS, _CACHED = _COSTS
 _UNKNOWN_HISTORIES = prometheus.Counter(
     "quorum_unknown_histories",
     "Uploads decided without their uploader's history: the ledger did not answer.",
@@ -91,11 +95,17 @@ class Meter:
         _UPLOADS.inc()
         _LAG.observe(max(0.0, lag))
 
-    def prediction(self, detector: str, status: str, elapsed: float) -> None:
-        """Count a prediction, made in ``elapsed`` seconds."""
+    def prediction(
+        self, detector: str, status: str, elapsed: float, usage: Usage | None = None
+    ) -> None:
+        """Count a prediction, made in ``elapsed`` seconds, and what it cost."""
         self._count(f"predictions.{detector}.{status}")
         _PREDICTIONS.labels(detector, status).inc()
         _SCORING.labels(detector).observe(elapsed)
+        _COSTS.add(detector, usage)
+        if usage is not None:
+            self._count(f"endpoint.{detector}.calls", usage.calls)
+            self._count(f"endpoint.{detector}.tokens", usage.tokens)
 
     def verdict(self, action: str, decided_by: str, latency: float) -> None:
         """Count a verdict, made ``latency`` seconds after the arrival of its upload."""

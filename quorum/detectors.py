@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from quorum.core.errors import ArtifactError, ConfigurationError
-from quorum.core.messages import Evidence, Status, Upload
+from quorum.core.messages import Evidence, Status, Upload, Usage
 from quorum.core.settings import Settings
 from quorum.models.detectors import (
     Audio,
@@ -58,6 +58,7 @@ __all__ = [
     "Text",
     "TrainingData",
     "Upload",
+    "Usage",
     "open_artifact",
     "shared_embedder",
     "write_artifact",

@@ -155,7 +155,7 @@ def open_reference(reference: str, detector: str | None = None) -> Artifact:
 
 
 def is_recipe(reference: str | None) -> bool:
-    """Whether a reference names a model description; see ``quorum.models.huggingface``."""
+    """Whether a reference names a description: ``quorum.models.registry.descriptions``."""
     return reference is not None and re.fullmatch(r"file:.+\.ya?ml", reference) is not None
 
 

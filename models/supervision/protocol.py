@@ -30,12 +30,15 @@ class WorkItem(_Frame):
         upload: The upload.
         scored: The upload from which features are made, if it is another.
         given: Predictions that stand already; their detectors are not run.
+        asked: The detectors to run, whether or not the action is settled; None for all, as the
+            cascade decides.
         unreadable: Why its media must not be read again; empty if it may be read.
     """
 
     upload: Upload
     scored: Upload | None = None
     given: tuple[Prediction, ...] = ()
+    asked: frozenset[str] | None = None
     unreadable: str = ""
 
 

@@ -27,6 +27,7 @@ class DetectorInfo(BaseModel):
         version: Its version.
         needs: The features that it needs.
         settings: How it is run.
+        remote: Whether it waits for a server: then its time does not follow from the work.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,6 +36,7 @@ class DetectorInfo(BaseModel):
     version: str
     needs: frozenset[Feature]
     settings: DetectorSettings
+    remote: bool = False
 
     @property
     def shadow(self) -> bool:
@@ -102,6 +104,7 @@ def describe(detectors: Mapping[str, ConfiguredDetector]) -> tuple[DetectorInfo,
             version=one.detector.version,
             needs=one.detector.needs,
             settings=one.settings,
+            remote=one.detector.remote,
         )
         for one in detectors.values()
     )

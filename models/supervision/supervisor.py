@@ -127,6 +127,8 @@ class Supervisor:
         media: list[Task] = []
         for task in tasks:
             task.outstanding = set(self.detectors)
+            if task.asked is not None:
+                task.outstanding &= task.asked
             if not task.outstanding:
                 task.deliver(task, (), True)
             else:
@@ -329,7 +331,7 @@ class Supervisor:
             return max(0.0, min(own, left))
         seconds = min(own, _SHARE * left)
         expected = lane.expected(step, len(tasks))
-        if expected is not None:
+        if expected is not None and not (detector and detector.remote):
             seconds = min(seconds, max(_LEAST_SECONDS, _SLACK * expected))
         return max(0.0, seconds)
 

@@ -25,6 +25,8 @@ class Task:
         deliver: Receives its predictions.
         scored: The upload from which features are made, if it is another.
         due: When its predictions are of no more use, in monotonic seconds.
+        asked: The detectors to run, whether or not the action is settled; None for all, as the
+            cascade decides.
         outstanding: The detectors whose prediction is not final.
         given: Its final predictions.
         unreadable: Why its media must not be read again; empty if it may be read.
@@ -36,6 +38,7 @@ class Task:
     deliver: Deliver
     scored: Upload | None = None
     due: float = math.inf
+    asked: frozenset[str] | None = None
     outstanding: set[str] = field(default_factory=set)
     given: list[Prediction] = field(default_factory=list)
     unreadable: str = ""
@@ -53,6 +56,7 @@ class Task:
             upload=self.upload,
             scored=self.scored,
             given=tuple(self.given),
+            asked=self.asked,
             unreadable=self.unreadable,
         )
 

@@ -110,7 +110,6 @@ def _fit() -> str:
 def _score(plan: Plan, batch: Batch, channel: Channel, excess: Callable[[], str]) -> bool:
     """Run the plan on a batch; whether this worker must not get another."""
     states = [_state(item) for item in batch.items]
-    given = [frozenset(one.detector for one in item.given) for item in batch.items]
     final = {step.detector.name: step for step in plan.steps if isinstance(step, Score)}
     reports: list[tuple[int, Prediction]] = []
     retire = False
@@ -118,7 +117,7 @@ def _score(plan: Plan, batch: Batch, channel: Channel, excess: Callable[[], str]
     for step in plan.steps:
         channel.send(encode_progress(step.name, reports))
         reports = []
-        run = [index for index in range(len(states)) if not _is_given(step, given[index])]
+        run = [index for index in range(len(states)) if _is_run(step, batch.items[index])]
         for index, state in zip(run, step.run([states[index] for index in run]), strict=True):
             states[index] = state
         exhausted = [index for index in run if _ran_out(step, states[index])]
@@ -143,15 +142,22 @@ def _score(plan: Plan, batch: Batch, channel: Channel, excess: Callable[[], str]
 
 def _state(item: WorkItem) -> ScoringState:
     state = ScoringState(
-        item.upload, Features(item.scored or item.upload), unreadable=item.unreadable
+        item.upload,
+        Features(item.scored or item.upload),
+        unreadable=item.unreadable,
+        asked=item.asked is not None,
     )
     for prediction in item.given:
         state = state.with_prediction(prediction)
     return state
 
 
-def _is_given(step: Step, given: frozenset[str]) -> bool:
-    return isinstance(step, Score) and step.detector.name in given
+def _is_run(step: Step, item: WorkItem) -> bool:
+    if not isinstance(step, Score):
+        return True
+    name = step.detector.name
+    given = any(one.detector == name for one in item.given)
+    return not given and (item.asked is None or name in item.asked)
 
 
 def _ran_out(step: Step, state: ScoringState) -> bool:

@@ -22,6 +22,7 @@ from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 
 __all__ = [
+    "AttributeSource",
     "CatalogueSettings",
     "DetectorSettings",
     "MediaAccess",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*")
 
 
@@ -50,6 +52,13 @@ def _host(value: str) -> str:
 def _bucket(value: str) -> str:
     if not value or "/" in value or ":" in value:
         msg = "must be a bucket's name alone, without gs:// and without a path"
+        raise ValueError(msg)
+    return value
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        msg = "must be a scheme, a host and its port alone, such as https://llm.example.org:8000"
         raise ValueError(msg)
     return value
 
@@ -116,6 +125,24 @@ class CatalogueSettings(_Section):
     database: str | None = None
 
 
+class AttributeSource(_Section):
+    """Where the score of an attribute of ``comments:analyze`` comes from.
+
+    Written as ``toxicity``, ``toxicity/insult`` or ``{detector: toxicity, label: hate/insult}``.
+    """
+
+    #: The detector.
+    detector: Annotated[str, Field(min_length=1)]
+    #: Its label; None for its score.
+    label: Annotated[str, Field(min_length=1)] | None = None
+
+
+def _source(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return {"detector": value.partition("/")[0], "label": value if "/" in value else None}
+
+
 class WorkerSettings(_Section):
     """The child processes in which features are made and detectors score."""
 
@@ -150,6 +177,17 @@ class Settings(_Section):
     #: Who may publish what, by name, each with its public keys; empty to accept every message. See
     #: ``docs/security.md``.
     publishers: Annotated[Publishers, BeforeValidator(_defaults_if_empty)] = {}
+    #: The servers that detectors of policies in words may ask, such as ``http://127.0.0.1:11434``.
+    endpoints: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    #: What answers each attribute of ``comments:analyze``, beside those that the shipped detectors
+    #: answer; null for nothing. See ``docs/web.md``.
+    perspective: Annotated[
+        dict[
+            Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$", max_length=64)],
+            Annotated[AttributeSource | None, BeforeValidator(_source)],
+        ],
+        BeforeValidator(_defaults_if_empty),
+    ] = {}
     #: The child processes of the detectors, and their limits.
     workers: Annotated[WorkerSettings, BeforeValidator(_defaults_if_empty)] = WorkerSettings()
 
@@ -160,6 +198,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "catalogue": CatalogueSettings,
     "publishers": Publisher,
     "workers": WorkerSettings,
+    "perspective": AttributeSource,
 }
 
 

@@ -18,6 +18,7 @@ from quorum.apps.cli.models_options import AsJson, Model, Name, shipped_artifact
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.models.installed import load_class, load_detector
 from quorum.models.registry.artifacts import open_artifact
+from quorum.models.registry.descriptions import task_of
 from quorum.models.registry.references import is_recipe, open_reference
 
 if TYPE_CHECKING:
@@ -189,14 +190,16 @@ def calibrate(
 
 
 def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> None:
-    """Write a copy of a Hugging Face model's file with the calibration in it."""
+    """Write a copy of a description with the calibration in it."""
     import numpy as np
     from ruamel.yaml import YAML
 
     from quorum.models.huggingface import read_recipe
+    from quorum.models.prompt.recipe import read_prompt
     from quorum.models.scoring.calibration import Platt
 
-    recipe, _ = read_recipe(model)
+    prompt = task_of(model) == "policy-prompt"
+    recipe = read_prompt(model)[0] if prompt else read_recipe(model)[0]
     if recipe.calibration is not None:
         msg = f"{model} has a calibration already; take it out first"
         raise ConfigurationError(msg)
@@ -213,9 +216,10 @@ def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> N
 
 
 def _load(name: str, model: str | None) -> Detector:
-    from quorum.core.settings import DetectorSettings, Settings
+    from quorum.core.settings import DetectorSettings, load_settings
 
-    return load_detector(name, Settings(detectors={name: DetectorSettings(model=model)}))
+    alone = {"detectors": {name: DetectorSettings(model=model)}}
+    return load_detector(name, load_settings().model_copy(update=alone))
 
 
 def _warn_if_seen(name: str, model: str | None, examples: Labelled) -> None:

@@ -184,6 +184,7 @@ def serve(
             media_folder=folder,
             shadows=shadows,
             watcher=watcher,
+            attributes=settings.perspective,
         )
         stack.callback(supervisor.close)
         host, port = listening.getsockname()[:2]

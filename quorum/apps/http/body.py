@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from quorum.apps.http.problems import Problem, problem_response
+from quorum.apps.http.problems import Problem, Render, problem_response
 
 __all__ = ["BodyLimits"]
 
@@ -30,10 +30,20 @@ class BodyLimits:
         body_bytes: Largest body.
         media_bytes: Largest body of a multipart form.
         seconds: Time for a client to send its body.
+        render: Makes the refusals; by default RFC 9457 problems.
     """
 
-    def __init__(self, app: ASGIApp, *, body_bytes: int, media_bytes: int, seconds: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        body_bytes: int,
+        media_bytes: int,
+        seconds: float,
+        render: Render | None = None,
+    ) -> None:
         self._app = app
+        self._render = render or (lambda _path, problem: problem_response(problem))
         self._body_bytes = body_bytes
         self._media_bytes = media_bytes
         self._seconds = seconds
@@ -52,7 +62,7 @@ class BodyLimits:
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared[:20]) > limit:
             await _discard(receive)
-            await problem_response(too_large)(scope, receive, send)
+            await self._render(scope["path"], too_large)(scope, receive, send)
             return
         end = time.monotonic() + self._seconds
         state: dict[str, Any] = {"read": 0, "whole": False, "started": False, "refusal": None}
@@ -90,7 +100,7 @@ class BodyLimits:
                 raise
             refused(problem)
         if state["refusal"] is not None and not state["started"]:
-            await problem_response(state["refusal"])(scope, receive, send)
+            await self._render(scope["path"], state["refusal"])(scope, receive, send)
 
 
 async def _discard(receive: Receive) -> None:

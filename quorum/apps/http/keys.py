@@ -101,6 +101,10 @@ class Keyring:
         """Find a request's key: ``authorization: Bearer SECRET`` or ``x-api-key: SECRET``."""
         scheme, _, value = headers.get("authorization", "").partition(" ")
         secret = value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        return self.find_secret(secret)
+
+    def find_secret(self, secret: str) -> ApiKey | None:
+        """Find the key with this secret."""
         if not secret:
             return None
         digest = _digest(secret)

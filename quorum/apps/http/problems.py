@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from quorum.core.errors import InputError, QuorumError
 from quorum.store.ledger import LedgerUnavailable
 
-__all__ = ["Problem", "install_problems", "problem_response"]
+__all__ = ["Problem", "Render", "install_problems", "problem_response"]
 
 _log = logging.getLogger(__name__)
 
@@ -67,39 +67,54 @@ def problem_response(problem: Problem) -> Response:
     )
 
 
-def install_problems(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
+#: Makes the response that describes a problem, for the path of its request.
+Render = Callable[[str, Problem], Response]
 
-    async def on_problem(_request: Request, error: Any) -> Response:
-        return problem_response(error)
 
-    async def on_http(_request: Request, error: Any) -> Response:
+def _render(_path: str, problem: Problem) -> Response:
+    return problem_response(problem)
+
+
+def install_problems(app: FastAPI, render: Render = _render) -> None:
+    """Answer every error of the app as a problem.
+
+    Args:
+        app: The app.
+        render: Makes the responses; by default RFC 9457 problems.
+    """
+
+    async def on_problem(request: Request, error: Any) -> Response:
+        return render(request.url.path, error)
+
+    async def on_http(request: Request, error: Any) -> Response:
         headers = dict(error.headers or {})
         detail = _DETAILS.get(error.status_code, str(error.detail))
-        return problem_response(Problem(error.status_code, detail, headers))
+        return render(request.url.path, Problem(error.status_code, detail, headers))
 
-    async def on_validation(_request: Request, error: Any) -> Response:
+    async def on_validation(request: Request, error: Any) -> Response:
         detail = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
             for item in error.errors()[:5]
         )
-        return problem_response(Problem(422, detail))
+        return render(request.url.path, Problem(422, detail))
 
-    async def on_input(_request: Request, error: Any) -> Response:
-        return problem_response(Problem(422, str(error)))
+    async def on_input(request: Request, error: Any) -> Response:
+        return render(request.url.path, Problem(422, str(error)))
 
-    async def on_ledger(_request: Request, error: Any) -> Response:
+    async def on_ledger(request: Request, error: Any) -> Response:
         _log.error("%s", error)
         detail = "the ledger cannot be reached now; try again later"
-        return problem_response(Problem(503, detail, {"retry-after": "5"}))
+        return render(request.url.path, Problem(503, detail, {"retry-after": "5"}))
 
-    async def on_quorum(_request: Request, error: Any) -> Response:
+    async def on_quorum(request: Request, error: Any) -> Response:
         _log.error("%s", error)
-        return problem_response(Problem(500, "the service cannot answer this; see its log"))
+        problem = Problem(500, "the service cannot answer this; see its log")
+        return render(request.url.path, problem)
 
     async def on_error(request: Request, error: Any) -> Response:
         _log.error("%s %s", request.method, request.url.path, exc_info=error)
-        return problem_response(Problem(500, "the service failed at this; see its log"))
+        problem = Problem(500, "the service failed at this; see its log")
+        return render(request.url.path, problem)
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)

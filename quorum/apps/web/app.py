@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -22,12 +22,16 @@ from quorum.apps.web.description import describe_keys
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
+from quorum.apps.web.perspective import routes as perspective
+from quorum.apps.web.perspective.attributes import sources_of
+from quorum.apps.web.perspective.errors import render
 from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.service import Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.core import health
+from quorum.core.settings import AttributeSource
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.store.histories import Histories
@@ -47,6 +51,7 @@ def create_app(
     media_folder: Path | None = None,
     shadows: Sequence[Policy] = (),
     watcher: Watcher | None = None,
+    attributes: Mapping[str, AttributeSource | None] | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -61,7 +66,12 @@ def create_app(
             None to refuse such files.
         shadows: Policies that are evaluated without effect.
         watcher: Replaces models when a registry's alias moves.
+        attributes: What answers attributes of ``comments:analyze``; see ``Settings.perspective``.
+
+    Raises:
+        ConfigurationError: If an attribute names a detector that does not run.
     """
+    sources = sources_of(attributes or {}, ensemble.detectors)
     chosen = limits or ServiceLimits()
 
     @contextlib.asynccontextmanager
@@ -87,6 +97,7 @@ def create_app(
             endpoints=tuple(endpoints),
             media_folder=media_folder,
             watcher=watcher,
+            attributes=sources,
         )
         service.on_late = state.on_late
         app.state.quorum = state
@@ -128,8 +139,9 @@ def create_app(
     )
     app.include_router(moderation.router)
     app.include_router(lookups.router)
+    app.include_router(perspective.router)
     describe_keys(app)
-    install_problems(app)
+    install_problems(app, render)
 
     async def on_disconnect(_request: Request, _error: Exception) -> Response:
         return Response(status_code=400)
@@ -140,6 +152,7 @@ def create_app(
         body_bytes=chosen.body_bytes,
         media_bytes=chosen.media_bytes,
         seconds=chosen.body_seconds,
+        render=render,
     )
     app.add_middleware(_CountResponses)
     return app

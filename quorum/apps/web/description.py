@@ -10,6 +10,8 @@ from fastapi import FastAPI
 __all__ = [
     "BATCH_EXAMPLE",
     "CASE_EXAMPLE",
+    "COMMENT_ANSWER_EXAMPLE",
+    "COMMENT_EXAMPLE",
     "MODELS_EXAMPLE",
     "MODERATED_EXAMPLE",
     "UPLOAD_EXAMPLE",
@@ -110,6 +112,26 @@ MODELS_EXAMPLE: dict[str, Any] = {
     ]
 }
 
+COMMENT_EXAMPLE: dict[str, Any] = {
+    "comment": {"text": "Subscribe to my channel and win a phone!"},
+    "languages": ["en"],
+    "requestedAttributes": {"SPAM": {}},
+    "doNotStore": True,
+}
+
+COMMENT_ANSWER_EXAMPLE: dict[str, Any] = {
+    "attributeScores": {
+        "SPAM": {
+            "spanScores": [
+                {"begin": 0, "end": 40, "score": {"value": 0.968, "type": "PROBABILITY"}}
+            ],
+            "summaryScore": {"value": 0.968, "type": "PROBABILITY"},
+        }
+    },
+    "languages": ["en"],
+    "detectedLanguages": ["en"],
+}
+
 #: Two ways to present the same key.
 _KEYS: dict[str, Any] = {
     "bearer": {
@@ -125,6 +147,17 @@ _KEYS: dict[str, Any] = {
     },
 }
 
+#: Further ways to present it, which Google's clients have, to the routes of Perspective.
+_GOOGLE_KEYS: dict[str, Any] = {
+    "key": {"type": "apiKey", "in": "query", "name": "key", "description": "The same key."},
+    "x-goog-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-goog-api-key",
+        "description": "The same key.",
+    },
+}
+
 #: Routes that are open to everyone.
 _OPEN = frozenset({"/health", "/ready"})
 
@@ -132,6 +165,11 @@ _OPEN = frozenset({"/health", "/ready"})
 def example(of: Mapping[str, Any], kind: str = "application/json") -> dict[str, Any]:
     """Describe a response's content by an example."""
     return {"content": {kind: {"example": dict(of)}}}
+
+
+def _ways(path: str) -> list[str]:
+    """The names of the ways to present a key to a route."""
+    return [*_KEYS, *(_GOOGLE_KEYS if path.startswith("/v1alpha1/") else ())]
 
 
 def describe_keys(app: FastAPI) -> None:
@@ -142,10 +180,15 @@ def describe_keys(app: FastAPI) -> None:
         if app.openapi_schema is not None:
             return app.openapi_schema
         schema = made()
-        schema.setdefault("components", {})["securitySchemes"] = _KEYS
+        schema.setdefault("components", {})["securitySchemes"] = {
+            **_KEYS,
+            **_GOOGLE_KEYS,
+        }
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                operation["security"] = [] if path in _OPEN else [{name: []} for name in _KEYS]
+                operation["security"] = (
+                    [] if path in _OPEN else [{name: []} for name in _ways(path)]
+                )
         return schema
 
     app.openapi = described  # type: ignore[method-assign]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from quorum.models.prompt.costs import EndpointCosts
+
 __all__ = [
     "BACKLOG",
+    "COSTS",
     "DELIVERIES",
     "LATE",
     "LATENCY",
@@ -27,6 +30,8 @@ VERDICTS = Counter("quorum_verdicts", "Verdicts made.", ("action", "decided_by")
 PREDICTIONS = Counter(
     "quorum_predictions", "Predictions made here.", ("detector", "status"), registry=REGISTRY
 )
+COSTS = EndpointCosts.of(REGISTRY)
+_CALLS, _TOKENS, _CALL_SECONDS, _CACHED = COSTS
 LATE = Counter(
     "quorum_detector_late",
     "Uploads decided before a detector's prediction arrived.",

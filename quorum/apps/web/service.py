@@ -8,15 +8,14 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
-from quorum.aggregator.decider import Case, Decider
-from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.web.metrics import LATE, LATENCY, PREDICTIONS, VERDICTS
+from quorum.apps.web.job import Job
+from quorum.apps.web.metrics import COSTS, LATE, LATENCY, PREDICTIONS, VERDICTS
 from quorum.core.messages import Prediction, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.launcher import InThread
@@ -45,32 +44,6 @@ class Busy(Exception):
     def __init__(self, seconds: int) -> None:
         super().__init__(f"retry in {seconds} s")
         self.seconds = seconds
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Job(Task):
-    """One upload in progress; only the event loop's thread reads and writes its own fields."""
-
-    arrived: datetime
-    answer: asyncio.Future[Moderated]
-    awaited: set[str]
-    silent: set[str]
-    deadlines: dict[str, float]
-    cleanup: Callable[[], None] | None = None
-    #: The latest detector deadline that has passed, in seconds.
-    waited: float = 0.0
-    predictions: list[Prediction] = field(default_factory=list)
-    case: Case | None = None
-    timer: asyncio.TimerHandle | None = None
-    uploader: Uploader | None = None
-    earlier: Sequence[Verdict] = ()
-    reviews: Sequence[Review] = ()
-
-    def clean(self) -> None:
-        """Release the media."""
-        cleanup, self.cleanup = self.cleanup, None
-        if cleanup is not None:
-            cleanup()
 
 
 class Service:
@@ -104,7 +77,7 @@ class Service:
         self.on_late = on_late
         self._pending = 0
         #: When each upload in progress began, the oldest first, on the monotonic clock.
-        self._began: dict[_Job, float] = {}
+        self._began: dict[Task, float] = {}
         self._done: deque[float] = deque(maxlen=1000)
         self._loop = asyncio.get_running_loop()
         self._supervisor = self._supervised(ensemble)
@@ -186,7 +159,51 @@ class Service:
         LATENCY.observe(made.verdict.latency)
         return made
 
-    async def _add_history(self, job: _Job) -> None:
+    async def score(self, upload: Upload, detectors: frozenset[str]) -> tuple[Prediction, ...]:
+        """Ask some detectors about an upload, and decide nothing.
+
+        Args:
+            upload: The upload.
+            detectors: The detectors; all are asked, whatever the cascade.
+
+        Returns:
+            The predictions that were made by the policy's deadline.
+
+        Raises:
+            Busy: If too many uploads are in progress.
+        """
+        self.check(1)
+        made: list[Prediction] = []
+        done = asyncio.Event()
+
+        def take(new: Sequence[Prediction], last: bool) -> None:
+            for prediction in new:
+                PREDICTIONS.labels(prediction.detector, prediction.status.value).inc()
+                COSTS.add(prediction.detector, prediction.usage)
+            made.extend(new)
+            if last:
+                done.set()
+
+        def deliver(_task: Task, new: Sequence[Prediction], last: bool) -> None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(take, new, last)
+
+        seconds = self.policy.deadline
+        task = Task(
+            upload=upload, deliver=deliver, due=self._loop.time() + seconds, asked=detectors
+        )
+        self._pending += 1
+        self._began[task] = time.monotonic()
+        try:
+            self._supervisor.submit([task])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), seconds)
+        finally:
+            self._pending -= 1
+            del self._began[task]
+        return tuple(made)
+
+    async def _add_history(self, job: Job) -> None:
         if self._histories is None:
             return
         try:
@@ -212,7 +229,7 @@ class Service:
     def _seconds(self, name: str) -> float:
         return min(self.policy.detectors[name].deadline, self.policy.deadline)
 
-    def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> _Job:
+    def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> Job:
         at = self._loop.time()
         deadlines = {
             name: at + self._seconds(name)
@@ -222,7 +239,7 @@ class Service:
             and not declared.shadow
             and not detector.shadow
         }
-        return _Job(
+        return Job(
             upload=upload,
             scored=scored,
             arrived=now(),
@@ -236,18 +253,19 @@ class Service:
         )
 
     def _deliver(self, task: Task, new: Sequence[Prediction], last: bool) -> None:
-        assert isinstance(task, _Job)
+        assert isinstance(task, Job)
         if last:
             task.clean()
         # The loop may have ended: then nobody waits for the results.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._take, task, new, last)
 
-    def _take(self, job: _Job, new: Sequence[Prediction], last: bool) -> None:
+    def _take(self, job: Job, new: Sequence[Prediction], last: bool) -> None:
         for prediction in new:
             job.awaited.discard(prediction.detector)
             job.silent.discard(prediction.detector)
             PREDICTIONS.labels(prediction.detector, prediction.status.value).inc()
+            COSTS.add(prediction.detector, prediction.usage)
             if job.answer.done():
                 self._late(job, prediction)
             else:
@@ -258,7 +276,7 @@ class Service:
         if not job.awaited:
             self._decide(job)
 
-    def _expire(self, job: _Job) -> None:
+    def _expire(self, job: Job) -> None:
         """Stop waiting for detectors whose deadline has passed."""
         at = self._loop.time()
         for name in [name for name in job.awaited if job.deadlines[name] <= at]:
@@ -271,7 +289,7 @@ class Service:
             due = min(job.deadlines[name] for name in job.awaited)
             job.timer = self._loop.call_at(due, self._expire, job)
 
-    def _decide(self, job: _Job) -> None:
+    def _decide(self, job: Job) -> None:
         if job.answer.done():
             return
         # Not before a deadline that has passed on the loop's clock: the two clocks differ a little.
@@ -288,7 +306,7 @@ class Service:
         job.case = decided.case if job.silent else None
         job.answer.set_result(Moderated(decided.verdict, tuple(job.predictions)))
 
-    def _late(self, job: _Job, prediction: Prediction) -> None:
+    def _late(self, job: Job, prediction: Prediction) -> None:
         verdict = None
         if job.case is not None:
             verdict = self._decider.late(job.case, prediction, now())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from quorum.apps.web.service import Busy, Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.watch import Watcher
 from quorum.core.messages import Prediction, Upload, Verdict
+from quorum.core.settings import AttributeSource
 from quorum.pipeline.moderator import Moderated
 from quorum.store.ledger import Delivery, Ledger, LedgerUnavailable, Owner
 
@@ -54,6 +55,7 @@ class State:
         endpoints: The endpoints.
         media_folder: Where media files of requests are stored; None where they are refused.
         watcher: Replaces models when a registry's alias moves; None where none can move.
+        attributes: What answers each attribute of ``comments:analyze``.
         closing: Set when the service shuts down.
         buckets: Rate limits, by client.
         recent: What this process moderated last; with predictions only where there is no ledger.
@@ -71,6 +73,7 @@ class State:
     endpoints: Sequence[Endpoint] = ()
     media_folder: Path | None = None
     watcher: Watcher | None = None
+    attributes: Mapping[str, AttributeSource] = field(default_factory=dict)
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
     recent: RecentUploads = field(

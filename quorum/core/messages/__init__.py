@@ -16,6 +16,7 @@ from quorum.core.messages.prediction import (
     Evidence,
     Prediction,
     Status,
+    Usage,
     prediction_id,
 )
 from quorum.core.messages.review import Review
@@ -43,6 +44,7 @@ __all__ = [
     "Status",
     "Time",
     "Upload",
+    "Usage",
     "UsedPrediction",
     "Verdict",
     "digest",

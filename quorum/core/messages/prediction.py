@@ -70,6 +70,19 @@ class Evidence(Value):
     """Second of the work at which the match ends."""
 
 
+class Usage(Value):
+    """What a prediction cost beyond this machine, or saved there."""
+
+    calls: Annotated[int, Field(ge=0)] = 0
+    """Requests to the server of a model."""
+    tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens of questions and answers, as the server counted them, else estimated."""
+    seconds: Seconds = 0.0
+    """Seconds that requests took, added up."""
+    cached: Annotated[int, Field(ge=0)] = 0
+    """Questions whose answer was known."""
+
+
 class Prediction(Message):
     """The result of one version of a detector for one upload."""
 
@@ -115,6 +128,8 @@ class Prediction(Message):
     """When it was made."""
     shadow: bool = False
     """Whether it is only recorded and never decides."""
+    usage: Usage | None = None
+    """What it cost, where a detector asked the server of a model."""
 
     @property
     def seen(self) -> float | None:

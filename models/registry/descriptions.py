@@ -1,0 +1,73 @@
+"""Files that describe a detector: YAML with a task, which says what reads the rest of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from quorum.core.errors import ConfigurationError
+
+__all__ = ["Calibration", "read_description", "task_of", "validated"]
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Calibration(BaseModel):
+    """Platt scaling as ``quorum models calibrate`` writes it into a description."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    slope: Annotated[float, Field(gt=0)]
+    offset: float
+    prevalence: Annotated[float, Field(gt=0, lt=1)]
+
+
+def read_description(reference: str) -> tuple[dict[str, Any], Path]:
+    """Read the file that a reference names.
+
+    Raises:
+        ConfigurationError: If it cannot be read or is no YAML mapping.
+    """
+    path = Path(reference.removeprefix("file:").removeprefix("//"))
+    try:
+        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise ConfigurationError(msg) from None
+    except (YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        msg = f"{path} is not valid YAML: {error}"
+        raise ConfigurationError(msg) from None
+    if data is not None and not isinstance(data, dict):
+        msg = f"{path}: must be a mapping that begins with a task"
+        raise ConfigurationError(msg)
+    return data or {}, path
+
+
+def task_of(reference: str) -> str:
+    """The task of the description that a reference names; empty if it names none.
+
+    Raises:
+        ConfigurationError: If the file cannot be read or is no YAML mapping.
+    """
+    return str(read_description(reference)[0].get("task", ""))
+
+
+def validated(kind: type[_Model], data: dict[str, Any], path: Path) -> _Model:
+    """The description as its model.
+
+    Raises:
+        ConfigurationError: If it does not fit; the text names each field.
+    """
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        msg = f"{path}: {problems}"
+        raise ConfigurationError(msg) from None

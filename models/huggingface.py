@@ -14,6 +14,7 @@ and the file describes the model and maps its labels:
     task: text-classification            # or image-classification
     model: hf:org/name@revision          # or file:folder
     labels: {toxic: hate/insult, threat: violence/threat}
+    others: [obscene, insult]            # its other labels; omit not to have them checked
     language: [en]                       # abstains on others; omit for any
     calibration: {slope: 1.3, offset: -0.4, prevalence: 0.2}   # by quorum models calibrate
 
@@ -25,7 +26,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -63,6 +64,13 @@ class Recipe(BaseModel):
     model: str
     #: Maps the model's harmful labels to paths in the tree of labels.
     labels: Annotated[dict[str, str], Field(min_length=1)]
+    #: The model's other labels. With them, the model must have these and no more, so that another
+    #: model under the same name is noticed; None if they are not checked.
+    others: tuple[str, ...] | None = None
+    #: Whether several labels may hold at once; None for what the model's own file says.
+    several: bool | None = None
+    #: The model's licence, for people.
+    licence: str | None = None
     language: tuple[str, ...] = ()
     calibration: Calibration | None = None
 
@@ -131,13 +139,9 @@ class HuggingFaceDetector(Detector):
         self.name = name
         folder = local_folder(self.recipe.model)
         self._classifier = _load(folder, self.recipe.task)
-        unknown = sorted(set(self.recipe.labels) - set(self._classifier.names))
-        if unknown:
-            msg = (
-                f"{path}: the model has no label {', '.join(unknown)}; "
-                f"it has {', '.join(self._classifier.names)}"
-            )
-            raise ConfigurationError(msg)
+        if self.recipe.several is not None:
+            self._classifier = replace(self._classifier, several=self.recipe.several)
+        _check_labels(self.recipe, self._classifier.names, path)
         self._text = self.recipe.task == "text-classification"
         self.needs = frozenset({Feature.TEXT if self._text else Feature.FRAMES})
         self.version = _version(folder, self.recipe)
@@ -243,6 +247,18 @@ class HuggingFaceDetector(Detector):
         return ()
 
 
+def _check_labels(recipe: Recipe, names: Sequence[str], path: Path) -> None:
+    there = f"it has {', '.join(names)}"
+    unknown = sorted((set(recipe.labels) | set(recipe.others or ())) - set(names))
+    if unknown:
+        msg = f"{path}: the model has no label {', '.join(unknown)}; {there}"
+        raise ConfigurationError(msg)
+    unnamed = sorted(set(names) - set(recipe.labels) - set(recipe.others or names))
+    if unnamed:
+        msg = f"{path}: neither labels nor others name {', '.join(unnamed)}; {there}"
+        raise ConfigurationError(msg)
+
+
 def _parts(text: Text) -> list[str]:
     """The upload's own text and that in its frames, scored separately."""
     own = "\n".join(value for field, value in text.fields.items() if field not in text.seen)
@@ -251,7 +267,10 @@ def _parts(text: Text) -> list[str]:
 
 
 def _version(folder: Path, recipe: Recipe) -> str:
-    sha = hashlib.sha256(recipe.model_dump_json(exclude={"model"}).encode())
+    # What came later is left out where it says nothing, so that versions stay what they were.
+    silent = {name for name in ("several",) if getattr(recipe, name) is None}
+    left_out = {"model", "others", "licence"} | silent
+    sha = hashlib.sha256(recipe.model_dump_json(exclude=left_out).encode())
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model"):
             sha.update(f"{path.name}\0{digest_of_file(path)}\n".encode())

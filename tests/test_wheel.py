@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parent.parent
 PLUGIN = ROOT / "examples" / "detector-plugin"
 #: What is installed: these folders at the root of the repository are links below ``quorum/``.
-SOURCES = ("quorum", "aggregator", "models", "pipeline")
+SOURCES = ("quorum", "aggregator", "models", "pipeline", "recipes")
 USER_MODULES = ("models.py", "pipeline.py", "aggregator.py")
 
 

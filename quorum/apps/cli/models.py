@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quorum.apps.cli import models_learn, models_registry
+from quorum.apps.cli import models_learn, models_recipes, models_registry
 from quorum.apps.cli.labels import export_labels, sample
 from quorum.apps.cli.models_options import AsJson, Model, Name, shipped_artifact
 from quorum.core.errors import QuorumError
@@ -95,6 +95,7 @@ app.command()(models_registry.register)
 app.command()(models_registry.promote)
 app.command()(models_registry.rollback)
 app.command()(models_registry.versions)
+app.command()(models_recipes.recipes)
 app.command("sample")(sample)
 app.command("export-labels")(export_labels)
 

@@ -13,6 +13,7 @@ import numpy as np
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
 from quorum.models.features.embedding import require_embedding
+from quorum.models.features.languages import Languages
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
 from quorum.models.scoring.calibration import Platt
@@ -59,6 +60,7 @@ class SpamDetector(Detector):
         require_embedding(held)
         settings = held.document("model.json")
         self.version = held.version
+        self._languages = Languages.from_document(settings)
         self._words = TfidfLogistic.restore(
             held.tensors("words.safetensors"), held.document("terms.json")
         )
@@ -73,6 +75,9 @@ class SpamDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
+        return self._languages.judged(batch, self._judge)
+
+    def _judge(self, batch: Sequence[Features]) -> list[Finding]:
         findings: list[Finding | None] = [None] * len(batch)
         segments: list[str] = []
         parts: list[_SegmentGroup] = []

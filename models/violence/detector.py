@@ -14,6 +14,7 @@ from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
 from quorum.models.features.embedding import require_embedding
+from quorum.models.features.languages import Languages
 from quorum.models.features.normalise import normalise
 from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.features.text import evidence_of
@@ -69,6 +70,7 @@ class ViolenceDetector(Detector):
         require_embedding(held)
         settings = held.document("model.json")
         self.version = held.version
+        self._languages = Languages.from_document(settings)
         self._meaning = DenseLogistic.restore(held.tensors("meaning.safetensors"))
         self._fights = DenseLogistic.restore(held.tensors("fights.safetensors"))
         self._of_words = Platt.from_document(settings["calibration"]["text"])
@@ -85,7 +87,7 @@ class ViolenceDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return [self._score_one(features) for features in batch]
+        return self._languages.judged(batch, lambda read: [self._score_one(one) for one in read])
 
     def _score_one(self, features: Features) -> Finding:
         labels: dict[str, float] = {}

@@ -12,8 +12,10 @@ from typing import Self
 
 from quorum.core.messages import Prediction, Status, Upload, now, prediction_id
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
-from quorum.models.detectors import Detector, Feature, Features
+from quorum.models.detectors import Detector, Feature, Features, Finding
 from quorum.models.features.extract import Extractor
+from quorum.models.features.speech.listener import OFF, shared_listener, speech_is_on
+from quorum.models.heard import with_speech
 from quorum.models.installed import installed, load_class, loader, selected, shared
 from quorum.models.pinning import pinned
 from quorum.models.runner import predict, score_safely
@@ -57,13 +59,22 @@ class ConfiguredDetector:
         """Predict each upload; a failure is a prediction, too. Never raises."""
         detector = self.detector
         started = time.perf_counter()
-        findings = score_safely(detector, batch, self.settings.timeout)
+        findings = self._findings(detector, batch)
         elapsed = (time.perf_counter() - started) / max(1, len(batch))
         at = now()
         return [
             predict(detector, features, finding, at, elapsed, shadow=self.settings.shadow)
             for features, finding in zip(batch, findings, strict=True)
         ]
+
+    def _findings(self, detector: Detector, batch: Sequence[Features]) -> list[Finding]:
+        timeout = self.settings.timeout
+        findings = score_safely(detector, batch, timeout)
+        if Feature.SPEECH not in detector.needs:
+            return findings
+        return with_speech(
+            self.name, batch, findings, lambda part: score_safely(detector, part, timeout)
+        )
 
     def skipped(self, upload: Upload, reason: str) -> Prediction:
         """Make the abstention of an upload that the detector does not score.
@@ -118,8 +129,12 @@ def needs_of(detectors: Iterable[ConfiguredDetector]) -> frozenset[Feature]:
     return frozenset().union(*(one.detector.needs for one in detectors))
 
 
-def warm_up(detectors: Iterable[ConfiguredDetector]) -> None:
+def warm_up(detectors: Iterable[ConfiguredDetector], speech: str = OFF) -> None:
     """Score text and a shipped clip once, so that no upload waits for what is loaded at first use.
+
+    Args:
+        detectors: The detectors.
+        speech: ``media.speech`` of the settings.
 
     Raises:
         ArtifactError: If a detector's artifact is absent or altered.
@@ -135,6 +150,9 @@ def warm_up(detectors: Iterable[ConfiguredDetector]) -> None:
         published_at=now(),
     )
     media = MediaAccess(folders=(str(clip.parent),))
-    features = Extractor(needs_of(detectors), media).extract([upload])
+    needs = needs_of(detectors)
+    if Feature.SPEECH in needs and speech_is_on(speech):
+        shared_listener(speech)
+    features = Extractor(needs, media).extract([upload])
     for one in detectors:
         one.score(features)

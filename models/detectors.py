@@ -29,6 +29,7 @@ __all__ = [
     "Features",
     "Finding",
     "Frames",
+    "Speech",
     "Text",
 ]
 
@@ -48,6 +49,9 @@ class Feature(StrEnum):
     """Fingerprints of picture and sound: ``Features.fingerprint``."""
     OCR = "ocr"
     """Words seen in frames; they become part of ``Features.text``."""
+    SPEECH = "speech"
+    """Words heard in the sound. A detector that needs them beside TEXT scores them by themselves:
+    it is called once more, with ``Features.spoken``, and the findings are put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,9 @@ class Text:
         seen: For each line of the frames the seconds from which and to which it was seen, by
             its name in ``fields``.
         in_frames: The normalised words seen in frames, one line each.
+        heard: For each line of what is said the seconds from which and to which it was heard, by
+            its name in ``fields``, such as ``speech[0]``. Such lines stand by themselves, in
+            ``Features.spoken``.
     """
 
     fields: Mapping[str, str]
@@ -72,6 +79,7 @@ class Text:
     language: str | None = None
     seen: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     in_frames: str = ""
+    heard: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def own(self) -> str:
@@ -150,6 +158,20 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """What is said in the media.
+
+    Attributes:
+        text: The words; its fields are ``speech[0]`` and so on.
+        embedding: Their sentence embedding, as ``Features.embedding``; None if no detector needs
+            it.
+    """
+
+    text: Text
+    embedding: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """All that detectors may look at of one upload.
 
@@ -162,6 +184,7 @@ class Features:
         frames: Frames of the media.
         audio: Sound of the media.
         fingerprint: What the copyright detector compares; its type is that detector's.
+        speech: What is said in the media.
         absent: For each feature that was asked for and is None: why, in words that a person
             can read ("no media", "media is gone: HTTP 404").
         partial: For each feature that is there in part only: what is lacking ("damaged after
@@ -174,8 +197,22 @@ class Features:
     frames: Frames | None = None
     audio: Audio | None = None
     fingerprint: Any = None
+    speech: Speech | None = None
     absent: Mapping[Feature, str] = field(default_factory=dict)
     partial: Mapping[Feature, str] = field(default_factory=dict)
+
+    @property
+    def spoken(self) -> Features | None:
+        """The features of an upload that is only what is said in the media; None without it."""
+        if self.speech is None:
+            return None
+        language = self.speech.text.language
+        nothing = {"title": "", "description": "", "tags": (), "comments": (), "media": None}
+        upload = self.upload.model_copy(update={**nothing, "language": language})
+        absent = dict.fromkeys((Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT), "no media")
+        return Features(
+            upload, text=self.speech.text, embedding=self.speech.embedding, absent=absent
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ upload, the second stage does not score it, and its media is neither fetched nor
 predictions there are abstentions whose reason begins with
 ``quorum.core.messages.NOT_ASKED``. The policy decides whether an action is settled
 (``quorum.aggregator.decision.settling``). A detector of the first stage that also reads text in
-frames scores the upload's own text first; where the frames hold more text, it scores again.
+frames scores the upload's own text first; where the media holds more words, it
+scores again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from quorum.models.plan import Extract, ExtractFurther, Plan, Score, Settled
 __all__ = ["Ensemble"]
 
 _TEXT = frozenset({Feature.TEXT, Feature.EMBEDDING})
-_OCR = frozenset({Feature.OCR})
+#: What the first stage leaves to the second: words for which media is decoded.
+_WORDS_OF_MEDIA = frozenset({Feature.OCR, Feature.SPEECH})
 _MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
 
 
@@ -99,7 +101,7 @@ class Ensemble:
             return Plan(((Extract(self.first, self._media),), tuple(map(Score, self.first))))
         return Plan(
             (
-                (Extract(self.first, self._media, without=_OCR),),
+                (Extract(self.first, self._media, without=_WORDS_OF_MEDIA),),
                 tuple(map(Score, self.first)),
                 (ExtractFurther(self.first, self.second, self._media, settled),),
                 (
@@ -111,7 +113,7 @@ class Ensemble:
 
     def warm_up(self) -> None:
         """Score once, so that no upload waits for what is loaded at first use."""
-        warm_up(self.detectors.values())
+        warm_up(self.detectors.values(), self._media.speech)
 
     def close(self) -> None:
         """Release what the detectors hold."""

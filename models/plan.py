@@ -151,7 +151,9 @@ class ExtractFurther(Step):
     @cached_property
     def _without_embedding(self) -> Extractor:
         needs = needs_of((*self.first, *self.second))
-        return Extractor(needs - self._kept - _EMBEDDING, self.media)
+        return Extractor(
+            needs - self._kept - _EMBEDDING, self.media, embeds_speech=needs >= _EMBEDDING
+        )
 
     @property
     def costs(self) -> list[Costs]:
@@ -191,7 +193,7 @@ class ExtractFurther(Step):
             states[index] = replace(
                 states[index],
                 features=_merged(before, features, kept),
-                text_changed=_text(features) != _text(before),
+                text_changed=_text(features) != _text(before) or features.speech is not None,
             )
 
 

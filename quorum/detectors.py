@@ -23,6 +23,7 @@ from quorum.models.detectors import (
     Features,
     Finding,
     Frames,
+    Speech,
     Text,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "Manifest",
     "Platt",
     "Settings",
+    "Speech",
     "Status",
     "Text",
     "TrainingData",

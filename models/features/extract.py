@@ -15,17 +15,24 @@ from numpy.typing import NDArray
 from quorum.core.errors import MediaRefused
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
-from quorum.models.detectors import Audio, Feature, Features, Frames, Text
+from quorum.models.detectors import Audio, Feature, Features, Frames, Speech, Text
 from quorum.models.features.decode import Decoded
 from quorum.models.features.ocr import OcrLine
-from quorum.models.features.text import MAX_CHARACTERS, text_of
+from quorum.models.features.speech.listener import Transcript, shared_listener, speech_is_on
+from quorum.models.features.text import MAX_CHARACTERS, text_of, text_of_speech
 from quorum.models.media.fetch import fetched
 from quorum.models.media.limits import Limits
 
 __all__ = ["MEDIA_FEATURES", "Costs", "Extractor"]
 
 #: The features that are made of an upload's media.
-MEDIA_FEATURES = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.OCR)
+MEDIA_FEATURES = (
+    Feature.FRAMES,
+    Feature.AUDIO,
+    Feature.FINGERPRINT,
+    Feature.OCR,
+    Feature.SPEECH,
+)
 _NO_MEDIA = "no media"
 _NO_TEXT = "no text"
 _NO_VIDEO = "no video in the media"
@@ -43,6 +50,7 @@ class Costs:
     embeddings: int = 0
     embedding_batches: int = 0
     readings: int = 0
+    transcripts: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +64,7 @@ class _Draft:
     frames: Frames | None = None
     audio: Audio | None = None
     fingerprint: Any = None
+    speech: Speech | None = None
     absent: dict[Feature, str] = field(default_factory=dict)
     partial: dict[Feature, str] = field(default_factory=dict)
 
@@ -71,6 +80,7 @@ class _Draft:
             frames=self.frames,
             audio=self.audio,
             fingerprint=self.fingerprint,
+            speech=self.speech,
             absent=self.absent,
             partial=self.partial,
         )
@@ -84,6 +94,8 @@ class Extractor:
         media: Allowed sources and limits of media.
         fingerprinter: Computes the fingerprint of a media file; defaults to
             ``quorum.models.fingerprint.fingerprint.fingerprint``.
+        embeds_speech: Whether the words that are heard are embedded, too; by default where the
+            text is.
 
     Attributes:
         costs: Counters of the work so far.
@@ -94,12 +106,17 @@ class Extractor:
         needs: frozenset[Feature],
         media: MediaAccess,
         fingerprinter: Callable[[Path], Any] | None = None,
+        *,
+        embeds_speech: bool | None = None,
     ) -> None:
         self._needs = needs
         self._media = media
         self._fingerprinter = fingerprinter
         self._pages = media.read_frames if Feature.OCR in needs else 0
+        self._hears = Feature.SPEECH in needs and speech_is_on(media.speech)
+        self._embeds_speech = Feature.EMBEDDING in needs if embeds_speech is None else embeds_speech
         off = frozenset() if self._pages else frozenset({Feature.OCR})
+        off |= frozenset() if self._hears else {Feature.SPEECH}
         self._wanted = tuple(feature for feature in MEDIA_FEATURES if feature in needs - off)
         self._lock = threading.Lock()
         self.costs = Costs()
@@ -197,7 +214,7 @@ class Extractor:
 
         wanted = Wanted(
             Feature.FRAMES in self._needs,
-            Feature.AUDIO in self._needs,
+            Feature.AUDIO in self._needs or self._hears,
             self._pages,
             Feature.FINGERPRINT in self._needs,
             Limits.of(self._media),
@@ -208,14 +225,15 @@ class Extractor:
         if read.no_fingerprint:
             draft.mark_absent([Feature.FINGERPRINT], read.no_fingerprint)
         if read.refused:
-            decoded = {Feature.FRAMES, Feature.AUDIO, Feature.OCR}
-            draft.mark_absent(self._needs & decoded, read.refused)
+            decoded = {Feature.FRAMES, Feature.AUDIO, Feature.OCR, Feature.SPEECH}
+            draft.mark_absent(decoded & {*self._wanted}, read.refused)
         if read.decoded is not None:
-            self._take(draft, read.decoded, frames=wanted.frames, audio=wanted.audio)
+            self._take(draft, read.decoded, frames=wanted.frames)
 
-    def _take(self, draft: _Draft, made: Decoded, *, frames: bool, audio: bool) -> None:
+    def _take(self, draft: _Draft, made: Decoded, *, frames: bool) -> None:
+        audio = Feature.AUDIO in self._needs
         draft.frames = made.frames
-        draft.audio = made.audio
+        draft.audio = made.audio if audio else None
         if frames and made.frames is None:
             draft.absent[Feature.FRAMES] = made.no_frames
         if audio and made.audio is None:
@@ -224,14 +242,45 @@ class Extractor:
             problems = "; ".join(made.problems)
             if made.frames is not None:
                 draft.partial[Feature.FRAMES] = problems
-            if made.audio is not None:
+            if draft.audio is not None:
                 draft.partial[Feature.AUDIO] = problems
-
+        if self._hears:
+            self._listen(draft, made.audio, made.no_audio)
         if self._pages:
             draft.ocr_lines = [
                 OcrLine(line.text, line.start, max(line.start, line.end)) for line in made.lines
             ]
             self._run_ocr(draft, made.pages, made.no_frames)
+
+    def _listen(self, draft: _Draft, audio: Audio | None, why: str) -> None:
+        """Recognise what is said in the sound."""
+        if audio is None:
+            draft.mark_absent([Feature.SPEECH], why)
+            return
+        try:
+            heard = shared_listener(self._media.speech).listen(audio, self._media.max_speech)
+            speech = self._speech_of(heard)
+        except Exception as error:  # the upload's own text is still usable
+            draft.mark_absent(
+                [Feature.SPEECH], f"speech cannot be recognised: {type(error).__name__}"
+            )
+            return
+        self._count(transcripts=1)
+        draft.speech = speech
+        if speech is None:
+            draft.mark_absent([Feature.SPEECH], heard.nothing)
+        elif heard.partial:
+            draft.partial[Feature.SPEECH] = heard.partial
+
+    def _speech_of(self, heard: Transcript) -> Speech | None:
+        if not heard.lines:
+            return None
+        text = text_of_speech(heard.lines, heard.language)
+        if not self._embeds_speech:
+            return Speech(text)
+        from quorum.models.features.embedding import shared_embedder
+
+        return Speech(text, shared_embedder().embed([text.normalised])[0])
 
     def _run_ocr(self, draft: _Draft, pages: Frames | None, why: str) -> None:
         """Run OCR on frames."""

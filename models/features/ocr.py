@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.detectors import Frames
+from quorum.models.features.lines import MediaLine
 from quorum.models.features.once import once
 
 __all__ = ["OcrLine", "OcrReader", "shared_reader"]
@@ -34,19 +34,8 @@ _BLOCKS = (32, 18)
 _CHANGED = 12.0
 
 
-@dataclass(frozen=True, slots=True)
-class OcrLine:
-    """A line of text in the frames.
-
-    Attributes:
-        text: The recognised text.
-        start: Seconds of the first frame that shows it.
-        end: Seconds of the last one.
-    """
-
-    text: str
-    start: float
-    end: float
+#: A line of text in the frames, from the first frame that shows it to the last.
+OcrLine = MediaLine
 
 
 class OcrReader:

@@ -6,10 +6,10 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from quorum.core.messages import Evidence, Upload
 from quorum.models.detectors import Text
+from quorum.models.features.lines import MediaLine
 from quorum.models.features.normalise import normalise
-from quorum.models.features.ocr import OcrLine
 
-__all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of"]
+__all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of", "text_of_speech"]
 
 #: Maximum characters read per upload: far above real titles, descriptions and tags, and a bound on
 #: the processing time that a sender can cause.
@@ -19,9 +19,10 @@ MAX_CHARACTERS = 50_000
 _LANGUAGE_LETTERS = 12
 _LANGUAGE_SCORE = 0.5
 _FRAMES = "frames"
+_SPEECH = "speech"
 
 
-def _fields(upload: Upload, seen: Sequence[OcrLine]) -> Iterator[tuple[str, str]]:
+def _fields(upload: Upload, seen: Sequence[MediaLine]) -> Iterator[tuple[str, str]]:
     yield "title", upload.title
     yield "description", upload.description
     for index, tag in enumerate(upload.tags):
@@ -32,7 +33,7 @@ def _fields(upload: Upload, seen: Sequence[OcrLine]) -> Iterator[tuple[str, str]
         yield f"{_FRAMES}[{index}]", line.text
 
 
-def text_of(upload: Upload, seen: Sequence[OcrLine] = ()) -> tuple[Text, bool]:
+def text_of(upload: Upload, seen: Sequence[MediaLine] = ()) -> tuple[Text, bool]:
     """Build the text of an upload.
 
     Args:
@@ -67,6 +68,31 @@ def text_of(upload: Upload, seen: Sequence[OcrLine] = ()) -> tuple[Text, bool]:
     ), whole
 
 
+def text_of_speech(heard: Sequence[MediaLine], language: str | None) -> Text:
+    """Build the text of what is heard in media.
+
+    Args:
+        heard: The lines, in the order in which they are spoken.
+        language: Their language, where it is known; else it is identified.
+    """
+    fields: dict[str, str] = {}
+    left = MAX_CHARACTERS
+    for index, line in enumerate(heard):
+        if left <= 0:
+            break
+        fields[f"{_SPEECH}[{index}]"] = line.text[:left]
+        left -= len(line.text)
+    joined = "\n".join(fields.values())
+    times = {f"{_SPEECH}[{index}]": (line.start, line.end) for index, line in enumerate(heard)}
+    return Text(
+        fields,
+        joined,
+        normalised=normalise(joined),
+        language=language or language_of(joined),
+        heard={name: time for name, time in times.items() if name in fields},
+    )
+
+
 def _main_language(fields: Mapping[str, str], seen: Container[str]) -> str | None:
     """Language of the upload's own text, else of all text including that of frames."""
     own = language_of("\n".join(value for name, value in fields.items() if name not in seen))
@@ -76,7 +102,7 @@ def _main_language(fields: Mapping[str, str], seen: Container[str]) -> str | Non
 
 
 def evidence_of(text: Text, field: str, start: int, end: int, what: str, weight: float) -> Evidence:
-    """Evidence in a text field, or in the seconds in which a line of the frames was visible.
+    """Evidence in a text field, or in the seconds in which a line was seen or heard.
 
     Args:
         text: The upload's text.
@@ -90,6 +116,11 @@ def evidence_of(text: Text, field: str, start: int, end: int, what: str, weight:
         first, last = text.seen[field]
         return Evidence(
             kind="video", what=what, field=_FRAMES, start=first, end=last, weight=round(weight, 4)
+        )
+    if field in text.heard:
+        first, last = text.heard[field]
+        return Evidence(
+            kind="audio", what=what, field=_SPEECH, start=first, end=last, weight=round(weight, 4)
         )
     return Evidence(
         kind="text", what=what, field=field, start=start, end=end, weight=round(weight, 4)

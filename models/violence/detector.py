@@ -61,7 +61,9 @@ class ViolenceDetector(Detector):
 
     name = "violence"
     trainer = "quorum.models.violence.trainer:train_from"
-    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR})
+    needs = frozenset(
+        {Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR, Feature.SPEECH}
+    )
     #: A frame takes about a tenth of a second on one core.
     max_batch = 4
 

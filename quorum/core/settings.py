@@ -99,6 +99,12 @@ class MediaAccess(_Section):
     #: The frames of one upload in which text is recognised, at least two seconds apart, for
     #: detectors that need it; long media has more, at most ``max_unseen`` apart. 0 for none.
     read_frames: Annotated[int, Field(ge=0, le=64)] = 6
+    #: What recognises speech, for detectors that judge words: ``auto`` for the English model of the
+    #: extra ``speech``, where that is installed; the reference of a model of Hugging Face
+    #: (``hf:``, ``file:``); ``off`` for none.
+    speech: Annotated[str, Field(pattern="^(auto|off|(hf|file):.+)$")] = "auto"
+    #: Seconds of speech of one upload that are recognised at most.
+    max_speech: Limit = 120.0
 
 
 class DetectorSettings(_Section):

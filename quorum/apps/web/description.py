@@ -43,7 +43,7 @@ _VERDICT: dict[str, Any] = {
     "upload_id": "video-4711",
     "action": "review",
     "revision": 1,
-    "policy_version": "balanced@22b603582aa5dd0a",
+    "policy_version": "balanced@5313ea3619095187",
     "rule": "spam-likely",
     "category": "spam",
     "reasons": ["The upload is likely spam (probability 0.97)."],

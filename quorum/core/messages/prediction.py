@@ -54,8 +54,9 @@ class Evidence(Value):
     what: str
     """What was found, in words that a reviewer can read."""
     field: str | None = None
-    """``title``, ``description``, ``tags[2]``, ``comments[0]``, or ``frames`` for text in them;
-    ``seen`` for how much of the media was looked at, of which ``weight`` is the share."""
+    """``title``, ``description``, ``tags[2]``, ``comments[0]``, ``frames`` for text in them, or
+    ``speech`` for what is said; ``seen`` for how much of the media was looked at, of which
+    ``weight`` is the share."""
     start: Seconds | None = None
     """Where it begins."""
     end: Seconds | None = None

@@ -36,7 +36,6 @@ def record_case(
     rule: str = "violence-unclear",
     evidence: tuple[Evidence, ...] = (),
     missing: tuple[Any, ...] = (),
-    decided_by: str = "policy",
     **upload: Any,
 ) -> Verdict:
     at = now() - timedelta(minutes=100 - number)
@@ -76,7 +75,7 @@ def record_case(
             ),
         ),
         missing=missing,
-        decided_by=decided_by,
+        decided_by="policy",
         at=at + timedelta(seconds=1) if revision == 1 else now(),
         latency=1.0,
     )

@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def made(folder, needs=ALL, fingerprinter=lambda path: path.stat().st_size):
-    return Extractor(needs, MediaAccess(folders=(str(folder),)), fingerprinter)
+    return Extractor(needs, MediaAccess(folders=(str(folder),), speech="off"), fingerprinter)
 
 
 def test_each_feature_is_made_once_for_all(folder):

@@ -1,6 +1,7 @@
-"""The removal cap in the graph: the policy's token buckets in the state of one key.
+"""The caps in the graph: the policy's token buckets in the state of one key.
 
-Only removals that no human decided pass through that key; other verdicts bypass it. On an engine
+Only removals that no human decided pass through that key, and reviews where they are capped;
+other verdicts bypass it. On an engine
 without checkpoints a restart refills the buckets.
 """
 
@@ -28,21 +29,25 @@ _CAPPED = prometheus.Counter(
     "quorum_capped_removals", "Removals that a cap turned into reviews.", ("bucket",)
 )
 
+#: Above zero, the policy asks for more reviews than its caps allow.
+_CAPPED_REVIEWS = prometheus.Counter(
+    "quorum_capped_reviews", "Reviews that a cap turned into restrictions.", ("bucket",)
+)
+
 
 def are_capped(policy: Policy) -> bool:
     """Whether a policy has a cap; without one, verdicts need not pass ``CapRemovals``."""
-    caps = policy.caps
-    return caps.total is not None or caps.each_rule is not None or bool(caps.rules)
+    return policy.caps.removals or policy.caps.reviews is not None
 
 
 _Verdicts = tuple[beam.PCollection[Outgoing], ...]
 
 
 class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
-    """Turns removals above the policy's caps into reviews.
+    """Turns removals above the policy's caps into reviews, and reviews into restrictions.
 
-    From a tuple of collections of outgoing verdicts to the same, less the removals, and one more
-    with the removals after the caps. They are published apart: to flatten them, every verdict
+    From a tuple of collections of outgoing verdicts to the same, less those that a cap concerns,
+    and one more with these after the caps. They are published apart: to flatten them, every verdict
     would have to cross the engine.
 
     Args:
@@ -55,7 +60,7 @@ class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
 
     def expand(self, decided: _Verdicts) -> _Verdicts:
         """See PTransform."""
-        part = _Part()  # type: ignore[no-untyped-call]
+        part = _Part(self.policy)
         parted = [
             each | f"Part {number}" >> beam.ParDo(part).with_outputs("removing", main="others")
             for number, each in enumerate(decided)
@@ -70,8 +75,14 @@ class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
 
 
 class _Part(beam.DoFn):
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    def setup(self) -> None:
+        self._cap = Cap(self.policy)
+
     def process(self, outgoing: Outgoing) -> Iterator[Any]:
-        if any(isinstance(one, Verdict) and Cap.concerns(one) for one in outgoing.messages):
+        if any(isinstance(one, Verdict) and self._cap.concerns(one) for one in outgoing.messages):
             yield beam.pvalue.TaggedOutput("removing", outgoing)
         else:
             yield outgoing
@@ -105,7 +116,10 @@ class _Spend(beam.DoFn):
     @staticmethod
     def _bounded(decider: Decider, verdict: Verdict) -> Verdict:
         result = decider.bounded(verdict)
-        if result.bucket is not None:
+        if result.bucket is not None and result.of == "removals":
             Metrics.counter("quorum", f"capped.{result.bucket}").inc()
             _CAPPED.labels(result.bucket).inc()
+        elif result.bucket is not None:
+            Metrics.counter("quorum", f"capped-reviews.{result.bucket}").inc()
+            _CAPPED_REVIEWS.labels(result.bucket).inc()
         return result.verdict

@@ -1,25 +1,33 @@
-"""The removal cap: token buckets that bound how many uploads software removes.
+"""The caps: token buckets that bound how many uploads software removes, and how many it holds.
 
-There is one bucket for each rule and one for all rules. A removal takes a token of both; if one
-is empty, the upload goes to a human instead. The time is that of the verdicts, so that a replay
-of a stream has the same bounds. Removals by reviewers are not counted.
+There is one bucket for each rule and one for all rules. A removal takes a token of both; if one is
+empty, the upload goes to a human instead. A policy may bound reviews in the same way: what exceeds
+them is restricted until a human decides. It is never allowed, and a removal that its own cap
+turned into a review stays held: near-certain harm is not shown because reviewers are busy.
+
+The time is that of the verdicts, so that a replay of a stream has the same bounds. Decisions by
+reviewers are not counted.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.verdicts import local_actions
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.policy.values import Budget
+from quorum.aggregator.policy.values import Budget, ReviewBudget
+from quorum.aggregator.statements.statement import statement_text
 from quorum.core.messages import Action, Verdict
 
-__all__ = ["Cap", "CapResult"]
+__all__ = ["EDITED_AFTER_REVIEW", "Cap", "CapResult"]
 
 _TOTAL: Final = "*"
+
+#: The rule of an edit that a human must see, because one decided against an earlier content.
+EDITED_AFTER_REVIEW: Final = "edited-after-review"
 
 #: The results that are remembered, so that a verdict that is repeated soon gets the same one.
 REMEMBERED: Final = 64
@@ -30,17 +38,20 @@ class CapResult:
     """A verdict after the cap was applied.
 
     Attributes:
-        verdict: The same verdict, or with ``review`` in place of ``remove``.
+        verdict: The same verdict, or with ``review`` in place of ``remove``, or with ``restrict``
+            in place of ``review``.
         bucket: The rule whose budget is spent, ``*`` for that of all rules; None where the
             verdict was not changed.
+        of: What the bucket bounds.
     """
 
     verdict: Verdict
     bucket: str | None = None
+    of: Literal["removals", "reviews"] = "removals"
 
     @property
     def capped(self) -> bool:
-        """Whether a removal became a review."""
+        """Whether a removal became a review, or a review a restriction."""
         return self.bucket is not None
 
 
@@ -48,90 +59,151 @@ class Cap:
     """The buckets of one policy.
 
     Args:
-        policy: Its ``caps`` say how much may be removed.
+        policy: Its ``caps`` say how much may be removed and held.
     """
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
         self._caps = policy.caps
         #: For each bucket: tokens left, and the time in microseconds to which it was filled.
         self._buckets: dict[str, tuple[float, int]] = {}
+        #: The same for the buckets of reviews.
+        self._holds: dict[str, tuple[float, int]] = {}
         self._recent: dict[str, str] = {}
 
     @classmethod
     def restore(cls, policy: Policy, snapshot: bytes) -> Cap:
         """A cap with the levels of a snapshot and the budgets of the policy."""
         cap = cls(policy)
-        buckets, recent = json.loads(snapshot)
+        buckets, recent, holds = json.loads(snapshot)
         cap._buckets = {name: (float(left), int(at)) for name, (left, at) in buckets.items()}
+        cap._holds = {name: (float(left), int(at)) for name, (left, at) in holds.items()}
         cap._recent = dict(recent)
         return cap
 
     def snapshot(self) -> bytes:
         """The state between two verdicts, as compact JSON."""
-        return json.dumps([self._buckets, self._recent], separators=(",", ":")).encode()
+        return json.dumps(
+            [self._buckets, self._recent, self._holds], separators=(",", ":")
+        ).encode()
 
-    @staticmethod
-    def concerns(verdict: Verdict) -> bool:
-        """Whether a verdict removes without a human decision, so that the cap applies."""
-        return verdict.decided_by in ("policy", "deadline") and (
-            verdict.action is Action.REMOVE
-            or Action.REMOVE.value in local_actions(verdict).values()
+    def concerns(self, verdict: Verdict) -> bool:
+        """Whether a cap applies to a verdict: no human decided it, and it is bounded."""
+        return (self._caps.removals and _removes(verdict)) or (
+            self._caps.reviews is not None and _holds(verdict)
         )
 
     def apply(self, verdict: Verdict) -> CapResult:
-        """Spend a token for a removal, or turn it into a review where none is left.
+        """Spend a token for a removal or a review, or make it milder where none is left.
 
         The changed verdict keeps its id: later revisions name it.
         """
         if not self.concerns(verdict):
             return CapResult(verdict)
+        removes = _removes(verdict)
         known = self._recent.get(verdict.id)
         if known is None:
-            known = self._spend(verdict.rule, micros(verdict.at))
+            levels = self._buckets if removes else self._holds
+            known = self._spend(levels, verdict.rule, micros(verdict.at), removes=removes)
             self._recent[verdict.id] = known
             while len(self._recent) > REMEMBERED:
                 del self._recent[next(iter(self._recent))]
         if not known:
             return CapResult(verdict)
-        return CapResult(self._capped(verdict, known), bucket=known)
+        if removes:
+            return CapResult(self._held(verdict, known), bucket=known)
+        return CapResult(self._restricted(verdict, known), bucket=known, of="reviews")
 
-    def _budget(self, bucket: str) -> Budget | None:
+    def _budget(self, bucket: str, *, removes: bool) -> Budget | ReviewBudget | None:
+        caps = self._caps if removes else self._caps.reviews
+        if caps is None:
+            return None
         if bucket == _TOTAL:
-            return self._caps.total
-        return self._caps.rules.get(bucket) or self._caps.each_rule
+            return caps.total
+        return caps.rules.get(bucket) or caps.each_rule
 
-    def _level(self, bucket: str, budget: Budget, at: int) -> tuple[float, int]:
-        left, since = self._buckets.get(bucket, (float(budget.removals), at))
-        elapsed = max(0, at - since) / 1e6
-        filled = left + elapsed * budget.removals / budget.per
-        return min(float(budget.removals), filled), max(at, since)
-
-    def _spend(self, rule: str, at: int) -> str:
+    def _spend(
+        self, buckets: dict[str, tuple[float, int]], rule: str, at: int, *, removes: bool
+    ) -> str:
         """Spend one token of each bucket, or return the name of the first that is empty."""
         levels: dict[str, tuple[float, int]] = {}
         for bucket in (rule, _TOTAL):
-            budget = self._budget(bucket)
+            budget = self._budget(bucket, removes=removes)
             if budget is None:
                 continue
-            left, since = self._level(bucket, budget, at)
+            left, since = _level(buckets.get(bucket), budget, at)
             if left < 1.0:
                 return bucket
             levels[bucket] = (left - 1.0, since)
-        self._buckets.update(levels)
+        buckets.update(levels)
         return ""
 
-    def _capped(self, verdict: Verdict, bucket: str) -> Verdict:
-        budget = self._budget(bucket)
-        text = "the cap on removals is reached"
-        if budget is not None:
-            whose = "all rules" if bucket == _TOTAL else f"the rule {bucket}"
-            text = f"the cap of {whose} ({budget.removals} removals in {budget.per:g} s) is reached"
+    def _why(self, bucket: str, *, removes: bool) -> str:
+        budget = self._budget(bucket, removes=removes)
+        what = "removals" if removes else "reviews"
+        if budget is None:
+            return f"the cap on {what} is reached"
+        whose = "all rules" if bucket == _TOTAL else f"the rule {bucket}"
+        return f"the cap of {whose} ({_tokens(budget)} {what} in {budget.per:g} s) is reached"
+
+    def _held(self, verdict: Verdict, bucket: str) -> Verdict:
+        """A removal, as a review."""
         data: dict[str, Any] = {
             "action": Action.REVIEW,
             "decided_by": "cap",
-            "reasons": (f"A human decides, for {text}.", *verdict.reasons),
+            "reasons": (
+                f"A human decides, for {self._why(bucket, removes=True)}.",
+                *verdict.reasons,
+            ),
             "statement": None,
         }
         if local_actions(verdict):
             data["territories"] = {}
         return verdict.model_copy(update=data)
+
+    def _restricted(self, verdict: Verdict, bucket: str) -> Verdict:
+        """A review, as a restriction until a human decides; its statement is in English."""
+        why = f"Restricted until a human decides, for {self._why(bucket, removes=False)}."
+        restricted = verdict.model_copy(
+            update={
+                "action": Action.RESTRICT,
+                "decided_by": "cap",
+                "reasons": (why, *verdict.reasons),
+            }
+        )
+        statement = statement_text(self._policy, restricted)
+        return restricted.model_copy(update={"statement": statement})
+
+
+def _removes(verdict: Verdict) -> bool:
+    """Whether a verdict removes without a human decision, somewhere at least."""
+    return verdict.decided_by in ("policy", "deadline") and (
+        verdict.action is Action.REMOVE or Action.REMOVE.value in local_actions(verdict).values()
+    )
+
+
+def _holds(verdict: Verdict) -> bool:
+    """Whether a verdict holds an upload for a human, and may be made milder.
+
+    An edit of what a reviewer restricted or removed stays held: else whoever floods the queue
+    would undo that decision.
+    """
+    return (
+        verdict.decided_by in ("policy", "deadline")
+        and verdict.action is Action.REVIEW
+        and verdict.rule != EDITED_AFTER_REVIEW
+    )
+
+
+def _tokens(budget: Budget | ReviewBudget) -> int:
+    return budget.removals if isinstance(budget, Budget) else budget.reviews
+
+
+def _level(
+    known: tuple[float, int] | None, budget: Budget | ReviewBudget, at: int
+) -> tuple[float, int]:
+    """The tokens of a bucket at a time, and the time to which it is filled then."""
+    most = float(_tokens(budget))
+    left, since = known or (most, at)
+    filled = left + max(0, at - since) / 1e6 * most / budget.per
+    return min(most, filled), max(at, since)

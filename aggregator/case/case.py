@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from quorum.aggregator.case.cap import EDITED_AFTER_REVIEW
 from quorum.aggregator.case.contents import Relation
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
 from quorum.aggregator.case.state import (
@@ -45,7 +46,6 @@ _ORPHAN_AT_END = "its upload did not arrive before the input ended"
 _OTHER_CONTENT = "the content of its upload that it is about did not arrive"
 #: The rule of a verdict on an edit that the policy would treat more mildly than a reviewer treated
 #: what was there before.
-_EDITED_AFTER_REVIEW: Final = "edited-after-review"
 _REMOVE: Final = Action.REMOVE.value
 _NO_REASONS: Final[Mapping[str, str]] = {}
 
@@ -574,7 +574,7 @@ class Case:
         return replace(
             decision,
             action=Action.REVIEW,
-            rule=_EDITED_AFTER_REVIEW,
+            rule=EDITED_AFTER_REVIEW,
             reasons=(reason, *decision.reasons),
             territories=(),
         )
@@ -594,7 +594,7 @@ class Case:
         past, review = self._state.verdict, self._state.review
         if past is None or not self._state.decided:
             return True
-        if review is None and past.decided_by == "cap":
+        if review is None and past.decided_by == "cap" and past.effect == _REMOVE:
             # A removal that a cap turned into a review stays one, until a human decides.
             return effect != Action.REVIEW.value and _REMOVE not in effect
         if past.effect != effect:
@@ -677,7 +677,7 @@ def _span(seconds: float) -> int:
 def _recorded_effect(verdict: Verdict) -> str:
     """The effect of a verdict that was recorded, as ``KeptVerdict.effect``."""
     if verdict.decided_by == "cap":
-        return _REMOVE
+        return _REMOVE if verdict.action is Action.REVIEW else Action.REVIEW.value
     local = local_actions(verdict)
     if verdict.decided_by == "reviewer":
         return verdict.action.value

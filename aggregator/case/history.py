@@ -23,6 +23,7 @@ class History:
     """The history of one uploader, built from verdicts as they come.
 
     A later revision of a verdict replaces the earlier one, so a restored upload leaves no strike.
+    What a cap restricted waits for a human, and leaves none either.
 
     Args:
         policy: Its ``strikes`` define the weight of each action and the half-life.
@@ -58,10 +59,12 @@ class History:
             return
         if verdict.revision == 1:
             self._verdicts += 1
-        if known is None and self._strikes.weights.get(verdict.action, 0.0) == 0.0:
+        counts = verdict.decided_by != "cap" and self._strikes.weights.get(verdict.action, 0.0)
+        if known is None and not counts:
             return
         self._struck.pop(verdict.upload_id, None)
-        self._struck[verdict.upload_id] = (*order, verdict.action.value)
+        action = Action.REVIEW if verdict.decided_by == "cap" else verdict.action
+        self._struck[verdict.upload_id] = (*order, action.value)
         while len(self._struck) > REMEMBERED:
             del self._struck[next(iter(self._struck))]
 

@@ -22,7 +22,14 @@ from quorum.aggregator.policy.expression import (
 )
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
 from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
-from quorum.aggregator.policy.text import BudgetText, DetectorText, PolicyText, RuleText
+from quorum.aggregator.policy.text import (
+    BudgetText,
+    DetectorText,
+    PolicyText,
+    ReviewBudgetText,
+    ReviewCapsText,
+    RuleText,
+)
 from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
 from quorum.aggregator.policy.values import (
     Budget,
@@ -30,6 +37,8 @@ from quorum.aggregator.policy.values import (
     DetectorPolicy,
     Meaning,
     PolicyContent,
+    ReviewBudget,
+    ReviewCaps,
     Rule,
     Strikes,
 )
@@ -351,6 +360,31 @@ class _Reader:
             rules=MappingProxyType(
                 {name: Budget(one.removals, one.per) for name, one in entry.rules.items()}
             ),
+            reviews=None if entry.reviews is None else self._review_caps(entry.reviews),
+        )
+
+    def _review_caps(self, entry: ReviewCapsText) -> ReviewCaps:
+        names = [rule.name for rule in self._written.rules if rule.action is Action.REVIEW]
+        names += [
+            f"{status}:{name}"
+            for name in self._written.detectors
+            for status in ("missing", "failed", "abstained")
+        ]
+        names += [f"error:{rule.name}" for rule in self._written.rules]
+        for name in entry.rules:
+            if name not in (*names, "quorum"):
+                help_text = did_you_mean(name, names) or (
+                    "; there are those rules, quorum, missing:DETECTOR, failed:DETECTOR, "
+                    "abstained:DETECTOR and error:RULE"
+                )
+                msg = f"`{name}` is no rule that asks for a review{help_text}"
+                self._error(msg, "caps", "reviews", "rules", name)
+        return ReviewCaps(
+            total=_review_budget(entry.total),
+            each_rule=_review_budget(entry.each_rule),
+            rules=MappingProxyType(
+                {name: ReviewBudget(one.reviews, one.per) for name, one in entry.rules.items()}
+            ),
         )
 
 
@@ -364,9 +398,9 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
     del values["groups"]
     for rule in values["rules"]:
         rule["territories"] = list(expand(rule["territories"], groups))
-    for young in ("fields",):
-        if not values[young]:
-            del values[young]
+    for of, young in ((values, "fields"), (values["caps"], "reviews")):
+        if not of[young]:
+            del of[young]
     return values
 
 
@@ -385,3 +419,7 @@ def _meaning(entry: str | float) -> Meaning:
 
 def _budget(entry: BudgetText | None) -> Budget | None:
     return None if entry is None else Budget(entry.removals, entry.per)
+
+
+def _review_budget(entry: ReviewBudgetText | None) -> ReviewBudget | None:
+    return None if entry is None else ReviewBudget(entry.reviews, entry.per)

@@ -140,12 +140,28 @@ class BudgetText(_Section):
     per: Duration
 
 
+class ReviewBudgetText(_Section):
+    """A token bucket for reviews."""
+
+    reviews: Annotated[int, Field(ge=0, strict=True)]
+    per: Duration
+
+
+class ReviewCapsText(_Section):
+    """Bounds on uploads held for a human; the excess is restricted until a human decides."""
+
+    total: ReviewBudgetText | None = None
+    each_rule: ReviewBudgetText | None = None
+    rules: dict[str, ReviewBudgetText] = Field(default_factory=dict)
+
+
 class CapsText(_Section):
-    """Bounds on removals without a human decision; the excess goes to review."""
+    """Bounds on removals without a human decision, whose excess goes to review, and on reviews."""
 
     total: BudgetText | None = None
     each_rule: BudgetText | None = None
     rules: dict[str, BudgetText] = Field(default_factory=dict)
+    reviews: ReviewCapsText | None = None
 
 
 class StrikesText(_Section):

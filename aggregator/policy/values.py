@@ -11,7 +11,17 @@ from quorum.aggregator.policy.expression import Expression
 from quorum.aggregator.policy.fields import FieldType
 from quorum.core.messages import Action, Status
 
-__all__ = ["Budget", "Caps", "DetectorPolicy", "Meaning", "PolicyContent", "Rule", "Strikes"]
+__all__ = [
+    "Budget",
+    "Caps",
+    "DetectorPolicy",
+    "Meaning",
+    "PolicyContent",
+    "ReviewBudget",
+    "ReviewCaps",
+    "Rule",
+    "Strikes",
+]
 
 #: The meaning of an absent score: an action, a number in its place, or nothing (None).
 Meaning = Action | float | None
@@ -100,18 +110,53 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
-    """The bounds on removals without a human decision.
+class ReviewBudget:
+    """A token bucket for reviews.
 
     Attributes:
-        total: For all rules together.
-        each_rule: For each rule that has no budget of its own.
-        rules: By rule.
+        reviews: Its capacity: the most reviews at once.
+        per: Seconds in which an empty bucket fills.
+    """
+
+    reviews: int
+    per: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewCaps:
+    """The bounds on uploads that are held for a human.
+
+    Attributes:
+        total: For all that asks for a review together.
+        each_rule: For each rule, silence or quorum that has no budget of its own.
+        rules: By what decides, as ``Verdict.rule`` names it.
+    """
+
+    total: ReviewBudget | None = None
+    each_rule: ReviewBudget | None = None
+    rules: Mapping[str, ReviewBudget] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The bounds on removals and reviews without a human decision.
+
+    Attributes:
+        total: Removals by all rules together.
+        each_rule: Removals by each rule that has no budget of its own.
+        rules: Removals by rule.
+        reviews: Reviews; None without bounds.
     """
 
     total: Budget | None
     each_rule: Budget | None
     rules: Mapping[str, Budget]
+    reviews: ReviewCaps | None = None
+
+    @property
+    def removals(self) -> bool:
+        """Whether removals are bounded."""
+        return self.total is not None or self.each_rule is not None or bool(self.rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import DetectorPolicy, Meaning, Rule
@@ -115,12 +116,13 @@ def _places(rule: Rule) -> str:
 
 
 def _others(old: Policy, new: Policy) -> Iterator[str]:
-    for field, words in (
-        ("caps", "The caps on removals change."),
-        ("strikes", "Past verdicts count differently against an uploader."),
-    ):
+    for field, words in (("strikes", "Past verdicts count differently against an uploader."),):
         if getattr(old, field) != getattr(new, field):
             yield words
+    if replace(old.caps, reviews=None) != replace(new.caps, reviews=None):
+        yield "The caps on removals change."
+    if old.caps.reviews != new.caps.reviews:
+        yield "The caps on reviews change."
     for name in sorted(old.fields.keys() | new.fields.keys()):
         kind = new.fields.get(name)
         if kind is None:

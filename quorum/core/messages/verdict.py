@@ -102,7 +102,7 @@ class Verdict(Message):
     missing: tuple[Missing, ...] = ()
     """The detectors of the policy without a prediction."""
     decided_by: Literal["policy", "deadline", "reviewer", "cap"]
-    """What decided: all that the policy waited for, its deadline, a human, or the removal cap."""
+    """What decided: all that the policy waited for, its deadline, a human, or a cap."""
     at: Time
     """When it was made."""
     latency: Seconds

@@ -21,14 +21,18 @@ PAST_VERDICTS = 200
 def past_verdicts(
     connection: Connection, uploaders: Collection[str], actions: Collection[Action]
 ) -> dict[str, PastVerdicts]:
-    """The current verdicts on each uploader's uploads; lists the newest of some actions."""
+    """The current verdicts on each uploader's uploads; lists the newest of some actions.
+
+    What a cap restricted waits for a human, and is not listed.
+    """
     cases = schema.cases.c
     ours = cases.uploader.in_(uploaders), cases.at.is_not(None)
     counts = select(cases.uploader, func.count()).where(*ours).group_by(cases.uploader)
     decided = {row[0]: int(row[1]) for row in connection.execute(counts)}
     place = func.row_number().over(partition_by=cases.uploader, order_by=cases.at.desc())
     placed = select(cases.uploader, cases.upload_id, cases.action, cases.at, place.label("place"))
-    inner = placed.where(*ours, cases.action.in_([action.value for action in actions])).subquery()
+    wanted = cases.action.in_([action.value for action in actions]), cases.decided_by != "cap"
+    inner = placed.where(*ours, *wanted).subquery()
     newest = select(inner).where(inner.c.place <= PAST_VERDICTS).order_by(inner.c.place)
     chosen: dict[str, list[tuple[str, Action, datetime]]] = defaultdict(list)
     for row in connection.execute(newest):
@@ -53,14 +57,20 @@ def verdicts_before(
         ),
     )
     held = (
-        select(verdicts.upload_id, verdicts.action, verdicts.at, latest.label("place"))
+        select(
+            verdicts.upload_id,
+            verdicts.action,
+            verdicts.at,
+            verdicts.decided_by,
+            latest.label("place"),
+        )
         .join_from(schema.cases, schema.verdicts, verdicts.upload_id == cases.upload_id)
         .where(cases.uploader == uploader, verdicts.at < before)
         .subquery()
     )
     ours = select(held).where(held.c.place == 1).subquery()
     decided = connection.execute(select(func.count()).select_from(ours)).scalar_one()
-    wanted = ours.c.action.in_([action.value for action in actions])
+    wanted = ours.c.action.in_([action.value for action in actions]) & (ours.c.decided_by != "cap")
     newest = select(ours).where(wanted).order_by(ours.c.at.desc()).limit(PAST_VERDICTS)
     chosen = [(row.upload_id, Action(row.action), row.at) for row in connection.execute(newest)]
     return PastVerdicts(int(decided), tuple(chosen))

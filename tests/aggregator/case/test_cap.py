@@ -1,8 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quorum.aggregator.case.cap import REMEMBERED, Cap
 from quorum.aggregator.case.case import Case, Emit
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Action, Verdict
 from tests.aggregator.aggregator_cases import after, said, upload
@@ -145,3 +147,95 @@ def test_a_detector_gone_mad():
     assert len(actions) == 300
     assert actions.count(Action.REMOVE) == 5 + 30 * 5 // 60
     assert actions.count(Action.REVIEW) == 300 - actions.count(Action.REMOVE)
+
+
+BOUNDED = Policy.from_text(
+    TEXT.replace(
+        "each_rule: {removals: 200, per: 1 h}",
+        """each_rule: {removals: 1, per: 60}
+  reviews:
+    total: {reviews: 5, per: 60}
+    each_rule: {reviews: 3, per: 60}
+    rules: {spam-likely: {reviews: 1, per: 60}, missing:spam: {reviews: 2, per: 60}}""",
+    )
+)
+
+
+def held(number, at=0.0, rule="violence-likely", **changes):
+    return removal(number, at, rule, **{"action": "review", **changes})
+
+
+def actions(cap, verdicts):
+    return [cap.apply(one).verdict.action.value for one in verdicts]
+
+
+def test_reviews_over_their_cap_are_restricted_until_a_human_decides():
+    cap = Cap(BOUNDED)
+    assert actions(cap, [held(n, rule="spam-likely") for n in range(2)]) == ["review", "restrict"]
+    assert actions(cap, [held(10 + n) for n in range(4)]) == ["review"] * 3 + ["restrict"]
+    others = [held(20 + n, rule="missing:spam") for n in range(2)]
+    assert actions(cap, others) == ["review", "restrict"], "the total of five is reached"
+    taken = cap.apply(held(30, rule="quorum"))
+    assert (taken.capped, taken.bucket, taken.of) == (True, "*", "reviews")
+    verdict = taken.verdict
+    assert (verdict.decided_by, verdict.rule, verdict.id) == ("cap", "quorum", "v30")
+    assert "the cap of all rules (5 reviews in 60 s) is reached" in verdict.reasons[0]
+    assert verdict.reasons[1:] == ("Certain.",)
+    assert verdict.statement.startswith("We limited who can see your upload.")
+    assert actions(cap, [held(31, at=13, rule="quorum")]) == ["review"], "a token has come back"
+
+
+def test_a_removal_over_its_cap_stays_held_however_many_reviews_there_are():
+    cap = Cap(BOUNDED)
+    actions(cap, [held(n) for n in range(9)])
+    assert actions(cap, [removal(20 + n) for n in range(9)]) == ["remove"] + ["review"] * 8
+
+
+def test_what_no_cap_on_reviews_makes_milder():
+    cap = Cap(BOUNDED)
+    assert actions(cap, [held(n) for n in range(5)])[-1] == "restrict"
+    assert actions(cap, [held(7, rule="edited-after-review")]) == ["review"]
+    assert actions(cap, [held(8, decided_by="reviewer")]) == ["review"]
+    assert actions(Cap(CAPPED), [held(n) for n in range(99)]) == ["review"] * 99
+    assert actions(cap, [removal(9, action="restrict"), removal(10, action="allow")]) == [
+        "restrict",
+        "allow",
+    ]
+
+
+def test_the_cap_on_reviews_is_restored_and_repeats_its_result():
+    cap = Cap(BOUNDED)
+    actions(cap, [held(n) for n in range(3)])
+    cap = Cap.restore(BOUNDED, cap.snapshot())
+    assert actions(cap, [held(3), held(3), held(2)]) == ["restrict", "restrict", "review"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 600), st.sampled_from(["a", "spam-likely"])), max_size=60))
+def test_never_more_reviews_than_the_cap_says(arrivals):
+    cap = Cap(BOUNDED)
+    passed = [
+        at
+        for number, (at, rule) in enumerate(sorted(arrivals))
+        if cap.apply(held(number, at, rule)).verdict.action is Action.REVIEW
+    ]
+    for start in passed:
+        assert sum(start <= at < start + 60 for at in passed) <= 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("score", "action"), [(0.0, "allow"), (0.76, None), (0.6, "restrict"), (0.99, "remove")]
+)
+def test_a_review_that_a_cap_restricted_is_decided_again_as_one(score, action):
+    """What the case decided was a review: a removal that comes late is not held back by the cap."""
+    text = BOUNDED.text.replace('score("violence") >= 0.75', 'score("violence") >= 0.7')
+    policy = Policy.from_text(text)
+    event = upload()
+    clean = [said("spam", 0.0), said("copyright", 0.0), said("nsfw", 0.0)]
+    first = Decider(policy).first(
+        event, [*clean, said("violence", 0.8)], arrived=after(0), at=after(0)
+    )
+    assert first.verdict.action is Action.REVIEW
+    capped = first.verdict.model_copy(update={"action": Action.RESTRICT, "decided_by": "cap"})
+    now = [*clean, said("violence", score, at=5)]
+    made = Decider(policy).again(event, now, [], capped, at=after(9))
+    assert (None if made is None else made.action.value) == action

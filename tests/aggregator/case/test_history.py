@@ -11,7 +11,7 @@ POLICY = Policy.from_text(
 )
 
 
-def verdict(upload_id, action, *, revision=1, at=0.0):
+def verdict(upload_id, action, *, revision=1, at=0.0, decided_by="policy"):
     return Verdict(
         id=f"{upload_id}-{revision}",
         upload_id=upload_id,
@@ -20,7 +20,7 @@ def verdict(upload_id, action, *, revision=1, at=0.0):
         policy_version="p",
         rule="r",
         reasons=(),
-        decided_by="policy",
+        decided_by=decided_by,
         at=after(at),
         latency=0,
     )
@@ -75,3 +75,10 @@ def test_from_the_verdicts_that_hold():
     assert found == told(
         verdict("a", "remove"), verdict("b", "restrict"), verdict("c", "allow"), at=10 * DAY
     )
+
+
+def test_what_a_cap_restricted_leaves_no_strike():
+    capped = verdict("u1", "restrict", decided_by="cap")
+    assert told(capped).strikes == 0
+    assert told(capped).verdicts == 1
+    assert told(capped, verdict("u1", "remove", revision=2, decided_by="reviewer")).strikes == 1

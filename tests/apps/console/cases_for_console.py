@@ -36,6 +36,7 @@ def record_case(
     rule: str = "violence-unclear",
     evidence: tuple[Evidence, ...] = (),
     missing: tuple[Any, ...] = (),
+    decided_by: str = "policy",
     **upload: Any,
 ) -> Verdict:
     at = now() - timedelta(minutes=100 - number)
@@ -75,7 +76,7 @@ def record_case(
             ),
         ),
         missing=missing,
-        decided_by="policy",
+        decided_by=decided_by,
         at=at + timedelta(seconds=1) if revision == 1 else now(),
         latency=1.0,
     )

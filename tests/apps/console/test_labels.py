@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from quorum.apps.cli.models import app
 from quorum.apps.console.desk import labels, outbox, tasks
 from quorum.apps.console.desk.labels import Shares
-from quorum.core.messages import Action
+from quorum.core.messages import Action, now
 from quorum.models.training.dataset import read_labelled
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import samples
@@ -78,3 +78,17 @@ def test_drawn_cases_become_labels_that_training_reads(ledger: Ledger, tmp_path:
             assert (row["id"], row["weight"]) == ("up-40", 1.0)
     assert sorted(row["label"] for row in rows) == [0, 1, 1]
     assert sum(read_labelled(out).labels) == 2
+
+
+def test_what_a_cap_restricted_waits_in_the_queue_and_leaves_no_strike(ledger: Ledger):
+    restricted = {"action": Action.RESTRICT, "uploader": "ann"}
+    record_case(ledger, 1, **restricted)
+    record_case(ledger, 2, **restricted, decided_by="cap")
+    assert tasks.sync(ledger) == (1, 0)
+    assert tasks.sync(ledger) == (0, 0)
+    wanted = frozenset({Action.RESTRICT, Action.REMOVE})
+    past = ledger.past_verdicts(["ann"], wanted)["ann"]
+    assert ([name for name, *_ in past.chosen], past.decided) == (["up-1"], 2)
+    before = ledger.verdicts_before("ann", wanted, now())
+    assert ([name for name, *_ in before.chosen], before.decided) == (["up-1"], 2)
+    choose(ledger, take(ledger, 2, "ana"), "ana", Action.RESTRICT)

@@ -58,7 +58,8 @@ class Overview:
         p50: The median latency in seconds.
         p95: The 95th percentile of the latency in seconds.
         deadline: The share of cases decided at the deadline.
-        capped: The number of removals that the cap turned into reviews.
+        capped: The number of removals that a cap turned into reviews, and of reviews that one
+            turned into restrictions.
         open: The number of open tasks.
         late: The number of overdue tasks.
         stuck: The number of decisions that could not be published yet.

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Row, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
 
 from quorum.apps.console.desk.harm import expected_harm, service_level, severity
 from quorum.core.messages import Action, Upload, Verdict, digest, now
@@ -105,7 +105,9 @@ def open_task(
 
 
 def sync(ledger: Ledger) -> tuple[int, int]:
-    """Open a task for each case in ``review``; close tasks whose verdict was superseded.
+    """Open a task for each case that waits for a human; close those whose verdict was superseded.
+
+    A case waits in ``review``, or restricted because a cap on reviews was reached.
 
     Returns:
         The numbers of opened and of closed tasks.
@@ -128,7 +130,11 @@ def sync(ledger: Ledger) -> tuple[int, int]:
 def _without_task(connection: Connection) -> list[str]:
     c = cases.c
     known = exists().where(tasks.c.verdict_id == c.verdict_id, tasks.c.kind == "review")
-    query = select(c.upload_id).where(c.action == Action.REVIEW.value, ~known).limit(_SYNC_BATCH)
+    waits = or_(
+        c.action == Action.REVIEW.value,
+        and_(c.action == Action.RESTRICT.value, c.decided_by == "cap"),
+    )
+    query = select(c.upload_id).where(waits, ~known).limit(_SYNC_BATCH)
     return list(connection.execute(query).scalars())
 
 

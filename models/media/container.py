@@ -47,9 +47,16 @@ class _AnonymousFile:
     """An open file without a name, so that FFmpeg cannot use the name to find other files."""
 
     def __init__(self, file: BinaryIO) -> None:
+        self._seek = file.seek
         self.read = file.read
-        self.seek = file.seek
         self.tell = file.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a place; -1 if a damaged file asks for one that cannot be."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
 
 
 class _Playing:

@@ -11,13 +11,18 @@ from quorum.core.errors import InputError, MediaRefused
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.picture import Picture
-from quorum.models.media.stills import StillReader, picture_format
+from quorum.models.media.stills import StillReader, is_jpeg_xl, picture_format
 from quorum.models.media.subtitles import TEXT_CODECS
 from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
 
 __all__ = ["Media", "open_media", "picture_at", "pictures_at"]
 
 _HEAD = 512
+#: No package decodes its animations, and of none is the size checked before it is decoded.
+_JPEG_XL = (
+    "media refused: JPEG XL cannot be read; give it to Quorum as JPEG, PNG, WebP or AVIF, as "
+    "browsers without JPEG XL get it"
+)
 
 
 class Media:
@@ -158,6 +163,8 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
         head = file.read(_HEAD)
         size = file.seek(0, 2)
         file.seek(0)
+        if is_jpeg_xl(head):
+            raise MediaRefused(_JPEG_XL)
         form = picture_format(head)
         try:
             if form is not None:

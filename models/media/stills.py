@@ -17,7 +17,7 @@ from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.tracks import Shown, Track, TrackKind
 
-__all__ = ["StillReader", "jpeg", "load_formats", "picture_format"]
+__all__ = ["StillReader", "is_jpeg_xl", "jpeg", "load_formats", "picture_format"]
 
 _EXIF_ORIENTATION: Final = 0x0112
 #: Seconds of a picture of an animation that states none or too few, as browsers take it.
@@ -66,6 +66,11 @@ def picture_format(head: bytes) -> str | None:
         if head[8:12] in _HEIF:
             return "HEIF"
     return None
+
+
+def is_jpeg_xl(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of JPEG XL, bare or in its container."""
+    return head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"))
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ import pytest
 
 from quorum.core.errors import MediaRefused
 from quorum.models.features.grid import Bursts, Changes
+from quorum.models.media.container import _AnonymousFile
 from quorum.models.media.door import open_media, picture_at, pictures_at
 from quorum.models.media.tracks import TrackKind
 from tests.models.features.media_files import audio, video
@@ -70,3 +71,14 @@ def test_no_stretch_of_long_media_goes_unseen(seconds):
         grid.show(step / 4, (step + 1) / 4, lambda: picture)
     assert np.diff(grid.times).max() <= 20.0
     assert grid.times[-1] > seconds - 20.0
+
+
+def test_a_place_that_cannot_be_is_told_quietly(tmp_path, capfd):
+    """A damaged file may ask for places before its start: FFmpeg is told, nobody else."""
+    path = video(tmp_path / "a.mp4")
+    with path.open("rb") as file:
+        anonymous = _AnonymousFile(file)
+        assert anonymous.seek(-5) == -1
+        assert anonymous.seek(2**70) == -1
+        assert anonymous.seek(3) == 3
+    assert capfd.readouterr().err == ""

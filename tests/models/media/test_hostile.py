@@ -8,11 +8,18 @@ import subprocess
 import sys
 import time
 import zlib
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from quorum.core.errors import QuorumError
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Feature
+from quorum.models.features import reading
 from quorum.models.features.decode import decode
+from quorum.models.features.extract import Extractor
 from quorum.models.fingerprint.fingerprint import fingerprint
 from quorum.models.media import limits
 from quorum.models.media.boxes import check_tables
@@ -74,16 +81,19 @@ def png_of_many_frames():
 
     side = 4000
     pixels = zlib.compress(bytes((side // 8 + 1) * side), 9)
-    made = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
-    made += chunk(b"acTL", struct.pack(">II", 5000, 0))
+    made = [
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)),
+    ]
+    made.append(chunk(b"acTL", struct.pack(">II", 5000, 0)))
     for number in range(5000):
         facts = struct.pack(">IIIIIHHBB", 2 * number, side, side, 0, 0, 1, 1000, 0, 0)
-        made += chunk(b"fcTL", facts)
+        made.append(chunk(b"fcTL", facts))
         if number == 0:
-            made += chunk(b"IDAT", pixels)
+            made.append(chunk(b"IDAT", pixels))
         else:
-            made += chunk(b"fdAT", struct.pack(">I", 2 * number + 1) + pixels[:4000])
-    return made + chunk(b"IEND", b"")
+            made.append(chunk(b"fdAT", struct.pack(">I", 2 * number + 1) + pixels[:4000]))
+    return b"".join([*made, chunk(b"IEND", b"")])
 
 
 HOSTILE = {
@@ -120,6 +130,8 @@ HOSTILE = {
     "ogg.ogg": b"OggS" * 100,
     "flv.flv": b"FLV\x01\x05\0\0\0\x09" + b"\xff" * 500,
     "frames.png": png_of_many_frames,
+    "plain.jxl": b"\xff\x0a" + bytes(200),
+    "boxed.jxl": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(200),
 }
 
 
@@ -150,6 +162,54 @@ def test_a_hostile_file_ends_with_a_reason_soon(name, tmp_path):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000  # kilobytes
     assert len(decode(video(tmp_path / "good.mp4"), frames=True, audio=False, max_seconds=60,
                       max_pixels=10**7).frames.times) == 8  # fmt: skip
+
+
+def test_jpeg_xl_is_refused_with_the_mend(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(HOSTILE["plain.jxl"])
+    with pytest.raises(QuorumError, match="give it to Quorum as JPEG, PNG, WebP or AVIF"):
+        decode(path, frames=True, audio=False, max_seconds=60, max_pixels=10**7)
+
+
+@pytest.mark.slow
+def test_ten_innocents_among_hostile_files_lose_nothing(tmp_path, monkeypatch):
+    """In one batch, as a worker reads it: each hostile file has its reason, the others all."""
+    monkeypatch.setattr(reading, "_apart", reading._Apart(tmp_path, 1024 * 2**20))
+    names = []
+    hostile = sorted(set(HOSTILE) - SLOW)
+    for number, name in enumerate(hostile):
+        content = HOSTILE[name]
+        (tmp_path / name).write_bytes(content() if callable(content) else content)
+        if number % 4 == 0:
+            names.append(f"good{number}.mp4")
+            video(tmp_path / names[-1], seconds=1.0 + number / 20, sound=True)
+        names.append(name)
+    names.append("good.mkv")
+    video(tmp_path / "good.mkv", sound=True)
+    needs = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
+    extractor = Extractor(needs, MediaAccess(folders=(str(tmp_path),)))
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    uploads = {
+        name: Upload(id=name, uploader="u", media=(tmp_path / name).as_uri(), published_at=at)
+        for name in names
+    }
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    found = dict(zip(names, extractor.extract(list(uploads.values())), strict=True))
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun < 60
+    good = [name for name in names if name.startswith("good")]
+    assert len(good) == 10
+    for name in good:
+        together, (alone,) = found[name], extractor.extract([uploads[name]])
+        assert not together.absent
+        assert not together.partial
+        np.testing.assert_array_equal(together.frames.pixels, alone.frames.pixels)
+        np.testing.assert_array_equal(together.audio.samples, alone.audio.samples)
+        assert together.fingerprint.to_bytes() == alone.fingerprint.to_bytes()
+    for name in hostile:
+        made = found[name]
+        told = {**made.absent, **made.partial}
+        assert told.get(Feature.FRAMES), name
+        assert made.audio is None or told.get(Feature.AUDIO), name
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path):

@@ -11,12 +11,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FLOAT", "OWN_DOMAIN", "model", "node", "tensor", "value"]
+__all__ = ["BYTE", "FLOAT", "OWN_DOMAIN", "model", "node", "tensor", "value"]
 
 #: Operators of onnxruntime's own.
 OWN_DOMAIN = "com.microsoft"
-FLOAT = 1
-_TYPES = {np.dtype("float32"): FLOAT, np.dtype("uint8"): 2, np.dtype("int64"): 7}
+#: Types of numbers.
+FLOAT, BYTE = 1, 2
+_TYPES = {
+    np.dtype("float32"): FLOAT,
+    np.dtype("uint8"): BYTE,
+    np.dtype("int8"): 3,
+    np.dtype("int64"): 7,
+}
 _IR_VERSION, _OPERATORS = 8, 17
 
 
@@ -39,14 +45,16 @@ def _message(field: int, content: bytes | str) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(raw)) + raw
 
 
-def tensor(name: str, content: NDArray[np.float32 | np.uint8 | np.int64]) -> bytes:
+def tensor(name: str, content: NDArray[np.float32 | np.uint8 | np.int8 | np.int64]) -> bytes:
     """A constant (``TensorProto``)."""
     shape = b"".join(_number(1, size) for size in content.shape)
     kind = _number(2, _TYPES[content.dtype])
     return shape + kind + _message(8, name) + _message(9, np.ascontiguousarray(content).tobytes())
 
 
-def _attribute(name: str, content: float | int) -> bytes:
+def _attribute(name: str, content: float | int | Sequence[int]) -> bytes:
+    if isinstance(content, Sequence):
+        return _message(1, name) + b"".join(_number(8, one) for one in content) + _number(20, 7)
     if isinstance(content, float):
         return _message(1, name) + _varint(2 << 3 | 5) + struct.pack("<f", content) + _number(20, 1)
     return _message(1, name) + _number(3, content) + _number(20, 2)
@@ -57,7 +65,7 @@ def node(
     inputs: Sequence[str],
     outputs: Sequence[str],
     domain: str = "",
-    **attributes: float | int,
+    **attributes: float | int | Sequence[int],
 ) -> bytes:
     """An operation (``NodeProto``).
 

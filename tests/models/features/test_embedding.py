@@ -96,11 +96,11 @@ def test_packs_hold_each_row_once_and_grow_no_longer_than_set(lengths):
         assert sum(lengths[index] for index in pack) + lengths[following[0]] > PACK_TOKENS
 
 
-def test_activations_of_eight_bits_are_near_and_chosen_by_the_environment(monkeypatch):
+def test_arithmetic_of_eight_bits_is_near_and_chosen_by_the_environment(monkeypatch):
     monkeypatch.setenv("QUORUM_EMBEDDING", "int8")
     near = Embedder().embed(TEXTS)
     exact = shared_embedder().embed(TEXTS)
-    assert (near * exact).sum(1).min() > 0.999
+    assert (near * exact).sum(1).min() > 0.998
     assert np.abs(near - exact).max() > 1e-5
     monkeypatch.setenv("QUORUM_EMBEDDING", "int3")
     with pytest.raises(ConfigurationError, match="float32 or int8"):

@@ -169,7 +169,7 @@ class _Graph:
             ("Mul", [f"{made}.10", f"{made}.s"], {}),
         ]
         for place, (operator, inputs, settings) in enumerate(steps):
-            self.nodes.append(node(operator, inputs, [f"{made}.{place}"], **settings))
+            self.nodes.append(node(operator, inputs, [f"{made}.{place}"], "", **settings))
         self.nodes.append(node("Add", [f"{made}.11", f"{made}.b"], [made]))
 
     def normalised(self, read: str, added: str | None, name: str, made: str) -> None:

@@ -20,6 +20,14 @@ from quorum.models.scoring.segments import segments_of
 from quorum.models.spam.detector import handicap
 from quorum.models.spam.model import SHARE_OF_MEANING, SpamModel, weighted_mean
 from quorum.models.training.evasions import EVASIONS, padded
+from quorum.models.training.unicode_evasions import UNICODE_EVASIONS, words_read
+
+#: What ``--words`` evades.
+SENTENCES = (
+    "Subscribe to my channel and win free money today",
+    "Check out this video and click the link in my profile",
+    "I made five thousand dollars working from home, ask me how",
+)
 
 _cache: dict[str, NDArray[np.float32]] = {}
 
@@ -68,7 +76,7 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
         calm = np.sort(score(model, innocent))
         threshold = calm[int(np.ceil((1 - percent / 100) * len(calm))) - 1]
         forms = {"unchanged": spam}
-        for name, evade in EVASIONS.items():
+        for name, evade in {**EVASIONS, **UNICODE_EVASIONS}.items():
             forms[name] = [evade(text, rng) for text in spam]
         pads = [padded(text, innocent, rng) for text in spam]
         forms["padding with innocent comments"] = pads
@@ -87,10 +95,19 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
 def main() -> None:
     """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path)
+    what.add_argument(
+        "--words", action="store_true", help="only the share of words that is read again"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--false-positives", type=float, default=1.0, help="percent")
     given = parser.parse_args()
+    if given.words:
+        seeds = range(given.seed, given.seed + 60)
+        for name, evade in UNICODE_EVASIONS.items():
+            print(f"{name:40} {words_read(evade, SENTENCES, seeds):.3f}")
+        return
     found = measure(given.data, given.seed, given.false_positives)
     base = np.mean(found["unchanged"])
     print("| evasion | recall | change in points |\n|---|---|---|")

@@ -24,11 +24,22 @@ class Aligned:
     origins: Sequence[int]
     length: int
 
-    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> Aligned:
+    def replace(
+        self,
+        pattern: re.Pattern[str],
+        make: Callable[[re.Match[str]], str],
+        *,
+        moved: bool = False,
+    ) -> Aligned:
         """Replace each match of a pattern.
 
         Characters that remain keep their origin; new characters get the origin of the start of
         the match.
+
+        Args:
+            pattern: What to replace.
+            make: Makes the new text.
+            moved: Whether characters change places: then all get the origin of the start.
         """
         parts: list[str] = []
         origins: list[int] = []
@@ -41,7 +52,9 @@ class Aligned:
             parts.append(self.text[done:start])
             origins.extend(self.origins[done:start])
             parts.append(made)
-            if len(made) == end - start:
+            if moved:
+                origins.extend([self.origins[start]] * len(made))
+            elif len(made) == end - start:
                 origins.extend(self.origins[start:end])
             else:
                 kept = _kept(match.group(), made)
@@ -78,8 +91,15 @@ class Unaligned:
 
     text: str
 
-    def replace(self, pattern: re.Pattern[str], make: Callable[[re.Match[str]], str]) -> Unaligned:
+    def replace(
+        self,
+        pattern: re.Pattern[str],
+        make: Callable[[re.Match[str]], str],
+        *,
+        moved: bool = False,
+    ) -> Unaligned:
         """Replace each match of a pattern."""
+        del moved
         return Unaligned(pattern.sub(make, self.text))
 
     def each(self, change: Callable[[str], str]) -> Unaligned:

@@ -16,16 +16,33 @@ import re
 import unicodedata
 from dataclasses import replace
 from functools import lru_cache
-from itertools import product
-from pathlib import Path
+from itertools import pairwise, product
 from typing import TypeVar
 
 from quorum.models.features.aligned import Aligned, Unaligned
+from quorum.models.features.direction import (
+    COLUMN,
+    OVERRIDDEN,
+    VERTICAL,
+    reversed_line,
+    turned_line,
+)
+from quorum.models.features.known_words import (
+    WITH_CURRENCY,
+    known_spelling,
+    known_words,
+    spell_currency,
+)
+from quorum.models.features.lookalikes import (
+    confusables,
+    fonts,
+    is_ignorable,
+    marks_on_latin,
+    shown,
+)
 
 __all__ = ["align", "normalise"]
 
-#: The vocabulary of bert-base-uncased (Devlin et al. 2018, Apache-2.0), in order.
-_WORDS = Path(__file__).with_name("words.txt")
 #: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
     "com|net|org|info|biz|io|ly|tv|me|co|uk|de|fr|ru|us|xyz|club|online|site|top|link|shop|store|"
@@ -61,6 +78,26 @@ _LINK = re.compile(
 _MENTION = re.compile(r"(?<![\w.])@[\w.\-]{2,64}")
 _NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
 _WORD = re.compile(r"[^\s]+")
+_LINE = re.compile(r"[^\n]+")
+#: Digits in words, from nought to nine, in the languages of which phone numbers are spelt out.
+_DIGIT_WORDS = {
+    word: digit
+    for language in (
+        "zero one two three four five six seven eight nine",
+        "oh",
+        "null eins zwei drei vier funf sechs sieben acht neun",
+        "cero uno dos tres cuatro cinco seis siete ocho nueve",
+        "zero un deux trois quatre cinq six sept huit neuf",
+        "zero um dois tres quatro cinco seis sete oito nove",
+        "nol satu dua tiga empat lima enam tujuh delapan sembilan",
+    )
+    for digit, word in enumerate(language.split())
+}
+_ANY_DIGIT_WORD = "|".join(sorted(_DIGIT_WORDS, key=len, reverse=True))
+_SEPARATORS = str.maketrans(",.-", "   ")
+_SPELT_NUMBER = re.compile(
+    rf"\b(?:{_ANY_DIGIT_WORD})(?:[\s,.\-]{{1,3}}(?:{_ANY_DIGIT_WORD})){{6,17}}\b"
+)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _REPEATED = re.compile(r"([!?.,\-_=*~])\1{2,}")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
@@ -88,12 +125,13 @@ def _plain(character: str) -> str:
     code = ord(character)
     if 0x1F150 <= code <= 0x1F169 or 0x1F170 <= code <= 0x1F189:
         return chr(ord("a") + (code - 0x1F150) % 32)
-    if unicodedata.category(character) == "Cf" or 0xFE00 <= code <= 0xFE0F:
-        return ""
-    if character in "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5\u2800":
+    if is_ignorable(character):
         return ""
     if 0xD800 <= code <= 0xDFFF:
         return "\ufffd"
+    letter = shown(character)
+    if letter is not None:
+        return letter
     made = unicodedata.normalize("NFKD", character)
     if not made[0].isascii() and not unicodedata.combining(made[0]):
         return unicodedata.normalize("NFC", made)
@@ -105,23 +143,6 @@ def _plain(character: str) -> str:
     return unicodedata.normalize("NFC", kept)
 
 
-@lru_cache(maxsize=1)
-def _confusables() -> dict[str, str]:
-    """Map each confusable letter of another script to its Latin letter."""
-    from confusable_homoglyphs.confusables import confusables_data
-
-    table: dict[str, str] = {}
-    for character, likenesses in confusables_data.items():
-        if len(character) != 1 or character.isascii() or not character.isalpha():
-            continue
-        for likeness in likenesses:
-            plain = likeness["c"]
-            if len(plain) == 1 and plain.isascii() and plain.isalpha():
-                table[character] = plain.lower()
-                break
-    return table
-
-
 #: Look-alikes beyond UTS 39; replaced only in words of mixed scripts.
 _EXTRA_CONFUSABLES = dict(zip("пиηυτνχωвдя", "nnnutvxwbdr", strict=True))
 
@@ -131,7 +152,7 @@ def _latin(text: str) -> bool:
 
 
 def _replace_confusables(aligned: _T) -> _T:
-    table = _confusables()
+    table = confusables()
     letters = [character for character in aligned.text if character.isalpha()]
     foreign = sum(1 for character in letters if not character.isascii() and character not in table)
     plain = sum(1 for character in letters if character.isascii())
@@ -143,13 +164,30 @@ def _replace_confusables(aligned: _T) -> _T:
             return word
         mixed = _latin(word)
         whole = all(character.isascii() or character in table for character in word)
-        if mixed or (mainly_latin and whole):
-            word = "".join(table.get(character, character) for character in word)
+        if not mixed and not (mainly_latin and whole):
+            return word
+        read = "".join(table.get(character, character) for character in word)
         if mixed:
-            return "".join(_EXTRA_CONFUSABLES.get(character, character) for character in word)
-        return word
+            read = "".join(_EXTRA_CONFUSABLES.get(character, character) for character in read)
+        return known_spelling(word, read)
 
     return aligned.replace(_LETTERS, undo)
+
+
+def _read_fonts(aligned: _T) -> _T:
+    """Read words of look-alike letters, where half of the foreign words are English if so read."""
+    table = fonts()
+
+    def read(word: str) -> str:
+        return "".join(table.get(character, character) for character in word)
+
+    foreign = [word for word in aligned.text.split() if not word.isascii() and len(word) >= 3]
+    known = sum(read(word).strip(".,!?:;").lower() in known_words() for word in foreign)
+    if not known or known < len(foreign) / 2:
+        return aligned
+    return aligned.replace(
+        _WORD, lambda match: read(match.group()) if not match.group().isascii() else match.group()
+    )
 
 
 def _unleet(match: re.Match[str]) -> str:
@@ -176,12 +214,6 @@ def _join_letters(match: re.Match[str]) -> str:
     return match.group() if kept.isdigit() else kept
 
 
-@lru_cache(maxsize=1)
-def _known_words() -> frozenset[str]:
-    """Frequent words of English, about 20,000: the whole words of BERT's vocabulary."""
-    return frozenset(_WORDS.read_text(encoding="utf-8").split())
-
-
 def _shorten_repeats(match: re.Match[str]) -> str:
     """Shorten repeated letters of a word: ``subscriiibe`` and ``freeeee`` to their spelling."""
     word = match.group()
@@ -193,9 +225,24 @@ def _shorten_repeats(match: re.Match[str]) -> str:
     for times in product((1, 2), repeat=len(long_runs)):
         counts = iter(times)
         made = _LONG_RUN.sub(lambda run: run.group(1) * next(counts), word)  # noqa: B023
-        if made in _known_words():
+        if made in known_words():
             return made
     return _LONG_RUN.sub(lambda run: run.group(1), word)
+
+
+def _spelt_number(match: re.Match[str]) -> str:
+    """A number that is spelt out; counting up or down stays as it is."""
+    digits = [_DIGIT_WORDS[word] for word in re.findall(r"\w+", match.group())]
+    steps = {after - before for before, after in pairwise(digits)}
+    return match.group() if steps in ({1}, {-1}) else " longnumber "
+
+
+def _upright(match: re.Match[str]) -> str:
+    return turned_line(match.group(), known_words()) or match.group()
+
+
+def _forwards(match: re.Match[str]) -> str:
+    return reversed_line(match.group(), known_words()) or match.group()
 
 
 def _steps(made: _T) -> _T:
@@ -206,9 +253,19 @@ def _steps(made: _T) -> _T:
         made = made.replace(_ANCHOR, lambda match: f" {match.group(1)} ")
         made = made.replace(_TAG, lambda match: " ")
     if not made.text.isascii():
+        if "\u202e" in made.text:
+            made = made.replace(OVERRIDDEN, lambda match: match.group(1)[::-1], moved=True)
+        made = made.replace(_LINE, _upright, moved=True)
         made = made.each(_plain)
+        made = made.replace(marks_on_latin(), lambda match: "")
+        made = made.replace(WITH_CURRENCY, spell_currency)
         made = _replace_confusables(made)
+        if not made.text.isascii():
+            made = _read_fonts(made)
     made = replace(made, text=made.text.lower()) if made.text.isascii() else made.each(str.lower)
+    if "\n" in made.text and VERTICAL.search(made.text):
+        made = made.replace(COLUMN, lambda match: "".join(match.group().split()))
+    made = made.replace(_LINE, _forwards, moved=True)
     if "/" in made.text:
         made = made.replace(_SCHEME, lambda match: "http://")
     made = made.replace(_SPACED, _join_letters)
@@ -220,6 +277,8 @@ def _steps(made: _T) -> _T:
         made = made.replace(_LINK, _link)
     if "@" in made.text:
         made = made.replace(_MENTION, lambda match: " mention ")
+    if sum(map(_DIGIT_WORDS.__contains__, made.text.translate(_SEPARATORS).split())) >= 7:
+        made = made.replace(_SPELT_NUMBER, _spelt_number)
     if _DIGIT.search(made.text):
         made = made.replace(_NUMBER, lambda match: " longnumber ")
     if _LEET_CHARACTER.search(made.text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -194,12 +195,18 @@ def _calibrate_recipe(name: str, model: str, examples: Labelled, out: Path) -> N
     import numpy as np
     from ruamel.yaml import YAML
 
-    from quorum.models.huggingface import read_recipe
-    from quorum.models.prompt.recipe import read_prompt
+    from quorum.models.huggingface import Recipe, read_recipe
+    from quorum.models.prompt.recipe import PromptRecipe, read_prompt
     from quorum.models.scoring.calibration import Platt
 
-    prompt = task_of(model) == "policy-prompt"
-    recipe = read_prompt(model)[0] if prompt else read_recipe(model)[0]
+    recipe: Recipe | PromptRecipe
+    if task_of(model) == "policy-prompt":
+        recipe, _, place = read_prompt(model)
+        # The policy is named from the place of the file, which is another one now.
+        beside = os.path.relpath((place.parent / recipe.policy).resolve(), out.parent.resolve())
+        recipe = recipe.model_copy(update={"policy": beside})
+    else:
+        recipe, _ = read_recipe(model)
     if recipe.calibration is not None:
         msg = f"{model} has a calibration already; take it out first"
         raise ConfigurationError(msg)

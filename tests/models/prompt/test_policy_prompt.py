@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from quorum.apps.cli.models import app
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Status, Upload
-from quorum.core.settings import Settings
+from quorum.core.settings import DetectorSettings, Settings
 from quorum.models.detectors import Features
 from quorum.models.features.text import text_of
 from quorum.models.installed import load_detector, release, selected
+from quorum.models.prompt.detector import PolicyPromptDetector
 from quorum.models.prompt.endpoint import MAX_ANSWER
 from tests.models.prompt.chat_server import ChatServer, completion, dripping, judged, raw
 from tests.models.prompt.conftest import Make, written
@@ -336,3 +339,31 @@ def test_the_key_is_sent_and_never_told(
     elsewhere = written(tmp_path, "http://example.org", key_env="QUORUM_TEST_KEY")
     with pytest.raises(ConfigurationError, match="a key is sent over https"):
         load_detector("harass", elsewhere)
+
+
+def test_calibrate_writes_the_file_with_a_calibration(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reply(asked: dict[str, Any]) -> str:
+        text = asked["messages"][1]["content"]
+        number = int(text.split("number ")[1].split('"')[0])
+        return judged("insult", number / 100, ("number",)) if number >= 50 else judged()
+
+    server.reply = reply
+    described = written(tmp_path, server.address, seconds=20)
+    rows = [f"number {number},{int(number % 10 < number / 10)}" for number in range(1, 100)]
+    (tmp_path / "labelled.csv").write_text("text,label\n" + "\n".join(rows))
+    (tmp_path / "settings.yaml").write_text(f"endpoints: ['{server.address}']\n")
+    monkeypatch.setenv("QUORUM_SETTINGS", str(tmp_path / "settings.yaml"))
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "elsewhere" / "calibrated.yaml"
+    model = str((described.detectors or {})["harass"].model)
+    command = ["calibrate", "harass", "--model", model, "--data", str(tmp_path / "labelled.csv")]
+    run = CliRunner().invoke(app, [*command, "--out", str(out)])
+    assert run.exit_code == 0, run.output
+    chosen = DetectorSettings(model=f"file:{out}")
+    settings = Settings(detectors={"harass": chosen}, endpoints=(server.address,))
+    detector = PolicyPromptDetector.of("harass", settings)
+    assert detector.recipe.calibration is not None
+    assert "calibrated on 99 examples" in run.output
+    detector.close()

@@ -29,8 +29,10 @@ from apache_beam.portability.api import beam_fn_api_pb2_grpc
 from apache_beam.runners.portability.prism_runner import PrismJobServer
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
 
-from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.streams.base import Acknowledge
 
@@ -64,6 +66,29 @@ _PORTABLE = ["--max_cache_memory_usage_mb=0"]
 #: too, not only to its requests: with the default of 300, each stream ends as FAILED after five
 #: minutes. Ten years; it wins over a value that a user gives.
 _JOB_SERVER_TIMEOUT = ["--job_server_timeout=315360000"]
+
+
+#: What handing a job to an engine raises where the engine, or what it needs, is not there.
+_NOT_TAKEN: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    OSError,
+    ImportError,
+    grpc.RpcError,
+    grpc.FutureTimeoutError,
+    GoogleAuthError,
+    GoogleAPIError,
+)
+
+#: How much of such an error is told.
+_ERROR_CHARACTERS = 400
+
+_MENDS = {
+    Engine.PRISM: "QUORUM_PRISM names its binary",
+    Engine.DIRECT: "See Beam's documentation of this option",
+    Engine.FLINK: "Flink needs Java, and its job server's jar from Maven or --flink_job_server_jar",
+    Engine.DATAFLOW: "Dataflow needs the `dataflow` extra, credentials and a project",
+}
 
 
 def acknowledge_on(engine: Engine) -> Acknowledge:
@@ -247,9 +272,57 @@ def launch(
 
 
 def _start(build: Any, engine: Engine, options: PipelineOptions) -> Any:
-    pipeline = beam.Pipeline(runner=_runner(engine), options=options)
+    try:
+        pipeline = beam.Pipeline(runner=_runner(engine), options=options)
+    except (ValueError, ImportError) as error:
+        raise _cannot_be_had(engine, error) from None
     build(pipeline)
-    return pipeline.run()
+    if engine is Engine.DIRECT:
+        return pipeline.run()
+    try:
+        # The job is handed over here, and runs elsewhere: what fails is the engine.
+        with _without_traces_of_beam():
+            return pipeline.run()
+    except _NOT_TAKEN as error:
+        raise _cannot_be_had(engine, error) from None
+
+
+@contextmanager
+def _without_traces_of_beam() -> Iterator[None]:
+    """Keep what Beam tells of an engine that does not start out of the way of our own error.
+
+    Beam logs each of its attempts, and closes channels under gRPC's own threads.
+    """
+    log = logging.getLogger("apache_beam.utils.subprocess_server")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    if threading.excepthook is not _unless_closed:
+        threading.excepthook = _unless_closed
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+_told_before = threading.excepthook
+
+
+def _unless_closed(args: Any) -> None:
+    """Report an exception of a thread, unless it is of a channel that was closed."""
+    if isinstance(args.exc_value, ValueError) and "Channel closed" in str(args.exc_value):
+        _log.debug("a channel was closed: %s", args.exc_value)
+        return
+    _told_before(args)
+
+
+def _cannot_be_had(engine: Engine, error: Exception) -> QuorumError:
+    """The error of an engine that did not take a job, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    what = " ".join(lines)[:_ERROR_CHARACTERS].rstrip(". ") or type(error).__name__
+    msg = f"the engine {engine.value} took no job: {what}. {_MENDS[engine]}"
+    if isinstance(error, ValueError):
+        return ConfigurationError(msg)
+    return EngineUnavailable(msg)
 
 
 def cancel(result: Any, seconds: float = 10.0) -> None:

@@ -18,8 +18,10 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
+from google.api_core.exceptions import NotFound
+from google.auth.exceptions import DefaultCredentialsError
 
-from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.pipeline import engines
 from quorum.pipeline.engines import (
     DIRECT_RISK,
@@ -148,6 +150,67 @@ def test_a_prism_that_cannot_be_run_is_a_mistake_of_the_settings(
     monkeypatch.setenv("QUORUM_PRISM", str(tmp_path / "prism"))
     with pytest.raises(ConfigurationError, match="chmod"):
         find_prism()
+
+
+def test_a_prism_that_does_not_start_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = tmp_path / "prism"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("QUORUM_PRISM", str(program))
+    with (
+        pytest.raises(EngineUnavailable) as caught,
+        launch(lambda made: made | beam.Create([1]), Engine.PRISM, streaming=False),
+    ):
+        pass
+    assert "the engine prism took no job" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 69
+    told = capfd.readouterr()
+    assert "Traceback" not in told.out + told.err
+    assert "Failed to start" not in told.out + told.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("Unable to fetch remote job server jar\nat https://x"), 69),
+        (FileNotFoundError(2, "No such file or directory: 'java'"), 69),
+        (DefaultCredentialsError("no credentials"), 69),
+        (NotFound("no such project"), 69),
+        (ValueError("Pipeline has validation errors:\nInvalid Project ID"), 78),
+    ],
+)
+def test_what_an_engine_raises_instead_of_a_job_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    def refuse(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(beam.Pipeline, "run", refuse)
+    extra = ["--flink_master=x:1"]
+    with (
+        pytest.raises(QuorumError) as caught,
+        launch(lambda _: None, Engine.FLINK, streaming=False, extra=extra),
+    ):
+        pass
+    assert caught.value.exit_code == code
+    assert "\n" not in str(caught.value)
+    assert str(error).splitlines()[0][:20] in str(caught.value)
+
+
+def test_a_fault_of_the_graph_is_no_engine_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Any) -> None:
+        msg = "a fault of ours"
+        raise RuntimeError(msg)
+
+    extra = ["--flink_master=x:1"]
+    with (
+        pytest.raises(RuntimeError, match="a fault of ours"),
+        launch(broken, Engine.FLINK, streaming=False, extra=extra),
+    ):
+        pass
 
 
 def test_prism_by_name_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

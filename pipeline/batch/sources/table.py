@@ -85,6 +85,9 @@ class TableBatch(BatchSource):
             return Table(name, metadata, schema=schema or None, autoload_with=connection)
 
         where = redacted(self.url)
+        if self._database.absent:
+            msg = f"there is no database {where}; check --database, or QUORUM_SOURCE"
+            raise ConfigurationError(msg)
         table = self._database.run(reflect)
         if table is None:
             msg = f"{where} has no table {self.table}; give another with --table"

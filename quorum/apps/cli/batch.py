@@ -12,7 +12,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import now
 from quorum.pipeline.batch.windows import Window, windows
 from quorum.pipeline.engine import Engine
@@ -176,7 +176,8 @@ def batch(
 ) -> None:
     """Moderate uploads of a table or of files, and write verdicts to the ledger.
 
-    A run that was killed resumes where it ended when it is started again.
+    A run that was killed resumes where it ended when it is started again. If every upload
+    becomes a dead letter, the exit code is 65.
 
     \b
     quorum batch --window hourly                      # the ledger's last whole hour
@@ -233,6 +234,10 @@ def batch(
                 page(replace(run, started_at=began), done, last, title=title), encoding="utf-8"
             )
             typer.echo(f"report: {how.report}")
+    if done.read and done.dead >= done.read:
+        where = "" if how.dry_run else "; the ledger has their errors"
+        msg = f"all {done.read:,} uploads are dead letters{where}"
+        raise InputError(msg)
 
 
 def _time(option: str, value: str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +65,10 @@ def migrate(
     if dry_run:
         typer.echo(migration_sql(database_url(database), found))
         return
+    if _absent(database):
+        where = redacted(database_url(database))
+        msg = f"there is no database {where}; make it with: quorum ledger init"
+        raise ConfigurationError(msg)
     Ledger(database, create=True).close()
     before = "empty" if found is None else f"at revision {found}"
     typer.echo(f"{redacted(database_url(database))} was {before}, is at {wanted_revision()}")
@@ -121,7 +126,15 @@ def stats(database: Database = None) -> None:
     Console().print(table)
 
 
+def _absent(database: str | None) -> bool:
+    """Whether the database is a file that does not exist."""
+    url = database_url(database)
+    return url.drivername == "sqlite" and not Path(url.database or ".").exists()
+
+
 def _revision(database: str | None) -> str | None:
+    if _absent(database):
+        return None
     ledger = Ledger(database, check_schema=False)
     try:
         return ledger.revision()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,13 @@ def redacted(url: str | URL) -> str:
     return made.set(query={}).render_as_string(hide_password=True)
 
 
-def connect(url: URL) -> Engine:
+def connect(url: URL, *, create: bool = False) -> Engine:
     """An engine for the URL; no connection is opened yet.
+
+    Args:
+        url: The database.
+        create: Whether a file that does not exist is made; else connecting to it fails, so that a
+            misspelt name makes no empty database.
 
     Raises:
         ConfigurationError: If the driver is not installed.
@@ -74,6 +81,8 @@ def connect(url: URL) -> Engine:
         if not memory and not Path(str(url.database)).parent.is_dir():
             msg = f"there is no folder {Path(str(url.database)).parent} for the database; make it"
             raise ConfigurationError(msg)
+        if not memory and not create and not url.query:
+            options["creator"] = partial(_open_existing, str(url.database))
     else:
         options |= {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4}
         options["connect_args"] = {
@@ -89,6 +98,15 @@ def connect(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_existing(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{Path(path).absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=SQLITE_BUSY_SECONDS,
+        check_same_thread=False,
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -66,7 +66,7 @@ class Ledger:
         retry: Sequence[float] = RETRY_SECONDS,
     ) -> None:
         made = database_url(url)
-        self._transactions = Transactions(made, retry)
+        self._transactions = Transactions(made, retry, create=create)
         self._run = self._transactions.run
         self.name = self._transactions.name
         try:

@@ -6,7 +6,15 @@ import json
 from typing import Any
 
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import MAX_MESSAGE_BYTES, DeadLetter, Prediction, Review, Upload, Verdict
+from quorum.core.messages import (
+    MAX_MESSAGE_BYTES,
+    DeadLetter,
+    Prediction,
+    Review,
+    Upload,
+    Verdict,
+    digest,
+)
 from quorum.core.messages.carriage import plain_json
 from quorum.store.ledger.indexing import labels_of, text_of
 from quorum.store.ledger.values import Delivery, Owner, StatementRecord
@@ -137,10 +145,14 @@ def delivery_row(delivery: Delivery) -> Row:
 
 
 def dead_letter_row(letter: DeadLetter) -> Row:
-    """The row of ``dead_letters``, with the upload and uploader if the original names them."""
+    """The row of ``dead_letters``, with the upload and uploader if the original names them.
+
+    One original has one row for each of its parts, wherever it fails: ``detect``, ``decide`` and
+    ``record`` all read the uploads, and each keeps what it cannot read.
+    """
     upload_id, uploader = _owner(letter.data)
     return {
-        "id": letter.event_id(),
+        "id": digest("dead-letter", letter.original_id, str(letter.part)),
         "original_id": letter.original_id,
         "part": min(letter.part, MAX_INTEGER),
         "parts": min(letter.parts, MAX_INTEGER),

@@ -28,12 +28,15 @@ class Transactions:
     Args:
         url: The database.
         retry: Seconds to wait before each retry while the database is away.
+        create: Whether a file that does not exist is made.
     """
 
-    def __init__(self, url: URL, retry: Sequence[float] = RETRY_SECONDS) -> None:
+    def __init__(
+        self, url: URL, retry: Sequence[float] = RETRY_SECONDS, *, create: bool = False
+    ) -> None:
         self.name = redacted(url)
         self._retry = tuple(retry)
-        self._engine = connect(url)
+        self._engine = connect(url, create=create)
 
     def close(self) -> None:
         """Close the connections."""
@@ -41,7 +44,7 @@ class Transactions:
 
     @property
     def absent(self) -> bool:
-        """Whether it is a file that does not exist; a connection would create it."""
+        """Whether it is a file that does not exist."""
         url = self._engine.url
         if url.drivername != "sqlite" or not url.database or url.database == ":memory:":
             return False

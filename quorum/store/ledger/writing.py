@@ -134,7 +134,7 @@ def write_statements(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_dead_letters(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert dead letters; of two of one original and stage, the first wins."""
+    """Insert dead letters; of several of one original, the first wins."""
     upsert(connection, schema.dead_letters, rows, "id", None)
 
 

@@ -76,6 +76,17 @@ def test_batch_ends_with_0_after_a_detector_hung(tmp_path: Path) -> None:
     assert "terminate" not in done.stderr
 
 
+def test_batch_ends_with_65_where_every_upload_is_a_dead_letter(tmp_path: Path) -> None:
+    ledger = f"sqlite:///{tmp_path / 'ledger.db'}"
+    options = install_hanging(tmp_path / "plugin")
+    assert quorum(tmp_path, "ledger", "init", "--database", ledger).returncode == 0
+    file = written(tmp_path, b"no upload", b"nor this")
+    done = quorum(tmp_path, "batch", "--input", file, "--ledger", ledger, *options)
+    assert (done.returncode, "Traceback" in done.stderr) == (65, False)
+    assert "2 dead letters" in done.stdout
+    assert "all 2 uploads are dead letters; the ledger has their errors" in done.stderr
+
+
 def test_the_web_service_drains_and_ends_with_0_after_a_detector_hung(tmp_path: Path) -> None:
     options = install_hanging(tmp_path / "plugin")
     port = free_port()

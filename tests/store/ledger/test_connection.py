@@ -7,10 +7,20 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from typer.testing import CliRunner
 
-from quorum.core.errors import ConfigurationError
+from quorum.apps.cli.ledger import app
+from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.models.copyright.catalogue.tables import metadata as catalogue
-from quorum.store.ledger import Ledger, LedgerOutdated, LedgerUnavailable, database_url, redacted
+from quorum.pipeline.batch.sources import TableBatch
+from quorum.store.ledger import (
+    Ledger,
+    LedgerOutdated,
+    LedgerUnavailable,
+    TimeRange,
+    database_url,
+    redacted,
+)
 from quorum.store.ledger.revisions import migration_sql, wanted_revision
 from quorum.store.ledger.schema import metadata
 from tests.store.ledger.messages_for_ledger import upload, verdict
@@ -129,3 +139,30 @@ def test_a_server_that_goes_away_and_comes_back() -> None:
         server.start()
         ledger.record([upload(2)])
         assert ledger.stats()["uploads"] == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"check_schema": False}])
+def test_a_misspelt_file_makes_no_database(tmp_path: Path, options: dict[str, bool]) -> None:
+    url = f"sqlite:///{tmp_path / 'typo #1.db'}"
+    with pytest.raises(QuorumError):
+        Ledger(url, retry=(), **options).revision()
+    assert list(tmp_path.iterdir()) == []
+    Ledger(url, create=True).close()
+    with Ledger(url, retry=(), **options) as made:
+        assert made.revision() is not None
+
+
+@pytest.mark.parametrize("verb", [["migrate"], ["stats"]])
+def test_no_verb_makes_a_database_of_a_misspelt_name(tmp_path: Path, verb: list[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    with pytest.raises(QuorumError, match="there is no database"):
+        CliRunner().invoke(app, [*verb, "--database", url], catch_exceptions=False)
+    CliRunner().invoke(app, ["migrate", "--dry-run", "--database", url], catch_exceptions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_source_of_a_batch_makes_no_database(tmp_path: Path) -> None:
+    source = TableBatch(f"sqlite:///{tmp_path / 'typo.db'}", "videos")
+    with pytest.raises(ConfigurationError, match="there is no database"):
+        source.ranges(TimeRange(), 2)
+    assert list(tmp_path.iterdir()) == []

@@ -290,3 +290,10 @@ def test_lists_are_served_by_an_index(ledger: Ledger, url: str) -> None:
     names = {index["name"] for index in inspect(engine).get_indexes("cases")}
     engine.dispose()
     assert "ix_cases_at_upload_id" in names
+
+
+def test_one_bad_record_is_one_dead_letter_wherever_it_fails(ledger: Ledger) -> None:
+    for stage in ("detect.uploads", "decide.uploads", "record.uploads"):
+        ledger.record(DeadLetter.of(b"no upload", {}, stage, f"bad in {stage}", at(1)))
+    ledger.record(DeadLetter.of(b"another", {}, "detect.uploads", "bad", at(2)))
+    assert ledger.stats()["dead_letters"] == 2

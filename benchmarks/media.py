@@ -168,8 +168,11 @@ def cost(work: Callable[[Path], None], path: Path) -> float:
     return used() - start
 
 
-class Before:
-    """The same script in another checkout, which measures what it is asked."""
+class Served:
+    """This script in a process of its own, with the code of a checkout; it measures when asked.
+
+    A worker has decoded nothing itself when it forks a process that does: nor has this one.
+    """
 
     def __init__(self, checkout: Path) -> None:
         self._process = subprocess.Popen(
@@ -204,9 +207,10 @@ def serve() -> None:
 
 def table(given: argparse.Namespace, folder: Path) -> None:
     """Measure, and print a line for each film."""
-    before = Before(given.before) if given.before else None
+    now = Served(Path(__file__).parents[1])
+    before = Served(given.before) if given.before else None
     ways: dict[str, Callable[[Path], float]] = {
-        "Quorum": lambda path: cost(quorum, path),
+        "Quorum": now.cost,
         "PyAV": lambda path: cost(bare, path),
         "ffmpeg": lambda path: cost(ffmpeg, path),
     }
@@ -232,8 +236,8 @@ def table(given: argparse.Namespace, folder: Path) -> None:
                 cells.append(f"{best['before'] / best['Quorum']:.2f}")
             print(f"| {codec} {size} | {' | '.join(cells)} |", flush=True)
             path.unlink()
-    if before is not None:
-        before.close()
+    for served in filter(None, (now, before)):
+        served.close()
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def _work(
     global _memory
     code = 1
     try:
-        gc.disable()
+        gc.freeze()  # its collector need not touch, and so copy, what its parent has
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
@@ -27,6 +28,8 @@ _TIMELESS: Final = 0x0080
 _TIMES_SHOWN: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
 #: Above this many times the sampling rate, a draft leaves out frames that no other one needs.
 _SKIP_ABOVE: Final = 3.5
+#: Pixels of frames that wait for the collector: eight frames of 4K.
+_MAX_UNCOLLECTED: Final = 64_000_000
 #: Shares of the allowance from which on frames are left out that cost much.
 _HURRY, _HASTE = 0.5, 0.75
 #: FFmpeg's own decoders of VP8 and VP9 do not decode their alpha.
@@ -73,6 +76,7 @@ class _Playing:
         self.waiting: Shown | None = None
         self.broken = 0
         self.begun = False
+        self.rotation = 0
         self.skips = False
 
 
@@ -119,6 +123,7 @@ class ContainerReader:
         self.tracks = self._tracks()
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
         self._flags = int(opened.format.flags)
+        self._uncollected = 0
         self.reached = 0.0
         self.complete = False
 
@@ -350,7 +355,6 @@ class ContainerReader:
         frames = one.decoder.decode(packet) if one.decoder is not None else packet.decode()
         for frame in frames:
             one.broken = 0
-            one.begun = True
             at = self._seconds(one, frame)
             if at > self._limits.max_seconds:
                 if one.waiting is not None:
@@ -364,12 +368,27 @@ class ContainerReader:
                 continue
             work.spend(frame.width * frame.height, at)
             self._limits.check_size(frame.width, frame.height)
-            one.orientation = Orientation.of_frame(frame) or one.orientation
+            self._turn(one, frame)
             aspect = float(one.stream.sample_aspect_ratio or 1) or 1.0
             picture = Picture(frame, self._renderer(one), one.orientation, aspect)
             if one.waiting is not None:
                 yield self._until(one, one.waiting, at)
             one.waiting = Shown(one.track, picture, at, at)
+
+    def _turn(self, one: _Playing, frame: Any) -> None:
+        """Take over how a frame is turned.
+
+        PyAV's frames and their side data refer to each other, so that the collector alone frees
+        them. Only those are asked that may turn the picture, and the collector runs in time.
+        """
+        if one.begun and not frame.key_frame and frame.rotation == one.rotation:
+            return
+        one.begun, one.rotation = True, frame.rotation
+        self._uncollected += frame.width * frame.height
+        if self._uncollected > _MAX_UNCOLLECTED:
+            gc.collect()
+            self._uncollected = 0
+        one.orientation = Orientation.of_frame(frame) or one.orientation
 
     @staticmethod
     def _renderer(one: _Playing) -> Renderer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from itertools import product
 
@@ -138,3 +139,22 @@ def test_a_fingerprint_that_fails_leaves_the_rest(tmp_path, monkeypatch):
             made = read_media(path, Wanted(frames=True, fingerprint=True))
         assert made.decoded.frames is not None
         assert made.no_fingerprint == "no fingerprint: RuntimeError: x"
+
+
+@pytest.mark.parametrize("codec", ["libx264", "ffv1"])
+def test_frames_are_freed_at_once(codec, tmp_path, monkeypatch):
+    """Also where the collector of cycles rests: frames of a film do not fill the memory."""
+    monkeypatch.setattr(container, "_MAX_UNCOLLECTED", 10 * 64 * 48)
+    path = video(tmp_path / "a.mkv", seconds=12.0, codec=codec)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_media(path, Limits()) as media:
+            most = 0
+            for number, _ in enumerate(media.read([TrackKind.VIDEO])):
+                if number % 20 == 0:
+                    held = sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+                    most = max(most, held)
+    finally:
+        gc.enable()
+    assert 0 < most < 25

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from quorum.aggregator.policy.fields import has_type
+from quorum.aggregator.policy.fields import as_read, has_type
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Rule
 from quorum.core.messages import NOT_ASKED, Status, Upload
@@ -189,7 +189,9 @@ class RuleInputs:
         extra = upload.model_extra or {}
         declared = self._policy.fields
         found = {
-            name: getattr(upload, name) if name in Upload.model_fields else extra.get(name)
+            name: getattr(upload, name)
+            if name in Upload.model_fields
+            else as_read(extra.get(name), declared.get(name))
             for name in self.fields
             if name not in declared or has_type(extra.get(name), declared[name])
         }

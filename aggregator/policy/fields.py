@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from quorum.aggregator.policy.expression_limits import Tokens, error_at
@@ -20,6 +21,7 @@ __all__ = [
     "UPLOAD_FIELDS",
     "FieldRead",
     "FieldType",
+    "as_read",
     "field_reads",
     "has_call",
     "has_type",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 #: The type of a producer's own field.
-FieldType = Literal["number", "bool", "text", "list", "map"]
+FieldType = Literal["number", "bool", "text", "time", "list", "map"]
 
 #: The variable of the uploader's past verdicts, and its fields.
 HISTORY_NAME: Final = "uploader"
@@ -41,6 +43,7 @@ FIELD_TYPES: Final[Mapping[FieldType, tuple[type, ...]]] = {
     "number": (int, float),
     "bool": (bool,),
     "text": (str,),
+    "time": (str,),
     "list": (list, tuple),
     "map": (dict,),
 }
@@ -67,7 +70,23 @@ def has_type(value: Any, kind: FieldType) -> bool:
         return True
     if kind == "number" and isinstance(value, bool):
         return False
+    if kind == "time":
+        return isinstance(value, str) and _time(value) is not None
     return isinstance(value, FIELD_TYPES[kind])
+
+
+def as_read(value: Any, kind: FieldType | None) -> Any:
+    """A field's value as conditions read it: a time for the text of one, else as it is."""
+    return _time(value) if kind == "time" and isinstance(value, str) else value
+
+
+def _time(text: str) -> datetime | None:
+    """The time that a text gives as RFC 3339, with its zone; None where it gives none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at
 
 
 def field_reads(of: str, source: str, solid: Tokens) -> list[FieldRead]:
@@ -129,7 +148,7 @@ def unknown_field(read: FieldRead, suggestion: str, known: tuple[str, ...]) -> s
     """
     if read.of == HISTORY_NAME:
         return f"`uploader.{read.name}` is unknown{suggestion or '; there are ' + ', '.join(known)}"
-    declare = f"`fields: {{{read.name}: number}}` (or bool, text, list, map)"
+    declare = f"`fields: {{{read.name}: number}}` (or bool, text, time, list, map)"
     own = f"field of the producer's own is declared under {declare}"
     mend = f"{suggestion} A {own}" if suggestion else f"; a {own}"
     return f"no upload has the field `{read.name}`{mend}"

@@ -208,7 +208,7 @@ class PolicyText(_Section):
     fields: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], FieldType] = Field(
         default_factory=dict,
         description="The producer's own fields of an upload, and their types: number, bool, text, "
-        "list or map. `upload.NAME` is null where an upload lacks it.",
+        "time, list or map. `upload.NAME` is null where an upload lacks it.",
     )
     caps: CapsText = CapsText()
     strikes: StrikesText = StrikesText()

@@ -3,7 +3,7 @@
 Each rule is evaluated at every point that can make a difference: for each score that it reads: 0,
 1, absent, and both sides of each number in a condition. For conditions that compare scores with
 numbers, as nearly all do, this settles whether the rule can apply, and whether it can ever decide.
-Rules that read the upload or its uploader are not evaluated.
+Rules that read the upload or its uploader are evaluated for sample uploads (``check_fields``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from quorum.aggregator.policy.expression import Expression, Read
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Context, Outcome, Program, evaluate
 from quorum.aggregator.policy.values import Rule
+from quorum.aggregator.study.check_fields import unevaluable
 from quorum.core.messages import Action
 
 __all__ = ["PolicyProblem", "check_policy", "turning_points"]
@@ -111,8 +112,28 @@ def _rules(policy: Policy) -> Iterator[PolicyProblem]:
             message = "restricts without a category, which a statement of reasons needs"
             yield PolicyProblem("note", rule.name, message)
         if tried.variables:
+            yield from _unevaluable(policy, rule)
             continue
         yield from _reach(tried, [other for at, other in enumerate(live) if at != index], policy)
+
+
+def _unevaluable(policy: Policy, rule: Rule) -> Iterator[PolicyProblem]:
+    """Uploads for which the rule cannot be evaluated."""
+    for which, wrong in unevaluable(policy, rule.when):
+        message = f"cannot be evaluated for {which} upload, which then goes to review: {wrong}"
+        if which == "every":
+            yield PolicyProblem("error", rule.name, message)
+        else:
+            message = f"cannot be evaluated for {which}, which then goes to review: {wrong}"
+            if "without" in which:
+                field = which.split("`")[1]
+                message += f"; ask has({field}) first"
+            yield PolicyProblem("note", rule.name, message)
+    if rule.unless is not None:
+        for which, wrong in unevaluable(policy, rule.unless):
+            if which == "every":
+                message = f"`unless` cannot be evaluated, so it exempts no upload: {wrong}"
+                yield PolicyProblem("error", rule.name, message)
 
 
 def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[PolicyProblem]:

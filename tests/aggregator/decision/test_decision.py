@@ -104,7 +104,11 @@ def test_a_fact_that_rules_cannot_hold_is_reviewed():
     assert decide(declared, odd, heard, {}).action is Action.REVIEW
 
 
-OWN = "fields: {views: number, verified: bool, channel: text, topics: list, origin: map}\n"
+SINCE = 'has(upload.since) && upload.published_at - upload.since < duration("72h")'
+OWN = (
+    "fields: {views: number, verified: bool, channel: text, topics: list, origin: map, "
+    "since: time}\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,13 @@ OWN = "fields: {views: number, verified: bool, channel: text, topics: list, orig
         ('upload["channel"] == "x"', {"channel": "x"}, "own"),
         ('upload["channel"] == "x"', {}, "default"),
         ('upload.channel == "5"', {"channel": 5}, "error:own"),
+        (SINCE, {"since": "2026-02-27T00:00:00Z"}, "own"),
+        (SINCE, {"since": "2026-02-27T02:00:00+02:00"}, "own"),
+        (SINCE, {"since": "2020-01-01T00:00:00Z"}, "default"),
+        (SINCE, {}, "default"),
+        (SINCE, {"since": "long ago"}, "error:own"),
+        (SINCE, {"since": "2026-02-27T00:00:00"}, "error:own"),
+        (SINCE, {"since": 1767052800}, "error:own"),
         ("upload.verified == true", {"verified": True}, "own"),
         ("upload.verified == true", {"verified": "true"}, "error:own"),
         ('has(upload.topics) && upload.topics.exists(t, t == "x")', {"topics": ["x"]}, "own"),

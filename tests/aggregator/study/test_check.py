@@ -100,3 +100,58 @@ def test_turning_points_are_both_sides_of_each_number():
     points = turning_points(load_policy("balanced"))["spam"]
     assert {0.0, 0.5, 0.85, 0.98, 1.0} <= set(points)
     assert any(0.85 < point < 0.8501 for point in points)
+
+
+OWN = (
+    "fields: {views: number, verified: bool, channel: text, topics: list, origin: map, "
+    "since: time}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "severity", "told"),
+    [
+        ("upload.tags > 3", "error", "for every upload"),
+        ("upload.tags == 3", None, ""),
+        ('score("spam") > 0.6 && upload.title > 3', "error", "for every upload"),
+        ("upload.published_at > 5", "error", "for every upload"),
+        ('upload.published_at.getDayOfWeek("Europe/Berlin") == 0', None, ""),
+        ('upload.channel.contains("x") || upload.verified > 1', "error", "for every upload"),
+        ("size(upload.channel) > 3", "note", "without `upload.channel`"),
+        ("has(upload.channel) && int(upload.channel) > 3", None, ""),
+        ('has(upload.since) && upload.since < timestamp("2026-01-01T00:00:00Z")', None, ""),
+        ('upload.published_at - upload.since < duration("72h")', "note", "has(upload.since)"),
+        ("upload.duration > 60.0", "note", "ask has(upload.duration) first"),
+        ("has(upload.duration) && upload.duration > 60.0", None, ""),
+        ("upload.duration != null && upload.duration > 60.0", None, ""),
+        ("upload.views > 1000", "note", "ask has(upload.views) first"),
+        ("has(upload.views) && upload.views + 1 > 1000", "note", "with a broken number"),
+        ("has(upload.views) && upload.views + 1.0 > 1000.0", "note", "with a whole number"),
+        ("has(upload.views) && double(upload.views) + 1.0 > 1000.0", None, ""),
+        ('upload.tags[0] == "x"', "note", "with an empty `upload.tags`"),
+        ('has(upload.topics) && upload.topics.exists(t, t == "x")', None, ""),
+        ('has(upload.origin.country) && upload.origin.country == "de"', None, ""),
+        ('predictions.exists(d, d.startsWith("lab-") && predictions[d].score > 0.9)', None, ""),
+        ('uploader.strikes > "many"', "error", "for every upload"),
+        ("uploader.verdicts < 10 && uploader.removals > 1", None, ""),
+        ('size(missing) > 0 && missing.exists(d, d == "spam")', None, ""),
+    ],
+)
+def test_a_condition_that_sends_uploads_to_review_is_found(when, severity, told):
+    rule = f"- {{name: r, when: '{when}', action: review, reason: R.}}"
+    found = [one for one in problems(rule, OWN) if one[1] == "r"]
+    assert [one[0] for one in found] == ([] if severity is None else [severity])
+    assert all(told in one[2] for one in found)
+
+
+def test_an_exemption_that_exempts_nobody_is_found():
+    rule = """
+        - name: r
+          when: score("spam") > 0.5
+          unless: upload.tags > 1
+          action: review
+          reason: R.
+    """
+    (found,) = [one for one in problems(rule) if one[1] == "r"]
+    assert found[0] == "error"
+    assert "exempts no upload" in found[2]

@@ -1,13 +1,13 @@
 """The ensemble, and the one order in which its detectors score: in stream, batch and web.
 
-With a cascade the detectors stand in two stages. The first stage scores all uploads: by default
-the detectors that need text only and ask no server. Where its predictions settle the action of an
+With a cascade the detectors stand in stages. The first stage scores all uploads: by default the
+detectors that need text only and ask no server. Where its predictions settle the action of an
 upload, the second stage does not score it, and its media is neither fetched nor decoded; its
 predictions there are abstentions whose reason begins with
 ``quorum.core.messages.NOT_ASKED``. The policy decides whether an action is settled
-(``quorum.aggregator.decision.settling``). A detector of the first stage that also reads text in
-frames scores the upload's own text first; where the media holds more words, it
-scores again.
+(``quorum.aggregator.decision.settling``). Detectors that ask a server stand in a last stage, which
+scores what the others left unsettled. A detector of the first stage that also reads text in frames
+scores the upload's own text first; where the frames hold more text, it scores again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector, Feature
 from quorum.models.installed import load_detector, selected
 from quorum.models.pinning import pinned
-from quorum.models.plan import Extract, ExtractFurther, Plan, Score, Settled
+from quorum.models.plan import Extract, ExtractFurther, Plan, Score, Settle, Settled, Step
 
 __all__ = ["Ensemble"]
 
@@ -44,6 +44,7 @@ class Ensemble:
         detectors: The detectors, by name.
         first: The detectors of the first stage.
         second: The detectors of the second stage.
+        last: The detectors that ask a server, unless they are of the first stage.
 
     Raises:
         ConfigurationError: If the cascade names a detector that is not in the ensemble.
@@ -59,7 +60,10 @@ class Ensemble:
         self._media = media
         names = _first_stage(tuple(self.detectors.values()), cascade)
         self.first = tuple(one for name, one in self.detectors.items() if name in names)
-        self.second = tuple(one for name, one in self.detectors.items() if name not in names)
+        others = [one for name, one in self.detectors.items() if name not in names]
+        # A detector is loaded to know whether it asks a server; without a cascade it is not.
+        self.second = tuple(one for one in others if not one.detector.remote)
+        self.last = tuple(one for one in others if one.detector.remote)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
@@ -95,21 +99,23 @@ class Ensemble:
         """Make the plan by which the ensemble scores.
 
         Args:
-            settled: Decides which uploads the second stage skips.
+            settled: Decides which uploads the later stages skip.
         """
-        if not self.second:
+        if not self.second and not self.last:
             return Plan(((Extract(self.first, self._media),), tuple(map(Score, self.first))))
-        return Plan(
+        later = (*self.second, *self.last)
+        phases: tuple[tuple[Step, ...], ...] = (
+            (Extract(self.first, self._media, without=_WORDS_OF_MEDIA),),
+            tuple(map(Score, self.first)),
+            (ExtractFurther(self.first, later, self._media, settled),),
             (
-                (Extract(self.first, self._media, without=_WORDS_OF_MEDIA),),
-                tuple(map(Score, self.first)),
-                (ExtractFurther(self.first, self.second, self._media, settled),),
-                (
-                    *(Score(detector, rescore=True) for detector in self.first),
-                    *map(Score, self.second),
-                ),
-            )
+                *(Score(detector, rescore=True) for detector in self.first),
+                *map(Score, self.second),
+            ),
         )
+        if self.last:
+            phases = (*phases, (Settle(settled),), tuple(map(Score, self.last)))
+        return Plan(phases)
 
     def warm_up(self) -> None:
         """Score once, so that no upload waits for what is loaded at first use."""

@@ -20,7 +20,16 @@ from quorum.models.configured import ConfiguredDetector, needs_of
 from quorum.models.detectors import Feature, Features
 from quorum.models.features.extract import Costs, Extractor
 
-__all__ = ["Extract", "ExtractFurther", "Plan", "Score", "ScoringState", "Settled", "Step"]
+__all__ = [
+    "Extract",
+    "ExtractFurther",
+    "Plan",
+    "Score",
+    "ScoringState",
+    "Settle",
+    "Settled",
+    "Step",
+]
 
 #: Returns why the action of an upload is settled, given its predictions so far; None if it is not.
 Settled = Callable[[Upload, Sequence[Prediction]], str | None]
@@ -195,6 +204,27 @@ class ExtractFurther(Step):
                 features=_merged(before, features, kept),
                 text_changed=_text(features) != _text(before) or features.speech is not None,
             )
+
+
+@dataclass(frozen=True)
+class Settle(Step):
+    """Settles further uploads, by all predictions so far, before the last stage.
+
+    Attributes:
+        settled: Decides which uploads are settled.
+    """
+
+    settled: Settled
+    name: str = "Settle"
+
+    def run(self, states: Sequence[ScoringState]) -> list[ScoringState]:
+        """See ``Step``."""
+        return [
+            state
+            if state.asked or state.settled
+            else replace(state, settled=self.settled(state.upload, state.predictions) or "")
+            for state in states
+        ]
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_a_cascade_asks_about_the_uncertain_alone(tmp_path: Path, server: ChatSe
     settings = written(tmp_path, server.address).model_copy(update={"cascade": True})
     detector = PolicyPromptDetector.of("harass", settings)
     ensemble = Ensemble.of([Guess(), detector], settings)
-    assert [one.name for one in ensemble.second] == ["harass"]  # though it needs text alone
+    assert [one.name for one in ensemble.last] == ["harass"]  # though it needs text alone
     titles = [*(f"0.1 fine {number}" for number in range(8)), "0.5 fine", "0.6 bad", "0.97 bad"]
     with Moderator(settings, POLICY, ensemble) as moderator:
         made = moderator.moderate([upload(title) for title in titles])
@@ -90,6 +90,36 @@ def test_a_cascade_asks_about_the_uncertain_alone(tmp_path: Path, server: ChatSe
     (asked,) = [one for one in made[9].predictions if one.detector == "harass"]
     assert asked.usage is not None
     assert asked.usage.calls == 1
+
+
+class Look(Guess):
+    """The same guess from frames, and so of the second stage."""
+
+    name = "look"
+    needs = frozenset({Feature.TEXT, Feature.FRAMES})
+
+
+def test_the_second_stage_is_heard_before_the_model_is_asked(
+    tmp_path: Path, server: ChatServer
+) -> None:
+    text = POLICY.text.replace("guess", "look").replace(
+        "detectors:\n", "detectors:\n  guess: {required: true, missing: review}\n"
+    )
+    settings = written(tmp_path, server.address).model_copy(update={"cascade": True})
+    detector = PolicyPromptDetector.of("harass", settings)
+    ensemble = Ensemble.of([Guess(), Look(), detector], settings)
+    names = [[one.name for one in stage] for stage in (ensemble.first, ensemble.second)]
+    assert (names, ensemble.last[0].name) == ([["guess"], ["look"]], "harass")
+    with Moderator(settings, Policy.from_text(text), ensemble) as moderator:
+        made = moderator.moderate([upload(title) for title in ("0.1 fine", "0.5 fine", "0.2 fine")])
+    assert len(server.requests) == 1
+    skipped = [
+        (one.reason or "").startswith(NOT_ASKED)
+        for moderated in made
+        for one in moderated.predictions
+        if one.detector == "harass"
+    ]
+    assert skipped == [True, False, True]
 
 
 def test_workers_outlive_a_server_that_hangs(tmp_path: Path, server: ChatServer) -> None:

@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from quorum.core.settings import DetectorSettings, Settings
+from quorum.models.prompt import endpoint
 from quorum.models.prompt.detector import PolicyPromptDetector
 from tests.models.prompt.chat_server import ChatServer, chat_server
 
@@ -18,6 +19,12 @@ Make = Callable[..., PolicyPromptDetector]
 def server() -> Iterator[ChatServer]:
     with chat_server() as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second and the third try follow soon."""
+    monkeypatch.setattr(endpoint, "_WAITS", (0.02, 0.05))
 
 
 def written(folder: Path, address: str, **more: Any) -> Settings:

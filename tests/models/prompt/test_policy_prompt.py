@@ -209,11 +209,11 @@ def test_a_slow_drip_costs_its_time_and_no_more(
 
 def test_what_finds_no_place_in_time_is_failed(make: Make, server: ChatServer) -> None:
     def reply(_: dict[str, Any]) -> Any:
-        time.sleep(1.0)
+        time.sleep(0.6)
         return judged()
 
     server.reply = reply
-    made = make(seconds=1.6, concurrency=1).score([of(str(number)) for number in range(4)])
+    made = make(seconds=1.0, concurrency=1).score([of(str(number)) for number in range(4)])
     states = [finding.status for finding in made]
     assert states.count(Status.SCORED) == 1
     assert states.count(Status.FAILED) == 3

@@ -10,6 +10,8 @@ EXTRAS ?= console,postgres,web
 SECONDS ?= 3600
 SEED ?=
 SOAK ?=
+# Of `make fuzz`: how many files.
+FILES ?= 10000
 
 # Beam downloads Prism, its local streaming engine, at the first run; where it lies ready, it is
 # taken from there.
@@ -19,7 +21,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check smoke soak bench lock clean
+.PHONY: help setup demo console test check smoke soak fuzz bench lock clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -60,6 +62,9 @@ smoke: setup ## Run every benchmark, example and documented command at its small
 
 soak: setup ## Run the stream for an hour under faults, and check what was recorded (SECONDS=, SEED=, SOAK=)
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK)
+
+fuzz: setup ## Read damaged media files, and look for faults (FILES=, SEED=)
+	$(BIN)/python -m tests.models.media.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED))
 
 bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream

@@ -8,8 +8,8 @@
 - Combining marks, of any script: on a Latin letter they are decoration.
 - Confusables of UTS 39, from the package ``confusable-homoglyphs``.
 
-Two fonts in circulation are made of ideographs and of Thai, Hebrew and other letters, of which no
-property tells what they look like. These are listed; what they spell counts only as a known word.
+Some fonts in circulation are made of ideographs, syllables, and Thai, Hebrew and other letters, of
+which no property tells what they look like. These are listed; what they spell counts only as a known word.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ _CURRENCY = {"$": "s", "£": "l", "₤": "l", "₴": "s", "₽": "p", "₹": "r"
 
 _IDEOGRAPHS = "卂乃匚ᗪ乇千Ꮆ卄丨ﾌҜㄥ爪几ㄖ卩Ɋ尺丂ㄒㄩᐯ山乂ㄚ乙"
 _MIXED = "ค๒ς๔єŦﻮђเןкɭ๓ภ๏קợгรՇยשฬאץչ"
+_SYLLABICS = "ᗩᗷᑕᗪᕮᖴGᕼIᒍKᒪᗰᑎOᑭᑫᖇᔕTᑌᐯᗯ᙭Yᘔ"
+_KATAKANA = "ﾑ乃cd乇ｷgんﾉﾌズﾚﾶ刀oｱq尺丂ｲuvwﾒﾘ乙"
+_YI = "ꍏꌃꉓꀸꍟꎇꁅꃅꀤꀭꀘ꒒ꂵꈤꂦꉣꆰꋪꌗ꓄ꀎꃴꅏꊼꌩꁴ"
 
 
 @lru_cache(maxsize=8192)
@@ -114,9 +117,10 @@ def confusables() -> dict[str, str]:
 def fonts() -> dict[str, str]:
     """Map letters and ideographs of which fonts are made to Latin letters, UTS 39 included."""
     table = dict(confusables())
-    for font in (_IDEOGRAPHS, _MIXED):
+    for font in (_IDEOGRAPHS, _MIXED, _SYLLABICS, _KATAKANA, _YI):
         for letter, character in zip("abcdefghijklmnopqrstuvwxyz", font, strict=True):
             for form in (character, unicodedata.normalize("NFKC", character)):
-                table.setdefault(form.lower(), letter)
-                table.setdefault(form, letter)
+                if not form.isascii():
+                    table.setdefault(form.lower(), letter)
+                    table.setdefault(form, letter)
     return table

@@ -144,7 +144,7 @@ def _plain(character: str) -> str:
 
 
 #: Look-alikes beyond UTS 39; replaced only in words of mixed scripts.
-_EXTRA_CONFUSABLES = dict(zip("пиηυτνχωвдя", "nnnutvxwbdr", strict=True))
+_EXTRA_CONFUSABLES = dict(zip("пиηυτνχωвдяктмнь", "nnnutvxwbdrktmhb", strict=True))
 
 
 def _latin(text: str) -> bool:

@@ -22,6 +22,11 @@ from quorum.models.features.normalise import align, normalise
         ("hxxp://foo[.]com/a?b=1", "url foo com"),
         ("myspam . com", "url myspam com"),
         ("ＦＲＥＥ 𝐟𝐫𝐞𝐞 ⓕⓡⓔⓔ 🅵🆁🅴🅴", "free free free free"),
+        ("ᗯIᑎ ᗩ ᖴᖇEE ᑭᕼOᑎE", "win a free phone"),
+        ("ꎇꋪꍟꍟ ꂵꂦꈤꍟꌩ", "free money"),
+        ("ｷ尺乇乇 ﾶo刀乇ﾘ", "free money"),
+        ("chесk out my nеw сhаnnеl, mаkе mоnеу", "check out my new channel, make money"),
+        ("chеcк оuт тhe linк", "check out the link"),
         ("call +447935454150 @joe.b", "call longnumber mention"),
         (
             '<a href="http://www.example.com/x">2:19</a> best&amp;part<br />',

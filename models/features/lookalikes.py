@@ -9,7 +9,8 @@
 - Confusables of UTS 39, from the package ``confusable-homoglyphs``.
 
 Some fonts in circulation are made of ideographs, syllables, and Thai, Hebrew and other letters, of
-which no property tells what they look like. These are listed; what they spell counts only as a known word.
+which no property tells what they look like. These are listed; what they spell counts only as a
+known word.
 """
 
 from __future__ import annotations

@@ -96,12 +96,14 @@ def prepare() -> None:
     import PIL.Image
 
     from quorum.models.fingerprint.audio import AudioHasher
+    from quorum.models.fingerprint.local import load_opencv
     from quorum.models.media.stills import load_formats
 
     av.logging.set_level(av.logging.PANIC)
     PIL.Image.init()
     load_formats()
     AudioHasher.available()
+    load_opencv()
     protection()
 
 

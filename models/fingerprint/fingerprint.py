@@ -7,17 +7,19 @@ perceptual hashes of frames and sound, which survive editing.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError, InputError, MediaRefused
-from quorum.models.fingerprint.audio import ABSENT, AudioHasher, AudioPrint
-from quorum.models.fingerprint.packed import pack, unpack
-from quorum.models.fingerprint.video import FrameHasher, VideoPrint
+from quorum.models.fingerprint.audio import ABSENT, PACES, AudioHasher, AudioPrint
+from quorum.models.fingerprint.local import LOCAL, LocalHasher, LocalPrint
+from quorum.models.fingerprint.packed import pack, squeezed, unpack, unsqueezed
+from quorum.models.fingerprint.video import LUMA, FrameHasher, VideoPrint
 from quorum.models.media.container import PacketListener
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import Limits
@@ -39,11 +41,20 @@ __all__ = [
 UPLOAD_RATE = 4.0
 WORK_RATE = 8.0
 
+#: Seconds between keyframes and features of each. Copies are looked for in all of an upload's
+#: keyframes; of a work fewer are enough, because what stands in a scene stands in several.
+_UPLOAD_KEYFRAMES = (0.5, 200)
+_WORK_KEYFRAMES = (1.0, 120)
+
 _CHUNK = 1 << 20
 
 _UNREADABLE = "media cannot be read: "
 
-#: Array fields of ``VideoPrint``, in order.
+#: Format of stored fingerprints, and those that are read; the first has no local features.
+_FORMAT = 2
+_FORMATS = (1, _FORMAT)
+
+#: Array fields of ``VideoPrint`` that are stored as they are, in order.
 _VIDEO = ("times", "quality", "published", "views", "mirrored")
 
 #: A stream with fewer distinct packets, or with packets of little more than a header, has no
@@ -65,6 +76,7 @@ class Fingerprint:
             in file order.
         duration: Seconds of the media.
         video: Hashes of the frames; None without video.
+        local: Local features of keyframes; None without video.
         audio: Hashes of the sound; None without audio or without Chromaprint.
         notices: Human-readable warnings about missing or damaged parts.
         others: Hashes of the other tracks, and of a transparent picture on the other ground; they
@@ -80,6 +92,7 @@ class Fingerprint:
     notices: tuple[str, ...] = field(default=())
     others: tuple[Fingerprint, ...] = ()
     unread: tuple[str, ...] = ()
+    local: LocalPrint | None = None
 
     def digests(self) -> frozenset[str]:
         """All exact digests; two files that share one have equal coded content."""
@@ -90,17 +103,28 @@ class Fingerprint:
         """This fingerprint and the others: all that a viewer may see or hear."""
         return (self, *self.others)
 
+    def thinned(self) -> Fingerprint:
+        """With a third of the local features, for storage: about 15 KB per second of video."""
+        local = None if self.local is None else self.local.thinned()
+        return replace(self, local=local, others=tuple(one.thinned() for one in self.others))
+
     def to_bytes(self) -> bytes:
-        """Serialise for storage: about 1 KB per second of video."""
+        """Serialise: about 40 KB per second of video."""
         arrays: dict[str, NDArray[Any]] = {}
         for index, one in enumerate(self.sights):
             prefix = f"{index}_" if index else ""
             if one.video is not None:
                 arrays |= {f"{prefix}video_{name}": getattr(one.video, name) for name in _VIDEO}
+                arrays[f"{prefix}video_luma"] = squeezed(one.video.luma)
+            if one.local is not None:
+                arrays |= {f"{prefix}local_{name}": getattr(one.local, name) for name in LOCAL}
             if one.audio is not None:
                 arrays[f"{prefix}audio_items"] = one.audio.items
+                for number, paced in enumerate(one.audio.paced):
+                    arrays[f"{prefix}audio_items_{number}"] = paced.items
+                    arrays[f"{prefix}audio_pace_{number}"] = np.array([paced.pace], np.float32)
         facts = {
-            "format": 1,
+            "format": _FORMAT,
             "digest": self.digest,
             "streams": list(self.streams),
             "duration": self.duration,
@@ -118,7 +142,7 @@ class Fingerprint:
             ArtifactError: If the bytes are truncated or of an unknown format.
         """
         facts, arrays = unpack(data)
-        if facts.get("format") != 1:
+        if facts.get("format") not in _FORMATS:
             msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg)
         others = (
@@ -145,14 +169,31 @@ def _sight(
     prefix: str,
     **more: Any,
 ) -> Fingerprint:
-    video = [arrays.get(f"{prefix}video_{name}") for name in _VIDEO]
+    parts = [arrays.get(f"{prefix}video_{name}") for name in _VIDEO]
     items = arrays.get(f"{prefix}audio_items")
+    paced: list[AudioPrint] = []
+    while (slow := arrays.get(f"{prefix}audio_items_{len(paced)}")) is not None:
+        pace = arrays.get(f"{prefix}audio_pace_{len(paced)}")
+        if pace is None or pace.shape != (1,) or not 0.5 <= pace[0] <= 2:
+            msg = "a stored fingerprint has an unknown format"
+            raise ArtifactError(msg)
+        paced.append(AudioPrint(slow, round(float(pace[0]), 4)))
+    video = None
+    if parts[0] is not None:
+        luma = arrays.get(f"{prefix}video_luma")
+        video = VideoPrint(*(part for part in parts if part is not None))
+        if luma is not None:
+            video = replace(video, luma=unsqueezed(luma, len(parts[0]), LUMA))
+    local = {name: arrays.get(f"{prefix}local_{name}") for name in LOCAL}
+    kept = {name: array for name, array in local.items() if array is not None}
+    if kept:
+        more["local"] = LocalPrint.of(kept)
     return Fingerprint(
         digest,
         streams,
         duration,
-        VideoPrint(*(part for part in video if part is not None)) if video[0] is not None else None,
-        AudioPrint(items) if items is not None else None,
+        video,
+        AudioPrint(items, paced=tuple(paced)) if items is not None else None,
         **more,
     )
 
@@ -264,19 +305,28 @@ def _index(track: Track) -> int:
     return track.index
 
 
+#: Hashes and local features of one track on one ground.
+_Seen = tuple[VideoPrint, LocalPrint]
+
+
 class _Hashing:
     """The hashes of one track on one ground."""
 
     def __init__(self, ground: str, rate: float) -> None:
         self.ground = ground
         self.hasher = FrameHasher()
+        work = rate >= WORK_RATE
+        self.local = LocalHasher(
+            *(_WORK_KEYFRAMES if work else _UPLOAD_KEYFRAMES), mirrored=not work
+        )
         self._rate = rate
         self._next = 0.0
 
     def show(self, shown: Shown) -> None:
         """Hash a picture, if one is due."""
         if shown.start >= self._next:
-            self.hasher.add(shown.picture, shown.start, self.ground)
+            small = self.hasher.add(shown.picture, shown.start, self.ground)
+            self.local.add(shown.picture, small, shown.start, self.ground)
             self._next = (int(shown.start * self._rate) + 1) / self._rate
 
 
@@ -323,7 +373,7 @@ class Fingerprinting:
                 hashing.show(one)
             return
         if one.track not in self._sounds:
-            self._sounds[one.track] = AudioHasher()
+            self._sounds[one.track] = AudioHasher(PACES if self._rate < WORK_RATE else ())
         self._sounds[one.track].add(one.frame)
 
     def finish(self, digest: str) -> Fingerprint:
@@ -342,18 +392,26 @@ class Fingerprinting:
             raise MediaRefused(self._unread[0])
         told = [problem.replace("were read", "were compared") for problem in media.problems]
         others = tuple(
-            Fingerprint("", (), max(media.length, self._end), video, sound)
-            for video, sound in zip_longest(videos[1:], sounds[1:])
+            Fingerprint(
+                "",
+                (),
+                max(media.length, self._end),
+                seen[0] if seen else None,
+                sound,
+                local=seen[1] if seen else None,
+            )
+            for seen, sound in zip_longest(videos[1:], sounds[1:])
         )
         return Fingerprint(
             digest,
             self.listener.result() if media.complete else (),
             max(media.length, self._end),
-            videos[0] if videos else None,
+            videos[0][0] if videos else None,
             sounds[0] if sounds else None,
             (*self._notices, *told),
             others,
             tuple(self._unread),
+            videos[0][1] if videos else None,
         )
 
     def _hashings(self, shown: Shown) -> list[_Hashing]:
@@ -369,16 +427,16 @@ class Fingerprinting:
             mine.append(_Hashing(GROUNDS[1], self._rate))
         return mine
 
-    def _finish(self, kinds: list[TrackKind]) -> tuple[list[VideoPrint], list[AudioPrint]]:
+    def _finish(self, kinds: list[TrackKind]) -> tuple[list[_Seen], list[AudioPrint]]:
         """The hashes, those of the tracks first that a player would choose."""
         media = self._media
         videos = [
-            hashing.hasher.finish()
+            (hashing.hasher.finish(), hashing.local.finish())
             for track in media.of(TrackKind.VIDEO)
             for hashing in self._hashing.get(track, ())
         ]
         if not videos and media.of(TrackKind.VIDEO):
-            videos.append(FrameHasher().finish())
+            videos.append((FrameHasher().finish(), LocalPrint.empty()))
         sounds = []
         for track in media.of(*kinds):
             if track in self._sounds:

@@ -9,7 +9,7 @@ matches a crop of the other.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -19,10 +19,13 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from quorum.models.fingerprint import pdq
 from quorum.models.media.picture import Picture
 
-__all__ = ["FrameHasher", "VideoPrint", "View", "active_areas"]
+__all__ = ["LUMA", "FrameHasher", "VideoPrint", "View", "active_areas", "reduced"]
 
 #: Frames hashed together; bounds the memory.
 _CHUNK = 256
+
+#: Rows and columns of the luma that is kept of each frame.
+LUMA = 64
 
 #: Bars must be stable for this many frames before or after, not in the whole upload, because the
 #: work may be only a part of it.
@@ -72,6 +75,7 @@ class VideoPrint:
         published: PDQ hashes by the published algorithm, shape (n, 32), uint8.
         views: Hashes by view, shape (n, 14, 32), uint8.
         mirrored: The same of the mirrored frames.
+        luma: The frames' luma, shape (n, 64, 64), uint8; empty if it was not kept.
     """
 
     times: NDArray[np.float32]
@@ -79,9 +83,22 @@ class VideoPrint:
     published: NDArray[np.uint8]
     views: NDArray[np.uint8]
     mirrored: NDArray[np.uint8]
+    luma: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, LUMA, LUMA), np.uint8))
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> VideoPrint:
+        """Some of the frames."""
+        luma = self.luma[chosen] if len(self.luma) else self.luma
+        return VideoPrint(
+            self.times[chosen],
+            self.quality[chosen],
+            self.published[chosen],
+            self.views[chosen],
+            self.mirrored[chosen],
+            luma,
+        )
 
 
 def active_areas(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -125,10 +142,10 @@ class FrameHasher:
         self._published: list[NDArray[np.float32]] = []
         self._rasters: list[NDArray[np.uint8]] = []
         self._aspect = 1.0
-        self._done: list[tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]] = []
+        self._done: list[tuple[NDArray[np.uint8], ...]] = []
 
-    def add(self, picture: Picture, at: float, ground: str = "white") -> None:
-        """Add one picture at a time in seconds, on a ground."""
+    def add(self, picture: Picture, at: float, ground: str = "white") -> NDArray[np.uint8]:
+        """Add one picture at a time in seconds, on a ground; returns its raster."""
         width, height = picture.size
         self._aspect = width / height
         small = picture.gray(pdq.RASTER, pdq.RASTER, ground)
@@ -137,6 +154,7 @@ class FrameHasher:
         self._published.append(pdq.published(picture.luma(ground)))
         if len(self._rasters) >= _CHUNK:
             self._hash()
+        return small
 
     def finish(self) -> VideoPrint:
         """Hash the remaining frames, and return all hashes."""
@@ -146,13 +164,19 @@ class FrameHasher:
             np.zeros(0, np.uint8),
             np.zeros((0, count, 32), np.uint8),
             np.zeros((0, count, 32), np.uint8),
+            np.zeros((0, LUMA, LUMA), np.uint8),
         )
-        quality, views, mirrored = (
+        quality, views, mirrored, luma = (
             np.concatenate(part) for part in zip(*(self._done or [empty]), strict=True)
         )
         published = np.array(self._published, np.float32).reshape(-1, 16, 16)
         return VideoPrint(
-            np.array(self._times, np.float32), quality, pdq.hashes(published), views, mirrored
+            np.array(self._times, np.float32),
+            quality,
+            pdq.hashes(published),
+            views,
+            mirrored,
+            luma,
         )
 
     def _hash(self) -> None:
@@ -168,7 +192,7 @@ class FrameHasher:
             for view, spectrum in self._spectra(luma[chosen], tuple(area)):
                 views[chosen, view] = pdq.hashes(spectrum)
                 mirrored[chosen, view] = pdq.hashes(pdq.mirrored(spectrum))
-        self._done.append((pdq.quality(luma), views, mirrored))
+        self._done.append((pdq.quality(luma), views, mirrored, reduced(luma, LUMA)))
 
     def _spectra(
         self, luma: NDArray[np.uint8], area: tuple[float, float, float, float]
@@ -185,6 +209,13 @@ class FrameHasher:
         for view, degrees in ((View.TURN_LEFT, _TURN), (View.TURN_RIGHT, -_TURN)):
             turned = pdq.turned(luma, degrees, self._aspect)
             yield view, pdq.spectrum(turned, _within((0.0, 0.0, 1.0, 1.0), _CENTRES[-1]))
+
+
+def reduced(luma: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Average frames to a number of rows and columns that divides theirs, shape (n, side, side)."""
+    step = luma.shape[1] // side
+    cells = luma.reshape(len(luma), side, step, side, step)
+    return np.asarray(cells.mean(axis=(2, 4), dtype=np.float32).round(), np.uint8)
 
 
 def _within(

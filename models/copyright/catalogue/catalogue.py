@@ -148,6 +148,10 @@ class Catalogue:
         """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
         return self._snapshot.search(queries, radius)
 
+    def search_local(self, queries: NDArray[np.uint8], radius: int) -> Hits:
+        """Most local features within a Hamming radius of the given ones, shape (m, 32)."""
+        return self._snapshot.search_local(queries, radius)
+
     def exact(self, digests: Iterable[str]) -> tuple[int, ...]:
         """Serial numbers of the works that share an exact digest."""
         with self._database.reading() as connection:
@@ -238,6 +242,15 @@ class Catalogue:
         with self._database.writing() as connection:
             records.remove_work(connection, id)
 
+    def renew(self, id: str, found: WorkPrint) -> None:  # noqa: A002
+        """Replace the fingerprint of a work; its metadata stays.
+
+        Raises:
+            InputError: If there is no such work.
+        """
+        with self._database.writing() as connection:
+            records.renew_work(connection, id, found)
+
     def permit(self, id: str, uploader: str) -> bool:  # noqa: A002
         """Add an exception: the uploader may use the work.
 
@@ -294,8 +307,8 @@ class Catalogue:
             while parts and (whole or parts[-1].entries < _GROWTH * sum(map(len, merged))):
                 old = parts.pop()
                 first = old.first
-                (opened,) = IndexFiles(self._files.folder).open([old])
-                merged.insert(0, opened.entries.where(~np.isin(opened.entries.works, removed)))
+                for opened in IndexFiles(self._files.folder).open([old]):
+                    merged.insert(0, opened.entries.where(~np.isin(opened.entries.works, removed)))
             if last >= first:
                 self._files.put(name, parts, first, last, Entries.join(merged))
         self.refresh()

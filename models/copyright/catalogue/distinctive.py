@@ -28,6 +28,11 @@ _FAST_BITS = 20
 #: Audio words overlap; every fourth is a candidate, twice a second.
 _WORD_STRIDE = 4
 
+#: A local feature this near, in bits, to one of the keyframe before, and in 256ths of the frame's
+#: sides, is the same.
+_SAME_FEATURE = 24
+_SAME_PLACE = 4
+
 
 def entries_of(serial: int, found: WorkPrint) -> Entries:
     """The index entries of one work.
@@ -53,16 +58,35 @@ def entries_of(serial: int, found: WorkPrint) -> Entries:
     chosen_words[np.arange(len(chosen_words)) % _WORD_STRIDE != 0] = False
     at = np.flatnonzero(chosen_words)
     parts.append((audio.words()[at], audio.seconds(at), KIND_SOUND))
-    return Entries.join(
-        [
-            Entries(
-                np.ascontiguousarray(hashes),
-                np.full(len(hashes), serial, np.uint32),
-                seconds.astype(np.float32),
-                np.full(len(hashes), kind, np.uint8),
-            )
-            for hashes, seconds, kind in parts
-        ]
+    made = [
+        Entries(
+            np.ascontiguousarray(hashes),
+            np.full(len(hashes), serial, np.uint32),
+            seconds.astype(np.float32),
+            np.full(len(hashes), kind, np.uint8),
+        )
+        for hashes, seconds, kind in parts
+    ]
+    return Entries.join([*made, _local_entries(serial, found)])
+
+
+def _local_entries(serial: int, found: WorkPrint) -> Entries:
+    """Local features; of those that stand still, only the first."""
+    local = found.local
+    if local is None or not len(local):
+        return Entries.join([])
+    kept = np.ones(len(local), np.bool_)
+    first = np.searchsorted(local.frames, np.arange(len(local.times) + 1))
+    for before, here, end in zip(first[:-2], first[1:-1], first[2:], strict=True):
+        new, old = slice(here, end), slice(before, here)
+        apart = pdq.distances(local.descriptors[new, None], local.descriptors[None, old])
+        off = np.abs(local.points[new, None].astype(int) - local.points[None, old]).max(axis=2)
+        kept[new] = ~((apart <= _SAME_FEATURE) & (off <= _SAME_PLACE)).any(axis=1)
+    return Entries(
+        np.ascontiguousarray(local.descriptors[kept]),
+        np.full(int(kept.sum()), serial, np.uint32),
+        local.times[local.frames[kept]],
+        local.kinds[kept],
     )
 
 

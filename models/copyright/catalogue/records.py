@@ -30,6 +30,7 @@ __all__ = [
     "permit",
     "remove_work",
     "removed_serials",
+    "renew_work",
     "serials_of",
     "waiting_entries",
 ]
@@ -127,6 +128,19 @@ def remove_work(connection: Connection, id: str) -> None:  # noqa: A002
     for table in (tables.prints, tables.digests):
         connection.execute(delete(table).where(table.c.serial == row.serial))
     count_change(connection, row.content)
+
+
+def renew_work(connection: Connection, id: str, found: WorkPrint) -> None:  # noqa: A002
+    """Replace the fingerprint of a work. It gets a new serial number, as the index needs.
+
+    Raises:
+        InputError: If there is no work with this identifier.
+    """
+    work = find_work(connection, id)
+    if work is None:
+        raise InputError(_absent(id))
+    remove_work(connection, id)
+    add_work(connection, work, found)
 
 
 def find_pair(

@@ -12,7 +12,8 @@ from quorum.models.copyright.catalogue import records
 from quorum.models.copyright.catalogue.database import Database
 from quorum.models.copyright.catalogue.state import read_state
 from quorum.models.copyright.index.files import IndexFiles
-from quorum.models.copyright.index.segments import Hits, Segment, search
+from quorum.models.copyright.index.segments import Hits, Segment, search, search_nearly
+from quorum.models.fingerprint.local import KIND_LOCAL
 
 __all__ = ["Snapshot", "read_snapshot"]
 
@@ -26,7 +27,8 @@ class Snapshot:
 
     Attributes:
         segments: Index files, and one segment in memory of the waiting works.
-        files: How many of the segments are files.
+        local: The same of local features.
+        files: How many index files there are.
         waiting: Entries without an index file.
         removed: Serial numbers of removed works that index files still contain.
         version: Digest of the content.
@@ -34,6 +36,7 @@ class Snapshot:
     """
 
     segments: tuple[Segment, ...] = ()
+    local: tuple[Segment, ...] = ()
     files: int = 0
     waiting: int = 0
     removed: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
@@ -42,7 +45,13 @@ class Snapshot:
 
     def search(self, queries: NDArray[np.uint8], radius: int) -> Hits:
         """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
-        hits = search(self.segments, queries, radius)
+        return self._registered(search(self.segments, queries, radius))
+
+    def search_local(self, queries: NDArray[np.uint8], radius: int) -> Hits:
+        """Most local features within a Hamming radius of the given ones, shape (m, 32)."""
+        return self._registered(search_nearly(self.local, queries, radius))
+
+    def _registered(self, hits: Hits) -> Hits:
         if not len(self.removed):
             return hits
         return hits.where(~np.isin(hits.works, self.removed))
@@ -88,7 +97,10 @@ def _read(database: Database, files: IndexFiles | None) -> Snapshot:
         days = read_state(connection, "keep_days")
         waiting = records.entries_from(connection, covered + 1)
         removed = records.removed_serials(connection, covered)
-    if len(waiting):
-        opened.append(Segment.build(waiting))
+    whole, local = opened[: len(parts)], opened[len(parts) :]
+    is_local = waiting.kinds >= KIND_LOCAL
+    for segments, chosen in ((whole, ~is_local), (local, is_local)):
+        if chosen.any():
+            segments.append(Segment.build(waiting.where(chosen)))
     kept = float(days) if days else None
-    return Snapshot(tuple(opened), len(parts), len(waiting), removed, version, kept)
+    return Snapshot(tuple(whole), tuple(local), len(parts), len(waiting), removed, version, kept)

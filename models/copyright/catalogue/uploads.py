@@ -74,7 +74,7 @@ class KeptUploads:
                     at=at.isoformat(),
                     upload=upload.to_bytes(),
                     labels=json.dumps(labels),
-                    data=found.to_bytes(),
+                    data=found.thinned().to_bytes(),
                 )
             )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,9 @@ from quorum.core.errors import ArtifactError
 from quorum.core.messages import Action, Identifier, Probability, Seconds, Time
 from quorum.models.fingerprint.audio import AudioPrint
 from quorum.models.fingerprint.fingerprint import Fingerprint
-from quorum.models.fingerprint.packed import pack, unpack
-from quorum.models.fingerprint.video import View
+from quorum.models.fingerprint.local import LOCAL, LocalPrint
+from quorum.models.fingerprint.packed import pack, squeezed, unpack, unsqueezed
+from quorum.models.fingerprint.video import View, reduced
 
 __all__ = ["KIND_SOUND", "WORK_VIEWS", "OwnerRule", "Work", "WorkPrint"]
 
@@ -27,6 +29,17 @@ WORK_VIEWS = (
     View.ACTIVE_80,
     View.ACTIVE_UPPER,
 )
+
+#: Rows and columns of the luma that is kept of a work's frames.
+WORK_LUMA = 32
+
+#: Format of stored works, and those that are read. Works of the first have neither luma nor local
+#: features: they are found as before, and in disguise only after ``quorum catalogue renew``.
+_FORMAT = 2
+_FORMATS = (1, _FORMAT)
+
+#: Arrays that are stored as they are.
+_STORED = ("times", "quality", "published", "views", "sound")
 
 #: Kind of an index entry that is an audio word; other kinds are views of frames.
 KIND_SOUND = 16
@@ -90,6 +103,9 @@ class WorkPrint:
         views: Hashes by ``WORK_VIEWS``, shape (n, 6, 32), uint8; of a published hash list, its
             hashes in each view.
         sound: Chromaprint items, shape (k,), uint32.
+        luma: Luma of the frames, shape (n, 32, 32), uint8; empty if it was not kept.
+        local: Local features of keyframes; None of a work of before there were any, and of a hash
+            list.
     """
 
     digests: tuple[str, ...]
@@ -99,6 +115,10 @@ class WorkPrint:
     published: _Hashes
     views: _Hashes
     sound: NDArray[np.uint32]
+    luma: NDArray[np.uint8] = field(
+        default_factory=lambda: np.zeros((0, WORK_LUMA, WORK_LUMA), np.uint8)
+    )
+    local: LocalPrint | None = None
 
     @classmethod
     def of(cls, found: Fingerprint) -> WorkPrint:
@@ -110,7 +130,15 @@ class WorkPrint:
             return cls.empty(digests, found.duration, sound)
         views = np.ascontiguousarray(video.views[:, WORK_VIEWS])
         return cls(
-            digests, found.duration, video.times, video.quality, video.published, views, sound
+            digests,
+            found.duration,
+            video.times,
+            video.quality,
+            video.published,
+            views,
+            sound,
+            reduced(video.luma, WORK_LUMA),
+            found.local,
         )
 
     @classmethod
@@ -132,7 +160,9 @@ class WorkPrint:
     @property
     def nbytes(self) -> int:
         """Size of the arrays in bytes."""
-        arrays = (self.times, self.quality, self.published, self.views, self.sound)
+        arrays: list[NDArray[Any]] = [getattr(self, name) for name in (*_STORED, "luma")]
+        if self.local is not None:
+            arrays += [getattr(self.local, name) for name in LOCAL]
         return sum(array.nbytes for array in arrays)
 
     @property
@@ -142,16 +172,12 @@ class WorkPrint:
 
     def to_bytes(self) -> bytes:
         """Serialise for the catalogue."""
-        return pack(
-            {"format": 1, "digests": list(self.digests), "duration": self.duration},
-            {
-                "times": self.times,
-                "quality": self.quality,
-                "published": self.published,
-                "views": self.views,
-                "sound": self.sound,
-            },
-        )
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _STORED}
+        arrays["luma"] = squeezed(self.luma)
+        if self.local is not None:
+            arrays |= {f"local_{name}": getattr(self.local, name) for name in LOCAL}
+        facts = {"format": _FORMAT, "digests": list(self.digests), "duration": self.duration}
+        return pack(facts, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WorkPrint:
@@ -162,22 +188,24 @@ class WorkPrint:
         """
         facts, arrays = unpack(data)
         try:
-            made = cls(tuple(facts["digests"]), float(facts["duration"]), **arrays)
+            count = len(arrays["times"])
+            local = {name: arrays.get(f"local_{name}") for name in LOCAL}
+            stored: dict[str, Any] = {name: arrays[name] for name in _STORED}
+            made = cls(tuple(facts["digests"]), float(facts["duration"]), **stored)
+            if "luma" in arrays:
+                made = replace(made, luma=unsqueezed(arrays["luma"], count, WORK_LUMA))
+            described = {name: array for name, array in local.items() if array is not None}
+            if described:
+                made = replace(made, local=LocalPrint.of(described))
         except (KeyError, TypeError):
             msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg) from None
-        count = len(made.times)
-        shapes = (made.quality.shape == (count,), made.published.shape == (count, 32))
-        if (
-            facts.get("format") != 1
-            or not all(shapes)
-            or made.views.shape
-            != (
-                count,
-                len(WORK_VIEWS),
-                32,
-            )
-        ):
+        shapes = (
+            made.quality.shape == (count,),
+            made.published.shape == (count, 32),
+            made.views.shape == (count, len(WORK_VIEWS), 32),
+        )
+        if facts.get("format") not in _FORMATS or not all(shapes):
             msg = "a stored fingerprint has an unknown format"
             raise ArtifactError(msg)
         return made

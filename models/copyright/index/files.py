@@ -17,6 +17,7 @@ from pathlib import Path
 
 from quorum.core.errors import ArtifactError
 from quorum.models.copyright.index.segments import Entries, Segment, sync_folder
+from quorum.models.fingerprint.local import KIND_LOCAL
 
 __all__ = ["IndexFile", "IndexFiles"]
 
@@ -35,12 +36,15 @@ class IndexFile:
         first: Serial number of the first covered work.
         last: Serial number of the last covered work.
         entries: Number of entries.
+        local: Number of them that are local features, in a file of their own; 0 in files of
+            before there were any.
     """
 
     name: int
     first: int
     last: int
     entries: int
+    local: int = 0
 
 
 class IndexFiles:
@@ -53,7 +57,7 @@ class IndexFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._manifest = folder / _MANIFEST
-        self._opened: dict[int, Segment] = {}
+        self._opened: dict[Path, Segment] = {}
 
     def stamp(self) -> tuple[int, int]:
         """Changes whenever the manifest is replaced."""
@@ -94,15 +98,15 @@ class IndexFiles:
     def open(self, parts: Sequence[IndexFile]) -> list[Segment]:
         """Map files into memory; open ones are reused, unlisted ones are closed.
 
+        Segments of local features come after the others.
+
         Raises:
             ArtifactError: If one is missing, truncated or of another format.
         """
-        opened = {
-            part.name: self._opened.get(part.name) or Segment.open(self._path(part.name))
-            for part in parts
-        }
-        self._opened = opened
-        return list(opened.values())
+        paths = [self._path(part.name) for part in parts]
+        paths += [self._path(part.name, local=True) for part in parts if part.local]
+        self._opened = {path: self._opened.get(path) or Segment.open(path) for path in paths}
+        return list(self._opened.values())
 
     def close(self) -> None:
         """Close all files."""
@@ -137,8 +141,11 @@ class IndexFiles:
     ) -> None:
         """Write a new file, append it to the kept ones in the manifest, and delete the others."""
         names = [int(file.stem) for file in (self.folder / _FOLDER).glob("*.index")]
-        made = IndexFile(max(names, default=0) + 1, first, last, len(entries))
-        Segment.build(entries).save(self._path(made.name))
+        local = entries.kinds >= KIND_LOCAL
+        made = IndexFile(max(names, default=0) + 1, first, last, len(entries), int(local.sum()))
+        Segment.build(entries.where(~local)).save(self._path(made.name))
+        if made.local:
+            Segment.build(entries.where(local)).save(self._path(made.name, local=True))
         parts = [*kept, made]
         manifest = {
             "format": _FORMAT,
@@ -153,6 +160,7 @@ class IndexFiles:
         part.replace(self._manifest)
         sync_folder(self.folder)
         listed = {self._path(each.name) for each in parts}
+        listed |= {self._path(each.name, local=True) for each in parts}
         for path in (self.folder / _FOLDER).iterdir():
             # Merged into the new file, or left by a killed writer.
             if path not in listed:
@@ -163,5 +171,5 @@ class IndexFiles:
         self._manifest.unlink(missing_ok=True)
         self._opened = {}
 
-    def _path(self, name: int) -> Path:
-        return self.folder / _FOLDER / f"{name:08d}.index"
+    def _path(self, name: int, *, local: bool = False) -> Path:
+        return self.folder / _FOLDER / f"{name:08d}.{'local' if local else 'index'}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from quorum.core.errors import ArtifactError
 from quorum.models.copyright.index import kernels
 
-__all__ = ["MAX_RADIUS", "Entries", "Hits", "Segment", "search"]
+__all__ = ["MAX_RADIUS", "Entries", "Hits", "Segment", "search", "search_nearly"]
 
 #: Greatest radius for which the tables are exact.
 MAX_RADIUS = 31
@@ -151,6 +151,15 @@ class Segment:
         starts, lists = self.tables
         return kernels.probe(self._words, starts, lists, queries, radius)
 
+    def search_nearly(
+        self, queries: NDArray[np.uint64], radius: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]:
+        """Most pairs within any radius: those that are equal in one of the chunks."""
+        if self.tables is None:
+            return kernels.scan(self._words, queries, radius)
+        starts, lists = self.tables
+        return kernels.collide(self._words, starts, lists, queries, radius)
+
     def save(self, path: Path) -> None:
         """Write the segment atomically and durably.
 
@@ -241,13 +250,29 @@ def search(segments: Sequence[Segment], queries: NDArray[np.uint8], radius: int)
         msg = f"the radius must be from 0 to {MAX_RADIUS}, not {radius}"
         raise ValueError(msg)
     words = np.ascontiguousarray(queries).view(np.uint64)
-    parts = []
-    for segment in segments:
-        which, rows, apart = segment.search(words, radius)
-        entries = segment.entries
-        parts.append(
-            (which, entries.works[rows], entries.seconds[rows], entries.kinds[rows], apart)
-        )
+    return _gathered((each.entries, *each.search(words, radius)) for each in segments)
+
+
+def search_nearly(segments: Sequence[Segment], queries: NDArray[np.uint8], radius: int) -> Hits:
+    """Search segments for most of the entries within any Hamming radius of the queries.
+
+    Args:
+        segments: The segments.
+        queries: Hashes, shape (m, 32), uint8.
+        radius: Maximum distance in bits.
+    """
+    words = np.ascontiguousarray(queries).view(np.uint64)
+    return _gathered((each.entries, *each.search_nearly(words, radius)) for each in segments)
+
+
+def _gathered(
+    found: Iterable[tuple[Entries, NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint8]]],
+) -> Hits:
+    """Hits of all segments, ordered by query."""
+    parts = [
+        (which, entries.works[rows], entries.seconds[rows], entries.kinds[rows], apart)
+        for entries, which, rows, apart in found
+    ]
     if not parts:
         none = np.zeros(0, np.int64)
         return Hits(none, *(none.astype(kind) for kind in ("u4", "f4", "u1", "u1")))

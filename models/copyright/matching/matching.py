@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.catalogue.works import KIND_SOUND, Work, WorkPrint
 from quorum.models.copyright.index.segments import Hits
-from quorum.models.copyright.matching import picture, sound
+from quorum.models.copyright.matching import disguised, picture, sound
 from quorum.models.copyright.matching.alignment import Alignment
+from quorum.models.fingerprint.audio import AudioPrint
 from quorum.models.fingerprint.fingerprint import Fingerprint
 
 __all__ = ["MIN_SCORE", "CopyMatch", "find_matches"]
+
+Run = picture.VideoRun | sound.SoundRun | disguised.DisguisedRun
 
 #: Minimum score; below it are chance matches and look-alikes.
 MIN_SCORE = 0.5
@@ -24,6 +28,14 @@ _CANDIDATES = 12
 
 #: Above this length only every second frame is looked up, to bound the cost.
 _LONG_SECONDS = 60.0
+
+#: Maximum number of works that are looked for in perspective, in parts and in corners.
+_DISGUISED = 16
+
+#: Share of an upload's length from which a work that is found in its picture is not looked for
+#: again, and share of a picture that counts as all of it.
+_ENOUGH = 0.8
+_WHOLE = 0.9
 
 #: Every second audio word of an upload is looked up, four a second.
 _WORD_STEP = 2
@@ -45,6 +57,9 @@ class CopyMatch:
         upload_fraction: Share of the upload.
         work_fraction: Share of the work.
         score: Probability of a copy.
+        pitch: Pitch of the upload's sound as a multiple of the work's.
+        area: Share of the upload's picture that the work takes.
+        visible: Share of the work's picture that is seen.
     """
 
     work: Work
@@ -58,6 +73,9 @@ class CopyMatch:
     upload_fraction: float
     work_fraction: float
     score: float
+    pitch: float = 1.0
+    area: float = 1.0
+    visible: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -70,6 +88,9 @@ class CopyMatch:
         return [
             *(["mirrored"] if self.mirrored else []),
             *([f"at {self.speed:g} times its speed"] if abs(self.speed - 1) > 0.03 else []),
+            *([f"at {self.pitch:.2f} times its pitch"] if abs(self.pitch - 1) > 0.01 else []),
+            *([f"cut to {self.visible:.0%} of its picture"] if self.visible < _WHOLE else []),
+            *([f"in {self.area:.0%} of the upload's picture"] if self.area < _WHOLE else []),
         ]
 
 
@@ -101,35 +122,69 @@ def _whole(found: Fingerprint, work: Work, kept: WorkPrint) -> CopyMatch:
 
 def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
     video, audio = found.video, found.audio
-    queries = items = None
-    hits: list[tuple[str, Hits]] = []
+    queries = None
+    seen: Hits | None = None
     if video is not None and len(video) > 1:
         queries = picture.queries_of(video, 2 if found.duration > _LONG_SECONDS else 1)
-        hits.append(("video", catalogue.search(queries.hashes, picture.RADIUS)))
-    if audio is not None and len(audio):
-        words, items = sound.words_of(audio, _WORD_STEP)
-        audio_hits = catalogue.search(words, picture.RADIUS)
-        hits.append(("audio", audio_hits.where(audio_hits.kinds == KIND_SOUND)))
+        seen = catalogue.search(queries.hashes, picture.RADIUS)
+    heard = [] if audio is None else [_heard(one, catalogue) for one in (audio, *audio.paced)]
     matches: list[CopyMatch] = []
-    for serial in _candidates(each for _, each in hits):
+    for serial in _candidates([*([seen] if seen else []), *(hits for _, _, hits in heard)]):
         pair = catalogue.by_serial(serial)
         if pair is None:
             continue
         work, kept = pair
         of_work: list[CopyMatch] = []
-        for medium, each in hits:
-            mine = each.where(each.works == serial)
-            if medium == "video" and video is not None and queries is not None:
-                runs: Iterable[picture.VideoRun | sound.SoundRun] = picture.runs_of(
-                    video, queries, mine, kept
-                )
-            elif audio is not None and items is not None:
-                runs = sound.runs_of(audio, items, mine, kept.audio)
+        if seen is not None and video is not None and queries is not None:
+            mine = seen.where(seen.works == serial)
+            runs: Iterable[Run] = picture.runs_of(video, queries, mine, kept)
             of_work += [
-                _match(found, work, kept, run, medium) for run in runs if run.score >= MIN_SCORE
+                _match(found, work, kept, run, "video") for run in runs if run.score >= MIN_SCORE
+            ]
+        for one, items, hits in heard:
+            runs = sound.runs_of(one, items, hits.where(hits.works == serial), kept.audio)
+            of_work += [
+                _match(found, work, kept, run, "audio") for run in runs if run.score >= MIN_SCORE
             ]
         matches += _merged(of_work)
-    return matches
+    return _with_disguised(found, catalogue, matches)
+
+
+def _heard(audio: AudioPrint, catalogue: Catalogue) -> tuple[AudioPrint, NDArray[np.intp], Hits]:
+    """A sound, the items at which its words begin, and the hits of the words."""
+    words, items = sound.words_of(audio, _WORD_STEP)
+    hits = catalogue.search(words, picture.RADIUS)
+    return audio, items, hits.where(hits.kinds == KIND_SOUND)
+
+
+def _with_disguised(
+    found: Fingerprint, catalogue: Catalogue, matches: list[CopyMatch]
+) -> list[CopyMatch]:
+    """The matches, and those that only local features show."""
+    video, local = found.video, found.local
+    if video is None or local is None or not len(local):
+        return matches
+    by_work: dict[str, list[CopyMatch]] = {}
+    for match in matches:
+        by_work.setdefault(match.work.id, []).append(match)
+    for frames, features in disguised.parts_of(video, local):
+        hits = catalogue.search_local(disguised.queries_of(features), disguised.RADIUS)
+        for serial, mirrored in disguised.candidates(features, hits, _DISGUISED):
+            pair = catalogue.by_serial(serial)
+            if pair is None:
+                continue
+            work, kept = pair
+            known = by_work.setdefault(work.id, [])
+            if sum(one.upload_fraction for one in known if one.medium != "audio") >= _ENOUGH:
+                continue
+            mine = hits.where(hits.works == serial)
+            runs = disguised.runs_of(frames, features, mine, kept, mirrored=mirrored)
+            good = [
+                _match(found, work, kept, run, "video") for run in runs if run.score >= MIN_SCORE
+            ]
+            if good:
+                by_work[work.id] = _merged([*known, *good])
+    return [match for each in by_work.values() for match in each]
 
 
 def _candidates(hits: Iterable[Hits]) -> list[int]:
@@ -148,7 +203,7 @@ def _match(
     found: Fingerprint,
     work: Work,
     kept: WorkPrint,
-    run: picture.VideoRun | sound.SoundRun,
+    run: Run,
     medium: str,
 ) -> CopyMatch:
     alignment: Alignment = run.alignment
@@ -160,12 +215,20 @@ def _match(
         float(ends[0]),
         float(ends[1]),
         round(alignment.speed, 3),
-        isinstance(run, picture.VideoRun) and run.mirrored,
+        not isinstance(run, sound.SoundRun) and run.mirrored,
         medium,
         min(1.0, (run.end - run.start) / max(found.duration, run.end - run.start, 0.1)),
         min(1.0, float(ends[1] - ends[0]) / max(kept.duration, 0.1)),
         run.score,
+        *_seen_as(run),
     )
+
+
+def _seen_as(run: Run) -> tuple[float, float, float]:
+    """Pitch, share of the upload and share of the work of a run."""
+    if isinstance(run, disguised.DisguisedRun):
+        return 1.0, run.area, run.cells
+    return (1 / run.pace if isinstance(run, sound.SoundRun) else 1.0), 1.0, 1.0
 
 
 def _merged(matches: list[CopyMatch]) -> list[CopyMatch]:

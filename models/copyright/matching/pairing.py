@@ -7,6 +7,7 @@ the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def compared(
 
 
 def around(
-    times: NDArray[np.float32], wanted: NDArray[np.float64]
+    times: NDArray[Any], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Indices of the frames before and after the given times, the nearer one first."""
     after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)

@@ -25,6 +25,9 @@ _SHARPNESS = 0.012
 _SECONDS = 2.9
 _SHORT_COSTS = 0.4
 
+#: Reduction of the tolerated bit error rate at another speed.
+_PACE_COSTS = 0.02
+
 #: Minimum length of a run, in seconds.
 MIN_SECONDS = 2.4
 
@@ -41,12 +44,14 @@ class SoundRun:
         end: End in the upload.
         alignment: Map to times of the work.
         errors: Bit error rate.
+        pace: Speed at which the upload's sound was compared; its inverse is the change of pitch.
     """
 
     start: float
     end: float
     alignment: Alignment
     errors: float
+    pace: float = 1.0
 
     @property
     def score(self) -> float:
@@ -55,6 +60,8 @@ class SoundRun:
         if length < MIN_SECONDS:
             return 0.0
         allowed = _ERRORS - _SHORT_COSTS * max(0.0, _SECONDS - length)
+        # Each speed that is tried is another chance to agree.
+        allowed -= _PACE_COSTS * (self.pace != 1.0)
         return float(1 / (1 + np.exp((self.errors - allowed) / _SHARPNESS)))
 
 
@@ -81,7 +88,15 @@ def runs_of(
         1.0 - hits.distances / 64,
     )
     found = (_follow(audio, work, alignment) for alignment in align_seeds(seeds))
-    return [run for run in found if run]
+    return [_as_uploaded(run, audio.pace) for run in found if run]
+
+
+def _as_uploaded(run: SoundRun, pace: float) -> SoundRun:
+    """A run of sound that was played at another speed, in times of the upload."""
+    if pace == 1.0:
+        return run
+    moved = Alignment(run.alignment.speed / pace, run.alignment.offset, run.alignment.votes)
+    return SoundRun(run.start * pace, run.end * pace, moved, run.errors, pace)
 
 
 def _follow(audio: AudioPrint, work: AudioPrint, alignment: Alignment) -> SoundRun | None:

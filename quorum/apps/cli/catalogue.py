@@ -258,6 +258,41 @@ def rebuild(catalogue: Folder = Path("catalogue"), database: InDatabase = None) 
     Catalogue.rebuild(catalogue, database)
 
 
+@app.command()
+def renew(
+    media: Annotated[Path, typer.Argument(help="Folder of the works' media, named by id.")],
+    catalogue: Folder = Path("catalogue"),
+    database: InDatabase = None,
+) -> None:
+    """Fingerprint works again that an earlier version registered, or that came as hash lists.
+
+    Works without local features are not found in perspective, in crops of another shape and in
+    corners of another video.
+
+    Example: quorum catalogue renew films
+    """
+    opened = Catalogue(catalogue, database)
+    absent = 0
+    for work in opened.works():
+        pair = opened.get(work.id)
+        if pair is None or pair[1].local is not None or not len(pair[1].times):
+            continue
+        source = _media_of(media, work.id)
+        if source is None:
+            absent += 1
+            continue
+        found, notices = print_of(source)
+        if found.local is None:
+            absent += 1
+            continue
+        opened.renew(work.id, found)
+        for notice in notices:
+            typer.echo(f"{source.name}: {notice}", err=True)
+        typer.echo(f"renewed {work.id}")
+    if absent:
+        typer.echo(f"{absent} works stay as they are: their media is not in {media}", err=True)
+
+
 app.command("import")(import_works)
 app.command()(export)
 app.command()(keep)

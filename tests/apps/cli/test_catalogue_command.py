@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 
@@ -11,6 +12,9 @@ from typer.testing import CliRunner
 
 from quorum.apps.cli.catalogue import app
 from quorum.core.errors import ConfigurationError, InputError
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
 from tests.models.copyright.clips import picture_frames, write_video
 from tests.models.copyright.data import DATA, needs_copydetect
 
@@ -47,6 +51,23 @@ def catalogue(films, tmp_path):
     )  # fmt: skip
     assert "registered one: 8.0 s" in told
     return folder
+
+
+def test_a_work_of_before_local_features_is_renewed_from_its_media(films, tmp_path):
+    folder = tmp_path / "catalogue"
+    works = Catalogue(folder)
+    for name in ("one", "absent"):
+        found = WorkPrint.of(fingerprint(films / "one.mp4", rate=WORK_RATE))
+        old = dataclasses.replace(found, luma=found.luma[:0], local=None, digests=(name,))
+        works.add(Work(id=name, title=name, owner="-", exceptions=("me",)), old)
+    told = run("renew", films, "--catalogue", folder)
+    assert "renewed one" in told
+    assert "1 works stay as they are" in told
+    work, again = Catalogue(folder, read_only=True).get("one")
+    assert work.exceptions == ("me",)
+    assert len(again.local) > 100
+    assert len(again.luma) == len(again.times)
+    assert "renewed" not in run("renew", films, "--catalogue", folder)
 
 
 def test_a_work_is_listed_and_removed(catalogue):

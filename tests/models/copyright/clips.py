@@ -59,15 +59,17 @@ def remux(source: Path, target: Path) -> Path:
     return target
 
 
-def write_sound(path: Path, seed: int | None, seconds: float = 10.0, rate: int = 22_050) -> Path:
-    """Encode a synthetic tune as AAC; silence without a seed."""
+def write_sound(
+    path: Path, seed: int | None, seconds: float = 10.0, rate: int = 22_050, speed: float = 1.0
+) -> Path:
+    """Encode a synthetic tune as AAC, played at a speed; silence without a seed."""
     count = int(seconds * rate)
     samples = np.zeros(count, np.float32)
     if seed is not None:
         rng = np.random.default_rng(seed)
-        note = rate // 5
+        note = int(rate / 5 / speed)
         for start in range(0, count, note):
-            at = np.arange(min(note, count - start)) / rate
+            at = np.arange(min(note, count - start)) / rate * speed
             for step in rng.integers(0, 36, 3):
                 pitch = 220 * 2 ** (step / 12)
                 samples[start : start + note] += np.sin(2 * np.pi * pitch * at) * np.exp(-3 * at)

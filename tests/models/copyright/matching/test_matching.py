@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,24 @@ def test_sound_is_followed(tmp_path):
     assert match.seconds > 8
     assert match.work_start == pytest.approx(match.start, abs=0.5)
     assert find_matches(fingerprint(other), catalogue) == []
+
+
+@pytest.mark.skipif(not audio.AudioHasher.available(), reason="Chromaprint is not installed")
+@pytest.mark.parametrize("speed", [1 / 1.1, 1 / 1.02])
+def test_sound_that_is_slowed_with_its_pitch_is_followed_at_its_times(tmp_path, speed):
+    song = write_sound(tmp_path / "song.m4a", 3, seconds=20)
+    other = write_sound(tmp_path / "other.m4a", 4, seconds=20)
+    again = fingerprint(write_sound(tmp_path / "again.m4a", 3, seconds=15, speed=speed))
+    (match,) = find_matches(again, catalogue_of(song, other))
+    assert match.work.id == "song"
+    assert match.pitch == pytest.approx(speed, abs=0.015)
+    assert match.speed == pytest.approx(speed, abs=0.02)
+    assert match.seconds > 9
+    assert match.work_start == pytest.approx(match.start * speed, abs=0.5)
+    assert match.work_end == pytest.approx(match.end * speed, abs=0.5)
+    assert any("its pitch" in edit for edit in match.edits)
+    plain = dataclasses.replace(again, audio=audio.AudioPrint(again.audio.items))
+    assert find_matches(plain, catalogue_of(song, other)) == []
 
 
 @needs_clips

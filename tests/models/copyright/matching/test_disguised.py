@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+
+from quorum.core.errors import ArtifactError
+from quorum.models.copyright.catalogue.works import WorkPrint
+from quorum.models.copyright.matching.geometry import Pairs, located, moved
+from quorum.models.copyright.matching.matching import find_matches
+from quorum.models.fingerprint.fingerprint import WORK_RATE, Fingerprint, fingerprint
+from quorum.models.fingerprint.local import LOCAL, STEP, LocalPrint
+from tests.models.copyright.clips import picture_frames, write_video
+from tests.models.copyright.matching.test_matching import catalogue_of
+
+SIZE = (180, 320)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    frames = picture_frames(1, size=SIZE, seconds=8)
+    folder = tmp_path_factory.mktemp("film")
+    path = write_video(folder / "film.mp4", frames)
+    another = write_video(folder / "another.mp4", picture_frames(7, size=SIZE, seconds=8))
+    return catalogue_of(path, another), frames
+
+
+def warped(frames, corners):
+    height, width = frames[0].shape[:2]
+    ends = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    turn = cv2.getPerspectiveTransform(ends, (corners * (width, height)).astype(np.float32))
+    return [cv2.warpPerspective(frame, turn, (width, height)) for frame in frames]
+
+
+def keystone(frames):
+    return warped(frames, np.array([[0.05, 0.04], [0.95, 0.0], [1.0, 1.0], [0.0, 0.96]]))
+
+
+def upright_crop(frames):
+    wide = int(SIZE[0] * 9 / 16) // 2 * 2
+    return [np.ascontiguousarray(frame[:, 150 : 150 + wide]) for frame in frames]
+
+
+def corner(frames):
+    around = picture_frames(9, size=SIZE, seconds=8)
+    made = []
+    for frame, back in zip(frames, around, strict=True):
+        pixels = back.copy()
+        pixels[8:88, 170:312] = cv2.resize(frame, (142, 80), interpolation=cv2.INTER_AREA)
+        made.append(pixels)
+    return made
+
+
+def filmed(frames):
+    rng = np.random.default_rng(3)
+    bent = warped(frames, np.array([[0.12, 0.1], [0.9, 0.13], [0.88, 0.9], [0.1, 0.87]]))
+    stripes = 12 * np.sin(np.arange(SIZE[1]) * 1.3)[None, :, None]
+    return [
+        np.clip(frame + stripes + rng.normal(0, 5, frame.shape), 0, 255).astype(np.uint8)
+        for frame in bent
+    ]
+
+
+def both(frames):
+    return keystone([np.ascontiguousarray(frame[:, ::-1]) for frame in frames])
+
+
+@pytest.mark.parametrize(
+    ("disguise", "area", "visible"),
+    [
+        (keystone, 0.95, 1.0),
+        (upright_crop, 1.0, 0.31),
+        (corner, 0.2, 1.0),
+        (filmed, 0.6, 1.0),
+        (both, 0.95, 1.0),
+    ],
+)
+def test_a_disguised_copy_is_found_with_its_place(film, tmp_path, disguise, area, visible):
+    catalogue, frames = film
+    found = fingerprint(write_video(tmp_path / "u.mp4", disguise(frames), crf=28))
+    (match,) = find_matches(found, catalogue)
+    assert match.work.id == "film"
+    assert match.score > 0.9
+    assert match.mirrored == (disguise is both)
+    assert match.start < 1.0
+    assert match.end > 6.5
+    assert match.work_start == pytest.approx(match.start, abs=0.3)
+    assert match.area == pytest.approx(area, abs=0.12)
+    assert match.visible == pytest.approx(visible, abs=0.12)
+    assert find_matches(dataclasses.replace(found, local=None), catalogue) == []
+
+
+def test_an_edit_of_the_shape_is_told(film, tmp_path):
+    catalogue, frames = film
+    found = fingerprint(write_video(tmp_path / "u.mp4", corner(frames), crf=28))
+    (match,) = find_matches(found, catalogue)
+    assert any("of the upload's picture" in edit for edit in match.edits)
+
+
+def test_the_same_scene_with_other_movement_is_no_copy(tmp_path):
+    """Two takes of one room share every corner of it, and nothing of what happens there."""
+    room = picture_frames(4, size=SIZE, seconds=1)[0]
+
+    def take(seed):
+        rng = np.random.default_rng(seed)
+        path = np.cumsum(rng.normal(0, 9, (80, 2)), axis=0) + np.array([90, 160])
+        made = []
+        for y, x in path:
+            pixels = room.copy()
+            at = (int(x) % SIZE[1], int(y) % SIZE[0])
+            cv2.circle(pixels, at, 26, (230, 60, 40), -1)
+            cv2.circle(pixels, at, 12, (20, 200, 90), -1)
+            made.append(pixels)
+        return made
+
+    catalogue = catalogue_of(write_video(tmp_path / "take.mp4", take(1)))
+    copy = fingerprint(write_video(tmp_path / "copy.mp4", keystone(take(1))))
+    assert [match.work.id for match in find_matches(copy, catalogue)] == ["take"]
+    other = fingerprint(write_video(tmp_path / "other.mp4", keystone(take(2))))
+    assert other.local is not None
+    assert find_matches(other, catalogue) == []
+
+
+def test_a_still_in_a_corner_is_no_evidence(film, tmp_path):
+    _, frames = film
+    catalogue = catalogue_of(write_video(tmp_path / "still.mp4", frames[:1] * 80))
+    upload = write_video(tmp_path / "u.mp4", corner(frames[:1] * 80))
+    assert find_matches(fingerprint(upload), catalogue) == []
+
+
+def pairs_of(turn, count, wrong, rng):
+    work = rng.uniform(0, 1.7, (count, 2))
+    upload = moved(turn, work) + rng.normal(0, 0.004, (count, 2))
+    upload[:wrong] = rng.uniform(0, 1.7, (wrong, 2))
+    octaves = np.full(count, round(np.log(np.hypot(*turn[:2, 0])) / np.log(STEP)))
+    return Pairs(upload, work, octaves, np.arange(count) % 50)
+
+
+def test_a_map_is_found_among_wrong_pairs():
+    rng = np.random.default_rng(0)
+    turn = np.array([[0.55, 0.02, 0.3], [-0.01, 0.5, 0.2], [0.03, -0.05, 1.0]])
+    made = located(pairs_of(turn, 80, 40, rng).distinct())
+    assert made is not None
+    place, agreeing = made
+    assert 35 <= agreeing <= 50
+    corners = np.array([[0.1, 0.1], [1.5, 0.1], [1.5, 1.5], [0.1, 1.5]])
+    assert moved(place, corners) == pytest.approx(moved(turn, corners), abs=0.04)
+
+
+def test_pairs_by_chance_and_pairs_in_one_place_are_no_map():
+    rng = np.random.default_rng(1)
+    assert located(pairs_of(np.eye(3), 60, 60, rng).distinct()) is None
+    together = pairs_of(np.eye(3), 60, 0, rng)
+    near = Pairs(
+        together.upload * 0.02 + 0.5, together.work * 0.02 + 0.5, together.octaves,
+        together.distances,
+    )  # fmt: skip
+    assert located(near.distinct()) is None
+
+
+def test_a_stored_fingerprint_keeps_its_local_features(film, tmp_path):
+    _, frames = film
+    path = write_video(tmp_path / "u.mp4", frames[:30])
+    found = fingerprint(path)
+    again = Fingerprint.from_bytes(found.to_bytes())
+    assert len(again.local) > 100
+    assert (again.video.luma == found.video.luma).all()
+    for name in ("times", "frames", "points", "kinds", "descriptors", "flipped", "shape"):
+        assert (getattr(again.local, name) == getattr(found.local, name)).all()
+    work = WorkPrint.of(fingerprint(path, rate=WORK_RATE))
+    same = WorkPrint.from_bytes(work.to_bytes())
+    assert (same.luma == work.luma).all()
+    assert (same.local.descriptors == work.local.descriptors).all()
+
+
+def test_a_thinned_fingerprint_is_smaller_and_still_finds(film, tmp_path):
+    catalogue, frames = film
+    found = fingerprint(write_video(tmp_path / "u.mp4", keystone(frames), crf=28))
+    thin = Fingerprint.from_bytes(found.thinned().to_bytes())
+    assert len(thin.local) < len(found.local) / 2
+    assert [match.work.id for match in find_matches(thin, catalogue)] == ["film"]
+
+
+def test_local_features_that_do_not_fit_together_are_refused(film, tmp_path):
+    _, frames = film
+    local = fingerprint(write_video(tmp_path / "u.mp4", frames[:20])).local
+    arrays = {name: getattr(local, name) for name in LOCAL}
+    assert len(LocalPrint.of(arrays)) == len(local)
+    for name, wrong in {
+        "frames": local.frames + 100,
+        "times": local.times[::-1],
+        "points": local.points[:-1],
+        "kinds": local.kinds % 16,
+        "descriptors": local.descriptors[:, :16],
+        "flipped": local.flipped[:-1],
+        "shape": local.shape * 0,
+    }.items():
+        with pytest.raises(ArtifactError):
+            LocalPrint.of({**arrays, name: np.ascontiguousarray(wrong)})
+    del arrays["kinds"]
+    with pytest.raises(ArtifactError):
+        LocalPrint.of(arrays)

@@ -253,6 +253,38 @@ def test_the_allowance_grows_with_the_seconds_that_were_reached(monkeypatch):
             dishonest.spend(frame, number / 6000)
 
 
+def test_few_pictures_far_apart_and_sound_earn_little(monkeypatch):
+    monkeypatch.setattr(limits.time, "thread_time", lambda: 0.0)
+    monkeypatch.setattr(limits.time, "monotonic", lambda: 0.0)
+    frame = 7680 * 4320
+    sparse, heard = limits.Work(), limits.Work()
+    with pytest.raises(QuorumError, match="too slow to decode"):
+        for number in range(100):
+            sparse.spend(30 * frame, 60.0 * number)
+    heard.hear(600.0)
+    with pytest.raises(QuorumError, match="too slow to decode"):
+        for number in range(100):
+            heard.spend(frame, number / 1000)
+
+
+def test_a_long_film_may_take_the_time_that_a_short_one_may_not(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(limits.time, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(limits.time, "monotonic", lambda: clock[0])
+    for length, seconds, read in ((600, 100.0, True), (10, 100.0, False), (10, 8.0, True)):
+        clock[0] = 0.0
+        work = limits.Work()
+        told = []
+        for number in range(length * 10):
+            clock[0] += seconds / (length * 10)
+            try:
+                work.spend(640 * 360, number / 10)
+            except QuorumError as error:
+                told.append(str(error))
+                break
+        assert not told if read else told, (length, seconds)
+
+
 def test_a_name_reads_no_other_file(tmp_path):
     """A file whose name is a pattern, and whose content names others, opens itself only."""
     for name in ("%03d.jpg", "concat:a|b.mp4", "a.m3u8"):

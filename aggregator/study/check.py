@@ -12,13 +12,14 @@ import itertools
 import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from quorum.aggregator.decision.rules import SEVERITY
 from quorum.aggregator.policy.expression import Expression, Read
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Context, Outcome, Program, evaluate
+from quorum.aggregator.policy.tree import place, read_tree
 from quorum.aggregator.policy.values import Rule
 from quorum.aggregator.study.check_fields import unevaluable
 from quorum.core.messages import Action
@@ -39,17 +40,30 @@ class PolicyProblem:
         severity: ``error`` for a certain mistake, ``note`` for a possible one.
         rule: The rule that it concerns; None if it is no rule.
         message: The problem, and often its fix.
+        line: Line of the rule in the policy's text, from 1; None if it is no rule.
+        column: Column of the rule, from 1.
     """
 
     severity: Literal["error", "note"]
     rule: str | None
     message: str
+    line: int | None = None
+    column: int | None = None
 
 
 def check_policy(policy: Policy) -> tuple[PolicyProblem, ...]:
     """Check a policy; errors come first."""
     found = [*_rules(policy), *_detectors(policy), *_unused(policy), *_removals(policy)]
-    return tuple(sorted(found, key=lambda problem: problem.severity))
+    tree = read_tree(policy.text, policy.file)
+    places = {
+        rule.name: place(tree, ("rules", index, "name")) for index, rule in enumerate(policy.rules)
+    }
+    nowhere = (None, None)
+    placed = []
+    for one in found:
+        line, column = places.get(one.rule or "", nowhere)
+        placed.append(replace(one, line=line, column=column))
+    return tuple(sorted(placed, key=lambda problem: problem.severity))
 
 
 def turning_points(policy: Policy) -> Mapping[str, tuple[float, ...]]:

@@ -98,9 +98,15 @@ class PolicyError(ConfigurationError):
         """One error for all mistakes of a policy, in the order of their places.
 
         Args:
-            errors: At least one; a mistake that is told twice counts once.
+            errors: At least one, those of one part of the policy side by side; a mistake that is
+                told twice counts once. One without a place stays behind the one before it.
         """
-        placed = sorted(errors, key=lambda one: (one.line or 0, one.column or 0))
+        places: list[tuple[int, int]] = []
+        for one in errors:
+            unplaced = places[-1] if places else (0, 0)
+            places.append(unplaced if one.line is None else (one.line, one.column or 0))
+        order = sorted(range(len(errors)), key=places.__getitem__)
+        placed = [errors[index] for index in order]
         first, *others = {str(one): one for one in placed}.values()
         first.others = tuple(others)
         return first

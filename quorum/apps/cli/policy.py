@@ -107,7 +107,8 @@ def check(name: Name, as_json: AsJson = False) -> None:
         raise typer.Exit(1 if errors else 0)
     console = Console()
     for problem in problems:
-        where = f"rule {problem.rule}: " if problem.rule else ""
+        spot = f"{policy.file or 'policy'}:{problem.line}:{problem.column}: "
+        where = f"{spot}rule {problem.rule}: " if problem.rule else ""
         colour = "red" if problem.severity == "error" else "yellow"
         message = escape(f"{where}{problem.message}")
         console.print(f"[{colour}]{problem.severity}[/]: {message}", soft_wrap=True)

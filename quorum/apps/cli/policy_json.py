@@ -82,8 +82,8 @@ def check_json(policy: Policy, problems: Iterable[PolicyProblem]) -> dict[str, A
             "rule": one.rule,
             "message": one.message,
             "file": policy.file,
-            "line": None,
-            "column": None,
+            "line": one.line,
+            "column": one.column,
         }
         for one in problems
     ]

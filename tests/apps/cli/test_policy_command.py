@@ -365,4 +365,8 @@ def test_check_as_json_tells_all_mistakes_with_their_places(tmp_path):
     file.write_text(text.replace('("spam") >= 0.98', '("spam") >= 1.5'))
     result = run("check", str(file), "--json")
     assert result.exit_code == 1
-    assert json.loads(result.stdout)["problems"][0]["rule"] == "spam-certain"
+    problem = json.loads(result.stdout)["problems"][0]
+    assert (problem["rule"], problem["file"]) == ("spam-certain", str(file))
+    assert file.read_text().splitlines()[problem["line"] - 1].strip() == "- name: spam-certain"
+    told = f"{file}:{problem['line']}:{problem['column']}: rule spam-certain: can never apply"
+    assert told in run("check", str(file)).stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 
 from quorum.models.supervision.launcher import InThread, Launcher
@@ -11,6 +13,11 @@ from quorum.models.supervision.zygote import Zygote
 
 __all__ = ["close_supervisors", "shared_supervisor", "start_supervisor"]
 
+_log = logging.getLogger(__name__)
+
+#: Children are forked, limited and ended by calls that Linux alone has.
+_ISOLATES = sys.platform == "linux"
+
 _supervisors: dict[str, Supervisor] = {}
 _lock = threading.Lock()
 
@@ -18,15 +25,19 @@ _lock = threading.Lock()
 def start_supervisor(spec: EnsembleSpec) -> Supervisor:
     """Load an ensemble where its settings say, and start to supervise it.
 
+    On systems other than Linux it is always loaded in this process.
+
     Raises:
         ArtifactError: If a model is absent, altered or of an unknown format.
         ConfigurationError: If a detector cannot be loaded with its settings.
         EngineUnavailable: If the child process does not start.
     """
     launcher: Launcher
-    if spec.workers.isolation:
+    if spec.workers.isolation and _ISOLATES:
         launcher = Zygote(spec)
     else:
+        if spec.workers.isolation:
+            _log.warning("detectors are not isolated: their processes need Linux")
         ensemble = spec.load()
         ensemble.warm_up()
         launcher = InThread(ensemble, spec.settled)

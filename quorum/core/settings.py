@@ -153,7 +153,7 @@ class WorkerSettings(_Section):
     """The child processes in which features are made and detectors score."""
 
     #: Whether there are child processes. Without, a detector that hangs, crashes or eats memory
-    #: takes other uploads along; for debugging.
+    #: takes other uploads along; for debugging, and the only way on systems other than Linux.
     isolation: bool = True
     #: How many score at the same time; None for one for each processor.
     processes: Annotated[int, Field(ge=1, le=64)] | None = None

@@ -31,6 +31,7 @@ from quorum.models.spam.detector import SpamDetector
 from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.gore import shared_classifier
 from quorum.models.violence.vision import describe, scenes, shared_encoder
+from quorum.models.violence.words import features_of
 
 SIZES = (1, 8, 32)
 
@@ -87,7 +88,7 @@ def text_table(texts: list[Upload], rounds: int) -> None:
         vectors = embedder.embed(read)
         spam._words.decide(read)
         spam._meaning.decide(vectors)
-        violence._meaning.decide(vectors)
+        violence._words.network.answer(features_of(read, vectors))
 
     print("| batch | both detectors, texts/s | bare models, texts/s | ratio |\n|---|---|---|---|")
     for size in SIZES:

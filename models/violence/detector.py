@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -23,13 +24,16 @@ from quorum.models.registry.references import chosen_artifact
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.scoring.segments import sentences
+from quorum.models.scoring.student import Student
 from quorum.models.scoring.timeline import runs, smoothed
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.words import Words, parts_of
 
-__all__ = ["ARTIFACT", "ViolenceDetector", "fuse"]
+__all__ = ["ARTIFACT", "STUDENT", "ViolenceDetector", "fuse"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
+#: The artifact's file of the student.
+STUDENT = "student.safetensors"
 #: Minimum score that is explained by evidence; above it each sentence is embedded.
 _EXPLAIN_FROM = 0.5
 _MOST_SENTENCES = 12
@@ -62,9 +66,7 @@ class ViolenceDetector(Detector):
 
     name = "violence"
     trainer = "quorum.models.violence.trainer:train_from"
-    needs = frozenset(
-        {Feature.TEXT, Feature.EMBEDDING, Feature.FRAMES, Feature.OCR, Feature.SPEECH}
-    )
+    needs = frozenset({Feature.TEXT, Feature.FRAMES, Feature.OCR, Feature.SPEECH})
     #: A frame takes about a tenth of a second on one core.
     max_batch = 4
 
@@ -78,6 +80,9 @@ class ViolenceDetector(Detector):
             held.tensors("words.safetensors"),
             held.tensors("context.safetensors"),
             settings["calibration"],
+        )
+        self._student = (
+            Student.restore(held.tensors(STUDENT)) if STUDENT in held.manifest.files else None
         )
         self._fights = DenseLogistic.restore(held.tensors("fights.safetensors"))
         self._of_frames = Platt.from_document(settings["calibration"]["frames"])
@@ -93,16 +98,44 @@ class ViolenceDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
-        return self._languages.judged(batch, lambda read: [self._score_one(one) for one in read])
+        return self._languages.judged(batch, self._judge)
 
-    def _score_one(self, features: Features) -> Finding:
+    def _judge(self, batch: Sequence[Features]) -> list[Finding]:
+        read = [self._readings(one.text) for one in batch]
+        asked = [text for one in read for text in one.asked]
+        unread = ""
+        if asked:
+            from quorum.models.features.embedding import shared_embedder
+
+            try:
+                # Texts of all uploads are packed together; each upload then finds its own kept.
+                shared_embedder().embed(asked)
+            except Exception as error:  # frames can still be judged
+                unread = f"embedding failed: {type(error).__name__}"
+        return [self._score_one(*one, unread) for one in zip(batch, read, strict=True)]
+
+    def _readings(self, text: Text | None) -> _Readings:
+        """What is read of a text: the whole, what is in frames, its parts."""
+        if text is None or not any(one.isalpha() for one in text.normalised):
+            return _Readings((), (), 0, 0)
+        seen = (with_accents(text.joined, text.in_frames),) if text.own and text.in_frames else ()
+        parts = parts_of(with_accents(text.joined, text.own))
+        texts = (with_accents(text.joined, text.normalised), *seen, *parts)
+        free = 1 + len(seen)
+        if self._student is None:
+            return _Readings(texts, texts, free, len(parts))
+        settled = self._student.settles(texts)
+        asked = tuple(one for one, done in zip(texts, settled, strict=True) if not done)
+        return _Readings(texts, asked, int((~settled[:free]).sum()), len(parts))
+
+    def _score_one(self, features: Features, read: _Readings, unread_words: str) -> Finding:
         labels: dict[str, float] = {}
         scores: list[float] = []
         evidence: list[Evidence] = []
         text = features.text
-        has_words = text is not None and any(one.isalpha() for one in text.normalised)
-        if has_words and features.embedding is not None and text is not None:
-            words, told = self._score_text(text, features.embedding)
+        failed = unread_words if read.asked else ""
+        if text is not None and read.texts and not failed:
+            words, told = self._score_text(read)
             labels |= told
             scores.append(words)
             if words >= _EXPLAIN_FROM:
@@ -117,16 +150,13 @@ class ViolenceDetector(Detector):
                 labels["violence/gore"] = max(score, labels.get("violence/gore", 0.0))
                 evidence += spans
             looks.append(times)
-        reason = self._reason(features, has_words)
+        reason = self._reason(features, failed or ("" if read.texts else "no words in the text"))
+        unreadable = bool(failed) or self._is_unreadable(features)
         scores += [labels[one] for one in _SEEN if one in labels]
         if not scores:
-            return (
-                Finding.failed(reason)
-                if self._is_unreadable(features)
-                else Finding.abstained(reason)
-            )
+            return Finding.failed(reason) if unreadable else Finding.abstained(reason)
         score = float(fuse(*scores))
-        if self._is_unreadable(features) and score < _EXPLAIN_FROM:
+        if unreadable and score < _EXPLAIN_FROM:
             return Finding.failed(f"{reason}; the readable part scores {score:.2f}")
         if features.frames is not None:
             if features.frames.unread and score < _EXPLAIN_FROM:
@@ -134,38 +164,32 @@ class ViolenceDetector(Detector):
             evidence.append(seen(features.frames, looks))
         return Finding.scored(score, labels, evidence)
 
-    def _score_text(
-        self, text: Text, embedding: NDArray[np.float32]
-    ) -> tuple[float, dict[str, float]]:
-        """Score and labels by the whole text, its parts, and the text in frames.
+    def _score_text(self, read: _Readings) -> tuple[float, dict[str, float]]:
+        """Score and labels by the worst of what is read.
 
-        The embedding of a long text barely reflects a single line.
+        The embedding of a long text barely reflects a single line. What the student settles is
+        surely innocent, and is not embedded.
         """
-        whole = with_accents(text.joined, text.normalised)
-        parts = parts_of(with_accents(text.joined, text.own))
-        seen = [with_accents(text.joined, text.in_frames)] if text.own and text.in_frames else []
-        texts = [whole, *seen, *parts]
-        known = 1 if whole == text.normalised else 0
-        vectors = embedding[None][:known]
-        if len(texts) > known:
-            from quorum.models.features.embedding import shared_embedder
+        if not read.asked and self._student is not None:
+            return self._student.score, {}
+        from quorum.models.features.embedding import shared_embedder
 
-            vectors = np.concatenate([vectors, shared_embedder().embed(texts[known:])])
-        return self._words.labels(texts, vectors, free=1 + len(seen))
+        vectors = shared_embedder().embed(read.asked)
+        return self._words.labels(read.asked, vectors, free=read.free, parts=read.parts)
 
     @staticmethod
     def _is_unreadable(features: Features) -> bool:
         """Whether a part of the upload exists but could not be read."""
         absent = features.absent
         media = features.frames is None and features.upload.media is not None
-        words = features.embedding is None and absent.get(Feature.EMBEDDING, "no text") != "no text"
+        words = features.text is None and absent.get(Feature.TEXT, "no text") != "no text"
         return (media and absent.get(Feature.FRAMES) != "no video in the media") or words
 
     @staticmethod
-    def _reason(features: Features, has_words: bool) -> str:
+    def _reason(features: Features, no_words: str) -> str:
         reasons = []
-        if features.embedding is None or not has_words:
-            reasons.append(features.absent.get(Feature.EMBEDDING, "no words in the text"))
+        if no_words:
+            reasons.append(features.absent.get(Feature.TEXT, no_words))
         if features.frames is None:
             reasons.append(features.absent.get(Feature.FRAMES, "no frames"))
         return "; ".join(dict.fromkeys(reasons))
@@ -247,6 +271,23 @@ class ViolenceDetector(Detector):
             ),
             Example.of("violence-empty", "abstained", "no text"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Readings:
+    """What is read of one upload's words.
+
+    Attributes:
+        texts: All, normalised; none if there are no words.
+        asked: Those that the student leaves to the embedding.
+        free: How many of ``asked``, from the first, count in full.
+        parts: How many of ``texts`` are parts.
+    """
+
+    texts: tuple[str, ...]
+    asked: tuple[str, ...]
+    free: int
+    parts: int
 
 
 def _time_evidence(

@@ -8,6 +8,7 @@ from typing import Any
 from quorum.models.registry.artifacts import TrainingData
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
+from quorum.models.scoring.student import Student
 from quorum.models.violence.network import Network
 
 __all__ = ["TrainedHead", "TrainedWords"]
@@ -41,6 +42,7 @@ class TrainedWords:
         reports: Calibration of reports; None as ``context``.
         metrics: Out-of-fold metrics.
         sources: The training data.
+        student: Settles innocent texts; None if none was trained.
     """
 
     network: Network
@@ -49,3 +51,4 @@ class TrainedWords:
     reports: Platt | None
     metrics: dict[str, Any]
     sources: tuple[TrainingData, ...]
+    student: Student | None = None

@@ -19,8 +19,10 @@ from quorum.models.registry.artifacts import TrainingData
 from quorum.models.scoring.calibration import (
     Platt,
     expected_calibration_error,
+    log_odds,
     prevalence_weights,
 )
+from quorum.models.scoring.student import Lesson, Student
 from quorum.models.violence.head import TrainedWords
 from quorum.models.violence.network import Network, train_network
 from quorum.models.violence.sources import Sentence, innocents, labelled, patterns
@@ -28,10 +30,12 @@ from quorum.models.violence.train_text import RECIPE, measured
 from quorum.models.violence.vectors import embedded
 from quorum.models.violence.words import READ, features_of, parts_of
 
-__all__ = ["LABELLED", "Sentences", "chosen", "fitted", "held_out", "train_words"]
+__all__ = ["LABELLED", "Sentences", "chosen", "fitted", "held_out", "taught", "train_words"]
 
 #: Sources with violence, each left out as a whole for its figures.
 LABELLED = ("openai", "surge", "hatecheck", "requests", "answers")
+#: The lowest score of violence that a rule of a shipped policy asks for.
+FLOOR = 0.25
 #: How much the patterns count, beside one source.
 _PATTERNS = 4.0
 _FOLDS = 5
@@ -87,6 +91,7 @@ class Sentences:
     """Sentences with their features.
 
     Attributes:
+        read: The normalised texts, as the model reads them.
         features: Shape (n, d).
         harmful: 1 for violence, shape (n,).
         kinds, sources, groups, languages: Of each sentence, shape (n,).
@@ -100,6 +105,7 @@ class Sentences:
     ) -> None:
         texts = [with_accents(one.text, normalise(one.text))[:READ] for one in found]
         self.texts = [one.text for one in found]
+        self.read = texts
         self.features = features_of(texts, embedded(texts, cache, progress))
         self.harmful = np.array([one.harmful for one in found], dtype=np.int64)
         self.kinds = np.array([one.kind for one in found])
@@ -190,7 +196,21 @@ def train_words(
     network = fitted(held, np.ones(len(found), dtype=bool), seed)
     metrics = _figures(held, odds, reports, harm, traffic)
     metrics["languages"] = _by_language(held, seed, progress)
-    return TrainedWords(network, network, harm, report, metrics, _origins(found))
+    student, lesson = taught(held, network, harm, traffic)
+    metrics["student"] = lesson.as_document()
+    return TrainedWords(network, network, harm, report, metrics, _origins(found), student)
+
+
+def taught(
+    held: Sentences, network: Network, harm: Platt, traffic: NDArray[np.bool_]
+) -> tuple[Student, Lesson]:
+    """A student of the network; sources of violence, channels and patterns are left out whole."""
+    odds = log_odds(harm.apply(network.answer(held.features).odds))
+    groups = [
+        source if source in LABELLED else f"{source}: {group}"
+        for source, group in zip(held.sources.tolist(), held.groups.tolist(), strict=True)
+    ]
+    return Student.fit(held.read, odds, groups, traffic, FLOOR)
 
 
 def _by_language(held: Sentences, seed: int, progress: Callable[[str], None]) -> dict[str, float]:

@@ -24,7 +24,7 @@ from quorum.models.registry.artifacts import (
     write_artifact,
 )
 from quorum.models.training.dataset import Labelled
-from quorum.models.violence.detector import ARTIFACT
+from quorum.models.violence.detector import ARTIFACT, STUDENT
 from quorum.models.violence.gore import GoreCalibration
 from quorum.models.violence.head import TrainedHead, TrainedWords
 from quorum.models.violence.train_frames import SMOOTHING, Clip, scene_features, train_frames
@@ -142,11 +142,13 @@ def write(
     sources: list[TrainingData] = []
     if text is not None:
         tensors[_WORDS] = text.network.as_tensors()
+        if text.student is not None:
+            tensors[STUDENT] = text.student.as_tensors()
         calibration["text"] = text.calibration.as_document()
         metrics["text"] = text.metrics
         sources += text.sources
     elif held is not None:
-        kept.append(_WORDS)
+        kept += [one for one in (_WORDS, STUDENT) if one in held.manifest.files]
         calibration["text"] = shipped["calibration"]["text"]
         metrics["text"] = held.manifest.metrics["text"]
         sources += held.manifest.training_data[: shipped["sources_of_text"]]

@@ -96,7 +96,7 @@ class Words:
         return self.harm.apply(self.network.answer(features_of(texts, vectors)).odds)
 
     def labels(
-        self, texts: Sequence[str], vectors: NDArray[np.float32], free: int
+        self, texts: Sequence[str], vectors: NDArray[np.float32], free: int, parts: int
     ) -> tuple[float, dict[str, float]]:
         """Judge one upload by its most violent part.
 
@@ -104,6 +104,7 @@ class Words:
             texts: The parts, normalised; the first ``free`` count in full, the others less, the
                 more there are.
             vectors: Their embeddings, shape (n, 384).
+            parts: Of how many parts ``texts`` holds the suspect ones.
             free: Parts without the penalty: the whole text, and text in frames.
 
         Returns:
@@ -112,7 +113,6 @@ class Words:
         """
         features = features_of(texts, vectors)
         odds = self.network.answer(features).odds
-        parts = len(texts) - free
         odds[free:] -= _HANDICAP * min(1.0, math.log2(max(1, parts)) / 3)
         worst = int(np.argmax(odds))
         told = self.context.answer(features)

@@ -1,0 +1,173 @@
+"""Speed of violence in words on ordinary uploads, with and without its student.
+
+``python -m benchmarks.text_speed --data FOLDER``, where FOLDER holds ``youtube_uploads``,
+``youtube_trending`` and ``youtube_spam``. Three kinds of uploads: comments and titles alone, and
+titles with their descriptions. Prints, for each, uploads a second of processor time of one thread,
+in one run in which the ways alternate: the plan as all modes run it, the plain loop over the same
+models, and both with every text embedded. Below it, at each threshold of the shipped policies, the
+share of uploads on which the students change nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quorum.core.messages import Upload
+from quorum.core.settings import MediaAccess
+from quorum.models.detectors import Detector, Finding
+from quorum.models.features.embedding import Embedder, shared_embedder
+from quorum.models.features.extract import Extractor
+from quorum.models.runner import score_safely
+from quorum.models.spam.detector import SpamDetector
+from quorum.models.violence.detector import ViolenceDetector
+
+#: The thresholds of the shipped policies.
+THRESHOLDS = {"spam": (0.4, 0.5, 0.7, 0.85, 0.95, 0.98), "violence": (0.25, 0.5, 0.6, 0.75, 0.97)}
+BATCH = 32
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def uploads_of(data: Path, count: int, seed: int) -> dict[str, list[Upload]]:
+    """Distinct real uploads of each kind."""
+    chance = random.Random(seed)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def made(texts: Sequence[tuple[str, str]]) -> list[Upload]:
+        unique = list(dict.fromkeys(texts))
+        return [
+            Upload(
+                id=f"u{number}",
+                uploader=f"by-{number}",
+                title=title[:300],
+                description=description[:5000],
+                published_at=at,
+            )
+            for number, (title, description) in enumerate(
+                chance.sample(unique, min(count, len(unique)))
+            )
+        ]
+
+    comments = [
+        (row["CONTENT"], "")
+        for path in sorted((data / "youtube_spam").glob("*.csv"))
+        for row in rows(path)
+        if row["CLASS"] == "0"
+    ]
+    titles = [(row["title"], "") for path in sorted((data / "youtube_trending").glob("*.csv"))
+              for row in rows(path)]  # fmt: skip
+    whole = [(row["title"], row["description"])
+             for row in rows(data / "youtube_uploads" / "innocent.csv")]  # fmt: skip
+    return {"comments": made(comments), "titles": made(titles), "descriptions": made(whole)}
+
+
+def forget() -> None:
+    """Empty the embedder's memory, so that each way embeds by itself."""
+    shared_embedder()._kept.clear()
+
+
+def plan(detectors: Sequence[Detector], uploads: Sequence[Upload]) -> list[list[Finding]]:
+    """As all modes do: features made once a batch, each detector guarded by the runner."""
+    extractor = Extractor(frozenset().union(*(one.needs for one in detectors)), MediaAccess())
+    made: list[list[Finding]] = [[] for _ in detectors]
+    for place in range(0, len(uploads), BATCH):
+        features = extractor.extract(uploads[place : place + BATCH])
+        for found, detector in zip(made, detectors, strict=True):
+            for start in range(0, len(features), detector.max_batch):
+                found += score_safely(detector, features[start : start + detector.max_batch], 60)
+    return made
+
+
+def loop(detectors: Sequence[Detector], uploads: Sequence[Upload]) -> list[list[Finding]]:
+    """The plain loop: nothing around the models."""
+    extractor = Extractor(frozenset().union(*(one.needs for one in detectors)), MediaAccess())
+    made: list[list[Finding]] = [[] for _ in detectors]
+    for place in range(0, len(uploads), BATCH):
+        features = extractor.extract(uploads[place : place + BATCH])
+        for found, detector in zip(made, detectors, strict=True):
+            for start in range(0, len(features), detector.max_batch):
+                found += detector.score(features[start : start + detector.max_batch])
+    return made
+
+
+def score_of(finding: Finding) -> float:
+    """The score; of a finding without one a number under every threshold."""
+    return -1.0 if finding.score is None else finding.score
+
+
+def timed(act: Callable[[], Any]) -> tuple[float, int, Any]:
+    """Processor seconds, texts embedded, and what was made."""
+    forget()
+    embedder: Embedder = shared_embedder()
+    before, start = embedder.forwards, time.process_time()
+    made = act()
+    return time.process_time() - start, embedder.forwards - before, made
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=300, help="uploads of each kind")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--spam", action="store_true", help="with the spam detector")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    taught: list[Detector] = [ViolenceDetector()]
+    asking = ViolenceDetector()
+    asking._student = None
+    alone: list[Detector] = [asking]
+    if given.spam:
+        taught.insert(0, SpamDetector())
+        alone.insert(0, SpamDetector())
+    print(
+        "| uploads | with the student, uploads/s | plain loop | ratio | every text embedded "
+        "| gain | texts embedded an upload, with and without |\n|---|---|---|---|---|---|---|"
+    )
+    seen: dict[str, list[tuple[float, float]]] = {one.name: [] for one in taught}
+    for kind, uploads in uploads_of(given.data, given.count, given.seed).items():
+        plan(taught, uploads[:4])
+        ways = (
+            lambda uploads=uploads: plan(taught, uploads),
+            lambda uploads=uploads: loop(taught, uploads),
+            lambda uploads=uploads: plan(alone, uploads),
+        )
+        found = [[timed(way) for way in ways] for _ in range(given.rounds)]
+        rates = [len(uploads) / min(one[place][0] for one in found) for place in range(3)]
+        texts = [found[0][place][1] / len(uploads) for place in (0, 2)]
+        print(
+            f"| {len(uploads)} {kind} | {rates[0]:.0f} | {rates[1]:.0f} | "
+            f"{rates[0] / rates[1]:.2f} | {rates[2]:.0f} | {rates[0] / rates[2]:.1f} x | "
+            f"{texts[0]:.2f}, {texts[1]:.2f} |",
+            flush=True,
+        )
+        for detector, with_it, without in zip(taught, found[0][0][2], found[0][2][2], strict=True):
+            seen[detector.name] += [
+                (score_of(one), score_of(other))
+                for one, other in zip(with_it, without, strict=True)
+            ]
+    print("\n| detector | threshold | uploads | same side | over it without |")
+    print("|---|---|---|---|---|")
+    for name, pairs in seen.items():
+        with_it, without = np.array(pairs).T
+        for threshold in THRESHOLDS[name]:
+            same = ((with_it >= threshold) == (without >= threshold)).mean()
+            over = int((without >= threshold).sum())
+            print(f"| {name} | {threshold} | {len(pairs)} | {100 * same:.2f} % | {over} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ from quorum.models.features.ocr import shared_reader
 from quorum.models.nsfw.detector import NsfwDetector
 from quorum.models.runner import score_safely
 from quorum.models.spam.detector import SpamDetector
+from quorum.models.spam.reading import units_of
 from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.gore import shared_classifier
 from quorum.models.violence.vision import describe, scenes, shared_encoder
@@ -86,8 +87,9 @@ def text_table(texts: list[Upload], rounds: int) -> None:
     def bare(batch: Sequence[Upload]) -> None:
         read = [normalise(one.title) for one in batch]
         vectors = embedder.embed(read)
-        spam._words.decide(read)
-        spam._meaning.decide(vectors)
+        parts = [unit.parts[0] for text in read for unit in units_of({"title": text})]
+        spam._model.heads.cheap(parts)
+        spam._model.heads.means(parts, vectors)
         violence._words.network.answer(features_of(read, vectors))
 
     print("| batch | both detectors, texts/s | bare models, texts/s | ratio |\n|---|---|---|---|")

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.features.embedding import shared_embedder
-from quorum.models.features.normalise import normalise
-from quorum.models.scoring.segments import segments_of
-from quorum.models.spam.detector import handicap
-from quorum.models.spam.model import SHARE_OF_MEANING, SpamModel, weighted_mean
+from quorum.models.registry.artifacts import open_artifact
+from quorum.models.scoring.calibration import Platt
+from quorum.models.spam.detector import ARTIFACT
+from quorum.models.spam.judge import judge
+from quorum.models.spam.model import GROUPS, Heads, SpamModel
+from quorum.models.spam.reading import Part, Unit, units_of
+from quorum.models.spam.vectors import CachedVectors, vectors_of
 from quorum.models.training.evasions import EVASIONS, padded
 from quorum.models.training.unicode_evasions import UNICODE_EVASIONS, words_read
 
@@ -29,28 +31,37 @@ SENTENCES = (
     "I made five thousand dollars working from home, ask me how",
 )
 
-_cache: dict[str, NDArray[np.float32]] = {}
+EMBED = CachedVectors()
 
 
-def embedded(texts: list[str]) -> NDArray[np.float32]:
-    """Embeddings; each distinct text is embedded once."""
-    new = [text for text in dict.fromkeys(texts) if text not in _cache]
-    _cache.update(zip(new, shared_embedder().embed(new), strict=True))
-    return np.stack([_cache[text] for text in texts])
+def comment(text: str) -> Unit:
+    """A text as a comment."""
+    return units_of({"comments[0]": text})[0]
 
 
 def score(model: SpamModel, raw: list[str]) -> NDArray[np.float64]:
-    """Log-odds of texts, computed as in the detector."""
-    texts = [normalise(text) for text in raw]
-    best, told = [], []
-    for text in texts:
-        cut = segments_of(text)
-        odds = model.words.decide(cut)
-        place = int(np.argmax(odds))
-        best.append(odds[place] - handicap(len(cut)) / (1 - SHARE_OF_MEANING))
-        told.append(cut[place] if len(cut) > 1 and odds[place] > 0 else text)
-    both: NDArray[np.float64] = weighted_mean(np.array(best), model.meaning.decide(embedded(told)))
-    return both
+    """Log-odds of comments, computed as in the detector."""
+    embed = EMBED if model.heads.meaning else None
+    found = judge(model, [[comment(text)] for text in raw], embed)
+    return np.array([-20.0 if one is None else one.raw for one in found])
+
+
+def fitted(raw: list[str], labels: list[int]) -> SpamModel:
+    """A model of these comments alone; how the heads are weighed is the shipped model's."""
+    shipped = SpamModel.read(open_artifact(ARTIFACT, "spam"))
+    parts: list[Part] = []
+    of_part: list[int] = []
+    for text, label in zip(raw, labels, strict=True):
+        made = comment(text).parts[:2]
+        parts += made
+        of_part += [label] * len(made)
+    vectors = vectors_of(parts, EMBED) if shipped.heads.meaning else None
+    heads = Heads.fit(
+        parts, np.array(of_part), ["promotion" if one else "" for one in of_part],
+        [""] * len(parts),
+        np.ones(len(parts)), vectors,
+    )  # fmt: skip
+    return SpamModel(heads, shipped.stacks, dict.fromkeys(GROUPS, Platt(1.0, 0.0)), shipped.clear)
 
 
 def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
@@ -64,13 +75,11 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
                 labels.append(int(row["CLASS"]))
                 videos.append(index)
     y, video = np.array(labels), np.array(videos)
-    texts = [normalise(text) for text in raw]
-    vectors = embedded(texts)
     found: dict[str, list[float]] = {}
     for left_out in range(len(files)):
         rng = np.random.default_rng(seed)
         kept = np.flatnonzero(video != left_out)
-        model = SpamModel.fit([texts[row] for row in kept], vectors[kept], y[kept])
+        model = fitted([raw[row] for row in kept], [labels[row] for row in kept])
         innocent = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 0))]
         spam = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 1))]
         calm = np.sort(score(model, innocent))

@@ -141,6 +141,10 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     yield bench("evasions", f"--data {data}/youtube_spam")
     yield bench("violence_padding", f"--data {data} --innocent 5")
     yield bench("violence_words", f"--data {data} --uploads 3")
+    yield Check(
+        "traffic",
+        "QUORUM_DATA=none python -m benchmarks.traffic --uploads 62 --check --only spam --dry-run",
+    )
     yield bench("console", "--cases 200 --rounds 2", "")
     yield bench("decisions", "--cases 100 --lines 1000 --dry-run", "")
     yield Check("rides", RIDES)

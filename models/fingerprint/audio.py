@@ -30,7 +30,7 @@ _LEAST_FLIPS = 24
 
 #: Speeds at which an upload's sound is described as well, because another pitch gives other items:
 #: the inverses of a pitch changed by up to 5 % either way, and of sound slowed down to 0.8.
-PACES = (0.96, 0.98, 1.02, 1.04, 1.07, 1.1, 1.13, 1.17, 1.21)
+PACES = (0.96, 0.98, 1.02, 1.04, 1.06, 1.08, 1.1, 1.12, 1.14, 1.16, 1.18, 1.2, 1.22)
 
 #: Notice of a fingerprint that was made without the library.
 ABSENT = "sound is not compared: the Chromaprint library is not installed (libchromaprint1)"

@@ -42,6 +42,31 @@ class DenseLogistic:
         ).fit(features, labels)
         return cls(np.asarray(model.coef_[0], dtype=np.float64), float(model.intercept_[0]))
 
+    @classmethod
+    def fit_scaled(
+        cls, features: ArrayLike, labels: ArrayLike, *, strength: float, weights: ArrayLike
+    ) -> Self:
+        """Train on features of unlike sizes: each is brought to mean 0 and deviation 1 for that.
+
+        The scaling becomes part of the coefficients. A feature that hardly varies stays small.
+
+        Args:
+            features: Shape (n, d).
+            labels: 1 for the harm, else 0.
+            strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
+            weights: How much each example counts, shape (n,).
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        raw = np.asarray(features, dtype=np.float64)
+        middle = raw.mean(axis=0)
+        spread = np.maximum(raw.std(axis=0), 0.02)
+        model = LogisticRegression(C=strength, max_iter=1000).fit(
+            (raw - middle) / spread, labels, sample_weight=weights
+        )
+        coefficients = np.asarray(model.coef_[0], dtype=np.float64) / spread
+        return cls(coefficients, float(model.intercept_[0] - middle @ coefficients))
+
     def decide(self, features: ArrayLike) -> NDArray[np.float64]:
         """Log-odds of the harm, shape (n,)."""
         return np.asarray(features, dtype=np.float64) @ self.coefficients + self.intercept

@@ -51,12 +51,57 @@ class TfidfLogistic:
             labels: 1 for the harm, else 0.
             strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
         """
-        from scipy.sparse import hstack
         from sklearn.linear_model import LogisticRegression
 
-        vectorizers = {kind: cls._vectorizer(kind, min_df=2) for kind in _ANALYSERS}
-        made = hstack([made.fit_transform(texts) for made in vectorizers.values()]).tocsr()
+        vectorizers, made = cls.vocabulary(texts)
         model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit(made, labels)
+        return cls(vectorizers, model)
+
+    @classmethod
+    def vocabulary(
+        cls, texts: Sequence[str], most: int | None = None
+    ) -> tuple[dict[str, Any], Any]:
+        """The terms of at least two texts, and the texts as sparse vectors over them.
+
+        Args:
+            texts: Normalised texts.
+            most: The most terms that are kept, the frequent ones; a third of them are words.
+        """
+        from scipy.sparse import hstack
+
+        share = {"words": 1 / 3, "parts": 2 / 3}
+        vectorizers = {
+            kind: cls._vectorizer(
+                kind, min_df=2, max_features=None if most is None else int(share[kind] * most)
+            )
+            for kind in _ANALYSERS
+        }
+        return vectorizers, hstack([one.fit_transform(texts) for one in vectorizers.values()]
+                                   ).tocsr()  # fmt: skip
+
+    @classmethod
+    def over(
+        cls,
+        vectorizers: dict[str, Any],
+        vectors: Any,
+        labels: Any,
+        strength: float,
+        weights: Any = None,
+    ) -> Self:
+        """Train on texts whose vectors were made already, by ``vocabulary``.
+
+        Args:
+            vectorizers: Fitted, and shared by all classifiers that are made of them.
+            vectors: Sparse, shape (n, terms).
+            labels: 1 for the harm, else 0, shape (n,).
+            strength: Inverse of the L2 regularisation.
+            weights: How much each counts, shape (n,); all alike if None.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(
+            C=strength, solver="liblinear", max_iter=500, random_state=0
+        ).fit(vectors, labels, sample_weight=weights)
         return cls(vectorizers, model)
 
     def vectors(self, texts: Sequence[str]) -> Any:
@@ -143,12 +188,23 @@ class TfidfLogistic:
         }
 
     @classmethod
-    def restore(cls, tensors: dict[str, NDArray[Any]], document: dict[str, list[str]]) -> Self:
-        """Make the classifier again of what ``as_tensors`` and ``as_document`` gave."""
+    def restore(
+        cls,
+        tensors: dict[str, NDArray[Any]],
+        document: dict[str, list[str]],
+        like: TfidfLogistic | None = None,
+    ) -> Self:
+        """Make the classifier again of what ``as_tensors`` and ``as_document`` gave.
+
+        Args:
+            tensors: The numbers.
+            document: The terms.
+            like: A classifier over the same terms, whose vocabulary is shared.
+        """
         from sklearn.linear_model import LogisticRegression
 
-        vectorizers = {}
-        for kind in _ANALYSERS:
+        vectorizers = {} if like is None else like._vectorizers
+        for kind in _ANALYSERS if like is None else ():
             vectorizers[kind] = cls._vectorizer(kind, vocabulary=document[kind])
             vectorizers[kind].idf_ = tensors[f"idf_{kind}"].astype(np.float64)
         model = LogisticRegression()

@@ -3,34 +3,92 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from quorum.core.messages import Evidence
 from quorum.models.detectors import Text
 from quorum.models.features.aligned import Aligned
 from quorum.models.features.normalise import align
 from quorum.models.features.text import evidence_of
+from quorum.models.spam.judge import Judged
+from quorum.models.spam.links import LinkKind
+from quorum.models.spam.reading import FieldKind
+from quorum.models.spam.words import WordHeads
 
-__all__ = ["locate"]
+__all__ = ["evidence_for", "locate"]
 
 _MOST = 5
 #: Placeholders of the normaliser and their meaning.
 _STANDS_FOR = {"url": "a link", "mention": "a mention", "longnumber": "a long number"}
 
 
-def locate(words: Sequence[tuple[str, float]], text: Text) -> list[Evidence]:
+_NAMES = {
+    LinkKind.SHORTENER: "a link that hides where it leads",
+    LinkKind.MESSENGER: "a link to a chat",
+    LinkKind.ODD: "an odd address",
+    LinkKind.LURE: "a link that promises something",
+    LinkKind.OTHER: "a link",
+}
+
+
+def evidence_for(heads: WordHeads, judged: Judged, text: Text) -> list[Evidence]:
+    """What led to a score: the suspicious part, its links, and its words.
+
+    Args:
+        heads: The models of words.
+        judged: The upload.
+        text: Its text.
+
+    Returns:
+        The part that decided with its kinds of evidence, then at most five words and links.
+    """
+    part = judged.worst.part
+    comment = part.kind is FieldKind.COMMENT
+    words = heads.explain(part.told, comment, judged.worst.family)
+    within = {
+        name: value
+        for name, value in text.fields.items()
+        if name == part.field or name.partition("[")[0] == part.field.partition("[")[0]
+    }
+    found = locate(words, text, within)
+    whole = text.fields.get(part.field, "")
+    if part.raw in whole:
+        start = whole.index(part.raw, min(part.start, len(whole)))
+        told = ", ".join(sorted(judged.signs)) or "the whole"
+        links = [
+            evidence_of(text, part.field, start + link.start, start + link.end,
+                        f"{_NAMES[link.kind]}: {part.raw[link.start : link.end]}"[:200], 0.2)
+            for link in part.contacts.links
+            if link.kind in _NAMES
+        ]  # fmt: skip
+        if part.field not in text.seen and part.field not in text.heard:
+            found = [
+                evidence_of(text, part.field, start, start + len(part.raw), f"suspicious: {told}",
+                            judged.score),
+                *found,
+            ]  # fmt: skip
+        known = {(one.field, one.start) for one in found}
+        found += [one for one in links[:2] if (one.field, one.start) not in known]
+    return found
+
+
+def locate(
+    words: Sequence[tuple[str, float]], text: Text, within: Mapping[str, str] | None = None
+) -> list[Evidence]:
     """Find weighted words in the original fields.
 
     Args:
         words: Normalised words with their contribution to the log-odds, greatest first.
         text: The upload's text.
+        within: The fields to look in; all if None.
 
     Returns:
         At most five, greatest first; ``weight`` is the share of all positive contributions. Words
         in frames are located by the seconds of their line.
     """
     total = sum(weight for _, weight in words if weight > 0)
-    aligned = {field: align(value) for field, value in text.fields.items()}
+    aligned = {field: align(value) for field, value in
+               (text.fields if within is None else within).items()}  # fmt: skip
     found: list[Evidence] = []
     taken: set[tuple[str, int, int]] = set()
     for word, weight in words:

@@ -1,8 +1,8 @@
-"""The spam model: training, prediction and serialisation."""
+"""The spam model: words, signals and meaning of a part of a field, and one score of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,82 +11,231 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.features.embedding import EMBEDDING
-from quorum.models.registry.artifacts import TrainingData, write_artifact
+from quorum.models.registry.artifacts import Artifact, TrainingData, write_artifact
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
-from quorum.models.scoring.tfidf import TfidfLogistic
+from quorum.models.spam.reading import FieldKind, Part
+from quorum.models.spam.signals import signals_of
+from quorum.models.spam.words import FAMILIES, WordHeads
 
-__all__ = ["SHARE_OF_MEANING", "SpamModel"]
+__all__ = ["GROUPS", "Heads", "SpamModel", "Stack", "group_of"]
 
-#: Weight of the embedding's log-odds in the average; chosen on held-out videos, where 0.15 to 0.35
-#: differ by less than 0.001.
-SHARE_OF_MEANING = 0.2
+#: Groups of fields that share a calibration and the weights of the stack.
+GROUPS = ("title", "body", "comment")
+#: The log-odds of one head count within these bounds, so that none decides alone.
+_BOUND = 6.0
+
+
+def group_of(kind: FieldKind) -> str:
+    """The group of a field: comments; titles and words on screen; all that is longer."""
+    if kind is FieldKind.COMMENT:
+        return "comment"
+    return "title" if kind in (FieldKind.TITLE, FieldKind.FRAMES) else "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The three heads; each sees a part of a field on its own.
+
+    Attributes:
+        words: By words, for each family of spam.
+        signals: By the numbers of ``signals_of``.
+        meaning: By the sentence embedding, for comments and for the uploader's own fields; empty
+            if the model was trained without.
+    """
+
+    words: WordHeads
+    signals: DenseLogistic
+    meaning: Mapping[str, DenseLogistic]
+
+    @classmethod
+    def fit(
+        cls,
+        parts: Sequence[Part],
+        labels: NDArray[np.int64],
+        harms: Sequence[str],
+        sources: Sequence[str],
+        weights: NDArray[np.float64],
+        vectors: NDArray[np.float32] | None,
+    ) -> Self:
+        """Train all heads.
+
+        Args:
+            parts: Parts of fields.
+            labels: 1 for spam.
+            harms: Kind of spam of each, or empty.
+            sources: Where each is from.
+            weights: How much each counts, but for words.
+            vectors: Embeddings of what the parts tell, NaN where a part has none; None to train
+                without.
+        """
+        comments = np.array([part.kind is FieldKind.COMMENT for part in parts])
+        words = WordHeads.fit([part.told for part in parts], labels, comments, harms, sources)
+        numbers = np.array([signals_of(part) for part in parts])
+        signals = DenseLogistic.fit_scaled(numbers, labels, strength=0.3, weights=weights)
+        meaning = {}
+        if vectors is not None:
+            known = ~np.isnan(vectors[:, 0])
+            for name, chosen in (("comment", comments & known), ("own", ~comments & known)):
+                if 0 < labels[chosen].sum() < chosen.sum():
+                    meaning[name] = DenseLogistic.fit_scaled(
+                        vectors[chosen], labels[chosen], strength=0.02, weights=weights[chosen]
+                    )
+        return cls(words, signals, meaning)
+
+    def cheap(self, parts: Sequence[Part]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Log-odds by families of words, shape (n, families), and by signals, shape (n,)."""
+        comments = np.array([part.kind is FieldKind.COMMENT for part in parts])
+        words = self.words.decide([part.told for part in parts], comments)
+        return words, self.signals.decide(np.array([signals_of(part) for part in parts]))
+
+    def means(self, parts: Sequence[Part], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds by meaning, shape (n,)."""
+        made = np.zeros(len(parts))
+        for index, part in enumerate(parts):
+            own = "comment" if part.kind is FieldKind.COMMENT else "own"
+            head = self.meaning.get(own) or next(iter(self.meaning.values()), None)
+            if head is not None:
+                made[index] = float(head.decide(vectors[index]))
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The weights that make one log-odds of the heads, for a group of fields.
+
+    Attributes:
+        weights: Of what ``columns`` gives, none below zero.
+        offset: What is added.
+    """
+
+    weights: tuple[float, ...]
+    offset: float
+
+    @staticmethod
+    def columns(
+        words: NDArray[np.float64], signals: NDArray[np.float64], meaning: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What is weighed, each within bounds, shape (n, families + 3).
+
+        What each family's words say for spam, what all of them say against it, the signals, and
+        the meaning; where that is NaN, it counts as undecided.
+
+        Args:
+            words: Log-odds by family, shape (n, families).
+            signals: Log-odds, shape (n,).
+            meaning: Log-odds, shape (n,).
+        """
+        against = np.minimum(words.max(axis=1), 0.0)
+        made = np.column_stack([np.maximum(words, 0.0), against, signals, np.nan_to_num(meaning)])
+        return np.asarray(np.clip(made, -_BOUND, _BOUND), dtype=np.float64)
+
+    def apply(
+        self,
+        words: NDArray[np.float64],
+        signals: NDArray[np.float64],
+        meaning: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Log-odds of parts, shape (n,); arguments as those of ``columns``."""
+        made = self.columns(words, signals, meaning) @ np.array(self.weights)
+        return np.asarray(made + self.offset)
+
+    @property
+    def most_of_meaning(self) -> float:
+        """The most that meaning can add or take."""
+        return self.weights[-1] * _BOUND
+
+    @classmethod
+    def fit(
+        cls, columns: NDArray[np.float64], labels: NDArray[np.int64], weights: NDArray[np.float64]
+    ) -> Self:
+        """Fit the weights on log-odds that the heads gave to sources they were not trained on.
+
+        Args:
+            columns: From ``columns``; a column of zeros gets no weight.
+            labels: 1 for spam.
+            weights: How much each example counts.
+        """
+        from scipy.optimize import minimize
+
+        used = np.abs(columns).sum(axis=0) > 0
+
+        def loss(given: NDArray[np.float64]) -> float:
+            odds = columns @ given[:-1] + given[-1]
+            fit = float(np.sum(weights * (np.logaddexp(0.0, odds) - labels * odds)))
+            return fit / float(weights.sum()) + 0.002 * float(given[:-1] @ given[:-1])
+
+        bounds = [(0.0, 2.0) if one else (0.0, 0.0) for one in used]
+        start = np.append(0.3 * used, 0.0)
+        found = minimize(loss, start, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
+        return cls(tuple(float(one) for one in found[:-1]), float(found[-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class SpamModel:
-    """Both parts of the ensemble.
+    """Everything that an artifact keeps.
 
     Attributes:
-        words: TF-IDF over normalised words.
-        meaning: Logistic regression over the sentence embedding.
+        heads: The heads.
+        stacks: By group of fields.
+        calibrations: By group of fields.
+        clear: What each head's log-odds must reach to count as evidence of its own: ``words``
+            and ``meaning``.
+        languages: ISO 639-1 codes of the languages that it was trained and measured in.
     """
 
-    words: TfidfLogistic
-    meaning: DenseLogistic
-
-    @classmethod
-    def fit(cls, texts: list[str], vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
-        """Train both parts.
-
-        Args:
-            texts: Normalised.
-            vectors: Their embeddings, shape (n, 384).
-            labels: 1 for spam.
-        """
-        words = TfidfLogistic.fit(texts, labels.tolist(), strength=10.0)
-        return cls(words, DenseLogistic.fit(vectors, labels, strength=10.0))
-
-    def decide(self, texts: list[str], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Uncalibrated log-odds of the ensemble."""
-        words, meaning = self.words.decide(texts), self.meaning.decide(vectors)
-        both: NDArray[np.float64] = weighted_mean(words, meaning)
-        return both
+    heads: Heads
+    stacks: Mapping[str, Stack]
+    calibrations: Mapping[str, Platt]
+    clear: Mapping[str, float]
+    languages: tuple[str, ...] = ("*",)
 
     def write(
         self,
         out: Path,
         *,
         training_data: Sequence[TrainingData],
-        metrics: dict[str, Any],
-        calibration: Platt,
-        calibration_report: dict[str, Any],
+        metrics: Mapping[str, Any],
+        calibration_report: Mapping[str, Any],
         licence: str,
         seed: int,
-    ) -> None:
+    ) -> Artifact:
         """Write the artifact.
 
         Args:
             out: Output folder.
             training_data: Sources of the training data.
-            metrics: Metrics on held-out data.
-            calibration: Fitted on out-of-fold scores.
+            metrics: Figures on data that was left out.
             calibration_report: Method and error of the calibration.
             licence: Licence of the artifact.
             seed: Seed of the training.
         """
-        write_artifact(
+        dense = {f"meaning/{name}": head for name, head in self.heads.meaning.items()}
+        dense["signals"] = self.heads.signals
+        return write_artifact(
             out,
             detector="spam",
             tensors={
-                "words.safetensors": self.words.as_tensors(),
-                "meaning.safetensors": self.meaning.as_tensors(),
+                "words.safetensors": self.heads.words.as_tensors(),
+                "dense.safetensors": {
+                    f"{name}/{key}": array
+                    for name, head in dense.items()
+                    for key, array in head.as_tensors().items()
+                },
             },
             documents={
-                "terms.json": self.words.as_document(),
+                "terms.json": self.heads.words.as_document(),
                 "model.json": {
-                    "share_of_meaning": SHARE_OF_MEANING,
-                    "calibration": calibration.as_document(),
+                    "families": list(FAMILIES),
+                    "clear": dict(self.clear),
+                    "languages": list(self.languages),
+                    "stacks": {
+                        name: {"weights": list(one.weights), "offset": one.offset}
+                        for name, one in self.stacks.items()
+                    },
+                    "calibration": {
+                        name: one.as_document() for name, one in self.calibrations.items()
+                    },
                 },
             },
             training_data=training_data,
@@ -97,7 +246,27 @@ class SpamModel:
             embedding=EMBEDDING,
         )
 
-
-def weighted_mean(words: Any, meaning: Any) -> Any:
-    """Weighted mean of the log-odds of both parts."""
-    return (1 - SHARE_OF_MEANING) * words + SHARE_OF_MEANING * meaning
+    @classmethod
+    def read(cls, held: Artifact) -> Self:
+        """Make the model again of an artifact."""
+        document = held.document("model.json")
+        dense: dict[str, dict[str, NDArray[Any]]] = {}
+        for key, array in held.tensors("dense.safetensors").items():
+            name, _, part = key.rpartition("/")
+            dense.setdefault(name, {})[part] = array
+        heads = Heads(
+            WordHeads.restore(held.tensors("words.safetensors"), held.document("terms.json")),
+            DenseLogistic.restore(dense.pop("signals")),
+            {name.removeprefix("meaning/"): DenseLogistic.restore(one)
+             for name, one in dense.items()},
+        )  # fmt: skip
+        return cls(
+            heads,
+            {
+                name: Stack(tuple(map(float, one["weights"])), float(one["offset"]))
+                for name, one in document["stacks"].items()
+            },
+            {name: Platt.from_document(one) for name, one in document["calibration"].items()},
+            {name: float(one) for name, one in document["clear"].items()},
+            tuple(document["languages"]),
+        )

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from quorum.apps.cli.catalogue import app
-from quorum.core.errors import ArtifactError, ConfigurationError, InputError
+from quorum.core.errors import ConfigurationError, InputError
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
@@ -153,16 +153,8 @@ def test_a_list_of_the_publishers_finds_their_clip(tmp_path):
 
 def test_index_files_are_made_anew(films, catalogue):
     run("compact", "--catalogue", catalogue)
-    files = sorted((catalogue / "segments").iterdir())
-    assert [file.suffix for file in files] == [".index", ".local"]
-    for file in files:
-        whole = file.read_bytes()
-        file.write_bytes(b"")
-        with pytest.raises(ArtifactError, match="rebuild"):
-            run("search", films / "uploads" / "copy.mp4", "--catalogue", catalogue)
-        file.write_bytes(whole)
-    for file in files:
-        file.write_bytes(b"")
+    (file,) = (catalogue / "segments").iterdir()
+    file.write_bytes(b"")
     run("rebuild", "--catalogue", catalogue)
     assert "mirrored" in run("search", films / "uploads" / "copy.mp4", "--catalogue", catalogue)
 

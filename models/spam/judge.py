@@ -1,0 +1,182 @@
+"""From parts to an upload's score: the worst part of each field, the worst field, and the cap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.models.spam.model import SpamModel, group_of
+from quorum.models.spam.reading import FieldKind, Part, Unit
+from quorum.models.spam.signals import Sign, signs_of
+from quorum.models.spam.words import FAMILIES
+
+__all__ = ["CAP", "FAINT", "Judged", "Scored", "capped", "handicap", "judge"]
+
+#: The highest score on one kind of evidence alone: under what any shipped policy removes by, for
+#: a repeated offender, too.
+CAP = 0.79
+#: The highest score where there is nothing but what is usual in its place, such as a link and a
+#: call to subscribe in a description: under what any shipped policy limits.
+FAINT = 0.39
+#: Log-odds penalty of a maximum over 16 or more parts: one of many is high by chance.
+_HANDICAP = 0.6
+#: Parts of an upload that are embedded, the most suspicious of each field first.
+_EMBEDDED = 2
+#: What cannot reach this score, whatever its meaning, is not embedded.
+_SETTLED = 0.25
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A part with what each head says of it.
+
+    Attributes:
+        part: The part.
+        words: Log-odds by family.
+        signals: Log-odds by the signals.
+        meaning: Log-odds by the embedding; NaN where it was not asked.
+        odds: Log-odds of all, for the part alone.
+    """
+
+    part: Part
+    words: NDArray[np.float64]
+    signals: float
+    meaning: float
+    odds: float
+
+    @property
+    def family(self) -> str:
+        """The family that its words are nearest to."""
+        return tuple(FAMILIES)[int(np.argmax(self.words))]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is known of an upload.
+
+    Attributes:
+        score: Probability that it has spam, capped where the evidence is weak.
+        raw: Log-odds before calibration, of the field with the highest score.
+        worst: The part that decided.
+        signs: Kinds of evidence in that part.
+        fields: Score of each field that was judged, by its name.
+    """
+
+    score: float
+    raw: float
+    worst: Scored
+    signs: frozenset[Sign]
+    fields: dict[str, float]
+
+
+def handicap(parts: int) -> float:
+    """Log-odds penalty of a maximum over several parts of an upload."""
+    return _HANDICAP * min(1.0, math.log2(parts) / 4)
+
+
+def _signs(model: SpamModel, scored: Scored) -> frozenset[Sign]:
+    signs = set(signs_of(scored.part))
+    if scored.words.max() >= model.clear["words"]:
+        signs.add(Sign.WORDS)
+    if scored.meaning >= model.clear["meaning"]:
+        signs.add(Sign.MEANING)
+    return frozenset(signs)
+
+
+def capped(score: float, signs: frozenset[Sign], kind: FieldKind) -> float:
+    """The score that a part may have for its kinds of evidence.
+
+    One kind alone stays under every removal, and nothing under every limit. In the uploader's own
+    fields a link and a call to subscribe are usual: both count as one kind, and alone as nothing.
+    What the models make of words and meaning counts as one, too: they are two views of one text.
+    """
+    kinds = set(signs)
+    if kind is not FieldKind.COMMENT and Sign.CALL in kinds:
+        kinds.remove(Sign.CALL)
+        kinds.add(Sign.WAY_OUT)
+    if Sign.MEANING in kinds and Sign.WORDS in kinds:
+        kinds.remove(Sign.WORDS)
+    if not kinds or (kind is not FieldKind.COMMENT and kinds == {Sign.WAY_OUT}):
+        return min(score, FAINT)
+    return score if len(kinds) >= 2 else min(score, CAP)
+
+
+def judge(
+    model: SpamModel,
+    uploads: Sequence[Sequence[Unit]],
+    embed: Embed | None,
+    settled: float = _SETTLED,
+) -> list[Judged | None]:
+    """Judge uploads by their fields; None for one without any.
+
+    Args:
+        model: The model.
+        uploads: The fields of each.
+        embed: Embeds texts; None where the model has no head for meaning, or none is to be asked.
+        settled: Parts that cannot reach this score, whatever their meaning, are not embedded; 0 to
+            embed the best parts in any case, where all ranks matter.
+    """
+    parts = [part for units in uploads for unit in units for part in unit.parts]
+    if not parts:
+        return [None] * len(uploads)
+    words, signals = model.heads.cheap(parts)
+    meaning = np.full(len(parts), np.nan)
+    places: list[list[tuple[Unit, range, float]]] = []
+    at = 0
+    for units in uploads:
+        own = sum(len(unit.parts) for unit in units if unit.kind is not FieldKind.FRAMES)
+        seen = sum(len(unit.parts) for unit in units if unit.kind is FieldKind.FRAMES)
+        of_upload = []
+        for unit in units:
+            total = seen if unit.kind is FieldKind.FRAMES else own
+            of_upload.append((unit, range(at, at + len(unit.parts)), handicap(total)))
+            at += len(unit.parts)
+        places.append(of_upload)
+
+    def odds_of(unit: Unit, where: Sequence[int]) -> NDArray[np.float64]:
+        stack = model.stacks[group_of(unit.kind)]
+        index = np.asarray(where)
+        return stack.apply(words[index], signals[index], meaning[index])
+
+    if embed is not None and model.heads.meaning:
+        asked: list[int] = []
+        for of_upload in places:
+            for unit, where, less in of_upload:
+                stack = model.stacks[group_of(unit.kind)]
+                cheap = odds_of(unit, where)
+                best = np.argsort(-cheap, kind="stable")[:_EMBEDDED]
+                reach = model.calibrations[group_of(unit.kind)].apply(
+                    cheap[best] + stack.most_of_meaning - less
+                )
+                asked += [where[int(place)] for place, high in zip(best, reach, strict=True)
+                          if high >= settled and parts[where[int(place)]].told]  # fmt: skip
+        if asked:
+            chosen = [parts[index] for index in asked]
+            meaning[asked] = model.heads.means(chosen, embed([one.told for one in chosen]))
+    made: list[Judged | None] = []
+    for of_upload in places:
+        best_of: Judged | None = None
+        fields: dict[str, float] = {}
+        for unit, where, less in of_upload:
+            odds = odds_of(unit, where) - less
+            place = int(np.argmax(odds))
+            index = where[place]
+            scored = Scored(
+                parts[index], words[index], float(signals[index]), float(meaning[index]),
+                float(odds[place]),
+            )  # fmt: skip
+            raw = float(odds[place])
+            signs = _signs(model, scored)
+            score = float(model.calibrations[group_of(unit.kind)].apply(raw))
+            score = capped(score, signs, unit.kind)
+            fields[scored.part.field] = score
+            if best_of is None or score > best_of.score:
+                best_of = Judged(score, raw, scored, signs, fields)
+        made.append(best_of)
+    return made

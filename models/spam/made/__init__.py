@@ -1,0 +1,114 @@
+"""Texts that were written for training: honest ones that look like spam, and spam by kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quorum.models.spam.reading import FieldKind
+
+__all__ = ["filled", "made_rows"]
+
+_FOLDER = Path(__file__).parent
+_SLOT = re.compile(r"\{(\w+)\}")
+_STEMS = str.split(
+    """
+    harbour oak mill tower garden river studio bakery atlas copper willow meadow lantern north
+    pine field stone maple velo foto radio atelier werkstatt casa taller maison jardin kopi sakura
+    hana yuki aozora minato hikari kumo bosna lipa zora selo dvor maru haneul namu bada nile wadi
+    oasis qamar noor layali cafe forno orto mare monte lago
+    """
+)
+_NAMES = str.split(
+    """
+    Anna Petrov Wilson Maria Costa Okafor Linda Schmidt Kim Tanaka Olivia Brown Diaz
+    """
+)
+
+
+def filled(text: str, rng: np.random.Generator) -> str:
+    """A template with every slot filled at random, each on its own."""
+
+    def pick(choices: list[str]) -> str:
+        return choices[int(rng.integers(len(choices)))]
+
+    def number(low: int, high: int) -> int:
+        return int(rng.integers(low, high))
+
+    def stem() -> str:
+        return pick(_STEMS) + (pick(_STEMS) if rng.random() < 0.6 else str(number(1, 99)))
+
+    def slot(match: re.Match[str]) -> str:
+        name, ending = stem(), pick(["com", "net", "org", "de", "jp", "ru", "co.uk", "kr", "fr"])
+        currency = pick(["$", "€", "£", "USD ", "¥", "₽", "Rp"])
+        choices: dict[str, list[str]] = {
+            "site": [f"https://www.{name}.{ending}", f"https://{name}.{ending}", f"{name}.com",
+                     f"www.{name}.{ending}"],
+            "social": [f"https://www.instagram.com/{name}", f"https://tiktok.com/@{name}",
+                       f"https://facebook.com/{name}", f"@{name}"],
+            "social2": [f"https://twitter.com/{name}", f"https://www.youtube.com/c/{name}"],
+            "discord": [f"https://discord.gg/{name}"],
+            "patreon": [f"https://www.patreon.com/{name}"],
+            "spotify": ["https://open.spotify.com/album/4aawyAB9vmqN3uQ7FjRGTy"],
+            "telegram": [f"https://t.me/{name}"],
+            "mail": [f"hello@{name}.{ending}", f"{name}@example.com"],
+            "code": [f"{pick(_STEMS).upper()}{number(5, 30)}"],
+            "short": [f"https://bit.ly/{name[:3]}{number(9, 999)}", f"https://amzn.to/3{name[:5]}"],
+            "phone": [f"+{number(1, 99)} {number(100, 999)} {number(1000000, 9999999)}",
+                      f"0{number(100000000, 999999999)}",
+                      f"{number(100, 999)}-{number(1000, 9999)}-{number(1000, 9999)}"],
+            "money": [f"{currency}{number(2, 20) * 100}", f"{number(1, 9)},000 {currency.strip()}"],
+            "gain": [f"{currency}{number(3, 90) * 1000}", f"{currency}{number(100, 990)}",
+                     f"{number(3, 90)},500 {currency.strip()}"],
+            "handle": [f"@{name}_trades", f"@{pick(_NAMES).lower()}_{name}", f"@{name}.fx",
+                       f"{pick(_NAMES)} {pick(_NAMES)}"],
+            "name": [f"{pick(_NAMES)} {pick(_NAMES)}"],
+            "messenger": ["Telegram", "WhatsApp", "Instagram", "Telegram"],
+            "tg": [f"https://t.me/{name}", f"t.me/{name}vip", f"@{name}"],
+            "wechat": [f"{name}{number(10, 999)}", f"vx{number(100000, 999999)}"],
+            "brand": [f"{name.upper()}{number(11, 99)}", f"{name.capitalize()} {number(2, 9)}D",
+                      f"{name}bet", f"{name.capitalize()}Win"],
+            "bad": [f"http://{name}-bonus.xyz/?ref={number(10, 99)}", f"https://bit.ly/{name[:5]}",
+                    f"https://t.me/{name}", f"www.{name}.com", f"http://{name}.{ending}/go",
+                    f"https://{name}.top", f"http://10.{number(1, 250)}.{number(1, 250)}.9/{name}",
+                    f"https://tinyurl.com/{name}", f"{name}.vip"],
+        }  # fmt: skip
+        return pick(choices[match.group(1)])
+
+    return _SLOT.sub(slot, text)
+
+
+def _read(name: str) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+
+    with (_FOLDER / f"{name}.yaml").open(encoding="utf-8") as file:
+        made: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
+    return made
+
+
+def made_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, str, str]]:
+    """Texts as (field, text, 1 for spam, language, kind of spam or "").
+
+    Args:
+        rng: Fills the slots.
+    """
+    fields = {
+        "titles": (FieldKind.TITLE,),
+        "descriptions": (FieldKind.DESCRIPTION,),
+        "comments": (FieldKind.COMMENT,),
+        "chat": (FieldKind.COMMENT, FieldKind.TITLE),
+    }
+    for language, by_field in _read("innocent").items():
+        for field, texts in by_field.items():
+            for text in texts:
+                for kind in fields[field]:
+                    yield kind, filled(text, rng), 0, language, ""
+    for harm, by_language in _read("spam").items():
+        for language, texts in by_language.items():
+            for text in texts:
+                for kind in (FieldKind.COMMENT, FieldKind.TITLE, FieldKind.DESCRIPTION):
+                    yield kind, filled(text, rng), 1, language, harm

@@ -1,0 +1,57 @@
+from quorum.models.spam.reading import FieldKind, units_of
+
+LINE = "a line of nine words that belong to nobody here"
+
+
+def test_each_field_is_a_unit_and_tags_are_one():
+    made = units_of(
+        {
+            "title": "one",
+            "description": "two",
+            "tags[0]": "three",
+            "tags[1]": "four",
+            "comments[0]": "five",
+            "comments[1]": "six",
+            "frames[0]": "seven",
+            "frames[1]": "eight",
+        }
+    )
+    assert [unit.kind for unit in made] == [
+        FieldKind.TITLE,
+        FieldKind.DESCRIPTION,
+        FieldKind.COMMENT,
+        FieldKind.COMMENT,
+        FieldKind.TAGS,
+        FieldKind.FRAMES,
+    ]
+    assert [unit.parts[0].raw for unit in made][-2:] == ["three, four", "seven\neight"]
+
+
+def test_a_long_description_is_read_in_parts_that_leave_nothing_out():
+    text = "\n".join(f"{LINE} {number}" for number in range(40))
+    (unit,) = units_of({"description": text})
+    assert len(unit.parts) > 10
+    assert "".join(part.raw for part in unit.parts) == text
+    for part in unit.parts:
+        assert text[part.start : part.start + len(part.raw)] == part.raw
+
+
+def test_one_long_line_is_read_in_windows_that_reach_its_end():
+    text = " ".join(f"word{number}" for number in range(200))
+    (unit,) = units_of({"description": text})
+    assert len(unit.parts) > 5
+    assert unit.parts[-1].raw.endswith("word199")
+
+
+def test_text_without_spaces_is_cut_too():
+    (unit,) = units_of({"description": "今日は川の近くを歩きました" * 60})
+    assert len(unit.parts) > 5
+
+
+def test_links_are_no_words_but_of_comments():
+    text = "look at https://oldmill.org now"
+    (own,) = units_of({"description": text})
+    (comment,) = units_of({"comments[0]": text})
+    assert own.parts[0].told == own.parts[0].words == "look at now"
+    assert comment.parts[0].words == "look at now"
+    assert "url" in comment.parts[0].told.split()

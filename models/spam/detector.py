@@ -47,7 +47,7 @@ class SpamDetector(Detector):
 
     name = "spam"
     trainer = "quorum.models.spam.trainer:train_from"
-    needs = frozenset({Feature.TEXT, Feature.EMBEDDING, Feature.OCR, Feature.SPEECH})
+    needs = frozenset({Feature.TEXT, Feature.OCR, Feature.SPEECH})
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)

@@ -94,7 +94,7 @@ def test_a_threat_in_the_frames_counts_as_one_in_the_title(folder):
         ]
     )
     detector = ViolenceDetector()
-    words = [detector._score_text(one.text)[0] for one in batch]
+    words = [detector._score_text(detector._readings(one.text))[0] for one in batch]
     assert words[0] > 0.5 > words[1]
     (evidence, *_) = detector._sentence_evidence(batch[0].text)
     assert (evidence.kind, evidence.start) == ("video", 2.0)

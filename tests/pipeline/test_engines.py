@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
+from apache_beam.utils.shared import Shared as SharedHandle
 from google.api_core.exceptions import NotFound
 from google.auth.exceptions import DefaultCredentialsError
 
@@ -258,7 +259,9 @@ def _outcome(result: Any) -> object:
         return error
 
 
-def test_a_prism_that_beam_shares_in_this_process_is_not_used(prism: str) -> None:
+def test_a_prism_that_beam_shares_in_this_process_is_not_used(
+    prism: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beam's own pipelines may have made one without our binary."""
 
     class Shared:
@@ -268,6 +271,8 @@ def test_a_prism_that_beam_shares_in_this_process_is_not_used(prism: str) -> Non
     def bounded(pipeline: beam.Pipeline) -> None:
         _ = pipeline | beam.Create([1])
 
+    # Beam keeps what was acquired last alive: not for the tests that follow.
+    monkeypatch.setattr(PrismRunner, "shared_handle", SharedHandle())
     kept = PrismRunner.shared_handle.acquire(Shared)
     with launch(bounded, Engine.PRISM, streaming=False) as result:
         assert result.wait_until_finish() == "DONE"

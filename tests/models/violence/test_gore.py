@@ -50,7 +50,7 @@ def test_gore_is_a_label_with_the_seconds_and_cannot_remove(monkeypatch):
         return np.array([-5.0, 9.0, 9.0, -5.0]), times
 
     monkeypatch.setattr(shared_classifier(), "smoothed_odds", smoothed_odds)
-    finding = ViolenceDetector()._score_one(Features(upload(), frames=frames(64)))
+    (finding,) = ViolenceDetector().score([Features(upload(), frames=frames(64))])
     assert finding.labels["violence/gore"] == CAP
     assert finding.score == pytest.approx(float(fuse(*finding.labels.values())))
     (evidence,) = [one for one in finding.evidence if "blood" in one.what]

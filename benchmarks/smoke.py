@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.texts import DATA, ROOT
@@ -94,11 +95,25 @@ def shrink(source: Path, folder: Path) -> None:
             writer.writeheader()
             for label in ("0", "1"):
                 writer.writerows([row for row in rows if row["CLASS"] == label][:12])
+    for folder_name in ("youtube_uploads", "youtube_trending", "scam_comments"):
+        (folder / folder_name).mkdir()
+        for path in sorted((source / folder_name).glob("*.csv")):
+            _first_rows(path, folder / folder_name / path.name, 20)
     prompts = Path("openai_moderation") / "violence_filtered.jsonl"
     lines = (source / prompts).read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / prompts).write_text("".join(lines[:200]), encoding="utf-8")
     for name in ("bigbuckbunny.mp4", "carphone_distorted.mp4", "fl_arrow_menu.mp4"):
         (folder / "clips" / name).symlink_to(source / "clips" / name)
+
+
+def _first_rows(source: Path, target: Path, count: int) -> None:
+    with source.open(encoding="utf-8", errors="replace", newline="") as file:
+        reader = csv.DictReader(file)
+        rows = list(islice(reader, count))
+    with target.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, reader.fieldnames or ())
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def checks(data: Path, work: Path) -> Iterator[Check]:

@@ -23,7 +23,7 @@ import numpy as np
 
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
-from quorum.models.detectors import Detector, Finding
+from quorum.models.detectors import Detector, Features, Finding
 from quorum.models.features.embedding import Embedder, shared_embedder
 from quorum.models.features.extract import Extractor
 from quorum.models.runner import score_safely
@@ -33,6 +33,8 @@ from quorum.models.violence.detector import ViolenceDetector
 #: The thresholds of the shipped policies.
 THRESHOLDS = {"spam": (0.4, 0.5, 0.7, 0.85, 0.95, 0.98), "violence": (0.25, 0.5, 0.6, 0.75, 0.97)}
 BATCH = 32
+
+Score = Callable[[Detector, Sequence[Features]], Sequence[Finding]]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -79,28 +81,28 @@ def forget() -> None:
     shared_embedder()._kept.clear()
 
 
-def plan(detectors: Sequence[Detector], uploads: Sequence[Upload]) -> list[list[Finding]]:
-    """As all modes do: features made once a batch, each detector guarded by the runner."""
+def _scored(
+    detectors: Sequence[Detector], uploads: Sequence[Upload], score: Score
+) -> list[list[Finding]]:
+    """The findings of each detector, with features that are made once a batch."""
     extractor = Extractor(frozenset().union(*(one.needs for one in detectors)), MediaAccess())
     made: list[list[Finding]] = [[] for _ in detectors]
     for place in range(0, len(uploads), BATCH):
         features = extractor.extract(uploads[place : place + BATCH])
         for found, detector in zip(made, detectors, strict=True):
             for start in range(0, len(features), detector.max_batch):
-                found += score_safely(detector, features[start : start + detector.max_batch], 60)
+                found += score(detector, features[start : start + detector.max_batch])
     return made
+
+
+def plan(detectors: Sequence[Detector], uploads: Sequence[Upload]) -> list[list[Finding]]:
+    """As all modes do: each detector is guarded by the runner."""
+    return _scored(detectors, uploads, lambda one, batch: score_safely(one, batch, 60))
 
 
 def loop(detectors: Sequence[Detector], uploads: Sequence[Upload]) -> list[list[Finding]]:
     """The plain loop: nothing around the models."""
-    extractor = Extractor(frozenset().union(*(one.needs for one in detectors)), MediaAccess())
-    made: list[list[Finding]] = [[] for _ in detectors]
-    for place in range(0, len(uploads), BATCH):
-        features = extractor.extract(uploads[place : place + BATCH])
-        for found, detector in zip(made, detectors, strict=True):
-            for start in range(0, len(features), detector.max_batch):
-                found += detector.score(features[start : start + detector.max_batch])
-    return made
+    return _scored(detectors, uploads, lambda one, batch: one.score(batch))
 
 
 def score_of(finding: Finding) -> float:

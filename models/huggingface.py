@@ -40,7 +40,12 @@ from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import digest_of_file
-from quorum.models.registry.descriptions import Calibration, read_description, validated
+from quorum.models.registry.descriptions import (
+    Calibration,
+    read_description,
+    reference_of,
+    validated,
+)
 from quorum.models.registry.references import local_folder
 from quorum.models.scoring.calibration import Platt, log_odds
 from quorum.models.scoring.segments import sentences
@@ -152,11 +157,7 @@ class HuggingFaceDetector(Detector):
     @classmethod
     def of(cls, name: str, settings: Settings) -> Self:
         """Create the detector that the settings describe under a name."""
-        reference = (settings.detectors or {})[name].model
-        if reference is None:
-            msg = f"the detector {name} has no model in the settings"
-            raise ConfigurationError(msg)
-        return cls(name, reference)
+        return cls(name, reference_of(name, settings))
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""

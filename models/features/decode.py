@@ -16,8 +16,9 @@ from quorum.models.detectors import Audio, Frames
 from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Changes, Pages
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.picture import GROUNDS
-from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "Decoding", "decode"]
 
@@ -54,7 +55,7 @@ class Decoded:
     frames: Frames | None = None
     pages: Frames | None = None
     audio: Audio | None = None
-    lines: list[Line] = field(default_factory=list)
+    lines: list[MediaLine] = field(default_factory=list)
     no_frames: str = _NO_VIDEO
     no_audio: str = "no sound in the media"
     problems: list[str] = field(default_factory=list)
@@ -175,7 +176,7 @@ class Decoding:
         self._audio = audio
         self._max_pages = max_pages
         self._unseen: list[str] = []
-        self._lines: list[Line] = []
+        self._lines: list[MediaLine] = []
         self._sounds: dict[Track, _Sound] = {}
         self._sights: dict[Track, list[_Sight]] = {}
 
@@ -191,7 +192,7 @@ class Decoding:
             kinds.add(TrackKind.SUBTITLE)
         return frozenset(kinds)
 
-    def take(self, one: Shown | Heard | Line) -> None:
+    def take(self, one: Shown | Heard | MediaLine) -> None:
         """Look at, hear or read one thing, of the kinds that it needs."""
         if isinstance(one, Shown):
             for sight in self._sights_of(one, self._sights):

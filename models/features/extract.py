@@ -17,11 +17,11 @@ from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Speech, Text
 from quorum.models.features.decode import Decoded
-from quorum.models.features.ocr import OcrLine
 from quorum.models.features.speech.listener import Transcript, shared_listener, speech_is_on
 from quorum.models.features.text import MAX_CHARACTERS, text_of, text_of_speech
 from quorum.models.media.fetch import fetched
 from quorum.models.media.limits import Limits
+from quorum.models.media.lines import MediaLine
 
 __all__ = ["MEDIA_FEATURES", "Costs", "Extractor"]
 
@@ -58,7 +58,7 @@ class _Draft:
     """Features under construction."""
 
     upload: Upload
-    ocr_lines: list[OcrLine] = field(default_factory=list)
+    ocr_lines: list[MediaLine] = field(default_factory=list)
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None
@@ -248,7 +248,7 @@ class Extractor:
             self._listen(draft, made.audio, made.no_audio)
         if self._pages:
             draft.ocr_lines = [
-                OcrLine(line.text, line.start, max(line.start, line.end)) for line in made.lines
+                MediaLine(line.text, line.start, max(line.start, line.end)) for line in made.lines
             ]
             self._run_ocr(draft, made.pages, made.no_frames)
 

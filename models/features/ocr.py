@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.detectors import Frames
-from quorum.models.features.lines import MediaLine
 from quorum.models.features.once import once
+from quorum.models.media.lines import MediaLine
 
-__all__ = ["OcrLine", "OcrReader", "shared_reader"]
+__all__ = ["OcrReader", "shared_reader"]
 
 #: Length of the longer side for text detection, in pixels; recognition uses the full frame.
 #: PP-OCR's default, 736, costs four times as much.
@@ -32,10 +32,6 @@ _MAX_LINES = 32
 #: of 255. A line of text covers several blocks.
 _BLOCKS = (32, 18)
 _CHANGED = 12.0
-
-
-#: A line of text in the frames, from the first frame that shows it to the last.
-OcrLine = MediaLine
 
 
 class OcrReader:
@@ -63,12 +59,12 @@ class OcrReader:
         self._lock = threading.Lock()
         self.frames = 0
 
-    def read(self, frames: Frames) -> list[OcrLine]:
+    def read(self, frames: Frames) -> list[MediaLine]:
         """Lines of text in the frames of all tracks, without duplicates, as they appear."""
         found: dict[str, tuple[str, float, float]] = {}
         for sight in frames.sights:
             self._read_one(sight, found)
-        return [OcrLine(*one) for one in found.values()]
+        return [MediaLine(*one) for one in found.values()]
 
     def _read_one(self, frames: Frames, found: dict[str, tuple[str, float, float]]) -> None:
         last: NDArray[np.float32] | None = None

@@ -17,7 +17,7 @@ from quorum.models.detectors import Audio, Frames
 from quorum.models.features.decode import Decoded
 from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.models.media.limits import MAX_SUBTITLES
-from quorum.models.media.tracks import Line
+from quorum.models.media.lines import MediaLine
 
 __all__ = ["read_parcel", "write_parcel"]
 
@@ -194,7 +194,7 @@ def _decoded(facts: _Decoded, source: BinaryIO) -> Decoded:
         frames,
         pages,
         audio,
-        [Line(one.text, one.start, one.end) for one in facts.lines],
+        [MediaLine(one.text, one.start, one.end) for one in facts.lines],
         facts.no_frames,
         facts.no_audio,
         list(facts.problems),

@@ -21,8 +21,8 @@ from quorum.models.fingerprint.fingerprint import (
 from quorum.models.media.apart import apart
 from quorum.models.media.door import open_media
 from quorum.models.media.limits import Limits
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.sandbox import protection
-from quorum.models.media.tracks import Line
 
 __all__ = ["Reading", "Wanted", "decode_apart", "prepare", "read_media"]
 
@@ -170,7 +170,7 @@ def _read_once(path: Path, wanted: Wanted) -> Reading:
             listener = None if making is None else making.listener
             kinds = kinds if making is None else kinds | making.kinds
             for one in media.read(kinds, moments=Decoding.MOMENTS, listener=listener):
-                if isinstance(one, Line) or one.track.kind in decoding.kinds:
+                if isinstance(one, MediaLine) or one.track.kind in decoding.kinds:
                     decoding.take(one)
                 if making is not None:
                     try:

@@ -6,8 +6,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 from quorum.core.messages import Evidence, Upload
 from quorum.models.detectors import Text
-from quorum.models.features.lines import MediaLine
 from quorum.models.features.normalise import normalise
+from quorum.models.media.lines import MediaLine
 
 __all__ = ["MAX_CHARACTERS", "evidence_of", "language_of", "text_of", "text_of_speech"]
 

@@ -23,8 +23,9 @@ from quorum.models.fingerprint.video import LUMA, FrameHasher, VideoPrint
 from quorum.models.media.container import PacketListener
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import Limits
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.picture import GROUNDS
-from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = [
     "UPLOAD_RATE",
@@ -363,9 +364,9 @@ class Fingerprinting:
         elif media.of(TrackKind.AUDIO):
             self._notices.append(ABSENT)
 
-    def take(self, one: Shown | Heard | Line) -> None:
+    def take(self, one: Shown | Heard | MediaLine) -> None:
         """Hash one thing; others than of its kinds are ignored."""
-        if isinstance(one, Line) or one.track.kind not in self.kinds:
+        if isinstance(one, MediaLine) or one.track.kind not in self.kinds:
             return
         self._end = max(self._end, one.start)
         if isinstance(one, Shown):

@@ -12,13 +12,13 @@ import os
 import resource
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, NoReturn
 
 from quorum.core.errors import MediaRefused
+from quorum.core.process_end import waited
 from quorum.models.media.sandbox import confine, protection
 
 __all__ = ["apart", "grow_memory"]
@@ -158,16 +158,11 @@ def _close_others(kept: set[int]) -> None:
 
 def _end(pid: int, seconds: float) -> str:
     """Wait for a process, and kill it if it does not end; how it died, if it did."""
-    until = time.monotonic() + seconds
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() >= until:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return "media cannot be read: its decoder did not end"
-        time.sleep(0.001)
+    status = waited(pid, seconds)
+    if status is None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return "media cannot be read: its decoder did not end"
     if status == 0:
         return ""
     if os.WIFSIGNALED(status):

@@ -11,10 +11,11 @@ from quorum.models.media.ahead import Ahead
 from quorum.models.media.boxes import check_tables
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.subtitles import subtitle_text
-from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["ContainerReader", "PacketListener"]
 
@@ -166,7 +167,7 @@ class ContainerReader:
         return tuple(sorted(made, key=lambda one: (not one.chosen, one.still, one.index)))
 
     @property
-    def chapters(self) -> list[Line]:
+    def chapters(self) -> list[MediaLine]:
         """The titles of its chapters."""
         found = []
         try:
@@ -174,7 +175,7 @@ class ContainerReader:
                 base = float(one["time_base"] or 0)
                 text = str(one["metadata"].get("title", "")).strip()
                 if text:
-                    found.append(Line(text[:500], one["start"] * base, one["end"] * base))
+                    found.append(MediaLine(text[:500], one["start"] * base, one["end"] * base))
         except self._errors:
             return found
         return found[:MAX_SUBTITLES]
@@ -196,7 +197,7 @@ class ContainerReader:
         moments: float | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
-    ) -> Iterator[Shown | Heard | Line]:
+    ) -> Iterator[Shown | Heard | MediaLine]:
         """Decode tracks in the order of the file.
 
         Args:
@@ -253,7 +254,7 @@ class ContainerReader:
 
     def _step(
         self, one: _Playing, packet: Any, alive: set[int], work: Work, *, looked_at: bool
-    ) -> Iterator[Shown | Heard | Line]:
+    ) -> Iterator[Shown | Heard | MediaLine]:
         """Decode a packet of a track that is alive; it may die of it.
 
         Raises:
@@ -348,7 +349,9 @@ class ContainerReader:
         if level != one.skip:
             one.stream.codec_context.skip_frame = one.skip = level
 
-    def _decode(self, one: _Playing, packet: Any, work: Work) -> Iterator[Shown | Heard | Line]:
+    def _decode(
+        self, one: _Playing, packet: Any, work: Work
+    ) -> Iterator[Shown | Heard | MediaLine]:
         if one.track.kind is TrackKind.SUBTITLE:
             yield from self._line(one, packet)
             return
@@ -412,13 +415,13 @@ class ContainerReader:
             duration = float(frame.duration or 0) * base
         return one.clock.seconds(frame.time, duration)
 
-    def _line(self, one: _Playing, packet: Any) -> Iterator[Line]:
+    def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
         text = subtitle_text(one.track.codec, bytes(packet)) if packet.size else ""
         if not text or packet.pts is None:
             return
         base = float(packet.time_base or 0)
         start = max(0.0, packet.pts * base - (self._container.start_time or 0) / 1_000_000)
-        yield Line(text[:1000], start, start + float(packet.duration or 0) * base)
+        yield MediaLine(text[:1000], start, start + float(packet.duration or 0) * base)
 
 
 class _Holes:

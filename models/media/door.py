@@ -10,10 +10,11 @@ from pathlib import Path
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.picture import Picture
 from quorum.models.media.stills import StillReader, is_jpeg_xl, picture_format
 from quorum.models.media.subtitles import TEXT_CODECS
-from quorum.models.media.tracks import Heard, Line, Shown, Track, TrackKind
+from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["Media", "open_media", "picture_at", "pictures_at"]
 
@@ -67,7 +68,7 @@ class Media:
         return found
 
     @property
-    def chapters(self) -> list[Line]:
+    def chapters(self) -> list[MediaLine]:
         """The titles of the chapters."""
         return list(
             chain(*(one.chapters for one in self._readers if isinstance(one, ContainerReader)))
@@ -86,7 +87,7 @@ class Media:
         listener: PacketListener | None = None,
         start: float = 0.0,
         only: Track | None = None,
-    ) -> Iterator[Shown | Heard | Line]:
+    ) -> Iterator[Shown | Heard | MediaLine]:
         """Decode the tracks of some kinds, in the order of the file. Never raises.
 
         What was not decoded is in ``problems`` and ``left_out``.

@@ -8,7 +8,7 @@ from typing import Any
 
 from quorum.models.media.picture import Picture
 
-__all__ = ["Heard", "Line", "Shown", "Track", "TrackKind"]
+__all__ = ["Heard", "Shown", "Track", "TrackKind"]
 
 
 class TrackKind(StrEnum):
@@ -84,18 +84,3 @@ class Heard:
     track: Track
     frame: Any
     start: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A text of a file: a subtitle, or the title of a chapter.
-
-    Attributes:
-        text: The text.
-        start: The second at which it appears.
-        end: The second at which it goes.
-    """
-
-    text: str
-    start: float
-    end: float

@@ -54,6 +54,7 @@ from quorum.models.prompt.endpoint import FORMATS, CallFailed, Endpoint, run
 from quorum.models.prompt.framing import FORMAT, Part, messages_of, parts_of, schema_of
 from quorum.models.prompt.recipe import NONE, PromptRecipe, origin_of, read_prompt
 from quorum.models.prompt.shared import SharedState
+from quorum.models.registry.descriptions import reference_of
 from quorum.models.scoring.calibration import Platt, log_odds
 
 __all__ = ["PolicyPromptDetector"]
@@ -111,12 +112,9 @@ class PolicyPromptDetector(Detector):
     @classmethod
     def of(cls, name: str, settings: Settings) -> Self:
         """Create the detector that the settings describe under a name."""
-        reference = (settings.detectors or {})[name].model
-        if reference is None:
-            msg = f"the detector {name} has no model in the settings"
-            raise ConfigurationError(msg)
+        reference = reference_of(name, settings)
         made = cls(name, reference, settings)
-        timeout = settings.detectors[name].timeout if settings.detectors else made.recipe.seconds
+        timeout = (settings.detectors or {})[name].timeout
         if made.recipe.seconds > timeout:
             msg = (
                 f"{reference}: seconds: {made.recipe.seconds:g} exceeds the timeout of the "

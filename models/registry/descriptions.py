@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.settings import Settings
 
-__all__ = ["Calibration", "read_description", "task_of", "validated"]
+__all__ = ["Calibration", "read_description", "reference_of", "task_of", "validated"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -45,6 +46,19 @@ def read_description(reference: str) -> tuple[dict[str, Any], Path]:
         msg = f"{path}: must be a mapping that begins with a task"
         raise ConfigurationError(msg)
     return data or {}, path
+
+
+def reference_of(name: str, settings: Settings) -> str:
+    """The reference of the description that the settings give a detector.
+
+    Raises:
+        ConfigurationError: If they give it none.
+    """
+    reference = (settings.detectors or {})[name].model
+    if reference is None:
+        msg = f"the detector {name} has no model in the settings"
+        raise ConfigurationError(msg)
+    return reference
 
 
 def task_of(reference: str) -> str:

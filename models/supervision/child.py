@@ -14,13 +14,13 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from multiprocessing.connection import Connection
 from multiprocessing.spawn import prepare
 from pathlib import Path
 
 from quorum.core.errors import QuorumError
 from quorum.core.logs import configure_logs
+from quorum.core.process_end import waited
 from quorum.models.configured import needs_of
 from quorum.models.features.extract import MEDIA_FEATURES
 from quorum.models.media.sandbox import protection
@@ -174,13 +174,13 @@ def _end(pid: int, grace: float) -> str:
         pid: The worker.
         grace: Seconds to wait for a worker that ends by itself.
     """
-    status = _waited(pid, grace)
+    status = waited(pid, grace)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     if status is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)  # it may not have a group of its own yet
-        return "was killed" if _waited(pid, 5.0) is not None else "could not be killed"
+        return "was killed" if waited(pid, 5.0) is not None else "could not be killed"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
@@ -189,18 +189,6 @@ def _end(pid: int, grace: float) -> str:
             return "was killed by the system, which may lack memory"
         return f"crashed ({signal.Signals(number).name})"
     return f"ended with exit code {os.waitstatus_to_exitcode(status)}"
-
-
-def _waited(pid: int, seconds: float) -> int | None:
-    """The status of a child that has ended, or ends in so many seconds."""
-    until = time.monotonic() + seconds
-    while True:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            return status
-        if time.monotonic() >= until:
-            return None
-        time.sleep(0.002)
 
 
 if __name__ == "__main__":

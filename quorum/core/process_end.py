@@ -13,12 +13,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-__all__ = ["end_process", "end_within"]
+__all__ = ["end_process", "end_within", "waited"]
 
 _log = logging.getLogger(__name__)
 
@@ -101,3 +102,20 @@ def _kill_children() -> None:
     for child in found:
         with suppress(OSError):
             os.kill(child, signal.SIGKILL)
+
+
+def waited(pid: int, seconds: float) -> int | None:
+    """The status of a child that has ended, or ends in so many seconds; None if it does not.
+
+    Args:
+        pid: A child of this process.
+        seconds: How long to wait.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.001)

@@ -121,7 +121,7 @@ def read(monkeypatch):
 
     class Reader:
         def read(self, pages):
-            return [ocr.OcrLine(line, 0.0, 0.0) for line in lines]
+            return [ocr.MediaLine(line, 0.0, 0.0) for line in lines]
 
     monkeypatch.setattr(ocr, "shared_reader", Reader)
     return lines

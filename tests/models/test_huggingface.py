@@ -13,9 +13,9 @@ from quorum.core.messages import Status, Upload
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.detectors import Feature, Features, Frames
 from quorum.models.features.extract import Extractor
-from quorum.models.features.ocr import OcrLine
 from quorum.models.features.text import text_of
 from quorum.models.installed import load_detector, selected
+from quorum.models.media.lines import MediaLine
 from tests.models import huggingface_models
 
 
@@ -64,7 +64,7 @@ def test_a_text_model_by_configuration_alone(text_model, tmp_path):
 def test_words_in_frames_are_judged_beside_the_own_ones(text_model, tmp_path):
     detector = load_detector("insults", recipe(tmp_path, text_model))
     made = [
-        text_of(upload(title=title), [OcrLine(line, 2.0, 3.0) for line in lines])[0]
+        text_of(upload(title=title), [MediaLine(line, 2.0, 3.0) for line in lines])[0]
         for title, lines in (
             ("you are an friend", ["you are an idiot"]),
             ("you are an idiot", ["you are an friend"]),

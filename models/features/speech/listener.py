@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from quorum.core.errors import ConfigurationError
 from quorum.models.detectors import Audio
-from quorum.models.features.lines import MediaLine
 from quorum.models.features.speech.moonshine import Moonshine, moonshine_folder
 from quorum.models.features.speech.recogniser import RATE, Recogniser, package_folder
 from quorum.models.features.speech.voice import VoiceDetector
+from quorum.models.media.lines import MediaLine
 
 __all__ = ["AUTO", "NO_SPEECH", "OFF", "Listener", "Transcript", "shared_listener", "speech_is_on"]
 

@@ -21,13 +21,13 @@ from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Audio, Detector, Feature, Features, Finding, Speech
 from quorum.models.ensemble import Ensemble
 from quorum.models.features.extract import Extractor
-from quorum.models.features.lines import MediaLine
 from quorum.models.features.speech import listener as module
 from quorum.models.features.speech.listener import NO_SPEECH, Listener, shared_listener
 from quorum.models.features.speech.recogniser import RATE, Recogniser, Words, package_folder
 from quorum.models.features.speech.voice import LONGEST, _stretches
 from quorum.models.features.text import evidence_of, text_of_speech
 from quorum.models.heard import AT_MOST, with_speech
+from quorum.models.media.lines import MediaLine
 from quorum.models.spam.detector import SpamDetector
 
 VOICES = package_folder("moonshine_voice", "assets", "two_cities.wav")

@@ -1,8 +1,8 @@
 from datetime import UTC, datetime
 
 from quorum.core.messages import Upload
-from quorum.models.features.ocr import OcrLine
 from quorum.models.features.text import MAX_CHARACTERS, evidence_of, language_of, text_of
+from quorum.models.media.lines import MediaLine
 
 
 def upload(**fields):
@@ -11,7 +11,8 @@ def upload(**fields):
 
 def test_fields_are_named_by_their_place_and_empty_ones_left_out():
     text, whole = text_of(
-        upload(title="One", tags=("", "two"), comments=("three", "  ")), [OcrLine("four", 2.0, 4.0)]
+        upload(title="One", tags=("", "two"), comments=("three", "  ")),
+        [MediaLine("four", 2.0, 4.0)],
     )
     assert dict(text.fields) == {
         "title": "One",
@@ -28,20 +29,20 @@ def test_fields_are_named_by_their_place_and_empty_ones_left_out():
 
 
 def test_words_of_frames_alone_are_no_own_words():
-    text, _ = text_of(upload(), [OcrLine("Four", 0.0, 0.0), OcrLine("five", 2.0, 2.0)])
+    text, _ = text_of(upload(), [MediaLine("Four", 0.0, 0.0), MediaLine("five", 2.0, 2.0)])
     assert text.own == ""
     assert text.in_frames == text.normalised == "four\nfive"
 
 
 def test_the_language_is_that_of_the_own_words():
     said = "Bonjour tout le monde, voici notre nouvelle recette de cuisine"
-    line = OcrLine("Subscribe to my channel and win a lot of free gift cards today", 0.0, 0.0)
+    line = MediaLine("Subscribe to my channel and win a lot of free gift cards today", 0.0, 0.0)
     assert text_of(upload(title=said), [line])[0].language == "fr"
     assert text_of(upload(title="👍"), [line])[0].language == "en"
 
 
 def test_evidence_of_frames_tells_seconds_and_other_evidence_characters():
-    text, _ = text_of(upload(title="One two"), [OcrLine("three four", 2.0, 4.0)])
+    text, _ = text_of(upload(title="One two"), [MediaLine("three four", 2.0, 4.0)])
     own = evidence_of(text, "title", 0, 3, "One", 0.5)
     seen = evidence_of(text, "frames[0]", 6, 10, "four", 0.5)
     assert (own.kind, own.field, own.start, own.end) == ("text", "title", 0, 3)

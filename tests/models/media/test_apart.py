@@ -26,8 +26,8 @@ from quorum.models.features.reading import Wanted, read_media
 from quorum.models.media import apart as apart_module
 from quorum.models.media import sandbox
 from quorum.models.media.apart import apart, grow_memory
+from quorum.models.media.lines import MediaLine
 from quorum.models.media.sandbox import Protection, protection
-from quorum.models.media.tracks import Line
 from tests.models.features.media_files import video
 
 MIB = 2**20
@@ -250,7 +250,7 @@ def frames(times=(0.0, 1.0)):
 
 def test_a_parcel_keeps_all(tmp_path):
     sound = Audio(np.ones(5, np.float32), 16000, "a", (Audio(np.zeros(0, np.float32), 8000),))
-    sent = Decoded(frames(), None, sound, [Line("Hello", 1.0, 2.0)], "x", "y", ["z"])
+    sent = Decoded(frames(), None, sound, [MediaLine("Hello", 1.0, 2.0)], "x", "y", ["z"])
     got, refused, found, why = read_parcel(io.BytesIO(parcel_of(sent)))
     np.testing.assert_array_equal(got.frames.pixels, sent.frames.pixels)
     assert [len(one.samples) for one in (got.audio, *got.audio.others)] == [5, 0]

@@ -4,8 +4,8 @@ from quorum.core.messages import Status
 from quorum.models.contract import upload
 from quorum.models.detectors import Feature, Features
 from quorum.models.features.embedding import shared_embedder
-from quorum.models.features.ocr import OcrLine
 from quorum.models.features.text import text_of
+from quorum.models.media.lines import MediaLine
 from quorum.models.spam.detector import SpamDetector, handicap
 from tests.contract.detector import DetectorContract
 
@@ -47,7 +47,7 @@ def test_words_in_frames_never_lower_what_the_own_words_score(own):
 
 
 def features_of(one, lines):
-    text, _ = text_of(one, [OcrLine(line, 0.0, 1.0) for line in lines])
+    text, _ = text_of(one, [MediaLine(line, 0.0, 1.0) for line in lines])
     if not text.joined:
         return Features(one, absent={Feature.TEXT: "no text"})
     (vector,) = shared_embedder().embed([text.own or text.in_frames])

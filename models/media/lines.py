@@ -1,4 +1,4 @@
-"""Lines of words in media: seen in the frames, or heard in the sound."""
+"""Lines of words in media: seen in the frames, heard in the sound, or written beside them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class MediaLine:
     """A line of words in media.
 
     Attributes:
-        text: The recognised words.
+        text: The words: recognised, of a subtitle, or the title of a chapter.
         start: Seconds at which it is first seen or heard.
         end: Seconds at which it is last seen, or at which it ends.
     """

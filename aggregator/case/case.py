@@ -11,42 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from quorum.aggregator.case.cap import EDITED_AFTER_REVIEW
+from quorum.aggregator.case.clock import at_micros, next_wake, outstanding, span
 from quorum.aggregator.case.contents import Relation
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
-from quorum.aggregator.case.state import (
-    MAX_EARLIER,
-    CaseState,
-    KeptReview,
-    KeptVerdict,
-    prediction_key,
-)
+from quorum.aggregator.case.evidence import keep_prediction, keep_review
+from quorum.aggregator.case.orphans import MAX_ORPHANS
+from quorum.aggregator.case.outcome import changes, effect_of
+from quorum.aggregator.case.recorded import edited_state, resumed_state
+from quorum.aggregator.case.state import MAX_EARLIER, CaseState, KeptVerdict
 from quorum.aggregator.decision.compact import CompactPrediction, micros
 from quorum.aggregator.decision.evaluate import Decision, Evaluation, Uploader, evaluate
 from quorum.aggregator.decision.rules import compiled
-from quorum.aggregator.decision.verdicts import Overruling, local_actions, make_verdict
+from quorum.aggregator.decision.verdicts import Overruling, make_verdict
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
 
 __all__ = ["Case", "Discard", "Effect", "Emit", "Forget"]
-
-#: Detectors that the policy does not name, and shadows, whose predictions a case keeps (the first
-#: by name): the stream is open to all, and a flood of invented detectors must not fill the state.
-MAX_STRANGERS: Final = 50
-#: Messages that wait for one unknown upload; more end as dead letters at once, for the same reason.
-MAX_ORPHANS: Final = 200
 
 _TOO_MANY_ORPHANS = "too many messages wait for its upload, which did not arrive"
 _ORPHAN = "its upload did not arrive within {wait:g} s"
 _UNKNOWN_VERDICT = "it names no verdict on its upload"
 _ORPHAN_AT_END = "its upload did not arrive before the input ended"
 _OTHER_CONTENT = "the content of its upload that it is about did not arrive"
-#: The rule of a verdict on an edit that the policy would treat more mildly than a reviewer treated
-#: what was there before.
-_REMOVE: Final = Action.REMOVE.value
 _NO_REASONS: Final[Mapping[str, str]] = {}
 
 
@@ -100,36 +90,7 @@ class Case:
             earlier: The other verdicts, in any order; ``last`` may be among them.
         """
         case = cls(policy, shadows)
-        state = case._state
-        state.upload = upload
-        state.contents.replace(upload.digest, micros(upload.published_at))
-        if uploader is not None:
-            state.uploader = uploader
-        known = tuple(predictions)
-        for content in sorted({one.digest for one in known if one.digest is not None}):
-            state.contents.add_former(content)
-        others = sorted((one for one in earlier if one != last), key=_by_order)
-        for verdict in (*others, *(() if last is None else (last,))):
-            content = state.contents.of_verdict(verdict)
-            if content != upload.digest:
-                state.contents.add_former(content)
-                state.contents.add_former_verdicts([verdict.id])
-        for prediction in known:
-            case._add_prediction(prediction)
-        for review in sorted(reviews, key=lambda one: one.at):
-            case._add_review(review)
-        if last is not None:
-            at = micros(last.at)
-            state.verdict = KeptVerdict(
-                last.id,
-                _recorded_effect(last),
-                last.revision,
-                at,
-                last.decided_by,
-                state.contents.of_verdict(last),
-                tuple(one.id for one in others)[-MAX_EARLIER:],
-            )
-            state.opened = at - _span(last.latency)
+        case._state = resumed_state(policy, upload, predictions, reviews, last, uploader, earlier)
         return case
 
     @classmethod
@@ -149,21 +110,7 @@ class Case:
             shadows: Policies in shadow.
         """
         case = cls(policy, shadows)
-        *others, last = earlier
-        digest = last.digest or ""
-        ids = tuple(one.id for one in others)[-MAX_EARLIER:]
-        case._state.verdict = KeptVerdict(
-            last.id,
-            _recorded_effect(last),
-            last.revision,
-            micros(last.at),
-            last.decided_by,
-            digest,
-            ids,
-        )
-        case._state.contents.follow([one.digest or "" for one in earlier])
-        newest = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
-        case._state.contents.overruled = None if newest is None else newest.action.value
+        case._state = edited_state(earlier, reviews)
         return case
 
     @property
@@ -187,7 +134,7 @@ class Case:
     def notify_at(self) -> datetime | None:
         """When ``on_deadline`` is to be called, or None for never."""
         wake = self._state.wake
-        return None if wake is None else _EPOCH + timedelta(microseconds=wake)
+        return None if wake is None else at_micros(wake)
 
     def on_arrival(
         self,
@@ -220,7 +167,7 @@ class Case:
         self._open(upload, now if arrived is None else min(arrived, now), uploader)
         self._state.upload_json = upload_json
         for prediction in predictions:
-            self._add_prediction(prediction, upload.digest)
+            keep_prediction(self._state, self._policy, prediction, upload.digest)
         return self._reconsider(now)
 
     def on_upload(
@@ -250,7 +197,7 @@ class Case:
                 raise TypeError(msg)
             hold = self._hold_ahead if self._state.has_upload else self._hold
             return hold(prediction, now)
-        if not self._add_prediction(prediction):
+        if not keep_prediction(self._state, self._policy, prediction):
             return self._reconsider(now) if self._is_due(now) else ()
         return self._reconsider(now)
 
@@ -279,7 +226,7 @@ class Case:
         if recorded is not None and contents.of_verdict(recorded) != contents.digest:
             contents.add_former(contents.of_verdict(recorded))
             contents.add_former_verdicts([recorded.id])
-        self._add_review(review)
+        keep_review(self._state, self._policy, review)
         return self._reconsider(now)
 
     def knows_verdict(self, verdict_id: str) -> bool:
@@ -293,13 +240,12 @@ class Case:
         if not self._is_due(now):
             return ()
         if not state.has_upload:
-            error = _ORPHAN.format(wait=self._policy.orphan_wait)
-            return (*self._discard_orphans(error), *self._forget())
+            return (*self._discard_orphans(self._late_orphan()), *self._forget())
         at = micros(now)
         until = state.ahead.until
         expired = self._discard_ahead() if until is not None and at >= until else ()
         decided = state.verdict if state.decided else None
-        if decided is not None and at >= decided.at + _span(self._policy.retention):
+        if decided is not None and at >= decided.at + span(self._policy.retention):
             return (*expired, *self._forget())
         return (*expired, *self._reconsider(now))
 
@@ -320,10 +266,8 @@ class Case:
     def discard(self, message: Prediction | Review, error: str) -> Sequence[Effect]:
         """Discard a message that waits for its upload or its verdict; nothing if none does."""
         state = self._state
-        held = (message.kind, message.model_dump_json())
-        if held not in state.orphans:
+        if not state.orphans.remove(message):
             return ()
-        state.orphans.remove(held)
         discarded = Discard(message, error)
         if state.orphans or state.has_upload:
             return (discarded,)
@@ -354,14 +298,10 @@ class Case:
     def _sort_orphans(self) -> None:
         """Take in the predictions whose content is known now, and drop those of earlier ones."""
         state = self._state
-        orphans, state.orphans = state.orphans, []
-        for kind, text in orphans:
-            if kind == Prediction.kind:
-                state.ahead.add(text, state.wake or 0)
-            else:
-                state.orphans.append((kind, text))
+        for text in state.orphans.take_predictions():
+            state.ahead.add(text, state.wake or 0)
         for prediction in state.ahead.take(lambda one: self.lacks(one.digest)):
-            self._add_prediction(prediction)
+            keep_prediction(self._state, self._policy, prediction)
 
     def _again(
         self,
@@ -373,24 +313,19 @@ class Case:
         if upload.digest != self._state.contents.digest:
             self._state.contents.add_former(upload.digest)
             self._sort_orphans()
-        changed = [self._add_prediction(one, upload.digest) for one in predictions]
+        changed = [
+            keep_prediction(self._state, self._policy, one, upload.digest) for one in predictions
+        ]
         return self._reconsider(now) if any(changed) or self._is_due(now) else ()
 
     def _hold(self, message: Prediction | Review, now: datetime) -> Sequence[Effect]:
         """Keep a message whose upload is unknown."""
         state = self._state
-        text = message.model_dump_json()
         if state.wake is None:
-            state.wake = micros(now) + _span(self._policy.orphan_wait)
+            state.wake = micros(now) + span(self._policy.orphan_wait)
         elif self._is_due(now):
-            state.orphans.append((message.kind, text))
-            return self.on_deadline(now)
-        if (message.kind, text) in state.orphans:
-            return ()
-        if len(state.orphans) >= MAX_ORPHANS:
-            return (Discard(message, _TOO_MANY_ORPHANS),)
-        state.orphans.append((message.kind, text))
-        return ()
+            return (Discard(message, self._late_orphan()), *self.on_deadline(now))
+        return () if state.orphans.add(message) else (Discard(message, _TOO_MANY_ORPHANS),)
 
     def _hold_ahead(self, prediction: Prediction, now: datetime) -> Sequence[Effect]:
         """Keep a prediction of a content that did not arrive yet."""
@@ -400,42 +335,32 @@ class Case:
         ahead = self._state.ahead
         if len(ahead.texts) >= MAX_ORPHANS:
             return (*effects, Discard(prediction, _TOO_MANY_ORPHANS))
-        ahead.add(prediction.model_dump_json(), micros(now) + _span(self._policy.orphan_wait))
+        ahead.add(prediction.model_dump_json(), micros(now) + span(self._policy.orphan_wait))
         if self._state.wake is not None and ahead.until is not None:
             self._state.wake = min(self._state.wake, ahead.until)
         return effects
 
     def _hold_until_verdict(self, review: Review, now: datetime) -> Sequence[Effect]:
         """Keep a review that came before the first verdict."""
-        held = (review.kind, review.model_dump_json())
-        if held not in self._state.orphans:
-            if len(self._state.orphans) >= MAX_ORPHANS:
-                return (Discard(review, _UNKNOWN_VERDICT),)
-            self._state.orphans.append(held)
+        if not self._state.orphans.add(review):
+            return (Discard(review, _UNKNOWN_VERDICT),)
         return self._reconsider(now) if self._is_due(now) else ()
 
     def _release_reviews(self) -> tuple[Discard, ...]:
         """Count the reviews that waited for the first verdict, or discard them."""
-        held, self._state.orphans = self._state.orphans, []
-        reviews = [Review.model_validate_json(text) for _, text in held]
-        for review in reviews:
-            if self.knows_verdict(review.verdict_id):
-                self._add_review(review)
-        return tuple(
-            Discard(review, _UNKNOWN_VERDICT)
-            for review in reviews
-            if not self.knows_verdict(review.verdict_id)
-        )
+        discarded = []
+        for review in self._state.orphans.take():
+            if isinstance(review, Review) and self.knows_verdict(review.verdict_id):
+                keep_review(self._state, self._policy, review)
+            else:
+                discarded.append(Discard(review, _UNKNOWN_VERDICT))
+        return tuple(discarded)
 
     def _discard_orphans(self, error: str) -> Sequence[Effect]:
-        orphans, self._state.orphans = self._state.orphans, []
-        return tuple(
-            Discard(
-                (Prediction if kind == Prediction.kind else Review).model_validate_json(text),
-                error,
-            )
-            for kind, text in orphans
-        )
+        return tuple(Discard(message, error) for message in self._state.orphans.take())
+
+    def _late_orphan(self) -> str:
+        return _ORPHAN.format(wait=self._policy.orphan_wait)
 
     def _discard_ahead(self) -> Sequence[Effect]:
         ahead = self._state.ahead.take(lambda _: False)
@@ -446,49 +371,6 @@ class Case:
         self._state = CaseState()
         return (*discarded, Forget())
 
-    def _add_prediction(
-        self, prediction: Prediction | CompactPrediction, arrived_with: str | None = None
-    ) -> bool:
-        """Keep a prediction if it outranks the one of the same detector; whether it was kept.
-
-        Args:
-            prediction: The prediction; one of another content than the one that holds is not kept.
-            arrived_with: The content that it arrived with, if it names none itself.
-        """
-        content = prediction.digest if prediction.digest is not None else arrived_with
-        if self._state.contents.relation(content) is not Relation.CURRENT:
-            return False
-        if isinstance(prediction, CompactPrediction):
-            added = prediction
-        else:
-            added = CompactPrediction.of(prediction)
-        kept = self._state.predictions
-        key = prediction_key(added.detector, added.shadow)
-        known = kept.get(key)
-        if known is not None and known.rank >= added.rank:
-            return False
-        kept[key] = added
-        if known is not None or key in self._policy.detectors:
-            return True
-        strangers = [name for name in kept if name not in self._policy.detectors]
-        if len(strangers) > MAX_STRANGERS:
-            for name in sorted(strangers)[MAX_STRANGERS:]:
-                del kept[name]
-        return key in kept
-
-    def _add_review(self, review: Review) -> None:
-        """Keep a review if it is the newest of the content that holds."""
-        contents = self._state.contents
-        if review.verdict_id in contents.former_verdicts:
-            contents.overruled = review.action.value
-            return
-        roots = (label.split("/", 1)[0] for label in review.labels)
-        category = next((root for root in roots if root in self._policy.categories), None)
-        added = KeptReview(review.event_id(), review.action.value, micros(review.at), category)
-        known = self._state.review
-        if known is None or (known.at, known.id) < (added.at, added.id):
-            self._state.review = added
-
     def _read_fields(self) -> frozenset[str]:
         """The fields of the upload that the policies read."""
         policies = (self._policy, *self._shadows)
@@ -498,28 +380,17 @@ class Case:
         """Whether the state holds all fields of the upload that the policies read."""
         return self._state.kept_fields is None or self._state.knows(self._read_fields())
 
-    def _outstanding(self, policy: Policy, at: int) -> dict[str, int]:
-        """Detectors that may still predict in time, and when each counts as missing."""
-        state = self._state
-        found = {}
-        for name, detector in policy.detectors.items():
-            if name not in state.predictions and not detector.shadow:
-                when = state.opened + _span(min(detector.deadline, policy.deadline))
-                if when > at:
-                    found[name] = when
-        return found
-
     def _is_due(self, now: datetime) -> bool:
         return self._state.wake is not None and micros(now) >= self._state.wake
 
-    def _evaluate(self, policy: Policy, outstanding: Iterable[str]) -> Evaluation:
+    def _evaluate(self, policy: Policy, awaited: Iterable[str]) -> Evaluation:
         state = self._state
         return evaluate(
             policy,
             state.facts,
             state.predictions.values(),
             _NO_REASONS,
-            frozenset(outstanding),
+            frozenset(awaited),
             state.uploader,
         )
 
@@ -528,19 +399,19 @@ class Case:
         state = self._state
         if state.verdict is not None and state.review is None and not self._has_facts():
             # Another policy reads what is no longer kept: the verdict holds.
-            state.wake = self._next_wake(micros(now), {}, True)
+            state.wake = next_wake(state, self._policy, micros(now), {}, settled=True)
             return ()
         at = micros(now)
-        outstanding = {} if ended else self._outstanding(self._policy, at)
-        evaluation = self._evaluate(self._policy, outstanding)
-        case_is_due = ended or at >= state.opened + _span(self._policy.deadline)
+        awaited = {} if ended else outstanding(state, self._policy, at)
+        evaluation = self._evaluate(self._policy, awaited)
+        case_is_due = ended or at >= state.opened + span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
             decision = self._held_for_review(evaluation.decision)
-            effect = self._effect(decision)
-            if self._changes(effect):
+            effect = effect_of(state, decision)
+            if changes(state, effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
-                verdict = self._verdict(decision, outstanding, now, outcomes)
+                verdict = self._verdict(decision, awaited, now, outcomes)
                 past = state.verdict
                 superseded = () if past is None else (*past.earlier, past.id)
                 state.verdict = KeptVerdict(
@@ -553,7 +424,7 @@ class Case:
                     superseded[-MAX_EARLIER:],
                 )
                 effects = (Emit(verdict),)
-        state.wake = self._next_wake(at, outstanding, evaluation.settled)
+        state.wake = next_wake(state, self._policy, at, awaited, settled=evaluation.settled)
         if state.verdict is not None and state.orphans:
             discards = self._release_reviews()
             effects = (*discards, *effects, *self._reconsider(now, ended=ended))
@@ -579,49 +450,10 @@ class Case:
             territories=(),
         )
 
-    def _effect(self, decision: Decision) -> str:
-        """What happens to the upload, as ``KeptVerdict.effect``."""
-        review = self._state.review
-        if review is not None:
-            return review.action
-        if not decision.territories:
-            return decision.action.value
-        local = "".join(f" {code}:{action}" for code, action in decision.territories)
-        return f"{decision.action.value}{local}"
-
-    def _changes(self, effect: str) -> bool:
-        """Whether an effect needs a verdict: it differs from the last one, or upholds it."""
-        past, review = self._state.verdict, self._state.review
-        if past is None or not self._state.decided:
-            return True
-        if review is None and past.decided_by == "cap" and past.effect == _REMOVE:
-            # A removal that a cap turned into a review stays one, until a human decides.
-            return effect != Action.REVIEW.value and _REMOVE not in effect
-        if past.effect != effect:
-            return True
-        # The cap acts behind the case. It may have turned the removal into a review, so that a
-        # reviewer's removal is emitted even if the case's action stays the same.
-        return (
-            past.decided_by != "reviewer"
-            and past.effect == _REMOVE
-            and review is not None
-            and review.action == _REMOVE
-        )
-
-    def _next_wake(self, at: int, outstanding: Mapping[str, int], settled: bool) -> int:
-        state = self._state
-        waits = bool(outstanding) and not settled and state.review is None
-        if state.verdict is None or not state.decided or waits:
-            end = state.opened + _span(self._policy.deadline)
-            wake = min(outstanding.values(), default=max(end, at))
-        else:
-            wake = state.verdict.at + _span(self._policy.retention)
-        return wake if state.ahead.until is None else min(wake, state.ahead.until)
-
     def _verdict(
         self,
         decision: Decision,
-        outstanding: Mapping[str, int],
+        awaited: Mapping[str, int],
         now: datetime,
         outcomes: list[dict[str, str]],
     ) -> Verdict:
@@ -633,12 +465,12 @@ class Case:
             state.facts(),
             decision,
             content=state.contents.digest,
-            published=_EPOCH + timedelta(microseconds=state.contents.published),
+            published=at_micros(state.contents.published),
             past=None if past is None else (past.revision, past.id),
             review=None
             if review is None
             else Overruling(review.id, Action(review.action), review.category),
-            late=any(name not in outstanding for name, _ in decision.missing),
+            late=any(name not in awaited for name, _ in decision.missing),
             now=now,
             latency=max(0, micros(now) - state.opened) / 1e6,
             shadow_outcomes=outcomes,
@@ -650,9 +482,9 @@ class Case:
         The live policy may decide before the one in shadow would: then ``waiting_for`` names the
         detectors whose predictions may still change the latter's action.
         """
-        outstanding = {} if ended else self._outstanding(policy, at)
+        awaited = {} if ended else outstanding(self._state, policy, at)
         try:
-            evaluation = self._evaluate(policy, outstanding)
+            evaluation = self._evaluate(policy, awaited)
         except Exception as error:
             return {"policy_version": policy.version, "error": type(error).__name__}
         outcome = {
@@ -660,25 +492,4 @@ class Case:
             "action": evaluation.decision.action.value,
             "rule": evaluation.decision.rule,
         }
-        return outcome if evaluation.settled else outcome | {"waiting_for": ", ".join(outstanding)}
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _by_order(verdict: Verdict) -> tuple[datetime, int, datetime, str]:
-    return verdict.order
-
-
-def _span(seconds: float) -> int:
-    return round(seconds * 1_000_000)
-
-
-def _recorded_effect(verdict: Verdict) -> str:
-    """The effect of a verdict that was recorded, as ``KeptVerdict.effect``."""
-    if verdict.decided_by == "cap":
-        return _REMOVE if verdict.action is Action.REVIEW else Action.REVIEW.value
-    local = local_actions(verdict)
-    if verdict.decided_by == "reviewer":
-        return verdict.action.value
-    return verdict.action.value + "".join(f" {code}:{local[code]}" for code in sorted(local))
+        return outcome if evaluation.settled else outcome | {"waiting_for": ", ".join(awaited)}

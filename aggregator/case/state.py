@@ -15,6 +15,7 @@ from pydantic_core import from_json, to_json
 
 from quorum.aggregator.case.ahead import Ahead
 from quorum.aggregator.case.contents import Contents
+from quorum.aggregator.case.orphans import Orphans
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.facts import Uploader
 from quorum.core.errors import InputError
@@ -103,8 +104,7 @@ class CaseState:
         opened: When that content arrived, in microseconds since 1970.
         uploader: Past verdicts on its uploader.
         predictions: The prediction that counts, by ``prediction_key``.
-        orphans: Kind and JSON of messages whose upload is unknown, and of reviews that wait for the
-            first verdict.
+        orphans: Messages whose upload is unknown, and reviews that wait for the first verdict.
         ahead: Predictions of a content that did not arrive yet.
         verdict: The last verdict; perhaps on an earlier content.
         review: The review that counts, of the content that holds.
@@ -119,7 +119,7 @@ class CaseState:
     opened: int = 0
     uploader: Uploader = _NO_HISTORY
     predictions: dict[str, CompactPrediction] = field(default_factory=dict)
-    orphans: list[tuple[str, str]] = field(default_factory=list)
+    orphans: Orphans = field(default_factory=Orphans)
     ahead: Ahead = field(default_factory=Ahead)
     verdict: KeptVerdict | None = None
     review: KeptReview | None = None
@@ -173,7 +173,7 @@ class CaseState:
             chosen,
             None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
             [row[:9] if row[7] or row[8] else row[:7] for row in self.predictions.values()],
-            self.orphans,
+            self.orphans.held,
             self.ahead.row(),
             self.verdict and (self.verdict if self.verdict.earlier else self.verdict[:6]),
             self.review,
@@ -207,7 +207,7 @@ class CaseState:
             opened=opened,
             uploader=_NO_HISTORY if uploader is None else Uploader(*uploader),
             predictions={prediction_key(one.detector, one.shadow): one for one in predictions},
-            orphans=[(kind, text) for kind, text in orphans],
+            orphans=Orphans([(kind, text) for kind, text in orphans]),
             ahead=Ahead() if ahead is None else Ahead(*ahead),
             verdict=None if verdict is None else KeptVerdict.of(verdict),
             review=None if review is None else KeptReview(*review),

@@ -2,7 +2,9 @@ import json
 
 import pytest
 
-from quorum.aggregator.case.case import MAX_ORPHANS, MAX_STRANGERS, Case, Discard, Emit, Forget
+from quorum.aggregator.case.case import Case, Discard, Emit, Forget
+from quorum.aggregator.case.evidence import MAX_STRANGERS
+from quorum.aggregator.case.orphans import MAX_ORPHANS
 from quorum.aggregator.case.state import MAX_EARLIER
 from quorum.aggregator.decision.evaluate import Uploader
 from quorum.aggregator.policy.policy import Policy

@@ -1,0 +1,54 @@
+"""What a decision does to the upload, and whether that needs another verdict."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quorum.aggregator.case.state import CaseState
+from quorum.aggregator.decision.evaluate import Decision
+from quorum.aggregator.decision.verdicts import local_actions
+from quorum.core.messages import Action, Verdict
+
+__all__ = ["changes", "effect_of", "recorded_effect"]
+
+_REMOVE: Final = Action.REMOVE.value
+
+
+def effect_of(state: CaseState, decision: Decision) -> str:
+    """What happens to the upload, as ``KeptVerdict.effect``."""
+    if state.review is not None:
+        return state.review.action
+    if not decision.territories:
+        return decision.action.value
+    local = "".join(f" {code}:{action}" for code, action in decision.territories)
+    return f"{decision.action.value}{local}"
+
+
+def changes(state: CaseState, effect: str) -> bool:
+    """Whether an effect needs a verdict: it differs from the last one, or upholds it."""
+    past, review = state.verdict, state.review
+    if past is None or not state.decided:
+        return True
+    if review is None and past.decided_by == "cap" and past.effect == _REMOVE:
+        # A removal that a cap turned into a review stays one, until a human decides.
+        return effect != Action.REVIEW.value and _REMOVE not in effect
+    if past.effect != effect:
+        return True
+    # The cap acts behind the case. It may have turned the removal into a review, so that a
+    # reviewer's removal is emitted even if the case's action stays the same.
+    return (
+        past.decided_by != "reviewer"
+        and past.effect == _REMOVE
+        and review is not None
+        and review.action == _REMOVE
+    )
+
+
+def recorded_effect(verdict: Verdict) -> str:
+    """The effect of a verdict that was recorded, as ``KeptVerdict.effect``."""
+    if verdict.decided_by == "cap":
+        return _REMOVE if verdict.action is Action.REVIEW else Action.REVIEW.value
+    local = local_actions(verdict)
+    if verdict.decided_by == "reviewer":
+        return verdict.action.value
+    return verdict.action.value + "".join(f" {code}:{local[code]}" for code in sorted(local))

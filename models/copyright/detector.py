@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from quorum.models.copyright.rules import Ruling
     from quorum.models.fingerprint.fingerprint import Fingerprint
 
-__all__ = ["CopyrightDetector"]
+__all__ = ["ARTIFACT", "CopyrightDetector"]
 
 _log = logging.getLogger(__name__)
 
-_ARTIFACT = Path(__file__).parent / "artifact"
+#: Folder of the shipped catalogue and its media.
+ARTIFACT = Path(__file__).parent / "artifact"
 
 #: Seconds between two checks of the catalogue for changes.
 _REFRESH_SECONDS = 5.0
@@ -189,14 +190,14 @@ class CopyrightDetector(Detector):
                 "flagged",
                 "a registered work, mirrored, cropped and re-encoded",
                 title="my new clip",
-                media=_ARTIFACT / "copy.mp4",
+                media=ARTIFACT / "copy.mp4",
             ),
             Example.of(
                 "copyright-own",
                 "clear",
                 "media that shares nothing with the catalogue",
                 title="my own clip",
-                media=_ARTIFACT / "other.mp4",
+                media=ARTIFACT / "other.mp4",
             ),
             Example.of("copyright-text", "abstained", "no media", title="just words"),
         )

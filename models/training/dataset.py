@@ -5,9 +5,12 @@ Columns (the first name that is there counts; others are ignored):
 ============ =================================================================================
 label        ``label``, ``CLASS``, ``class``, ``V``, ``fight``: 1, true or yes for the harm
 text         ``text``, ``CONTENT``, ``prompt``, or an upload's own ``title``, ``description``
+field        ``field``: where the text stands in an upload, which detectors judge differently:
+             ``title`` (the default), ``description``, ``comment`` or ``tags``
 media        ``media`` (an address) or ``file`` (relative to the file that names it)
 source       ``source``: examples of one source never stand on both sides of a split; by default
              the name of the file where a folder holds several
+kind         ``kind``: any word; figures and the worst mistakes are told by it
 language, id as an upload has them
 ============ =================================================================================
 """
@@ -36,6 +39,7 @@ __all__ = ["Labelled", "read_labelled"]
 
 _LABEL = ("label", "CLASS", "class", "V", "fight")
 _TEXT = ("text", "CONTENT", "prompt", "title")
+_FIELDS = ("title", "description", "comment", "tags")
 _TRUE = {"1", "1.0", "true", "yes", "y"}
 _FALSE = {"0", "0.0", "false", "no", "n"}
 _SUFFIXES = (".csv", ".jsonl", ".ndjson")
@@ -52,6 +56,7 @@ class Labelled:
         sources: Where each comes from.
         origin: What they are, with their digest.
         folders: Folders that their media may be read from.
+        kinds: What kind of example each is; empty where nothing names one.
     """
 
     uploads: list[Upload]
@@ -59,6 +64,7 @@ class Labelled:
     sources: list[str]
     origin: TrainingData
     folders: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
 
 
 def read_labelled(path: Path) -> Labelled:
@@ -78,6 +84,7 @@ def read_labelled(path: Path) -> Labelled:
     uploads: list[Upload] = []
     labels: list[int] = []
     sources: list[str] = []
+    kinds: list[str] = []
     sha = hashlib.sha256()
     for file in files:
         sha.update(digest_of_file(file).encode())
@@ -85,12 +92,14 @@ def read_labelled(path: Path) -> Labelled:
             labels.append(_label(row, file, line))
             uploads.append(_upload(row, file, line))
             sources.append(str(row.get("source") or file.stem))
+            kinds.append(str(row.get("kind") or ""))
     if not 0 < sum(labels) < len(labels):
         msg = f"{path} holds {len(labels)} examples, {sum(labels)} with the harm; both kinds needed"
         raise InputError(msg)
     origin = TrainingData(path.name, "the user's own", len(labels), sha.hexdigest())
     folders = tuple(sorted({str(file.parent.resolve()) for file in files}))
-    return Labelled(uploads, np.array(labels, dtype=np.int64), sources, origin, folders)
+    named = tuple(kinds) if any(kinds) else ()
+    return Labelled(uploads, np.array(labels, dtype=np.int64), sources, origin, folders, named)
 
 
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -137,12 +146,19 @@ def _upload(row: Mapping[str, Any], file: Path, line: int) -> Upload:
         if not known & row.keys():
             msg = f"{file}:{line}: no column {' or '.join(sorted(known))}"
             raise InputError(msg)
+    place = str(row.get("field") or "title").strip().lower()
+    if place not in _FIELDS:
+        msg = f"{file}:{line}: the field is {place[:20]!r}; it must be {', '.join(_FIELDS)}"
+        raise InputError(msg)
+    described = str(row.get("description") or "")
     try:
         return Upload(
             id=str(row.get("id") or f"{file.stem}-{line}"),
             uploader="dataset",
-            title=text,
-            description=str(row.get("description") or ""),
+            title=text if place == "title" else "",
+            description=text if place == "description" else described,
+            comments=(text,) if place == "comment" and text else (),
+            tags=(text,) if place == "tags" and text else (),
             language=str(row["language"]) if row.get("language") else None,
             media=str(media) if media else None,
             published_at=_SOME_TIME,

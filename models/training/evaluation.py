@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from quorum.models.scoring.calibration import (
     prevalence_weights,
 )
 
-__all__ = ["Comparison", "Figure", "Report", "compare", "evaluate", "recall_at"]
+__all__ = ["Comparison", "Errors", "Figure", "Report", "compare", "evaluate", "recall_at"]
 
 _Metric = Callable[[NDArray[np.int64], NDArray[np.float64]], float]
 
@@ -37,6 +37,21 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Errors:
+    """How wrong the scores of one slice are; None where there is nothing to measure it on.
+
+    Attributes:
+        recall: Share of the harmful examples that score 0.5 or more.
+        false_positives: The same share of the others.
+        calibration: Expected calibration error at the reference prevalence.
+    """
+
+    recall: float | None
+    false_positives: float | None
+    calibration: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result of an evaluation.
 
@@ -46,6 +61,7 @@ class Report:
         unscored: Examples on which the detector abstained or failed.
         figures: By metric.
         slices: By the name of a slice, such as ``language=de``: its rows, positives and ROC-AUC.
+        errors: Of the same slices: errors at the score 0.5, and of the calibration.
     """
 
     rows: int
@@ -53,6 +69,7 @@ class Report:
     unscored: int
     figures: Mapping[str, Figure]
     slices: Mapping[str, tuple[int, int, Figure]]
+    errors: Mapping[str, Errors] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,9 @@ def _error_at_reference(labels: NDArray[np.int64], scores: NDArray[np.float64]) 
     weights = prevalence_weights(labels, REFERENCE_PREVALENCE)
     return expected_calibration_error(scores, labels, weights)
 
+
+#: Score from which an example counts as flagged.
+_FLAGGED = 0.5
 
 _METRICS: Mapping[str, _Metric] = {
     "roc_auc": _roc_auc,
@@ -185,6 +205,7 @@ def evaluate(
     samples = _draws(kept, draws, seed)
     figures = {name: _figure(one, kept, values, samples) for name, one in _METRICS.items()}
     measured: dict[str, tuple[int, int, Figure]] = {}
+    errors: dict[str, Errors] = {}
     for name, of_each in (slices or {}).items():
         group = np.array(of_each, dtype=object)[scored]
         counts = Counter(group.tolist())
@@ -197,7 +218,19 @@ def evaluate(
                 int(kept[inside].sum()),
                 _figure(_roc_auc, kept[inside], values[inside], inner),
             )
-    return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, measured)
+            errors[f"{name}={value}"] = _errors(kept[inside], values[inside])
+    return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, measured, errors)
+
+
+def _errors(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> Errors:
+    flagged = scores >= _FLAGGED
+
+    def share(label: int) -> float | None:
+        chosen = flagged[labels == label]
+        return float(chosen.mean()) if len(chosen) else None
+
+    both = _has_both(labels)
+    return Errors(share(1), share(0), _error_at_reference(labels, scores) if both else None)
 
 
 def _by_number(value: str) -> tuple[int, str]:

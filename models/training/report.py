@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from quorum.core.report.page import render
 from quorum.models.scoring.calibration import REFERENCE_PREVALENCE, prevalence_weights
 from quorum.models.training.dataset import Labelled
-from quorum.models.training.evaluation import Report
+from quorum.models.training.evaluation import Errors, Report
+from quorum.models.training.trial import words_of
 
 __all__ = ["write_page"]
 
@@ -46,11 +47,19 @@ def write_page(
         report=report,
         figures=[(name.replace("_", " "), figure) for name, figure in report.figures.items()],
         plots=_plots(data.labels[scored], values),
-        slices=[(name, *figures) for name, figures in report.slices.items()],
+        slices=[
+            (name, *figures, *_shares(report.errors[name]))
+            for name, figures in report.slices.items()
+        ],
         mistakes=list(_mistakes(data, scored, values, mistakes)),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
+
+
+def _shares(errors: Errors) -> list[str]:
+    told = (errors.recall, errors.false_positives, errors.calibration)
+    return ["" if one is None else f"{one:.3f}" for one in told]
 
 
 def _plots(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, Any] | None:
@@ -107,10 +116,11 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
 
 def _mistakes(
     data: Labelled, scored: NDArray[np.int64], scores: NDArray[np.float64], most: int
-) -> Iterator[tuple[str, int, str, str]]:
+) -> Iterator[tuple[str, int, str, str, str]]:
     labels = data.labels[scored]
     gaps = np.abs(scores - labels)
     for place in np.argsort(-gaps, kind="stable")[:most]:
         upload = data.uploads[int(scored[place])]
-        text = " ".join(f"{upload.title} {upload.description} {upload.media or ''}".split())
-        yield upload.id, int(labels[place]), f"{scores[place]:.3f}", text[:400]
+        text = " ".join(" ".join((*words_of(upload), upload.media or "")).split())
+        kind = data.kinds[int(scored[place])] if data.kinds else ""
+        yield upload.id, int(labels[place]), f"{scores[place]:.3f}", kind, text[:400]

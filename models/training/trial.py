@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quorum.core.errors import ArtifactError, InputError
+from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Detector, Finding
 from quorum.models.features.extract import Extractor
@@ -19,7 +20,7 @@ from quorum.models.runner import score_safely
 from quorum.models.scoring.calibration import Platt, expected_calibration_error
 from quorum.models.training.dataset import Labelled
 
-__all__ = ["Recalibration", "recalibrated", "run", "slices_of"]
+__all__ = ["Recalibration", "recalibrated", "run", "slices_of", "words_of"]
 
 _BATCH = 32
 #: Scores this near to 0 and 1 are as good as certain; their log-odds would be infinite.
@@ -53,22 +54,35 @@ def run(
 
 
 def slices_of(data: Labelled) -> Mapping[str, list[str]]:
-    """The slices of an evaluation: by source, language and length of the text."""
+    """The slices of an evaluation: by source, language, length of the text, field and kind."""
     from quorum.models.features.text import language_of
 
     def length(words: int) -> str:
         bounds = ((5, "0 to 5 words"), (20, "6 to 20 words"), (60, "21 to 60 words"))
         return next((name for most, name in bounds if words <= most), "61 words or more")
 
-    texts = [f"{one.title}\n{one.description}".strip() for one in data.uploads]
-    return {
+    texts = ["\n".join(filter(None, words_of(one))) for one in data.uploads]
+    slices = {
         "source": data.sources,
         "language": [
             one.language or language_of(text) or "unknown"
             for one, text in zip(data.uploads, texts, strict=True)
         ],
         "length": [length(len(text.split())) for text in texts],
+        "field": [_fields(one) for one in data.uploads],
     }
+    return slices | ({"kind": list(data.kinds)} if data.kinds else {})
+
+
+def words_of(upload: Upload) -> tuple[str, ...]:
+    """All words of an upload: title, description, tags, comments; some may be empty."""
+    return (upload.title, upload.description, *upload.tags, *upload.comments)
+
+
+def _fields(upload: Upload) -> str:
+    """Where the evidence of an upload stands."""
+    there = [name for name in ("title", "description", "tags", "comments") if getattr(upload, name)]
+    return ", ".join([*there, *(["media"] if upload.media else [])]) or "none"
 
 
 @dataclass(frozen=True, slots=True)

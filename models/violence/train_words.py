@@ -30,7 +30,16 @@ from quorum.models.violence.train_text import RECIPE, measured
 from quorum.models.violence.vectors import embedded
 from quorum.models.violence.words import READ, features_of, parts_of
 
-__all__ = ["LABELLED", "Sentences", "chosen", "fitted", "held_out", "taught", "train_words"]
+__all__ = [
+    "LABELLED",
+    "Sentences",
+    "chosen",
+    "fitted",
+    "held_out",
+    "left_out",
+    "taught",
+    "train_words",
+]
 
 #: Sources with violence, each left out as a whole for its figures.
 LABELLED = ("openai", "surge", "hatecheck", "requests", "answers")
@@ -133,7 +142,7 @@ def fitted(held: Sentences, kept: NDArray[np.bool_], seed: int) -> Network:
     )
 
 
-def _left_out(held: Sentences) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
+def left_out(held: Sentences) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
     """What is judged, and what is trained on for it: by source; the rest in folds by group."""
     for source in LABELLED:
         out = held.sources == source
@@ -151,7 +160,7 @@ def _left_out(held: Sentences) -> Iterator[tuple[str, NDArray[np.bool_], NDArray
 def held_out(held: Sentences, seed: int, progress: Callable[[str], None]) -> tuple[Floats, Floats]:
     """Log-odds of violence and of a report out of fold, each of shape (n,)."""
     odds, reports = np.zeros(len(held.texts)), np.zeros(len(held.texts))
-    for name, out, kept in _left_out(held):
+    for name, out, kept in left_out(held):
         told = fitted(held, kept, seed).answer(held.features[out])
         odds[out], reports[out] = told.odds, told.reports
         progress(f"words: {name} left out")

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.copyright.matching.voting import best_line
+
 __all__ = ["Alignment", "Seeds", "align_seeds", "best_run"]
 
 #: Candidate speeds, evenly spaced on a log scale; the result is refined by a fit.
-_SPEEDS = sorted(np.exp(np.linspace(np.log(0.5), np.log(2.0), 57)), key=lambda s: abs(np.log(s)))
+_SPEEDS = np.array(
+    sorted(np.exp(np.linspace(np.log(0.5), np.log(2.0), 57)), key=lambda s: abs(np.log(s)))
+)
 
 #: Ratio of votes by which a speed must beat those nearer to 1.
 _WORTH = 1.04
@@ -89,27 +93,16 @@ def align_seeds(seeds: Seeds, least: int = 2) -> list[Alignment]:
 
 
 def _best(seeds: Seeds, left: NDArray[np.bool_]) -> Alignment:
-    upload, work, weight = seeds.upload[left], seeds.work[left], seeds.weight[left]
-    moments, moment = np.unique(upload, return_inverse=True)
-    best, most = Alignment(1.0, 0.0, 0), 0.0
-    for speed in _SPEEDS:
-        offsets = work - speed * upload
-        for shift in (0.0, 0.5):
-            bins = np.floor(offsets / _BIN + shift).astype(np.int64)
-            bins -= bins.min()
-            # Of the seeds of one moment in one bin, only the best votes.
-            cell = bins * len(moments) + moment.reshape(-1)
-            votes = np.zeros(cell.max() + 1)
-            np.maximum.at(votes, cell, weight)
-            votes = np.pad(votes, (0, -len(votes) % len(moments))).reshape(-1, len(moments))
-            sums = votes.sum(axis=1)
-            top = int(np.argmax(sums))
-            # A still picture fits any speed, so another speed must be clearly better.
-            if sums[top] > most * _WORTH:
-                most = float(sums[top])
-                middle = float(np.mean(np.sort(offsets[bins == top])))
-                best = Alignment(float(speed), middle, int((votes[top] > 0).sum()))
-    return best
+    order = np.flatnonzero(left)[np.argsort(seeds.upload[left], kind="stable")]
+    upload, work, weight = seeds.upload[order], seeds.work[order], seeds.weight[order]
+    index, shift, top = best_line(upload, work, weight, _SPEEDS, _BIN, _WORTH)
+    if index < 0:
+        return Alignment(1.0, 0.0, 0)
+    speed = float(_SPEEDS[index])
+    offsets = work - speed * upload
+    inside = np.floor(offsets / _BIN + shift).astype(np.int64) == top
+    middle = float(np.mean(np.sort(offsets[inside])))
+    return Alignment(speed, middle, len(np.unique(upload[inside & (weight > 0)])))
 
 
 def _fitted(

@@ -19,7 +19,7 @@ from quorum.models.copyright.index.segments import Hits
 from quorum.models.copyright.matching.alignment import Alignment
 from quorum.models.copyright.matching.geometry import Pairs, located
 from quorum.models.copyright.matching.pairing import SAME_SPEED
-from quorum.models.copyright.matching.straightened import Straightening, followed
+from quorum.models.copyright.matching.straightened import Straightening, closer, followed
 from quorum.models.fingerprint.local import KIND_LOCAL, LocalPrint
 from quorum.models.fingerprint.video import VideoPrint
 
@@ -45,6 +45,17 @@ _FRAME_PAIRS = 20
 #: Minimum length of a run.
 _MIN_SECONDS = 2.4
 
+#: Seconds of a work up to which all of it is compared; of a longer one, what the upload could show
+#: at up to this speed around the shared keyframes, and the most frames of it.
+_COMPARED_WHOLE = 600.0
+_FASTEST = 2.0
+_MOST_FRAMES = 4_800
+#: Score from which another place of the work is not tried.
+_FOUND = 0.5
+#: Agreement from which a place is brought closer, and score from which it need not be.
+_PROMISING = 0.3
+_CERTAIN = 0.99
+
 #: The logistic score: the evidence that half of the probability takes where the work changes in
 #: ``_WAYS`` ways or more, its rise for each way less, and its maximum; and the width. Set on the
 #: development part of benchmarks/copyright_disguised.py.
@@ -52,8 +63,11 @@ _RICH, _WAYS, _POOR, _MOST = 0.70, 7.0, 0.06, 0.88
 _SHARPNESS = 0.025
 #: A short run cannot change in so many ways.
 _FEW, _WAYS_PER_FRAME = 2.0, 0.3
+#: Features and ways below which both the picture and its changes are too plain to tell one work
+#: from another: a box that moves over an empty page.
+_PLAIN_PAIRS, _PLAIN_WAYS = 24, 3.0
 #: Unevenness that an edit causes, and the costs of more.
-_UNEVEN, _UNEVEN_COSTS = 0.08, 0.8
+_UNEVEN, _UNEVEN_COSTS = 0.08, 1.2
 #: Run length in frames from which longer ones are better evidence.
 _USUAL_FRAMES = 20
 
@@ -93,6 +107,8 @@ class DisguisedRun:
     def score(self) -> float:
         """Probability that the upload shows the work and not a look-alike."""
         if self.end - self.start < _MIN_SECONDS:
+            return 0.0
+        if self.pairs < _PLAIN_PAIRS and self.ways < _PLAIN_WAYS:
             return 0.0
         paced = abs(np.log(self.alignment.speed)) > SAME_SPEED
         length = np.clip(0.05 * np.log2(self.frames / _USUAL_FRAMES), 0.0, 0.08)
@@ -183,42 +199,105 @@ def runs_of(
     theirs = work.local
     if theirs is None or not len(theirs) or len(video.luma) < 2 or len(work.luma) < 2:
         return []
+    if float(video.times[-1] - video.times[0]) < _MIN_SECONDS:
+        return []
     hits, _ = _consistent(local, hits)
     mine = hits.where((hits.queries >= len(local)) == mirrored)
-    place = located(_pairs(local, theirs, mine, mirrored=mirrored).distinct())
-    if place is None:
-        return []
-    turn, agreeing = place
+    shared = _shared(local, theirs, mine)
     luma = video.luma[:, :, ::-1] if mirrored else video.luma
-    view = Straightening(luma, local.shape, work.luma, theirs.shape)
-    return [
-        DisguisedRun(
-            float(video.times[one.low]),
-            float(video.times[one.high - 1]),
-            one.alignment,
-            mirrored,
-            one.high - one.low,
-            agreeing,
-            one.cells,
-            one.agreement,
-            one.uneven,
-            one.ways,
-            view.area(turn),
-        )
-        for one in followed(view, turn, video.times, work.times)
-    ]
+    found: list[DisguisedRun] = []
+    for place in located(_pairs(local, theirs, shared, mirrored=mirrored).distinct()):
+        for rows in _windows(video, local, theirs, shared, work.times):
+            view = Straightening(luma, local.shape, work.luma[rows], theirs.shape)
+            found += _runs(view, *place, video.times, work.times[rows], mirrored=mirrored)
+        if any(run.score >= _FOUND for run in found):
+            break
+    return found
 
 
-def _pairs(local: LocalPrint, theirs: LocalPrint, hits: Hits, *, mirrored: bool) -> Pairs:
-    """Features that are each other's nearest in the keyframes with most hits."""
+def _runs(
+    view: Straightening,
+    turn: NDArray[np.float64],
+    pairs: int,
+    times: NDArray[np.float32],
+    work_times: NDArray[np.float32],
+    *,
+    mirrored: bool,
+) -> list[DisguisedRun]:
+    """The runs along a map, and along one that brings the best of them closer."""
+    made: list[DisguisedRun] = []
+    for attempt in range(2):
+        runs = list(followed(view, turn, times, work_times))
+        made += [
+            DisguisedRun(
+                float(times[one.low]),
+                float(times[one.high - 1]),
+                one.alignment,
+                mirrored,
+                one.high - one.low,
+                pairs,
+                one.cells,
+                one.agreement,
+                one.uneven,
+                one.ways,
+                view.area(turn),
+            )
+            for one in runs
+        ]
+        best = max(runs, key=lambda one: one.agreement, default=None)
+        if attempt or best is None or best.agreement < _PROMISING:
+            break
+        if any(run.score >= _CERTAIN for run in made):
+            break
+        moved = closer(view, turn, best, times, work_times)
+        if moved is None:
+            break
+        turn = moved
+    return made
+
+
+def _shared(local: LocalPrint, theirs: LocalPrint, hits: Hits) -> NDArray[np.int64]:
+    """Keyframes of the upload and of the work with most hits, most first, shape (k, 2)."""
     ours = local.frames[hits.queries % max(1, len(local))].astype(np.int64)
     keyframe = np.searchsorted(theirs.times, hits.seconds - 1e-4)
     pairs, counts = np.unique(np.stack([ours, keyframe], axis=1), axis=0, return_counts=True)
-    chosen = pairs[np.argsort(-counts, kind="stable")[:_FRAME_PAIRS]]
+    return np.asarray(pairs[np.argsort(-counts, kind="stable")[:_FRAME_PAIRS]])
+
+
+def _windows(
+    video: VideoPrint,
+    local: LocalPrint,
+    theirs: LocalPrint,
+    shared: NDArray[np.int64],
+    times: NDArray[np.float32],
+) -> list[slice]:
+    """Rows of a work's frames that the upload may show: of a long work only around what is shared.
+
+    That bounds the work of one candidate, however long the film is.
+    """
+    if float(times[-1] - times[0]) <= _COMPARED_WHOLE:
+        return [slice(0, len(times))]
+    first, last = float(video.times[0]), float(video.times[-1])
+    kept = np.zeros(len(times), np.bool_)
+    for ours, keyframe in shared.tolist():
+        at, there = float(local.times[ours]), float(theirs.times[keyframe])
+        low, high = there - _FASTEST * (at - first) - 1, there + _FASTEST * (last - at) + 1
+        more = kept | ((times >= low) & (times <= high))
+        if kept.any() and more.sum() > _MOST_FRAMES:
+            break
+        kept = more
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], kept.view(np.int8), [0]])))
+    return [slice(int(low), int(high)) for low, high in edges.reshape(-1, 2) if high - low >= 2]
+
+
+def _pairs(
+    local: LocalPrint, theirs: LocalPrint, shared: NDArray[np.int64], *, mirrored: bool
+) -> Pairs:
+    """Features that are each other's nearest in pairs of keyframes."""
     descriptors = local.flipped if mirrored else local.descriptors
     kinds = local.flipped_kinds if mirrored else local.kinds
     parts: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]] = []
-    for frame, other in chosen.tolist():
+    for frame, other in shared.tolist():
         a = np.flatnonzero(local.frames == frame)
         b = np.flatnonzero(theirs.frames == other)
         if not len(a) or not len(b):

@@ -2,12 +2,13 @@
 
 Positions are in units of the shorter side of their frame. An edit leaves the picture upright, up to
 perspective and a few degrees, so that each pair of features alone proposes a map: the ratio of
-their sizes, and a shift. The proposal with most agreeing pairs is refined, first as an affine, then
-as a projective map.
+their sizes, and a shift. The proposal with most agreeing pairs is refined, as an affine and a
+projective map where that explains clearly more pairs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,9 @@ LEAST_PAIRS = 8
 
 #: Reach of a proposal, and of the refinements, in units of the shown work's shorter side.
 _PROPOSED = 0.09
-_AFFINE = (0.07, 0.05)
-_PROJECTIVE = (0.04, 0.03, 0.03)
+_REACHES = (0.07, 0.05, 0.035)
+#: Ratio of agreeing pairs by which a map of more numbers must be better.
+_WORTH = 1.1
 #: Octaves by which the sizes of agreeing features may differ.
 _OCTAVES = 2
 #: The most proposals, and pairs that are counted for one: the nearest.
@@ -35,6 +37,8 @@ _GRID = 40
 _SCALES = (0.15, 6.0)
 _STRETCH = 1.7
 _SPREAD = 0.06
+#: Least spread along the other axis: one line of text is no place.
+_LEAST_SPREAD = 0.02
 
 _Floats = NDArray[np.float64]
 
@@ -71,39 +75,97 @@ def moved(turn: _Floats, points: _Floats) -> _Floats:
     return np.asarray(made[:, :2] / depth)
 
 
-def located(pairs: Pairs) -> tuple[_Floats, int] | None:
-    """The map from the work to the upload, shape (3, 3), and the pairs that agree with it.
+def located(pairs: Pairs, most: int = 2) -> list[tuple[_Floats, int]]:
+    """The maps from the work to the upload, shape (3, 3), each with the pairs that agree with it.
+
+    Where the same thing stands in a picture several times, the map with most pairs may be a wrong
+    one: the next one is made of the pairs that are left.
 
     Args:
         pairs: Distinct pairs.
+        most: The most maps.
 
     Returns:
-        None if too few pairs agree, or if the map is not what an edit does.
+        None of which too few pairs agree, or that is not what an edit does.
     """
-    if len(pairs.upload) < LEAST_PAIRS:
-        return None
+    count = len(pairs.upload)
+    if count < LEAST_PAIRS:
+        return []
     scale = STEP ** pairs.octaves.astype(np.float64)
     shift = pairs.upload - scale[:, None] * pairs.work
     expected = scale[:, None, None] * pairs.work[None] + shift[:, None]
     off = np.abs(expected - pairs.upload[None]).max(axis=2)
     agree = off <= _PROPOSED * scale[:, None]
     agree &= np.abs(pairs.octaves[:, None] - pairs.octaves[None]) <= _OCTAVES
-    best = int(np.argmax(agree.sum(axis=1)))
-    chosen = agree[best]
-    size = scale[best]
-    turn = None
-    for reaches, fit in ((_AFFINE, _affine), (_PROJECTIVE, _projective)):
-        for reach in reaches:
-            if chosen.sum() < LEAST_PAIRS:
-                return None
-            turn = fit(pairs.work[chosen], pairs.upload[chosen])
-            if turn is None:
-                return None
-            off = np.abs(moved(turn, pairs.work) - pairs.upload).max(axis=1)
-            chosen = off <= reach * size
-    if turn is None or chosen.sum() < LEAST_PAIRS or not _plausible(turn, pairs.work[chosen]):
+    left = np.ones(count, np.bool_)
+    found: list[tuple[_Floats, int]] = []
+    for _ in range(most):
+        votes = (agree & left).sum(axis=1) * left
+        best = int(np.argmax(votes))
+        if votes[best] < LEAST_PAIRS:
+            break
+        first = agree[best] & left
+        place = _refined(pairs, first, float(scale[best]))
+        if place is not None:
+            found.append(place)
+        left &= ~first
+    return found
+
+
+def _refined(pairs: Pairs, chosen: NDArray[np.bool_], size: float) -> tuple[_Floats, int] | None:
+    """Fit a map to some pairs, then to all that agree with it; None if it is not plausible.
+
+    Few or narrow pairs fit any affine map: a map of more numbers must explain clearly more pairs.
+    """
+    best: tuple[_Floats, NDArray[np.bool_]] | None = None
+    for fit in (_similar, _affine, _projective):
+        if fit is not _similar and _narrow(pairs.work[chosen]):
+            break
+        made = _agreeing(pairs, chosen, size, fit)
+        if made is None:
+            continue
+        if best is None or made[1].sum() >= _WORTH * best[1].sum() + 1:
+            best = made
+        off = np.abs(moved(made[0], pairs.work) - pairs.upload).max(axis=1)
+        chosen = off <= _REACHES[0] * size
+    if best is None or not _plausible(best[0], pairs.work[best[1]]):
         return None
-    return turn, int(chosen.sum())
+    return best[0], int(best[1].sum())
+
+
+def _agreeing(
+    pairs: Pairs,
+    chosen: NDArray[np.bool_],
+    size: float,
+    fit: Callable[[_Floats, _Floats], _Floats | None],
+) -> tuple[_Floats, NDArray[np.bool_]] | None:
+    """A map of one kind, fitted to ever nearer pairs, and those that agree; None if too few do."""
+    turn = None
+    for reach in _REACHES:
+        turn = fit(pairs.work[chosen], pairs.upload[chosen])
+        if turn is None:
+            return None
+        off = np.abs(moved(turn, pairs.work) - pairs.upload).max(axis=1)
+        chosen = off <= reach * size
+        if chosen.sum() < LEAST_PAIRS:
+            return None
+    return None if turn is None else (turn, chosen)
+
+
+def _narrow(points: _Floats) -> bool:
+    """Whether points lie in a strip too narrow to determine an affine map."""
+    return bool(np.ptp(points, axis=0).min() < 2 * _SPREAD or points.std(axis=0).min() < _SPREAD)
+
+
+def _similar(source: _Floats, target: _Floats) -> _Floats | None:
+    """Least squares of one scale and a shift."""
+    middle, to = source.mean(axis=0), target.mean(axis=0)
+    spread = float(((source - middle) ** 2).sum())
+    if spread < 1e-9:
+        return None
+    scale = float(((source - middle) * (target - to)).sum()) / spread
+    x, y = to - scale * middle
+    return np.array([[scale, 0.0, x], [0.0, scale, y], [0.0, 0.0, 1.0]])
 
 
 def _affine(source: _Floats, target: _Floats) -> _Floats | None:
@@ -138,7 +200,7 @@ def _projective(source: _Floats, target: _Floats) -> _Floats | None:
 
 def _plausible(turn: _Floats, points: _Floats) -> bool:
     """Whether the map shows the work upright, unfolded and at a sane size where the pairs are."""
-    if np.ptp(points, axis=0).min() < 2 * _SPREAD or points.std(axis=0).min() < _SPREAD:
+    if points.std(axis=0).max() < _SPREAD or points.std(axis=0).min() < _LEAST_SPREAD:
         return False
     middle = points.mean(axis=0)
     step = 0.1

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quorum.models.copyright.catalogue.works import WORK_VIEWS, WorkPrint
 from quorum.models.copyright.matching.alignment import Alignment
+from quorum.models.copyright.matching.voting import mean_along
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.video import View
 
@@ -150,18 +151,16 @@ def _refined(
     best, least = alignment, np.inf
     low = int(np.searchsorted(their_times, alignment.at(times).min() - 1.0))
     high = int(np.searchsorted(their_times, alignment.at(times).max() + 1.0))
-    local = their_times[low:high]
+    local = their_times[low:high].astype(np.float64)
     if len(local) < 2:
         return alignment
     apart = np.minimum(pdq.distances(ours[:, None], theirs[None, low:high]), EVEN)
-    each = np.arange(len(ours))
     # Most copies play at the original speed; a fitted speed must be clearly better.
     own = [1.0] if abs(np.log(alignment.speed)) < SAME_SPEED else []
     for speed in (*own, *(alignment.speed * turn for turn in _TURNS)):
         for shift in _SHIFTS:
             offset = alignment.at(np.array([middle]))[0] + shift - speed * middle
-            row, _ = around(local, speed * times + offset)
-            cost = float(apart[each, row].mean())
+            cost = mean_along(apart, local, times, speed, offset)
             if cost < least - 0.25:
                 best, least = Alignment(speed, float(offset), alignment.votes), cost
     return best

@@ -18,9 +18,11 @@ from quorum.models.copyright.catalogue.works import WORK_LUMA
 from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds, best_run
 from quorum.models.copyright.matching.geometry import moved
 from quorum.models.copyright.matching.pairing import around
+from quorum.models.copyright.matching.voting import mean_along
+from quorum.models.fingerprint.local import load_opencv
 from quorum.models.fingerprint.video import LUMA
 
-__all__ = ["Followed", "Straightening", "followed"]
+__all__ = ["Followed", "Straightening", "closer", "followed"]
 
 #: Points within each cell of the work's luma at which the upload is sampled, a side.
 _SAMPLES = 4
@@ -40,6 +42,14 @@ _NEAREST = 6
 _LEAST_VOTES = 4
 
 _LEAST_FRAMES = 3
+#: Correlation of two levelled frames from which they show one scene.
+_SAME_SCENE = 0.6
+
+#: Steps and precision with which a map is brought closer, the perspective from which it is not
+#: affine, and how far a corner of the work may move, in parts of its shown shorter side.
+_ECC = (3, 40, 1e-4)
+_BENT = 1e-4
+_NEAR = 0.25
 #: Seconds by which an alignment may exceed the ends of a work.
 _SLACK = 0.2
 _SHIFTS = tuple(sorted((step / 16 for step in range(-10, 11)), key=abs))
@@ -93,6 +103,27 @@ class Straightening:
         self._shape = shape.astype(np.float64)
         self._work_shape = work_shape.astype(np.float64)
 
+    @property
+    def work_shape(self) -> _Floats:
+        """Width and height of the work in units of its shorter side."""
+        return self._work_shape
+
+    def mean(
+        self, rows: NDArray[np.intp], work_rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean picture of some frames of the upload, and of some of the work."""
+        ours = self._luma[rows].mean(axis=0, dtype=np.float32).reshape(LUMA, LUMA)
+        theirs = self._work[work_rows].mean(axis=0, dtype=np.float32)
+        return ours, theirs.reshape(WORK_LUMA, WORK_LUMA)
+
+    def pixels(self) -> tuple[_Floats, _Floats]:
+        """Maps from positions to pixels, shape (3, 3), of the upload's frames and of the work's."""
+        made = []
+        for shape, side in ((self._shape, LUMA), (self._work_shape, WORK_LUMA)):
+            scale = side / shape
+            made.append(np.array([[scale[0], 0, -0.5], [0, scale[1], -0.5], [0, 0, 1]]))
+        return made[0], made[1]
+
     def area(self, turn: _Floats) -> float:
         """Share of the upload that the work takes."""
         corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * self._work_shape
@@ -134,6 +165,50 @@ class Straightening:
         return _levelled(self._work[:, seen].astype(np.float32))
 
 
+def closer(
+    view: Straightening,
+    turn: _Floats,
+    run: Followed,
+    times: NDArray[np.float32],
+    work_times: NDArray[np.float32],
+) -> _Floats | None:
+    """A map that brings upload and work closer together in a run, found on their mean pictures.
+
+    Corners of a part of the picture determine the map there; what stands still shows the rest
+    (Evangelidis, Psarakis, "Parametric image alignment using enhanced correlation coefficient
+    maximization", 2008).
+
+    Args:
+        view: Their frames.
+        turn: Map from positions in the work to positions in the upload.
+        run: A run that was found with that map.
+        times: Seconds of the upload's frames.
+        work_times: Seconds of the work's frames.
+
+    Returns:
+        None if there is none near the given one.
+    """
+    cv2 = load_opencv()
+    rows = np.arange(run.low, run.high)
+    partner, _ = around(work_times, run.alignment.at(times[rows].astype(np.float64)))
+    ours, theirs = view.mean(rows, partner)
+    into, out = view.pixels()
+    begun = into @ turn @ np.linalg.inv(out)
+    bent = abs(begun[2, :2]).max() > _BENT * abs(begun[2, 2])
+    kind = cv2.MOTION_HOMOGRAPHY if bent else cv2.MOTION_AFFINE
+    start = (begun / begun[2, 2])[: 3 if bent else 2].astype(np.float32)
+    try:
+        _, found = cv2.findTransformECC(theirs, ours, start, kind, _ECC, None, 3)
+    except cv2.error:  # it does not converge, or nothing overlaps
+        return None
+    whole = found.astype(np.float64) if bent else np.vstack([found, [0, 0, 1]])
+    made = np.linalg.inv(into) @ whole @ out
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * view.work_shape
+    step = np.abs(moved(made, corners) - moved(turn, corners)).max()
+    side = np.sqrt(abs(np.linalg.det(turn[:2, :2])))
+    return made if step <= _NEAR * side else None
+
+
 def followed(
     view: Straightening,
     turn: _Floats,
@@ -158,7 +233,7 @@ def followed(
         if run is None:
             continue
         low, high, fitted = run
-        rows, partner = compared.paired(fitted, slice(low, high))
+        rows, partner = compared.paired(fitted, compared.scene(fitted, low, high))
         evidence = _evidence(ours[rows], theirs[partner])
         yield Followed(low, high, fitted, float(seen.mean()), *evidence)
 
@@ -240,7 +315,7 @@ class _Compared:
         if first is None:
             return None
         rows = np.arange(*first)
-        times = self.times[rows]
+        times, alike = self.times[rows], self.alike[rows]
         middle = float(times.mean())
         at = float(alignment.at(np.array([middle]))[0])
         best, most = alignment, -np.inf
@@ -248,12 +323,30 @@ class _Compared:
         for speed in dict.fromkeys((1.0, *(alignment.speed * turn for turn in _TURNS))):
             for shift in _SHIFTS:
                 offset = at + shift - speed * middle
-                near, _ = around(self.work_times, speed * times + offset)
-                gain = float(self.alike[rows, near].mean())
+                gain = mean_along(alike, self.work_times, times, speed, offset)
                 if gain > most + 0.003:
                     best, most = Alignment(speed, offset, alignment.votes), gain
         found = self._best(best)
         return None if found is None else (*found, best)
+
+    def scene(self, alignment: Alignment, low: int, high: int) -> slice:
+        """A run and the frames around it in which the same scene goes on in upload and work.
+
+        Two takes of one scene may agree for some seconds: how they go on tells them from a copy,
+        which agrees until it is cut.
+        """
+        at = alignment.at(self.times)
+        near, far = around(self.work_times, at)
+        inside = (at >= self.work_times[0]) & (at <= self.work_times[-1])
+        same = np.zeros(len(at), np.bool_)
+        for partner in (near, far):
+            still = (_unit(self.ours) * _unit(self.theirs[partner])).sum(axis=1)
+            same |= inside & (still >= _SAME_SCENE)
+        while low > 0 and same[low - 1]:
+            low -= 1
+        while high < len(same) and same[high]:
+            high += 1
+        return slice(low, high)
 
     def paired(
         self, alignment: Alignment, rows: slice

@@ -97,10 +97,16 @@ def evaluate(
     for metric, figure in report.figures.items():
         table.add_row(metric.replace("_", " "), str(figure))
     console.print(table)
-    table = Table("slice", "examples", "with the harm", "ROC-AUC (95 %)")
+    table = Table("slice", "examples", "harm", "ROC-AUC (95 %)", "recall", "false", "calibration")
     for part, (rows, positives, figure) in report.slices.items():
-        table.add_row(part, str(rows), str(positives), str(figure))
+        each = report.errors[part]
+        told = [
+            "" if one is None else f"{one:.3f}"
+            for one in (each.recall, each.false_positives, each.calibration)
+        ]
+        table.add_row(part, str(rows), str(positives), str(figure), *told)
     console.print(table)
+    console.print("Recall and false positives are at the score 0.5.")
     reasons = {finding.reason for finding in findings if finding.reason}
     if reasons:
         console.print(f"Not scored: {'; '.join(sorted(reasons)[:5])}")

@@ -50,6 +50,22 @@ def test_what_was_not_scored_is_counted_and_slices_are_told():
     assert report.rows == 360
     assert set(report.slices) == {"language=en", "language=de", "language=other"}
     assert sum(rows for rows, _, _ in report.slices.values()) == 360
+    assert report.errors.keys() == report.slices.keys()
+    kept = np.arange(400) % 10 > 0
+    german = kept & (np.array(languages) == "de")
+    flagged = np.array(scores) >= 0.5
+    told = report.errors["language=de"]
+    assert told.recall == pytest.approx(flagged[german & (labels == 1)].mean())
+    assert told.false_positives == pytest.approx(flagged[german & (labels == 0)].mean())
+    assert told.calibration is not None
+    assert 0 < told.calibration < 1
+
+
+def test_errors_that_nothing_can_be_measured_on_are_none():
+    report = evaluate([0] * 12 + [1], [0.6, *[0.1] * 11, 0.9], {"kind": ["joke"] * 12 + ["threat"]})
+    (joke,) = (each for name, each in report.errors.items() if name == "kind=joke")
+    assert (joke.recall, joke.calibration) == (None, None)
+    assert joke.false_positives == pytest.approx(1 / 12)
 
 
 def test_nothing_scored_and_lengths_that_differ_are_errors():

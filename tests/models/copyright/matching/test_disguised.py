@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from quorum.core.errors import ArtifactError
-from quorum.models.copyright.catalogue.works import WorkPrint
+from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.copyright.catalogue.works import Work, WorkPrint
+from quorum.models.copyright.matching import disguised
 from quorum.models.copyright.matching.geometry import Pairs, located, moved
 from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.fingerprint.fingerprint import WORK_RATE, Fingerprint, fingerprint
@@ -141,9 +143,7 @@ def pairs_of(turn, count, wrong, rng):
 def test_a_map_is_found_among_wrong_pairs():
     rng = np.random.default_rng(0)
     turn = np.array([[0.55, 0.02, 0.3], [-0.01, 0.5, 0.2], [0.03, -0.05, 1.0]])
-    made = located(pairs_of(turn, 80, 40, rng).distinct())
-    assert made is not None
-    place, agreeing = made
+    (place, agreeing), *_ = located(pairs_of(turn, 80, 40, rng).distinct())
     assert 35 <= agreeing <= 50
     corners = np.array([[0.1, 0.1], [1.5, 0.1], [1.5, 1.5], [0.1, 1.5]])
     assert moved(place, corners) == pytest.approx(moved(turn, corners), abs=0.04)
@@ -151,13 +151,91 @@ def test_a_map_is_found_among_wrong_pairs():
 
 def test_pairs_by_chance_and_pairs_in_one_place_are_no_map():
     rng = np.random.default_rng(1)
-    assert located(pairs_of(np.eye(3), 60, 60, rng).distinct()) is None
+    assert located(pairs_of(np.eye(3), 60, 60, rng).distinct()) == []
     together = pairs_of(np.eye(3), 60, 0, rng)
     near = Pairs(
         together.upload * 0.02 + 0.5, together.work * 0.02 + 0.5, together.octaves,
         together.distances,
     )  # fmt: skip
-    assert located(near.distinct()) is None
+    assert located(near.distinct()) == []
+
+
+def test_a_map_is_found_of_pairs_in_a_narrow_strip():
+    """A tall crop of a bottling line shows one bottle: its corners lie in a strip."""
+    rng = np.random.default_rng(2)
+    turn = np.array([[1.7, 0.0, -1.4], [0.0, 1.7, 0.05], [0.0, 0.0, 1.0]])
+    made = pairs_of(turn, 60, 20, rng)
+    strip = made.work * (0.06, 0.5) + (0.85, 0.2)
+    upload = moved(turn, strip) + rng.normal(0, 0.01, strip.shape)
+    upload[:20] = made.upload[:20]
+    (place, agreeing), *_ = located(Pairs(upload, strip, made.octaves, made.distances).distinct())
+    assert agreeing >= 20
+    corners = np.array([[0.7, 0.0], [1.2, 0.0], [1.2, 1.0], [0.7, 1.0]])
+    assert moved(place, corners) == pytest.approx(moved(turn, corners), abs=0.15)
+
+
+def test_the_next_map_is_made_of_the_pairs_that_are_left():
+    rng = np.random.default_rng(3)
+    first, second = np.eye(3), np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.0, 0.0, 1.0]])
+    parts = [pairs_of(first, 50, 0, rng), pairs_of(second, 30, 0, rng)]
+    joined = (np.concatenate([getattr(part, name) for part in parts])
+              for name in ("upload", "work", "octaves", "distances"))  # fmt: skip
+    places = [place for place, _ in located(Pairs(*joined).distinct())]
+    assert len(places) == 2
+    middle = np.array([[0.8, 0.8]])
+    for place, turn in zip(places, (first, second), strict=True):
+        assert moved(place, middle) == pytest.approx(moved(turn, middle), abs=0.03)
+
+
+def spliced(first, then, at):
+    """A long work: one film at its beginning, another after so many seconds."""
+    local = LocalPrint(
+        *(
+            getattr(then.local, name)
+            if name == "shape"
+            else np.concatenate([getattr(first.local, name), moved_on])
+            for name in LOCAL
+            for moved_on in [
+                getattr(then.local, name)
+                + {"times": np.float32(at), "frames": np.uint32(len(first.local.times))}.get(
+                    name, np.uint8(0)
+                )
+                if name != "shape"
+                else None
+            ]
+        )
+    )
+    joined = {
+        name: np.concatenate([getattr(first, name), getattr(then, name)])
+        for name in ("quality", "published", "views", "luma")
+    }
+    times = np.concatenate([first.times, then.times + np.float32(at)])
+    duration = at + then.duration
+    return dataclasses.replace(first, times=times, duration=duration, local=local, **joined)
+
+
+def test_of_a_long_work_only_what_the_upload_may_show_is_compared(film, tmp_path, monkeypatch):
+    _, frames = film
+    path = write_video(tmp_path / "film.mp4", frames)
+    part = WorkPrint.of(fingerprint(path, rate=WORK_RATE))
+    other = write_video(tmp_path / "other.mp4", picture_frames(7, size=SIZE, seconds=8))
+    another = WorkPrint.of(fingerprint(other, rate=WORK_RATE))
+    catalogue = Catalogue()
+    catalogue.add(Work(id="long", title="long", owner="-"), spliced(another, part, 5000.0))
+    catalogue.refresh()
+    compared = []
+    real = disguised.followed
+
+    def counted(view, turn, times, work_times):
+        compared.append(len(work_times))
+        return real(view, turn, times, work_times)
+
+    monkeypatch.setattr(disguised, "followed", counted)
+    found = fingerprint(write_video(tmp_path / "u.mp4", keystone(frames), crf=28))
+    (match,) = find_matches(found, catalogue)
+    assert match.score > 0.9
+    assert match.work_start == pytest.approx(5000.0 + match.start, abs=0.3)
+    assert max(compared) == len(part.times)
 
 
 def test_a_stored_fingerprint_keeps_its_local_features(film, tmp_path):

@@ -12,7 +12,7 @@ and the file describes the model and maps its labels:
 .. code-block:: yaml
 
     task: text-classification            # or image-classification
-    model: hf:org/name@revision          # or file:folder
+    model: hf:org/name@revision#digest   # or file:folder; the digest of its files is checked
     labels: {toxic: hate/insult, threat: violence/threat}
     others: [obscene, insult]            # its other labels; omit not to have them checked
     language: [en]                       # abstains on others; omit for any
@@ -24,6 +24,7 @@ Only safetensors are loaded, and no code of the model repository is executed.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,19 +40,21 @@ from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
 from quorum.models.features.text import evidence_of
-from quorum.models.registry.artifacts import digest_of_file
+from quorum.models.registry.artifacts import file_digests, files_digest
 from quorum.models.registry.descriptions import (
     Calibration,
     read_description,
     reference_of,
     validated,
 )
-from quorum.models.registry.references import local_folder
+from quorum.models.registry.references import digest_of, local_folder
 from quorum.models.scoring.calibration import Platt, log_odds
 from quorum.models.scoring.segments import sentences
 from quorum.models.scoring.timeline import runs, smoothed, spread
 
 __all__ = ["HuggingFaceDetector", "Recipe", "read_recipe"]
+
+_log = logging.getLogger(__name__)
 
 _EXPLAIN_FROM = 0.5
 _MOST_EVIDENCE = 3
@@ -142,7 +145,7 @@ class HuggingFaceDetector(Detector):
     def __init__(self, name: str, reference: str) -> None:
         self.recipe, path = read_recipe(reference)
         self.name = name
-        folder = local_folder(self.recipe.model)
+        folder = _checked_folder(self.recipe.model, path)
         self._classifier = _load(folder, self.recipe.task)
         if self.recipe.several is not None:
             self._classifier = replace(self._classifier, several=self.recipe.several)
@@ -248,6 +251,34 @@ class HuggingFaceDetector(Detector):
         return ()
 
 
+def _checked_folder(reference: str, path: Path) -> Path:
+    """The folder of a model, whose files have the digest that its reference names.
+
+    A reference without one is used as it is, with a warning if others may change what it names.
+
+    Raises:
+        ArtifactError: If it cannot be had, or was changed.
+    """
+    folder = local_folder(reference)
+    digest, wanted = files_digest(folder), digest_of(reference)
+    if wanted is not None and digest != wanted:
+        msg = (
+            f"{path}: the files of {reference} have the digest {digest}: they are not those that "
+            "the description names"
+        )
+        raise ArtifactError(msg)
+    if wanted is None and not reference.startswith("file:"):
+        _log.warning(
+            "%s names no digest of %s, so that it is whatever is there today; to keep what was "
+            "fetched now, write model: %s#%s",
+            path,
+            reference,
+            reference,
+            digest,
+        )
+    return folder
+
+
 def _check_labels(recipe: Recipe, names: Sequence[str], path: Path) -> None:
     there = f"it has {', '.join(names)}"
     unknown = sorted((set(recipe.labels) | set(recipe.others or ())) - set(names))
@@ -272,7 +303,5 @@ def _version(folder: Path, recipe: Recipe) -> str:
     silent = {name for name in ("several",) if getattr(recipe, name) is None}
     left_out = {"model", "others", "licence"} | silent
     sha = hashlib.sha256(recipe.model_dump_json(exclude=left_out).encode())
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model"):
-            sha.update(f"{path.name}\0{digest_of_file(path)}\n".encode())
+    sha.update(file_digests(folder).encode())
     return sha.hexdigest()[:16]

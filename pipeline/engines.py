@@ -34,6 +34,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.pipeline.engine import Engine
+from quorum.pipeline.prism_guard import guarded
 from quorum.pipeline.streams.base import Acknowledge
 
 __all__ = [
@@ -236,6 +237,7 @@ def launch(
     *,
     streaming: bool,
     extra: Sequence[str] = (),
+    accept_open: bool = False,
 ) -> Iterator[Any]:
     """Run a graph; yields the running job (a Beam ``PipelineResult``).
 
@@ -244,10 +246,11 @@ def launch(
         engine: The engine.
         streaming: Whether a source is unbounded.
         extra: More of Beam's options.
+        accept_open: Whether Prism may be open to the network (``--allow-open-prism``).
 
     Raises:
-        ConfigurationError: If an option is wrong or absent, or an unbounded source is given to
-            the direct runner.
+        ConfigurationError: If an option is wrong or absent, an unbounded source is given to
+            the direct runner, or Prism would be open to the internet.
         EngineUnavailable: If the engine cannot be had here; the text says what to do.
     """
     if engine is Engine.DIRECT and streaming:
@@ -264,9 +267,9 @@ def launch(
             f"QUORUM_PRISM to its binary. Or give --runner direct, knowing that {DIRECT_RISK}"
         )
         raise EngineUnavailable(msg)
-    with _worker_pool() as pool:
+    with _worker_pool() as pool, guarded(prism, accept_open=accept_open) as program:
         options = pipeline_options(
-            engine, streaming=streaming, extra=extra, prism=prism, worker_pool=pool
+            engine, streaming=streaming, extra=extra, prism=program, worker_pool=pool
         )
         yield _start(build, engine, options)
 

@@ -45,6 +45,7 @@ def run_job(
     sources: Iterable[Source],
     ensemble: EnsembleSpec | None = None,
     beam_args: Sequence[str] = (),
+    accept_open: bool = False,
     metrics_port: int | None = None,
     drain_seconds: float = 20.0,
     patience: Mapping[str, float] | None = None,
@@ -62,6 +63,7 @@ def run_job(
         sources: Where the graph reads.
         ensemble: The detectors, loaded before the job starts where it runs on this machine.
         beam_args: Further Beam options.
+        accept_open: Whether Prism may be open to the network; see ``prism_guard``.
         metrics_port: Serves Prometheus metrics and health on this port of the loopback address.
         drain_seconds: Time from a signal to the end of the process.
         patience: By stream, how many seconds a message may be held where all is well; see
@@ -94,7 +96,7 @@ def run_job(
         if turns:
             _run_in_turns(build, turns[0], stop, beam_args)
             return
-        _run(build, engine, streaming, stop, beam_args)
+        _run(build, engine, streaming, stop, beam_args, accept_open)
 
 
 class _Stop(threading.Event):
@@ -126,8 +128,11 @@ def _run(
     streaming: bool,
     stop: _Stop,
     beam_args: Sequence[str],
+    accept_open: bool,
 ) -> None:
-    with launch(build, engine, streaming=streaming, extra=beam_args) as result:
+    with launch(
+        build, engine, streaming=streaming, extra=beam_args, accept_open=accept_open
+    ) as result:
         if getattr(result, "has_job", None) is False:
             # Dataflow's template launcher starts the job of the graph that was written.
             _log.info("wrote the job's template; it runs elsewhere")

@@ -22,6 +22,20 @@ __all__ = ["CheckedNetwork", "FetchLimits", "MediaGone", "is_public", "within"]
 #: Well-known prefixes of IPv6 addresses that embed an IPv4 address: NAT64 and 6to4.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _6TO4 = ipaddress.ip_network("2002::/16")
+#: All that IPv6 has of global unicast addresses (RFC 4291): whatever lies outside is local, special
+#: or not assigned.
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+#: Ranges within the global ones that IANA's registries of special purposes set apart, and that
+#: the standard library of some Python that we run on takes for global.
+_SPECIAL = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.0.0.0/24",  # protocol assignments, RFC 6890
+        "192.88.99.0/24",  # relays of 6to4, deprecated by RFC 7526
+        "2001::/23",  # protocol assignments, RFC 2928
+        "3fff::/20",  # documentation, RFC 9637
+    )
+)
 
 _Options = Iterable[httpcore.SOCKET_OPTION]
 
@@ -33,8 +47,9 @@ class MediaGone(MediaRefused):
 def is_public(address: str) -> bool:
     """Whether an IP address is publicly routable.
 
-    Private, loopback, link-local (including cloud metadata services), shared, reserved and
-    multicast addresses are not, nor are IPv6 addresses that embed one of these.
+    Private, loopback, link-local (including cloud metadata services), site-local, shared, reserved,
+    documentation and multicast addresses are not, nor are IPv6 addresses outside global unicast and
+    those that embed one of these.
     """
     made = ipaddress.ip_address(address.split("%")[0])
     if isinstance(made, ipaddress.IPv6Address):
@@ -45,6 +60,10 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address((int(made) >> 80) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if made not in _GLOBAL_UNICAST:
+            return False
+    if any(made in each for each in _SPECIAL if each.version == made.version):
+        return False
     return made.is_global and not made.is_multicast and not made.is_reserved
 
 

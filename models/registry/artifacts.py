@@ -23,6 +23,8 @@ __all__ = [
     "Manifest",
     "TrainingData",
     "digest_of_file",
+    "file_digests",
+    "files_digest",
     "open_artifact",
     "write_artifact",
 ]
@@ -33,6 +35,8 @@ _FORMAT = 1
 _MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 #: The formats of an artifact's files; each holds data only.
 _SUFFIXES = (".safetensors", ".json", ".onnx", ".txt")
+#: The files of a model in the Hugging Face format that are read, and that its digest covers.
+_MODEL_SUFFIXES = (".json", ".safetensors", ".txt", ".model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,20 @@ def digest_of_file(path: Path) -> str:
         while chunk := file.read(1024 * 1024):
             sha.update(chunk)
     return sha.hexdigest()
+
+
+def file_digests(folder: Path) -> str:
+    """A line with the name and the digest of each file of a model, in the order of names."""
+    return "".join(
+        f"{path.name}\0{digest_of_file(path)}\n"
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.suffix in _MODEL_SUFFIXES
+    )
+
+
+def files_digest(folder: Path) -> str:
+    """The digest of a model's files, 16 hexadecimal digits, as a reference names it after ``#``."""
+    return hashlib.sha256(file_digests(folder).encode()).hexdigest()[:16]
 
 
 def _version_of(files: Mapping[str, str]) -> str:

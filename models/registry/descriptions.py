@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -28,14 +29,20 @@ class Calibration(BaseModel):
 
 
 def read_description(reference: str) -> tuple[dict[str, Any], Path]:
-    """Read the file that a reference names.
+    """Read the file that a reference names, which may end in ``#`` and the file's digest.
 
     Raises:
-        ConfigurationError: If it cannot be read or is no YAML mapping.
+        ConfigurationError: If it cannot be read, is no YAML mapping or has another digest.
     """
-    path = Path(reference.removeprefix("file:").removeprefix("//"))
+    place, _, wanted = reference.removeprefix("file:").removeprefix("//").partition("#")
+    path = Path(place)
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        if wanted and digest != wanted:
+            msg = f"{path} has the digest {digest}: it is not the description that is named"
+            raise ConfigurationError(msg)
+        data = YAML(typ="safe", pure=True).load(content.decode("utf-8"))
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise ConfigurationError(msg) from None

@@ -25,7 +25,14 @@ from quorum.core.settings import Settings
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.model_cache import new_folder
 
-__all__ = ["SCHEMES", "chosen_artifact", "is_recipe", "local_folder", "open_reference"]
+__all__ = [
+    "SCHEMES",
+    "chosen_artifact",
+    "digest_of",
+    "is_recipe",
+    "local_folder",
+    "open_reference",
+]
 
 #: Only what an artifact may hold is fetched; in particular no pickle.
 _PATTERNS = ("*.json", "*.safetensors", "*.onnx", "*.txt", "*.model")
@@ -154,9 +161,17 @@ def open_reference(reference: str, detector: str | None = None) -> Artifact:
     return artifact
 
 
+def digest_of(reference: str) -> str | None:
+    """The digest that a reference ends in; None if it names none."""
+    found = _VERSION.search(reference)
+    return found[1] if found else None
+
+
 def is_recipe(reference: str | None) -> bool:
     """Whether a reference names a description: ``quorum.models.registry.descriptions``."""
-    return reference is not None and re.fullmatch(r"file:.+\.ya?ml", reference) is not None
+    return reference is not None and (
+        re.fullmatch(r"file:.+\.ya?ml(#[0-9a-f]{16})?", reference) is not None
+    )
 
 
 def chosen_artifact(detector: str, settings: Settings) -> Artifact | None:

@@ -42,6 +42,7 @@ class BatchJob:
         engine: The runner.
         parts: Ranges that are read in parallel.
         beam_args: Further Beam options.
+        accept_open: Whether Prism may be open to the network.
         report: Receives a line of progress every few seconds.
     """
 
@@ -53,10 +54,12 @@ class BatchJob:
         *,
         parts: int,
         beam_args: Sequence[str],
+        accept_open: bool = False,
         report: Callable[[str], None],
     ) -> None:
         self._source, self._options, self._engine = source, options, engine
         self._parts, self._beam_args, self._report = parts, beam_args, report
+        self._accept_open = accept_open
 
     def run(self, span: TimeRange) -> tuple[Run, Tally]:
         """Moderate the uploads of a range of time, and record the run in the ledger.
@@ -93,7 +96,13 @@ class BatchJob:
 
             with (
                 self._progress(total),
-                launch(build, self._engine, streaming=False, extra=extra) as result,
+                launch(
+                    build,
+                    self._engine,
+                    streaming=False,
+                    extra=extra,
+                    accept_open=self._accept_open,
+                ) as result,
             ):
                 state = result.wait_until_finish()
             if state not in (None, "DONE"):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.detectors import Feature, Features, Frames
 from quorum.models.features.extract import Extractor
 from quorum.models.features.text import text_of
+from quorum.models.huggingface import HuggingFaceDetector
 from quorum.models.installed import load_detector, selected
 from quorum.models.media.lines import MediaLine
 from tests.models import huggingface_models
@@ -166,3 +168,35 @@ def test_an_image_model_by_configuration_alone(tmp_path):
     assert seen.score == pytest.approx(seen.labels["violence/gore"])
     assert unseen.status is Status.FAILED
     assert none.status is Status.ABSTAINED
+
+
+def test_a_model_whose_files_changed_is_refused(text_model, tmp_path):
+    from quorum.models.registry.artifacts import files_digest
+
+    (tmp_path / "model").mkdir()
+    for path in text_model.iterdir():
+        (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
+    model = tmp_path / "model"
+    named = recipe(tmp_path, Path(f"{model}#{files_digest(model)}"))
+    assert HuggingFaceDetector.of("insults", named).version
+    tokens = model / "vocab.txt"
+    tokens.write_text(tokens.read_text().replace("idiot", "genius"))
+    with pytest.raises(ArtifactError, match="not those that the description names"):
+        HuggingFaceDetector.of("insults", named)
+
+
+def test_a_description_that_changed_is_refused(text_model, tmp_path):
+    import hashlib
+
+    settings = recipe(tmp_path, text_model)
+    reference = settings.detectors["insults"].model
+    file = Path(reference.removeprefix("file:"))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+    def named(one: str) -> Settings:
+        return Settings(detectors={"insults": DetectorSettings(model=one)})
+
+    assert HuggingFaceDetector.of("insults", named(f"{reference}#{digest}")).version
+    file.write_text(file.read_text() + "# changed\n")
+    with pytest.raises(ConfigurationError, match="not the description that is named"):
+        HuggingFaceDetector.of("insults", named(f"{reference}#{digest}"))

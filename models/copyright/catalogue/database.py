@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -22,6 +23,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.pool import StaticPool
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, InputError
+from quorum.core.private_files import create_private
 from quorum.models.copyright.catalogue import tables
 
 __all__ = ["LEDGER", "Database", "lock"]
@@ -210,6 +212,8 @@ def _open_file(path: Path, read_only: bool, lasting: bool) -> sqlite3.Connection
     mode = "ro" if not may_write else "rw" if read_only else "rwc"
     if mode == "rwc":
         path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # the connection says what is wrong
+            create_private(path)
     connection = _connect(path, mode)
     if lasting:
         # The journal's directory entry must survive a power failure as well.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +15,14 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False, help="Check the console's audit log."
 )
 
+Database = Annotated[
+    str | None,
+    typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
+]
+
 
 class AuditBroken(QuorumError):
-    """The audit log was changed from outside."""
+    """The audit log, or what it records, was changed from outside."""
 
 
 @app.callback()
@@ -26,27 +32,32 @@ def _root() -> None:
 
 @app.command()
 def verify(
-    database: Annotated[
-        str | None,
-        typer.Option(help="The ledger; by default QUORUM_DATABASE, else sqlite:///quorum.db."),
-    ] = None,
+    database: Database = None,
     head: Annotated[
         str | None,
         typer.Option(help="The end that an earlier check printed; it must still be in the log."),
     ] = None,
+    anchors: Annotated[
+        Path | None,
+        typer.Option(help="The file of anchors; by default the one of QUORUM_AUDIT_ANCHORS."),
+    ] = None,
 ) -> None:
-    r"""Check each line of the log and the chain that they make.
+    r"""Check the log, its anchors, and the users and decisions that it records.
 
-    Write the printed end down elsewhere: a log cut short before it no longer holds it.
+    The key is that of QUORUM_AUDIT_KEY or QUORUM_AUDIT_KEY_FILE.
 
     \b
     quorum audit verify --database sqlite:///quorum.db
     """
     from quorum.apps.console.accounts import audit
+    from quorum.apps.console.accounts.anchors import read_anchors
+    from quorum.apps.console.accounts.audit_key import anchors_file
     from quorum.store.ledger import Ledger
 
+    file = anchors or anchors_file()
+    written = [] if file is None else read_anchors(file)
     with Ledger(database) as ledger:
-        found = audit.verify(ledger)
+        found = audit.verify(ledger, written)
         known = head is None or audit.contains(ledger, head)
     if found.broken is not None:
         msg = f"the audit log is broken: {found.broken}; {found.lines:,} lines before it hold"
@@ -55,3 +66,43 @@ def verify(
         msg = "the audit log is whole, but does not hold that end: it was cut short or replaced"
         raise AuditBroken(msg)
     typer.echo(f"the audit log is whole: {found.lines:,} lines, ending in {found.head}")
+    for line in found.open:
+        typer.echo(f"not checked: {line}", err=True)
+
+
+@app.command("new-key")
+def new_key(
+    to: Annotated[
+        Path | None, typer.Option(help="New file for the key, which only its owner may read.")
+    ] = None,
+) -> None:
+    r"""Make a key for the audit log, to be kept outside the database.
+
+    \b
+    quorum audit new-key --to audit.key
+    """
+    from quorum.apps.console.accounts.audit_key import AuditKey
+    from quorum.core.private_files import write_secret
+
+    key = AuditKey.new()
+    if to is None:
+        typer.echo("the key, which is stored nowhere, for QUORUM_AUDIT_KEY:", err=True)
+        typer.echo(key.text)
+    else:
+        write_secret(to, key.text)
+        typer.echo(f"wrote the key to {to}, for QUORUM_AUDIT_KEY_FILE", err=True)
+
+
+@app.command()
+def adopt(database: Database = None) -> None:
+    r"""Take in users and decisions of earlier versions as they are now; look at them before.
+
+    \b
+    quorum audit adopt --database sqlite:///quorum.db
+    """
+    from quorum.apps.console.accounts import audit
+    from quorum.store.ledger import Ledger
+
+    with Ledger(database) as ledger:
+        count = audit.adopt(ledger, "command line")
+    typer.echo(f"the audit log now holds the content of {count:,} more users and decisions")

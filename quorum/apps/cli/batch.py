@@ -162,6 +162,7 @@ class RunOptions:
     ] = None
     parts: Annotated[int, typer.Option(min=1, help="Ranges that are read in parallel.")] = 4
     runner: options.Runner = None
+    allow_open_prism: options.AllowOpenPrism = False
     beam_args: options.BeamArgs = None
 
 
@@ -218,6 +219,7 @@ def batch(
         how.runner or Engine.DIRECT,
         parts=how.parts,
         beam_args=how.beam_args or (),
+        accept_open=how.allow_open_prism,
         report=lambda line: typer.echo(line, err=True),
     )
     if how.metrics_port is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -50,7 +51,10 @@ class ConsoleAddressOptions:
     ] = None
     proxy: Annotated[
         list[str] | None,
-        typer.Option(help="Address from which that header is trusted (default: loopback)."),
+        typer.Option(
+            help="Address from which that header is trusted (default: loopback); with "
+            "QUORUM_PROXY_SECRET, if it sends that in quorum-proxy-secret. Repeatable."
+        ),
     ] = None
 
     def check(self) -> None:
@@ -143,6 +147,7 @@ def console(
     address.check()
     with ExitStack() as stack:
         listening = stack.enter_context(bind(address.host, address.port))
+        _tell_unprotected(demo=review.demo)
         chosen, works = load_settings(settings), review.works
         if review.demo:
             from quorum.apps.console.demo.cases import demo_settings
@@ -168,6 +173,8 @@ def console(
                 hosts=(*ConsoleSettings().hosts, *(address.allow_host or ())),
                 user_header=address.user_header,
                 proxies=tuple(address.proxy or ConsoleSettings().proxies),
+                proxy_secret=os.environ.get("QUORUM_PROXY_SECRET") or None,
+                behind_proxy=bool(address.proxy),
                 works=works,
                 policy_file=review.policy_file,
             ),
@@ -211,6 +218,26 @@ def create_user(
     with Ledger(database) as ledger:
         access.create_user(ledger, name, access.Role(role), password, "command line")
     typer.echo(f"{name} may use the console as {role}")
+
+
+def _tell_unprotected(*, demo: bool) -> None:
+    """Say in one line what of the audit log is not protected."""
+    from quorum.apps.console.accounts.audit_key import (
+        ANCHORS,
+        ENVIRONMENT,
+        ENVIRONMENT_FILE,
+        anchors_file,
+        audit_key,
+    )
+
+    open_ = []
+    if audit_key() is None:
+        names = f"{ENVIRONMENT} or {ENVIRONMENT_FILE}"
+        open_.append(f"has no key ({names}): who can write the database can write it anew")
+    if anchors_file() is None:
+        open_.append(f"has no anchors outside the database ({ANCHORS}): it can be cut short")
+    if open_ and not demo:
+        logging.getLogger(__name__).warning("the audit log %s", ", and ".join(open_))
 
 
 def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from quorum.core.errors import ConfigurationError
 from quorum.core.identity import SigningKey
 from quorum.core.messages import now
+from quorum.core.private_files import write_secret
 
 __all__ = ["app"]
 
@@ -52,17 +51,7 @@ def new(
         typer.echo("the private key, which is stored nowhere, for QUORUM_SIGNING_KEY:", err=True)
         typer.echo(key.text)
     else:
-        _write(to, key.text)
+        write_secret(to, key.text)
         typer.echo(f"wrote the private key to {to}, for QUORUM_SIGNING_KEY_FILE", err=True)
     typer.echo("add to the settings of those who verify, with the streams that it may publish to:")
     typer.echo(f"publishers:\n  {publisher}:\n    keys:\n      {key.id}: {{public: {key.public}}}")
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        msg = f"cannot write a new file {file}: {error.strerror or error}"
-        raise ConfigurationError(msg) from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text + "\n")

@@ -84,6 +84,13 @@ Runner = Annotated[
         show_default=False,
     ),
 ]
+AllowOpenPrism = Annotated[
+    bool,
+    typer.Option(
+        "--allow-open-prism",
+        help="Run Prism though its port, by which it takes commands, is open to the network.",
+    ),
+]
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -172,4 +179,5 @@ class JobOptions:
         float,
         typer.Option(help="On SIGTERM, time to finish messages in flight before nacking them."),
     ] = 20.0
+    allow_open_prism: AllowOpenPrism = False
     beam_args: BeamArgs = None

@@ -158,6 +158,7 @@ def run(
         beam_args=job.beam_args or (),
         metrics_port=job.metrics_port,
         drain_seconds=job.drain_seconds,
+        accept_open=job.allow_open_prism,
         **more,
     )
 

@@ -17,6 +17,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from quorum.aggregator.policy.policy import Policy
+from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.anchors import AnchorWriter
+from quorum.apps.console.accounts.audit_key import anchors_file, audit_key
 from quorum.apps.console.accounts.security import (
     MAX_BODY,
     SecurityMiddleware,
@@ -46,7 +49,7 @@ from quorum.apps.http.keys import Keyring
 from quorum.apps.http.problems import Problem, problem_response
 from quorum.core import health
 from quorum.core.errors import QuorumError
-from quorum.store.ledger import Ledger, LedgerUnavailable
+from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
 
 __all__ = ["create_console"]
 
@@ -77,7 +80,9 @@ def create_console(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        worker = Worker(ledger, reviews, chosen.double_rate, overview_cache)
+        audit.begin_keyed(ledger, "console")
+        anchors = AnchorWriter(ledger, anchors_file(), audit_key())
+        worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors)
         worker.start()
         checks = (
             health.register("queues", worker.problem),
@@ -151,6 +156,9 @@ def _install_errors(app: FastAPI) -> None:
     async def on_validation(request: Request, _error: Any) -> Response:
         return error_page(request, 422, "The address of this page is incomplete or invalid.")
 
+    async def on_refused(request: Request, _error: Any) -> Response:
+        return error_page(request, 422, "A value of this request is beyond what can be recorded.")
+
     async def on_ledger(_request: Request, error: Any) -> Response:
         _log.error("%s", error)
         text = "The ledger is unavailable. Nothing was changed; reload in a few seconds."
@@ -167,6 +175,7 @@ def _install_errors(app: FastAPI) -> None:
     app.add_exception_handler(PageError, on_page_error)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(LedgerRefused, on_refused)
     app.add_exception_handler(LedgerUnavailable, on_ledger)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(QuorumError, on_error)

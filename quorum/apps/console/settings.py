@@ -24,6 +24,8 @@ class ConsoleSettings:
         hosts: Accepted host names; others are rejected (DNS rebinding).
         user_header: The header with the user name set by a reverse proxy; None for passwords.
         proxies: Addresses from which that header is trusted.
+        proxy_secret: A secret that the proxy sends besides; None if its address is enough.
+        behind_proxy: Whether the proxies were named, so that they tell the clients' addresses.
         works: A folder with the media of registered works, for side-by-side frames.
         policy_file: The file that an activated policy is written to.
         body_seconds: Time for a browser to send a form.
@@ -37,6 +39,8 @@ class ConsoleSettings:
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     user_header: str | None = None
     proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    proxy_secret: str | None = field(default=None, repr=False)
+    behind_proxy: bool = False
     works: Path | None = None
     policy_file: Path | None = None
     body_seconds: float = 20.0

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.desk import outbox, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
@@ -38,6 +39,7 @@ class Worker:
         reviews: Where decisions are published.
         double_rate: The share of cases that a second reviewer decides independently.
         overview_cache: The overview's figures, which the worker refreshes.
+        anchors: Writes the end of the audit log to outside the database; None for nowhere.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class Worker:
         reviews: ReviewPublisher,
         double_rate: float,
         overview_cache: OverviewCache,
+        anchors: AnchorWriter | None = None,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
         self._double_rate = double_rate
         self._overviews = overview_cache
+        self._anchors = anchors
         self._stopping = threading.Event()
         #: When a round succeeded last, and why none did since.
         self._round_at = time.monotonic()
@@ -69,6 +73,11 @@ class Worker:
         """Stop after the current step; the next console publishes what is still waiting."""
         self._stopping.set()
         self._thread.join(_CLOSE_SECONDS)
+        if self._anchors is not None:
+            try:
+                self._anchors.step(now_due=True)
+            except QuorumError as error:
+                _log.warning("%s", error)
 
     def problem(self) -> str | None:
         """Why queues and decisions are not kept up to date; None if they are."""
@@ -106,6 +115,8 @@ class Worker:
                 self._overviews.refresh(force=False)
                 if unfilled is not None:
                     unfilled = self._fill(unfilled)
+                if self._anchors is not None:
+                    self._anchors.step()
                 self._round_at, self._error = time.monotonic(), ""
             except QuorumError as error:
                 self._error = str(error)

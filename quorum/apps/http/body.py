@@ -60,7 +60,7 @@ class BodyLimits:
             413, f"the body is larger than {limit:,} bytes", {"connection": "close"}
         )
         declared = headers.get(b"content-length", b"")
-        if declared.isdigit() and int(declared[:20]) > limit:
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
             await _discard(receive)
             await self._render(scope["path"], too_large)(scope, receive, send)
             return

@@ -31,8 +31,9 @@ class ConnectionConfig(uvicorn.Config):
     """
 
     def __init__(self, app: Any, *, header_seconds: float, **options: Any) -> None:
-        # Named, since Uvicorn would take another parser where one is installed.
-        super().__init__(app, http=Connection, **options)
+        # Named, since Uvicorn would take another parser where one is installed. Without its headers
+        # of proxies, by which whoever can reach loopback may give a request any address.
+        super().__init__(app, http=Connection, proxy_headers=False, **options)
         self.header_seconds = header_seconds
 
 

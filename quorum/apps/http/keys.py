@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.private_files import warn_if_open
 
 __all__ = ["READ_ALL", "SCOPES", "ApiKey", "Bucket", "Keyring", "new_key", "read_keys"]
 
@@ -59,6 +60,7 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     Raises:
         ConfigurationError: If the file cannot be read, or a line is invalid.
     """
+    warn_if_open(path, "the file of keys")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

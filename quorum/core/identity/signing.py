@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.private_files import warn_if_open
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -160,6 +161,7 @@ class SigningKey:
             return cls.from_text(text, ENVIRONMENT)
         if not file:
             return None
+        warn_if_open(Path(file), "the signing key")
         try:
             return cls.from_text(Path(file).read_text(encoding="utf-8"), file)
         except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from functools import partial
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.private_files import create_private, warn_if_open
 
 __all__ = ["DEFAULT_URL", "connect", "database_url", "redacted"]
 
@@ -81,8 +83,11 @@ def connect(url: URL, *, create: bool = False) -> Engine:
         if not memory and not Path(str(url.database)).parent.is_dir():
             msg = f"there is no folder {Path(str(url.database)).parent} for the database; make it"
             raise ConfigurationError(msg)
-        if not memory and not create and not url.query:
-            options["creator"] = partial(_open_existing, str(url.database))
+        if not memory and not url.query:
+            # SQLite gives its write-ahead log the mode of the database.
+            path = Path(str(url.database))
+            warn_if_open(path, "the ledger")
+            options["creator"] = partial(_create if create else _open_existing, path)
     else:
         options |= {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4}
         options["connect_args"] = {
@@ -100,9 +105,15 @@ def connect(url: URL, *, create: bool = False) -> Engine:
     return engine
 
 
-def _open_existing(path: str) -> sqlite3.Connection:
+def _create(path: Path) -> sqlite3.Connection:
+    with contextlib.suppress(OSError):  # the connection says what is wrong
+        create_private(path)
+    return _open_existing(path)
+
+
+def _open_existing(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{Path(path).absolute().as_uri()}?mode=rw",
+        f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
         timeout=SQLITE_BUSY_SECONDS,
         check_same_thread=False,

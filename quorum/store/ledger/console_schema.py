@@ -16,6 +16,7 @@ __all__ = [
     "decisions",
     "drafts",
     "golden_answers",
+    "known_devices",
     "login_failures",
     "samples",
     "sessions",
@@ -50,7 +51,18 @@ sessions = Table(
     Index("ix_sessions_expires_at", "expires_at"),
 )
 
-#: Failed log-ins by name and by address, for rate limiting across processes.
+#: Browsers and addresses from which a user logged in, by digest: strangers' failures do not hold
+#: them up.
+known_devices = Table(
+    "known_devices",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("account", String(64), primary_key=True),
+    Column("expires_at", UtcTime, nullable=False),
+    Index("ix_known_devices_expires_at", "expires_at"),
+)
+
+#: Failed log-ins by account and by address, for rate limiting across processes.
 login_failures = Table(
     "login_failures",
     metadata,
@@ -72,6 +84,9 @@ audit_log = Table(
     Column("details", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
+    #: HMAC of the digest by a key outside the database; null for lines without one.
+    Column("mac", String(64)),
+    Index("ix_audit_log_subject_event", "subject", "event"),
 )
 
 #: The reviewers' work: one row for each case and reason.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Row, Select
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from quorum.store.ledger.connection import connect, redacted
 from quorum.store.ledger.errors import LedgerRefused, LedgerUnavailable
@@ -72,6 +72,11 @@ class Transactions:
                 if wait is None or not _transient(error):
                     raise LedgerUnavailable(self._problem(error)) from None
                 time.sleep(wait)
+            except StatementError as error:
+                # A parameter that no database was asked of, such as a time before the year 1.
+                kind = type(error.orig or error).__name__
+                msg = f"the database {self.name} refuses a value: {kind}"
+                raise LedgerRefused(msg) from None
             except SQLAlchemyError as error:
                 raise LedgerUnavailable(self._problem(error)) from None
         raise AssertionError

@@ -14,7 +14,7 @@ from quorum.apps.console.accounts import access, audit, sessions
 from quorum.apps.console.accounts.access import Role
 from quorum.core.errors import ConfigurationError
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import login_failures
+from quorum.store.ledger.console_schema import known_devices, login_failures
 from quorum.store.ledger.console_schema import sessions as session_table
 from quorum.store.ledger.console_schema import users as user_table
 from tests.apps.console.conftest import PASSWORD
@@ -90,10 +90,15 @@ def test_security_headers_of_every_response(console):
 
 def test_the_cookie_is_hidden_from_scripts_and_not_stored(console, ledger: Ledger):
     ana = console("ana")
-    (cookie,) = ana.client.cookies.jar
-    assert cookie.has_nonstandard_attr("HttpOnly")
-    kept = ledger.transact(lambda c: c.execute(select(session_table)).all())
-    assert all(cookie.value not in str(row) for row in kept)
+    cookies = list(ana.client.cookies.jar)
+    assert {cookie.name for cookie in cookies} == {"quorum_session", "quorum_device"}
+    assert all(cookie.has_nonstandard_attr("HttpOnly") for cookie in cookies)
+    kept = [
+        *ledger.transact(lambda c: c.execute(select(session_table)).all()),
+        *ledger.transact(lambda c: c.execute(select(known_devices)).all()),
+    ]
+    assert len(kept) == 3
+    assert all(cookie.value not in str(row) for row in kept for cookie in cookies)
     rows = ledger.transact(lambda c: c.execute(select(user_table)).all())
     assert all(row.password.startswith("$argon2id$") for row in rows)
 
@@ -146,6 +151,38 @@ def test_a_reverse_proxy_signs_in_known_users_only(serve, ledger: Ledger):
     assert elsewhere(None).get("/queue", headers={"x-user": "ana"}).url.path == "/login"
 
 
+def test_the_proxy_names_one_user_in_one_header(serve, ledger: Ledger):
+    people = serve(user_header="x-user", proxies=("testclient",))
+    twice = [("x-user", "eve"), ("x-user", "root")]
+    assert people(None).get("/queue", headers=twice).status_code == 400
+    assert people(None).get("/queue", headers={"x-user": "eve, root"}).status_code == 403
+    assert "ana" in people(None).get("/queue", headers={"x-user": "ANA"}).text
+
+
+def test_the_proxy_proves_itself_with_its_secret(serve, ledger: Ledger):
+    people = serve(user_header="x-user", proxies=("testclient",), proxy_secret="s3cret")
+    named = {"x-user": "root"}
+    assert people(None).get("/queue", headers=named).url.path == "/login"
+    wrong = {**named, "quorum-proxy-secret": "guess"}
+    assert people(None).get("/queue", headers=wrong).url.path == "/login"
+    right = {**named, "quorum-proxy-secret": "s3cret"}
+    assert people(None).get("/queue", headers=right).url.path == "/queue"
+
+
+def test_nobody_takes_the_address_of_the_proxy_by_a_header(serve, ledger: Ledger):
+    """Uvicorn would take the address of ``X-Forwarded-For`` from whoever is on loopback."""
+    import httpx
+
+    from tests.apps.console.conftest import listening
+
+    app = serve(user_header="x-user", proxies=("10.0.0.5",), hosts=("127.0.0.1",))(None).client.app
+    with listening(app) as url:
+        forged = {"x-user": "root", "x-forwarded-for": "10.0.0.5"}
+        answer = httpx.get(f"{url}/users", headers=forged)
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/login")
+
+
 def test_the_command_creates_users(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/l.db"
     with Ledger(url, create=True):
@@ -185,6 +222,8 @@ def tampered(ledger: Ledger, path: Path, *statements: str) -> audit.AuditCheck:
 
 def test_tampering_with_the_audit_log_is_detected(ledger: Ledger, tmp_path: Path):
     path = tmp_path / "console.db"
+    # Without the line that made a user, the user is found; this one makes nothing.
+    ledger.transact(lambda c: audit.append(c, "ana", "login", "ana"), writes=True)
     assert audit.verify(ledger).broken is None
     head = audit.verify(ledger).head
     with sqlite3.connect(path) as database, pytest.raises(sqlite3.IntegrityError, match="grows"):

@@ -203,3 +203,11 @@ def test_the_file_of_endpoints(
         return
     with pytest.raises(ConfigurationError, match=told):
         read_endpoints(file)
+
+
+@pytest.mark.parametrize("seconds", ["9" * 400, "-1", " 1", "1_0", "\u0661", "1e9", "", "9" * 13])
+def test_a_timestamp_that_is_no_time_is_refused(seconds: str) -> None:
+    body = b"{}"
+    headers = sign_webhook(SECRET, "msg", body, now()) | {"webhook-timestamp": seconds}
+    with pytest.raises(WebhookRefused, match="not a number of seconds"):
+        verify_webhook(SECRET, headers, body)

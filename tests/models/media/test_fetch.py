@@ -35,6 +35,19 @@ BODY = b"moving pictures" * 100
         "fe80::1",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "2001:db8::1",
+        "2001:2::1",
+        "64:ff9b:1::1",
+        "5f00::1",
+        "4000::1",
+        "8000::1",
+        "::7f00:1",
+        "100::1",
+        "192.0.0.9",
+        "192.88.99.1",
         "ff02::1",
         "::ffff:127.0.0.1",
         "::ffff:169.254.169.254",
@@ -46,7 +59,17 @@ def test_private_addresses_are_not_public(address):
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34",
+        "8.8.8.8",
+        "2606:4700::1111",
+        "2400:cb00::1",
+        "2a00:1450::1",
+        "64:ff9b::808:808",
+    ],
+)
 def test_public_addresses_are(address):
     assert is_public(address)
 

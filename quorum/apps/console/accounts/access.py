@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.audited import user_digest
+from quorum.apps.console.accounts.names import folded
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import sessions, users
+from quorum.store.ledger.console_schema import known_devices, sessions, users
 
 __all__ = [
     "MIN_PASSWORD",
@@ -26,6 +28,7 @@ __all__ = [
     "Role",
     "User",
     "authenticate",
+    "change_password",
     "create_user",
     "find_user",
     "list_users",
@@ -112,21 +115,64 @@ def create_user(ledger: Ledger, name: str, role: Role, password: str | None, by:
             "and starts with a letter or a digit"
         )
         raise ConfigurationError(msg)
-    if password is not None and not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        msg = f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters"
-        raise ConfigurationError(msg)
+    if password is not None:
+        _check_password(password)
     hashed = None if password is None else _hasher().hash(password)
     given = {"role": role.value, "password": hashed, "disabled": False}
 
     def work(connection: Connection) -> None:
+        if (other := _spelled_otherwise(connection, name)) is not None:
+            msg = f"there is a user {other}: names must differ in more than upper and lower case"
+            raise ConfigurationError(msg)
         done = connection.execute(update(users).where(users.c.name == name).values(**given))
         if done.rowcount == 0:
             connection.execute(insert(users).values(name=name, created_at=now(), **given))
-        connection.execute(sessions.delete().where(sessions.c.user == name))
+        _end_sessions(connection, name)
         event = "user.changed" if done.rowcount else "user.created"
-        audit.append(connection, by, event, name, role=role.value, password=password is not None)
+        details = {"role": role.value, "password": password is not None}
+        audit.append(connection, by, event, name, **details, row=_digest_of(connection, name))
 
     ledger.transact(work, writes=True)
+
+
+def change_password(ledger: Ledger, user: User, old: str, new: str) -> bool:
+    """Change a user's password at their own wish, and end their sessions.
+
+    Returns:
+        Whether the old password was right; nothing is changed otherwise.
+
+    Raises:
+        ConfigurationError: If the new password is too short or too long.
+    """
+    _check_password(new)
+    if authenticate(ledger, user.name, old) is None:
+        return False
+    hashed = _hasher().hash(new)
+
+    def work(connection: Connection) -> None:
+        connection.execute(update(users).where(users.c.name == user.name).values(password=hashed))
+        _end_sessions(connection, user.name)
+        row = _digest_of(connection, user.name)
+        audit.append(connection, user.name, "user.password", user.name, row=row)
+
+    ledger.transact(work, writes=True)
+    return True
+
+
+def _digest_of(connection: Connection, name: str) -> str:
+    row = connection.execute(select(users).where(users.c.name == name)).one()
+    return user_digest(row._mapping)
+
+
+def _check_password(password: str) -> None:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        msg = f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters"
+        raise ConfigurationError(msg)
+
+
+def _end_sessions(connection: Connection, name: str) -> None:
+    connection.execute(sessions.delete().where(sessions.c.user == name))
+    connection.execute(known_devices.delete().where(known_devices.c.account == folded(name)))
 
 
 def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
@@ -138,17 +184,36 @@ def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
         )
         if not done.rowcount:
             return False
-        connection.execute(sessions.delete().where(sessions.c.user == name))
-        audit.append(connection, by, "user.disabled" if disabled else "user.enabled", name)
+        _end_sessions(connection, name)
+        event = "user.disabled" if disabled else "user.enabled"
+        audit.append(connection, by, event, name, row=_digest_of(connection, name))
         return True
 
     return ledger.transact(work, writes=True)
 
 
 def find_user(connection: Connection, name: str) -> User | None:
-    """Return the user of this name, or None."""
-    row = connection.execute(select(users).where(users.c.name == name)).first()
+    """Return the user of this name, whatever its case, or None."""
+    row = _row(connection, name)
     return None if row is None else _user(row)
+
+
+def _row(connection: Connection, name: str) -> Row[Any] | None:
+    """The row of the user of this name; of two that differ in case, only the exact one."""
+    # Users' names are ASCII, which the databases' own ``lower`` folds.
+    alike = select(users).where(func.lower(users.c.name) == folded(name)).limit(2)
+    found = list(connection.execute(alike))
+    exact = [row for row in found if row.name == name]
+    return next(iter(exact), found[0] if len(found) == 1 else None)
+
+
+def _spelled_otherwise(connection: Connection, name: str) -> str | None:
+    """A user whose name differs in case alone, if there is none of exactly this name."""
+    names = connection.execute(
+        select(users.c.name).where(func.lower(users.c.name) == folded(name))
+    ).scalars()
+    found = sorted(names)
+    return None if name in found or not found else found[0]
 
 
 def list_users(ledger: Ledger) -> list[User]:
@@ -162,9 +227,7 @@ def authenticate(ledger: Ledger, name: str, password: str) -> User | None:
 
     Verification takes the same time for unknown names.
     """
-    row = ledger.transact(
-        lambda connection: connection.execute(select(users).where(users.c.name == name)).first()
-    )
+    row = ledger.transact(lambda connection: _row(connection, name))
     stored = row.password if row is not None and row.password else None
     try:
         _hasher().verify(stored or _dummy_hash(), password[:MAX_PASSWORD])

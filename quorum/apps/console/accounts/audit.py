@@ -1,26 +1,48 @@
 """The audit log: append-only, a hash chain in which each entry holds its predecessor's digest.
 
 A changed, deleted or inserted entry breaks the chain. Database triggers reject changes as well;
-the chain detects changes by someone who dropped the triggers. The last digest
-(``quorum audit verify`` prints it), stored elsewhere, reveals a truncated log.
+the chain detects changes by someone who dropped the triggers. With a key outside the database
+(``audit_key``) each entry has a code besides, so that nobody who has the database alone can write
+the chain anew; anchors outside it (``anchors``) reveal a log that was cut short. Entries on users
+and decisions hold the digests of their rows, against which the tables are held (``audited``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, desc, insert, select, text
 
+from quorum.apps.console.accounts.audit_key import (
+    ANCHORS,
+    ENVIRONMENT,
+    Anchor,
+    AuditKey,
+    audit_key,
+)
+from quorum.apps.console.accounts.audited import AuditedRows
+from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import audit_log
 
-__all__ = ["GENESIS", "AuditCheck", "AuditEntry", "append", "contains", "newest", "verify"]
+__all__ = [
+    "GENESIS",
+    "AuditCheck",
+    "AuditEntry",
+    "adopt",
+    "append",
+    "begin_keyed",
+    "contains",
+    "newest",
+    "verify",
+]
 
 #: The predecessor's digest in the first entry.
 GENESIS: Final = "0" * 64
@@ -41,7 +63,8 @@ class AuditEntry:
         subject: The id of the upload, user or draft.
         details: JSON with sorted keys; never contains text by uploaders or reviewers.
         previous: The digest of the previous entry.
-        digest: SHA-256 of all other fields.
+        digest: SHA-256 of the fields before it.
+        mac: The digest's code by the audit key; None if it was written without a key.
     """
 
     number: int
@@ -52,9 +75,10 @@ class AuditEntry:
     details: str
     previous: str
     digest: str
+    mac: str | None = None
 
     def expected(self) -> str:
-        """Compute the digest from the other fields."""
+        """Compute the digest from the fields before it."""
         parts = [self.number, self.at, self.actor, self.event, self.subject, self.details]
         body = json.dumps([*parts, self.previous], ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(body.encode()).hexdigest()
@@ -67,21 +91,33 @@ class AuditCheck:
     Attributes:
         lines: The number of valid entries, from the start.
         head: The digest of the last valid entry.
-        broken: What is wrong with the next entry; None if all are valid.
+        broken: What is wrong with the next entry, or with a row of a table; None if all are valid.
+        open: What was not checked, and how to have it checked; empty if everything was.
     """
 
     lines: int
     head: str
     broken: str | None = None
+    open: tuple[str, ...] = ()
 
 
 def append(connection: Connection, actor: str, event: str, subject: str, **details: Any) -> None:
-    """Append an entry in the transaction of the action that it records."""
+    """Append an entry in the transaction of the action that it records.
+
+    Raises:
+        ConfigurationError: If the log is keyed, and this process has no key.
+    """
+    key = audit_key()
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = connection.execute(
-        select(audit_log.c.number, audit_log.c.digest).order_by(desc(audit_log.c.number)).limit(1)
+        select(audit_log.c.number, audit_log.c.digest, audit_log.c.mac)
+        .order_by(desc(audit_log.c.number))
+        .limit(1)
     ).first()
+    if key is None and last is not None and last.mac is not None:
+        msg = f"the audit log of this ledger is keyed: give its key in {ENVIRONMENT}"
+        raise ConfigurationError(msg)
     line = AuditEntry(
         number=1 if last is None else last.number + 1,
         at=now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -93,22 +129,110 @@ def append(connection: Connection, actor: str, event: str, subject: str, **detai
         digest="",
     )
     row = {name: getattr(line, name) for name in AuditEntry.__slots__}
-    connection.execute(insert(audit_log), {**row, "digest": line.expected()})
+    digest = line.expected()
+    mac = None if key is None else key.mac("line", digest)
+    connection.execute(insert(audit_log), {**row, "digest": digest, "mac": mac})
 
 
-def verify(ledger: Ledger) -> AuditCheck:
-    """Verify each entry and the chain."""
-    number, head = 0, GENESIS
+def verify(ledger: Ledger, anchors: Sequence[Anchor] = ()) -> AuditCheck:
+    """Verify each entry, the chain, the anchors, and the users and decisions that entries made.
+
+    Args:
+        ledger: The ledger.
+        anchors: The anchors that were written outside the database.
+    """
+    key, rows = audit_key(), AuditedRows()
+    left = {one.number: one for one in anchors}
+    number, head, keyed = 0, GENESIS, False
     for line in _lines(ledger):
         number += 1
-        if line.number != number:
-            return AuditCheck(number - 1, head, f"line {number} is missing; {line.number} follows")
-        if line.previous != head:
-            return AuditCheck(number - 1, head, f"line {number} does not follow line {number - 1}")
-        if line.digest != line.expected():
-            return AuditCheck(number - 1, head, f"line {number} was changed")
+        if broken := _broken(line, number, head, key, keyed=keyed):
+            return AuditCheck(number - 1, head, broken)
+        keyed = keyed or line.mac is not None
         head = line.digest
-    return AuditCheck(number, head)
+        anchor = left.pop(number, None)
+        if anchor is not None and anchor.digest != head:
+            return AuditCheck(number - 1, head, f"line {number} is not the one that was anchored")
+        rows.read(line.event, line.actor, line.subject, line.details)
+    if left:
+        last = max(left)
+        broken = f"line {last} was anchored at {left[last].at} and is gone: the log was cut short"
+        return AuditCheck(number, head, broken)
+    for one in anchors:
+        if key and not hmac.compare_digest(one.mac or "", one.expected(key)):
+            return AuditCheck(number, head, f"the anchor of line {one.number} was not made here")
+    if key is not None and number and not keyed:
+        broken = "no line is keyed: the log was written anew, or never keyed (quorum audit adopt)"
+        return AuditCheck(number, head, broken)
+    broken_row = rows.problem(ledger)
+    return AuditCheck(number, head, broken_row, _unchecked(key, keyed, anchors, rows))
+
+
+def _broken(
+    line: AuditEntry, number: int, head: str, key: AuditKey | None, *, keyed: bool
+) -> str | None:
+    """What is wrong with an entry that should follow another; None if nothing is."""
+    if line.number != number:
+        return f"line {number} is missing; {line.number} follows"
+    if line.previous != head:
+        return f"line {number} does not follow line {number - 1}"
+    if line.digest != line.expected():
+        return f"line {number} was changed"
+    if keyed and line.mac is None:
+        return f"line {number} has no code of the key, and those before it have"
+    if key is None or line.mac is None:
+        return None
+    if not hmac.compare_digest(line.mac, key.mac("line", line.digest)):
+        return f"line {number} was not written with this key"
+    return None
+
+
+def _unchecked(
+    key: AuditKey | None, keyed: bool, anchors: Sequence[Anchor], rows: AuditedRows
+) -> tuple[str, ...]:
+    found = []
+    if key is None:
+        told = "its key was not given" if keyed else "it is not keyed"
+        found.append(
+            f"{told} ({ENVIRONMENT}): who can write the database can write the log anew, unseen"
+        )
+    if not anchors:
+        found.append(f"there is no anchor ({ANCHORS}): a log cut short would not be noticed")
+    if rows.uncovered:
+        found.append(
+            f"{rows.uncovered:,} users and decisions are of versions whose lines do not tell their "
+            "content: look at them, then take them in with `quorum audit adopt`"
+        )
+    return tuple(found)
+
+
+def adopt(ledger: Ledger, by: str) -> int:
+    """Append a line for each user and decision whose content no line tells; returns how many."""
+    rows = AuditedRows()
+    for line in _lines(ledger):
+        rows.read(line.event, line.actor, line.subject, line.details)
+
+    def work(connection: Connection) -> int:
+        found = list(rows.uncovered_rows(connection))
+        for event, subject, details in found:
+            append(connection, by, event, subject, **details)
+        append(connection, by, "audit.adopted", "audit", rows=len(found))
+        return len(found)
+
+    return ledger.transact(work, writes=True)
+
+
+def begin_keyed(ledger: Ledger, by: str) -> None:
+    """Append the first keyed line, if there is a key and the log has no such line yet."""
+    if audit_key() is None:
+        return
+
+    def work(connection: Connection) -> None:
+        query = select(audit_log.c.number).where(audit_log.c.mac.is_not(None)).limit(1)
+        if connection.execute(query).first() is None:
+            append(connection, by, "audit.keyed", "audit")
+
+    ledger.transact(work, writes=True)
 
 
 def newest(ledger: Ledger, *, before: int | None = None, limit: int = 100) -> list[AuditEntry]:

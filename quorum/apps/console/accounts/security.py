@@ -77,7 +77,7 @@ class SecurityMiddleware:
         if "*" not in self._hosts and name not in self._hosts:
             return 421, "This host name is not allowed; see --allow-host."
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if not (length.isascii() and length.isdigit()) or int(length[:20]) > MAX_BODY:
             return 413, "This form is too large. Nothing was changed: go back and shorten it."
         if method in ("GET", "HEAD") or path.startswith("/api/"):
             return None

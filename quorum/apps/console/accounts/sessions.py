@@ -5,22 +5,32 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
-from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts import access, audit
 from quorum.apps.console.accounts.access import User, authenticate, find_user
+from quorum.apps.console.accounts.names import folded
+from quorum.apps.console.accounts.throttle import (
+    Counter,
+    TooManyAttempts,
+    count_attempt,
+    counters,
+    remember,
+    take_back,
+)
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import login_failures, sessions
+from quorum.store.ledger.console_schema import sessions
 
 __all__ = [
+    "LoggedIn",
     "Session",
     "TooManyAttempts",
+    "change_password",
     "find_session",
     "log_in",
     "log_out",
@@ -30,25 +40,6 @@ __all__ = [
 
 #: One shift.
 LIFETIME: Final = timedelta(hours=10)
-#: Failed attempts without a delay; each further failure doubles the delay.
-FREE_ATTEMPTS: Final = 5
-#: Many people may share one address behind a router.
-FREE_ATTEMPTS_PER_ADDRESS: Final = 50
-MAX_DELAY: Final = timedelta(minutes=15)
-#: Failures expire after this time without another one.
-FAILURE_EXPIRY: Final = timedelta(hours=1)
-
-
-class TooManyAttempts(Exception):
-    """Too many failed log-ins for a name or an address.
-
-    Attributes:
-        seconds: The delay until the next attempt is accepted.
-    """
-
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many failed attempts. Try again in {seconds} s.")
-        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +57,75 @@ class Session:
     digest: str
 
 
-def log_in(ledger: Ledger, name: str, password: str, address: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """A log-in that succeeded.
+
+    Attributes:
+        cookie: The value of the session's cookie.
+        device: The value of the cookie by which the browser is known at the next log-in.
+    """
+
+    cookie: str
+    device: str
+
+
+def log_in(
+    ledger: Ledger, name: str, password: str, address: str, device: str = ""
+) -> LoggedIn | None:
     """Check name and password and open a session.
 
+    Args:
+        ledger: The ledger.
+        name: The user's name; its case does not matter.
+        password: The password.
+        address: The client's IP address.
+        device: The value of the browser's cookie from an earlier log-in; empty if it has none.
+
     Returns:
-        The session cookie; None if the name or the password is wrong.
+        The cookies; None if the name or the password is wrong.
 
     Raises:
-        TooManyAttempts: If the name or the address is rate-limited; the password is not checked.
+        TooManyAttempts: If the attempt is rate-limited; the password is not checked.
     """
-    keys = (
-        (f"name:{name[:64].casefold()}", FREE_ATTEMPTS),
-        (f"from:{address}", FREE_ATTEMPTS_PER_ADDRESS),
-    )
     at = now()
-    # Counted before the password is checked, so that concurrent attempts count too.
-    ledger.transact(lambda connection: _count_attempt(connection, keys, at), writes=True)
+
+    def count(connection: Connection) -> tuple[Counter, ...]:
+        counted = counters(connection, name, address, device, at)
+        count_attempt(connection, counted, at)
+        return counted
+
+    counted = ledger.transact(count, writes=True)
     user = authenticate(ledger, name, password)
 
-    def work(connection: Connection) -> str | None:
+    def work(connection: Connection) -> LoggedIn | None:
         if user is None:
             audit.append(connection, "-", "login.failed", name[:64], address=address)
             return None
-        connection.execute(
-            delete(login_failures).where(login_failures.c.key.in_([key for key, _ in keys]))
-        )
+        take_back(connection, counted)
         audit.append(connection, user.name, "login", user.name, address=address)
-        return open_session(connection, user)
+        known = remember(connection, user.name, address, device, at)
+        return LoggedIn(open_session(connection, user), known)
 
     return ledger.transact(work, writes=True)
+
+
+def change_password(ledger: Ledger, user: User, old: str, new: str, address: str) -> bool:
+    """Change a user's own password; attempts with a wrong old one are limited as log-ins are.
+
+    Returns:
+        Whether the old password was right.
+
+    Raises:
+        ConfigurationError: If the new password is too short or too long.
+        TooManyAttempts: If the attempt is rate-limited.
+    """
+    counted = (Counter(f"password:{folded(user.name)}", 5),)
+    ledger.transact(lambda connection: count_attempt(connection, counted, now()), writes=True)
+    changed = access.change_password(ledger, user, old, new)
+    if changed:
+        ledger.transact(lambda connection: take_back(connection, counted), writes=True)
+    return changed
 
 
 def open_session(connection: Connection, user: User) -> str:
@@ -140,26 +171,6 @@ def log_out(ledger: Ledger, session: Session) -> None:
 
 def _digest(cookie: str) -> str:
     return hashlib.sha256(cookie.encode()).hexdigest()
-
-
-def _count_attempt(connection: Connection, keys: Sequence[tuple[str, int]], at: datetime) -> None:
-    table = login_failures.c
-    for key, free in keys:
-        row = connection.execute(select(login_failures).where(table.key == key)).first()
-        if row is None:
-            values = {"failures": 1, "last_at": at, "blocked_until": None}
-            connection.execute(insert(login_failures).values(key=key, **values))
-            continue
-        if row.blocked_until is not None and row.blocked_until > at:
-            raise TooManyAttempts(int((row.blocked_until - at).total_seconds()) + 1)
-        failures = 1 if row.last_at < at - FAILURE_EXPIRY else row.failures + 1
-        delay = min(timedelta(seconds=2 ** min(failures - free, 12)), MAX_DELAY)
-        blocked = at + delay if failures > free else None
-        connection.execute(
-            update(login_failures)
-            .where(table.key == key)
-            .values(failures=failures, last_at=at, blocked_until=blocked)
-        )
 
 
 def tokens_equal(given: str, wanted: str) -> bool:

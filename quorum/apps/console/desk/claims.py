@@ -8,6 +8,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, text, update
 
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.names import folded
+from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.queues import Queue, matching, order_of
 from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.messages import now
@@ -67,12 +69,14 @@ def _claim(connection: Connection, task_id: str, reviewer: str) -> ReviewTask | 
     ).first()
     if other is not None:
         return None
+    if known.not_for is not None and one_person(connection, known.not_for, reviewer):
+        return None
     done = connection.execute(
         update(tasks)
         .where(
             and_(t.id == task_id, t.state == "open"),
             _free(reviewer, at),
-            or_(t.not_for.is_(None), t.not_for != reviewer),
+            or_(t.not_for.is_(None), t.not_for != folded(reviewer)),
             or_(t.only_for.is_(None), t.only_for == reviewer),
         )
         .values(claimed_by=reviewer, claimed_until=at + LEASE)

@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, insert, select, update
 
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.audited import decision_digest
+from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.claims import LEASE, lock_case
 from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.errors import QuorumError
@@ -132,7 +134,13 @@ def decide(
             .where(tasks.c.id == task.id)
             .values(state="closed", outcome=action.value, closed_at=at)
         )
-        details = {"action": action.value, "kind": task.kind, "category": made.category}
+        details = {
+            "action": action.value,
+            "kind": task.kind,
+            "category": made.category,
+            "decision": made.id,
+            "row": decision_digest({**row, "action": action.value}),
+        }
         event = "case.passed-on" if asks else "case.measured" if measures else "case.decided"
         audit.append(connection, reviewer, event, task.upload_id, **details)
         return made
@@ -162,6 +170,9 @@ def _check(
         raise Conflict(msg)
     if current != task.verdict_id and task.kind in ("review", "second"):
         msg = "A newer verdict arrived meanwhile. The page shows it now; read it first."
+        raise Conflict(msg)
+    if task.not_for is not None and (why := one_person(connection, task.not_for, reviewer)):
+        msg = f"A second person must decide this case: {why}."
         raise Conflict(msg)
     if action is Action.REVIEW and task.kind != "review":
         msg = "You are the second reviewer: choose allow, restrict or remove."
@@ -202,7 +213,8 @@ def undo(ledger: Ledger, decision_id: str, reviewer: str) -> ReviewDecision:
                 claimed_until=at + LEASE,
             )
         )
-        audit.append(connection, reviewer, "case.undone", found.upload_id, kind=found.kind)
+        details = {"kind": found.kind, "decision": found.id}
+        audit.append(connection, reviewer, "case.undone", found.upload_id, **details)
         return found
 
     return ledger.transact(work, writes=True)

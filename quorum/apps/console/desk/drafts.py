@@ -15,6 +15,8 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.backtest import Backtest, backtest
 from quorum.aggregator.study.record import PastCase
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.names import folded
+from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.core.messages import digest, now
 from quorum.store.ledger import CaseFilter, Ledger
@@ -157,8 +159,12 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
         if row is None or row.state != "proposed":
             msg = "Only a proposed policy can be activated."
             raise Conflict(msg)
-        if row.author == by:
-            msg = "You wrote this policy: a second person must activate it."
+        if why := one_person(connection, row.author, by):
+            msg = (
+                "You wrote this policy: a second person must activate it."
+                if folded(row.author) == folded(by)
+                else f"A second person must activate this policy, and {why}."
+            )
             raise Conflict(msg)
         connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
         done = connection.execute(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
+from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
@@ -56,7 +57,7 @@ def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnEle
     if queue.kind is not None:
         found.append(t.kind == queue.kind)
     if reviewer is not None:
-        found.append(or_(t.not_for.is_(None), t.not_for != reviewer))
+        found.append(or_(t.not_for.is_(None), t.not_for != folded(reviewer)))
         found.append(or_(t.only_for.is_(None), t.only_for == reviewer))
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
 
+from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk.harm import expected_harm, service_level, severity
 from quorum.core.messages import Action, Upload, Verdict, digest, now
 from quorum.store.ledger import Ledger
@@ -97,7 +98,7 @@ def open_task(
                 score=max(scores, default=None),
                 opened_at=verdict.at if kind == "review" else at,
                 due_at=(verdict.at if kind == "review" else at) + service_level(verdict.category),
-                not_for=not_for,
+                not_for=None if not_for is None else folded(not_for),
                 only_for=only_for,
             )
         )

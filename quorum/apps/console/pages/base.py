@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,6 +13,7 @@ from starlette.datastructures import UploadFile
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts import sessions
 from quorum.apps.console.accounts.access import PERMISSIONS, Permission, User, find_user
+from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.accounts.security import MAX_BODY
 from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk.active_policy import ActivePolicy
@@ -30,6 +32,7 @@ __all__ = [
     "PageError",
     "Reviewer",
     "UploadId",
+    "client_address",
     "console_of",
     "cookie_name",
     "form_fields",
@@ -49,6 +52,10 @@ class Console:
     def policy(self) -> Policy:
         """The policy in force."""
         return self.active_policy.current()
+
+
+#: The header in which a reverse proxy proves itself, if the console has a secret of it.
+PROXY_SECRET_HEADER = "quorum-proxy-secret"  # noqa: S105
 
 
 class PageError(Exception):
@@ -75,11 +82,13 @@ def console_of(request: Request) -> Console:
     return console
 
 
-def cookie_name(console: Console) -> str:
-    """Return the name of the session cookie.
+def cookie_name(console: Console, kind: str = "session") -> str:
+    """Return the name of the session's cookie, or of another kind of cookie.
 
     Browsers accept the prefix ``__Host-`` over https only, and bind the cookie to the host.
     """
+    if kind != "session":
+        return f"__Host-quorum-{kind}" if console.settings.secure else f"quorum_{kind}"
     return "__Host-quorum" if console.settings.secure else "quorum_session"
 
 
@@ -94,7 +103,7 @@ def current_session(request: Request) -> Session:
     cookie = request.cookies.get(cookie_name(console), "")
     found = sessions.find_session(console.ledger, cookie) if cookie else None
     name = _proxy_user(request, console)
-    if name is not None and (found is None or found.user.name != name):
+    if name is not None and (found is None or folded(found.user.name) != folded(name)):
         user = console.ledger.transact(lambda connection: find_user(connection, name))
         if user is None or user.disabled:
             msg = "You are signed in, but have no account here; ask an admin to add you."
@@ -109,12 +118,46 @@ def current_session(request: Request) -> Session:
 
 
 def _proxy_user(request: Request, console: Console) -> str | None:
-    header = console.settings.user_header
-    if header is None or request.client is None:
+    """The user whom a trusted reverse proxy names; None if it names none.
+
+    Raises:
+        PageError: If it does not name exactly one.
+    """
+    settings = console.settings
+    if settings.user_header is None or not _from_proxy(request, settings):
         return None
-    if request.client.host not in console.settings.proxies:
-        return None
-    return request.headers.get(header) or None
+    named = request.headers.getlist(settings.user_header)
+    if len(named) > 1:
+        # A client may have sent one of them, and proxies differ in which one they mean.
+        raise PageError(400, f"There is more than one header {settings.user_header}.")
+    return named[0].strip() or None if named else None
+
+
+def _from_proxy(request: Request, settings: ConsoleSettings) -> bool:
+    """Whether a request is of a trusted proxy, by its address, and its secret if it has one."""
+    if request.client is None or request.client.host not in settings.proxies:
+        return False
+    if settings.proxy_secret is None:
+        return True
+    given = request.headers.getlist(PROXY_SECRET_HEADER)
+    return len(given) == 1 and sessions.tokens_equal(given[0], settings.proxy_secret)
+
+
+def client_address(request: Request) -> str:
+    """The client's address, for limits and the log: of a proxy that was named, the one it names.
+
+    The last address of ``X-Forwarded-For`` is what the proxy saw itself; those before it were sent
+    by the client.
+    """
+    settings = console_of(request).settings
+    peer = request.client.host if request.client else "-"
+    if not settings.behind_proxy or not _from_proxy(request, settings):
+        return peer
+    named = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(named))
+    except ValueError:
+        return peer
 
 
 CurrentSession = Annotated[Session, Depends(current_session)]

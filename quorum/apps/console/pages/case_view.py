@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts.access import User
+from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk import decisions, tasks
 from quorum.apps.console.desk.decisions import ReviewDecision
 from quorum.apps.console.desk.tasks import ReviewTask
@@ -166,7 +167,7 @@ def _open(connection: Connection, upload_id: str, reader: str) -> ReviewTask | N
             t.upload_id == upload_id,
             t.state == "open",
             t.kind != "golden",
-            t.not_for.is_(None) | (t.not_for != reader),
+            t.not_for.is_(None) | (t.not_for != folded(reader)),
         )
         .limit(1)
     ).first()

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from quorum.apps.console.accounts import access, audit, sessions
 from quorum.apps.console.accounts.access import Role
+from quorum.apps.console.accounts.anchors import read_anchors
+from quorum.apps.console.accounts.audit_key import anchors_file
+from quorum.apps.console.accounts.throttle import DEVICE_LIFETIME
 from quorum.apps.console.pages.base import (
     Admin,
     Auditor,
     CurrentSession,
     FormFields,
     PageError,
+    client_address,
     console_of,
     cookie_name,
     form_fields,
@@ -39,18 +43,44 @@ def login(request: Request, given: Annotated[Mapping[str, str], Depends(form_fie
     """Log in."""
     console = console_of(request)
     name, target = given.get("name", ""), _inside(given.get("next", "/"))
-    address = request.client.host if request.client else "-"
+    device = request.cookies.get(cookie_name(console, "device"), "")
     status, message = 401, "The name or the password is wrong."
-    cookie = None
+    made = None
     try:
-        cookie = sessions.log_in(console.ledger, name, given.get("password", ""), address)
+        made = sessions.log_in(
+            console.ledger, name, given.get("password", ""), client_address(request), device
+        )
     except sessions.TooManyAttempts as error:
         status, message = 429, str(error)
-    if cookie is None:
+    if made is None:
         return render(request, "login.html", status, next=target, message=message, name=name[:64])
     response = redirect(request, target)
-    set_cookie(console, response, cookie)
+    set_cookie(console, response, made.cookie)
+    set_cookie(console, response, made.device, "device", DEVICE_LIFETIME)
     return response
+
+
+@router.get("/password")
+def password_page(request: Request, session: CurrentSession) -> Response:
+    """Show the form by which users change their own passwords."""
+    return render(request, "password.html", message="")
+
+
+@router.post("/password")
+def change_password(request: Request, session: CurrentSession, given: FormFields) -> Response:
+    """Change the user's own password, and log in again."""
+    ledger = console_of(request).ledger
+    old, new = given.get("old", ""), given.get("new", "")
+    try:
+        if new != given.get("again"):
+            message = "The two new passwords differ."
+        elif sessions.change_password(ledger, session.user, old, new, client_address(request)):
+            return redirect(request, "/login")
+        else:
+            message = "The present password is wrong."
+    except (ConfigurationError, sessions.TooManyAttempts) as error:
+        message = str(error)
+    return render(request, "password.html", 422, message=message)
 
 
 def _inside(target: str) -> str:
@@ -104,7 +134,7 @@ def change_user(
 def audit_page(
     request: Request,
     user: Auditor,
-    before: int | None = None,
+    before: Annotated[int | None, Query(ge=0, le=2**31 - 1)] = None,
 ) -> Response:
     """Show the audit log, newest first."""
     ledger = console_of(request).ledger
@@ -118,4 +148,7 @@ def verify(
     user: Auditor,
 ) -> Response:
     """Verify the audit log's chain."""
-    return render(request, "_verified.html", found=audit.verify(console_of(request).ledger))
+    file = anchors_file()
+    anchors = [] if file is None else read_anchors(file)
+    found = audit.verify(console_of(request).ledger, anchors)
+    return render(request, "_verified.html", found=found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
@@ -29,6 +30,11 @@ _PAGE = 50
 PageNumber = Annotated[int, Query(ge=0, le=10_000)]
 
 
+def _small(text: str, limit: int) -> bool:
+    """Whether a text is a whole number from 0 to below a limit, in the digits of ASCII."""
+    return re.fullmatch("[0-9]{1,9}", text) is not None and int(text) < limit
+
+
 def queue_filter(
     category: str = "",
     territory: str = "",
@@ -38,11 +44,11 @@ def queue_filter(
     order: str = "harm",
 ) -> Queue:
     """Read the queue from the query string; invalid values do not filter."""
-    age = timedelta(hours=int(hours)) if hours.isdigit() and int(hours) < 100_000 else None
+    age = timedelta(hours=int(hours)) if _small(hours, 100_000) else None
     return Queue(
         category=category[:256] or None,
         territory=territory.strip().upper()[:8] or None,
-        severity=int(severity) if severity.isdigit() and int(severity) < 10 else None,
+        severity=int(severity) if _small(severity, 10) else None,
         older_than=age,
         kind=kind[:16] or None,
         order="age" if order == "age" else "harm",

@@ -77,11 +77,18 @@ def _set_new_cookie(request: Request, response: Response) -> None:
         set_cookie(console_of(request), response, cookie)
 
 
-def set_cookie(console: Console, response: Response, value: str) -> None:
-    """Set the session cookie."""
+def set_cookie(
+    console: Console,
+    response: Response,
+    value: str,
+    kind: str = "session",
+    lifetime: timedelta | None = None,
+) -> None:
+    """Set the session's cookie, or one of another kind that outlives the browser."""
     response.set_cookie(
-        cookie_name(console),
+        cookie_name(console, kind),
         value,
+        max_age=None if lifetime is None else int(lifetime.total_seconds()),
         httponly=True,
         samesite="lax",
         secure=console.settings.secure,

@@ -1,0 +1,170 @@
+"""Runs a program whose listening sockets are on loopback alone: ``python FILE PROGRAM ARGUMENTS``.
+
+Prism listens on every interface, and has no option against that. Linux hands each of its calls of
+``bind`` to this process, its parent (seccomp's user notification, Linux 5.9): where one names every
+interface, the program is given a socket that is bound to loopback in its stead. Nothing of Quorum
+is imported here, so that it starts at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+
+_RECEIVE = 0xC0502100
+_SEND = 0xC0182101
+_ADD_FD = 0x40182103
+_CONTINUE = 1
+_SET_FD = 1
+_DEATH_SIGNAL = 1
+#: id, pid, flags, number of the call, architecture, place, six arguments.
+_NOTIFICATION = "=QIIiIQ6Q"
+_ANSWER = "=QqiI"
+
+
+def main(arguments: list[str]) -> int:
+    """Run a program; returns its exit status.
+
+    With ``--check`` alone, returns 0 if this machine can confine a program, else 1.
+    """
+    if arguments == ["--check"]:
+        return _check()
+    return _run(lambda: os.execv(arguments[0], arguments))  # noqa: S606
+
+
+def _check() -> int:
+    """Whether a socket that asks for every interface ends up on loopback."""
+
+    def listen() -> None:
+        for family, every in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
+            with contextlib.suppress(OSError), socket.socket(family) as made:
+                made.bind((every, 0))
+                made.listen()
+                if made.getsockname()[0] not in ("127.0.0.1", "::ffff:127.0.0.1"):
+                    os._exit(1)
+                with socket.create_connection(("127.0.0.1", made.getsockname()[1])):
+                    continue
+            if family == socket.AF_INET:
+                os._exit(1)
+        os._exit(0)
+
+    try:
+        return _run(listen)
+    except (OSError, ImportError, RuntimeError, AttributeError):
+        return 1
+
+
+def _run(begin: object) -> int:
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        try:
+            ours.close()
+            socket.send_fds(theirs, [b"x"], [_filtered()])
+            theirs.close()
+            begin()  # type: ignore[operator]
+        except BaseException as error:
+            print(f"cannot confine the program: {error}", file=sys.stderr)  # noqa: T201
+        os._exit(126)
+    theirs.close()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda which, _frame: _kill(child, which))
+    _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+    if descriptors:
+        _serve(descriptors[0], child)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _kill(child: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, number)
+
+
+def _filtered() -> int:
+    """Have this process' calls of ``bind`` handed to whoever holds the descriptor returned."""
+    import pyseccomp
+
+    # The program ends with its parent, which alone can answer it.
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    made = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    made.add_rule(pyseccomp.NOTIFY, "bind")
+    made.load()
+    # The package has no name for it.
+    descriptor = int(pyseccomp._libseccomp.seccomp_notify_fd(made._filter))
+    if descriptor < 0:
+        raise OSError(-descriptor, "no descriptor of seccomp's notifications")
+    os.set_inheritable(descriptor, False)
+    return descriptor
+
+
+def _serve(descriptor: int, child: int) -> None:
+    """Answer calls until the program ends."""
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    while True:
+        for _, event in waiting.poll(1000):
+            if event & (select.POLLHUP | select.POLLERR):
+                return
+            with contextlib.suppress(OSError):  # the caller ended meanwhile
+                _answer(descriptor)
+        status = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if status is not None:
+            return
+
+
+def _answer(descriptor: int) -> None:
+    asked = bytearray(struct.calcsize(_NOTIFICATION))
+    fcntl.ioctl(descriptor, _RECEIVE, asked)
+    number, pid, *_, file, place, length, _, _, _ = struct.unpack(_NOTIFICATION, asked)
+    try:
+        made = _on_loopback(_address(pid, place, length))
+        if made is None:
+            answer = struct.pack(_ANSWER, number, 0, 0, _CONTINUE)
+        else:
+            with made:
+                added = struct.pack(
+                    "=QIIII", number, _SET_FD, made.fileno(), file & 0xFFFFFFFF, os.O_CLOEXEC
+                )
+                fcntl.ioctl(descriptor, _ADD_FD, added)
+            answer = struct.pack(_ANSWER, number, 0, 0, 0)
+    except OSError as error:
+        answer = struct.pack(_ANSWER, number, 0, -(error.errno or errno.EACCES), 0)
+    fcntl.ioctl(descriptor, _SEND, bytearray(answer))
+
+
+def _address(pid: int, place: int, length: int) -> bytes:
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:  # noqa: PTH123
+        memory.seek(place)
+        return memory.read(min(length, 128))
+
+
+def _on_loopback(address: bytes) -> socket.socket | None:
+    """A socket on loopback for an address of every interface; None for any other address."""
+    family, port = struct.unpack_from("=H", address)[0], struct.unpack_from("!H", address, 2)[0]
+    if family == socket.AF_INET and address[4:8] == bytes(4):
+        made, bound = socket.socket(socket.AF_INET), ("127.0.0.1", port)
+    elif family == socket.AF_INET6 and address[8:24] == bytes(16):
+        made, bound = socket.socket(socket.AF_INET6), ("::ffff:127.0.0.1", port)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    else:
+        return None
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setblocking(False)  # as Go's are
+        made.bind(bound)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

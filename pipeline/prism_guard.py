@@ -1,0 +1,136 @@
+"""Keeps Prism's port on loopback, or says who can reach it.
+
+Prism runs the command of a job for whoever reaches its port, and listens on every interface. Where
+Linux lets us, its sockets are bound to loopback (``loopback_only``). Elsewhere the machine's
+interfaces decide: none but loopback, as in a network namespace of its own, is well; an address
+within a private network is warned of; a public one is refused unless it is accepted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import logging
+import shlex
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from apache_beam.runners.portability.prism_runner import PrismJobServer
+
+from quorum.core.errors import ConfigurationError
+
+__all__ = ["can_confine", "guarded", "reachable_addresses"]
+
+_log = logging.getLogger(__name__)
+
+_LAUNCHER: Final = Path(__file__).with_name("loopback_only.py")
+_CHECK_SECONDS: Final = 30.0
+#: The request for the address of an interface (Linux).
+_GET_ADDRESS: Final = 0x8915
+
+_RISK: Final = (
+    "Prism listens on every interface and runs commands for whoever reaches its port, and this "
+    "machine cannot confine it to loopback"
+)
+_MEND: Final = (
+    "put a firewall or a network namespace before it (docs/operations.md), or use --runner flink"
+)
+
+
+@contextmanager
+def guarded(prism: str, *, accept_open: bool = False) -> Iterator[str]:
+    """Yield the program to start in place of Prism, which listens on loopback if that can be had.
+
+    Args:
+        prism: Prism's binary, or a zip archive of it.
+        accept_open: Whether Prism may be open to the network, which is neither refused nor warned
+            of then.
+
+    Raises:
+        ConfigurationError: If it cannot be confined, and the machine has a public address.
+    """
+    if can_confine():
+        program = PrismJobServer.local_bin(prism)
+        with tempfile.TemporaryDirectory(prefix="quorum-prism-") as folder:
+            launcher = Path(folder) / "prism"
+            words = (sys.executable, str(_LAUNCHER), str(Path(program).absolute()))
+            launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
+            launcher.chmod(0o700)
+            yield str(launcher)
+        return
+    if not accept_open:
+        _judge(reachable_addresses())
+    yield prism
+
+
+def _judge(addresses: tuple[str, ...]) -> None:
+    public = [each for each in addresses if ipaddress.ip_address(each).is_global]
+    if public:
+        msg = (
+            f"{_RISK}; it has the public address {public[0]}. Either {_MEND}, or accept it with "
+            "--allow-open-prism"
+        )
+        raise ConfigurationError(msg)
+    if addresses:
+        _log.warning(
+            "%s; whoever reaches %s can use it: %s, and accept it with --allow-open-prism",
+            _RISK,
+            ", ".join(addresses),
+            _MEND,
+        )
+
+
+@cache
+def can_confine() -> bool:
+    """Whether a program's sockets can be bound to loopback here; tried once in a process."""
+    if sys.platform != "linux":
+        return False
+    try:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, str(_LAUNCHER), "--check"],
+            capture_output=True,
+            timeout=_CHECK_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def reachable_addresses() -> tuple[str, ...]:
+    """The addresses of this machine's interfaces that are up, without loopback and link-local."""
+    found = {*_of_interfaces(), *_of_ipv6()}
+    if not found:
+        with suppress(OSError):
+            found = {str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), None)}
+    chosen = [ipaddress.ip_address(each.partition("%")[0]) for each in found]
+    return tuple(
+        sorted(str(each) for each in chosen if not (each.is_loopback or each.is_link_local))
+    )
+
+
+def _of_interfaces() -> Iterator[str]:
+    """IPv4 addresses, of Linux's interfaces."""
+    if sys.platform != "linux":
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            with suppress(OSError):  # one without an address
+                answer = fcntl.ioctl(asking.fileno(), _GET_ADDRESS, request)
+                yield socket.inet_ntoa(answer[20:24])
+
+
+def _of_ipv6() -> Iterator[str]:
+    """IPv6 addresses, as Linux lists them."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/net/if_inet6").read_text(encoding="ascii").splitlines():
+            yield str(ipaddress.IPv6Address(bytes.fromhex(line.split()[0])))

@@ -1,0 +1,153 @@
+"""Holds the rows of users and decisions against the lines of the audit log that made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, RowMapping, Select, select
+
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import decisions, users
+from quorum.store.ledger.schema import cases
+
+__all__ = ["AuditedRows", "decision_digest", "user_digest"]
+
+_PAGE: Final = 1000
+#: What of a decision never changes.
+_DECIDED: Final = (
+    "id",
+    "task_id",
+    "upload_id",
+    "verdict_id",
+    "kind",
+    "reviewer",
+    "action",
+    "category",
+    "note",
+    "at",
+)
+_DECISIONS: Final = frozenset({"case.decided", "case.measured", "case.passed-on"})
+
+
+def user_digest(row: RowMapping | Mapping[str, Any]) -> str:
+    """The digest of a user's name, role, password and whether they are disabled."""
+    return _digest([row["name"], row["role"], row["password"], bool(row["disabled"])])
+
+
+def decision_digest(row: RowMapping | Mapping[str, Any]) -> str:
+    """The digest of what of a decision never changes."""
+    return _digest([_plain(row[name]) for name in _DECIDED])
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+class AuditedRows:
+    """What the log says of users and decisions, collected line by line."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, str | None] = {}
+        #: By decision: the digest of its row, and its upload.
+        self._decisions: dict[str, tuple[str, str]] = {}
+        self._undone: set[str] = set()
+        #: Lines of versions that named no decision: (upload, reviewer, action, kind).
+        self._unnamed: Counter[tuple[str, str, str, str]] = Counter()
+        #: Rows whose making line says nothing of their content.
+        self.uncovered = 0
+
+    def read(self, event: str, actor: str, subject: str, details: str) -> None:
+        """Take in one line."""
+        if event.startswith("user."):
+            row = json.loads(details).get("row")
+            # Without a digest, what an earlier line said of the user no longer holds.
+            self._users[subject] = row
+        elif event in _DECISIONS or event in ("case.undone", "case.adopted"):
+            told = json.loads(details)
+            name = told.get("decision")
+            if name is None:
+                if event in _DECISIONS:
+                    kind, action = str(told.get("kind")), str(told.get("action"))
+                    self._unnamed[subject, actor, action, kind] += 1
+            elif event == "case.undone":
+                self._undone.add(name)
+            else:
+                self._decisions[name] = (told["row"], subject)
+
+    def problem(self, ledger: Ledger) -> str | None:
+        """Compare with the tables; returns the first difference, or None."""
+        return ledger.transact(self._of_users) or self._of_decisions(ledger)
+
+    def _of_users(self, connection: Connection) -> str | None:
+        there = {row.name: row for row in connection.execute(select(users))}
+        for name, row in there.items():
+            if name not in self._users:
+                return f"the user {name} was added by no line"
+            digest = self._users[name]
+            if digest is None:
+                self.uncovered += 1
+            elif digest != user_digest(row._mapping):
+                return f"the user {name} is not what the last line on them made: it was changed"
+        gone = sorted(self._users.keys() - there.keys())
+        return f"the user {gone[0]} was deleted" if gone else None
+
+    def _of_decisions(self, ledger: Ledger) -> str | None:
+        left = dict(self._decisions)
+        for row in _pages(ledger):
+            known = left.pop(row.id, None)
+            if known is None:
+                legacy = (row.upload_id, row.reviewer, row.action, row.kind)
+                if not self._unnamed[legacy]:
+                    return f"the decision {row.id} was made by no line"
+                self._unnamed[legacy] -= 1
+                self.uncovered += 1
+            elif known[0] != decision_digest(row._mapping):
+                return f"the decision {row.id} on {row.upload_id} was changed"
+            elif (row.state == "undone") != (row.id in self._undone):
+                return f"the state of the decision {row.id} on {row.upload_id} was changed"
+        # Retention and erasure take decisions together with the case, and nothing else does.
+        uploads = sorted({upload for _, upload in left.values()})
+        for start in range(0, len(uploads), _PAGE // 2):
+            chunk = uploads[start : start + _PAGE // 2]
+            query = select(cases.c.upload_id).where(cases.c.upload_id.in_(chunk)).limit(1)
+            (found,) = ledger.transact(partial(_rows, query=query)) or [None]
+            if found is not None:
+                return f"a decision on {found.upload_id} was deleted"
+        return None
+
+    def uncovered_rows(self, connection: Connection) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Yield event, subject and details of a line for each row that no digest covers."""
+        for row in connection.execute(select(users)):
+            if self._users.get(row.name) is None:
+                yield "user.adopted", row.name, {"row": user_digest(row._mapping)}
+        for row in connection.execute(select(decisions)):
+            if row.id not in self._decisions:
+                details = {"decision": row.id, "row": decision_digest(row._mapping)}
+                yield "case.adopted", row.upload_id, details
+                if row.state == "undone":
+                    yield "case.undone", row.upload_id, {"decision": row.id}
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    return connection.execute(query).all()
+
+
+def _pages(ledger: Ledger) -> Iterator[Any]:
+    after = ""
+    while True:
+        query = select(decisions).where(decisions.c.id > after).order_by(decisions.c.id)
+        rows = ledger.transact(partial(_rows, query=query.limit(_PAGE)))
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].id

@@ -1,0 +1,107 @@
+"""Prism's port is on loopback, or whoever can reach it is told of."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorum.core.errors import ConfigurationError
+from quorum.pipeline import prism_guard
+from quorum.pipeline.prism_guard import can_confine, guarded, reachable_addresses
+
+confines = pytest.mark.skipif(
+    not can_confine(), reason="this machine cannot bind a program's sockets to loopback"
+)
+
+LISTENING = """
+import socket, sys
+made = socket.socket(socket.AF_INET6 if sys.argv[1] == "::" else socket.AF_INET)
+made.bind((sys.argv[1], 0))
+print(made.getsockname()[0], flush=True)
+sys.exit(3)
+"""
+
+
+def started(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(prism_guard._LAUNCHER), sys.executable, "-c", LISTENING, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@confines
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "::ffff:127.0.0.1"), ("127.0.0.2", "127.0.0.2")],
+)
+def test_a_program_listens_on_loopback_and_its_status_is_kept(asked: str, found: str) -> None:
+    done = started(asked)
+    assert (done.stdout.strip(), done.returncode) == (found, 3), done.stderr
+
+
+@confines
+@pytest.mark.prism
+def test_prism_cannot_be_reached_from_the_network(prism: str) -> None:
+    addresses = reachable_addresses()
+    with guarded(prism) as program:
+        running = subprocess.Popen(
+            [program, "-job_port=0", "-serve_http=false"], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert running.stderr is not None
+            port = None
+            while port is None:
+                port = re.search(r"localhost:(\d+)", running.stderr.readline())
+            socket.create_connection(("127.0.0.1", int(port[1])), 5).close()
+            for address in addresses:
+                with pytest.raises(OSError):
+                    socket.create_connection((address, int(port[1])), 5).close()
+        finally:
+            running.terminate()
+            running.wait(10)
+    assert not Path(program).exists()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "told"),
+    [
+        ((), ""),
+        (("10.0.0.7",), "whoever reaches 10.0.0.7 can use it"),
+        (("10.0.0.7", "fd00::2"), "whoever reaches 10.0.0.7, fd00::2 can use it"),
+        (("10.0.0.7", "8.8.8.8"), None),
+        (("2606:4700::1111",), None),
+    ],
+)
+def test_where_it_cannot_be_confined_the_addresses_decide(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    addresses: tuple[str, ...],
+    told: str | None,
+) -> None:
+    monkeypatch.setattr(prism_guard, "can_confine", lambda: False)
+    monkeypatch.setattr(prism_guard, "reachable_addresses", lambda: addresses)
+    with guarded("/opt/prism", accept_open=True) as program:
+        assert program == "/opt/prism"
+    assert not caplog.records
+    if told is None:
+        with pytest.raises(ConfigurationError, match="--allow-open-prism"), guarded("/opt/prism"):
+            pass
+        return
+    with caplog.at_level(logging.WARNING), guarded("/opt/prism") as program:
+        assert program == "/opt/prism"
+    assert told in caplog.text
+    assert bool(caplog.records) is bool(told)
+
+
+def test_the_addresses_of_this_machine_are_found() -> None:
+    if sys.platform != "linux":
+        pytest.skip("reads Linux's interfaces")
+    up = subprocess.run(
+        ["hostname", "-I"], capture_output=True, text=True, timeout=10, check=False
+    ).stdout.split()
+    assert set(up) <= set(reachable_addresses())
+    assert "127.0.0.1" not in reachable_addresses()

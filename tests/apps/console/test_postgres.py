@@ -57,7 +57,7 @@ def test_reviewers_race_for_cases_and_each_case_has_one(postgres_ledger: Ledger)
 def test_the_other_statements(postgres_ledger: Ledger):
     ledger = postgres_ledger
     create_user(ledger, "ana", Role.LEAD, PASSWORD, "test")
-    cookie = sessions.log_in(ledger, "ana", PASSWORD, "here")
+    cookie = sessions.log_in(ledger, "ana", PASSWORD, "here").cookie
     assert cookie is not None
     assert sessions.find_session(ledger, cookie) is not None
     assert sessions.log_in(ledger, "ana", "wrong", "here") is None

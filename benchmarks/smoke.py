@@ -154,7 +154,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     yield bench("cascade", f"--data {data} --uploads 2")
     yield bench("web", "--seconds 0.3 --dry-run", "")
     yield bench("evasions", f"--data {data}/youtube_spam")
-    yield bench("violence_padding", f"--data {data} --innocent 5")
+    yield bench("violence_padding", f"--data {data} --sentences 4 --innocent 5")
     yield bench("violence_words", f"--data {data} --uploads 3")
     yield Check(
         "traffic",

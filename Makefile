@@ -21,7 +21,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check smoke soak fuzz bench lock clean
+.PHONY: help setup demo console test check smoke soak fuzz bench lock papers clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -73,9 +73,16 @@ bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.web
 
-lock: setup ## Compile requirements.lock anew from pyproject.toml
+lock: setup ## Compile requirements.lock and requirements.hashes anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	{ printf '%s\n' "# Digests of what requirements.lock pins, for builds that refuse anything else (Dockerfile," \
+		"# REQUIRE_HASHES). Made by: make lock"; \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-annotate --no-header -c requirements.lock pyproject.toml; } > requirements.hashes
+
+papers: $(BIN)/quorum ## Write the bill of materials and the licences of what is installed to dist/papers
+	sh deploy/papers.sh $(abspath $(BIN))/python dist/papers
 
 clean: ## Remove the virtual environment and what was made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

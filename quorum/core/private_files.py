@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 #: Read and write for the owner, nothing for anybody else.
 _PRIVATE: Final = 0o600
 _OTHERS: Final = 0o077
+_ANYBODY: Final = 0o007
 
 #: The files that were warned of: once in a process is enough.
 _told: set[str] = set()
@@ -64,8 +65,10 @@ def warn_if_open(path: Path, what: str) -> None:
     if os.name != "posix" or str(path) in _told:
         return
     with contextlib.suppress(OSError):
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & _OTHERS:
+        found = path.stat()
+        mode = stat.S_IMODE(found.st_mode)
+        # What another user owns, such as a secret that Kubernetes mounts, is read by a group.
+        if mode & (_OTHERS if found.st_uid == os.geteuid() else _ANYBODY):
             _told.add(str(path))
             _log.warning(
                 "%s %s has the mode %s, so that other users of this machine may use it: "

@@ -180,6 +180,21 @@ def test_compose_is_of_its_own_specification() -> None:
     library.PyCompose.from_json(json.dumps(compose())).validate()
 
 
+def test_compose_mounts_settings_that_are_settings() -> None:
+    file = DEPLOY / "settings.yaml"
+    Settings.model_validate(YAML(typ="safe").load(file.read_text()))
+    mount = f"${{QUORUM_SETTINGS_FILE:-./{file.name}}}:/etc/quorum/settings.yaml:ro"
+    for name, service in compose()["services"].items():
+        if "--settings=/etc/quorum/settings.yaml" in service.get("command", ()):
+            assert mount in service["volumes"], name
+    reads = {
+        name
+        for name, service in compose()["services"].items()
+        if "--settings=/etc/quorum/settings.yaml" in service.get("command", ())
+    }
+    assert reads == {"stream", "record", "web"}
+
+
 def test_timer_and_cron_call_commands_that_are_there() -> None:
     service = (DEPLOY / "systemd" / "quorum-batch.service").read_text()
     lines = re.findall(r"^ExecStart=\S+/quorum (.+)$", service, re.M)

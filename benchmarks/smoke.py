@@ -18,11 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from benchmarks.texts import DATA, ROOT
+from benchmarks.typescript_client import SKIPPED
 
 EXAMPLES = ROOT / "examples"
 PLUGIN = EXAMPLES / "detector-plugin"
@@ -63,7 +64,10 @@ quorum schemas --check --folder {ROOT}/docs/schemas
 RIDES = """
 python -m examples.rides.made 20 > rides.jsonl
 python -m examples.rides.stream rides.jsonl estimates.jsonl dead.jsonl
-python -m examples.rides.churn riders.db 20
+python -m examples.rides.made 300 month > month.jsonl
+python -m examples.rides.churn train month.jsonl model
+python -m examples.rides.churn score month.jsonl churn.jsonl --report churn.html
+python -m examples.rides.churn score month.jsonl churn.jsonl | grep -q '^0 new scores'
 """
 
 
@@ -162,6 +166,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     )
     yield bench("console", "--cases 200 --rounds 2", "")
     yield bench("decisions", "--cases 100 --lines 1000 --dry-run", "")
+    yield Check("typescript-client", "python -m benchmarks.typescript_client")
     yield Check("rides", RIDES)
     yield Check("detector-plugin", f"cd {PLUGIN}; python -m pytest -q -p no:cacheprovider tests")
 
@@ -190,6 +195,9 @@ def run(check: Check, work: Path) -> tuple[Check, float, str | None]:
         errors="replace",
         check=False,
     )
+    if made.returncode == SKIPPED:
+        reason = (made.stdout.strip().splitlines() or ["without a reason"])[-1]
+        return replace(check, lacking=reason), time.monotonic() - began, None
     failed = made.stdout[-3000:] if made.returncode else None
     return check, time.monotonic() - began, failed
 
@@ -215,6 +223,9 @@ def main() -> None:
         with ThreadPoolExecutor(2) as pool:
             able = [check for check in asked if not check.lacking]
             for check, seconds, failed in pool.map(lambda one: run(one, work), able):
+                if check.lacking:
+                    print(f"skipped  {check.name}: {check.lacking}", flush=True)
+                    continue
                 word = "FAILED " if failed else "ran    "
                 print(f"{word}  {check.name} in {seconds:.0f} s", flush=True)
                 if failed:

@@ -1,15 +1,20 @@
 """A platform's backend: publish uploads to Quorum, keep the verdict that counts.
 
-    python examples/platform_backend.py publish projects/mine/topics/uploads < uploads.jsonl
-    python examples/platform_backend.py watch projects/mine/subscriptions/verdicts
+    python examples/platform_backend.py publish projects/my-project/topics/quorum-uploads \\
+        examples/uploads.jsonl
+    python examples/platform_backend.py watch \\
+        projects/my-project/subscriptions/quorum-verdicts-platform
 
-Set ``PUBSUB_EMULATOR_HOST`` to try it on the emulator.
+``quorum topics create --project my-project`` makes both. ``PUBSUB_EMULATOR_HOST`` names an emulator
+to try it on. Two lines of the shipped examples are no uploads: they are told, and not published.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from google.cloud import pubsub_v1
 
@@ -34,6 +39,26 @@ def publish(topic: str, lines: Iterable[bytes]) -> int:
     for future in sent:
         future.result(timeout=60)
     return len(sent)
+
+
+def readable(lines: Iterable[bytes], folder: Path) -> Iterator[bytes]:
+    """The uploads among the lines, with absolute addresses of media; the others are told.
+
+    A platform names its media by ``https:``, ``gs:`` or ``s3:``; that of the shipped examples lies
+    beside them.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            upload = Upload.from_bytes(line)
+        except MalformedMessage as error:
+            print(f"line {number}: {error}", file=sys.stderr)
+            continue
+        if upload.media and "://" not in upload.media:
+            media = (folder / upload.media).resolve().as_uri()
+            line = json.dumps(json.loads(line) | {"media": media}).encode()
+        yield line
 
 
 class Verdicts:
@@ -75,10 +100,19 @@ def watch(
     return pubsub_v1.SubscriberClient().subscribe(subscription, on_message)
 
 
+def main(verb: str, name: str, file: str = "/dev/stdin") -> None:
+    """Publish a file of uploads to a topic, or watch a subscription until it is interrupted."""
+    if verb == "watch":
+        try:
+            watch(name, Verdicts()).result()
+        except KeyboardInterrupt:
+            return
+    lines = Path(file).read_bytes().splitlines()
+    sent = publish(name, readable(lines, Path(file).parent))
+    print(f"published {sent} of {sum(bool(line.strip()) for line in lines)} lines")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ("publish", "watch"):
+    if not 3 <= len(sys.argv) <= 4 or sys.argv[1] not in ("publish", "watch"):
         sys.exit(__doc__)
-    if sys.argv[1] == "publish":
-        print(f"published {publish(sys.argv[2], sys.stdin.buffer)} uploads")
-    else:
-        watch(sys.argv[2], Verdicts()).result()
+    main(*sys.argv[1:])

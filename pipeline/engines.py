@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import apache_beam as beam
 import grpc
@@ -45,6 +46,7 @@ __all__ = [
     "find_prism",
     "launch",
     "pipeline_options",
+    "prism_here",
 ]
 
 _log = logging.getLogger(__name__)
@@ -192,6 +194,25 @@ def find_prism() -> tuple[str | None, str]:
     finally:
         socket.setdefaulttimeout(before)
     return path, path
+
+
+def prism_here() -> tuple[str | None, str]:
+    """Prism's binary if it is on this machine: nothing is downloaded.
+
+    Returns:
+        Its path, or None; and what was found or is missing.
+    """
+    if named := os.environ.get("QUORUM_PRISM"):
+        try:
+            return find_prism()
+        except ConfigurationError as error:
+            return None, f"{error} ({named})"
+    server = PrismJobServer(PipelineOptions([]))
+    name = Path(urlsplit(server.path_to_binary()).path).name.removesuffix(".zip")
+    kept = Path(server.BIN_CACHE) / name
+    if kept.is_file():
+        return str(kept), str(kept)
+    return None, "Beam has not downloaded it yet"
 
 
 @contextmanager

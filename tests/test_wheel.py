@@ -120,7 +120,7 @@ class Installed:
         (self.home / "quorum.yaml").write_text("policy: strict\n")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # Without a PATH to Java, the demo takes files and the direct runner.
+        # Without a PATH to Java, the demo runs in one process.
         environment = {
             "PATH": str(self.bin),
             "HOME": str(self.home),
@@ -182,7 +182,8 @@ def test_a_stream_over_files_beside_a_users_own_modules(installed: Installed) ->
 def test_the_demo_needs_no_clone(installed: Installed) -> None:
     made = installed.run("quorum", "demo")
     assert made.returncode == 0, made.stderr + made.stdout
-    assert "61 messages through files and the direct runner" in made.stdout
+    assert "61 messages through the detectors and the policy" in made.stdout
+    assert not made.stderr, "warnings of libraries are silent"
     assert "Verdicts: 58" in made.stdout
     assert "Dead letters: 2" in made.stdout
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from examples.rides.messages import Ride
 
-__all__ = ["rides", "truth"]
+__all__ = ["month", "rides", "truth"]
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -31,6 +31,26 @@ def rides(count: int, seed: int = 7) -> Iterator[Ride]:
             yield Ride.model_validate_json(json.dumps(made))
 
 
+def month(count: int, seed: int = 7) -> Iterator[Ride]:
+    """So many rides of four weeks, in the order of time: of some riders, and not to the end of all.
+
+    Each rider has a pace, and a fifth of them stop to come at some day.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    pace = [chance.choice((4, 6, 10)) for _ in range(200)]
+    last = [chance.randrange(28) if chance.random() < 0.2 else 28 for _ in range(200)]
+    made = []
+    while len(made) < count:
+        (rider,) = chance.choices(range(200), pace)
+        minutes = chance.randrange(28 * 24 * 60)
+        if minutes < last[rider] * 24 * 60:
+            asked_at = BEGIN + timedelta(minutes=minutes)
+            kilometres = round(min(500.0, chance.expovariate(1 / 6) + 0.5), 2)
+            made.append((asked_at, f"rider-{rider}", kilometres))
+    for number, (asked_at, rider_id, kilometres) in enumerate(sorted(made)):
+        yield Ride(id=f"ride-{number}", rider=rider_id, kilometres=kilometres, asked_at=asked_at)
+
+
 def truth(ride: Ride, chance: random.Random) -> dict[str, float]:
     """What a ride came to in the end: the formula that the models should find."""
     rush = ride.asked_at.hour in (7, 8, 16, 17)
@@ -41,5 +61,7 @@ def truth(ride: Ride, chance: random.Random) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for one in rides(int(sys.argv[1]) if len(sys.argv) > 1 else 100):
+    # python -m examples.rides.made 100, or python -m examples.rides.made 3000 month
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    for one in month(number) if "month" in sys.argv[2:] else rides(number):
         print(one.to_bytes().decode())

@@ -1,4 +1,4 @@
-"""The messages of this domain: a ride that was asked for, and what is estimated of it."""
+"""The messages of this domain: a ride, what is estimated of it, and what of its rider."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from quorum.messages import Identifier, Message, Time, digest
 
-__all__ = ["Estimate", "Ride"]
+__all__ = ["Churn", "Estimate", "Ride"]
 
 
 class Ride(Message):
@@ -50,3 +50,27 @@ class Estimate(Message):
     def event_time(self) -> datetime:
         """See Message."""
         return self.at
+
+
+class Churn(Message):
+    """How likely a rider is not to come back, as known at the end of a window."""
+
+    kind: ClassVar[str] = "churn"
+
+    rider: Identifier
+    #: The end of the window: later rides are not looked at.
+    until: Time
+    #: Of the model that made the score.
+    version: Identifier
+    #: The probability, from 0 to 1.
+    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    #: A digest of what the model looked at.
+    seen: Identifier
+
+    def event_id(self) -> str:
+        """See Message: another model, or more that is known, makes another event."""
+        return digest("churn", self.rider, self.until.isoformat(), self.version, self.seen)
+
+    def event_time(self) -> datetime:
+        """See Message."""
+        return self.until

@@ -29,6 +29,16 @@ _APART = ("uploads-detect", "uploads-decide", "predictions-decide", "reviews-dec
 _RECORD = tuple(f"{topic}-record" for topic in TOPICS)
 _ALWAYS = ("verdicts-platform", "dead-letters-kept")
 
+#: Who reads a subscription, by the end of its name.
+_READERS = {
+    "stream": "quorum stream",
+    "detect": "quorum detect",
+    "decide": "quorum decide",
+    "record": "quorum record",
+    "platform": "the platform's backend",
+    "kept": "a person who looks at dead letters",
+}
+
 #: Deliveries before a message is set aside. Each crash or drain counts as one, so that a few
 #: restarts in a row must not be taken for a message that kills its worker.
 _MAX_DELIVERIES = 20
@@ -52,11 +62,13 @@ class PlannedSubscription:
         path: Its full name.
         topic: The full name of what it reads.
         dead_letters: The full name of the topic for what cannot be delivered; empty for none.
+        reader: Who reads it, in words.
     """
 
     path: str
     topic: str
     dead_letters: str
+    reader: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +109,7 @@ def planned(
                 path=f"projects/{project}/subscriptions/{prefix}-{name}",
                 topic=topic(stream),
                 dead_letters="" if stream == "dead-letters" else topic("dead-letters"),
+                reader=_READERS[name.removeprefix(f"{stream}-")],
             )
         )
     return TopicPlan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from google.pubsub_v1.types import PubsubMessage
+from typer.testing import CliRunner
 
+from quorum.apps.cli.topics import app
 from quorum.core.messages import Upload, Verdict
 from quorum.messages import SigningKey, verify_signature
+from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
 
 FILE = Path(__file__).parents[2] / "examples" / "platform_backend.py"
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -125,3 +130,54 @@ def test_publishing_waits_for_the_broker(backend, monkeypatch, key):
     assert ("quorum-signature" in attributes) == bool(key)
     if key:
         assert verify_signature(key.public, data, attributes)
+
+
+EXAMPLES = FILE.parent / "uploads.jsonl"
+
+
+def test_of_the_shipped_examples_those_that_are_uploads_go_out_with_whole_addresses(
+    backend, capsys
+):
+    lines = list(backend.readable(EXAMPLES.read_bytes().splitlines(), EXAMPLES.parent))
+    uploads = [Upload.from_bytes(line) for line in lines]
+    assert len(uploads) == 59
+    media = [upload.media for upload in uploads if upload.media]
+    assert media and all(one.startswith("file:///") for one in media)
+    assert (EXAMPLES.parent / "media" / "bunny-again.mkv").as_uri() in media
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and all("not a valid upload" in line for line in told)
+
+
+@pytest.mark.emulator
+def test_on_the_topics_and_subscriptions_that_topics_create_prints(
+    backend, emulator, monkeypatch, capsys
+):
+    """The names are taken from what the command prints in a narrow terminal."""
+    monkeypatch.setenv("COLUMNS", "40")
+    made = CliRunner().invoke(app, ["create", "--project", "a-project-with-a-long-name"])
+    assert made.exit_code == 0, made.output
+    names = {line.split()[1].rsplit("/", 1)[-1]: line for line in made.output.splitlines()[:9]}
+    assert "(made, for the platform's backend)" in names["quorum-verdicts-platform"]
+    path = {name: line.split()[1] for name, line in names.items()}
+
+    read = subscriber_client()
+    backend.main("publish", path["quorum-uploads"], str(EXAMPLES))
+    assert "published 59 of 61 lines" in capsys.readouterr().out
+    came = 0
+    while came < 59:
+        pulled = read.pull(subscription=path["quorum-uploads-stream"], max_messages=100, timeout=30)
+        came += len(pulled.received_messages)
+    assert came == 59
+
+    verdicts = backend.Verdicts()
+    watching = backend.watch(path["quorum-verdicts-platform"], verdicts)
+    sent = verdict(1, 0, "remove")
+    publisher_client().publish(
+        topic=path["quorum-verdicts"], messages=[PubsubMessage(data=sent.to_bytes())]
+    )
+    end = time.monotonic() + 30
+    while not verdicts.by_upload and time.monotonic() < end:
+        time.sleep(0.05)
+    watching.cancel()
+    watching.result(30)
+    assert verdicts.by_upload == {"u1": sent}

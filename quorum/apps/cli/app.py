@@ -35,6 +35,7 @@ _VERBS: dict[str, str] = {
     "replay": "Decide past cases again and publish the changes.  [quorum replay --help]",
     "ledger": "Create and maintain the ledger.  [quorum ledger init]",
     "schemas": "Write the messages' JSON Schemas.  [quorum schemas]",
+    "doctor": "Say what this machine lacks, and what then does not work.  [quorum doctor]",
     "health": "Check whether a job on this machine is alive.  [quorum health]",
 }
 

@@ -6,8 +6,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 __all__ = ["app"]
 
@@ -59,7 +57,6 @@ def create(
     """
     from quorum.pipeline.streams.topics import create_topics, planned
 
-    console = Console()
     plan = planned(
         project,
         prefix,
@@ -67,22 +64,17 @@ def create(
         apart=halves != Halves.FUSED,
         record=record,
     )
-    table = Table("", "name", "reads from", "", box=None)
     made = set() if dry_run else create_topics(plan)
+    # Plain lines, whatever the terminal's width: these names are copied.
     for topic in plan.topics:
-        table.add_row("topic", topic, "", _state(topic, made, dry_run))
+        typer.echo(f"topic         {topic}  ({_state(topic, made, dry_run)})")
     for subscription in plan.subscriptions:
-        table.add_row(
-            "subscription",
-            subscription.path,
-            subscription.topic.rsplit("/", 1)[-1],
-            _state(subscription.path, made, dry_run),
-        )
-    console.print(table)
+        state = _state(subscription.path, made, dry_run)
+        typer.echo(f"subscription  {subscription.path}  ({state}, for {subscription.reader})")
     if not dry_run:
-        console.print(
+        typer.echo(
             "\nOn Google Cloud, let Pub/Sub's own service account publish to the dead-letters "
-            "topic and subscribe to these subscriptions, or the dead-letter policy does nothing."
+            "topic and\nsubscribe to these subscriptions, or the dead-letter policy does nothing."
         )
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows: verdicts as they arrive, then a summary."""
+"""What the demo knows: the verdict that counts of each upload, dead letters, and their summary."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from quorum.core.messages import ACTIONS, DeadLetter, Verdict
 
-__all__ = ["Board"]
+__all__ = ["COLOURS", "Board"]
 
-_COLOURS = {"allow": "green", "restrict": "yellow", "review": "magenta", "remove": "red"}
-_SHOWN = 18
+#: How each action is shown.
+COLOURS = {"allow": "green", "restrict": "yellow", "review": "magenta", "remove": "red"}
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Board:
     def verdict(self, verdict: Verdict) -> bool:
         """Add a verdict; whether it is the first of its upload."""
         known = self.verdicts.get(verdict.upload_id)
-        if known is None or known.order < verdict.order:
+        if known is None or (known.order < verdict.order and known.id != verdict.id):
             self.verdicts[verdict.upload_id] = verdict
         else:
             self.repeated += 1
@@ -53,45 +51,11 @@ class Board:
         """Whether every upload has a verdict or a dead letter."""
         return len(self.verdicts) + len(self.dead) >= self.expected
 
-    def row(self, verdict: Verdict) -> tuple[Text, str, str, str]:
-        """Format a verdict's action, title, latency and reasons for a table."""
-        action = verdict.action.value
-        title = self.titles.get(verdict.upload_id, verdict.upload_id)
-        return (
-            Text(action, style=_COLOURS[action]),
-            escape(title[:32]),
-            f"{verdict.latency * 1000:,.0f} ms",
-            escape(" ".join(verdict.reasons)),
-        )
-
-    def live(self) -> RenderableType:
-        """Render the newest verdicts and the progress."""
-        table = self._table()
-        for verdict in list(self.verdicts.values())[-_SHOWN:]:
-            table.add_row(*self.row(verdict))
-        summary = f"{len(self.verdicts)} verdicts, {len(self.dead)} dead letters of {self.expected}"
-        return Group(table, Text(summary, style="dim"))
-
-    def _table(self, *, wrap: bool = False) -> Table:
-        table = Table(box=None, padding=(0, 1), expand=True)
-        table.add_column("action", no_wrap=True)
-        table.add_column("upload", no_wrap=True, max_width=32)
-        table.add_column("latency", justify="right", no_wrap=True)
-        table.add_column("because", ratio=1, no_wrap=not wrap, overflow="ellipsis")
-        return table
-
-    def everything(self) -> RenderableType:
-        """Render all verdicts."""
-        table = self._table(wrap=True)
-        for verdict in self.verdicts.values():
-            table.add_row(*self.row(verdict))
-        return table
-
     def summary(self, console: Console) -> None:
         """Print the summary."""
         console.rule("Summary")
         counts = Counter(verdict.action.value for verdict in self.verdicts.values())
-        parts = [f"[{_COLOURS[a]}]{counts.get(a, 0)} {a.value}[/]" for a in ACTIONS]
+        parts = [f"[{COLOURS[a]}]{counts.get(a, 0)} {a.value}[/]" for a in ACTIONS]
         console.print(f"Verdicts: {len(self.verdicts)}  ({', '.join(parts)})")
         missing = [v for v in self.verdicts.values() if v.decided_by == "deadline"]
         if missing:

@@ -1,39 +1,64 @@
-"""Response bodies: their schemas, and messages joined without being parsed again."""
+"""Bodies of answers, batches and webhooks: schemas, and messages joined without a second parse."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from quorum.apps.web.description import UPLOAD_EXAMPLE
+from quorum.apps.web.description import PROBLEM_EXAMPLE
 from quorum.core.messages import Message, Prediction, Upload, Verdict
 from quorum.pipeline.moderator import Moderated
 
 __all__ = [
     "BatchAnswer",
+    "BatchItem",
     "CaseAnswer",
     "ModelAnswer",
     "ModelsAnswer",
     "ModeratedAnswer",
     "PoliciesAnswer",
     "ProblemAnswer",
+    "StatusAnswer",
+    "UploadBatch",
+    "UploadForm",
+    "WebhookBody",
     "as_bytes",
     "case_bytes",
     "joined",
-    "upload_schema",
+    "problem_bytes",
 ]
 
 
 class ProblemAnswer(BaseModel):
-    """A problem detail (RFC 9457)."""
+    """What went wrong, as RFC 9457 has it."""
+
+    model_config = ConfigDict(
+        extra="allow", use_attribute_docstrings=True, json_schema_extra={"example": PROBLEM_EXAMPLE}
+    )
 
     type: str = "about:blank"
     title: str
+    """The HTTP status in words."""
     status: int
+    """The HTTP status."""
     detail: str
+    """What was wrong, and what to do."""
+    problems: dict[str, str] | None = None
+    """Of ``/ready``: the checks that fail, with their reasons."""
+
+
+class StatusAnswer(BaseModel):
+    """Whether the service is well."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    status: str
+    """``ok`` or ``ready``."""
+    models: str | None = None
+    """The models that may differ from the registry's, if any do."""
 
 
 class ModeratedAnswer(BaseModel):
@@ -43,7 +68,9 @@ class ModeratedAnswer(BaseModel):
     predictions: tuple[Prediction, ...]
 
 
-class _BatchItem(BaseModel):
+class BatchItem(BaseModel):
+    """The verdict on one upload of a batch, or its problem."""
+
     verdict: Verdict | None = None
     predictions: tuple[Prediction, ...] = ()
     problem: ProblemAnswer | None = None
@@ -52,7 +79,7 @@ class _BatchItem(BaseModel):
 class BatchAnswer(BaseModel):
     """For each upload, in their order, its verdict or a problem."""
 
-    results: tuple[_BatchItem, ...]
+    results: tuple[BatchItem, ...]
 
 
 class CaseAnswer(BaseModel):
@@ -107,11 +134,34 @@ class ModelsAnswer(BaseModel):
     models: tuple[ModelAnswer, ...]
 
 
-def upload_schema() -> dict[str, Any]:
-    """Return the JSON Schema of an upload as a request's body."""
-    made = Upload.model_json_schema(mode="validation")
-    made["example"] = UPLOAD_EXAMPLE
-    return made
+class UploadBatch(BaseModel):
+    """Many uploads to decide in one request."""
+
+    uploads: tuple[Upload, ...]
+
+
+class UploadForm(BaseModel):
+    """An upload, and its media as a file."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    upload: str
+    """The upload as JSON."""
+    media: Annotated[bytes, Field(json_schema_extra={"format": "binary"})] = b""
+    """The file."""
+
+
+class WebhookBody(BaseModel):
+    """What a webhook brings: a verdict, in the form of Standard Webhooks."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: Literal["verdict"] = "verdict"
+    """What ``data`` is."""
+    timestamp: datetime
+    """When the verdict was made."""
+    data: Verdict
+    """The verdict."""
 
 
 def joined(messages: Iterable[Message]) -> bytes:
@@ -146,4 +196,4 @@ def case_bytes(verdicts: Sequence[Verdict], predictions: Iterable[Prediction]) -
 def problem_bytes(status: int, title: str, detail: str) -> bytes:
     """Serialise a batch's result that is a problem."""
     problem = ProblemAnswer(title=title, status=status, detail=detail)
-    return b'{"problem":' + json.dumps(problem.model_dump()).encode() + b"}"
+    return b'{"problem":' + problem.model_dump_json(exclude_none=True).encode() + b"}"

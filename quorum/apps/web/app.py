@@ -18,7 +18,7 @@ from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.keys import ApiKey, Keyring
 from quorum.apps.http.problems import install_problems
 from quorum.apps.web import lookups, moderation
-from quorum.apps.web.description import describe_keys
+from quorum.apps.web.contract import describe
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
@@ -140,7 +140,7 @@ def create_app(
     app.include_router(moderation.router)
     app.include_router(lookups.router)
     app.include_router(perspective.router)
-    describe_keys(app)
+    describe(app)
     install_problems(app, render)
 
     async def on_disconnect(_request: Request, _error: Exception) -> Response:

@@ -1,11 +1,9 @@
-"""Contents of ``/openapi.json``: examples, and which routes need an API key."""
+"""Examples of requests and answers, as ``/openapi.json`` shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-
-from fastapi import FastAPI
 
 __all__ = [
     "BATCH_EXAMPLE",
@@ -14,8 +12,9 @@ __all__ = [
     "COMMENT_EXAMPLE",
     "MODELS_EXAMPLE",
     "MODERATED_EXAMPLE",
+    "PROBLEM_EXAMPLE",
     "UPLOAD_EXAMPLE",
-    "describe_keys",
+    "WEBHOOK_EXAMPLE",
     "example",
 ]
 
@@ -76,18 +75,19 @@ MODERATED_EXAMPLE: dict[str, Any] = {
     ],
 }
 
-BATCH_EXAMPLE: dict[str, Any] = {
-    "results": [
-        MODERATED_EXAMPLE,
-        {
-            "problem": {
-                "type": "about:blank",
-                "title": "Unprocessable Entity",
-                "status": 422,
-                "detail": "not a valid upload: published_at: Field required",
-            }
-        },
-    ]
+PROBLEM_EXAMPLE: dict[str, Any] = {
+    "type": "about:blank",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "not a valid upload: published_at: Field required",
+}
+
+BATCH_EXAMPLE: dict[str, Any] = {"results": [MODERATED_EXAMPLE, {"problem": PROBLEM_EXAMPLE}]}
+
+WEBHOOK_EXAMPLE: dict[str, Any] = {
+    "type": "verdict",
+    "timestamp": "2026-01-31T12:00:02.046451Z",
+    "data": _VERDICT,
 }
 
 CASE_EXAMPLE: dict[str, Any] = {
@@ -132,63 +132,7 @@ COMMENT_ANSWER_EXAMPLE: dict[str, Any] = {
     "detectedLanguages": ["en"],
 }
 
-#: Two ways to present the same key.
-_KEYS: dict[str, Any] = {
-    "bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "Made by `quorum serve --new-key`; a service on loopback may need none.",
-    },
-    "x-api-key": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "x-api-key",
-        "description": "The same key.",
-    },
-}
-
-#: Further ways to present it, which Google's clients have, to the routes of Perspective.
-_GOOGLE_KEYS: dict[str, Any] = {
-    "key": {"type": "apiKey", "in": "query", "name": "key", "description": "The same key."},
-    "x-goog-api-key": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "x-goog-api-key",
-        "description": "The same key.",
-    },
-}
-
-#: Routes that are open to everyone.
-_OPEN = frozenset({"/health", "/ready"})
-
 
 def example(of: Mapping[str, Any], kind: str = "application/json") -> dict[str, Any]:
     """Describe a response's content by an example."""
     return {"content": {kind: {"example": dict(of)}}}
-
-
-def _ways(path: str) -> list[str]:
-    """The names of the ways to present a key to a route."""
-    return [*_KEYS, *(_GOOGLE_KEYS if path.startswith("/v1alpha1/") else ())]
-
-
-def describe_keys(app: FastAPI) -> None:
-    """Add to the app's schema which routes need an API key."""
-    made = app.openapi
-
-    def described() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        schema = made()
-        schema.setdefault("components", {})["securitySchemes"] = {
-            **_KEYS,
-            **_GOOGLE_KEYS,
-        }
-        for path, operations in schema["paths"].items():
-            for operation in operations.values():
-                operation["security"] = (
-                    [] if path in _OPEN else [{name: []} for name in _ways(path)]
-                )
-        return schema
-
-    app.openapi = described  # type: ignore[method-assign]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -19,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from quorum.apps.http.loopback import is_loopback
+from quorum.apps.web.answers import WebhookBody
 from quorum.apps.web.metrics import DELIVERIES
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Verdict, digest, now
@@ -117,14 +117,7 @@ def _endpoint(item: _EndpointEntry, path: Path) -> Endpoint:
 
 def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Delivery]:
     """Build the deliveries of a verdict, to be recorded together with it."""
-    body = json.dumps(
-        {
-            "type": "verdict",
-            "timestamp": verdict.at.isoformat().replace("+00:00", "Z"),
-            "data": verdict.model_dump(mode="json"),
-        },
-        separators=(",", ":"),
-    )
+    body = WebhookBody(timestamp=verdict.at, data=verdict).model_dump_json()
     return [
         Delivery(
             id=digest("delivery", endpoint.name, verdict.id),

@@ -10,10 +10,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from quorum.aggregator.policy.policy import shipped_policies
 from quorum.apps.http.problems import Problem
-from quorum.apps.web.answers import CaseAnswer, ModelsAnswer, PoliciesAnswer, case_bytes
+from quorum.apps.web.answers import (
+    CaseAnswer,
+    ModelsAnswer,
+    PoliciesAnswer,
+    StatusAnswer,
+    case_bytes,
+)
 from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
 from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
-from quorum.apps.web.moderation import PROBLEMS
+from quorum.apps.web.problem_answers import PROBLEMS
 from quorum.apps.web.state import State, allow, may, may_read
 from quorum.core.health import problems
 
@@ -31,6 +37,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
 
 @router.get(
     "/v1/verdicts/{upload_id:path}",
+    operation_id="get_verdict",
     tags=["read"],
     summary="The verdict of an upload",
     responses={
@@ -39,7 +46,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {code: PROBLEMS[code] for code in (4
             "description": "The current verdict, and the predictions of its content.",
             **example(CASE_EXAMPLE),
         },
-        404: {**PROBLEMS[422], "description": "No verdict of this upload is known."},
+        404: {**PROBLEMS[404], "description": "No verdict of this upload is known."},
         **_REFUSED,
     },
 )
@@ -79,6 +86,7 @@ async def _known_case(state: State, upload_id: str) -> tuple[str | None, bytes |
 
 @router.get(
     "/v1/policies",
+    operation_id="get_policies",
     tags=["read"],
     summary="The active policy",
     response_model=PoliciesAnswer,
@@ -103,6 +111,7 @@ async def policies(request: Request) -> dict[str, Any]:
 
 @router.get(
     "/v1/models",
+    operation_id="get_models",
     tags=["read"],
     summary="The detectors in use",
     response_model=ModelsAnswer,
@@ -134,8 +143,11 @@ async def models(request: Request) -> dict[str, Any]:
 
 @router.get(
     "/health",
+    operation_id="health",
     tags=["operate"],
     summary="Liveness",
+    response_model=StatusAnswer,
+    response_model_exclude_none=True,
     responses={200: example({"status": "ok"}), 503: PROBLEMS[503]},
 )
 async def health() -> dict[str, str]:
@@ -148,8 +160,11 @@ async def health() -> dict[str, str]:
 
 @router.get(
     "/ready",
+    operation_id="ready",
     tags=["operate"],
     summary="Readiness",
+    response_model=StatusAnswer,
+    response_model_exclude_none=True,
     responses={200: example({"status": "ready"}), 503: PROBLEMS[503]},
 )
 async def ready(request: Request) -> dict[str, str]:
@@ -176,10 +191,14 @@ async def ready(request: Request) -> dict[str, str]:
 
 @router.get(
     "/metrics",
+    operation_id="metrics",
     tags=["operate"],
     summary="Metrics for Prometheus",
     responses={
-        200: {"content": {"text/plain": {}}, "description": "The metrics."},
+        200: {
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": "The metrics.",
+        },
         401: PROBLEMS[401],
         403: PROBLEMS[403],
     },

@@ -13,51 +13,26 @@ from quorum.apps.http.problems import Problem
 from quorum.apps.web.answers import (
     BatchAnswer,
     ModeratedAnswer,
-    ProblemAnswer,
     as_bytes,
     problem_bytes,
-    upload_schema,
 )
 from quorum.apps.web.description import BATCH_EXAMPLE, MODERATED_EXAMPLE, UPLOAD_EXAMPLE, example
 from quorum.apps.web.media import MediaUpload, read_multipart, refuse_inside
+from quorum.apps.web.problem_answers import PROBLEMS
 from quorum.apps.web.service import Busy
 from quorum.apps.web.state import State, allow, busy_problem
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload
 
-__all__ = ["PROBLEMS", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["moderate"])
 
-
-def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "model": ProblemAnswer,
-        "content": {"application/problem+json": {}},
-    }
-
-
-#: The errors that a route may answer with.
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: _problem("The request cannot be read."),
-    401: _problem("The API key is missing or unknown."),
-    403: _problem("The API key lacks the scope."),
-    408: _problem("The body arrived too slowly."),
-    409: _problem("The id is of another client's upload, or a later content of it is known."),
-    413: _problem("The body is too large."),
-    415: _problem("The content type is not supported."),
-    422: _problem("The body is not a valid upload; the detail names the field."),
-    429: _problem("Too many uploads; `retry-after` is when to retry."),
-    503: _problem("The ledger is unreachable, or the service shuts down; retry."),
-}
 
 IdempotencyKey = Annotated[
     str | None,
     Header(description="A request repeated with the same key gets the same response."),
 ]
-
-_UPLOAD = upload_schema()
 
 _HEADERS: dict[str, Any] = {
     "quorum-recorded": {
@@ -73,6 +48,7 @@ _HEADERS: dict[str, Any] = {
 
 @router.post(
     "/moderate",
+    operation_id="moderate",
     summary="One upload in, one verdict out",
     responses={
         200: {
@@ -87,24 +63,19 @@ _HEADERS: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _UPLOAD},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["upload"],
-                        "properties": {
-                            "upload": {"type": "string", "description": "The upload as JSON."},
-                            "media": {"type": "string", "format": "binary"},
-                        },
-                    },
-                    "example": {"upload": json.dumps(UPLOAD_EXAMPLE), "media": "(the file)"},
-                },
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Upload"},
+                    "example": UPLOAD_EXAMPLE,
+                }
             },
         }
     },
 )
 async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
-    """Decide an upload by the policy's deadline; a detector that is late is reported missing."""
+    """Decide an upload by the policy's deadline; a detector that is late is reported missing.
+
+    A multipart form is taken, too, as by `/v1/moderate:media`.
+    """
     client = allow(request, "moderate")
     state: State = request.app.state.quorum
     state.take(client, 1)
@@ -152,7 +123,43 @@ async def _read(request: Request, state: State) -> MediaUpload:
 
 
 @router.post(
+    "/moderate:media",
+    operation_id="moderate_media",
+    summary="One upload and its media as a file in, one verdict out",
+    responses={
+        200: {
+            "model": ModeratedAnswer,
+            "description": "The verdict.",
+            "headers": _HEADERS,
+            **example(MODERATED_EXAMPLE),
+        },
+        **PROBLEMS,
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"$ref": "#/components/schemas/UploadForm"},
+                    "example": {"upload": json.dumps(UPLOAD_EXAMPLE), "media": "(the file)"},
+                },
+            },
+        }
+    },
+)
+async def moderate_media(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Decide an upload whose media file is sent with it; the file is deleted once it is scored.
+
+    A route of its own, since generated clients give an operation one type of body.
+    """
+    if _kind(request) != "multipart/form-data":
+        raise Problem(415, "send multipart/form-data: the upload as JSON, and its media as a file")
+    return await moderate(request, idempotency_key)
+
+
+@router.post(
     "/moderate:batch",
+    operation_id="moderate_batch",
     summary="Many uploads in, as many verdicts out",
     responses={
         200: {
@@ -168,12 +175,8 @@ async def _read(request: Request, state: State) -> MediaUpload:
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["uploads"],
-                        "properties": {"uploads": {"type": "array", "items": _UPLOAD}},
-                        "example": {"uploads": [UPLOAD_EXAMPLE]},
-                    }
+                    "schema": {"$ref": "#/components/schemas/UploadBatch"},
+                    "example": {"uploads": [UPLOAD_EXAMPLE]},
                 }
             },
         }

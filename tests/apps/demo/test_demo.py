@@ -1,23 +1,33 @@
-"""The demo ends by itself, with every kind of outcome, on a real stream and on files."""
+"""The demo ends by itself, with every kind of outcome, on a real stream and in one process."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
+from quorum.apps.demo import embedded
 from quorum.apps.demo import run as module
 from quorum.apps.demo.board import Board
+from quorum.apps.demo.embedded import in_process
 from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.apps.demo.run import demo
+from quorum.apps.demo.show import screen
+from quorum.apps.demo.stream import Published, _failed
 from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.core.messages import ACTIONS, Action, DeadLetter, Verdict, now
-from tests.pipeline.doubles import upload
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.moderator import Moderator
+from tests.pipeline.doubles import Scripted, policy, upload
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,12 +47,15 @@ def check(board: Board, told: str) -> None:
 
 
 @pytest.mark.slow
-def test_on_files_where_there_is_no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_one_process_where_there_is_no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_emulator", lambda: (None, "no emulator in this test"))
     console, out = shown()
     board = demo(examples_folder(ROOT / "examples"), console=console)
     check(board, out.getvalue())
-    assert "no emulator in this test" in out.getvalue()
+    told = out.getvalue()
+    assert "this machine has no emulator in this test" in told
+    assert "quorum stream" in told and "quorum doctor" in told
+    assert all(cell_len(line) <= 120 for line in table(told))
 
 
 @pytest.mark.slow
@@ -60,8 +73,13 @@ def test_a_job_that_fails_is_told_with_its_own_words(
     monkeypatch.setattr(module, "find_emulator", lambda: (None, "no emulator in this test"))
     (tmp_path / "uploads.jsonl").write_bytes(upload("one"))
     console, _ = shown()
-    with pytest.raises(QuorumError, match=r"the job failed:\n.*no-such-policy"):
+    with pytest.raises(QuorumError, match="no-such-policy"):
         demo(tmp_path, policy="no-such-policy", console=console)
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    process.wait()
+    (tmp_path / "job.log").write_text("one\nthe policy cannot be read\n")
+    with pytest.raises(QuorumError, match=r"the job failed:\none\nthe policy cannot be read"):
+        _failed(process, tmp_path)
 
 
 def test_media_is_named_within_the_folder_and_nonsense_is_kept(tmp_path: Path) -> None:
@@ -94,8 +112,8 @@ def test_a_folder_without_uploads_is_told(tmp_path: Path) -> None:
 def verdict(action: str, revision: int = 1, later: float = 0, **more: Any) -> Verdict:
     return Verdict(
         id=f"{action}{revision}{later}", upload_id="u", action=action, revision=revision,
-        policy_version="p", rule="r", reasons=("[bold]because[/]",), decided_by="policy",
-        at=START + timedelta(seconds=later), latency=0.5, **more,
+        policy_version="p", rule="r", decided_by="policy", at=START + timedelta(seconds=later),
+        **({"reasons": ("[bold]because[/]",), "latency": 0.5} | more),
     )  # fmt: skip
 
 
@@ -113,8 +131,8 @@ def test_the_greatest_revision_counts_and_repeats_are_told() -> None:
         board.dead_letter(letter)
     assert board.done
     console, out = shown()
-    console.print(board.live())
-    console.print(board.everything())
+    with screen(board, console) as shown_:
+        shown_.show()
     board.summary(console)
     told = out.getvalue()
     assert "[red]title" in told
@@ -122,3 +140,67 @@ def test_the_greatest_revision_counts_and_repeats_are_told() -> None:
     assert "an [error]" in told
     assert "Repeated: 1" in told
     assert "1 remove" in told
+
+
+def table(told: str) -> list[str]:
+    """The lines of the table: its head, and one for each verdict or dead letter."""
+    words = ("action", "allow", "restrict", "review", "remove", "dead ")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told).replace("\r", "\n")
+    return [line for line in plain.splitlines() if line.startswith(words)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
+def test_each_verdict_is_a_line_when_it_comes_and_fits(width: int, terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    board = Board({"u": "絵文字 and a title that is long\nin two lines " * 3}, expected=3)
+    with screen(board, console) as shown_:
+        shown_.show()
+        assert table(out.getvalue()) == []
+        board.verdict(verdict("remove", reasons=("Because of " * 30,), latency=12.345))
+        shown_.show()
+        first = table(out.getvalue())
+        assert len(first) == 2
+        assert "12,345 ms" in first[1]
+        shown_.show()
+        board.verdict(verdict("review", 2, reasons=("Later.",)))
+        for letter in DeadLetter.of(b"x", {}, "stage", "an error of many words " * 9, now()):
+            board.dead_letter(letter)
+        shown_.show()
+    lines = [line.rstrip() for line in table(out.getvalue())]
+    assert [line.split()[0] for line in lines] == ["action", "remove", "review", "dead"]
+    assert all(cell_len(line) <= width for line in lines)
+
+
+def test_one_upload_after_the_other_is_decided_and_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """None waits for another: a verdict is there before the next upload is looked at."""
+    (tmp_path / "settings.yaml").write_text("policy: balanced\n")
+    ensemble = Ensemble.of((Scripted("alpha"), Scripted("beta")))
+    monkeypatch.setattr(embedded, "Moderator", lambda *_: Moderator(None, policy(), ensemble))
+    board = Board({"a": "A", "b": "B"}, expected=3)
+    seen: list[int] = []
+    messages = [upload("a"), b"nonsense", upload("b"), upload("a")]
+
+    def show() -> None:
+        seen.append(len(board.verdicts) + len(board.dead))
+
+    in_process(messages, board, tmp_path / "settings.yaml", None, show)
+    assert seen == [1, 2, 3, 3]
+    assert board.done and board.repeated == 1
+    (letter,) = board.dead.values()
+    assert letter.data == b"nonsense"
+
+
+def test_what_is_under_way_is_counted_by_upload() -> None:
+    board = Board({"u": "U", "w": "W"}, expected=3)
+    published = Published()
+    for data in (upload("u"), upload("u"), b"nonsense", upload("w")):
+        published.add(data)
+    assert published.under_way(board) == 3
+    board.verdict(verdict("allow"))
+    for letter in DeadLetter.of(b"nonsense", {}, "stage", "an error", now()):
+        board.dead_letter(letter)
+    assert published.under_way(board) == 1

@@ -29,7 +29,7 @@ def run(app: FastAPI) -> Iterator[str]:
     server = Server(app, drain=5)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]}, daemon=True)
     thread.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 100
     while not server.started:
         assert thread.is_alive(), "the server did not start"
         assert time.monotonic() < end
@@ -48,7 +48,7 @@ def serving(
 ) -> Iterator[httpx.Client]:
     ensemble = Ensemble.of(detectors or (Words(), Slow()), settings)
     app = create_app(policy, ensemble, **more)
-    with run(app) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with run(app) as url, httpx.Client(base_url=url, timeout=100) as client:
         yield client
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +20,12 @@ from quorum.apps.web.answers import (
     ModelsAnswer,
     ModeratedAnswer,
     PoliciesAnswer,
+    ProblemAnswer,
+    WebhookBody,
 )
-from quorum.apps.web.description import UPLOAD_EXAMPLE
+from quorum.apps.web.description import PROBLEM_EXAMPLE, UPLOAD_EXAMPLE, WEBHOOK_EXAMPLE
+from quorum.apps.web.endpoints import Endpoint, deliveries_of
+from quorum.messages import UsedPrediction, Verdict
 from tests.apps.web.serving import serving
 
 
@@ -78,3 +85,74 @@ def test_a_path_or_a_method_that_is_not_there_says_where_to_look() -> None:
         assert "/openapi.json" in client.get("/v2/x").json()["detail"]
         refused = client.delete("/v1/moderate")
         assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("model", [Verdict, UsedPrediction])
+def test_messages_are_whole_and_named_once(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    told = schema["components"]["schemas"][model.__name__]
+    assert set(told["properties"]) == set(model.model_fields)
+    assert set(told["required"]) == {
+        name for name, field in model.model_fields.items() if field.is_required()
+    }
+    assert told["additionalProperties"] is True
+    alone = model.model_json_schema()["properties"]
+    assert {name: part["description"] for name, part in told["properties"].items()} == {
+        name: part["description"] for name, part in alone.items()
+    }
+
+
+def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
+    names = set(schema["components"]["schemas"])
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(schema)))
+    assert named <= names
+    assert '"#/$defs' not in json.dumps(schema)
+    assert not {name for name in names if name.startswith("_") or "Validation" in name}
+    every = [one for path in schema["paths"].values() for one in path.values()]
+    given = [one["operationId"] for one in every]
+    assert len(given) == len(set(given)) and all(one.isidentifier() for one in given)
+    # Generators give an operation one type of body.
+    assert all(len(one["requestBody"]["content"]) == 1 for one in every if "requestBody" in one)
+
+
+def test_problems_have_their_media_type_alone(schema: dict[str, Any]) -> None:
+    problem = {"schema": {"$ref": "#/components/schemas/ProblemAnswer"}}
+    seen = 0
+    for path, operations in schema["paths"].items():
+        if path.startswith("/v1alpha1/"):
+            continue  # these have the form of Google's errors
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert response["content"] == {"application/problem+json": problem}
+                    seen += 1
+    assert seen > 20
+    assert ProblemAnswer.model_validate(PROBLEM_EXAMPLE).status == 422
+    with serving() as client:
+        refused = client.post("/v1/moderate", json={})
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert ProblemAnswer.model_validate(refused.json()).detail
+
+
+def test_the_webhook_is_described_as_it_is_sent(schema: dict[str, Any]) -> None:
+    told = schema["webhooks"]["verdict"]["post"]
+    body = told["requestBody"]["content"]["application/json"]
+    assert body["schema"] == {"$ref": "#/components/schemas/WebhookBody"}
+    assert {one["name"] for one in told["parameters"]} == {
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    }
+    read = WebhookBody.model_validate(body["example"])
+    (delivery,) = deliveries_of(read.data, [Endpoint("shop", "https://shop.example.org", "s")])
+    assert json.loads(delivery.body) == WEBHOOK_EXAMPLE
+
+
+def test_the_page_shows_the_webhook_as_it_is_sent() -> None:
+    page = Path(__file__).parents[3] / "docs" / "web.md"
+    shown = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert WEBHOOK_EXAMPLE in [json.loads(one) for one in shown]
+
+
+def test_a_file_comes_in_a_form_alone() -> None:
+    with serving() as client:
+        assert client.post("/v1/moderate:media", json=UPLOAD_EXAMPLE).status_code == 415

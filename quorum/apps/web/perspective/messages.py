@@ -14,9 +14,12 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "AnalyzeAnswer",
     "AnalyzeRequest",
+    "ArticleAndParent",
     "AttributeParameters",
     "AttributeScores",
+    "Context",
     "ErrorAnswer",
+    "ErrorDetail",
     "Score",
     "SpanScore",
     "TextEntry",
@@ -46,7 +49,9 @@ class TextEntry(_Message):
 Text = Annotated[TextEntry, BeforeValidator(_present)]
 
 
-class _ArticleAndParent(_Message):
+class ArticleAndParent(_Message):
+    """The article and the comment that a comment answers to."""
+
     article: Text | None = None
     parent_comment: Text | None = None
 
@@ -55,9 +60,7 @@ class Context(_Message):
     """What a comment answers to; accepted, and not used."""
 
     entries: tuple[Text, ...] = ()
-    article_and_parent_comment: Annotated[_ArticleAndParent, BeforeValidator(_present)] | None = (
-        None
-    )
+    article_and_parent_comment: Annotated[ArticleAndParent, BeforeValidator(_present)] | None = None
 
 
 class AttributeParameters(_Message):
@@ -99,24 +102,6 @@ class AnalyzeRequest(_Message):
         """
         return cls.model_validate(_present(data))
 
-    @classmethod
-    def schema_without_references(cls) -> dict[str, Any]:
-        """The JSON Schema, whole in itself, so that it can stand anywhere in a document."""
-        schema = cls.model_json_schema()
-        parts = schema.pop("$defs")
-
-        def whole(node: Any) -> Any:
-            if isinstance(node, list):
-                return [whole(item) for item in node]
-            if not isinstance(node, dict):
-                return node
-            if "$ref" in node:
-                return whole(parts[node["$ref"].rpartition("/")[2]])
-            return {name: whole(value) for name, value in node.items()}
-
-        made: dict[str, Any] = whole(schema)
-        return made
-
 
 class Score(_Message):
     """A score from 0 to 1."""
@@ -156,7 +141,9 @@ class AnalyzeAnswer(_Message):
     detected_languages: tuple[str, ...]
 
 
-class _Error(BaseModel):
+class ErrorDetail(BaseModel):
+    """What went wrong, as Google's services say it."""
+
     code: int
     message: str
     status: str
@@ -166,4 +153,4 @@ class _Error(BaseModel):
 class ErrorAnswer(BaseModel):
     """An error in the form of Google's services."""
 
-    error: _Error
+    error: ErrorDetail

@@ -21,7 +21,6 @@ from quorum.apps.web.perspective.errors import key_invalid
 from quorum.apps.web.perspective.languages import checked, chosen
 from quorum.apps.web.perspective.messages import (
     AnalyzeAnswer,
-    AnalyzeRequest,
     AttributeScores,
     ErrorAnswer,
     Score,
@@ -63,6 +62,7 @@ _KEY = {
 
 @router.post(
     "/v1alpha1/comments:analyze",
+    operation_id="analyze_comment",
     summary="Score a comment, as Perspective does",
     responses={
         200: {
@@ -80,10 +80,8 @@ _KEY = {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {
-                        **AnalyzeRequest.schema_without_references(),
-                        "example": COMMENT_EXAMPLE,
-                    }
+                    "schema": {"$ref": "#/components/schemas/AnalyzeRequest"},
+                    "example": COMMENT_EXAMPLE,
                 }
             },
         },
@@ -147,6 +145,7 @@ async def analyze(request: Request) -> Response:
 
 @router.post(
     "/v1alpha1/comments:suggestscore",
+    operation_id="suggest_comment_score",
     summary="Refused: suggestions are not kept",
     status_code=400,
     responses={**_ERRORS, 400: _error("Suggestions are not kept here.")},

@@ -1,0 +1,192 @@
+"""The demo on a real stream: the Pub/Sub emulator, and a job on Prism."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from quorum.apps.demo.board import Board
+from quorum.core.errors import MalformedMessage, QuorumError
+from quorum.core.messages import DeadLetter, Upload, Verdict, now
+
+__all__ = ["on_pubsub"]
+
+_PROJECT = "quorum-demo"
+_PREFIX = "quorum"
+
+#: The demo ends by itself, in well under a minute where nothing else runs; after this long it
+#: shows what has come, and fails.
+_LIMIT_SECONDS = 240.0
+
+#: Uploads that are under way at a time.
+UNDER_WAY = 2
+
+
+@contextmanager
+def _job(args: list[str], work: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with (work / "job.log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "quorum", "stream", *args],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **env},
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _failed(process: subprocess.Popen[bytes], work: Path) -> None:
+    if process.poll() not in (None, 0):
+        tail = (work / "job.log").read_text(errors="replace").strip().splitlines()[-5:]
+        msg = "the job failed:\n" + "\n".join(tail)
+        raise QuorumError(msg)
+
+
+def on_pubsub(
+    messages: Sequence[bytes],
+    board: Board,
+    args: Sequence[str],
+    work: Path,
+    show: Callable[[], None],
+) -> None:
+    """Publish the messages to the emulator, and take what the job answers.
+
+    A few are under way at a time, so that a latency is that of an upload and not of a queue. One
+    upload goes first and is not shown: by its verdict the models are loaded.
+
+    Args:
+        messages: Uploads as JSON, and what is none.
+        board: Gets the verdicts and the dead letters.
+        args: More options of the job.
+        work: A folder for its log.
+        show: Called whenever something came.
+
+    Raises:
+        QuorumError: If the job fails.
+    """
+    from google.pubsub_v1.types import PubsubMessage
+
+    from quorum.pipeline.streams.pubsub_clients import publisher_client
+    from quorum.pipeline.streams.topics import create_topics, planned
+
+    create_topics(planned(_PROJECT, _PREFIX))
+    topics = f"projects/{_PROJECT}/topics/{_PREFIX}"
+    subscriptions = f"projects/{_PROJECT}/subscriptions/{_PREFIX}"
+    options = [
+        *("--uploads", f"{subscriptions}-uploads-stream"),
+        *("--predictions", f"{topics}-predictions"),
+        *("--verdicts", f"{topics}-verdicts"),
+        *("--dead-letters", f"{topics}-dead-letters"),
+        *("--runner", "prism"),
+    ]
+    publisher = publisher_client()
+
+    def publish(data: bytes) -> None:
+        publisher.publish(topic=f"{topics}-uploads", messages=[PubsubMessage(data=data)])
+
+    first = Upload(id="demo-first", uploader="demo", title="Hello", published_at=now())
+    published = Published()
+    to_send = iter(messages)
+    with (
+        _job([*options, *args], work, {}) as process,
+        _received(f"{subscriptions}-verdicts-platform") as verdicts,
+        _received(f"{subscriptions}-dead-letters-kept") as letters,
+    ):
+        publish(first.to_bytes())
+        warm = False
+        end = time.monotonic() + _LIMIT_SECONDS
+        while not board.done and time.monotonic() < end:
+            _failed(process, work)
+            for verdict in map(Verdict.from_bytes, _taken(verdicts)):
+                warm = True
+                if verdict.upload_id != first.id:
+                    board.verdict(verdict)
+            for letter in map(DeadLetter.from_bytes, _taken(letters)):
+                board.dead_letter(letter)
+            show()
+            while warm and published.under_way(board) < UNDER_WAY:
+                if (data := next(to_send, None)) is None:
+                    break
+                published.add(data)
+                publish(data)
+            time.sleep(0.02)
+
+
+class Published:
+    """What was published, by id, and how many messages are none."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._unreadable = 0
+
+    def add(self, data: bytes) -> None:
+        """Note a message before it is published."""
+        try:
+            self._ids.add(Upload.from_bytes(data).id)
+        except MalformedMessage:
+            self._unreadable += 1
+
+    def under_way(self, board: Board) -> int:
+        """How many of them have neither a verdict nor a dead letter."""
+        unread = max(0, self._unreadable - len(board.dead))
+        return len(self._ids - board.verdicts.keys()) + unread
+
+
+@contextmanager
+def _received(subscription: str) -> Iterator[queue.SimpleQueue[bytes]]:
+    """The messages of a subscription, as they come, acknowledged."""
+    from quorum.pipeline.streams.pubsub_clients import subscriber_client
+
+    came: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    ended = threading.Event()
+
+    def pull() -> None:
+        client = subscriber_client()
+        while not ended.is_set():
+            for body in _pulled(client, subscription):
+                came.put(body)
+
+    thread = threading.Thread(target=pull, name=f"demo {subscription}", daemon=True)
+    thread.start()
+    try:
+        yield came
+    finally:
+        ended.set()
+        thread.join(5)
+
+
+def _taken(came: queue.SimpleQueue[bytes]) -> Iterator[bytes]:
+    with suppress(queue.Empty):
+        while True:
+            yield came.get_nowait()
+
+
+def _pulled(client: Any, subscription: str) -> list[bytes]:
+    from google.api_core.exceptions import DeadlineExceeded
+
+    try:
+        response = client.pull(subscription=subscription, max_messages=100, timeout=0.5, retry=None)
+    except DeadlineExceeded:
+        return []
+    received = response.received_messages
+    if received:
+        client.acknowledge(subscription=subscription, ack_ids=[one.ack_id for one in received])
+    return [one.message.data for one in received]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,10 @@ quorum console create-user ana --no-password
 quorum schemas --check --folder {ROOT}/docs/schemas
 """
 
+#: The page whose shell blocks are run as they stand, and the sections that need no server.
+TUTORIAL = ROOT / "docs" / "tutorial" / "README.md"
+OFFLINE = "1. Offline"
+
 RIDES = """
 python -m examples.rides.made 20 > rides.jsonl
 python -m examples.rides.stream rides.jsonl estimates.jsonl dead.jsonl
@@ -69,6 +74,13 @@ python -m examples.rides.churn train month.jsonl model
 python -m examples.rides.churn score month.jsonl churn.jsonl --report churn.html
 python -m examples.rides.churn score month.jsonl churn.jsonl | grep -q '^0 new scores'
 """
+
+
+def shell_blocks(page: Path, section: str) -> str:
+    """The shell blocks of a section, but for those under a comment ``not run: WHY``."""
+    text = page.read_text(encoding="utf-8").split(f"\n## {section}\n")[1].split("\n## ")[0]
+    found = re.findall(r"(<!-- not run: .*? -->\n)?```sh\n(.*?)```", text, re.DOTALL)
+    return "".join(block for comment, block in found if not comment)
 
 
 @dataclass(frozen=True)
@@ -168,6 +180,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     yield bench("decisions", "--cases 100 --lines 1000 --dry-run", "")
     yield Check("typescript-client", "python -m benchmarks.typescript_client")
     yield Check("rides", RIDES)
+    yield Check("tutorial", f"ln -s {EXAMPLES} examples\n{shell_blocks(TUTORIAL, OFFLINE)}")
     yield Check("detector-plugin", f"cd {PLUGIN}; python -m pytest -q -p no:cacheprovider tests")
 
 

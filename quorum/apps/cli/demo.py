@@ -23,16 +23,18 @@ def demo(
 ) -> None:
     """Publish the shipped uploads, show each verdict with its reasons as it arrives, sum up.
 
-    It uses the official Pub/Sub emulator and Prism where this machine has them, else files and
-    the direct runner. It ends by itself.
+    It runs on the official Pub/Sub emulator and Prism where this machine has them, else in one
+    process. It ends by itself.
 
     \b
     quorum demo
     quorum demo --policy my-policy.yaml
     """
-    from quorum.apps.demo.examples import examples_folder
-    from quorum.apps.demo.run import demo as run_demo
     from quorum.core.logs import configure_logs
 
     configure_logs("text", "error")
+    # Only now: importing Beam warns of what the demo does not need.
+    from quorum.apps.demo.examples import examples_folder
+    from quorum.apps.demo.run import demo as run_demo
+
     run_demo(examples_folder(examples), policy=policy)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import queue
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.pubsub_v1.types import PubsubMessage
 from rich.cells import cell_len
 from rich.console import Console
 
-from quorum.apps.demo import embedded
+from quorum.apps.demo import embedded, stream
 from quorum.apps.demo import run as module
 from quorum.apps.demo.board import Board
 from quorum.apps.demo.embedded import in_process
@@ -23,8 +29,8 @@ from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.apps.demo.run import demo
 from quorum.apps.demo.show import screen
 from quorum.apps.demo.stream import Published, _failed
-from quorum.core.errors import ConfigurationError, QuorumError
-from quorum.core.messages import ACTIONS, Action, DeadLetter, Verdict, now
+from quorum.core.errors import ConfigurationError, MalformedMessage, QuorumError
+from quorum.core.messages import ACTIONS, Action, DeadLetter, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
 from quorum.pipeline.moderator import Moderator
 from tests.pipeline.doubles import Scripted, policy, upload
@@ -192,6 +198,74 @@ def test_one_upload_after_the_other_is_decided_and_shown(
     assert board.done and board.repeated == 1
     (letter,) = board.dead.values()
     assert letter.data == b"nonsense"
+
+
+class Broker:
+    """In place of broker and job: each upload that is published has its answer soon."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, queue.SimpleQueue[bytes]] = {
+            name: queue.SimpleQueue() for name in ("verdicts-platform", "dead-letters-kept")
+        }
+        self._known: set[str] = set()
+
+    def publish(self, topic: str, messages: list[PubsubMessage]) -> None:
+        assert topic == "projects/quorum-demo/topics/quorum-uploads"
+        for message in messages:
+            try:
+                sent = Upload.from_bytes(message.data)
+            except MalformedMessage as error:
+                (letter,) = DeadLetter.of(message.data, {}, "stream.uploads", str(error), now())
+                self._answer("dead-letters-kept", letter.to_bytes())
+                continue
+            if sent.id not in self._known:
+                self._known.add(sent.id)
+                made = verdict("allow").model_copy(
+                    update={"id": f"v-{sent.id}", "upload_id": sent.id}
+                )
+                self._answer("verdicts-platform", made.to_bytes())
+
+    def _answer(self, name: str, data: bytes) -> None:
+        threading.Timer(0.05, self.queues[name].put, (data,)).start()
+
+    def pulled(self, _client: object, subscription: str) -> list[bytes]:
+        with suppress(queue.Empty):
+            return [self.queues[subscription.partition("/quorum-")[2]].get(timeout=0.1)]
+        return []
+
+
+@contextmanager
+def no_job(*_: object) -> Iterator[Any]:
+    yield SimpleNamespace(poll=lambda: None)
+
+
+def test_a_few_uploads_are_under_way_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broker = Broker()
+    clients = "quorum.pipeline.streams.pubsub_clients"
+    monkeypatch.setattr(f"{clients}.publisher_client", lambda: broker)
+    monkeypatch.setattr(f"{clients}.subscriber_client", lambda: broker)
+    monkeypatch.setattr("quorum.pipeline.streams.topics.create_topics", lambda _: set())
+    monkeypatch.setattr(stream, "_pulled", broker.pulled)
+    monkeypatch.setattr(stream, "_job", no_job)
+    most = []
+
+    class Noted(Published):
+        def under_way(self, board: Board) -> int:
+            most.append(super().under_way(board))
+            return most[-1]
+
+    monkeypatch.setattr(stream, "Published", Noted)
+    messages = [upload("a"), b"nonsense", upload("a"), *(upload(f"u{n}") for n in range(8))]
+    board = Board({"a": "A", **{f"u{n}": "U" for n in range(8)}}, expected=10)
+    shown_at = []
+    stream.on_pubsub(messages, board, [], tmp_path, lambda: shown_at.append(len(board.verdicts)))
+    assert board.done
+    assert set(board.verdicts) == set(board.titles), "the first, uncounted upload is not shown"
+    assert len(board.dead) == 1
+    assert max(most) <= stream.UNDER_WAY
+    assert len(set(shown_at)) > 2, "they come one by one"
 
 
 def test_what_is_under_way_is_counted_by_upload() -> None:

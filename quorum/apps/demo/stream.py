@@ -131,28 +131,28 @@ def on_pubsub(
 
 
 class Published:
-    """What was published, by id, and how many messages are none."""
+    """What was published: uploads by id, and messages that are none."""
 
     def __init__(self) -> None:
-        self._ids: set[str] = set()
-        self._unreadable = 0
+        self._sent: set[str | bytes] = set()
 
     def add(self, data: bytes) -> None:
         """Note a message before it is published."""
         try:
-            self._ids.add(Upload.from_bytes(data).id)
+            self._sent.add(Upload.from_bytes(data).id)
         except MalformedMessage:
-            self._unreadable += 1
+            self._sent.add(data)
 
     def under_way(self, board: Board) -> int:
         """How many of them have neither a verdict nor a dead letter."""
-        unread = max(0, self._unreadable - len(board.dead))
-        return len(self._ids - board.verdicts.keys()) + unread
+        return len(self._sent) - len(board.verdicts) - len(board.dead)
 
 
 @contextmanager
 def _received(subscription: str) -> Iterator[queue.SimpleQueue[bytes]]:
     """The messages of a subscription, as they come, acknowledged."""
+    from google.api_core.exceptions import GoogleAPICallError
+
     from quorum.pipeline.streams.pubsub_clients import subscriber_client
 
     came: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -161,8 +161,11 @@ def _received(subscription: str) -> Iterator[queue.SimpleQueue[bytes]]:
     def pull() -> None:
         client = subscriber_client()
         while not ended.is_set():
-            for body in _pulled(client, subscription):
-                came.put(body)
+            try:
+                for body in _pulled(client, subscription):
+                    came.put(body)
+            except GoogleAPICallError:  # the job that fails with the broker says why
+                ended.wait(0.2)
 
     thread = threading.Thread(target=pull, name=f"demo {subscription}", daemon=True)
     thread.start()

@@ -230,7 +230,11 @@ class Broker:
 
     def pulled(self, _client: object, subscription: str) -> list[bytes]:
         with suppress(queue.Empty):
-            return [self.queues[subscription.partition("/quorum-")[2]].get(timeout=0.1)]
+            return [
+                self.queues[subscription.rpartition("/")[2].removeprefix("quorum-")].get(
+                    timeout=0.1
+                )
+            ]
         return []
 
 

@@ -35,7 +35,7 @@ from google.auth.exceptions import GoogleAuthError
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.pipeline.engine import Engine
-from quorum.pipeline.prism_guard import guarded
+from quorum.pipeline.prism_guard import guarded_runner
 from quorum.pipeline.streams.base import Acknowledge
 
 __all__ = [
@@ -288,16 +288,17 @@ def launch(
             f"QUORUM_PRISM to its binary. Or give --runner direct, knowing that {DIRECT_RISK}"
         )
         raise EngineUnavailable(msg)
-    with _worker_pool() as pool, guarded(prism, accept_open=accept_open) as program:
+    runner = guarded_runner(accept_open=accept_open)
+    with _worker_pool() as pool:
         options = pipeline_options(
-            engine, streaming=streaming, extra=extra, prism=program, worker_pool=pool
+            engine, streaming=streaming, extra=extra, prism=prism, worker_pool=pool
         )
-        yield _start(build, engine, options)
+        yield _start(build, engine, options, runner)
 
 
-def _start(build: Any, engine: Engine, options: PipelineOptions) -> Any:
+def _start(build: Any, engine: Engine, options: PipelineOptions, runner: Any = None) -> Any:
     try:
-        pipeline = beam.Pipeline(runner=_runner(engine), options=options)
+        pipeline = beam.Pipeline(runner=runner or _runner(engine), options=options)
     except (ValueError, ImportError) as error:
         raise _cannot_be_had(engine, error) from None
     build(pipeline)

@@ -11,23 +11,22 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import logging
-import shlex
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.runners.portability.job_server import StopOnExitJobServer
+from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 
 from quorum.core.errors import ConfigurationError
 
-__all__ = ["can_confine", "guarded", "reachable_addresses"]
+__all__ = ["can_confine", "guarded_runner", "reachable_addresses"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,12 +44,30 @@ _MEND: Final = (
 )
 
 
-@contextmanager
-def guarded(prism: str, *, accept_open: bool = False) -> Iterator[str]:
-    """Yield the program to start in place of Prism, which listens on loopback if that can be had.
+class _ConfinedServer(PrismJobServer):
+    """Beam's Prism, started by ``loopback_only``.
+
+    No file is written for it: the temporary folders of containers often run no programs.
+    """
+
+    def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
+        """See SubprocessJobServer."""
+        (program, *options), endpoint = super().subprocess_cmd_and_endpoint()
+        return [sys.executable, str(_LAUNCHER), str(Path(program).absolute()), *options], endpoint
+
+
+class _ConfinedRunner(PrismRunner):
+    """Beam's Prism runner with a server that listens on loopback alone."""
+
+    def default_job_server(self, options: Any) -> Any:
+        """See PrismRunner."""
+        return StopOnExitJobServer(_ConfinedServer(options))  # type: ignore[no-untyped-call]
+
+
+def guarded_runner(*, accept_open: bool = False) -> PrismRunner:
+    """Return the runner that starts Prism, on loopback alone if that can be had.
 
     Args:
-        prism: Prism's binary, or a zip archive of it.
         accept_open: Whether Prism may be open to the network, which is neither refused nor warned
             of then.
 
@@ -58,17 +75,10 @@ def guarded(prism: str, *, accept_open: bool = False) -> Iterator[str]:
         ConfigurationError: If it cannot be confined, and the machine has a public address.
     """
     if can_confine():
-        program = PrismJobServer.local_bin(prism)
-        with tempfile.TemporaryDirectory(prefix="quorum-prism-") as folder:
-            launcher = Path(folder) / "prism"
-            words = (sys.executable, str(_LAUNCHER), str(Path(program).absolute()))
-            launcher.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
-            launcher.chmod(0o700)
-            yield str(launcher)
-        return
+        return _ConfinedRunner()  # type: ignore[no-untyped-call]
     if not accept_open:
         _judge(reachable_addresses())
-    yield prism
+    return PrismRunner()
 
 
 def _judge(addresses: tuple[str, ...]) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
+import time
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.prism_runner import PrismRunner
 
 from quorum.core.errors import ConfigurationError
 from quorum.pipeline import prism_guard
-from quorum.pipeline.prism_guard import can_confine, guarded, reachable_addresses
+from quorum.pipeline.prism_guard import (
+    _ConfinedServer,
+    can_confine,
+    guarded_runner,
+    reachable_addresses,
+)
 
 confines = pytest.mark.skipif(
     not can_confine(), reason="this machine cannot bind a program's sockets to loopback"
@@ -43,27 +50,30 @@ def test_a_program_listens_on_loopback_and_its_status_is_kept(asked: str, found:
     assert (done.stdout.strip(), done.returncode) == (found, 3), done.stderr
 
 
+def _connected(address: str, port: int) -> None:
+    """Wait until something listens."""
+    for _ in range(300):
+        with contextlib.suppress(OSError):
+            return socket.create_connection((address, port), 5).close()
+        time.sleep(0.1)
+    pytest.fail("nothing listens")
+
+
 @confines
 @pytest.mark.prism
 def test_prism_cannot_be_reached_from_the_network(prism: str) -> None:
-    addresses = reachable_addresses()
-    with guarded(prism) as program:
-        running = subprocess.Popen(
-            [program, "-job_port=0", "-serve_http=false"], stderr=subprocess.PIPE, text=True
-        )
-        try:
-            assert running.stderr is not None
-            port = None
-            while port is None:
-                port = re.search(r"localhost:(\d+)", running.stderr.readline())
-            socket.create_connection(("127.0.0.1", int(port[1])), 5).close()
-            for address in addresses:
-                with pytest.raises(OSError):
-                    socket.create_connection((address, int(port[1])), 5).close()
-        finally:
-            running.terminate()
-            running.wait(10)
-    assert not Path(program).exists()
+    options = PipelineOptions([f"--prism_location={prism}", "--job_port=0"])
+    command, endpoint = _ConfinedServer(options).subprocess_cmd_and_endpoint()
+    port = int(endpoint.rpartition(":")[2])
+    running = subprocess.Popen([str(each) for each in command])
+    try:
+        _connected("127.0.0.1", port)
+        for address in reachable_addresses():
+            with pytest.raises(OSError):
+                socket.create_connection((address, port), 5).close()
+    finally:
+        running.terminate()
+        running.wait(10)
 
 
 @pytest.mark.parametrize(
@@ -84,15 +94,14 @@ def test_where_it_cannot_be_confined_the_addresses_decide(
 ) -> None:
     monkeypatch.setattr(prism_guard, "can_confine", lambda: False)
     monkeypatch.setattr(prism_guard, "reachable_addresses", lambda: addresses)
-    with guarded("/opt/prism", accept_open=True) as program:
-        assert program == "/opt/prism"
+    assert type(guarded_runner(accept_open=True)) is PrismRunner
     assert not caplog.records
     if told is None:
-        with pytest.raises(ConfigurationError, match="--allow-open-prism"), guarded("/opt/prism"):
-            pass
+        with pytest.raises(ConfigurationError, match="--allow-open-prism"):
+            guarded_runner()
         return
-    with caplog.at_level(logging.WARNING), guarded("/opt/prism") as program:
-        assert program == "/opt/prism"
+    with caplog.at_level(logging.WARNING):
+        assert type(guarded_runner()) is PrismRunner
     assert told in caplog.text
     assert bool(caplog.records) is bool(told)
 

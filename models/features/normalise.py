@@ -116,6 +116,9 @@ _PLAIN_NUMBER = re.compile(
 )
 
 
+#: Characters of a text that is kept once normalised, and how many are kept.
+_SHORT, _KEPT = 500, 2048
+
 _T = TypeVar("_T", Aligned, Unaligned)
 
 
@@ -295,5 +298,15 @@ def align(text: str) -> Aligned:
 
 
 def normalise(text: str) -> str:
-    """Normalise a text: evasions undone, in lower case."""
+    """Normalise a text: evasions undone, in lower case.
+
+    Of short texts the last ones are kept: the extractor and several detectors read the same.
+    """
+    return _kept(text) if len(text) <= _SHORT else _normalised(text)
+
+
+def _normalised(text: str) -> str:
     return _steps(Unaligned(text)).text.strip()
+
+
+_kept = lru_cache(maxsize=_KEPT)(_normalised)

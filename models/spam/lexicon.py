@@ -7,7 +7,9 @@ many of the languages inflect; whole words are marked by ``<`` and ``>``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 __all__ = ["GROUPS", "hits"]
 
@@ -85,8 +87,12 @@ _NO_GIFT = re.compile(
 )
 
 
-def hits(words: str) -> dict[str, int]:
-    """How often each group's words stand in a normalised text; groups without any are left out."""
+@lru_cache(maxsize=1024)
+def hits(words: str) -> Mapping[str, int]:
+    """How often each group's words stand in a normalised text; groups without any are left out.
+
+    The last ones are kept: signals, signs and labels ask for the same.
+    """
     found: dict[str, int] = {}
     if "free" in words:
         words = _NO_GIFT.sub(" ", words)
@@ -100,4 +106,4 @@ def hits(words: str) -> dict[str, int]:
         )
         if count:
             found[group] = found.get(group, 0) + count
-    return found
+    return MappingProxyType(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -101,7 +101,7 @@ class ViolenceDetector(Detector):
         return self._languages.judged(batch, self._judge)
 
     def _judge(self, batch: Sequence[Features]) -> list[Finding]:
-        read = [self._readings(one.text) for one in batch]
+        read = self._settled([self._readings(one.text) for one in batch])
         asked = [text for one in read for text in one.asked]
         unread = ""
         if asked:
@@ -114,19 +114,29 @@ class ViolenceDetector(Detector):
                 unread = f"embedding failed: {type(error).__name__}"
         return [self._score_one(*one, unread) for one in zip(batch, read, strict=True)]
 
-    def _readings(self, text: Text | None) -> _Readings:
+    @staticmethod
+    def _readings(text: Text | None) -> _Readings:
         """What is read of a text: the whole, what is in frames, its parts."""
         if text is None or not any(one.isalpha() for one in text.normalised):
             return _Readings((), (), 0, 0)
         seen = (with_accents(text.joined, text.in_frames),) if text.own and text.in_frames else ()
         parts = parts_of(with_accents(text.joined, text.own))
         texts = (with_accents(text.joined, text.normalised), *seen, *parts)
-        free = 1 + len(seen)
+        return _Readings(texts, texts, 1 + len(seen), len(parts))
+
+    def _settled(self, batch: list[_Readings]) -> list[_Readings]:
+        """Leave out what the student settles, of all uploads at once."""
         if self._student is None:
-            return _Readings(texts, texts, free, len(parts))
-        settled = self._student.settles(texts)
-        asked = tuple(one for one, done in zip(texts, settled, strict=True) if not done)
-        return _Readings(texts, asked, int((~settled[:free]).sum()), len(parts))
+            return batch
+        every = self._student.settles([text for one in batch for text in one.texts])
+        made: list[_Readings] = []
+        at = 0
+        for one in batch:
+            done = every[at : at + len(one.texts)]
+            at += len(one.texts)
+            asked = tuple(text for text, out in zip(one.texts, done, strict=True) if not out)
+            made.append(replace(one, asked=asked, free=int((~done[: one.free]).sum())))
+        return made
 
     def _score_one(self, features: Features, read: _Readings, unread_words: str) -> Finding:
         labels: dict[str, float] = {}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,23 +238,15 @@ def _item(kind: str, each: griffe.DocstringElement) -> str:
 
 def metric_rows() -> dict[str, Sequence[str]]:
     """A row for each Prometheus metric, by its key."""
-    from prometheus_client.metrics import MetricWrapperBase
+    from quorum.core.metrics import FAMILIES
 
-    found: dict[tuple[str, ...], set[str]] = {}
-    for path, text in sources():
-        if "prometheus" not in text:
-            continue
-        served = "serve" if "/web/" in path else "stream, detect, decide"
-        for each in vars(importlib.import_module(module_name(path))).values():
-            if isinstance(each, MetricWrapperBase):
-                suffix = "_total" if each._type == "counter" else ""
-                labels = ", ".join(f"`{name}`" for name in each._labelnames)
-                key = (f"`{each._name}{suffix}`", each._type, labels, each._documentation)
-                found.setdefault(key, set()).add(served)
-    return {
-        " ".join(key[:3]): (*key[:3], ", ".join(sorted(served, reverse=True)), key[3])
-        for key, served in sorted(found.items())
-    }
+    rows = {}
+    for name, (metric, served) in sorted(FAMILIES.items()):
+        suffix = "_total" if metric._type == "counter" else ""
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+        row = (f"`{name}{suffix}`", metric._type, labels, ", ".join(served), metric._documentation)
+        rows[" ".join(row[:3])] = row
+    return rows
 
 
 def event_rows() -> dict[str, Sequence[str]]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-import prometheus_client as prometheus
 from apache_beam import coders
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
@@ -20,19 +19,10 @@ from quorum.aggregator.case.cap import Cap
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Verdict
+from quorum.core.metrics import CAPPED_REMOVALS, CAPPED_REVIEWS
 from quorum.pipeline.streams.base import Outgoing
 
 __all__ = ["CapRemovals", "are_capped"]
-
-#: Above zero, detectors ask for more removals than the policy's caps allow: alert on it.
-_CAPPED = prometheus.Counter(
-    "quorum_capped_removals", "Removals that a cap turned into reviews.", ("bucket",)
-)
-
-#: Above zero, the policy asks for more reviews than its caps allow.
-_CAPPED_REVIEWS = prometheus.Counter(
-    "quorum_capped_reviews", "Reviews that a cap turned into restrictions.", ("bucket",)
-)
 
 
 def are_capped(policy: Policy) -> bool:
@@ -118,8 +108,8 @@ class _Spend(beam.DoFn):
         result = decider.bounded(verdict)
         if result.bucket is not None and result.of == "removals":
             Metrics.counter("quorum", f"capped.{result.bucket}").inc()
-            _CAPPED.labels(result.bucket).inc()
+            CAPPED_REMOVALS.labels(result.bucket).inc()
         elif result.bucket is not None:
             Metrics.counter("quorum", f"capped-reviews.{result.bucket}").inc()
-            _CAPPED_REVIEWS.labels(result.bucket).inc()
+            CAPPED_REVIEWS.labels(result.bucket).inc()
         return result.verdict

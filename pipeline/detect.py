@@ -169,7 +169,7 @@ class _ScoreBundle(beam.DoFn):
 
 def _count(meter: Meter, predictions: Sequence[Prediction]) -> None:
     for made in predictions:
-        meter.prediction(made.detector, made.status.value, made.elapsed, made.usage)
+        meter.prediction(made)
         if made.status is Status.FAILED:
             extra = {
                 "upload_id": made.upload_id,

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import apache_beam as beam
-import prometheus_client as prometheus
 from apache_beam.utils.timestamp import Duration
 
 from quorum.core.messages import Prediction, Upload
+from quorum.core.metrics import IN_DETECTION, WAITING_FOR_DETECTION
 from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
@@ -44,11 +44,6 @@ _MOST: Final = 1_024
 
 #: Seconds over which the pace of a lane is measured.
 _PACE_SECONDS: Final = 5.0
-
-_SCORED = prometheus.Gauge("quorum_uploads_in_detection", "Uploads that are being scored.")
-_WAITING = prometheus.Gauge(
-    "quorum_uploads_waiting_for_detection", "Uploads pulled that wait to be scored."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +119,11 @@ class Detection:
         self._due: list[tuple[float, int, _Entry]] = []
         self._ready: deque[Arrival] = deque()
         self._numbers = itertools.count()
-        _SCORED.set_function(lambda: float(sum(one.running for one in self._lanes.values())))
-        _WAITING.set_function(lambda: float(sum(len(one.waiting) for one in self._lanes.values())))
+        lanes = self._lanes
+        IN_DETECTION.set_function(lambda: float(sum(one.running for one in lanes.values())))
+        WAITING_FOR_DETECTION.set_function(
+            lambda: float(sum(len(one.waiting) for one in lanes.values()))
+        )
 
     def put(self, received: Received, upload: Upload) -> None:
         """Score an upload as soon as there is room for it."""

@@ -7,11 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-import prometheus_client as prometheus
-
 from quorum.aggregator.study.drift import FEWEST, Profiles, population_stability_index
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import Verdict
+from quorum.core.metrics import DEADLINE_RATIO, SCORE_STABILITY, SILENT_RATIO
 
 __all__ = ["ScoreWatch", "load_reference", "process_watch"]
 
@@ -19,16 +18,6 @@ __all__ = ["ScoreWatch", "load_reference", "process_watch"]
 HALF: Final = 5_000
 #: The gauges are set after so many verdicts.
 EVERY: Final = 250
-
-_STABILITY = prometheus.Gauge(
-    "quorum_score_stability",
-    "Population stability index of a detector's scores against its reference; alarm above 0.25.",
-    ("detector",),
-)
-_SILENT = prometheus.Gauge(
-    "quorum_silent_share", "Share of uploads that a detector failed on or missed.", ("detector",)
-)
-_LATE = prometheus.Gauge("quorum_deadline_share", "Share of verdicts made at their deadline.")
 
 
 class ScoreWatch:
@@ -67,15 +56,15 @@ class ScoreWatch:
         recent.merge(self._before)
         recent.merge(self._now)
         if recent.verdicts:
-            _LATE.set(recent.at_deadline / recent.verdicts)
+            DEADLINE_RATIO.set(recent.at_deadline / recent.verdicts)
         for detector in {name for name, _ in recent.by_version}:
             here = recent.of(detector)
-            _SILENT.labels(detector).set(here.silent)
+            SILENT_RATIO.labels(detector).set(here.silent)
             if self._reference is not None:
                 there = self._reference.of(detector)
                 if min(here.scored, there.scored) >= FEWEST:
                     index = population_stability_index(here.bins, there.bins)
-                    _STABILITY.labels(detector).set(index)
+                    SCORE_STABILITY.labels(detector).set(index)
 
 
 def process_watch(reference: Profiles | None) -> ScoreWatch:

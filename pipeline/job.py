@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
+from quorum.core import monitoring
 from quorum.core.errors import QuorumError
 from quorum.core.health import register
 from quorum.core.process_end import HANDLER_SECONDS, end_within
@@ -23,7 +24,6 @@ from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.job_health import checked
-from quorum.pipeline.metrics import serve_health
 from quorum.pipeline.streams import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
 from quorum.pipeline.streams.subscription import NACK_SECONDS, open_subscriptions
@@ -46,7 +46,7 @@ def run_job(
     ensemble: EnsembleSpec | None = None,
     beam_args: Sequence[str] = (),
     accept_open: bool = False,
-    metrics_port: int | None = None,
+    listen: monitoring.Listen | None = None,
     drain_seconds: float = 20.0,
     patience: Mapping[str, float] | None = None,
 ) -> None:
@@ -64,7 +64,7 @@ def run_job(
         ensemble: The detectors, loaded before the job starts where it runs on this machine.
         beam_args: Further Beam options.
         accept_open: Whether Prism may be open to the network; see ``prism_guard``.
-        metrics_port: Serves Prometheus metrics and health on this port of the loopback address.
+        listen: Where to serve metrics and health; None for nowhere.
         drain_seconds: Time from a signal to the end of the process.
         patience: By stream, how many seconds a message may be held where all is well; see
             ``quorum.pipeline.job_health``.
@@ -84,8 +84,7 @@ def run_job(
     with ExitStack() as held:
         held.enter_context(checked(opened, patience or {}))
         held.callback(close_supervisors)
-        if metrics_port is not None:
-            serve_health(metrics_port)
+        monitoring.start(listen)
         if engine in (Engine.PRISM, Engine.DIRECT) and ensemble:
             supervisor = shared_supervisor(ensemble)
             held.callback(register("detectors", supervisor.problem))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from quorum.core.errors import EngineUnavailable, InputError
 from quorum.core.identity import Admission
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
+from quorum.core.metrics import RECORDED
 from quorum.pipeline.metrics import Meter
 from quorum.store.ledger import Delivery, Ledger
 from quorum.store.writer import Entry, LedgerWriter
@@ -201,6 +202,7 @@ class StreamRecorder:
                     feed.ack([one.ack_id for one in pulled if one.ack_id])
                     with self._lock:
                         self.recorded[stream] += len(pulled)
+                    RECORDED.labels(stream).inc(len(pulled))
         except EngineUnavailable as error:
             self._failure = error
             self.stop()

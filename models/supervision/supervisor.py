@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-import prometheus_client as prometheus
 from pydantic import ValidationError
 
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Prediction, Upload, now
+from quorum.core.metrics import BREAKER_STATE, WORKERS_ENDED
 from quorum.core.settings import WorkerSettings
 from quorum.models.detectors import Features, Finding
 from quorum.models.runner import predict
@@ -63,17 +63,6 @@ _MOST_BATCHES = 5_000
 #: Waits between failures to start a worker, in seconds: the first and the longest.
 _BACKOFF = (0.2, 10.0)
 
-_BREAKER = prometheus.Gauge(
-    "quorum_breaker_state",
-    "The circuit breaker of a detector: 0 closed, 1 half-open, 2 open.",
-    ("detector",),
-)
-_ENDED = prometheus.Counter(
-    "quorum_workers_ended",
-    "Workers of the detectors that were killed at the end of their budget, or died.",
-    ("how",),
-)
-
 
 class Supervisor:
     """Scores uploads in workers, with a budget for each.
@@ -94,7 +83,7 @@ class Supervisor:
         self._order = {name: index for index, name in enumerate(self.detectors)}
         self.breakers = {name: CircuitBreaker() for name in self.detectors}
         for name, breaker in self.breakers.items():
-            _BREAKER.labels(name).set_function(partial(_level, breaker))
+            BREAKER_STATE.labels(name).set_function(partial(_level, breaker))
         self._texts = Lane("texts", *_TEXTS)
         self._media = Lane("media", *_MEDIA)
         self._retries = Lane("retries", 1, 1)
@@ -306,7 +295,7 @@ class Supervisor:
         except (OSError, ValidationError) as error:
             why = f"its process does not answer as it should: {type(error).__name__}"
         how = worker.end()
-        _ENDED.labels("killed" if timed_out else "died").inc()
+        WORKERS_ENDED.labels("killed" if timed_out else "died").inc()
         why = why or f"its process {how}"
         self._blame(lane, tasks, step, why, time.monotonic() - began, timed_out=timed_out)
         return False

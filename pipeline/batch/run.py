@@ -20,6 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from quorum.aggregator.decision.facts import Uploader, was_asked
 from quorum.aggregator.policy.policy import Policy
+from quorum.core import metrics
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import DeadLetter, Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
@@ -161,6 +162,7 @@ class _Moderate(beam.DoFn):
                 except MalformedMessage as error:
                     data, why = row, str(error)
             tally.dead_letter(why)
+            metrics.DEAD_LETTERS.labels(STAGE).inc()
             letters += DeadLetter.of(data, {}, STAGE, why, now())
         return uploads, letters
 
@@ -187,6 +189,7 @@ class _Moderate(beam.DoFn):
             if made is None:
                 tally.unchanged += 1
                 continue
+            metrics.count_verdict(made, None)
             tally.verdict(made, upload.published_at.date().isoformat())
             outcome.append(made)
         return outcome
@@ -222,6 +225,8 @@ class _Moderate(beam.DoFn):
         for some in batches(fresh):
             for upload, predictions in zip(some, self._moderator.predict(some), strict=True):
                 by_upload[upload.id] = predictions
+                for one in predictions:
+                    metrics.count_prediction(one)
         return by_upload
 
     def _verdict(

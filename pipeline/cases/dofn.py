@@ -197,7 +197,7 @@ class CaseDoFn(beam.DoFn):
         for number, effect in enumerate(effects):
             match effect:
                 case Emit(verdict=verdict):
-                    self._meter.verdict(verdict.action.value, verdict.decided_by, verdict.latency)
+                    self._meter.verdict(verdict, self.policy.deadline)
                     self._watch.verdict(verdict)
                     _log.info(
                         "verdict",

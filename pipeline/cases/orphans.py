@@ -11,7 +11,7 @@ import collections
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-import prometheus_client as prometheus
+from quorum.core.metrics import ORPHANS
 
 __all__ = ["MOST_OF_A_PUBLISHER", "MOST_OF_A_STREAM", "OrphanPlaces", "Place", "Waiting"]
 
@@ -23,10 +23,6 @@ MOST_OF_A_STREAM: Final = 2_000
 #: The same in bytes.
 MOST_BYTES_OF_A_PUBLISHER: Final = 32 * 1024 * 1024
 MOST_BYTES_OF_A_STREAM: Final = 64 * 1024 * 1024
-
-_ORPHANS = prometheus.Gauge(
-    "quorum_orphans", "Messages that wait for an upload that has not arrived.", ("stream",)
-)
 
 
 class Place(NamedTuple):
@@ -172,4 +168,4 @@ class OrphanPlaces:
         self._count(one.place.stream)
 
     def _count(self, stream: str) -> None:
-        _ORPHANS.labels(stream).set(self._streams[stream].messages)
+        ORPHANS.labels(stream).set(self._streams[stream].messages)

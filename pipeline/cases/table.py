@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import apache_beam as beam
-import prometheus_client as prometheus
 from apache_beam.utils.timestamp import Duration
 
 from quorum.core.identity.signing import PUBLISHER
+from quorum.core.metrics import OPEN_CASES
 from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.stored import Orphan, StoredCase
 from quorum.pipeline.streams.acks import abandon, acknowledge, register
@@ -43,8 +43,6 @@ _SPARE_HEAP: Final = 1_000
 
 #: Locks shared by all cases, by hash: threads rarely wait for another upload's case.
 _LOCKS: Final = 64
-
-_OPEN = prometheus.Gauge("quorum_open_cases", "Cases kept in this process, decided ones too.")
 
 
 class CaseTable:
@@ -86,7 +84,7 @@ class CaseTable:
             if self._orphans.has_evicted(upload_id):
                 due = min(due, time.time())
             self._set_due(upload_id, due)
-            _OPEN.set(len(self._cases))
+            OPEN_CASES.set(len(self._cases))
 
     def _set_due(self, upload_id: str, due: float) -> None:
         if self._due.get(upload_id) == due:
@@ -125,7 +123,7 @@ class CaseTable:
             self._orphans.update(upload_id, ())
             self._due.pop(upload_id, None)
             self._taken.pop(upload_id, None)
-            _OPEN.set(len(self._cases))
+            OPEN_CASES.set(len(self._cases))
 
     def take_due(self, limit: int, wait: float) -> list[str]:
         """Take uploads whose cases are due, oldest first; each is returned once for each ``put``.

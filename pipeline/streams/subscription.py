@@ -17,6 +17,7 @@ from google.api_core import exceptions as google_errors
 from google.pubsub_v1.types import PullResponse
 
 from quorum.core.errors import EngineUnavailable
+from quorum.core.metrics import HELD
 from quorum.pipeline.streams.acks import ack_id, register, split_by_name
 from quorum.pipeline.streams.away import ABSENCE_SECONDS, AWAY, GONE
 from quorum.pipeline.streams.deliveries import Deliveries
@@ -419,3 +420,6 @@ def add_outcomes(ack_id: str, count: int) -> None:
     for path, ids in split_by_name([ack_id]).items():
         for its_id in ids:
             subscription(path).add_outcomes(its_id, count)
+
+
+HELD.set_function(lambda: float(sum(each.held for each in open_subscriptions())))

@@ -49,8 +49,8 @@ def test_silence_and_deadlines_are_told_without_a_reference():
     watch = ScoreWatch(half=500)
     for number in range(250):
         watch.verdict(verdict("quiet", 0.1, late=number % 5 == 0))
-    assert gauge("quorum_silent_share", detector="quiet") == pytest.approx(0.2)
-    assert gauge("quorum_deadline_share") == pytest.approx(0.2)
+    assert gauge("quorum_silent_ratio", detector="quiet") == pytest.approx(0.2)
+    assert gauge("quorum_deadline_ratio") == pytest.approx(0.2)
 
 
 def test_what_is_no_reference(tmp_path):

@@ -153,13 +153,6 @@ class RunOptions:
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report of the run, over all windows.")
     ] = None
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            help="Serve health and Prometheus metrics on this port of the loopback address.",
-            show_default=False,
-        ),
-    ] = None
     parts: Annotated[int, typer.Option(min=1, help="Ranges that are read in parallel.")] = 4
     runner: options.Runner = None
     allow_open_prism: options.AllowOpenPrism = False
@@ -173,6 +166,7 @@ def batch(
     time: SpanOptions,
     policies: options.PolicyOptions,
     how: RunOptions,
+    metrics: options.MetricsOptions,
     logs: options.LogOptions,
 ) -> None:
     """Moderate uploads of a table or of files, and write verdicts to the ledger.
@@ -187,12 +181,12 @@ def batch(
     quorum batch --window daily --backfill --since 2026-01-01T00:00:00Z
     """
     logs.configure()
+    from quorum.core import monitoring
     from quorum.models.pinning import pinned
     from quorum.pipeline.batch.job import BatchJob
     from quorum.pipeline.batch.report import page
     from quorum.pipeline.batch.run import BatchOptions
     from quorum.pipeline.batch.tally import Tally
-    from quorum.pipeline.metrics import serve_health
 
     settings, policy, shadows = policies.load()
     decisions = BatchOptions(
@@ -222,8 +216,7 @@ def batch(
         accept_open=how.allow_open_prism,
         report=lambda line: typer.echo(line, err=True),
     )
-    if how.metrics_port is not None:
-        serve_health(how.metrics_port)
+    monitoring.start(metrics.listen("batch"))
     done, began = Tally(), now()
     for span in spans:
         run, tally = job.run(span)

@@ -116,6 +116,7 @@ def console(
     address: ConsoleAddressOptions,
     review: ReviewOptions,
     logs: options.LogOptions,
+    metrics: options.MetricsOptions,
     database: options.LedgerDatabase = None,
     settings: options.SettingsFile = None,
     policy: options.PolicyName = None,
@@ -140,6 +141,7 @@ def console(
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
+    from quorum.core import monitoring
     from quorum.core.process_end import end_within
     from quorum.core.settings import load_settings
     from quorum.store.ledger import Ledger
@@ -148,6 +150,7 @@ def console(
     with ExitStack() as stack:
         listening = stack.enter_context(bind(address.host, address.port))
         _tell_unprotected(demo=review.demo)
+        listen = metrics.listen("console")
         chosen, works = load_settings(settings), review.works
         if review.demo:
             from quorum.apps.console.demo.cases import demo_settings
@@ -180,6 +183,7 @@ def console(
             ),
             keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )
+        monitoring.start(listen)
         host, port = listening.getsockname()[:2]
         typer.echo(f"the console is on http://{host}:{port}", err=True)
         server = Server(web, drain=_DRAIN_SECONDS // 3)

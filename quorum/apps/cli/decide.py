@@ -33,6 +33,7 @@ def decide(
     policies: options.PolicyOptions,
     decision: options.DecisionOptions,
     job: options.JobOptions,
+    metrics: options.MetricsOptions,
     logs: options.LogOptions,
 ) -> None:
     """Decide uploads from the predictions on a stream, whoever published them.
@@ -86,5 +87,7 @@ def decide(
         engine,
         job,
         opened,
+        metrics=metrics,
+        verb="decide",
         patience=patience_of(policy),
     )

@@ -24,6 +24,7 @@ def detect(
     predictions: Annotated[str, typer.Option(help="Topic or .jsonl file for predictions.")],
     dead_letters: options.DeadLetters,
     job: options.JobOptions,
+    metrics: options.MetricsOptions,
     logs: options.LogOptions,
     settings: options.SettingsFile = None,
 ) -> None:
@@ -73,6 +74,8 @@ def detect(
         engine,
         job,
         opened,
+        metrics=metrics,
+        verb="detect",
         ensemble=ensemble,
         patience={
             "uploads": chosen.media.timeout

@@ -20,6 +20,9 @@ def health(
     metrics_port: Annotated[
         int, typer.Option("--metrics-port", help="Where the job serves its metrics and health.")
     ] = int(os.environ.get("QUORUM_METRICS_PORT", "9464")),
+    metrics_host: Annotated[
+        str, typer.Option("--metrics-host", help="The address of that port.")
+    ] = "127.0.0.1",
     live: Annotated[
         bool,
         typer.Option(
@@ -36,7 +39,8 @@ def health(
     """
     import httpx
 
-    url = f"http://127.0.0.1:{metrics_port}/{'live' if live else 'ready'}"
+    host = f"[{metrics_host}]" if ":" in metrics_host else metrics_host
+    url = f"http://{host}:{metrics_port}/{'live' if live else 'ready'}"
     try:
         answer = httpx.get(url, timeout=3.0, trust_env=False)
         if answer.status_code not in (200, 503):

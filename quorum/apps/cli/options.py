@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
 from quorum.pipeline.engine import Engine
 
 if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
+    from quorum.core.monitoring import Listen
     from quorum.core.settings import Settings
 
 __all__ = [
@@ -22,6 +26,7 @@ __all__ = [
     "JobOptions",
     "LedgerDatabase",
     "LogOptions",
+    "MetricsOptions",
     "PolicyName",
     "PolicyOptions",
     "Reviews",
@@ -30,6 +35,8 @@ __all__ = [
     "ShadowPolicies",
     "Webhooks",
 ]
+
+_log = logging.getLogger(__name__)
 
 SettingsFile = Annotated[
     str | None,
@@ -164,17 +171,74 @@ class DecisionOptions:
 
 
 @dataclass(frozen=True)
+class MetricsOptions:
+    """Where the process serves its metrics and health."""
+
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve Prometheus metrics, /health and /ready on this port.",
+            show_default=False,
+        ),
+    ] = None
+    metrics_host: Annotated[
+        str, typer.Option(help="Address of that port; one that others can reach needs a key.")
+    ] = "127.0.0.1"
+    metrics_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys: one with the scope metrics may read them (see `quorum serve "
+            "--new-key`).",
+            show_default=False,
+        ),
+    ] = None
+    open_metrics: Annotated[
+        bool, typer.Option("--open-metrics", help="Whoever reaches the port may read them.")
+    ] = False
+
+    def listen(self, process: str) -> Listen | None:
+        """Where to listen; None for nowhere.
+
+        Raises:
+            ConfigurationError: If the keys cannot be used, or none are given where others can ask.
+        """
+        from quorum.apps.http.keys import Keyring, read_keys
+        from quorum.apps.http.loopback import is_loopback
+        from quorum.core.monitoring import Listen
+
+        if self.metrics_port is None:
+            return None
+        allowed = None
+        if self.metrics_keys is not None:
+            keyring = Keyring(read_keys(self.metrics_keys))
+
+            def allowed(headers: Mapping[str, str]) -> bool:
+                key = keyring.find(headers)
+                return key is not None and key.allows("metrics")
+
+        elif not is_loopback(self.metrics_host):
+            if not self.open_metrics:
+                msg = (
+                    f"{self.metrics_host} can be reached by others: give --metrics-keys FILE (make "
+                    "one with quorum serve --new-key NAME --scopes metrics), or --open-metrics"
+                )
+                raise ConfigurationError(msg)
+            _log.warning(
+                "whoever reaches %s port %d may read the metrics: how much is removed, by which "
+                "rule, and which detector fails",
+                self.metrics_host,
+                self.metrics_port,
+            )
+        return Listen(process, self.metrics_port, self.metrics_host, allowed)
+
+
+@dataclass(frozen=True)
 class JobOptions:
     """How a Beam job runs."""
 
     runner: Runner = None
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            help="Serve Prometheus metrics on this port of the loopback address.",
-            show_default=False,
-        ),
-    ] = None
     drain_seconds: Annotated[
         float,
         typer.Option(help="On SIGTERM, time to finish messages in flight before nacking them."),

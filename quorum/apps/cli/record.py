@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quorum.apps.cli.options import SettingsFile
-from quorum.core import health
+from quorum.apps.cli.options import MetricsOptions, SettingsFile
+from quorum.apps.cli.parameters import expanded
+from quorum.core import health, monitoring
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
 from quorum.core.process_end import HANDLER_SECONDS, end_within
@@ -32,7 +33,9 @@ def _option(what: str) -> Any:
 
 
 @app.command()
+@expanded
 def record(
+    metrics: MetricsOptions,
     uploads: Annotated[str | None, _option("uploads")] = None,
     predictions: Annotated[str | None, _option("predictions")] = None,
     verdicts: Annotated[str | None, _option("verdicts")] = None,
@@ -46,13 +49,6 @@ def record(
         Path | None, typer.Option(help="YAML list of endpoints that receive verdicts.")
     ] = None,
     settings: SettingsFile = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(
-            help="Serve health and Prometheus metrics on this port of the loopback address.",
-            show_default=False,
-        ),
-    ] = None,
     drain_seconds: Annotated[
         float, typer.Option(min=0, help="On SIGTERM, time to record what was pulled and to end.")
     ] = 20.0,
@@ -71,7 +67,6 @@ def record(
     configure_logs(log_format, log_level)
     from quorum.apps.cli.running import open_admission
     from quorum.core.settings import load_settings
-    from quorum.pipeline.metrics import serve_health
     from quorum.pipeline.record import Feed, FileFeed, StreamRecorder, SubscriptionFeed
     from quorum.pipeline.streams.address import AddressKind, parse_address
     from quorum.pipeline.streams.check import check_streams
@@ -119,8 +114,7 @@ def record(
             dispatcher.start()
             held.callback(dispatcher.close)
         held.enter_context(_checked(addresses.values(), recorder))
-        if metrics_port is not None:
-            serve_health(metrics_port)
+        monitoring.start(metrics.listen("record"))
 
         def stop(*_: object) -> None:
             stopping.set()

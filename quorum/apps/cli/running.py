@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.cli.options import DecisionOptions, JobOptions
+from quorum.apps.cli.options import DecisionOptions, JobOptions, MetricsOptions
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Admission, SigningKey, check_signer
 from quorum.core.messages import now
@@ -148,15 +148,22 @@ def open_sources(
 
 
 def run(
-    build: Any, engine: Engine, job: JobOptions, sources: Mapping[str, Source], **more: Any
+    build: Any,
+    engine: Engine,
+    job: JobOptions,
+    sources: Mapping[str, Source],
+    *,
+    metrics: MetricsOptions,
+    verb: str,
+    **more: Any,
 ) -> None:
-    """Run a job as its options say; see ``run_job``."""
+    """Run the job of a verb as its options say; see ``run_job``."""
     run_job(
         build,
         engine,
         sources=sources.values(),
         beam_args=job.beam_args or (),
-        metrics_port=job.metrics_port,
+        listen=metrics.listen(verb),
         drain_seconds=job.drain_seconds,
         accept_open=job.allow_open_prism,
         **more,

@@ -43,6 +43,7 @@ def stream(
     policies: options.PolicyOptions,
     decision: options.DecisionOptions,
     job: options.JobOptions,
+    metrics: options.MetricsOptions,
     logs: options.LogOptions,
 ) -> None:
     """Moderate a stream: uploads in, verdicts out, nothing lost.
@@ -119,6 +120,8 @@ def stream(
         engine,
         job,
         opened,
+        metrics=metrics,
+        verb="stream",
         ensemble=ensemble,
         patience=patience_of(policy),
     )

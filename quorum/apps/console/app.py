@@ -45,6 +45,7 @@ from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.worker import Worker
 from quorum.apps.http.body import BodyLimits
+from quorum.apps.http.counted import CountResponses
 from quorum.apps.http.keys import Keyring
 from quorum.apps.http.problems import Problem, problem_response
 from quorum.core import health
@@ -128,6 +129,7 @@ def create_console(
         hosts=chosen.hosts,
         secure=chosen.secure,
     )
+    app.add_middleware(CountResponses)
     return app
 
 

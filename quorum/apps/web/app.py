@@ -10,18 +10,17 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from quorum import __version__
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.http.body import BodyLimits
+from quorum.apps.http.counted import CountResponses
 from quorum.apps.http.keys import ApiKey, Keyring
 from quorum.apps.http.problems import install_problems
 from quorum.apps.web import lookups, moderation
 from quorum.apps.web.contract import describe
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
-from quorum.apps.web.metrics import REQUESTS, UNKNOWN_HISTORIES
 from quorum.apps.web.perspective import routes as perspective
 from quorum.apps.web.perspective.attributes import sources_of
 from quorum.apps.web.perspective.errors import render
@@ -31,6 +30,7 @@ from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.core import health
+from quorum.core.metrics import UNKNOWN_HISTORIES
 from quorum.core.settings import AttributeSource
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.supervisor import Supervisor
@@ -154,31 +154,10 @@ def create_app(
         seconds=chosen.body_seconds,
         render=render,
     )
-    app.add_middleware(_CountResponses)
+    app.add_middleware(CountResponses)
     return app
 
 
 def _until(end: float) -> float:
     """Seconds until a time of the monotonic clock, and a little for what is ready to end."""
     return max(0.2, end - time.monotonic())
-
-
-class _CountResponses:
-    """ASGI middleware that counts responses by route and status."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                # Not the path itself: clients could create any number of label values.
-                route = getattr(scope.get("route"), "path", "other")
-                REQUESTS.labels(route, str(message["status"])).inc()
-            await send(message)
-
-        await self._app(scope, receive, counted)

@@ -19,9 +19,9 @@ from ruamel.yaml.error import YAMLError
 
 from quorum.apps.http.loopback import is_loopback
 from quorum.apps.web.answers import WebhookBody
-from quorum.apps.web.metrics import DELIVERIES
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Verdict, digest, now
+from quorum.core.metrics import WEBHOOK_TRIES
 from quorum.core.webhooks import sign_webhook
 from quorum.store.ledger import Delivery, DeliveryQueue, Ledger, LedgerUnavailable
 
@@ -201,7 +201,7 @@ class WebhookDispatcher:
         else:
             error = self._send(endpoint, delivery)
         outcome = "delivered" if error is None else "failed"
-        DELIVERIES.labels(delivery.endpoint, outcome).inc()
+        WEBHOOK_TRIES.labels(delivery.endpoint, outcome).inc()
         if error is None:
             self._queue.end(delivery)
         elif delivery.attempts > len(BACK_OFF):

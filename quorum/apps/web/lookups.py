@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from quorum.aggregator.policy.policy import shipped_policies
 from quorum.apps.http.problems import Problem
@@ -18,9 +17,9 @@ from quorum.apps.web.answers import (
     case_bytes,
 )
 from quorum.apps.web.description import CASE_EXAMPLE, MODELS_EXAMPLE, example
-from quorum.apps.web.metrics import MODELS, MODELS_STALE, PENDING, REGISTRY
 from quorum.apps.web.problem_answers import PROBLEMS
 from quorum.apps.web.state import State, allow, may, may_read
+from quorum.core import metrics as metrics_of
 from quorum.core.health import problems
 
 __all__ = ["router"]
@@ -205,12 +204,14 @@ async def ready(request: Request) -> dict[str, str]:
     response_class=Response,
 )
 async def metrics(request: Request) -> Response:
-    """Return all metrics in Prometheus' text format."""
+    """Return all metrics, as the header `accept` asks: Prometheus' text format or OpenMetrics."""
     allow(request, "metrics")
     state: State = request.app.state.quorum
-    PENDING.set(state.service.pending)
-    MODELS.clear()
+    metrics_of.READY.set(float(not state.closing and not problems()))
+    metrics_of.PENDING_UPLOADS.set(state.service.pending)
+    metrics_of.MODEL.clear()
     for name, detector in state.service.detectors.items():
-        MODELS.labels(name, detector.version).set(1)
-    MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
-    return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+        metrics_of.MODEL.labels(name, detector.version).set(1)
+    metrics_of.MODELS_STALE.set(bool(state.watcher is not None and state.watcher.stale))
+    body, kind = metrics_of.page("serve", request.headers)
+    return Response(body, media_type=kind)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from quorum.apps.web.metrics import BACKLOG
+from quorum.core.metrics import LEDGER_BACKLOG
 from quorum.store.ledger import Ledger, Recordable
 from quorum.store.writer import Entry, LedgerWriter
 
@@ -70,7 +70,7 @@ class AnswerRecorder:
             return ()
 
         self._waiting += 1
-        BACKLOG.set(self._waiting)
+        LEDGER_BACKLOG.set(self._waiting)
         self._queue.put((Entry(messages, refused), done, time.monotonic()))
         return done
 
@@ -101,7 +101,7 @@ class AnswerRecorder:
 
     def _finish(self, futures: list[asyncio.Future[bool]]) -> None:
         self._waiting -= len(futures)
-        BACKLOG.set(self._waiting)
+        LEDGER_BACKLOG.set(self._waiting)
         for done in futures:
             _settle(done, True)
 

@@ -15,7 +15,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.job import Job
-from quorum.apps.web.metrics import COSTS, LATE, LATENCY, PREDICTIONS, VERDICTS
+from quorum.core import metrics
 from quorum.core.messages import Prediction, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.launcher import InThread
@@ -155,8 +155,7 @@ class Service:
             if job.timer is not None:
                 job.timer.cancel()
         self._done.append(time.monotonic())
-        VERDICTS.labels(made.verdict.action.value, made.verdict.decided_by).inc()
-        LATENCY.observe(made.verdict.latency)
+        metrics.count_verdict(made.verdict, self.policy.deadline)
         return made
 
     async def score(self, upload: Upload, detectors: frozenset[str]) -> tuple[Prediction, ...]:
@@ -178,8 +177,7 @@ class Service:
 
         def take(new: Sequence[Prediction], last: bool) -> None:
             for prediction in new:
-                PREDICTIONS.labels(prediction.detector, prediction.status.value).inc()
-                COSTS.add(prediction.detector, prediction.usage)
+                metrics.count_prediction(prediction)
             made.extend(new)
             if last:
                 done.set()
@@ -264,8 +262,7 @@ class Service:
         for prediction in new:
             job.awaited.discard(prediction.detector)
             job.silent.discard(prediction.detector)
-            PREDICTIONS.labels(prediction.detector, prediction.status.value).inc()
-            COSTS.add(prediction.detector, prediction.usage)
+            metrics.count_prediction(prediction)
             if job.answer.done():
                 self._late(job, prediction)
             else:
@@ -282,7 +279,7 @@ class Service:
         for name in [name for name in job.awaited if job.deadlines[name] <= at]:
             job.awaited.discard(name)
             job.waited = max(job.waited, self._seconds(name))
-            LATE.labels(name).inc()
+            metrics.DETECTOR_LATE.labels(name).inc()
         if not job.awaited:
             self._decide(job)
         elif not job.answer.done():

@@ -12,9 +12,9 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from quorum.apps.web.metrics import MODEL_SWAPS
 from quorum.apps.web.service import Service
 from quorum.core.errors import QuorumError
+from quorum.core.metrics import MODEL_SWAPS
 from quorum.core.settings import Settings
 from quorum.models.ensemble import Ensemble
 from quorum.models.pinning import Pinned, pinned

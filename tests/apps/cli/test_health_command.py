@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from quorum.apps.cli.health import app
 from quorum.core import health
 from quorum.core.errors import QuorumError
-from quorum.pipeline.metrics import serve_metrics
+from quorum.core.monitoring import Listen, serve
 from quorum.pipeline.streams.emulator import free_port
 
 
@@ -20,7 +20,7 @@ from quorum.pipeline.streams.emulator import free_port
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The port of a job in this process, without checks."""
     monkeypatch.setattr(health, "_CHECKS", {})
-    server, thread = serve_metrics(0)
+    server, thread = serve(Listen("stream", 0))
     yield server.server_port
     server.shutdown()
     server.server_close()

@@ -8,6 +8,7 @@ without checkpoints a restart refills the buckets.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -101,7 +102,7 @@ class _Spend(beam.DoFn):
             for one in outgoing.messages
         )
         buckets.write(decider.cap_snapshot())
-        yield Outgoing(messages, outgoing.ack_ids)
+        yield replace(outgoing, messages=messages)
 
     @staticmethod
     def _bounded(decider: Decider, verdict: Verdict) -> Verdict:

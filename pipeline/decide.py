@@ -25,6 +25,7 @@ from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.cases.table import DueCases
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, as_plain, dead_letter
+from quorum.pipeline.traced import received_in_trace
 
 __all__ = ["KEYED", "MAX_JOINED_BYTES", "Decide", "DecideInProcess", "KeyByUpload"]
 
@@ -58,7 +59,7 @@ class KeyByUpload(beam.DoFn):
         try:
             kind = _MESSAGES[received.stream]
             message = self.admission.admit(kind, received.data, received.attributes)
-            yield _keyed(message, received)
+            yield _keyed(message, received_in_trace(received, message))
             return
         except CameBack:
             # The sink of dead letters acks it.

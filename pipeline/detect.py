@@ -20,11 +20,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 from quorum.core.errors import InputError
 from quorum.core.identity import Admission
 from quorum.core.messages import Prediction, Status, Upload
+from quorum.core.tracing import ids
 from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.detection import Arrival, TakeScored, Times, detection
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Received, as_plain, dead_letter
+from quorum.pipeline.traced import received_in_trace
 
 __all__ = ["Arrival", "DecodeUploads", "Detect", "DetectInProcess", "Times"]
 
@@ -63,7 +65,7 @@ class DecodeUploads(beam.DoFn):
 
             add_outcomes(received.ack_id, self.outcomes - 1)
         self._meter.upload(received.arrived - upload.published_at.timestamp())
-        yield Arrival(as_plain(received, upload), upload)
+        yield Arrival(received_in_trace(as_plain(received, upload), upload), upload)
 
 
 class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival]]):
@@ -130,7 +132,7 @@ class _Count(beam.DoFn):
         self._meter = Meter()
 
     def process(self, arrival: Arrival) -> Iterator[Arrival]:
-        _count(self._meter, arrival.predictions)
+        _count(self._meter, arrival.predictions, arrival.received.trace)
         yield arrival
 
 
@@ -161,13 +163,17 @@ class _ScoreBundle(beam.DoFn):
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
         due = math.inf if self.times is None else time.monotonic() + self.times.last
-        scored = self._supervisor.score([arrival.upload for arrival in arrivals], due)
+        scored = self._supervisor.score(
+            [arrival.upload for arrival in arrivals],
+            due,
+            [arrival.received.trace for arrival in arrivals],
+        )
         for arrival, predictions in zip(arrivals, scored, strict=True):
-            _count(self._meter, predictions)
+            _count(self._meter, predictions, arrival.received.trace)
             yield replace(arrival, predictions=tuple(predictions))
 
 
-def _count(meter: Meter, predictions: Sequence[Prediction]) -> None:
+def _count(meter: Meter, predictions: Sequence[Prediction], trace: str) -> None:
     for made in predictions:
         meter.prediction(made)
         if made.status is Status.FAILED:
@@ -175,5 +181,6 @@ def _count(meter: Meter, predictions: Sequence[Prediction]) -> None:
                 "upload_id": made.upload_id,
                 "detector": made.detector,
                 "reason": made.reason,
+                **ids(trace),
             }
             _log.warning("a detector failed", extra=extra)

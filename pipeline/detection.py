@@ -128,7 +128,13 @@ class Detection:
     def put(self, received: Received, upload: Upload) -> None:
         """Score an upload as soon as there is room for it."""
         lane = "media" if upload.media else "texts"
-        entry = _Entry(upload=upload, deliver=self._deliver, received=received, lane=lane)
+        entry = _Entry(
+            upload=upload,
+            deliver=self._deliver,
+            trace=received.trace,
+            received=received,
+            lane=lane,
+        )
         with self._changed:
             self._lanes[lane].waiting.append(entry)
             admitted = self._admit(lane)

@@ -194,7 +194,7 @@ def _publish_dead_letters(dead: Sequence[_Outgoing], sink: Sink) -> None:
 
 def _published(arrival: Arrival) -> Outgoing:
     ack_id = "" if arrival.late else arrival.received.ack_id
-    return Outgoing(arrival.predictions, (ack_id,) if ack_id else ())
+    return Outgoing(arrival.predictions, (ack_id,) if ack_id else (), arrival.received.trace)
 
 
 def _keyed_arrival(arrival: Arrival) -> tuple[str, Joined]:

@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
-from quorum.core import monitoring
+from quorum.core import monitoring, tracing
 from quorum.core.errors import QuorumError
 from quorum.core.health import register
 from quorum.core.process_end import HANDLER_SECONDS, end_within
@@ -46,6 +46,7 @@ def run_job(
     ensemble: EnsembleSpec | None = None,
     beam_args: Sequence[str] = (),
     accept_open: bool = False,
+    verb: str = "stream",
     listen: monitoring.Listen | None = None,
     drain_seconds: float = 20.0,
     patience: Mapping[str, float] | None = None,
@@ -64,6 +65,7 @@ def run_job(
         ensemble: The detectors, loaded before the job starts where it runs on this machine.
         beam_args: Further Beam options.
         accept_open: Whether Prism may be open to the network; see ``prism_guard``.
+        verb: The command that runs the job, for traces.
         listen: Where to serve metrics and health; None for nowhere.
         drain_seconds: Time from a signal to the end of the process.
         patience: By stream, how many seconds a message may be held where all is well; see
@@ -74,6 +76,7 @@ def run_job(
         QuorumError: If the job fails; what was not acknowledged is delivered again.
     """
     opened = tuple(sources)
+    tracing.begin(verb)
     streaming = not all(each.bounded for each in opened)
     turns = [each for each in opened if isinstance(each, TurnSource)]
     stop = _Stop(drain_seconds)

@@ -17,12 +17,14 @@ from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.messages import Prediction, Upload, Verdict, now
 from quorum.core.settings import Settings
+from quorum.core.tracing import is_on, root
 from quorum.models.configured import choose_detectors
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.launcher import InThread
 from quorum.models.supervision.shared import start_supervisor
 from quorum.models.supervision.spec import DetectorInfo, EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
+from quorum.pipeline.traced import decided as trace_of_case
 
 __all__ = [
     "Moderated",
@@ -152,14 +154,21 @@ class Moderator:
 
     def _moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         arrived = now()
-        predicted = self.predict(uploads)
+        traces = self._traces(uploads)
+        predicted = self._supervisor.score(uploads, traces=traces)
         at = now()
         moderated = []
-        for upload, predictions in zip(uploads, predicted, strict=True):
+        for upload, predictions, trace in zip(uploads, predicted, traces, strict=True):
             decided = self.decider.first(upload, predictions, arrived=arrived, at=at)
+            trace_of_case(decided.verdict, trace)
             moderated.append(Moderated(decided.verdict, tuple(predictions)))
         return moderated
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """The predictions of all detectors, by upload; skipped detectors abstain."""
-        return self._supervisor.score(uploads)
+        return self._supervisor.score(uploads, traces=self._traces(uploads))
+
+    @staticmethod
+    def _traces(uploads: Sequence[Upload]) -> list[str]:
+        """Where the spans of uploads begin; empty texts where traces are off."""
+        return [root(one.id, one.digest) if is_on() else "" for one in uploads]

@@ -20,6 +20,7 @@ from quorum.core.errors import EngineUnavailable, InputError
 from quorum.core.identity import Admission
 from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
 from quorum.core.metrics import RECORDED
+from quorum.core.tracing import context_of, is_on, now_ns, span
 from quorum.pipeline.metrics import Meter
 from quorum.store.ledger import Delivery, Ledger
 from quorum.store.writer import Entry, LedgerWriter
@@ -196,6 +197,7 @@ class StreamRecorder:
         try:
             while not self._stopping.is_set():
                 pulled = feed.pull(BATCH, WAIT_SECONDS)
+                begin = now_ns()
                 if pulled is None:
                     return
                 if pulled and self._writer.write([self._entry(stream, one) for one in pulled]):
@@ -203,6 +205,8 @@ class StreamRecorder:
                     with self._lock:
                         self.recorded[stream] += len(pulled)
                     RECORDED.labels(stream).inc(len(pulled))
+                    for one in pulled if is_on() else ():
+                        span(f"record {stream}", context_of(one.attributes), begin, kind="consumer")
         except EngineUnavailable as error:
             self._failure = error
             self.stop()

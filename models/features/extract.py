@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from quorum.models.media.fetch import fetched
 from quorum.models.media.limits import Limits
 from quorum.models.media.lines import MediaLine
 
-__all__ = ["MEDIA_FEATURES", "Costs", "Extractor"]
+__all__ = ["MEDIA_FEATURES", "Costs", "Extractor", "Fetch", "take_fetches"]
 
 #: The features that are made of an upload's media.
 MEDIA_FEATURES = (
@@ -36,6 +38,8 @@ MEDIA_FEATURES = (
 _NO_MEDIA = "no media"
 _NO_TEXT = "no text"
 _NO_VIDEO = "no video in the media"
+#: Times of fetches that are kept for who asks.
+_MOST_FETCHES = 1_024
 #: Reasons for absent OCR that mean that there was nothing to read.
 _NOTHING_TO_READ = (_NO_MEDIA, _NO_VIDEO)
 
@@ -84,6 +88,35 @@ class _Draft:
             absent=self.absent,
             partial=self.partial,
         )
+
+
+class Fetch(NamedTuple):
+    """When the media of an upload was fetched, in nanoseconds since 1970."""
+
+    upload_id: str
+    begin: int
+    end: int
+
+
+_noted = threading.local()
+
+
+@contextmanager
+def _timed(upload_id: str) -> Iterator[None]:
+    """Note the time of a fetch, for who runs this thread."""
+    begin = time.time_ns()
+    try:
+        yield
+    finally:
+        _noted.__dict__.setdefault("fetches", deque(maxlen=_MOST_FETCHES)).append(
+            Fetch(upload_id, begin, time.time_ns())
+        )
+
+
+def take_fetches() -> list[Fetch]:
+    """The fetches of this thread since the last call."""
+    found: deque[Fetch] | None = _noted.__dict__.pop("fetches", None)
+    return list(found or ())
 
 
 class Extractor:
@@ -201,7 +234,8 @@ class Extractor:
             return
         with ExitStack() as held:
             try:
-                path = held.enter_context(fetched(draft.upload.media, self._media))
+                with _timed(draft.upload.id):
+                    path = held.enter_context(fetched(draft.upload.media, self._media))
                 self._count(fetches=1)
                 self._read(draft, path)
             except MediaRefused as refused:

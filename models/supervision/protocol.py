@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,6 +60,8 @@ class Progress(_Frame):
     Attributes:
         step: The name of the step that begins; empty if none does.
         predictions: Final predictions, each with the index of its upload in the batch.
+        fetches: For each media file that was fetched, the index of its upload, when that began and
+            when it ended, in nanoseconds since 1970.
         done: Whether the batch is done.
         exhausted: Why the last step left the worker unfit for others; empty if it is fit.
         retire: Whether the worker must not get another batch.
@@ -67,6 +69,7 @@ class Progress(_Frame):
 
     step: str = ""
     predictions: tuple[tuple[int, Prediction], ...] = ()
+    fetches: tuple[tuple[int, int, int], ...] = ()
     done: bool = False
     exhausted: str = ""
     retire: bool = False
@@ -92,7 +95,15 @@ class Channel(ABC):
         """
 
 
-def encode_progress(step: str, predictions: Iterable[tuple[int, Prediction]]) -> bytes:
+def encode_progress(
+    step: str,
+    predictions: Iterable[tuple[int, Prediction]],
+    fetches: Sequence[tuple[int, int, int]] = (),
+) -> bytes:
     """Encode the frame of a ``Progress`` without validating its predictions again."""
     parts = (b"[%d,%s]" % (index, prediction.to_bytes()) for index, prediction in predictions)
-    return b'{"step":%s,"predictions":[%s]}' % (json.dumps(step).encode(), b",".join(parts))
+    return b'{"step":%s,"predictions":[%s],"fetches":%s}' % (
+        json.dumps(step).encode(),
+        b",".join(parts),
+        json.dumps(fetches).encode(),
+    )

@@ -18,9 +18,10 @@ from functools import partial
 from pydantic import ValidationError
 
 from quorum.core.errors import QuorumError
-from quorum.core.messages import Prediction, Upload, now
+from quorum.core.messages import Prediction, Status, Upload, now
 from quorum.core.metrics import BREAKER_STATE, WORKERS_ENDED
 from quorum.core.settings import WorkerSettings
+from quorum.core.tracing import ids, now_ns, span
 from quorum.models.detectors import Features, Finding
 from quorum.models.runner import predict
 from quorum.models.supervision.breaker import BreakerState, CircuitBreaker
@@ -127,13 +128,16 @@ class Supervisor:
         if media:
             self._media.put(media)
 
-    def score(self, uploads: Sequence[Upload], due: float = math.inf) -> list[list[Prediction]]:
+    def score(
+        self, uploads: Sequence[Upload], due: float = math.inf, traces: Sequence[str] = ()
+    ) -> list[list[Prediction]]:
         """Score uploads, and wait for all of them.
 
         Args:
             uploads: The uploads.
             due: How long to wait, in monotonic seconds; by default as long as the detectors'
                 timeouts allow.
+            traces: For each upload the context of its spans; none for no spans.
 
         Returns:
             For each upload the predictions that were made in time, in the order of the detectors.
@@ -144,7 +148,10 @@ class Supervisor:
             if last:
                 done.release()
 
-        tasks = [Task(upload=upload, deliver=deliver, due=due) for upload in uploads]
+        tasks = [
+            Task(upload=upload, deliver=deliver, due=due, trace=trace)
+            for upload, trace in zip(uploads, traces or [""] * len(uploads), strict=True)
+        ]
         self.submit(tasks)
         for _ in tasks:
             done.acquire(timeout=None if due == math.inf else max(0.0, due - time.monotonic()))
@@ -262,7 +269,7 @@ class Supervisor:
         with self._lock:
             self._busy.add(worker)
         step = ""
-        began = time.monotonic()
+        began, began_ns = time.monotonic(), now_ns()
         until = began + self._seconds(lane, tasks, step)
         timed_out = False
         why = ""
@@ -279,6 +286,7 @@ class Supervisor:
                     break
                 progress = Progress.model_validate_json(frame)
                 self._report(tasks, progress.predictions)
+                self._trace(tasks, step, began_ns, progress)
                 if progress.exhausted:
                     why = progress.exhausted
                     break
@@ -288,7 +296,7 @@ class Supervisor:
                 if progress.step:
                     if step:
                         lane.keep_pace(step, moment - began, len(tasks))
-                    step, began = progress.step, moment
+                    step, began, began_ns = progress.step, moment, now_ns()
                     until = began + self._seconds(lane, tasks, step)
         except EOFError:
             pass
@@ -336,6 +344,36 @@ class Supervisor:
         for index, made in by_task.items():
             tasks[index].add(made)
 
+    def _trace(self, tasks: Sequence[Task], step: str, began: int, progress: Progress) -> None:
+        """Make the spans of a step that is over: of features, and of those that it scored."""
+        if not step or not any(task.trace for task in tasks):
+            return
+        detector = self._launcher.plan.get(step, "")
+        if not detector:
+            # Times that a worker tells, which runs what strangers wrote: only those of this step.
+            fetches = {
+                index: (begin, end)
+                for index, begin, end in progress.fetches
+                if began <= begin <= end <= now_ns()
+            }
+            for index, task in enumerate(tasks):
+                made = span("features", task.trace, began, batch=len(tasks))
+                if index in fetches:
+                    span("fetch", made, *fetches[index], kind="client")
+        for index, prediction in progress.predictions:
+            # One that the cascade skips, or that is of an earlier step, took no time here.
+            if 0 <= index < len(tasks) and prediction.detector == detector and prediction.elapsed:
+                span(
+                    f"score {detector}",
+                    tasks[index].trace,
+                    began,
+                    error="failed" if prediction.status is Status.FAILED else "",
+                    detector=detector,
+                    version=prediction.version,
+                    status=prediction.status.value,
+                    batch=len(tasks),
+                )
+
     def _blame(
         self,
         lane: Lane,
@@ -362,8 +400,10 @@ class Supervisor:
         name = self._launcher.plan.get(step, "")
         _log.warning(
             "an upload took its worker down",
-            extra={"upload_id": task.upload.id, "detector": name, "reason": why},
+            extra={"upload_id": task.upload.id, "detector": name, "reason": why, **ids(task.trace)},
         )
+        begin = now_ns() - int(seconds * 1e9)
+        span(f"score {name}" if name else "features", task.trace, begin, error="killed")
         if name:
             self.breakers[name].killed(why, probe=task.probe == name)
             task.add([self._failed(task, name, why, seconds)])

@@ -32,6 +32,7 @@ class Task:
         unreadable: Why its media must not be read again; empty if it may be read.
         last_chance: Whether the next attempt may take all the time that is left.
         probe: The detector whose breaker this task probes; empty for none.
+        trace: The context of its spans; empty where traces are off.
     """
 
     upload: Upload
@@ -44,6 +45,7 @@ class Task:
     unreadable: str = ""
     last_chance: bool = False
     probe: str = ""
+    trace: str = ""
 
     @property
     def media(self) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quorum.core.messages import Prediction
 from quorum.models.detectors import Features
+from quorum.models.features.extract import take_fetches
 from quorum.models.plan import Plan, Score, ScoringState, Step
 from quorum.models.runner import is_exhaustion
 from quorum.models.supervision.protocol import (
@@ -112,14 +113,16 @@ def _score(plan: Plan, batch: Batch, channel: Channel, excess: Callable[[], str]
     states = [_state(item) for item in batch.items]
     final = {step.detector.name: step for step in plan.steps if isinstance(step, Score)}
     reports: list[tuple[int, Prediction]] = []
+    fetches: list[tuple[int, int, int]] = []
     retire = False
     unfit = ""
     for step in plan.steps:
-        channel.send(encode_progress(step.name, reports))
+        channel.send(encode_progress(step.name, reports, fetches))
         reports = []
         run = [index for index in range(len(states)) if _is_run(step, batch.items[index])]
         for index, state in zip(run, step.run([states[index] for index in run]), strict=True):
             states[index] = state
+        fetches = _fetches(states)
         exhausted = [index for index in run if _ran_out(step, states[index])]
         unfit = excess()
         if (exhausted or unfit) and len(batch.items) > 1:
@@ -134,10 +137,18 @@ def _score(plan: Plan, batch: Batch, channel: Channel, excess: Callable[[], str]
                 reports.append((index, made))
         if unfit:
             break
-    channel.send(encode_progress("", reports))
+    channel.send(encode_progress("", reports, fetches))
     if unfit:
         raise _Unfit(unfit)
     return retire
+
+
+def _fetches(states: Sequence[ScoringState]) -> list[tuple[int, int, int]]:
+    """The media files that the last step fetched in this thread, by the index of their upload."""
+    if not (taken := take_fetches()):
+        return []
+    index = {state.features.upload.id: number for number, state in enumerate(states)}
+    return [(index[one.upload_id], one.begin, one.end) for one in taken if one.upload_id in index]
 
 
 def _state(item: WorkItem) -> ScoringState:

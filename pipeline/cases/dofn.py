@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,13 @@ import apache_beam as beam
 from quorum.aggregator.decider import Decider, Discard, Effect, Emit, Forget
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Message, Prediction, Review, Upload, now
+from quorum.core.tracing import ids
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.cases.stored import StoredCase
 from quorum.pipeline.drift import process_watch
 from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
+from quorum.pipeline.traced import decided
 from quorum.store.histories import Histories
 from quorum.store.ledger import Ledger, LedgerCase
 
@@ -115,6 +118,7 @@ class CaseDoFn(beam.DoFn):
         upload = joined.upload or Upload.model_validate_json(received.data)
         arrived = datetime.fromtimestamp(received.arrived, UTC)
         stored.opened = True
+        stored.trace = received.trace
         stored.hold(received.ack_id)
         effects = stored.case.on_arrival(
             upload,
@@ -199,15 +203,18 @@ class CaseDoFn(beam.DoFn):
                 case Emit(verdict=verdict):
                     self._meter.verdict(verdict, self.policy.deadline)
                     self._watch.verdict(verdict)
+                    trace = decided(verdict, stored.trace)
                     _log.info(
                         "verdict",
                         extra={
                             "upload_id": verdict.upload_id,
                             "action": verdict.action.value,
                             "revision": verdict.revision,
+                            **ids(trace),
                         },
                     )
-                    yield Outgoing((verdict,), stored.take_ack_ids() if number == last else ())
+                    acked = stored.take_ack_ids() if number == last else ()
+                    yield Outgoing((verdict,), acked, trace)
                 case Discard(message=message, error=error):
                     yield self._discarded(stored, message, error)
                 case Forget():
@@ -222,7 +229,7 @@ class CaseDoFn(beam.DoFn):
         stage = f"{STAGE}.{orphan.received.stream}"
         self._meter.dead_letter(stage)
         letters = dead_letter(orphan.received, stage, error)
-        return beam.pvalue.TaggedOutput("dead", Outgoing(letters.messages, tuple(orphan.ack_ids)))
+        return beam.pvalue.TaggedOutput("dead", replace(letters, ack_ids=tuple(orphan.ack_ids)))
 
 
 def _acks(stored: StoredCase) -> Iterator[Outgoing]:

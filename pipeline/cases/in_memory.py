@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
@@ -59,7 +60,7 @@ class InMemoryCaseDoFn(CaseDoFn):
             return output
         if output.messages:
             self._table.publishing(upload_id)
-            return Outgoing(output.messages, (*output.ack_ids, ack_id(self.job, upload_id)))
+            return replace(output, ack_ids=(*output.ack_ids, ack_id(self.job, upload_id)))
         return None if self._table.hold_until_published(upload_id, output.ack_ids) else output
 
     def _keep(self, upload_id: str, stored: StoredCase) -> None:

@@ -42,6 +42,7 @@ class StoredCase:
             discarded.
         opened: Whether the upload has arrived.
         due: When the timer is set to, in seconds since the epoch; 0 if it is not set.
+        trace: The context of the upload's spans; empty where traces are off.
     """
 
     case: Case
@@ -49,6 +50,7 @@ class StoredCase:
     orphans: list[Orphan] = field(default_factory=list)
     opened: bool = False
     due: float = 0.0
+    trace: str = ""
 
     def snapshot(self) -> bytes:
         """Serialise: the length of the head, the head as JSON, and the case's own snapshot."""
@@ -58,7 +60,8 @@ class StoredCase:
              one.received.stream, one.content, one.ahead]
             for one in self.orphans
         ]  # fmt: skip
-        head = json.dumps([self.ack_ids, orphans, self.opened, self.due]).encode()
+        trace = [self.trace] if self.trace else []
+        head = json.dumps([self.ack_ids, orphans, self.opened, self.due, *trace]).encode()
         return len(head).to_bytes(4, "big") + head + self.case.snapshot()
 
     @classmethod
@@ -74,7 +77,7 @@ class StoredCase:
         """
         size = int.from_bytes(data[:4], "big")
         case = decider.restore(data[4 + size :])  # refuses other formats, so that it comes first
-        ack_ids, orphans, opened, due = json.loads(data[4 : 4 + size])
+        ack_ids, orphans, opened, due, *trace = json.loads(data[4 : 4 + size])
         return cls(
             case,
             ack_ids,
@@ -90,6 +93,7 @@ class StoredCase:
             ],
             opened,
             due,
+            *trace,
         )
 
     def hold(self, ack_id: str) -> None:

@@ -16,6 +16,7 @@ from apache_beam import coders
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.core.messages import DeadLetter, Message, Upload, now
+from quorum.core.tracing import context_of, ids, is_on
 
 __all__ = [
     "Acknowledge",
@@ -56,6 +57,7 @@ class Received:
         ack_id: Its ack id; empty where the source needs no ack.
         stream: The stream that it was read from: ``uploads``, ``predictions`` or ``reviews``.
         arrived: When it was read, in seconds since the epoch.
+        trace: Its context of ``quorum.core.tracing``; empty where traces are off.
     """
 
     data: bytes
@@ -63,6 +65,7 @@ class Received:
     ack_id: str = ""
     stream: str = "uploads"
     arrived: float = field(default_factory=time.time)
+    trace: str = ""
 
 
 class ReceivedCoder(coders.Coder):
@@ -71,7 +74,7 @@ class ReceivedCoder(coders.Coder):
     def encode(self, value: Received) -> bytes:
         """Encode a received message."""
         head = json.dumps(
-            [dict(value.attributes), value.ack_id, value.stream, value.arrived]
+            [dict(value.attributes), value.ack_id, value.stream, value.arrived, value.trace]
         ).encode()
         return len(head).to_bytes(4, "big") + head + value.data
 
@@ -152,10 +155,12 @@ class Outgoing:
     Attributes:
         messages: Messages to publish; empty where there is only something to ack.
         ack_ids: Ack ids of the source messages whose outcome these are.
+        trace: The context of ``quorum.core.tracing`` that the messages carry; empty for none.
     """
 
     messages: tuple[Message, ...] = ()
     ack_ids: tuple[str, ...] = ()
+    trace: str = ""
 
 
 def as_plain(received: Received, message: Message) -> Received:
@@ -165,9 +170,10 @@ def as_plain(received: Received, message: Message) -> Received:
 
 def dead_letter(received: Received, stage: str, error: str) -> Outgoing:
     """Make the dead letters of a received message, which is acked once they are published."""
-    _log.warning("dead letter", extra={"stage": stage, "reason": error})
+    trace = received.trace or (context_of(received.attributes) if is_on() else "")
+    _log.warning("dead letter", extra={"stage": stage, "reason": error, **ids(trace)})
     letters = DeadLetter.of(received.data, dict(received.attributes), stage, error, now())
-    return Outgoing(letters, (received.ack_id,) if received.ack_id else ())
+    return Outgoing(letters, (received.ack_id,) if received.ack_id else (), trace)
 
 
 #: Takes received messages that must not be processed, each with the reason.

@@ -14,7 +14,9 @@ from apache_beam import coders
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages.carriage import GZIP
 from quorum.core.messages.lines import encoding_of
+from quorum.core.tracing import now_ns
 from quorum.pipeline.streams.base import Outgoing, Received, Sink, Source
+from quorum.pipeline.streams.publishing import published
 
 __all__ = ["FileSink", "FileSource"]
 
@@ -122,10 +124,14 @@ class _Append(beam.DoFn):
     def start_bundle(self) -> None:
         self._lines: list[bytes] = []
         self._ack_ids: list[str] = []
+        self._traced: list[Outgoing] = []
+        self._begin = now_ns()
 
     def process(self, element: Outgoing) -> None:
         self._lines += [message.to_bytes() + b"\n" for message in element.messages]
         self._ack_ids += element.ack_ids
+        if element.trace and element.messages:
+            self._traced.append(element)
 
     def finish_bundle(self) -> None:
         if self._lines:
@@ -137,6 +143,8 @@ class _Append(beam.DoFn):
                 os.fsync(file)
             finally:
                 os.close(file)
+        for one in self._traced:
+            published(one.messages[0].kind, len(one.messages), one.trace, self._begin)
         if self._ack_ids:
             from quorum.pipeline.streams.acks import acknowledge
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from quorum.core.tracing import span
+
 __all__ = ["LATE_SECONDS", "publishing", "stuck_publishing"]
 
 #: Seconds that a request to publish may take, retries included, before that is a problem.
@@ -64,3 +66,8 @@ def stuck_publishing() -> str | None:
         return None
     why = first.error or "the broker does not answer"
     return f"a request to publish to {first.topic} has not succeeded for {late:.0f} s: {why}"
+
+
+def published(kind: str, count: int, trace: str, begin: int) -> None:
+    """Make the span of messages that are durable, sent since ``begin`` (nanoseconds since 1970)."""
+    span(f"publish {kind}", trace, begin, kind="producer", count=count)

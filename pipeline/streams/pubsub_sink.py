@@ -14,10 +14,11 @@ from google.pubsub_v1.types import PublishRequest, PubsubMessage
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.identity import SigningKey
 from quorum.core.messages import Message
+from quorum.core.tracing import attributes_of, now_ns
 from quorum.pipeline.streams.acks import abandon, acknowledge
 from quorum.pipeline.streams.away import ABSENCE_SECONDS, publish_retry
 from quorum.pipeline.streams.base import Outgoing, Sink
-from quorum.pipeline.streams.publishing import publishing
+from quorum.pipeline.streams.publishing import published, publishing
 from quorum.pipeline.streams.pubsub_clients import publisher_client
 
 __all__ = ["PubSubSink"]
@@ -67,6 +68,8 @@ class _Prepared:
     messages: tuple[Any, ...]
     ack_ids: tuple[str, ...]
     size: int
+    trace: str = ""
+    kind: str = ""
 
 
 def _requests(messages: Iterable[Any]) -> Iterator[list[Any]]:
@@ -117,14 +120,18 @@ class _Publish(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._prepared: list[_Prepared] = []
+        self._begin = now_ns()
 
     def process(self, element: Outgoing) -> None:
-        messages = tuple(self._message(message) for message in element.messages)
+        messages = tuple(self._message(message, element.trace) for message in element.messages)
         size = sum(len(message.data) for message in messages)
-        self._prepared.append(_Prepared(messages, element.ack_ids, size))
+        kind = element.messages[0].kind if element.trace and element.messages else ""
+        self._prepared.append(_Prepared(messages, element.ack_ids, size, element.trace, kind))
 
-    def _message(self, message: Message) -> Any:
+    def _message(self, message: Message, trace: str) -> Any:
         data, attributes = message.to_bytes(), message.attributes(self.origin)
+        if trace:
+            attributes |= attributes_of(trace)
         if self._signer is not None:
             attributes = self._signer.sign(data, attributes)
         return _PubsubMessage(data=data, attributes=attributes)
@@ -148,6 +155,9 @@ class _Publish(beam.DoFn):
                     reason = f"{self.path} took no message for {ABSENCE_SECONDS:g} s: {error.cause}"
                     raise EngineUnavailable(reason) from None
         acknowledge(ack_id for one in group for ack_id in one.ack_ids)
+        for one in group:
+            if one.kind:
+                published(one.kind, len(one.messages), one.trace, self._begin)
 
     def _send_apart(self, group: list[_Prepared]) -> None:
         """Publish each element by itself, so that a refused message affects no other.

@@ -17,7 +17,16 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 _current: tuple[LogFormat, LogLevel] = ("text", "info")
 
 #: The fields that a log call may pass in ``extra=``.
-FIELDS = ("upload_id", "detector", "action", "stage", "revision", "reason")
+FIELDS = (
+    "upload_id",
+    "detector",
+    "action",
+    "stage",
+    "revision",
+    "reason",
+    "trace_id",
+    "span_id",
+)
 
 #: Loggers of libraries of which only errors are shown. Beam also uses the root logger.
 _QUIET = (

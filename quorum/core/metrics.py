@@ -56,7 +56,7 @@ FAMILIES: Final[dict[str, Family]] = {}
 _Metric = TypeVar("_Metric", prometheus.Counter, prometheus.Gauge, prometheus.Histogram)
 
 # The time at which a counter began would be a further series for each.
-prometheus.disable_created_metrics()
+prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 def _served(metric: _Metric, *processes: str) -> _Metric:

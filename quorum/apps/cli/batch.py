@@ -181,7 +181,7 @@ def batch(
     quorum batch --window daily --backfill --since 2026-01-01T00:00:00Z
     """
     logs.configure()
-    from quorum.core import monitoring
+    from quorum.core import monitoring, tracing
     from quorum.models.pinning import pinned
     from quorum.pipeline.batch.job import BatchJob
     from quorum.pipeline.batch.report import page
@@ -216,6 +216,7 @@ def batch(
         accept_open=how.allow_open_prism,
         report=lambda line: typer.echo(line, err=True),
     )
+    tracing.begin("batch")
     monitoring.start(metrics.listen("batch"))
     done, began = Tally(), now()
     for span in spans:

@@ -14,7 +14,7 @@ import typer
 
 from quorum.apps.cli.options import MetricsOptions, SettingsFile
 from quorum.apps.cli.parameters import expanded
-from quorum.core import health, monitoring
+from quorum.core import health, monitoring, tracing
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
 from quorum.core.process_end import HANDLER_SECONDS, end_within
@@ -114,6 +114,7 @@ def record(
             dispatcher.start()
             held.callback(dispatcher.close)
         held.enter_context(_checked(addresses.values(), recorder))
+        tracing.begin("record")
         monitoring.start(metrics.listen("record"))
 
         def stop(*_: object) -> None:

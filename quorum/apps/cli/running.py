@@ -163,6 +163,7 @@ def run(
         engine,
         sources=sources.values(),
         beam_args=job.beam_args or (),
+        verb=verb,
         listen=metrics.listen(verb),
         drain_seconds=job.drain_seconds,
         accept_open=job.allow_open_prism,

@@ -145,12 +145,14 @@ def serve(
         msg = f"{error.name} is not installed: pip install 'quorum-moderation[web]'"
         raise ConfigurationError(msg) from None
     from quorum.apps.web.endpoints import read_endpoints
+    from quorum.core import tracing
     from quorum.core.process_end import end_within
     from quorum.models.pinning import pinned
     from quorum.models.supervision.shared import start_supervisor
     from quorum.pipeline.moderator import ensemble_of
     from quorum.store.ledger import Ledger
 
+    tracing.begin("serve")
     with ExitStack() as stack:
         listening = stack.enter_context(bind(address.host, address.port))
         settings, policy, shadows = policies.load()

@@ -195,7 +195,10 @@ async def ready(request: Request) -> dict[str, str]:
     summary="Metrics for Prometheus",
     responses={
         200: {
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "content": {
+                "text/plain": {"schema": {"type": "string"}},
+                "application/openmetrics-text": {"schema": {"type": "string"}},
+            },
             "description": "The metrics.",
         },
         401: PROBLEMS[401],

@@ -23,6 +23,7 @@ from quorum.apps.web.service import Busy
 from quorum.apps.web.state import State, allow, busy_problem
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Upload
+from quorum.core.tracing import context_of
 
 __all__ = ["router"]
 
@@ -87,7 +88,11 @@ async def moderate(request: Request, idempotency_key: IdempotencyKey = None) -> 
         nonlocal accepted
         accepted = True
         made, durable = await state.moderate(
-            sent.upload, client, scored=sent.scored, cleanup=sent.cleanup
+            sent.upload,
+            client,
+            scored=sent.scored,
+            cleanup=sent.cleanup,
+            trace=context_of(request.headers),
         )
         return _answer(as_bytes(made), durable=durable)
 
@@ -192,12 +197,14 @@ async def moderate_batch(request: Request, idempotency_key: IdempotencyKey = Non
     items = _items(data, state.limits.batch)
     state.take(client, len(items))
 
+    trace = context_of(request.headers)
+
     async def make() -> Response:
         try:
             state.service.check(len(items))
         except Busy as busy:
             raise busy_problem(busy) from None
-        results = await asyncio.gather(*(_one(state, client, item) for item in items))
+        results = await asyncio.gather(*(_one(state, client, item, trace) for item in items))
         body = b'{"results":[' + b",".join(content for content, _ in results) + b"]}"
         return _answer(body, durable=all(durable for _, durable in results))
 
@@ -217,14 +224,14 @@ def _items(data: bytes, limit: int) -> list[Any]:
     return items
 
 
-async def _one(state: State, client: str, item: Any) -> tuple[bytes, bool]:
+async def _one(state: State, client: str, item: Any, trace: str) -> tuple[bytes, bool]:
     try:
         try:
             upload = Upload.accept(json.dumps(item).encode())
         except MalformedMessage as error:
             raise Problem(422, str(error)) from None
         refuse_inside(upload, state.media_folder)
-        made, durable = await state.moderate(upload, client)
+        made, durable = await state.moderate(upload, client, trace=trace)
     except Problem as problem:
         title = HTTPStatus(problem.status).phrase
         return problem_bytes(problem.status, title, problem.detail), True

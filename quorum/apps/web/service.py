@@ -15,7 +15,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.web.job import Job
-from quorum.core import metrics
+from quorum.core import metrics, tracing
 from quorum.core.messages import Prediction, Review, Upload, Verdict, now
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.launcher import InThread
@@ -23,6 +23,7 @@ from quorum.models.supervision.spec import DetectorInfo
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.models.supervision.task import Task
 from quorum.pipeline.moderator import Moderated
+from quorum.pipeline.traced import decided as trace_of_case
 from quorum.store.histories import Histories
 
 __all__ = ["Busy", "Service"]
@@ -121,6 +122,7 @@ class Service:
         cleanup: Callable[[], None] | None = None,
         earlier: Sequence[Verdict] = (),
         reviews: Sequence[Review] = (),
+        trace: str = "",
     ) -> Moderated:
         """Decide an upload, by the policy's deadline at the latest.
 
@@ -130,6 +132,7 @@ class Service:
             cleanup: Called when the media is no longer needed.
             earlier: For an edit, the verdicts on earlier contents.
             reviews: The reviews of these verdicts.
+            trace: The context that the client sent (``quorum.core.tracing``); empty without one.
 
         Raises:
             Busy: If too many uploads are in progress.
@@ -142,6 +145,11 @@ class Service:
             raise
         job = self._job(upload, scored or upload, cleanup)
         job.earlier, job.reviews = earlier, reviews
+        if tracing.is_on():
+            parent = trace or tracing.root(upload.id, upload.digest)
+            job.trace = tracing.span(
+                "receive upload", parent, tracing.now_ns(), kind="server", upload_id=upload.id
+            )
         self._pending += 1
         self._began[job] = time.monotonic()
         try:
@@ -156,6 +164,7 @@ class Service:
                 job.timer.cancel()
         self._done.append(time.monotonic())
         metrics.count_verdict(made.verdict, self.policy.deadline)
+        trace_of_case(made.verdict, job.trace)
         return made
 
     async def score(self, upload: Upload, detectors: frozenset[str]) -> tuple[Prediction, ...]:

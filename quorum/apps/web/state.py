@@ -89,6 +89,7 @@ class State:
         *,
         scored: Upload | None = None,
         cleanup: Callable[[], None] | None = None,
+        trace: str = "",
     ) -> tuple[Moderated, bool]:
         """Decide an upload; its verdict, and whether that is recorded where it should be.
 
@@ -97,6 +98,7 @@ class State:
             client: Who sends it.
             scored: The upload that detectors see, if its media is stored elsewhere.
             cleanup: Called when the media is no longer needed.
+            trace: The context that the client sent (``quorum.core.tracing``); empty without one.
 
         Raises:
             Problem: If too many uploads are in progress, or wait for the ledger; if the id is of
@@ -118,6 +120,7 @@ class State:
                     scored=scored,
                     cleanup=cleaning,
                     earlier=earlier,
+                    trace=trace,
                     reviews=known.reviews,
                 )
                 durable = await self._record(

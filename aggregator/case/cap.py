@@ -20,7 +20,7 @@ from quorum.aggregator.decision.verdicts import local_actions
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Budget, ReviewBudget
 from quorum.aggregator.statements.statement import statement_text
-from quorum.core.messages import Action, Verdict
+from quorum.core.messages import AccountState, Action, Verdict
 
 __all__ = ["EDITED_AFTER_REVIEW", "Cap", "CapResult"]
 
@@ -159,6 +159,10 @@ class Cap:
         }
         if local_actions(verdict):
             data["territories"] = {}
+        if verdict.account is not None:
+            # What waits for a human decides on no account.
+            waits = {"state": AccountState.PROPOSED, "statement": None}
+            data["account"] = verdict.account.model_copy(update=waits)
         return verdict.model_copy(update=data)
 
     def _restricted(self, verdict: Verdict, bucket: str) -> Verdict:

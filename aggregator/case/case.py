@@ -20,9 +20,10 @@ from quorum.aggregator.case.contents import Relation
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
 from quorum.aggregator.case.evidence import keep_prediction, keep_review
 from quorum.aggregator.case.orphans import MAX_ORPHANS
-from quorum.aggregator.case.outcome import changes, effect_of
+from quorum.aggregator.case.outcome import account_of, changes, effect_of
 from quorum.aggregator.case.recorded import edited_state, resumed_state
 from quorum.aggregator.case.state import MAX_EARLIER, CaseState, KeptVerdict
+from quorum.aggregator.decision.accounts import AccountChoice
 from quorum.aggregator.decision.compact import CompactPrediction, micros
 from quorum.aggregator.decision.evaluate import Decision, Evaluation, Uploader, evaluate
 from quorum.aggregator.decision.rules import compiled
@@ -408,10 +409,11 @@ class Case:
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
             decision = self._held_for_review(evaluation.decision)
-            effect = effect_of(state, decision)
-            if changes(state, effect):
+            effect, account = effect_of(state, decision), account_of(state, self._policy, decision)
+            account_effect = "" if account is None else account.effect
+            if changes(state, effect, account_effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
-                verdict = self._verdict(decision, awaited, now, outcomes)
+                verdict = self._verdict(decision, awaited, now, outcomes, account)
                 past = state.verdict
                 superseded = () if past is None else (*past.earlier, past.id)
                 state.verdict = KeptVerdict(
@@ -422,6 +424,7 @@ class Case:
                     verdict.decided_by,
                     state.contents.digest,
                     superseded[-MAX_EARLIER:],
+                    account_effect,
                 )
                 effects = (Emit(verdict),)
         state.wake = next_wake(state, self._policy, at, awaited, settled=evaluation.settled)
@@ -456,6 +459,7 @@ class Case:
         awaited: Mapping[str, int],
         now: datetime,
         outcomes: list[dict[str, str]],
+        account: AccountChoice | None,
     ) -> Verdict:
         """The verdict of a decision, or of the review that overrules it."""
         state = self._state
@@ -469,11 +473,13 @@ class Case:
             past=None if past is None else (past.revision, past.id),
             review=None
             if review is None
-            else Overruling(review.id, Action(review.action), review.category),
+            else Overruling(review.id, Action(review.action), review.category, review.account),
             late=any(name not in awaited for name, _ in decision.missing),
             now=now,
             latency=max(0, micros(now) - state.opened) / 1e6,
             shadow_outcomes=outcomes,
+            account=account,
+            strikes=state.uploader.strikes,
         )
 
     def _shadow_outcome(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:

@@ -67,7 +67,9 @@ def keep_review(state: CaseState, policy: Policy, review: Review) -> None:
         return
     roots = (label.split("/", 1)[0] for label in review.labels)
     category = next((root for root in roots if root in policy.categories), None)
-    added = KeptReview(review.event_id(), review.action.value, micros(review.at), category)
+    added = KeptReview(
+        review.event_id(), review.action.value, micros(review.at), category, review.account
+    )
     known = state.review
     if known is None or (known.at, known.id) < (added.at, added.id):
         state.review = added

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from quorum.aggregator.case.state import CaseState
+from quorum.aggregator.decision.accounts import AccountChoice, account_choice
 from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.decision.verdicts import local_actions
+from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Verdict
 
-__all__ = ["changes", "effect_of", "recorded_effect"]
+__all__ = ["account_of", "changes", "effect_of", "recorded_account", "recorded_effect"]
 
 _REMOVE: Final = Action.REMOVE.value
 
@@ -24,15 +26,35 @@ def effect_of(state: CaseState, decision: Decision) -> str:
     return f"{decision.action.value}{local}"
 
 
-def changes(state: CaseState, effect: str) -> bool:
-    """Whether an effect needs a verdict: it differs from the last one, or upholds it."""
+def account_of(state: CaseState, policy: Policy, decision: Decision) -> AccountChoice | None:
+    """What happens to the uploader's account."""
+    review = state.review
+    if review is None:
+        return account_choice(policy, decision.rule, decision.action)
+    return account_choice(
+        policy,
+        decision.rule,
+        decision.action,
+        reviewed=Action(review.action),
+        said=review.account,
+    )
+
+
+def changes(state: CaseState, effect: str, account: str = "") -> bool:
+    """Whether an effect needs a verdict: it differs from the last one, or upholds it.
+
+    Args:
+        state: The case.
+        effect: On the upload, as ``effect_of`` gives it.
+        account: On the uploader's account, as ``AccountChoice.effect``; empty for nothing.
+    """
     past, review = state.verdict, state.review
     if past is None or not state.decided:
         return True
     if review is None and past.decided_by == "cap" and past.effect == _REMOVE:
         # A removal that a cap turned into a review stays one, until a human decides.
         return effect != Action.REVIEW.value and _REMOVE not in effect
-    if past.effect != effect:
+    if past.effect != effect or past.account != account:
         return True
     # The cap acts behind the case. It may have turned the removal into a review, so that a
     # reviewer's removal is emitted even if the case's action stays the same.
@@ -42,6 +64,12 @@ def changes(state: CaseState, effect: str) -> bool:
         and review is not None
         and review.action == _REMOVE
     )
+
+
+def recorded_account(verdict: Verdict) -> str:
+    """The decision on the account of a verdict that was recorded, as ``KeptVerdict.account``."""
+    one = verdict.account
+    return "" if one is None else f"{one.action}:{one.state}"
 
 
 def recorded_effect(verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from quorum.aggregator.case.clock import span
 from quorum.aggregator.case.evidence import keep_prediction, keep_review
-from quorum.aggregator.case.outcome import recorded_effect
+from quorum.aggregator.case.outcome import recorded_account, recorded_effect
 from quorum.aggregator.case.state import MAX_EARLIER, CaseState, KeptVerdict
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.facts import Uploader
@@ -70,6 +70,7 @@ def _kept(verdict: Verdict, content: str, earlier: Sequence[Verdict]) -> KeptVer
         verdict.decided_by,
         content,
         tuple(one.id for one in earlier)[-MAX_EARLIER:],
+        recorded_account(verdict),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from quorum.aggregator.case.ahead import Ahead
 from quorum.aggregator.case.contents import Contents
 from quorum.aggregator.case.orphans import Orphans
+from quorum.aggregator.decision.accounts import Said
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.facts import Uploader
 from quorum.core.errors import InputError
@@ -52,6 +53,7 @@ class KeptVerdict(NamedTuple):
         decided_by: As the verdict has it.
         digest: Of the content that it decided.
         earlier: Ids of the verdicts that it supersedes, oldest first; the last ``MAX_EARLIER``.
+        account: What it decided on the account, as ``AccountChoice.effect``; empty for nothing.
     """
 
     id: str
@@ -61,13 +63,21 @@ class KeptVerdict(NamedTuple):
     decided_by: str
     digest: str
     earlier: tuple[str, ...] = ()
+    account: str = ""
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> KeptVerdict:
         """The verdict of a row of the snapshot."""
         identifier, effect, revision, at, decided_by, content, *more = row
         earlier = tuple(more[0]) if more else ()
-        return cls(identifier, effect, revision, at, decided_by, content, earlier)
+        account = more[1] if len(more) > 1 else ""
+        return cls(identifier, effect, revision, at, decided_by, content, earlier, account)
+
+    def row(self) -> Sequence[Any]:
+        """The row of the snapshot, without what is empty at its end."""
+        if self.account:
+            return self
+        return self[:7] if self.earlier else self[:6]
 
     def is_or_supersedes(self, verdict_id: str) -> bool:
         """Whether this is the verdict with that id, or a later revision of it."""
@@ -82,12 +92,14 @@ class KeptReview(NamedTuple):
         action: What the reviewer decided.
         at: Microseconds since 1970.
         category: The harm that the reviewer named, if one.
+        account: What the reviewer said of the uploader's account; None if nothing.
     """
 
     id: str
     action: str
     at: int
     category: str | None
+    account: Said | None = None
 
 
 @dataclass(slots=True)
@@ -175,8 +187,8 @@ class CaseState:
             [row[:9] if row[7] or row[8] else row[:7] for row in self.predictions.values()],
             self.orphans.held,
             self.ahead.row(),
-            self.verdict and (self.verdict if self.verdict.earlier else self.verdict[:6]),
-            self.review,
+            self.verdict and self.verdict.row(),
+            self.review and (self.review if self.review.account else self.review[:4]),
         )
         return to_json(head) + b"\n" + body
 

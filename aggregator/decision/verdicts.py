@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from quorum.aggregator.decision.accounts import AccountChoice, Said, account_values
 from quorum.aggregator.decision.evaluate import Decision, PredictionLike
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.statements.statement import statement_text
-from quorum.core.messages import Action, Upload, Verdict, digest
+from quorum.aggregator.statements.statement import account_statement, statement_text
+from quorum.core.messages import AccountState, Action, Upload, Verdict, digest
 
 __all__ = ["Overruling", "local_actions", "make_verdict"]
 
@@ -23,11 +24,13 @@ class Overruling:
         id: Of the review.
         action: What the reviewer decided.
         category: The harm that the reviewer named, if one.
+        account: What the reviewer said of the uploader's account; None if nothing.
     """
 
     id: str
     action: Action
     category: str | None
+    account: Said | None = None
 
 
 def make_verdict(
@@ -43,6 +46,8 @@ def make_verdict(
     now: datetime,
     latency: float,
     shadow_outcomes: Sequence[Mapping[str, str]] = (),
+    account: AccountChoice | None = None,
+    strikes: float = 0.0,
 ) -> Verdict:
     """The next verdict on an upload.
 
@@ -62,6 +67,8 @@ def make_verdict(
         now: The time.
         latency: Seconds since the upload arrived.
         shadow_outcomes: What each policy in shadow would decide.
+        account: What happens to the uploader's account.
+        strikes: The uploader's strikes, without this upload's.
     """
     revision = 1 if past is None else past[0] + 1
     rule, inputs = decision.rule, decision.inputs
@@ -102,9 +109,24 @@ def make_verdict(
     values["id"] = digest(
         "verdict", upload.id, content, str(revision), policy.version, rule, *inputs
     )
+    if account is not None:
+        values["account"] = account_values(
+            account,
+            uploader=upload.uploader,
+            upload_id=upload.id,
+            revision=revision,
+            policy=policy,
+            strikes=strikes,
+            now=now,
+        )
     verdict = Verdict.model_validate(values)
-    statement = statement_text(policy, verdict, upload.language)
-    return verdict if statement is None else verdict.model_copy(update={"statement": statement})
+    told: dict[str, Any] = {}
+    if (statement := statement_text(policy, verdict, upload.language)) is not None:
+        told["statement"] = statement
+    if verdict.account is not None and verdict.account.state is AccountState.HOLDS:
+        text = account_statement(verdict, upload.language)
+        told["account"] = verdict.account.model_copy(update={"statement": text})
+    return verdict.model_copy(update=told) if told else verdict
 
 
 def local_actions(verdict: Verdict) -> Mapping[str, str]:

@@ -32,6 +32,7 @@ from quorum.aggregator.policy.text import (
 )
 from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
 from quorum.aggregator.policy.values import (
+    AccountRule,
     Budget,
     Caps,
     DetectorPolicy,
@@ -43,7 +44,7 @@ from quorum.aggregator.policy.values import (
     Strikes,
 )
 from quorum.core.errors import PolicyError
-from quorum.core.messages import Action, digest
+from quorum.core.messages import AccountAction, Action, digest
 
 __all__ = ["read_content"]
 
@@ -269,6 +270,36 @@ class _Reader:
             territories=expand(entry.territories, self.known_groups),
             shadow=entry.shadow,
             detectors=frozenset(detectors),
+            account=self._account(index, entry, when),
+        )
+
+    def _account(self, index: int, entry: RuleText, when: Expression) -> AccountRule | None:
+        """What happens to the account; never a suspension by one upload and without a human."""
+        given = entry.account
+        if given is None:
+            return None
+        where = ("rules", index, "account")
+        if entry.shadow or entry.territories:
+            self._error("a rule in shadow, or for some territories, decides on no account", *where)
+        if given.seconds is not None and given.action is AccountAction.WARN:
+            self._error("a warning has no end; `for` is for `suspend`", *where)
+        if given.automatic and given.action is AccountAction.SUSPEND:
+            reads_history = "uploader" in when.variables
+            if entry.action is not Action.REMOVE or not reads_history:
+                msg = (
+                    "a suspension without a human needs a rule that removes, and whose `when` "
+                    "reads the uploader's history (such as uploader.strikes >= 2.5): one upload "
+                    "alone suspends nobody"
+                )
+                self._error(msg, *where)
+        if given.automatic and entry.action not in (Action.RESTRICT, Action.REMOVE):
+            msg = "`automatic` is for rules that restrict or remove: here a human decides anyway"
+            self._error(msg, *where)
+        if given.reason is None and "{" in entry.reason:
+            msg = "give the account's own `reason`: that of the rule holds the scores of one upload"
+            self._error(msg, *where)
+        return AccountRule(
+            given.action, given.reason or entry.reason, given.seconds, given.automatic
         )
 
     def _condition(self, index: int, field: str, text: str) -> Expression | None:
@@ -398,6 +429,8 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
     del values["groups"]
     for rule in values["rules"]:
         rule["territories"] = list(expand(rule["territories"], groups))
+        if rule["account"] is None:
+            del rule["account"]
     for of, young in ((values, "fields"), (values["caps"], "reviews")):
         if not of[young]:
             del of[young]

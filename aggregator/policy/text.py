@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from quorum.aggregator.policy.fields import FieldType
-from quorum.core.messages import Action
+from quorum.core.messages import AccountAction, Action
 
 __all__ = [
     "SECTIONS",
@@ -79,6 +79,35 @@ class DetectorText(_Section):
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 
 
+class AccountText(_Section):
+    """What happens to the uploader's account where a rule decides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    action: AccountAction
+    seconds: Duration | None = Field(
+        default=None,
+        alias="for",
+        description="How long a suspension holds (default: until a person lifts it).",
+    )
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="A sentence for the account's owner (default: the rule's)."
+    )
+    automatic: bool = Field(
+        default=False, description="Whether it holds without a human who confirms it."
+    )
+
+
+#: ``account: warn`` is short for ``account: {action: warn}``.
+Account = Annotated[
+    AccountText,
+    BeforeValidator(
+        lambda given: {"action": given} if isinstance(given, str) else given,
+        json_schema_input_type=AccountAction | AccountText,
+    ),
+]
+
+
 class RuleText(_Section):
     """One rule."""
 
@@ -101,6 +130,11 @@ class RuleText(_Section):
         "policy's own; empty for everywhere.",
     )
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
+    account: Account | None = Field(
+        default=None,
+        description="What happens to the uploader's account where this rule decides: warn, "
+        "suspend, or these with how long, why, and whether without a human.",
+    )
 
 
 class CategoryText(_Section):

@@ -170,6 +170,8 @@ def _shape_error(each: ErrorDetails, tree: CommentedMap, file: str | None) -> Po
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    if path[-2:-1] == ("account",):
+        return ["action", "for", "reason", "automatic"]
     section = SECTIONS.get(str(path[0])) if len(path) > 1 else PolicyText
     return list((section or PolicyText).model_fields)
 

@@ -9,9 +9,10 @@ from quorum.aggregator.policy.categories import Category
 from quorum.aggregator.policy.combiner import Combiner
 from quorum.aggregator.policy.expression import Expression
 from quorum.aggregator.policy.fields import FieldType
-from quorum.core.messages import Action, Status
+from quorum.core.messages import AccountAction, Action, Status
 
 __all__ = [
+    "AccountRule",
     "Budget",
     "Caps",
     "DetectorPolicy",
@@ -65,6 +66,23 @@ class DetectorPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRule:
+    """What happens to the uploader's account where a rule decides.
+
+    Attributes:
+        action: What happens.
+        reason: A sentence for the account's owner.
+        seconds: How long it holds; None until a person lifts it.
+        automatic: Whether it holds without a human who confirms it.
+    """
+
+    action: AccountAction
+    reason: str
+    seconds: float | None
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: its condition and its action.
 
@@ -78,6 +96,7 @@ class Rule:
         territories: Where it applies (ISO 3166-1 alpha-2); empty for everywhere.
         shadow: Whether it is recorded and never decides.
         detectors: All detectors whose predictions may change whether it applies.
+        account: What happens to the uploader's account where it decides; None for nothing.
     """
 
     name: str
@@ -89,6 +108,7 @@ class Rule:
     territories: tuple[str, ...]
     shadow: bool
     detectors: frozenset[str]
+    account: AccountRule | None = None
 
     @property
     def conditions(self) -> tuple[Expression, ...]:

@@ -26,6 +26,7 @@ from quorum.core.messages import Action, Upload, Verdict
 
 __all__ = [
     "Statement",
+    "account_statement",
     "chosen_language",
     "languages",
     "make_statement",
@@ -106,6 +107,36 @@ def statement_text(policy: Policy, verdict: Verdict, language: str | None = "en"
     if verdict.action not in (Action.RESTRICT, Action.REMOVE) and not _local(verdict):
         return None
     return _text(policy, verdict, _category(policy, verdict), _words(language or "en"))
+
+
+def account_statement(verdict: Verdict, language: str | None = "en") -> str:
+    """The text for the owner of an account on which a verdict decides.
+
+    Args:
+        verdict: The verdict, with its ``account``.
+        language: As in ``make_statement``.
+
+    Raises:
+        ValueError: If the verdict decides on no account.
+    """
+    account = verdict.account
+    if account is None:
+        msg = "the verdict decides on no account"
+        raise ValueError(msg)
+    words = _words(language or "en")
+    first = f"account_{account.action.value}"
+    if account.until is not None:
+        first += "_until"
+    until = "" if account.until is None else account.until.date().isoformat()
+    human = verdict.decided_by == "reviewer"
+    return "\n".join(
+        (
+            words[first].format(until=until),
+            words["account_reason"].format(reason=account.reason),
+            words["automated_partially" if human else "automated_fully"],
+            words["redress"],
+        )
+    )
 
 
 def submissions(records: Iterable[TransparencyRecord]) -> Iterator[dict[str, Any]]:

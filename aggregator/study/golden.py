@@ -30,6 +30,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from quorum.aggregator.decision.accounts import account_choice
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.expression import did_you_mean
@@ -57,6 +58,7 @@ class _Expect(_Written):
     rule: str | None = None
     category: str | None = None
     territories: dict[str, Action] | None = None
+    account: Literal["none", "warn", "suspend"] | None = None
 
 
 class _Uploader(_Written):
@@ -84,6 +86,7 @@ class GoldenCase:
         rule: The expected rule; None for any.
         category: The expected category; None for any.
         territories: The expected local actions; None for any.
+        account: The expected action on the account, or ``none``; None for any.
     """
 
     name: str
@@ -92,6 +95,7 @@ class GoldenCase:
     rule: str | None = None
     category: str | None = None
     territories: Mapping[str, Action] | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,10 @@ def _run(policy: Policy, golden: GoldenCase) -> Result:
     if golden.territories is not None and dict(decision.territories) != golden.territories:
         found = ", ".join(f"{code}: {act}" for code, act in decision.territories) or "none"
         wrong.append(f"expected other territories, are {found}")
+    choice = account_choice(policy, decision.rule, decision.action)
+    account = "none" if choice is None else choice.action.value
+    if golden.account is not None and account != golden.account:
+        wrong.append(f"expected {golden.account} for the account, is {account}")
     return Result(golden, decision, tuple(wrong))
 
 
@@ -224,7 +232,13 @@ def _golden(written: _CaseText) -> GoldenCase:
     if isinstance(expect, Action):
         return GoldenCase(written.name, case, expect)
     return GoldenCase(
-        written.name, case, expect.action, expect.rule, expect.category, expect.territories
+        written.name,
+        case,
+        expect.action,
+        expect.rule,
+        expect.category,
+        expect.territories,
+        expect.account,
     )
 
 

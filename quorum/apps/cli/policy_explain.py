@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
+from quorum.aggregator.decision.accounts import account_choice
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.study.explain import Change, Explanation
 from quorum.aggregator.study.explain import explain as explain_case
@@ -19,6 +20,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.apps.cli.policy_cases import Cases, CaseSelection, Database
 from quorum.apps.cli.policy_json import AsJson, explain_json, print_json
 from quorum.core.errors import InputError
+from quorum.core.messages import AccountState
 
 __all__ = ["coloured", "explain"]
 
@@ -104,6 +106,9 @@ def _draw(policy: Policy, case: PastCase, explanation: Explanation) -> None:
         end.add(escape(reason))
     for code, action in decision.territories:
         end.add(f"in {code}: {coloured(action)}")
+    if (account := account_choice(policy, decision.rule, decision.action)) is not None:
+        whom = "a human confirms it" if account.state is AccountState.PROPOSED else "at once"
+        end.add(f"account: [bold]{account.action}[/] ({whom}): {escape(account.reason)}")
     if explanation.changes:
         other = root.add("what would change the action")
         for change in explanation.changes:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quorum.aggregator.decision.accounts import account_choice
+from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.backtest import Backtest
 from quorum.aggregator.study.check import PolicyProblem
@@ -125,6 +127,18 @@ def golden_json(policy: Policy, results: Sequence[Result], unseen: Sequence[str]
     }
 
 
+def _account(policy: Policy, decision: Decision) -> dict[str, Any] | None:
+    found = account_choice(policy, decision.rule, decision.action)
+    if found is None:
+        return None
+    return {
+        "action": found.action.value,
+        "state": found.state.value,
+        "reason": found.reason,
+        "seconds": found.seconds,
+    }
+
+
 def explain_json(policy: Policy, case: PastCase, found: Explanation) -> dict[str, Any]:
     """What ``explain`` says of one decision."""
     decision = found.decision
@@ -136,6 +150,7 @@ def explain_json(policy: Policy, case: PastCase, found: Explanation) -> dict[str
         "category": decision.category,
         "reasons": list(decision.reasons),
         "territories": {code: action.value for code, action in decision.territories},
+        "account": _account(policy, decision),
         "detectors": [{"name": one.name, "text": one.text} for one in found.detectors],
         "rules": [
             {

@@ -7,6 +7,7 @@ Schema of each message, generated from this package by ``quorum schemas``.
 
 from __future__ import annotations
 
+from quorum.core.messages.account import AccountAction, AccountState, AccountVerdict
 from quorum.core.messages.dead_letter import DeadLetter
 from quorum.core.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
 from quorum.core.messages.message import MAX_MESSAGE_BYTES, MAX_SKEW, Message, schema
@@ -31,6 +32,9 @@ __all__ = [
     "MESSAGES",
     "NOT_ASKED",
     "SEEN",
+    "AccountAction",
+    "AccountState",
+    "AccountVerdict",
     "Action",
     "DeadLetter",
     "Evidence",

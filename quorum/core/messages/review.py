@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from quorum.core.messages.fields import Identifier, Time, digest
 from quorum.core.messages.message import Message
@@ -27,13 +27,22 @@ class Review(Message):
     """The harms that the reviewer found, such as ``violence/fight``."""
     note: str = ""
     """A note for other reviewers."""
+    account: Literal["none", "warn", "suspend"] | None = None
+    """What the reviewer decided on the uploader's account; absent leaves what the policy asks."""
     at: Time
     """When it was decided."""
 
     def event_id(self) -> str:
         """See Message."""
+        said = () if self.account is None else (self.account,)
         return digest(
-            "review", self.upload_id, self.verdict_id, self.reviewer, self.action, str(self.at)
+            "review",
+            self.upload_id,
+            self.verdict_id,
+            self.reviewer,
+            self.action,
+            str(self.at),
+            *said,
         )
 
     def event_time(self) -> datetime:

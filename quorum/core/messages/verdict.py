@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from quorum.core.messages.account import AccountVerdict
 from quorum.core.messages.fields import Identifier, Probability, Seconds, Time
 from quorum.core.messages.message import Message, Value
 from quorum.core.messages.prediction import Status
@@ -109,6 +110,8 @@ class Verdict(Message):
     """Seconds from the arrival of the upload to this verdict."""
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""
+    account: AccountVerdict | None = None
+    """What happens to the uploader's account, where the policy or a reviewer asks for that."""
 
     @property
     def order(self) -> tuple[datetime, int, datetime, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError
+from quorum.models.registry.seen_rows import FILE as SEEN_ROWS
+from quorum.models.registry.seen_rows import SeenRows
 
 __all__ = [
     "Artifact",
@@ -48,12 +50,14 @@ class TrainingData:
         licence: Under which terms.
         rows: How many examples of it were used.
         sha256: Digest of the file's bytes, or of its files' digests in order.
+        seen: Its rows, for the artifact's file of them; the manifest does not hold it.
     """
 
     name: str
     licence: str
     rows: int
     sha256: str
+    seen: SeenRows | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,16 @@ class Artifact:
             msg = f"cannot read {name} of the artifact {self.folder}: {error}"
             raise ArtifactError(msg) from None
 
+    def seen_rows(self) -> tuple[SeenRows, ...]:
+        """The rows that it was trained on; nothing where they were not kept.
+
+        Raises:
+            ArtifactError: If the file of them is damaged.
+        """
+        if SEEN_ROWS not in self.manifest.files:
+            return ()
+        return tuple(SeenRows.from_document(one) for one in self.document(SEEN_ROWS))
+
     def document(self, name: str) -> Any:
         """The content of one of its JSON files."""
         return _read_json(self.file(name))
@@ -195,7 +209,11 @@ def open_artifact(folder: Path, detector: str | None = None) -> Artifact:
         if content.pop("format") != _FORMAT:
             msg = f"the artifact {folder} is of an unknown format; this version reads {_FORMAT}"
             raise ArtifactError(msg)
-        data = tuple(TrainingData(**entry) for entry in content.pop("training_data", ()))
+        told = content.pop("training_data", ())
+        data = tuple(TrainingData(**entry) for entry in told if "seen" not in entry)
+        if len(data) < len(told):
+            msg = "it has rows in its list of training data"
+            raise ValueError(msg)
         manifest = Manifest(training_data=data, **content)
         files = {_checked_name(str(name)): str(value) for name, value in manifest.files.items()}
     except (TypeError, KeyError, AttributeError, ValueError) as error:
@@ -240,7 +258,7 @@ def write_artifact(
         tensors: Arrays by file (``*.safetensors``) and name.
         documents: JSON content by file (``*.json``).
         others: Files that are copied as they are.
-        training_data: What it was trained on.
+        training_data: What it was trained on; the rows that they name become a file of digests.
         metrics: Figures measured on held-out data.
         calibration: How scores became probabilities.
         licence: Under which terms the weights may be used.
@@ -255,6 +273,9 @@ def write_artifact(
     if (folder / MANIFEST).is_file():
         for name in _read_json(folder / MANIFEST).get("files", {}):
             (folder / _checked_name(name)).unlink(missing_ok=True)
+    seen = [one.seen.as_document() for one in training_data if one.seen is not None]
+    if seen:
+        documents = {**documents, SEEN_ROWS: seen}
     files: dict[str, str] = {}
     for name, arrays in tensors.items():
         path = folder / _checked_name(name)
@@ -282,7 +303,12 @@ def write_artifact(
         seed=seed,
         embedding=embedding,
     )
-    text = json.dumps({"format": _FORMAT, **asdict(manifest)}, indent=2, ensure_ascii=False)
+    content = {"format": _FORMAT, **asdict(replace(manifest, training_data=()))}
+    content["training_data"] = [
+        {"name": one.name, "licence": one.licence, "rows": one.rows, "sha256": one.sha256}
+        for one in training_data
+    ]
+    text = json.dumps(content, indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return open_artifact(folder, detector)
 

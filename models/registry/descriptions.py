@@ -23,7 +23,7 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    slope: Annotated[float, Field(gt=0)]
+    slope: Annotated[float, Field(gt=0, le=100)]
     offset: float
     prevalence: Annotated[float, Field(gt=0, lt=1)]
 

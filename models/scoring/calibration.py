@@ -17,6 +17,7 @@ __all__ = [
     "REFERENCE_PREVALENCE",
     "Platt",
     "expected_calibration_error",
+    "fit_log_odds",
     "log_odds",
     "prevalence_weights",
 ]
@@ -98,6 +99,34 @@ class Platt:
         return cls(
             float(document["slope"]), float(document["offset"]), float(document["prevalence"])
         )
+
+
+#: Slopes of log-odds between which a calibration says something: outside, the scores of the
+#: examples hardly differ, or are all but certain, whatever the label.
+_SLOPES = (0.1, 10.0)
+
+
+def fit_log_odds(probabilities: ArrayLike, labels: ArrayLike, prevalence: float) -> Platt:
+    """Fit the log-odds of a model that gives probabilities already.
+
+    Args:
+        probabilities: From 0 to 1, shape (n,).
+        labels: Whether each has the harm.
+        prevalence: The share of positives at which the result is a probability.
+
+    Raises:
+        ValueError: See ``Platt.fit``; and if the slope is absurd, so that small differences of the
+            model would decide between certain innocence and certain harm, or none would.
+    """
+    made = Platt.fit(log_odds(np.asarray(probabilities, dtype=np.float64)), labels, prevalence)
+    if not _SLOPES[0] <= made.slope <= _SLOPES[1]:
+        few = "more examples, or examples that are harder, would tell"
+        msg = (
+            f"the calibration would have the slope {made.slope:.3g}, which is absurd (sound ones "
+            f"lie between {_SLOPES[0]:g} and {_SLOPES[1]:g}): {few}"
+        )
+        raise ValueError(msg)
+    return made
 
 
 def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

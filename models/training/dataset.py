@@ -34,6 +34,7 @@ from pydantic import ValidationError
 from quorum.core.errors import InputError
 from quorum.core.messages import Upload
 from quorum.models.registry.artifacts import TrainingData, digest_of_file
+from quorum.models.registry.seen_rows import SeenRows
 
 __all__ = ["Labelled", "read_labelled"]
 
@@ -96,7 +97,9 @@ def read_labelled(path: Path) -> Labelled:
     if not 0 < sum(labels) < len(labels):
         msg = f"{path} holds {len(labels)} examples, {sum(labels)} with the harm; both kinds needed"
         raise InputError(msg)
-    origin = TrainingData(path.name, "the user's own", len(labels), sha.hexdigest())
+    digest = sha.hexdigest()
+    seen = SeenRows.of(uploads, digest[:16])
+    origin = TrainingData(path.name, "the user's own", len(labels), digest, seen)
     folders = tuple(sorted({str(file.parent.resolve()) for file in files}))
     named = tuple(kinds) if any(kinds) else ()
     return Labelled(uploads, np.array(labels, dtype=np.int64), sources, origin, folders, named)

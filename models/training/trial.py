@@ -17,7 +17,12 @@ from quorum.models.detectors import Detector, Finding
 from quorum.models.features.extract import Extractor
 from quorum.models.registry.artifacts import Artifact, write_artifact
 from quorum.models.runner import score_safely
-from quorum.models.scoring.calibration import Platt, expected_calibration_error
+from quorum.models.scoring.calibration import (
+    Platt,
+    expected_calibration_error,
+    fit_log_odds,
+    prevalence_weights,
+)
 from quorum.models.training.dataset import Labelled
 
 __all__ = ["Recalibration", "recalibrated", "run", "slices_of", "words_of"]
@@ -95,7 +100,13 @@ class Recalibration:
 
 
 def recalibrated(
-    held: Artifact, scores: ArrayLike, labels: ArrayLike, out: Path, origin: str, seed: int = 0
+    held: Artifact,
+    scores: ArrayLike,
+    labels: ArrayLike,
+    out: Path,
+    origin: str,
+    seed: int = 0,
+    prevalence: float | None = None,
 ) -> Recalibration:
     """Write a copy of an artifact whose scores are probabilities on a user's own data.
 
@@ -109,9 +120,10 @@ def recalibrated(
         out: Folder of the copy.
         origin: What the data is, for the manifest.
         seed: Of the folds.
+        prevalence: The share of harm at which scores are probabilities; None for that of the data.
 
     Raises:
-        InputError: If the scores do not rise with the labels.
+        InputError: If the scores do not rise with the labels, or only absurdly.
         ArtifactError: If the artifact keeps no calibration that can be changed.
     """
     from sklearn.model_selection import StratifiedKFold
@@ -119,7 +131,7 @@ def recalibrated(
     truth = np.asarray(labels, dtype=np.int64)
     given = np.clip(np.asarray(scores, dtype=np.float64), _EDGE, 1 - _EDGE)
     odds = np.log(given / (1 - given))
-    share = float(truth.mean())
+    share = float(truth.mean()) if prevalence is None else prevalence
     folds = min(5, int(truth.sum()), int((1 - truth).sum()))
     if folds < 2:
         msg = "a calibration needs at least two examples with the harm and two without"
@@ -130,11 +142,12 @@ def recalibrated(
             odds, truth
         ):
             made[left] = Platt.fit(odds[kept], truth[kept], share).apply(odds[left])
-        step = Platt.fit(odds, truth, share)
+        step = fit_log_odds(given, truth, share)
     except ValueError as error:
         raise InputError(str(error)) from None
-    before = expected_calibration_error(given, truth)
-    after = expected_calibration_error(made, truth)
+    weights = None if prevalence is None else prevalence_weights(truth, prevalence)
+    before = expected_calibration_error(given, truth, weights)
+    after = expected_calibration_error(made, truth, weights)
     document = held.document("model.json")
     document["calibration"] = _composed(document.get("calibration"), step, held)
     artifact = _copy(held, document, out, {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def load_clips(
         )
         if count % 10 == 0 or count == len(chosen):
             progress(f"watched {count} of {len(chosen)} clips")
-    origin = TrainingData(data.origin.name, data.origin.licence, len(clips), sha.hexdigest())
+    origin = replace(data.origin, rows=len(clips), sha256=sha.hexdigest())
     return clips, [origin]
 
 

@@ -9,10 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from quorum.core import health
 from quorum.core.errors import QuorumError
@@ -61,15 +63,26 @@ class BatchJob:
         self._parts, self._beam_args, self._report = parts, beam_args, report
         self._accept_open = accept_open
 
-    def run(self, span: TimeRange) -> tuple[Run, Tally]:
+    def run(self, span: TimeRange, *, several: bool = False) -> tuple[Run, Tally]:
         """Moderate the uploads of a range of time, and record the run in the ledger.
+
+        Args:
+            span: The range.
+            several: Whether it is one of several windows, whose outputs are files of their own.
 
         Raises:
             QuorumError: If the job fails; started again, it resumes where it ended.
         """
         started = now()
+        # Some file systems need the options before there is a pipeline.
+        FileSystems.set_options(PipelineOptions(list(self._beam_args)))
         ranges = self._source.ranges(span, self._parts)
-        tally = self._launch(ranges, self._source.size(span)) if ranges else Tally()
+        options = self._options
+        if several and span.since is not None:
+            begin = span.since
+            outputs = tuple(output.of_window(begin) for output in options.outputs)
+            options = replace(options, outputs=outputs)
+        tally = self._launch(options, ranges, self._source.size(span)) if ranges else Tally()
         policy = self._options.policy.version
         run = Run(uuid.uuid4().hex, started, now(), policy, tally.as_json())
         if not self._options.dry_run:
@@ -77,7 +90,7 @@ class BatchJob:
                 ledger.record_run(run)
         return run, tally
 
-    def _launch(self, ranges: list[Range], total: int | None) -> Tally:
+    def _launch(self, options: BatchOptions, ranges: list[Range], total: int | None) -> Tally:
         extra = self._beam_args
         with tempfile.TemporaryDirectory(prefix="quorum-batch-") as folder:
             out = Path(folder) / "tally.json"
@@ -89,7 +102,7 @@ class BatchJob:
             def build(pipeline: beam.Pipeline) -> None:
                 (
                     pipeline
-                    | "Batch" >> ModerateBatch(self._source, ranges, self._options)
+                    | "Batch" >> ModerateBatch(self._source, ranges, options, extra)
                     | "As JSON" >> beam.Map(lambda tally: json.dumps(tally.as_json()))
                     | "Tally" >> beam.io.WriteToText(path, shard_name_template="")
                 )

@@ -28,7 +28,8 @@ from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.batch.contents import contents_in_order, is_earlier, is_edit
-from quorum.pipeline.batch.sources import BatchSource, Range, RefusedRow
+from quorum.pipeline.batch.outputs import Output
+from quorum.pipeline.batch.sources import BatchSource, Found, Range, RefusedRow
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Moderator, batches, ensemble_of
 from quorum.store.histories import histories_of
@@ -54,6 +55,7 @@ class BatchOptions:
         again: Decide uploads again that have a verdict; only another action is written.
         ensemble: Makes the detectors; by default those that the settings choose.
         shadows: Policies that only watch.
+        outputs: Where verdicts and predictions are written beside the ledger.
     """
 
     policy: Policy
@@ -63,6 +65,7 @@ class BatchOptions:
     again: bool = False
     ensemble: Callable[[], Ensemble] | None = None
     shadows: tuple[Policy, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @cached_property
     def spec(self) -> EnsembleSpec | None:
@@ -84,17 +87,6 @@ class _Progress:
 
 #: How many uploads this process has gone through, for who watches a run in this process.
 progress = _Progress()
-
-
-_Found = bytes | RefusedRow
-
-
-class _Read(beam.DoFn):
-    def __init__(self, source: BatchSource) -> None:
-        self.source = source
-
-    def process(self, part: Range) -> Iterator[_Found]:
-        yield from self.source.read(part)
 
 
 class _Moderate(beam.DoFn):
@@ -121,34 +113,42 @@ class _Moderate(beam.DoFn):
         self._moderator.close()
 
     def start_bundle(self) -> None:
-        self._rows: list[_Found] = []
+        self._rows: list[Found] = []
 
-    def process(self, row: _Found) -> Iterator[Tally]:
+    def process(self, row: Found) -> Iterator[Tally | beam.pvalue.TaggedOutput]:
         self._rows.append(row)
         if len(self._rows) >= BATCH:
-            yield self._flush()
+            tally, copies = self._flush()
+            yield tally
+            for kind, message in copies:
+                yield beam.pvalue.TaggedOutput(kind, message)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
         if self._rows:
-            at = GlobalWindow().max_timestamp()
-            yield WindowedValue(self._flush(), at, (GlobalWindow(),))
+            at, windows = GlobalWindow().max_timestamp(), (GlobalWindow(),)
+            tally, copies = self._flush()
+            yield WindowedValue(tally, at, windows)
+            for kind, message in copies:
+                yield beam.pvalue.TaggedOutput(kind, WindowedValue(message, at, windows))
 
-    def _flush(self) -> Tally:
+    def _flush(self) -> tuple[Tally, list[tuple[str, bytes]]]:
+        """Decide the rows so far; what they came to, and the messages for the outputs."""
         rows, self._rows = self._rows, []
         tally = Tally(read=len(rows))
         uploads, letters = self._uploads(rows, tally)
         rounds = contents_in_order(uploads)
         tally.known += len(uploads) - sum(len(one) for one in rounds)
+        copies: list[tuple[str, bytes]] = []
         for contents in rounds or [[]]:
-            outcome = self._decide(contents, tally)
+            outcome = self._decide(contents, tally, copies)
             if not self.options.dry_run:
                 self._ledger.record([*letters, *outcome])
             letters = []
         progress.add(len(rows))
-        return tally
+        return tally, copies
 
     def _uploads(
-        self, rows: Sequence[_Found], tally: Tally
+        self, rows: Sequence[Found], tally: Tally
     ) -> tuple[list[Upload], list[DeadLetter]]:
         uploads: list[Upload] = []
         letters: list[DeadLetter] = []
@@ -166,7 +166,9 @@ class _Moderate(beam.DoFn):
             letters += DeadLetter.of(data, {}, STAGE, why, now())
         return uploads, letters
 
-    def _decide(self, uploads: list[Upload], tally: Tally) -> list[Recordable]:
+    def _decide(
+        self, uploads: list[Upload], tally: Tally, copies: list[tuple[str, bytes]]
+    ) -> list[Recordable]:
         cases = self._ledger.get_cases(
             [upload.id for upload in uploads],
             parts=("upload", "predictions", "verdicts", "reviews"),
@@ -177,6 +179,10 @@ class _Moderate(beam.DoFn):
         arrived = now()
         by_upload = self._predictions(todo, past)
         at = now()
+        due = {upload.id for upload in todo}
+        for upload in uploads:
+            if upload.id not in due:
+                self._copy(copies, past[upload.id].verdict, past[upload.id].predictions)
         histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
         outcome: list[Recordable] = []
         for upload in todo:
@@ -185,6 +191,7 @@ class _Moderate(beam.DoFn):
             made = self._verdict(
                 past[upload.id], upload, predictions, arrived, at, histories.get(upload.id)
             )
+            self._copy(copies, made or past[upload.id].verdict, predictions)
             outcome += predictions if self.recorded else [upload, *predictions]
             if made is None:
                 tally.unchanged += 1
@@ -193,6 +200,19 @@ class _Moderate(beam.DoFn):
             tally.verdict(made, upload.published_at.date().isoformat())
             outcome.append(made)
         return outcome
+
+    def _copy(
+        self,
+        copies: list[tuple[str, bytes]],
+        verdict: Verdict | None,
+        predictions: Sequence[Prediction],
+    ) -> None:
+        """Note the messages of one content for the outputs that are asked for."""
+        kinds = {output.kind for output in self.options.outputs}
+        if "verdicts" in kinds and verdict is not None:
+            copies.append(("verdicts", verdict.to_bytes()))
+        if "predictions" in kinds:
+            copies += [("predictions", one.to_bytes()) for one in predictions]
 
     def _is_due(self, upload: Upload, past: LedgerCase) -> bool:
         """Whether an upload is to be decided: it, or this content of it, has no verdict yet."""
@@ -262,10 +282,18 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         source: Where the uploads come from.
         ranges: The parts of it to read.
         options: How.
+        beam_args: Beam's options of the run.
     """
 
-    def __init__(self, source: BatchSource, ranges: Sequence[Range], options: BatchOptions) -> None:
+    def __init__(
+        self,
+        source: BatchSource,
+        ranges: Sequence[Range],
+        options: BatchOptions,
+        beam_args: Sequence[str] = (),
+    ) -> None:
         super().__init__()
+        self.beam_args = tuple(beam_args)
         self.source = source
         self.ranges = list(ranges)
         self.options = options
@@ -275,13 +303,14 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         """See PTransform."""
         moderate = _Moderate(self.options, recorded=self.source.is_ledger(self.options.ledger))
         add_up = AddUp()  # type: ignore[no-untyped-call]
-        tally: beam.PCollection[Tally] = (
-            begin
-            | "Ranges" >> beam.Create(self.ranges)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(_Read(self.source)).with_output_types(_Found)
-            | "Moderate" >> beam.ParDo(moderate).with_output_types(Tally)
-            | "Add up" >> beam.CombineGlobally(add_up)
+        kinds = sorted({output.kind for output in self.options.outputs})
+        moderated = self.source.rows(begin, self.ranges) | "Moderate" >> beam.ParDo(
+            moderate
+        ).with_outputs(*kinds, main="tallies")
+        for output in self.options.outputs:
+            output.write(moderated[output.kind], self.beam_args)
+        tally: beam.PCollection[Tally] = moderated["tallies"] | "Add up" >> beam.CombineGlobally(
+            add_up
         )
         return tally
 

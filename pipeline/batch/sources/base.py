@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import apache_beam as beam
+
 from quorum.store.ledger import TimeRange
 
-__all__ = ["PAGE", "BatchSource", "Range", "RefusedRow", "is_outside", "split"]
+__all__ = ["PAGE", "BatchSource", "Found", "Range", "RefusedRow", "is_outside", "split"]
 
 #: Rows that are read at once.
 PAGE = 1000
@@ -24,11 +26,13 @@ class Range:
     Attributes:
         span: Of the times of publication.
         path: Of a file.
+        group: Of a file that has groups of rows, the number of one.
         untimed: Only rows without a time, which no span holds.
     """
 
     span: TimeRange = field(default_factory=TimeRange)
     path: str = ""
+    group: int | None = None
     untimed: bool = False
 
 
@@ -45,8 +49,21 @@ class RefusedRow:
     error: str
 
 
+#: What is read: the JSON of an upload, or what cannot be one.
+Found = bytes | RefusedRow
+
+
 class BatchSource(ABC):
     """A bounded source of uploads."""
+
+    def rows(self, begin: beam.pvalue.PBegin, ranges: Sequence[Range]) -> Any:
+        """The uploads of ranges, as a PCollection of ``Found``."""
+        return (
+            begin
+            | "Ranges" >> beam.Create(list(ranges))
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.ParDo(_Read(self)).with_output_types(Found)
+        )
 
     @abstractmethod
     def ranges(self, span: TimeRange, count: int) -> list[Range]:
@@ -63,6 +80,14 @@ class BatchSource(ABC):
     def is_ledger(self, url: str | None) -> bool:
         """Whether these uploads are those of a ledger, which need not be recorded in it again."""
         return False
+
+
+class _Read(beam.DoFn):
+    def __init__(self, source: BatchSource) -> None:
+        self.source = source
+
+    def process(self, part: Range) -> Iterator[Found]:
+        yield from self.source.read(part)
 
 
 def split(first: datetime, last: datetime, count: int) -> list[TimeRange]:

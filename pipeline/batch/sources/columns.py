@@ -52,6 +52,11 @@ class Columns(ABC):
         """Whether no time of the table can have a zone, by the type of its column."""
         return False
 
+    @property
+    def has_zones(self) -> bool:
+        """Whether all times have a zone by the type of their column, though their text has none."""
+        return False
+
     def prepare(self, connection: Connection) -> None:  # noqa: B027
         """Make a connection ready to read any value."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
@@ -26,27 +25,23 @@ from sqlalchemy import (
 )
 
 from quorum.core.errors import ConfigurationError
-from quorum.core.messages import Upload
 from quorum.pipeline.batch.sources.base import (
     PAGE,
     BatchSource,
     Range,
     RefusedRow,
-    is_outside,
     split,
 )
-from quorum.pipeline.batch.sources.columns import Columns, Values
-from quorum.pipeline.batch.sources.conversions import Unconvertible, convert, moment
+from quorum.pipeline.batch.sources.columns import Columns
+from quorum.pipeline.batch.sources.conversions import Sql, moment
+from quorum.pipeline.batch.sources.mysql import MysqlColumns
 from quorum.pipeline.batch.sources.postgresql import PostgresColumns
+from quorum.pipeline.batch.sources.rows import check_zones, chosen_columns, row_of
 from quorum.pipeline.batch.sources.sqlite import SqliteColumns
-from quorum.store.ledger import TimeRange, database_url, redacted
+from quorum.store.ledger import TimeRange, redacted, source_url
 from quorum.store.ledger.transactions import Transactions
 
 __all__ = ["TableBatch"]
-
-#: The fields of an upload that a table may have, and those that it must.
-FIELDS = tuple(name for name in Upload.model_fields)
-REQUIRED = ("id", "uploader", "published_at")
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class TableBatch(BatchSource):
 
     @cached_property
     def _database(self) -> Transactions:
-        return Transactions(database_url(self.url))
+        return Transactions(source_url(self.url))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without connections: a worker makes its own."""
@@ -92,26 +87,14 @@ class TableBatch(BatchSource):
         if table is None:
             msg = f"{where} has no table {self.table}; give another with --table"
             raise ConfigurationError(msg) from None
-        if unknown := set(self.columns) - set(FIELDS):
-            msg = f"an upload has no field {min(unknown)}; it has {', '.join(FIELDS)}"
-            raise ConfigurationError(msg)
-        chosen: dict[str, Column[Any]] = {}
-        for name_ in FIELDS:
-            column = self.columns.get(name_, name_)
-            if column in table.c:
-                chosen[name_] = table.c[column]
-            elif name_ in REQUIRED or name_ in self.columns:
-                msg = (
-                    f"the table {self.table} has no column {column} for {name_} (it has "
-                    f"{', '.join(table.c.keys())}); name it with --column {name_}=COLUMN"
-                )
-                raise ConfigurationError(msg)
-        made = SqliteColumns if self._is_sqlite else PostgresColumns
+        names = chosen_columns(f"the table {self.table}", table.c.keys(), self.columns)
+        chosen: dict[str, Column[Any]] = {field: table.c[name] for field, name in names.items()}
+        made = _COLUMNS[source_url(self.url).get_backend_name()]
         return table, made(chosen, self.timezone)
 
     @property
     def _is_sqlite(self) -> bool:
-        return database_url(self.url).drivername == "sqlite"
+        return source_url(self.url).drivername == "sqlite"
 
     def _check_zones(self) -> None:
         """Refuse a table whose times lack a zone: no row could be used.
@@ -122,18 +105,15 @@ class TableBatch(BatchSource):
             return
         _, columns = self._found
         column = columns.chosen["published_at"]
-        times: list[datetime] = []
-        if not columns.lacks_zones:
-            text = type_coerce(column, String) if self._is_sqlite else cast(column, String)
-            query = select(text).where(column.is_not(None)).limit(PAGE)
-            read = (moment(row[0], None) for row in self._run(query) if isinstance(row[0], str))
-            times = [at for at in read if at is not None]
-        if columns.lacks_zones or (times and all(at.tzinfo is None for at in times)):
-            msg = (
-                f"the times of {self.table} have no zone; name it: --timezone UTC, or "
-                "--timezone Europe/Berlin"
-            )
-            raise ConfigurationError(msg)
+        if columns.lacks_zones:
+            check_zones(self.table, [(Sql.STAMP, "")])
+        if columns.has_zones:
+            return
+        text = type_coerce(column, String) if self._is_sqlite else cast(column, String)
+        query = select(text).where(column.is_not(None)).limit(PAGE)
+        found = (row[0] for row in self._run(query))
+        texts = [one for one in found if isinstance(one, str) and moment(one, None) is not None]
+        check_zones(self.table, [(Sql.TEXT, one) for one in texts])
 
     def ranges(self, span: TimeRange, count: int) -> list[Range]:
         """See BatchSource."""
@@ -172,27 +152,9 @@ class TableBatch(BatchSource):
         query = select(*keys, *columns.fields(names)).where(*conditions)
         for row in self._rows(query, keys):
             values = columns.values(names, row[len(keys) :])
-            made, problems = self._upload(values)
-            if not is_exact and is_outside(made.get("published_at"), part.span):
-                continue
-            if problems:
-                yield RefusedRow(_as_found(values), "; ".join(problems))
-            else:
-                yield json.dumps(made).encode()
-
-    def _upload(self, values: Values) -> tuple[dict[str, Any], list[str]]:
-        """The fields of an upload, and what is wrong with the others."""
-        zone = self._found[1].zone
-        made: dict[str, Any] = {}
-        problems = []
-        for name, (kind, value) in values.items():
-            if value is None:
-                continue
-            try:
-                made[name] = convert(name, kind, value, zone)
-            except Unconvertible as error:
-                problems.append(str(error))
-        return made, problems
+            made = row_of(values, columns.zone, None if is_exact else part.span)
+            if made is not None:
+                yield made
 
     def _run(self, query: Select[Any]) -> Sequence[Row[Any]]:
         columns = self._found[1]
@@ -222,12 +184,8 @@ class TableBatch(BatchSource):
         yield from self._database.stream(query.where(id_.is_(None)), PAGE)
 
 
-def _as_found(values: Values) -> bytes:
-    """A row for its dead letter: what the table has, as JSON."""
-    found = {name: value for name, (_, value) in values.items() if value is not None}
-    text = json.dumps(found, default=_plain, ensure_ascii=False)
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _plain(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+_COLUMNS: Final[Mapping[str, type[Columns]]] = {
+    "sqlite": SqliteColumns,
+    "postgresql": PostgresColumns,
+    "mysql": MysqlColumns,
+}

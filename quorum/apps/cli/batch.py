@@ -19,6 +19,7 @@ from quorum.pipeline.engine import Engine
 from quorum.store.ledger import Ledger, Run, TimeRange, redacted
 
 if TYPE_CHECKING:
+    from quorum.pipeline.batch.outputs import Output
     from quorum.pipeline.batch.sources import BatchSource
     from quorum.pipeline.batch.tally import Tally
 
@@ -34,7 +35,8 @@ class InputOptions:
     database: Annotated[
         str | None,
         typer.Option(
-            help="Database to read uploads from (default: QUORUM_SOURCE, else the ledger)."
+            help="Database to read uploads from: sqlite, postgresql, mysql, or "
+            "bigquery://PROJECT/DATASET (default: QUORUM_SOURCE, else the ledger)."
         ),
     ] = None
     table: Annotated[
@@ -47,12 +49,16 @@ class InputOptions:
         list[str] | None,
         typer.Option(help="Field of an upload and its column, as id=video_id. Repeatable."),
     ] = None
-    timezone: Annotated[
-        str | None, typer.Option(help="Time zone of the table's times that have none.")
-    ] = None
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the times that have none.")] = (
+        None
+    )
     files: Annotated[
         str | None,
-        typer.Option("--input", help="Read .jsonl files instead: a path or gs://…, with *."),
+        typer.Option(
+            "--input",
+            help="Read files instead: .jsonl, .csv, .tsv or .parquet; a path, gs://… or s3://…, "
+            "with *.",
+        ),
     ] = None
     ledger: Annotated[
         str | None, typer.Option(help="Ledger to write to (default: QUORUM_DATABASE).")
@@ -64,17 +70,23 @@ class InputOptions:
         Raises:
             ConfigurationError: If the options contradict each other or name nothing.
         """
-        from quorum.pipeline.batch.sources import FileBatch, LedgerBatch, TableBatch
+        from quorum.pipeline.batch.sources import (
+            BigQueryBatch,
+            FileBatch,
+            LedgerBatch,
+            TableBatch,
+        )
 
         url = self.database or os.environ.get("QUORUM_SOURCE")
         if self.files is not None:
             if self.table or self.database:
                 msg = "give --input, or --database with --table, not both"
                 raise ConfigurationError(msg)
-            return FileBatch(self.files)
+            self._check_timezone()
+            return FileBatch(self.files, self._columns(), self.timezone)
         if self.table is None:
             if self.column:
-                msg = "--column names columns of --table; give both"
+                msg = "--column names columns of --table or of --input; give one of them, too"
                 raise ConfigurationError(msg)
             return LedgerBatch(url or self.ledger)
         columns = self._columns()
@@ -83,6 +95,8 @@ class InputOptions:
         if given is None:
             msg = "give the table's database: --database, or QUORUM_SOURCE"
             raise ConfigurationError(msg)
+        if given.startswith("bigquery://"):
+            return BigQueryBatch(given, self.table, columns, self.timezone)
         return TableBatch(given, self.table, columns, self.timezone)
 
     def _columns(self) -> dict[str, str]:
@@ -150,6 +164,18 @@ class RunOptions:
         typer.Option("--again", help="Also decide uploads with a verdict again; write changes."),
     ] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, and write nothing.")] = False
+    verdicts: Annotated[
+        str | None,
+        typer.Option(
+            help="Also write verdicts to this .jsonl, .csv or .parquet file, here, gs://… or "
+            "s3://…, or to bigquery://PROJECT/DATASET/TABLE.",
+            metavar="PLACE",
+        ),
+    ] = None
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="Also write predictions, to such a place.", metavar="PLACE"),
+    ] = None
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML report of the run, over all windows.")
     ] = None
@@ -157,6 +183,21 @@ class RunOptions:
     runner: options.Runner = None
     allow_open_prism: options.AllowOpenPrism = False
     beam_args: options.BeamArgs = None
+
+    def outputs(self) -> tuple[Output, ...]:
+        """Where verdicts and predictions are written beside the ledger.
+
+        Raises:
+            ConfigurationError: If a place is none that can be written to.
+        """
+        from quorum.pipeline.batch.outputs import Output
+
+        chosen = []
+        if self.verdicts is not None:
+            chosen.append(Output("verdicts", self.verdicts))
+        if self.predictions is not None:
+            chosen.append(Output("predictions", self.predictions))
+        return tuple(chosen)
 
 
 @app.command()
@@ -178,6 +219,7 @@ def batch(
     quorum batch --window hourly                      # the ledger's last whole hour
     quorum batch --table videos --column id=video_id --database postgresql://db/site
     quorum batch --input 'gs://bucket/day-*.jsonl' --report day.html
+    quorum batch --input comments.csv --column uploader=author --verdicts verdicts.parquet
     quorum batch --window daily --backfill --since 2026-01-01T00:00:00Z
     """
     logs.configure()
@@ -196,6 +238,7 @@ def batch(
         dry_run=how.dry_run,
         again=how.again,
         shadows=shadows,
+        outputs=how.outputs(),
     )
     source = uploads.open()
     spans = time.spans()
@@ -220,7 +263,7 @@ def batch(
     monitoring.start(metrics.listen("batch"))
     done, began = Tally(), now()
     for span in spans:
-        run, tally = job.run(span)
+        run, tally = job.run(span, several=len(spans) > 1)
         typer.echo(_summary(_title(source, span), run, tally, how.dry_run))
         done.add(tally)
         if how.report is not None:
@@ -262,9 +305,11 @@ def _summary(title: str, run: Run, tally: Tally, dry_run: bool) -> str:
 
 
 def _title(source: BatchSource, span: TimeRange) -> str:
-    from quorum.pipeline.batch.sources import FileBatch, TableBatch
+    from quorum.pipeline.batch.sources import BigQueryBatch, FileBatch, TableBatch
 
     match source:
+        case BigQueryBatch(address=address, table=table):
+            what = f"{table} of {address}"
         case TableBatch(url=url, table=table):
             what = f"{table} of {redacted(url)}"
         case FileBatch(pattern=pattern):

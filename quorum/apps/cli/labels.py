@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +46,8 @@ def export_labels(
 ) -> None:
     r"""Write what reviewers decided as labelled examples, with weights.
 
+    Reviews count whether they were made in the console or came by the stream of reviews.
+
     \b
     quorum models export-labels --category spam --out labels.jsonl
     quorum models train spam --data labels.jsonl --out mine
@@ -52,8 +56,9 @@ def export_labels(
     from quorum.store.ledger import Ledger
 
     with Ledger(database) as ledger, out.open("w", encoding="utf-8") as file:
-        count = 0
+        count = Counter[str]()
         for line in export(ledger, category):
             file.write(line + "\n")
-            count += 1
-    typer.echo(f"{count:,} labels in {out}")
+            count[json.loads(line)["by"]] += 1
+    by = f"{count['console']:,} by the console, {count['stream']:,} by the stream"
+    typer.echo(f"{count.total():,} labels in {out} ({by})")

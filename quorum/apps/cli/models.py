@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quorum.apps.cli import models_learn, models_recipes, models_registry
+from quorum.apps.cli import models_compare, models_learn, models_recipes, models_registry
 from quorum.apps.cli.labels import export_labels, sample
 from quorum.apps.cli.models_options import AsJson, Model, Name, shipped_artifact
 from quorum.core.errors import QuorumError
@@ -66,6 +66,8 @@ def show(
     held = open_reference(model, name) if model else shipped_artifact(name)
     if as_json:
         document = asdict(held.manifest) if held else {"detector": name, "manifest": None}
+        for source in document.get("training_data", ()):
+            del source["seen"]  # lies in a file of its own
         typer.echo(json.dumps(document, indent=2))
         return
     console = Console()
@@ -89,7 +91,7 @@ def show(
 
 app.command()(models_learn.train)
 app.command()(models_learn.evaluate)
-app.command()(models_learn.compare)
+app.command()(models_compare.compare)
 app.command()(models_learn.calibrate)
 app.command()(models_registry.register)
 app.command()(models_registry.promote)

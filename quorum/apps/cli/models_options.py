@@ -11,13 +11,17 @@ from quorum.models.installed import installed, load_class
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import local_folder
 
-__all__ = ["AsJson", "Model", "Name", "shipped_artifact"]
+__all__ = ["AsJson", "Data", "Model", "Name", "Seed", "shipped_artifact"]
 
 Name = Annotated[str, typer.Argument(help="The detector's name, as `quorum models list` shows it.")]
 Model = Annotated[
     str | None,
     typer.Option("--model", help="A model's reference, such as file:mine; else the shipped one."),
 ]
+Data = Annotated[
+    Path, typer.Option("--data", help="CSV, JSON lines, or a folder of these, with labels.")
+]
+Seed = Annotated[int, typer.Option(help="Of splits and samples: the same seed, the same figures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

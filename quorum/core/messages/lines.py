@@ -7,13 +7,13 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Final, Protocol, cast
 
 from quorum.core.errors import InputError
 from quorum.core.messages.carriage import GZIP
 
-__all__ = ["Readable", "encoding_of", "json_lines"]
+__all__ = ["Readable", "encoding_of", "json_lines", "marked_encoding", "text_lines"]
 
 #: Bytes that are read at once.
 _CHUNK: Final = 1 << 20
@@ -44,6 +44,29 @@ def json_lines(file: Readable, name: str) -> Iterator[bytes]:
     Raises:
         InputError: If it is in gzip and damaged, or in UTF-16 or UTF-32 and damaged.
     """
+    yield from text_lines(file, name, encoding_of)
+
+
+def marked_encoding(head: bytes) -> str:
+    """The encoding of a file of any text, as Python names it, by the mark that it begins with."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8"
+
+
+def text_lines(file: Readable, name: str, encoding: Callable[[bytes], str]) -> Iterator[bytes]:
+    """Iterate over the lines of a file, in UTF-8, without their line feeds.
+
+    Args:
+        file: Text, in gzip or not.
+        name: The file's name, for errors.
+        encoding: Tells the encoding by the first 8 bytes.
+
+    Raises:
+        InputError: See ``json_lines``.
+    """
     head = _head(file)
     opened: Readable = _Again(head, file)
     if head.startswith(GZIP):
@@ -53,12 +76,12 @@ def json_lines(file: Readable, name: str) -> Iterator[bytes]:
         if not head:
             head = _head(opened)
             opened = _Again(head, opened)
-        yield from _lines(_in_utf8(opened, encoding_of(head)))
+        yield from _lines(_in_utf8(opened, encoding(head)))
     except (EOFError, zlib.error, gzip.BadGzipFile):
         msg = f"{name} is gzip that is damaged or ends too early: compress it anew"
         raise InputError(msg) from None
     except UnicodeDecodeError as error:
-        msg = f"{name} is {encoding_of(head).upper()[:6]} that is damaged: {error.reason}"
+        msg = f"{name} is {encoding(head).upper()[:6]} that is damaged: {error.reason}"
         raise InputError(msg) from None
 
 

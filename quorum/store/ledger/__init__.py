@@ -1,6 +1,6 @@
 """The ledger: the database of uploads, predictions, verdicts, reviews and statements."""
 
-from quorum.store.ledger.connection import database_url, redacted
+from quorum.store.ledger.connection import database_url, redacted, source_url
 from quorum.store.ledger.deliveries import DeliveryQueue
 from quorum.store.ledger.errors import LedgerOutdated, LedgerRefused, LedgerUnavailable
 from quorum.store.ledger.ledger import Ledger
@@ -39,4 +39,5 @@ __all__ = [
     "TimeRange",
     "database_url",
     "redacted",
+    "source_url",
 ]

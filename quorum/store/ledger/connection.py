@@ -1,4 +1,7 @@
-"""Connections to the database: SQLite in WAL mode, or PostgreSQL with the ``postgres`` extra."""
+"""Connections to the database: SQLite in WAL mode, or PostgreSQL with the ``postgres`` extra.
+
+Tables are also read from MySQL, with the ``mysql`` extra.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,13 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from quorum.core.errors import ConfigurationError
 from quorum.core.private_files import create_private, warn_if_open
 
-__all__ = ["DEFAULT_URL", "connect", "database_url", "redacted"]
+__all__ = ["DEFAULT_URL", "connect", "database_url", "redacted", "source_url"]
 
 #: The default: a file in the current folder.
 DEFAULT_URL = "sqlite:///quorum.db"
+
+#: What MySQL and its fork are called in URLs.
+_MYSQL = ("mysql", "mariadb")
 
 #: Seconds that a writer waits for another writer of the same SQLite file.
 SQLITE_BUSY_SECONDS = 30
@@ -35,21 +41,42 @@ def database_url(url: str | URL | None = None) -> URL:
         ConfigurationError: If it is not a URL of a database that is supported. The text does not
             repeat the URL, which may hold a password.
     """
-    given = url or os.environ.get("QUORUM_DATABASE") or DEFAULT_URL
+    made = _parsed(url or os.environ.get("QUORUM_DATABASE") or DEFAULT_URL)
+    if made.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return made.set(drivername="postgresql+psycopg")
+    if made.drivername in {"sqlite", "sqlite+pysqlite"}:
+        return made.set(drivername="sqlite")
+    if made.get_backend_name() in _MYSQL:
+        msg = (
+            "a ledger is kept in sqlite or postgresql; mysql is only read from: "
+            "quorum batch --database mysql://… --table NAME --ledger URL"
+        )
+        raise ConfigurationError(msg)
+    msg = f"databases of the kind {made.drivername!r} are not supported; use sqlite or postgresql"
+    raise ConfigurationError(msg)
+
+
+def source_url(url: str | URL) -> URL:
+    """The URL of a database that tables are read from: one of a ledger's kinds, or of MySQL.
+
+    Raises:
+        ConfigurationError: See ``database_url``.
+    """
+    made = _parsed(url)
+    if made.get_backend_name() in _MYSQL:
+        return made.set(drivername="mysql+pymysql")
+    return database_url(made)
+
+
+def _parsed(url: str | URL) -> URL:
     try:
-        made = make_url(given)
+        return make_url(url)
     except (ArgumentError, ValueError):
         msg = (
             "the database's URL cannot be read; it looks like sqlite:///quorum.db or "
             "postgresql://user@host/name (a password comes in QUORUM_DATABASE)"
         )
         raise ConfigurationError(msg) from None
-    if made.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
-        return made.set(drivername="postgresql+psycopg")
-    if made.drivername in {"sqlite", "sqlite+pysqlite"}:
-        return made.set(drivername="sqlite")
-    msg = f"databases of the kind {made.drivername!r} are not supported; use sqlite or postgresql"
-    raise ConfigurationError(msg)
 
 
 def redacted(url: str | URL) -> str:
@@ -90,6 +117,14 @@ def connect(url: URL, *, create: bool = False) -> Engine:
             options["creator"] = partial(_create if create else _open_existing, path)
     else:
         options |= {"pool_pre_ping": True, "pool_size": 4, "max_overflow": 4}
+    if url.get_backend_name() in _MYSQL:
+        # The driver computes times in the session's zone.
+        options["connect_args"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "charset": "utf8mb4",
+            "init_command": "SET time_zone = '+00:00'",
+        }
+    elif url.drivername != "sqlite":
         options["connect_args"] = {
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "quorum",
@@ -98,6 +133,8 @@ def connect(url: URL, *, create: bool = False) -> Engine:
         engine = create_engine(url, **options)
     except (ImportError, NoSuchModuleError):
         msg = "PostgreSQL needs its driver: pip install 'quorum-moderation[postgres]'"
+        if url.get_backend_name() in _MYSQL:
+            msg = "MySQL needs its driver: pip install 'quorum-moderation[mysql]'"
         raise ConfigurationError(msg) from None
     if url.drivername == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)

@@ -32,6 +32,19 @@ def comments(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    """Other comments of the same kinds."""
+    path = tmp_path_factory.mktemp("held-out") / "held-out.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for index in range(500, 540):
+            for kind, texts in ((1, SPAM), (0, HAM)):
+                writer.writerow([texts[index % 5].format(index), kind])
+    return path
+
+
 def run(*arguments, code=0):
     result = CliRunner().invoke(app, [str(one) for one in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -98,13 +111,15 @@ def test_evaluate_measures_and_writes_a_page(trained, comments, tmp_path):
     assert "no text" in run("evaluate", "spam", "--data", comments, "--model", model)
 
 
-def test_who_measures_on_the_training_data_is_told(trained, comments, tmp_path):
+def test_who_measures_on_the_training_data_is_told(trained, comments, held_out, tmp_path):
     arguments = ["evaluate", "spam", "--model", f"file:{trained[0]}", "--data"]
     made = CliRunner().invoke(app, [*arguments, str(comments)])
     assert "was trained on this file" in made.stderr
     other = tmp_path / "other.csv"
-    other.write_text("\n".join(comments.read_text().splitlines()[:40]))
-    assert "was trained" not in CliRunner().invoke(app, [*arguments, str(other)]).stderr
+    rows = comments.read_text().splitlines()
+    other.write_text("\n".join([*rows[:40], "another song,0,x"]))
+    assert "has seen 39 of its 40 rows" in CliRunner().invoke(app, [*arguments, str(other)]).stderr
+    assert not CliRunner().invoke(app, [*arguments, str(held_out)]).stderr.strip()
 
 
 def test_a_page_where_one_kind_alone_was_scored_has_no_plots(tmp_path):
@@ -122,18 +137,46 @@ def test_the_page_escapes_what_uploads_say(tmp_path, comments):
     assert "<script>" not in page.read_text()
 
 
-def test_compare_says_whether_to_ship(trained, comments):
+def test_compare_says_whether_to_ship(trained, held_out, monkeypatch):
+    monkeypatch.delenv("QUORUM_DATABASE", raising=False)
     model = f"file:{trained[0]}"
     same = json.loads(
-        run("compare", "spam", "--data", comments, "--new", model, "--old", model, "--json")
+        run("compare", "spam", "--data", held_out, "--new", model, "--old", model, "--json")
     )
     assert same["figures"]["ship"] is True
-    shipped = run("compare", "spam", "--data", comments, "--new", "package:quorum.models.spam")
+    assert (same["seen"], same["traffic"]) == (0, None)
+    shipped = run("compare", "spam", "--data", held_out, "--new", "package:quorum.models.spam")
     assert "Ship" in shipped
+    assert "name their ledger with --database" in shipped
+
+
+def test_compare_refuses_what_a_version_was_trained_on(trained, comments, held_out, tmp_path):
+    model = f"file:{trained[0]}"
+    pair = ["--new", model, "--old", model, "--traffic", "0"]
+    with pytest.raises(InputError, match=r"no held-out data: version \w+ has seen 81 of its 81"):
+        run("compare", "spam", "--data", comments, *pair)
+    # Another file, and other letters of the same words.
+    lines = comments.read_text().splitlines()
+    part = tmp_path / "part.csv"
+    part.write_text(
+        "\n".join([lines[0], *(line.replace("channel", "ＣＨＡＮＮＥＬ") for line in lines[1:21])])
+    )
+    with pytest.raises(InputError, match="has seen 20 of its 20 rows"):
+        run("compare", "spam", "--data", part, *pair)
+    mixed = tmp_path / "mixed.csv"
+    fresh = held_out.read_text().splitlines()
+    mixed.write_text("\n".join([*fresh, lines[1].rpartition(",")[0]]))
+    few = run("compare", "spam", "--data", mixed, *pair)
+    assert "80 examples that both scored" in few
+    mixed.write_text("\n".join([*fresh, *(line.rpartition(",")[0] for line in lines[1:41])]))
+    with pytest.raises(InputError, match="with --leave-out-seen"):
+        run("compare", "spam", "--data", mixed, *pair)
+    told = json.loads(run("compare", "spam", "--data", mixed, *pair, "--leave-out-seen", "--json"))
+    assert told["seen"] == 40
 
 
 @pytest.mark.slow
-def test_compare_exits_with_1_where_the_new_one_is_worse(trained, comments, tmp_path):
+def test_compare_exits_with_1_where_the_new_one_is_worse(trained, comments, held_out, tmp_path):
     upside_down = tmp_path / "upside-down.csv"
     rows = comments.read_text().splitlines()
     flipped = [rows[0]]
@@ -146,7 +189,7 @@ def test_compare_exits_with_1_where_the_new_one_is_worse(trained, comments, tmp_
     good = tmp_path / "good"
     run("train", "violence", "--data", comments, "--out", good)
     told = run(
-        "compare", "violence", "--data", comments, "--old", f"file:{good}", "--new", f"file:{bad}",
+        "compare", "violence", "--data", held_out, "--old", f"file:{good}", "--new", f"file:{bad}",
         code=1,
     )  # fmt: skip
     assert "Do not ship: worse beyond chance" in told

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from quorum.apps.cli.models import app
 from quorum.apps.console.desk import labels, outbox, tasks
 from quorum.apps.console.desk.labels import Shares
-from quorum.core.messages import Action, now
+from quorum.core.messages import Action, Review, now
 from quorum.models.training.dataset import read_labelled
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import samples
@@ -78,6 +79,50 @@ def test_drawn_cases_become_labels_that_training_reads(ledger: Ledger, tmp_path:
             assert (row["id"], row["weight"]) == ("up-40", 1.0)
     assert sorted(row["label"] for row in rows) == [0, 1, 1]
     assert sum(read_labelled(out).labels) == 2
+
+
+def test_reviews_of_other_tools_become_labels(ledger: Ledger, tmp_path: Path):
+    verdicts = [record_case(ledger, number) for number in range(7)]
+    tasks.sync(ledger)
+    choose(ledger, take(ledger, 0, "ana"), "ana", Action.REMOVE)
+    sent: list[Review] = []
+    outbox.publish_due(ledger, sent.extend, double_rate=0)
+    by_stream = [
+        (1, Action.REMOVE, ("violence/fight",)),
+        (2, Action.RESTRICT, ()),  # it confirms the verdict's category
+        (3, Action.REMOVE, ("spam",)),
+        (4, Action.ALLOW, ()),
+        (5, Action.REVIEW, ("violence",)),
+    ]
+    for number, action, harms in by_stream:
+        sent.append(
+            Review(
+                upload_id=f"up-{number}",
+                verdict_id=verdicts[number].id,
+                action=action,
+                reviewer="tool",
+                labels=harms,
+                at=now(),
+            )
+        )
+    later = sent[1].at + timedelta(seconds=1)
+    # Two reviews of one upload: the later one counts, whoever made it.
+    sent += [sent[4].model_copy(update={"upload_id": "up-6", "verdict_id": verdicts[6].id})]
+    sent += [sent[-1].model_copy(update={"action": Action.REMOVE, "at": later})]
+    sent += [sent[0].model_copy(update={"reviewer": "tool", "action": Action.ALLOW, "at": later})]
+    ledger.record(sent)
+    out = tmp_path / "labels.jsonl"
+    args = ["--category", "violence", "--out", str(out)]
+    database = f"sqlite:///{tmp_path}/console.db"
+    done = CliRunner().invoke(
+        app, ["export-labels", *args, "--database", database], catch_exceptions=False
+    )
+    assert "(0 by the console, 5 by the stream)" in done.output.replace("\n", " ")
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["id"]: row["label"] for row in rows} == {
+        "up-0": 0, "up-1": 1, "up-2": 1, "up-4": 0, "up-6": 1
+    }  # fmt: skip
+    assert all(row["weight"] == 1.0 for row in rows)
 
 
 def test_what_a_cap_restricted_waits_in_the_queue_and_leaves_no_strike(ledger: Ledger):

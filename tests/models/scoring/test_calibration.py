@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from quorum.models.scoring.calibration import Platt, expected_calibration_error, prevalence_weights
+from quorum.models.scoring.calibration import (
+    Platt,
+    expected_calibration_error,
+    fit_log_odds,
+    prevalence_weights,
+)
 
 
 def sample(rows=20_000, share=0.5, seed=0):
@@ -47,3 +52,17 @@ def test_error_of_known_probabilities():
     weights = prevalence_weights([1, 0, 0, 0], 0.5)
     assert weights.tolist() == pytest.approx([2.0, 2 / 3, 2 / 3, 2 / 3])
     assert expected_calibration_error([0.5] * 4, [1, 0, 0, 0], weights) == pytest.approx(0.0)
+
+
+def test_an_absurd_slope_of_log_odds_is_refused():
+    labels = np.arange(200) % 2 == 1
+    raw, truth = sample(share=0.5)
+    # A model that is sure by half too much: its log-odds are halved.
+    made = fit_log_odds(1 / (1 + np.exp(-4 * raw)), truth, 0.2)
+    assert (made.slope, made.prevalence) == (pytest.approx(0.5, abs=0.05), 0.2)
+    # Scores that hardly differ, and scores that say nothing.
+    for scores in (np.where(labels, 0.501, 0.499), np.where(np.arange(200) % 7 < 3, 1e-9, 1.0)):
+        with pytest.raises(ValueError, match=r"absurd|do not rise"):
+            fit_log_odds(scores, labels, 0.2)
+    with pytest.raises(ValueError, match=r"the slope .* which is absurd"):
+        fit_log_odds(np.where(labels, 0.501, 0.499), labels, 0.2)

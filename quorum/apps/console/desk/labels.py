@@ -12,16 +12,17 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.harm import uncertainty
 from quorum.apps.console.desk.tasks import open_task
-from quorum.core.messages import Action, Verdict, now
-from quorum.store.ledger import CaseFilter, Ledger, TimeRange
+from quorum.core.messages import Action, Review, Verdict, now
+from quorum.store.ledger import CaseFilter, Ledger, TimeRange, schema
 from quorum.store.ledger.console_schema import decisions, samples
 from quorum.store.ledger.reading import load_cases
 
@@ -147,24 +148,19 @@ def _keep(connection: Connection, drawn: dict[str, float]) -> None:
 def export(ledger: Ledger, category: str) -> Iterator[str]:
     """Yield labels of one category as JSON lines for ``quorum models train --data``.
 
-    A case that a reviewer restricted or removed for this category is positive; one that they
-    allowed is negative. A case that they stopped for another category is left out: it carries no
-    information about this one. ``sampled`` marks drawn cases, whose weights represent the cases
-    that nobody reviewed; cases held by the policy have weight 1.
+    The last review of an upload counts, whether it was made in this console or came by the stream
+    of reviews. A case that a reviewer restricted or removed for this category is positive; one that
+    they allowed is negative. A case that they stopped for another category is left out: it carries
+    no information about this one. ``sampled`` marks drawn cases, whose weights represent the cases
+    that nobody reviewed; cases held by the policy have weight 1. ``by`` is ``console`` or
+    ``stream``.
     """
-    d = decisions.c
-    query = (
-        select(d.upload_id, d.action, d.category, samples.c.probability)
-        .join(samples, samples.c.verdict_id == d.verdict_id, isouter=True)
-        .where(d.state == "published")
-        .order_by(d.at)
-    )
-    last = {row.upload_id: row for row in ledger.transact(lambda c: c.execute(query).all())}
+    last = ledger.transact(_last_reviews)
     ids = list(last)
     for start in range(0, len(ids), _CHUNK):
         for case in ledger.get_cases(ids[start : start + _CHUNK], ["upload"]):
             row = last[case.upload_id]
-            label = _label(row.action, row.category, category)
+            label = _label(row.action, row.harms, category)
             if label is None or case.upload is None:
                 continue
             example: dict[str, Any] = json.loads(case.upload.to_bytes())
@@ -173,11 +169,68 @@ def export(ledger: Ledger, category: str) -> Iterator[str]:
                 "weight": 1.0 if row.probability is None else 1.0 / row.probability,
                 "sampled": row.probability is not None,
                 "source": case.upload.uploader,
+                "by": row.by,
             }
             yield json.dumps(example, ensure_ascii=False)
 
 
-def _label(action: str, given: str | None, wanted: str) -> int | None:
+class _Reviewed(NamedTuple):
+    """The last review of an upload.
+
+    Attributes:
+        at: When it was made.
+        action: What was decided.
+        harms: The harms that it names, or that the verdict named which it confirms.
+        probability: With which the case was drawn; None if it was not.
+        by: ``console`` or ``stream``.
+    """
+
+    at: datetime
+    action: str
+    harms: tuple[str, ...]
+    probability: float | None
+    by: str
+
+
+def _last_reviews(connection: Connection) -> dict[str, _Reviewed]:
+    """The last review of each upload, by the console or another tool."""
+    d, r, v = decisions.c, schema.reviews.c, schema.verdicts.c
+    made = connection.execute(
+        select(d.upload_id, d.at, d.action, d.category, d.reviewer, samples.c.probability)
+        .join(samples, samples.c.verdict_id == d.verdict_id, isouter=True)
+        .where(d.state == "published")
+    ).all()
+    last: dict[str, _Reviewed] = {}
+
+    def keep(upload_id: str, review: _Reviewed) -> None:
+        if upload_id not in last or last[upload_id].at <= review.at:
+            last[upload_id] = review
+
+    for row in made:
+        chosen = tuple(one for one in (row.category,) if one is not None)
+        keep(row.upload_id, _Reviewed(row.at, row.action, chosen, row.probability, "console"))
+    # The console's own come back by the stream of reviews.
+    own = {(row.upload_id, row.reviewer, row.at, row.action) for row in made}
+    query = (
+        select(r.upload_id, r.at, r.action, r.reviewer, r.body, v.category, samples.c.probability)
+        .join(schema.verdicts, v.id == r.verdict_id, isouter=True)
+        .join(samples, samples.c.verdict_id == r.verdict_id, isouter=True)
+        .order_by(r.at, r.id)
+    )
+    for row in connection.execute(query):
+        if (row.upload_id, row.reviewer, row.at, row.action) in own:
+            continue
+        harms = Review.model_validate_json(row.body).labels
+        if not harms and row.category is not None:
+            harms = (row.category,)
+        keep(row.upload_id, _Reviewed(row.at, row.action, harms, row.probability, "stream"))
+    return dict(sorted(last.items(), key=lambda item: (item[1].at, item[0])))
+
+
+def _label(action: str, harms: Sequence[str], wanted: str) -> int | None:
     if action == Action.ALLOW.value:
         return 0
-    return 1 if given == wanted else None
+    if action == Action.REVIEW.value:
+        return None
+    found = any(harm == wanted or harm.startswith(f"{wanted}/") for harm in harms)
+    return 1 if found else None

@@ -21,7 +21,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check smoke soak fuzz bench lock papers clean
+.PHONY: help setup demo console test check smoke pages soak fuzz bench lock papers clean
 
 help: ## Show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ check: setup ## Lint, format, types, the import rule and current schemas
 
 smoke: setup ## Run every benchmark, example and documented command at its smallest size
 	$(BIN)/python -m benchmarks.smoke
+
+pages: setup ## Follow every page of the docs in an empty folder, and compare what it prints
+	$(BIN)/python -m benchmarks.pages
 
 soak: setup ## Run the stream for an hour under faults, and check what was recorded (SECONDS=, SEED=, SOAK=)
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK)

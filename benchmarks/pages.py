@@ -19,6 +19,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -343,9 +344,9 @@ def _answers(port: str) -> bool:
 
 
 def _free_port() -> str:
-    from quorum.pipeline.streams.emulator import free_port
-
-    return str(free_port())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def differences(page: str, printed: str) -> str:
@@ -372,22 +373,25 @@ def _plain(text: str) -> str:
 
 
 @contextlib.contextmanager
-def servers(folder: Path) -> Iterator[dict[str, str]]:
-    """The servers that pages name, as far as this machine has them; their addresses."""
-    from quorum.pipeline.streams.emulator import emulator, find_emulator
-    from tests import mlflow_server
-    from tests.store.ledger import postgres_server
-
+def servers(folder: Path, text: str) -> Iterator[dict[str, str]]:
+    """The servers that a text names, as far as this machine has them; their addresses."""
     found: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        if find_emulator()[0] is not None:
-            found["PUBSUB_EMULATOR_HOST"] = stack.enter_context(emulator())
-        if mlflow_server.absent() is None:
+        if "/my-project" in text:
+            from quorum.pipeline.streams.emulator import emulator, find_emulator
+
+            if find_emulator()[0] is not None:
+                found["PUBSUB_EMULATOR_HOST"] = stack.enter_context(emulator())
+        from tests import mlflow_server
+
+        if ":5000" in text and mlflow_server.absent() is None:
             (folder / "mlflow").mkdir()
             server = mlflow_server.MlflowServer(folder / "mlflow")
             stack.callback(server.stop)
             found["http://127.0.0.1:5000"] = server.url
-        if postgres_server.binary("initdb") is not None:
+        from tests.store.ledger import postgres_server
+
+        if "postgresql://db" in text and postgres_server.binary("initdb") is not None:
             postgres = stack.enter_context(postgres_server.running())
             found["postgresql://db/quorum"] = postgres.new_database()
         yield found
@@ -402,7 +406,8 @@ def main() -> None:
         parser.error(f"no page {', '.join(sorted(unknown))}; there are {', '.join(PAGES)}")
     with tempfile.TemporaryDirectory(prefix="quorum-pages-") as name:
         work = Path(name)
-        with servers(work) as addresses, ThreadPoolExecutor(2) as pool:
+        named = "".join((ROOT / page).read_text(encoding="utf-8") for page in asked)
+        with servers(work, named) as addresses, ThreadPoolExecutor(2) as pool:
 
             def follow(page: str) -> Outcome:
                 reader = Reader(page, PAGES[page], work / page.replace("/", "-"), addresses)

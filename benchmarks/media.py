@@ -16,6 +16,7 @@ thread: the best of several rounds, in which all alternate.
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import platform
@@ -37,6 +38,8 @@ CODECS = {
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080)}
 #: Frames a second and their shorter side, as Quorum's features have them.
 RATE, SHORT = 4, 256
+#: Bytes of the shipped models in a worker.
+MODELS = 700 * 2**20
 
 
 def tool() -> str:
@@ -77,7 +80,22 @@ def run(*arguments: str) -> None:
 def quorum(path: Path) -> None:
     """Quorum's path, of this state or of one before files were read once."""
     try:
+        from quorum.models.features import decoders, reading
+    except ImportError:
+        one_process(path)
+        return
+    decoders.decode_apart(path.parent, 2 * 1024**3)
+    made = decoders.read_media(path, reading.Wanted(True, True, 6, True))
+    assert made.decoded is not None, made.refused
+    assert made.fingerprint is not None, made.no_fingerprint
+
+
+def one_process(path: Path) -> None:
+    """Quorum's path in earlier states."""
+    try:
         from quorum.models.features import reading
+
+        former: Any = reading
     except ImportError:
         from quorum.models.features.decode import decode
         from quorum.models.fingerprint.fingerprint import fingerprint
@@ -88,9 +106,9 @@ def quorum(path: Path) -> None:
         )  # fmt: skip
         fingerprint(path, max_seconds=600.0)
         return
-    reading.prepare()
-    reading.decode_apart(path.parent, 2 * 1024**3)
-    made = reading.read_media(path, reading.Wanted(True, True, 6, True))
+    former.prepare()
+    former.decode_apart(path.parent, 2 * 1024**3)
+    made = former.read_media(path, former.Wanted(True, True, 6, True))
     assert made.decoded is not None, made.refused
     assert made.fingerprint is not None, made.no_fingerprint
 
@@ -102,6 +120,7 @@ def findings() -> Callable[[Path], None]:
     from quorum.core.messages import Upload
     from quorum.core.settings import MediaAccess
     from quorum.models.detectors import Detector, Feature
+    from quorum.models.features import decoders
     from quorum.models.features.extract import Extractor
     from quorum.models.nsfw.detector import NsfwDetector
     from quorum.models.runner import score_safely
@@ -111,7 +130,11 @@ def findings() -> Callable[[Path], None]:
     detectors: list[Detector] = [SpamDetector(), ViolenceDetector(), NsfwDetector()]
     needs = frozenset({Feature.FINGERPRINT, *(n for one in detectors for n in one.needs)})
 
+    folder = Path(tempfile.mkdtemp(prefix="quorum-media-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
     def judge(path: Path) -> None:
+        decoders.decode_apart(folder, 2 * 1024**3)
         access = MediaAccess(folders=(str(path.parent),))
         upload = Upload(
             id="u", uploader="u", media=path.as_uri(), published_at=datetime(2026, 1, 1, tzinfo=UTC)
@@ -161,7 +184,9 @@ def cost(work: Callable[[Path], None], path: Path) -> float:
 
     def used() -> float:
         kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        return sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+        own = sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+        decoders = sys.modules.get("quorum.models.features.decoders")
+        return own + (decoders.template.spent if decoders is not None else 0.0)
 
     start = used()
     work(path)
@@ -171,7 +196,8 @@ def cost(work: Callable[[Path], None], path: Path) -> float:
 class Served:
     """This script in a process of its own, with the code of a checkout; it measures when asked.
 
-    A worker has decoded nothing itself when it forks a process that does: nor has this one.
+    A worker has decoded nothing itself when it forks a process that does: nor has this one. It
+    holds as much memory as a worker with its models.
     """
 
     def __init__(self, checkout: Path) -> None:
@@ -201,6 +227,8 @@ class Served:
 
 def serve() -> None:
     """Measure each path of the standard input."""
+    models = bytearray(MODELS)
+    models[::4096] = b"m" * len(models[::4096])
     for line in sys.stdin:
         print(json.dumps(cost(quorum, Path(line.strip()))), flush=True)
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from quorum.core.errors import InputError
 from quorum.models.copyright.matching.matching import CopyMatch
-from quorum.models.media.door import pictures_at
+from quorum.models.features.decoders import pictures_apart
 from quorum.models.media.limits import Limits
 
 __all__ = ["strip"]
@@ -80,8 +80,8 @@ def _pictures(path: Path, times: Any) -> list[tuple[Image.Image, float]]:
     limits = Limits(max_seconds=float("inf"), bounded=False)
     try:
         return [
-            (Image.fromarray(picture.rgb(*picture.size)), second)
-            for picture, second in pictures_at(path, [float(one) for one in times], limits)
+            (Image.fromarray(pixels), second)
+            for pixels, second in pictures_apart(path, [float(one) for one in times], limits)
         ]
     except InputError as error:
         msg = f"cannot read frames of {path.name}: {error}"

@@ -244,7 +244,8 @@ class Extractor:
                 draft.mark_absent(self._wanted, f"media cannot be read: {type(error).__name__}")
 
     def _read(self, draft: _Draft, path: Path) -> None:
-        from quorum.models.features.reading import Wanted, read_media
+        from quorum.models.features.decoders import read_media
+        from quorum.models.features.reading import Wanted
 
         wanted = Wanted(
             Feature.FRAMES in self._needs,

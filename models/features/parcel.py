@@ -19,7 +19,7 @@ from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.models.media.limits import MAX_SUBTITLES
 from quorum.models.media.lines import MediaLine
 
-__all__ = ["read_parcel", "write_parcel"]
+__all__ = ["exactly", "read_parcel", "write_parcel"]
 
 #: The most bytes of a head, and of all arrays together.
 _MAX_HEAD: Final = 16 * 1024 * 1024
@@ -113,12 +113,12 @@ def read_parcel(source: BinaryIO) -> tuple[Decoded | None, str, Fingerprint | No
     Raises:
         ArtifactError: If it is truncated, too large or malformed.
     """
-    size = int.from_bytes(_exactly(source, 8), "big")
+    size = int.from_bytes(exactly(source, 8), "big")
     if size > _MAX_HEAD:
         msg = "a parcel has a head that is too long"
         raise ArtifactError(msg)
     try:
-        head = _Head.model_validate_json(_exactly(source, size))
+        head = _Head.model_validate_json(exactly(source, size))
     except ValueError:
         msg = "a parcel has a head of an unknown form"
         raise ArtifactError(msg) from None
@@ -126,7 +126,7 @@ def read_parcel(source: BinaryIO) -> tuple[Decoded | None, str, Fingerprint | No
     decoded = None if head.decoded is None else _decoded(head.decoded, source)
     found = None
     if head.fingerprint is not None:
-        found = Fingerprint.from_bytes(bytes(_exactly(source, head.fingerprint)))
+        found = Fingerprint.from_bytes(bytes(exactly(source, head.fingerprint)))
     return decoded, head.refused, found, head.no_fingerprint
 
 
@@ -245,7 +245,12 @@ def _array(source: BinaryIO, kind: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     return made
 
 
-def _exactly(source: BinaryIO, size: int) -> bytearray:
+def exactly(source: BinaryIO, size: int) -> bytearray:
+    """So many bytes.
+
+    Raises:
+        ArtifactError: If there are fewer.
+    """
     made = bytearray(size)
     _fill(source, memoryview(made))
     return made

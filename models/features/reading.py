@@ -1,15 +1,14 @@
-"""Read a media file for all features at once, in a confined process where one is set up."""
+"""Read a media file for all features at once, in this process; see ``decoders`` for another one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.features.decode import Decoded, Decoding, decode
-from quorum.models.features.parcel import read_parcel, write_parcel
 from quorum.models.fingerprint.fingerprint import (
     UPLOAD_RATE,
     Fingerprint,
@@ -18,13 +17,11 @@ from quorum.models.fingerprint.fingerprint import (
     fingerprint,
     unreadable,
 )
-from quorum.models.media.apart import apart
 from quorum.models.media.door import open_media
 from quorum.models.media.limits import Limits
 from quorum.models.media.lines import MediaLine
-from quorum.models.media.sandbox import protection
 
-__all__ = ["Reading", "Wanted", "decode_apart", "prepare", "read_media"]
+__all__ = ["Reading", "Wanted", "read_here"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,77 +65,16 @@ class Reading:
     no_fingerprint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Apart:
-    """How processes that decode are confined."""
-
-    folder: Path
-    memory: int
-
-
-_apart: _Apart | None = None
-
-
-def decode_apart(folder: Path, memory: int) -> None:
-    """Let this process read each media file in a process that is confined and may die.
-
-    Args:
-        folder: Where those processes may write.
-        memory: Bytes that each may use.
-    """
-    global _apart
-    _apart = _Apart(folder, memory)
-
-
-def prepare() -> None:
-    """Load what reads media, so that processes that are forked from this one have it."""
-    import av
-    import PIL.Image
-
-    from quorum.models.fingerprint.audio import AudioHasher
-    from quorum.models.fingerprint.local import load_opencv
-    from quorum.models.media.stills import load_formats
-
-    av.logging.set_level(av.logging.PANIC)
-    PIL.Image.init()
-    load_formats()
-    AudioHasher.available()
-    load_opencv()
-    protection()
-
-
-def read_media(
+def read_here(
     path: Path, wanted: Wanted, fingerprinter: Callable[[Path], Any] | None = None
 ) -> Reading:
-    """Read a local file; never raises.
+    """Read a local file in this process; never raises.
 
     Args:
         path: The file.
         wanted: What is wanted of it.
-        fingerprinter: Computes its fingerprint instead of Quorum's own; it runs in this process.
+        fingerprinter: Computes its fingerprint instead of Quorum's own.
     """
-    if _apart is None or fingerprinter is not None:
-        return _read(path, wanted, fingerprinter)
-
-    def work(out: BinaryIO) -> None:
-        made = _read(path, wanted)
-        write_parcel(out, made.decoded, made.refused, made.fingerprint, made.no_fingerprint)
-
-    try:
-        with apart(work, _apart.folder, _apart.memory) as source:
-            return Reading(*read_parcel(source))
-    except MediaRefused as refused:
-        why = str(refused)
-    except Exception as error:  # what a process wrote that was taken over
-        why = f"media cannot be read: {type(error).__name__}"
-    return Reading(
-        refused=why if wanted.decodes else "", no_fingerprint=why if wanted.fingerprint else ""
-    )
-
-
-def _read(
-    path: Path, wanted: Wanted, fingerprinter: Callable[[Path], Any] | None = None
-) -> Reading:
     both = wanted.decodes and wanted.fingerprint and fingerprinter is None
     if both:
         return _read_once(path, wanted)

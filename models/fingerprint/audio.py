@@ -106,6 +106,8 @@ class AudioHasher:
             raise ImportError(ABSENT)
         self._library = library
         self._fed = 0
+        self._waiting: list[bytes] = []
+        self._held = 0
         self._resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
         self._printers = {pace: library.Fingerprinter() for pace in (1.0, *paces)}
         for pace, printer in self._printers.items():
@@ -120,7 +122,14 @@ class AudioHasher:
     def _feed(self, part: Any) -> None:
         samples = part.to_ndarray()
         self._fed += samples.size
-        data = samples.tobytes()
+        self._waiting.append(samples.tobytes())
+        self._held += samples.size
+        if self._held >= _RATE:  # a call for each printer, seldom
+            self._print()
+
+    def _print(self) -> None:
+        data = b"".join(self._waiting)
+        self._waiting, self._held = [], 0
         for printer in self._printers.values():
             printer.feed(data)
 
@@ -129,6 +138,7 @@ class AudioHasher:
         if self._fed:
             for part in self._resampler.resample(None):
                 self._feed(part)
+            self._print()
         made = [AudioPrint(self._items(printer), pace) for pace, printer in self._printers.items()]
         return AudioPrint(made[0].items, paced=tuple(made[1:]))
 

@@ -123,7 +123,7 @@ def spectrum(
     top, left, bottom, right = (round(edge * RASTER, 2) for edge in window)
     rows = _axis_map(top, bottom)
     columns = _axis_map(left, right)
-    return np.asarray(rows @ (luma.astype(np.float32) @ columns.T))
+    return np.asarray(rows @ (luma.astype(np.float32, copy=False) @ columns.T))
 
 
 def mirrored(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -187,15 +187,16 @@ class FrameHasher:
         areas, group = np.unique(active_areas(luma), axis=0, return_inverse=True)
         views = np.zeros((len(luma), len(View), 32), np.uint8)
         mirrored = np.zeros_like(views)
+        wide = luma.astype(np.float32)
         for index, area in enumerate(areas):
             chosen = group.reshape(-1) == index
-            for view, spectrum in self._spectra(luma[chosen], tuple(area)):
+            for view, spectrum in self._spectra(wide[chosen], tuple(area)):
                 views[chosen, view] = pdq.hashes(spectrum)
                 mirrored[chosen, view] = pdq.hashes(pdq.mirrored(spectrum))
         self._done.append((pdq.quality(luma), views, mirrored, reduced(luma, LUMA)))
 
     def _spectra(
-        self, luma: NDArray[np.uint8], area: tuple[float, float, float, float]
+        self, luma: NDArray[np.float32], area: tuple[float, float, float, float]
     ) -> Iterator[tuple[View, NDArray[np.float32]]]:
         for first, (top, left, bottom, right) in (
             (View.FULL, (0.0, 0.0, 1.0, 1.0)),

@@ -12,16 +12,18 @@ import os
 import resource
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn
+from typing import BinaryIO, Final, NoReturn, Self
 
 from quorum.core.errors import MediaRefused
 from quorum.core.process_end import waited
 from quorum.models.media.sandbox import confine, protection
 
-__all__ = ["apart", "grow_memory"]
+__all__ = ["Bounds", "apart", "be_apart", "grow_memory", "how_it_died", "pipe", "received"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,18 @@ _EACH_SECOND: Final = 1 / 1024
 _STEP: Final = 4 * 1024 * 1024
 #: The exit code of a process that ran out of memory.
 _OUT_OF_MEMORY: Final = 86
+#: Seconds in which a process ends that has written all: on a machine with ten times the work that
+#: it can do, an honest one waits seconds for a processor.
+_END_SECONDS = 20.0
+#: Processor seconds between the signal that tells of its limit and the one that kills.
+_TOLD_SECONDS: Final = 2
+#: Limits of this process that hold for those that work apart.
+_INHERITED: Final = (
+    resource.RLIMIT_CORE,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+)
 
 #: Of a process that works apart: bytes at its start, and those that it may use beyond.
 _memory: tuple[int, int] | None = None
@@ -42,19 +56,49 @@ _memory: tuple[int, int] | None = None
 _limit = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What holds a process that works apart.
+
+    Attributes:
+        folder: Where it may write.
+        memory: Bytes that it may use beyond those of its start; three quarters of them at first,
+            the others as ``grow_memory`` is told of the seconds that were read.
+        seconds: Seconds after which it is killed; 0 for never.
+        limits: Limits of the system (``resource.RLIMIT_CPU`` and others) with their values.
+    """
+
+    folder: Path
+    memory: int
+    seconds: int = 0
+    limits: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def inherited(cls, folder: Path, memory: int) -> Self:
+        """With the limits of this process, of its processor time what is left."""
+        limits = {}
+        for kind in _INHERITED:
+            value, _ = resource.getrlimit(kind)
+            if value != resource.RLIM_INFINITY:
+                limits[kind] = value
+        if resource.RLIMIT_CPU in limits:  # the clock of a new process begins at 0
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            left = limits[resource.RLIMIT_CPU] - used.ru_utime - used.ru_stime
+            limits[resource.RLIMIT_CPU] = max(1, int(left))
+        return cls(folder, memory, 0, limits)
+
+
 @contextmanager
-def apart(work: Callable[[BinaryIO], None], folder: Path, memory: int) -> Iterator[BinaryIO]:
+def apart(work: Callable[[BinaryIO], None], bounds: Bounds) -> Iterator[BinaryIO]:
     """Fork a process that does some work, and read what it writes.
 
     The process has the memory of this one, but no open file of it except the standard streams. It
-    has no network, and writes into the folder alone; see ``sandbox``. It ends with the thread that
+    has no network, and writes into its folder alone; see ``sandbox``. It ends with the thread that
     forked it.
 
     Args:
         work: Writes its result to the file that it is given.
-        folder: Where the process may write.
-        memory: Bytes that it may use beyond what this process has; three quarters of them at
-            first, the others as ``grow_memory`` is told of the seconds that were read.
+        bounds: What holds it.
 
     Yields:
         What the process writes. A hostile file may have taken it over: whoever reads it must
@@ -64,26 +108,48 @@ def apart(work: Callable[[BinaryIO], None], folder: Path, memory: int) -> Iterat
         MediaRefused: If the process died.
     """
     protection()  # loads the libraries
-    source, sink = os.pipe()
-    with contextlib.suppress(OSError):  # beyond the limit of an unprivileged user
-        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    source, sink = pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _work(work, folder, memory, sink, parent)
+        be_apart(work, bounds, sink, parent)
     os.close(sink)
+    with received(source, partial(_end, pid)) as file:
+        yield file
+
+
+def pipe() -> tuple[int, int]:
+    """A pipe that holds much: the end to read, and the end to write."""
+    source, sink = os.pipe()
+    with contextlib.suppress(OSError):  # beyond the limit of an unprivileged user
+        fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return source, sink
+
+
+@contextmanager
+def received(source: int, end: Callable[[float], str]) -> Iterator[BinaryIO]:
+    """What a process writes to a pipe; then its end is waited for.
+
+    Args:
+        source: The pipe; it is closed.
+        end: Waits for the process so many seconds, kills it if it has not ended, and tells how it
+            died, if it did.
+
+    Raises:
+        MediaRefused: If it died.
+    """
     died = ""
     try:
         with io.FileIO(source, "rb") as raw:
             yield io.BufferedReader(raw, _PIPE_BYTES)
-        died = _end(pid, 2.0)
+        died = end(_END_SECONDS)
     except Exception as error:  # that it died tells more than that it wrote half
-        died = _end(pid, 2.0)
+        died = end(_END_SECONDS)
         if not died:
             raise
         raise MediaRefused(died) from error
     except BaseException:
-        _end(pid, 0.0)
+        end(0.0)
         raise
     if died:
         raise MediaRefused(died)
@@ -108,10 +174,15 @@ def _allowed(most: int, reached: float) -> int:
     return min(most, int(most * (_AT_ONCE + _EACH_SECOND * reached)))
 
 
-def _work(
-    work: Callable[[BinaryIO], None], folder: Path, memory: int, sink: int, parent: int
-) -> NoReturn:
-    """Be the process."""
+def be_apart(work: Callable[[BinaryIO], None], bounds: Bounds, sink: int, parent: int) -> NoReturn:
+    """Be a process that works apart, just forked; never returns.
+
+    Args:
+        work: Writes its result to the file that it is given.
+        bounds: What holds this process from now on.
+        sink: The pipe for the result.
+        parent: The process that forked this one, with which it ends.
+    """
     global _memory
     code = 1
     try:
@@ -119,16 +190,18 @@ def _work(
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(code)
-        used, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        if used != resource.RLIM_INFINITY:  # what its parent has left: its own clock begins at 0
-            left = max(1, int(used - _processor_seconds_of(parent)))
-            resource.setrlimit(resource.RLIMIT_CPU, (left, hard))
+        for kind, value in bounds.limits.items():
+            _limit_to(kind, value)
+        if bounds.seconds:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(bounds.seconds)
         size = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
-        _memory = (size, memory)
+        _memory = (size, bounds.memory)
+        _limit_to(resource.RLIMIT_AS, size + bounds.memory)
         grow_memory(0.0)
         _close_others({0, 1, 2, sink})
-        tempfile.tempdir = str(folder)
-        confine(folder)
+        tempfile.tempdir = str(bounds.folder)
+        confine(bounds.folder)
         with io.BufferedWriter(io.FileIO(sink, "wb"), _PIPE_BYTES) as out:
             work(out)
         code = 0
@@ -140,9 +213,12 @@ def _work(
         os._exit(code)
 
 
-def _processor_seconds_of(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _limit_to(kind: int, value: int) -> None:
+    """Set a limit of the system for ever; that of processor time tells before it kills."""
+    _, hard = resource.getrlimit(kind)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    most = value + (_TOLD_SECONDS if kind == resource.RLIMIT_CPU else 0)
+    resource.setrlimit(kind, (value, most if hard == resource.RLIM_INFINITY else min(most, hard)))
 
 
 def _close_others(kept: set[int]) -> None:
@@ -162,6 +238,16 @@ def _end(pid: int, seconds: float) -> str:
     if status is None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+    return how_it_died(status)
+
+
+def how_it_died(status: int | None) -> str:
+    """How a process died that worked apart, in words; empty if it did not.
+
+    Args:
+        status: What the system tells of its end; None if it did not end.
+    """
+    if status is None:
         return "media cannot be read: its decoder did not end"
     if status == 0:
         return ""
@@ -169,6 +255,8 @@ def _end(pid: int, seconds: float) -> str:
         number = os.WTERMSIG(status)
         if number == signal.SIGXCPU:
             return "media cannot be read: its decoder used up its processor time"
+        if number == signal.SIGALRM:
+            return "media cannot be read: its decoder used up its time"
         if number == signal.SIGKILL:
             return "media cannot be read: its decoder was killed by the system"
         return f"media cannot be read: its decoder crashed ({signal.Signals(number).name})"

@@ -53,6 +53,8 @@ _PIXELS_EACH: Final = 500_000_000
 _STRIDE: Final = 1.0
 #: Processor seconds for each second of sound.
 _HEARD_EACH: Final = 0.02
+#: The clock of the processor is a call of the system: it is asked at most so often.
+_LOOK_SECONDS: Final = 0.01
 #: The wall clock runs faster than the processor's on a loaded machine.
 _WALL: Final = 4.0
 
@@ -109,7 +111,8 @@ class Work:
     def __init__(self, bounded: bool = True) -> None:
         self._bounded = bounded
         self._processor = time.thread_time()
-        self._wall = time.monotonic()
+        self._spent = 0.0
+        self._wall = self._looked = time.monotonic()
         self._pixels = 0
         self._reached = 0.0
         self._credit = 0.0
@@ -138,9 +141,13 @@ class Work:
             return 0.0
         seconds = _BASE_SECONDS + _SECONDS_EACH * self._credit + _HEARD_EACH * self._heard
         pixels = _BASE_PIXELS + _PIXELS_EACH * self._credit
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._spent = time.thread_time() - self._processor
         return max(
-            (time.thread_time() - self._processor) / seconds,
-            (time.monotonic() - self._wall) / (_WALL * seconds),
+            self._spent / seconds,
+            (now - self._wall) / (_WALL * seconds),
             self._pixels / pixels,
         )
 

@@ -23,7 +23,6 @@ from quorum.core.logs import configure_logs
 from quorum.core.process_end import waited
 from quorum.models.configured import needs_of
 from quorum.models.features.extract import MEDIA_FEATURES
-from quorum.models.media.sandbox import protection
 from quorum.models.plan import Plan
 from quorum.models.supervision.launcher import steps_of
 from quorum.models.supervision.protocol import Batch, Channel
@@ -69,17 +68,13 @@ def main(control: Connection) -> None:
         prepare(json.loads(control.recv_bytes()))
         spec, logs = pickle.loads(control.recv_bytes())  # noqa: S301  (from our parent alone)
         configure_logs(*logs)
+        if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
+            from quorum.models.features import decoders
+
+            decoders.template.start()  # it prepares itself while the models load
+            decoders.tell_protection()
         ensemble = spec.load()
         ensemble.warm_up()
-        if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
-            from quorum.models.features.reading import prepare as prepare_media
-
-            prepare_media()
-            held = protection()
-            if held.missing:
-                _log.warning("decoding of media is confined in part: %s", held)
-            else:
-                _log.info("decoding of media is confined: %s", held)
         plan = plan_of(ensemble, spec.settled)
         ready = {
             "detectors": [one.model_dump(mode="json") for one in describe(ensemble.detectors)],
@@ -138,7 +133,7 @@ def _work(plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str) -
         size = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, size + limits.memory)
         if needs_of(spec.detectors).intersection(MEDIA_FEATURES):
-            from quorum.models.features.reading import decode_apart
+            from quorum.models.features.decoders import decode_apart
 
             decode_apart(Path(folder), limits.memory)
         serve(

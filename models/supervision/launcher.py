@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import queue
+import shutil
+import sys
+import tempfile
 import threading
 from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Final
 
+from quorum.core.settings import WorkerSettings
 from quorum.models.ensemble import Ensemble
 from quorum.models.plan import Plan, Settled
 from quorum.models.supervision.protocol import Channel
@@ -13,6 +19,10 @@ from quorum.models.supervision.spec import DetectorInfo, describe, plan_of
 from quorum.models.supervision.worker import serve
 
 __all__ = ["InThread", "Launcher", "Worker"]
+
+
+#: Seconds after which a process is killed that decodes for a thread, which cannot be killed.
+_DECODING_SECONDS: Final = 900
 
 
 class Worker(Channel):
@@ -51,14 +61,23 @@ class InThread(Launcher):
     """Runs workers as threads of this process.
 
     A thread that hangs cannot be killed: it is abandoned, and what crashes it takes this process
-    along. For ensembles of objects that cannot be sent to a child.
+    along. For ensembles of objects that cannot be sent to a child. Media are decoded in processes
+    of their own all the same, where the system has them.
 
     Args:
         ensemble: The ensemble.
         settled: Decides which uploads the second stage of a cascade skips.
+        memory: Bytes of memory that decoding a file may take.
     """
 
-    def __init__(self, ensemble: Ensemble, settled: Settled) -> None:
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        settled: Settled,
+        memory: int = WorkerSettings().memory,
+    ) -> None:
+        self._memory = memory
+        self._folder = Path(tempfile.mkdtemp(prefix="quorum-decoders-"))
         self._ensemble = ensemble
         self._plan = plan_of(ensemble, settled)
         self.detectors = describe(ensemble.detectors)
@@ -66,11 +85,12 @@ class InThread(Launcher):
 
     def launch(self) -> Worker:
         """See Launcher."""
-        return _Thread(self._plan)
+        return _Thread(self._plan, self._folder, self._memory)
 
     def close(self) -> None:
         """See Launcher."""
         self._ensemble.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def steps_of(plan: Plan) -> dict[str, str]:
@@ -104,13 +124,19 @@ class _Pipe(Channel):
 
 
 class _Thread(_Pipe, Worker):
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, folder: Path, memory: int) -> None:
         super().__init__(queue.SimpleQueue(), queue.SimpleQueue())
         self._why = ""
-        threading.Thread(target=self._run, args=(plan,), name="worker", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(plan, folder, memory), name="worker", daemon=True
+        ).start()
 
-    def _run(self, plan: Plan) -> None:
+    def _run(self, plan: Plan, folder: Path, memory: int) -> None:
         try:
+            if sys.platform == "linux":
+                from quorum.models.features.decoders import decode_apart
+
+                decode_apart(folder, memory, _DECODING_SECONDS)
             serve(plan, _Pipe(self.outbox, self.inbox))
         except BaseException as error:  # third-party code may raise anything
             self._why = f"{type(error).__name__}: {error}"

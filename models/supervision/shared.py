@@ -40,7 +40,7 @@ def start_supervisor(spec: EnsembleSpec) -> Supervisor:
             _log.warning("detectors are not isolated: their processes need Linux")
         ensemble = spec.load()
         ensemble.warm_up()
-        launcher = InThread(ensemble, spec.settled)
+        launcher = InThread(ensemble, spec.settled, spec.workers.memory)
     return Supervisor(launcher, spec.workers)
 
 

@@ -22,7 +22,8 @@ from quorum.models.copyright.catalogue.exchange import load_catalogue
 from quorum.models.copyright.catalogue.works import Work
 from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.copyright.strip import strip
-from quorum.models.fingerprint.fingerprint import fingerprint
+from quorum.models.features.decoders import fingerprint_apart
+from quorum.models.fingerprint.fingerprint import UPLOAD_RATE
 
 __all__ = ["app"]
 
@@ -196,7 +197,7 @@ def search(
 
     Example: quorum catalogue search upload.mp4 --strips evidence --works films
     """
-    found = fingerprint(media)
+    found = fingerprint_apart(media, UPLOAD_RATE)
     matches = find_matches(found, load_catalogue(catalogue, database))
     for notice in found.notices:
         typer.echo(f"{media.name}: {notice}", err=True)

@@ -16,7 +16,8 @@ from quorum.core.territories import why_no_territory
 from quorum.models.copyright.catalogue.exchange import read_works
 from quorum.models.copyright.catalogue.hash_lists import read_hashes
 from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
-from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
+from quorum.models.features.decoders import fingerprint_apart
+from quorum.models.fingerprint.fingerprint import WORK_RATE
 
 __all__ = ["print_of", "sources", "work_of"]
 
@@ -36,7 +37,7 @@ def print_of(path: Path) -> tuple[WorkPrint, tuple[str, ...]]:
         except OSError as error:
             msg = f"cannot read {path}: {error.strerror or error}"
             raise InputError(msg) from None
-    found = fingerprint(path, rate=WORK_RATE)
+    found = fingerprint_apart(path, WORK_RATE)
     return WorkPrint.of(found), found.notices
 
 

@@ -35,8 +35,9 @@ from PIL import Image
 
 from quorum.core.errors import MediaRefused
 from quorum.models.features.decode import Decoded
-from quorum.models.features.reading import Reading, Wanted, prepare, read_media
-from quorum.models.media.apart import apart, grow_memory
+from quorum.models.features.decoders import prepare, read_media
+from quorum.models.features.reading import Reading, Wanted
+from quorum.models.media.apart import Bounds, apart, grow_memory
 from quorum.models.media.limits import Limits
 
 __all__ = ["Decoded", "Reading", "Report", "corpus", "damaged", "fuzz", "os", "read_media"]
@@ -234,7 +235,7 @@ def _chunk(
     begun = False
     try:
         with apart(
-            lambda out: read_each(files, seed, chunk, folder, out), folder, MEMORY
+            lambda out: read_each(files, seed, chunk, folder, out), Bounds(folder, MEMORY)
         ) as source:
             for line in source:
                 if not begun:

@@ -19,15 +19,17 @@ import pytest
 
 from quorum.core.errors import ArtifactError, MediaRefused
 from quorum.models.detectors import Audio, Frames
-from quorum.models.features import reading
+from quorum.models.features import decoders
 from quorum.models.features.decode import Decoded
+from quorum.models.features.decoders import read_media
 from quorum.models.features.parcel import read_parcel, write_parcel
-from quorum.models.features.reading import Wanted, read_media
+from quorum.models.features.reading import Wanted, read_here
 from quorum.models.media import apart as apart_module
 from quorum.models.media import sandbox
-from quorum.models.media.apart import apart, grow_memory
+from quorum.models.media.apart import Bounds, apart, grow_memory
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.sandbox import Protection, protection
+from quorum.models.media.template import Template
 from tests.models.features.media_files import video
 
 MIB = 2**20
@@ -45,7 +47,7 @@ def told_by(folder, act, memory=512 * MIB):
         except OSError as error:
             out.write(f"refused: {error.strerror}".encode())
 
-    with apart(work, folder, memory) as source:
+    with apart(work, Bounds.inherited(folder, memory)) as source:
         return source.read().decode()
 
 
@@ -164,9 +166,13 @@ def test_a_decoder_has_the_processor_time_that_is_left(tmp_path):
     assert "used up its processor time" in told.stderr
 
 
-def test_a_decoder_ends_with_what_waits_for_it(tmp_path):
+def test_a_decoder_ends_with_what_waits_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(apart_module, "_END_SECONDS", 2.0)
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), apart(lambda _: time.sleep(60), tmp_path, MIB * 512):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        apart(lambda _: time.sleep(60), Bounds(tmp_path, MIB * 512)),
+    ):
         raise KeyboardInterrupt
     with pytest.raises(MediaRefused, match="did not end"):
         told_by(tmp_path, lambda: (os.close(3), os.closerange(3, 600), time.sleep(60)))
@@ -209,18 +215,20 @@ def test_without_protection_media_are_read_all_the_same(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def confined(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_apart", reading._Apart(tmp_path, 1024 * MIB))
+def confined(tmp_path):
+    token = decoders._apart.set(decoders._Apart(tmp_path, 1024 * MIB, 0))
+    yield
+    decoders._apart.reset(token)
 
 
 WANTED = Wanted(frames=True, audio=True, pages=4, fingerprint=True)
 
 
-def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined, monkeypatch):
+def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined):
     path = video(tmp_path / "a.mp4", seconds=4.0, sound=True)
     apart_made = read_media(path, WANTED)
-    monkeypatch.setattr(reading, "_apart", None)
-    made = read_media(path, WANTED)
+    made = read_here(path, WANTED)
+    assert not apart_made.refused, apart_made.refused
     assert apart_made.fingerprint.to_bytes() == made.fingerprint.to_bytes()
     mine, theirs = apart_made.decoded, made.decoded
     np.testing.assert_array_equal(mine.frames.pixels, theirs.frames.pixels)
@@ -231,7 +239,7 @@ def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined, monkeypatch
 
 
 def test_a_decoder_that_dies_is_a_reason(tmp_path, confined, monkeypatch):
-    monkeypatch.setattr(reading, "_read", lambda *_: ctypes.string_at(0))
+    monkeypatch.setattr(decoders, "template", Template("tests.models.media.office"))
     made = read_media(video(tmp_path / "a.mp4"), WANTED)
     assert made.refused == made.no_fingerprint
     assert made.refused == "media cannot be read: its decoder crashed (SIGSEGV)"

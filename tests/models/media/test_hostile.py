@@ -17,7 +17,7 @@ from quorum.core.errors import QuorumError
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Feature
-from quorum.models.features import reading
+from quorum.models.features import decoders
 from quorum.models.features.decode import decode
 from quorum.models.features.extract import Extractor
 from quorum.models.fingerprint.fingerprint import fingerprint
@@ -172,9 +172,9 @@ def test_jpeg_xl_is_refused_with_the_mend(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_innocents_among_hostile_files_lose_nothing(tmp_path, monkeypatch):
+def test_ten_innocents_among_hostile_files_lose_nothing(tmp_path):
     """In one batch, as a worker reads it: each hostile file has its reason, the others all."""
-    monkeypatch.setattr(reading, "_apart", reading._Apart(tmp_path, 1024 * 2**20))
+    token = decoders._apart.set(decoders._Apart(tmp_path, 1024 * 2**20, 0))
     names = []
     hostile = sorted(set(HOSTILE) - SLOW)
     for number, name in enumerate(hostile):
@@ -193,9 +193,10 @@ def test_ten_innocents_among_hostile_files_lose_nothing(tmp_path, monkeypatch):
         name: Upload(id=name, uploader="u", media=(tmp_path / name).as_uri(), published_at=at)
         for name in names
     }
-    begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    begun = decoders.template.spent
     found = dict(zip(names, extractor.extract(list(uploads.values())), strict=True))
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun < 60
+    decoders._apart.reset(token)
+    assert 0 < decoders.template.spent - begun < 60
     good = [name for name in names if name.startswith("good")]
     assert len(good) == 10
     for name in good:

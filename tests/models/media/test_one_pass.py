@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from quorum.models.features.decode import GRID, Decoding, decode
-from quorum.models.features.reading import Wanted, read_media
+from quorum.models.features.decoders import read_media
+from quorum.models.features.reading import Wanted
 from quorum.models.fingerprint.fingerprint import fingerprint
 from quorum.models.media import container
 from quorum.models.media.ahead import Ahead

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from quorum.core.errors import MediaRefused
 from quorum.core.messages import Prediction, Status, Upload, now
 from quorum.core.settings import DetectorSettings, MediaAccess, WorkerSettings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
-from quorum.models.features import reading
+from quorum.models.features import decoders
 from quorum.models.media.sandbox import protection
+from quorum.models.media.template import Template
 from quorum.models.supervision.shared import start_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from tests.models.features.media_files import video
@@ -59,27 +59,11 @@ class TakenOver:
     elsewhere: str
 
     def __call__(self) -> Detector:
-        true = reading.decode
-
-        def decode(path: Path, **options: object) -> object:
-            if path.name == "crash.mp4":
-                ctypes.string_at(0)
-            if path.name != "hostile.mp4":
-                return true(path, **options)  # type: ignore[arg-type]
-            got = []
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1.0)
-                got.append("network")
-            except OSError:
-                pass
-            try:
-                Path(self.elsewhere).write_text("x")
-                got.append("writing")
-            except OSError:
-                pass
-            raise MediaRefused(f"it got {got}")
-
-        reading.decode = decode  # type: ignore[assignment]
+        os.environ["QUORUM_TEST_PORT"] = str(self.port)
+        os.environ["QUORUM_TEST_ELSEWHERE"] = self.elsewhere
+        decoders.template.close()
+        decoders.template = Template("tests.models.supervision.hostile_office")
+        decoders.template.start()
         return Looking(self.port)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from quorum.apps.console.pages.base import Console, CurrentSession, PageError, UploadId, console_of
 from quorum.core.errors import InputError
 from quorum.core.messages import Upload
-from quorum.models.media.door import picture_at
+from quorum.models.features.decoders import pictures_apart
 from quorum.models.media.limits import Limits
 from quorum.models.media.stills import jpeg
 
@@ -125,6 +125,7 @@ def _work(folder: Path, work: str) -> Path | None:
 
 def _frame(path: Path, at: float, limits: Limits) -> bytes | None:
     try:
-        return jpeg(picture_at(path, at, limits), _FRAME_HEIGHT * 2, _FRAME_HEIGHT)
+        ((pixels, _),) = pictures_apart(path, [at], limits, seek=True)
     except InputError:
         return None
+    return jpeg(pixels, _FRAME_HEIGHT * 2, _FRAME_HEIGHT)

@@ -12,20 +12,32 @@ import os
 import resource
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, NoReturn, Self
+from typing import BinaryIO, Final, NoReturn, Self, TypeVar
 
 from quorum.core.errors import MediaRefused
 from quorum.core.process_end import waited
 from quorum.models.media.sandbox import confine, protection
 
-__all__ = ["Bounds", "apart", "be_apart", "grow_memory", "how_it_died", "pipe", "received"]
+__all__ = [
+    "Bounds",
+    "apart",
+    "awaited",
+    "be_apart",
+    "grow_memory",
+    "how_it_died",
+    "pipe",
+    "received",
+]
 
 _log = logging.getLogger(__name__)
+
+_Told = TypeVar("_Told")
 
 _PIPE_BYTES: Final = 1024 * 1024
 _PR_SET_PDEATHSIG: Final = 1
@@ -37,9 +49,12 @@ _EACH_SECOND: Final = 1 / 1024
 _STEP: Final = 4 * 1024 * 1024
 #: The exit code of a process that ran out of memory.
 _OUT_OF_MEMORY: Final = 86
-#: Seconds in which a process ends that has written all: on a machine with ten times the work that
-#: it can do, an honest one waits seconds for a processor.
-_END_SECONDS = 20.0
+#: Seconds in which a process ends that has written all, and those if it waits for a processor, as
+#: on a machine with ten times the work that it can do.
+_END_SECONDS: Final = 2.0
+_MOST_END_SECONDS: Final = 120.0
+#: Seconds between two looks at a process that does not end.
+_LOOK_SECONDS: Final = 0.2
 #: Processor seconds between the signal that tells of its limit and the one that kills.
 _TOLD_SECONDS: Final = 2
 #: Limits of this process that hold for those that work apart.
@@ -234,11 +249,43 @@ def _close_others(kept: set[int]) -> None:
 
 def _end(pid: int, seconds: float) -> str:
     """Wait for a process, and kill it if it does not end; how it died, if it did."""
-    status = waited(pid, seconds)
+    status = awaited(partial(waited, pid), pid, seconds)
     if status is None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     return how_it_died(status)
+
+
+def awaited(wait: Callable[[float], _Told | None], pid: int, seconds: float) -> _Told | None:
+    """What is told of the end of a process that has no more to do; None if it lingers.
+
+    One that is ready to run, or has ended and is not yet told of, gets more time.
+
+    Args:
+        wait: Waits so many seconds for what is told.
+        pid: The process.
+        seconds: The time that it has; 0 to look once.
+    """
+    begun = time.monotonic()
+    asleep = 0
+    while True:
+        told = wait(min(seconds, _LOOK_SECONDS))
+        passed = time.monotonic() - begun
+        if told is not None or not seconds or passed >= _MOST_END_SECONDS:
+            return told
+        if passed >= seconds:
+            asleep = asleep + 1 if _sleeps(pid) else 0
+            if asleep > 2:
+                return None
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether a process waits for something else than a processor or a disk."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state in "STt"
 
 
 def how_it_died(status: int | None) -> str:

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, BinaryIO, Final
 
 from quorum.core.logs import current_logs
-from quorum.models.media.apart import Bounds, how_it_died, pipe, received
+from quorum.models.media.apart import Bounds, awaited, how_it_died, pipe, received
 
 __all__ = ["Template", "TemplateLost"]
 
@@ -122,9 +122,22 @@ class Template:
 
     def _end(self, life: socket.socket, seconds: float) -> str:
         """See ``received``; that this end of its life is closed kills it."""
+        if not seconds:
+            return how_it_died(None)
+        begun = self._told(life, None)
+        assert begun is not None
+        told = awaited(partial(self._told, life), begun["pid"], seconds)
+        if told is None:
+            return how_it_died(None)
+        with self._lock:
+            self.spent += told["spent"]
+        return how_it_died(told["status"])
+
+    def _told(self, life: socket.socket, seconds: float | None) -> dict[str, Any] | None:
+        """What the template tells next of a process; None if it tells nothing for so long."""
         ready, _, _ = select.select([life], [], [], seconds)
         if not ready:
-            return how_it_died(None)
+            return None
         try:
             answer = life.recv(_ANSWER)
         except OSError:
@@ -134,10 +147,7 @@ class Template:
                 self._close()
             msg = "it ended"
             raise TemplateLost(msg)
-        told = json.loads(answer)
-        with self._lock:
-            self.spent += told["spent"]
-        return how_it_died(told["status"])
+        return dict(json.loads(answer))
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -39,6 +39,7 @@ class _Forked:
         self._begun = begun
         self.life = life
         self.ended = os.pidfd_open(pid)
+        self._say({"pid": pid})
 
     def kill(self) -> None:
         """End it; ``ended`` becomes ready."""
@@ -49,10 +50,12 @@ class _Forked:
         _, status, used = os.wait4(self._pid, 0)
         spent = used.ru_utime + used.ru_stime + time.process_time() - self._begun
         with self.life:
-            told = json.dumps({"status": status, "spent": spent}).encode()
-            with contextlib.suppress(OSError):  # nobody waits any more
-                self.life.send(told)
+            self._say({"status": status, "spent": spent})
         os.close(self.ended)
+
+    def _say(self, facts: dict[str, float]) -> None:
+        with contextlib.suppress(OSError):  # nobody waits any more
+            self.life.send(json.dumps(facts).encode())
 
 
 def main(control: socket.socket, office: Any) -> None:

@@ -26,7 +26,7 @@ from quorum.models.features.parcel import read_parcel, write_parcel
 from quorum.models.features.reading import Wanted, read_here
 from quorum.models.media import apart as apart_module
 from quorum.models.media import sandbox
-from quorum.models.media.apart import Bounds, apart, grow_memory
+from quorum.models.media.apart import Bounds, apart, awaited, grow_memory
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.sandbox import Protection, protection
 from quorum.models.media.template import Template
@@ -166,8 +166,7 @@ def test_a_decoder_has_the_processor_time_that_is_left(tmp_path):
     assert "used up its processor time" in told.stderr
 
 
-def test_a_decoder_ends_with_what_waits_for_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(apart_module, "_END_SECONDS", 2.0)
+def test_a_decoder_ends_with_what_waits_for_it(tmp_path):
     begun = time.monotonic()
     with (
         pytest.raises(KeyboardInterrupt),
@@ -177,6 +176,19 @@ def test_a_decoder_ends_with_what_waits_for_it(tmp_path, monkeypatch):
     with pytest.raises(MediaRefused, match="did not end"):
         told_by(tmp_path, lambda: (os.close(3), os.closerange(3, 600), time.sleep(60)))
     assert time.monotonic() - begun < 10
+
+
+def test_a_decoder_that_waits_for_a_processor_has_more_time(monkeypatch):
+    """It wrote all; on a machine with too much work its end comes late."""
+    monkeypatch.setattr(apart_module, "_LOOK_SECONDS", 0.01)
+    looks = iter([None] * 30 + ["told"])
+    states = iter("RRDZR" * 20)
+    monkeypatch.setattr(apart_module, "_sleeps", lambda _: next(states) in "STt")
+    assert awaited(lambda _: next(looks), 1, 0.001) == "told"
+    states = iter("RSRSSS")
+    assert awaited(lambda _: None, 1, 0.001) is None
+    assert next(states, "") == "", "one that sleeps lingers"
+    assert awaited(lambda _: None, 1, 0.0) is None
 
 
 def test_memory_grows_with_the_seconds_that_were_read(tmp_path):

@@ -26,17 +26,17 @@ from urllib.parse import urlsplit
 import apache_beam as beam
 import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability.api import beam_fn_api_pb2_grpc
 from apache_beam.runners.portability.prism_runner import PrismJobServer
-from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
-from apache_beam.utils import thread_pool_executor
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 from quorum.pipeline.engine import Engine
+from quorum.pipeline.flink.options import FlinkOptions
+from quorum.pipeline.flink.session import flink_session
 from quorum.pipeline.prism_guard import guarded_runner
 from quorum.pipeline.streams.base import Acknowledge
+from quorum.pipeline.worker_pool import worker_pool
 
 __all__ = [
     "DIRECT_RISK",
@@ -89,7 +89,7 @@ _ERROR_CHARACTERS = 400
 _MENDS = {
     Engine.PRISM: "QUORUM_PRISM names its binary",
     Engine.DIRECT: "See Beam's documentation of this option",
-    Engine.FLINK: "Flink needs Java, and its job server's jar from Maven or --flink_job_server_jar",
+    Engine.FLINK: "See the logs of the JobManager and of the TaskManagers",
     Engine.DATAFLOW: "Dataflow needs the `dataflow` extra, credentials and a project",
 }
 
@@ -136,12 +136,13 @@ def pipeline_options(
         case Engine.DIRECT:
             args += ["--direct_num_workers=1", "--direct_running_mode=in_memory"]
         case Engine.FLINK:
-            _require(extra, "--flink_master", "such as --flink_master=jobmanager:8081", engine)
             args += [
                 *_PORTABLE,
-                "--max_bundle_time_mills=50",
+                "--max_bundle_time_mills=20",
                 "--checkpointing_interval=1000",
-                "--environment_type=DOCKER",
+                # Else no checkpoint outlives the JobManager.
+                "--externalized_checkpoints_enabled",
+                "--retain_externalized_checkpoints_on_cancellation",
             ]
         case Engine.DATAFLOW:
             _require(extra, "--project", "such as --project=my-project", engine)
@@ -215,30 +216,6 @@ def prism_here() -> tuple[str | None, str]:
     return None, "Beam has not downloaded it yet"
 
 
-@contextmanager
-def _worker_pool() -> Iterator[str]:
-    """Serve Beam workers as threads of this process, on loopback only.
-
-    Beam's own loopback environment listens on every interface.
-    """
-    server = grpc.server(
-        thread_pool_executor.shared_unbounded_instance(),
-        options=[
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.http2.max_ping_strikes", 0),
-        ],
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
-        BeamFnExternalWorkerPoolServicer(), server
-    )
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(1)
-
-
 def _runner(engine: Engine) -> str:
     match engine:
         case Engine.PRISM:
@@ -259,6 +236,7 @@ def launch(
     streaming: bool,
     extra: Sequence[str] = (),
     accept_open: bool = False,
+    flink: FlinkOptions | None = None,
 ) -> Iterator[Any]:
     """Run a graph; yields the running job (a Beam ``PipelineResult``).
 
@@ -268,6 +246,7 @@ def launch(
         streaming: Whether a source is unbounded.
         extra: More of Beam's options.
         accept_open: Whether Prism may be open to the network (``--allow-open-prism``).
+        flink: How the job runs on Flink.
 
     Raises:
         ConfigurationError: If an option is wrong or absent, an unbounded source is given to
@@ -277,6 +256,11 @@ def launch(
     if engine is Engine.DIRECT and streaming:
         msg = "the direct runner takes no unbounded source; give --runner prism, or files"
         raise ConfigurationError(msg)
+    if engine is Engine.FLINK:
+        with flink_session(flink or FlinkOptions(), extra) as found:
+            options = pipeline_options(engine, streaming=streaming, extra=[*found, *extra])
+            yield _start(build, engine, options)
+        return
     if engine is not Engine.PRISM:
         options = pipeline_options(engine, streaming=streaming, extra=extra)
         yield _start(build, engine, options)
@@ -289,7 +273,7 @@ def launch(
         )
         raise EngineUnavailable(msg)
     runner = guarded_runner(accept_open=accept_open)
-    with _worker_pool() as pool:
+    with worker_pool() as pool:
         options = pipeline_options(
             engine, streaming=streaming, extra=extra, prism=prism, worker_pool=pool
         )

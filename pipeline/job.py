@@ -23,6 +23,7 @@ from quorum.models.supervision.shared import close_supervisors, shared_superviso
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
+from quorum.pipeline.flink.options import FlinkOptions
 from quorum.pipeline.job_health import checked
 from quorum.pipeline.streams import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
@@ -48,15 +49,16 @@ def run_job(
     accept_open: bool = False,
     verb: str = "stream",
     listen: monitoring.Listen | None = None,
+    flink: FlinkOptions | None = None,
     drain_seconds: float = 20.0,
     patience: Mapping[str, float] | None = None,
 ) -> None:
     """Run a graph until its input ends or a signal asks to stop.
 
     On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight, nacks the
-    rest, stops the engine and returns, all of it within ``drain_seconds``. Over files there is
-    nothing to nack: the signal ends the run at once and as a failure, so that a part of a file is
-    not taken for the whole.
+    rest, stops the engine and returns, all of it within ``drain_seconds``. On Flink the job goes
+    on without this process. Over files there is nothing to nack: the signal ends the run at once
+    and as a failure, so that a part of a file is not taken for the whole.
 
     Args:
         build: Adds the graph to a pipeline.
@@ -67,6 +69,7 @@ def run_job(
         accept_open: Whether Prism may be open to the network; see ``prism_guard``.
         verb: The command that runs the job, for traces.
         listen: Where to serve metrics and health; None for nowhere.
+        flink: How the job runs on Flink.
         drain_seconds: Time from a signal to the end of the process.
         patience: By stream, how many seconds a message may be held where all is well; see
             ``quorum.pipeline.job_health``.
@@ -98,7 +101,15 @@ def run_job(
         if turns:
             _run_in_turns(build, turns[0], stop, beam_args)
             return
-        _run(build, engine, streaming, stop, beam_args, accept_open)
+        with launch(
+            build,
+            engine,
+            streaming=streaming,
+            extra=beam_args,
+            accept_open=accept_open,
+            flink=flink,
+        ) as result:
+            _run(result, engine, stop)
 
 
 class _Stop(threading.Event):
@@ -124,26 +135,20 @@ class _Stop(threading.Event):
         return max(0.0, self._end - time.monotonic() - HANDLER_SECONDS)
 
 
-def _run(
-    build: Callable[[beam.Pipeline], None],
-    engine: Engine,
-    streaming: bool,
-    stop: _Stop,
-    beam_args: Sequence[str],
-    accept_open: bool,
-) -> None:
-    with launch(
-        build, engine, streaming=streaming, extra=beam_args, accept_open=accept_open
-    ) as result:
-        if getattr(result, "has_job", None) is False:
-            # Dataflow's template launcher starts the job of the graph that was written.
-            _log.info("wrote the job's template; it runs elsewhere")
-            return
-        _log.info("running on %s", engine.value)
-        state = _wait(result, stop)
-        if stop.is_set():
-            _drain(result, stop)
-            return
+def _run(result: Any, engine: Engine, stop: _Stop) -> None:
+    if getattr(result, "has_job", None) is False:
+        # Dataflow's template launcher starts the job of the graph that was written.
+        _log.info("wrote the job's template; it runs elsewhere")
+        return
+    _log.info("running on %s", engine.value)
+    state = _wait(result, stop)
+    if stop.is_set() and engine is Engine.FLINK:
+        # Its open cases are the cluster's: they would end with it.
+        _log.info("this client ends, and the job goes on; docs/flink.md says how to stop it")
+        return
+    if stop.is_set():
+        _drain(result, stop)
+        return
     if state != PipelineState.DONE:
         msg = (
             f"the job ended as {state}; what it had not acknowledged will be delivered again "

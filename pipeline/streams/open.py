@@ -56,7 +56,11 @@ def source(
 
     if native:
         return NativePubSubSource(parsed.path, stream, by_event_id=not verified)
-    return PubSubSource(parsed.path, stream, acknowledge, refused)
+    if acknowledge is Acknowledge.CHECKPOINT:
+        from quorum.pipeline.streams.flink_source import FlinkPubSubSource
+
+        return FlinkPubSubSource(parsed.path, stream, refused)
+    return PubSubSource(parsed.path, stream, refused)
 
 
 def sink(address: str, *, origin: str) -> Sink:

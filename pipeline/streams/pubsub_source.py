@@ -1,8 +1,8 @@
-"""A portable, unbounded source of a Pub/Sub subscription.
+"""Unbounded sources of a Pub/Sub subscription, on one machine and on Dataflow.
 
-Beam's own ``ReadFromPubSub`` acks before processing on the direct runner and does not run on
-portable Flink. This is a splittable DoFn over the generated client, for every portable runner;
-Dataflow uses the native source.
+Beam's own ``ReadFromPubSub`` acks before processing on the direct runner, and there is none for
+Prism: on one machine the source is a splittable DoFn over the generated client. Dataflow replaces
+Beam's own by that of its service. The source on Flink is in ``flink_source``.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
-from quorum.pipeline.streams.base import Acknowledge, Received, Refused, Source
+from quorum.pipeline.streams.base import Received, Refused, Source
 from quorum.pipeline.streams.lead import is_crowded, note_uploads, uploads_wait
 from quorum.pipeline.streams.pulse import Pulse
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
 
-__all__ = ["NativePubSubSource", "PubSubSource"]
+__all__ = ["NativePubSubSource", "PubSubSource", "output", "split_refused", "with_refused"]
 
 #: Seconds that a bundle waits for its first message, so that an idle stream costs little.
 _IDLE_WAIT = 0.5
@@ -48,35 +48,12 @@ class _PullUntilVerdict(beam.DoFn):
             note_uploads(path, lambda: source.waiting)
         for held in _claimed(source, tracker, self.stream):
             received = Received(held.data, held.attributes, source.ack_id(held), self.stream)
-            yield _output(received, held.refusal if self.refuses else "")
+            yield output(received, held.refusal if self.refuses else "")
         tracker.defer_remainder(Duration(0))
 
 
-class _PullUntilCheckpoint(beam.DoFn):
-    """Pulls messages and acks them in a finalizer, which the runner calls at its checkpoint."""
-
-    def __init__(self, stream: str, *, refuses: bool = False) -> None:
-        self.stream = stream
-        self.refuses = refuses
-
-    @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
-    def process(
-        self,
-        path: str,
-        finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = beam.DoFn.RestrictionParam(Unbounded()),  # noqa: B008
-    ) -> Iterator[Any]:
-        source = subscription(path)
-        taken = []
-        for held in _claimed(source, tracker):
-            taken.append(held.ack_id)
-            received = Received(held.data, held.attributes, "", self.stream)
-            yield _output(received, held.refusal if self.refuses else "")
-        finalizer.register(lambda: source.release(taken))
-        tracker.defer_remainder(Duration(0))
-
-
-def _output(received: Received, refusal: str) -> Any:
+def output(received: Received, refusal: str) -> Any:
+    """The output of a received message, with the reason why it must not be processed, if any."""
     if refusal:
         return beam.pvalue.TaggedOutput(_REFUSED, (received, refusal))
     return received
@@ -97,54 +74,56 @@ def _claimed(source: Subscription, tracker: Any, stream: str = "uploads") -> Ite
 
 
 class PubSubSource(Source):
-    """Reads a subscription through the generated Pub/Sub client.
+    """Reads a subscription through the generated Pub/Sub client, in the process of the job.
 
     Args:
         path: ``projects/P/subscriptions/S``.
         stream: The stream of the messages.
-        acknowledge: When they are acked.
         refused: Takes ``(received, reason)`` of each message that was delivered so often that it
             must not be processed again; without one, they are read like any other.
     """
 
     bounded = False
+    in_process = True
 
-    def __init__(
-        self, path: str, stream: str, acknowledge: Acknowledge, refused: Refused | None = None
-    ) -> None:
+    def __init__(self, path: str, stream: str, refused: Refused | None = None) -> None:
         self.path = path
         self.stream = stream
-        self.acknowledge = acknowledge
         self.refused = refused
-        self.in_process = acknowledge is Acknowledge.VERDICT
-        self.subscription = path if self.in_process else ""
+        self.subscription = path
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
-        by_verdict = self.acknowledge is Acknowledge.VERDICT
-        kind = _PullUntilVerdict if by_verdict else _PullUntilCheckpoint
-        return _Read(beam.ParDo(kind(self.stream, refuses=self.refused is not None)), self)
+        return _Read(self)
 
 
 class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, pull: beam.ParDo, source: PubSubSource) -> None:
+    def __init__(self, source: PubSubSource) -> None:
         super().__init__()
-        self.pull = pull
         self.path = source.path
-        self.in_process = source.in_process
+        self.stream = source.stream
         self.refused = source.refused
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
-        if self.in_process:
-            begin | "Pulse" >> Pulse(self.path)
+        begin | "Pulse" >> Pulse(self.path)
         subscription = begin | "Subscription" >> beam.Create([self.path], reshuffle=False)
-        pulled = subscription | "Pull" >> self.pull.with_output_types(Received).with_outputs(
-            _REFUSED, main="received"
-        )
-        if self.refused is not None:
-            pulled[_REFUSED] | "Refused" >> self.refused
-        received: beam.PCollection[Received] = pulled.received
-        return received
+        pull = _PullUntilVerdict(self.stream, refuses=self.refused is not None)
+        return split_refused(subscription | "Pull" >> with_refused(pull), self.refused)
+
+
+def with_refused(pull: beam.DoFn) -> Any:
+    """The step of a DoFn whose messages are ``output``s."""
+    return beam.ParDo(pull).with_output_types(Received).with_outputs(_REFUSED, main="received")
+
+
+def split_refused(
+    pulled: beam.pvalue.DoOutputsTuple, refused: Refused | None
+) -> beam.PCollection[Received]:
+    """What may be processed of what ``with_refused`` made; the rest goes to ``refused``."""
+    if refused is not None:
+        pulled[_REFUSED] | "Refused" >> refused
+    received: beam.PCollection[Received] = pulled.received
+    return received
 
 
 class NativePubSubSource(Source):

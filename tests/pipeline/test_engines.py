@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import (
     DebugOptions,
-    PortableOptions,
     SetupOptions,
     StandardOptions,
     WorkerOptions,
@@ -63,13 +64,11 @@ def test_direct_runs_in_one_thread_of_this_process() -> None:
 
 
 def test_flink_checkpoints_and_does_not_wait_for_full_bundles() -> None:
-    options = pipeline_options(Engine.FLINK, streaming=True, extra=["--flink_master=job:8081"])
-    made = given(Engine.FLINK, "--flink_master=job:8081")
-    assert made["flink_master"] == "job:8081"
-    assert int(made["max_bundle_time_mills"]) == 50
+    options = pipeline_options(Engine.FLINK, streaming=True)
+    made = given(Engine.FLINK)
+    assert int(made["max_bundle_time_mills"]) == 20
     assert int(made["checkpointing_interval"]) == 1000
     assert options.view_as(WorkerOptions).max_cache_memory_usage_mb == 0
-    assert options.view_as(PortableOptions).environment_type == "DOCKER"
 
 
 def test_dataflow_runs_portable_with_our_package() -> None:
@@ -82,8 +81,7 @@ def test_dataflow_runs_portable_with_our_package() -> None:
 @pytest.mark.parametrize(
     ("engine", "extra", "lacking"),
     [
-        (Engine.FLINK, [], "--flink_master"),
-        (Engine.FLINK, ["--flink_master_of=x"], "--flink_master"),
+        (Engine.DATAFLOW, ["--project_of=x", *DATAFLOW[1:]], "--project"),
         (Engine.DATAFLOW, DATAFLOW[1:], "--project"),
         (Engine.DATAFLOW, DATAFLOW[:1] + DATAFLOW[2:], "--region"),
         (Engine.DATAFLOW, DATAFLOW[:2], "--temp_location"),
@@ -100,7 +98,7 @@ def test_an_option_that_lacks_is_named_with_an_example(
 
 
 def test_the_users_own_options_win() -> None:
-    made = given(Engine.FLINK, "--flink_master", "job:1", "--max_bundle_time_mills=7")
+    made = given(Engine.FLINK, "--max_bundle_time_mills=7")
     assert int(made["max_bundle_time_mills"]) == 7
 
 
@@ -173,6 +171,11 @@ def test_a_prism_that_does_not_start_is_told_in_one_line(
     assert "Failed to start" not in told.out + told.err
 
 
+@contextmanager
+def _no_session(*_: Any) -> Iterator[list[str]]:
+    yield ["--flink_master=x:1"]
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -190,10 +193,10 @@ def test_what_an_engine_raises_instead_of_a_job_is_told_in_one_line(
         raise error
 
     monkeypatch.setattr(beam.Pipeline, "run", refuse)
-    extra = ["--flink_master=x:1"]
+    monkeypatch.setattr(engines, "flink_session", _no_session)
     with (
         pytest.raises(QuorumError) as caught,
-        launch(lambda _: None, Engine.FLINK, streaming=False, extra=extra),
+        launch(lambda _: None, Engine.FLINK, streaming=False),
     ):
         pass
     assert caught.value.exit_code == code
@@ -206,10 +209,10 @@ def test_a_fault_of_the_graph_is_no_engine_that_is_away(monkeypatch: pytest.Monk
         msg = "a fault of ours"
         raise RuntimeError(msg)
 
-    extra = ["--flink_master=x:1"]
+    monkeypatch.setattr(engines, "flink_session", _no_session)
     with (
         pytest.raises(RuntimeError, match="a fault of ours"),
-        launch(broken, Engine.FLINK, streaming=False, extra=extra),
+        launch(broken, Engine.FLINK, streaming=False),
     ):
         pass
 

@@ -21,6 +21,7 @@ _VERBS: dict[str, str] = {
     "--predictions TOPIC --dead-letters TOPIC]",
     "decide": "The second half: predictions to verdicts.  [quorum decide --uploads SUB "
     "--predictions SUB --verdicts TOPIC --dead-letters TOPIC]",
+    "worker-pool": "Run a job's code beside a TaskManager of Flink.  [quorum worker-pool]",
     "topics": "Create the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
     "keys": "Make keys that sign messages.  [quorum keys new PUBLISHER]",
     "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",
@@ -63,7 +64,7 @@ def _help_stub(line: str) -> Any:
 
 
 def _load(name: str) -> Any:
-    found = importlib.import_module(f"quorum.apps.cli.{name}")
+    found = importlib.import_module(f"quorum.apps.cli.{name.replace('-', '_')}")
     if not hasattr(found, "app"):
         made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
         made.command()(getattr(found, name))

@@ -13,6 +13,7 @@ import typer
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
 from quorum.pipeline.engine import Engine
+from quorum.pipeline.flink.options import FlinkOptions, FlinkWorkers
 
 if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
@@ -101,7 +102,7 @@ AllowOpenPrism = Annotated[
 BeamArgs = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Further Beam options, after `--` (--flink_master=…, --project=…).",
+        help="Further Beam options, after `--` (--parallelism=…, --project=…).",
         show_default=False,
     ),
 ]
@@ -244,4 +245,47 @@ class JobOptions:
         typer.Option(help="On SIGTERM, time to finish messages in flight before nacking them."),
     ] = 20.0
     allow_open_prism: AllowOpenPrism = False
+    flink_master: Annotated[
+        str | None,
+        typer.Option(
+            help="With --runner flink: HOST:PORT of the JobManager's REST interface.",
+            show_default=False,
+        ),
+    ] = None
+    flink_workers: Annotated[
+        FlinkWorkers,
+        typer.Option(
+            help="Where Beam's workers run: in a `quorum worker-pool` beside each TaskManager, in "
+            "this process (local; a cluster on this machine), or in containers."
+        ),
+    ] = FlinkWorkers.POOL
+    flink_pool: Annotated[
+        str, typer.Option(help="HOST:PORT of the worker pool, as a TaskManager sees it.")
+    ] = "localhost:50000"
+    flink_allow_loss: Annotated[
+        bool,
+        typer.Option(
+            "--flink-allow-loss",
+            help="Start on a cluster that keeps no checkpoints: what was acknowledged is lost "
+            "with its JobManager.",
+        ),
+    ] = False
+    job_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of a job server of Beam for Flink that runs already (default: one is "
+            "started; QUORUM_FLINK_JOB_SERVER names its jar, else Beam downloads it).",
+            show_default=False,
+        ),
+    ] = None
     beam_args: BeamArgs = None
+
+    def flink(self) -> FlinkOptions:
+        """How the job runs on Flink."""
+        return FlinkOptions(
+            self.flink_master,
+            self.flink_workers,
+            self.flink_pool,
+            self.job_endpoint,
+            self.flink_allow_loss,
+        )

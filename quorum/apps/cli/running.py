@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
@@ -23,6 +24,7 @@ from quorum.pipeline.refused import KeepRefused
 from quorum.pipeline.streams import Source, parse_address, sink, source
 from quorum.pipeline.streams.address import AddressKind
 from quorum.pipeline.streams.check import check_streams
+from quorum.pipeline.streams.flink_source import FlinkPubSubSource
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
 __all__ = [
@@ -165,9 +167,18 @@ def run(
         beam_args=job.beam_args or (),
         verb=verb,
         listen=metrics.listen(verb),
+        flink=replace(job.flink(), job_name=_job_name(sources.values())),
         drain_seconds=job.drain_seconds,
         accept_open=job.allow_open_prism,
         **more,
+    )
+
+
+def _job_name(sources: Iterable[Source]) -> str:
+    """A name of the job that says what it reads: one job for each set of subscriptions."""
+    paths = sorted(each.path for each in sources if isinstance(each, FlinkPubSubSource))
+    return "-".join(["quorum", *(path.replace("/subscriptions/", "-") for path in paths)]).replace(
+        "projects/", ""
     )
 
 

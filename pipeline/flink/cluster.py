@@ -1,0 +1,123 @@
+"""A Flink cluster by its REST interface, and whether a job can start on it.
+
+The interface is described at
+https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+
+__all__ = ["FlinkCluster", "is_open"]
+
+_SECONDS = 10.0
+_CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
+
+
+@dataclass(frozen=True)
+class FlinkCluster:
+    """A cluster at its JobManager's REST interface.
+
+    Attributes:
+        url: Of the interface, such as ``http://jobmanager:8081``.
+    """
+
+    url: str
+
+    @classmethod
+    def at(cls, master: str) -> FlinkCluster:
+        """The cluster whose JobManager is at ``HOST:PORT`` or a URL."""
+        url = master if "://" in master else f"http://{master}"
+        return cls(url.rstrip("/"))
+
+    def get(self, path: str) -> Any:
+        """What the interface answers.
+
+        Raises:
+            EngineUnavailable: If nothing answers there, or not as Flink does.
+        """
+        try:
+            answer = httpx.get(f"{self.url}{path}", timeout=_SECONDS)
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            msg = (
+                f"no Flink cluster answers at {self.url} ({error or type(error).__name__}); start "
+                "one, or give the address of its JobManager's REST interface as --flink-master"
+            )
+            raise EngineUnavailable(msg) from None
+
+    def version(self) -> str:
+        """Flink's version, such as ``1.19.0``.
+
+        Raises:
+            EngineUnavailable: If the cluster does not answer.
+        """
+        return str(self.get("/overview").get("flink-version", ""))
+
+    def running(self, name: str) -> str:
+        """The id of the job of this name that has not ended; empty for none.
+
+        Raises:
+            EngineUnavailable: If the cluster does not answer.
+        """
+        jobs = self.get("/jobs/overview").get("jobs", ())
+        ended = ("FINISHED", "CANCELED", "FAILED")
+        named = (one for one in jobs if one.get("name") == name)
+        return next((str(one.get("jid")) for one in named if one.get("state") not in ended), "")
+
+    def check(self, *, allow_loss: bool) -> None:
+        """Whether a job can start, and go on after a failure.
+
+        Args:
+            allow_loss: Whether the cluster may keep no checkpoints.
+
+        Raises:
+            EngineUnavailable: If the cluster does not answer, or has no free slot.
+            ConfigurationError: If it keeps no checkpoints.
+        """
+        overview = self.get("/overview")
+        if not overview.get("taskmanagers"):
+            msg = f"the Flink cluster at {self.url} has no TaskManager; start one and try again"
+            raise EngineUnavailable(msg)
+        if not overview.get("slots-available"):
+            msg = (
+                f"the Flink cluster at {self.url} has no free slot: {overview.get('slots-total')} "
+                f"in all, {overview.get('jobs-running')} jobs; cancel a job or start a TaskManager"
+            )
+            raise EngineUnavailable(msg)
+        if not allow_loss and not self._keeps_checkpoints():
+            msg = (
+                f"the Flink cluster at {self.url} has no folder for checkpoints, so that what was "
+                "acknowledged is lost with its JobManager: set state.checkpoints.dir in its "
+                "configuration to a folder that all can reach, or accept the loss with "
+                "--flink-allow-loss"
+            )
+            raise ConfigurationError(msg)
+
+    def _keeps_checkpoints(self) -> bool:
+        found = {one.get("key"): one.get("value") for one in self.get("/jobmanager/config")}
+        return any(found.get(key) for key in _CHECKPOINTS)
+
+
+def is_open(address: str) -> bool:
+    """Whether something listens at ``HOST:PORT``.
+
+    Raises:
+        ConfigurationError: If this is no such address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        msg = f"{address} is no address; give HOST:PORT, such as localhost:50000"
+        raise ConfigurationError(msg)
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), 2.0):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,85 @@
+"""An unbounded source of a Pub/Sub subscription on Flink, whose checkpoint keeps no history.
+
+Beam's own ``ReadFromPubSub`` does not run on portable Flink. A splittable DoFn does, but each time
+that it defers its remainder Beam's Flink runner keeps it under a name of its own, and the names of
+all of them stay in every later checkpoint (https://github.com/apache/beam/issues/27648). Here Flink
+itself sends an impulse to each of the job's slots, and a plain DoFn pulls at each: nothing of the
+source is in the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
+
+from quorum.pipeline.streams.base import Received, Refused, Source
+from quorum.pipeline.streams.pubsub_source import output, split_refused, with_refused
+from quorum.pipeline.streams.subscription import subscription
+
+__all__ = ["FlinkPubSubSource"]
+
+#: Milliseconds between impulses: a message waits half as long for its pull on average, and an idle
+#: slot costs a bundle at each.
+_IMPULSE_MILLISECONDS = 25
+
+
+class _PullUntilCheckpoint(beam.DoFn):
+    """Pulls at each impulse; acks in a finalizer, which Flink calls at its checkpoint."""
+
+    def __init__(self, path: str, stream: str, *, refuses: bool = False) -> None:
+        self.path = path
+        self.stream = stream
+        self.refuses = refuses
+
+    def process(
+        self, _impulse: bytes, finalizer: Any = beam.DoFn.BundleFinalizerParam
+    ) -> Iterator[Any]:
+        source = subscription(self.path)
+        taken = source.take_bundle(0.0)
+        if not taken:
+            return
+        for held in taken:
+            received = Received(held.data, held.attributes, "", self.stream)
+            yield output(received, held.refusal if self.refuses else "")
+        finalizer.register(lambda: source.release([held.ack_id for held in taken]))
+
+
+class FlinkPubSubSource(Source):
+    """Reads a subscription in every slot of a Flink job.
+
+    A message is acked at the checkpoint after its bundle, whose state then has its effect.
+
+    Args:
+        path: ``projects/P/subscriptions/S``.
+        stream: The stream of the messages.
+        refused: Takes ``(received, reason)`` of each message that was delivered so often that it
+            must not be processed again; without one, they are read like any other.
+    """
+
+    bounded = False
+
+    def __init__(self, path: str, stream: str, refused: Refused | None = None) -> None:
+        self.path = path
+        self.stream = stream
+        self.refused = refused
+
+    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
+        """See Source."""
+        return _Read(self)
+
+
+class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
+    def __init__(self, source: FlinkPubSubSource) -> None:
+        super().__init__()
+        self.path = source.path
+        self.stream = source.stream
+        self.refused = source.refused
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
+        impulse = FlinkStreamingImpulseSource().set_interval_ms(_IMPULSE_MILLISECONDS)
+        pull = _PullUntilCheckpoint(self.path, self.stream, refuses=self.refused is not None)
+        pulled = begin | "Impulses" >> impulse | "Pull" >> with_refused(pull)
+        return split_refused(pulled, self.refused)

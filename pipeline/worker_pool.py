@@ -1,0 +1,55 @@
+"""Serves Beam's workers as threads of this process, on loopback only.
+
+Beam's own loopback environment and worker pool listen on every interface, and run the code of
+whoever reaches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2_grpc
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+from apache_beam.utils import thread_pool_executor
+
+from quorum.core.errors import ConfigurationError
+
+__all__ = ["worker_pool"]
+
+
+@contextmanager
+def worker_pool(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve workers until the block ends; yields ``HOST:PORT``.
+
+    Args:
+        port: The port; 0 for a free one.
+        host: The interface.
+
+    Raises:
+        ConfigurationError: If the port is in use.
+    """
+    server = grpc.server(
+        thread_pool_executor.shared_unbounded_instance(),
+        options=[
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.http2.max_ping_strikes", 0),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        msg = f"port {port} of {host} is in use; give another --port"
+        raise ConfigurationError(msg)
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
+        BeamFnExternalWorkerPoolServicer(), server
+    )
+    server.start()
+    try:
+        yield f"{host}:{bound}"
+    finally:
+        server.stop(1)

@@ -1,0 +1,33 @@
+"""A real Flink cluster, where ``QUORUM_FLINK`` names Flink with Beam's job server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.pipeline.flink.running import Flink
+
+
+@pytest.fixture(scope="session")
+def flink_home() -> Path:
+    """The folder with Flink's jars and its script."""
+    known = REPOSITORY.parent / "shared" / "tools" / "flink"
+    named = os.environ.get("QUORUM_FLINK") or (str(known) if known.is_dir() else "")
+    if not named:
+        pytest.skip("no Flink: QUORUM_FLINK names a folder with it")
+    if shutil.which("java") is None:
+        pytest.skip("no Java on this machine")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def flink(flink_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
+    """A cluster for the session."""
+    made = Flink(flink_home, tmp_path_factory.mktemp("flink"))
+    yield made
+    made.close()

@@ -1,0 +1,62 @@
+"""Which job server is started, and what a user is told where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.flink.job_server import JOB_SERVER, job_server
+
+
+def start(version: str = "1.19.0") -> None:
+    with job_server("127.0.0.1:1", version):
+        pytest.fail("it cannot have started")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([], "no jar and no folder of jars"),
+        (["other.jar"], "no beam-runners-flink jar"),
+        (
+            ["beam-runners-flink-1.17-2.62.0.jar"],
+            "is for Flink 1.17, and the cluster is Flink 1.19",
+        ),
+    ],
+)
+def test_a_folder_without_the_right_job_server_is_refused(
+    java: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: list[str], told: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    monkeypatch.setenv(JOB_SERVER, str(tmp_path))
+    with pytest.raises(ConfigurationError, match=told):
+        start()
+
+
+def test_a_jar_for_another_flink_is_refused(
+    java: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jar = tmp_path / "beam-runners-flink-1.18-job-server-2.62.0.jar"
+    jar.touch()
+    monkeypatch.setenv(JOB_SERVER, str(jar))
+    with pytest.raises(ConfigurationError, match=r"for Flink 1\.18"):
+        start()
+
+
+def test_a_jar_that_does_not_start_is_told_by_its_last_line(
+    java: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jar = tmp_path / "server.jar"
+    jar.write_text("no jar")
+    monkeypatch.setenv(JOB_SERVER, str(jar))
+    with pytest.raises(EngineUnavailable, match=r"did not start: .*jar"):
+        start()
+
+
+def test_without_java_what_to_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EngineUnavailable, match="--job-endpoint"):
+        start()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -115,7 +116,7 @@ class _Moderate(beam.DoFn):
     def start_bundle(self) -> None:
         self._rows: list[Found] = []
 
-    def process(self, row: Found) -> Iterator[Tally | beam.pvalue.TaggedOutput]:
+    def process(self, row: Found) -> Iterator[Any]:
         self._rows.append(row)
         if len(self._rows) >= BATCH:
             tally, copies = self._flush()
@@ -123,7 +124,7 @@ class _Moderate(beam.DoFn):
             for kind, message in copies:
                 yield beam.pvalue.TaggedOutput(kind, message)
 
-    def finish_bundle(self) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
+    def finish_bundle(self) -> Iterator[Any]:
         if self._rows:
             at, windows = GlobalWindow().max_timestamp(), (GlobalWindow(),)
             tally, copies = self._flush()

@@ -65,7 +65,9 @@ def show(
     """
     held = open_reference(model, name) if model else shipped_artifact(name)
     if as_json:
-        document = asdict(held.manifest) if held else {"detector": name, "manifest": None}
+        document: dict[str, Any] = {"detector": name, "manifest": None}
+        if held is not None:
+            document = asdict(held.manifest)
         for source in document.get("training_data", ()):
             del source["seen"]  # lies in a file of its own
         typer.echo(json.dumps(document, indent=2))

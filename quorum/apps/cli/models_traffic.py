@@ -117,8 +117,8 @@ def _visible(ledger: Ledger, count: int) -> list[list[LedgerCase]]:
         if not rows:
             break
         last = rows[-1]
-        parts = ("upload", "predictions", "verdicts")
-        cases = ledger.get_cases([row.upload_id for row in rows], parts)
+        ids = [row.upload_id for row in rows]
+        cases = ledger.get_cases(ids, ["upload", "predictions", "verdicts"])
         whole = [case for case in cases if case.upload is not None]
         count -= len(whole)
         if whole:

@@ -217,13 +217,13 @@ def _last_reviews(connection: Connection) -> dict[str, _Reviewed]:
         .join(samples, samples.c.verdict_id == r.verdict_id, isouter=True)
         .order_by(r.at, r.id)
     )
-    for row in connection.execute(query):
-        if (row.upload_id, row.reviewer, row.at, row.action) in own:
+    for sent in connection.execute(query):
+        if (sent.upload_id, sent.reviewer, sent.at, sent.action) in own:
             continue
-        harms = Review.model_validate_json(row.body).labels
-        if not harms and row.category is not None:
-            harms = (row.category,)
-        keep(row.upload_id, _Reviewed(row.at, row.action, harms, row.probability, "stream"))
+        harms = Review.model_validate_json(sent.body).labels
+        if not harms and sent.category is not None:
+            harms = (sent.category,)
+        keep(sent.upload_id, _Reviewed(sent.at, sent.action, harms, sent.probability, "stream"))
     return dict(sorted(last.items(), key=lambda item: (item[1].at, item[0])))
 
 

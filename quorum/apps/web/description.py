@@ -42,7 +42,7 @@ _VERDICT: dict[str, Any] = {
     "upload_id": "video-4711",
     "action": "review",
     "revision": 1,
-    "policy_version": "balanced@cecebcc9aa456536",
+    "policy_version": "balanced@5ee401f38f237d92",
     "rule": "spam-likely",
     "category": "spam",
     "reasons": ["The upload is likely spam (probability 0.97)."],

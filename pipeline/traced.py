@@ -20,6 +20,7 @@ def received_in_trace(received: Received, message: Message) -> Received:
     """The message with the context of the span of its reception, where traces are made."""
     if not tracing.is_on():
         return received
+    digest: str | None = None
     if isinstance(message, Upload):
         upload_id, digest = message.id, message.digest
     else:

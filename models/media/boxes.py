@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from quorum.core.errors import MediaRefused
+from quorum.models.media.appended import Tail
 
 __all__ = ["check_tables"]
 
@@ -53,7 +54,7 @@ class _Track:
         return self.edits * self.samples
 
 
-def check_tables(file: BinaryIO, size: int) -> None:
+def check_tables(file: BinaryIO | Tail, size: int) -> None:
     """Check the announced samples of an MP4 or MOV file; other files pass.
 
     Args:
@@ -88,7 +89,7 @@ def check_tables(file: BinaryIO, size: int) -> None:
         raise MediaRefused(msg)
 
 
-def _read(file: BinaryIO, track: _Track, kind: bytes, start: int, end: int) -> None:
+def _read(file: BinaryIO | Tail, track: _Track, kind: bytes, start: int, end: int) -> None:
     if kind == b"hdlr":
         file.seek(start + 8)
         track.sound = file.read(4) == b"soun"
@@ -115,13 +116,15 @@ def _read(file: BinaryIO, track: _Track, kind: bytes, start: int, end: int) -> N
         )
 
 
-def _number(file: BinaryIO, at: int) -> int:
+def _number(file: BinaryIO | Tail, at: int) -> int:
     file.seek(at)
     data = file.read(4)
     return int.from_bytes(data, "big") if len(data) == 4 else 0
 
 
-def _boxes(file: BinaryIO, start: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(
+    file: BinaryIO | Tail, start: int, end: int, depth: int
+) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of the content of each box, depth first.
 
     Raises:

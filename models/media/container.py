@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Final
 
 from quorum.core.errors import MediaRefused
 from quorum.models.media.ahead import Ahead
+from quorum.models.media.appended import Tail
 from quorum.models.media.boxes import check_tables
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
@@ -50,7 +51,7 @@ class PacketListener:
 class _AnonymousFile:
     """An open file without a name, so that FFmpeg cannot use the name to find other files."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | Tail) -> None:
         self._seek = file.seek
         self.read = file.read
         self.tell = file.tell
@@ -88,6 +89,7 @@ class ContainerReader:
         file: The file.
         size: Its length in bytes.
         limits: How much of it is decoded.
+        form: FFmpeg's name of its format; by default found out.
 
     Attributes:
         tracks: Its tracks of pictures, sound and text.
@@ -100,7 +102,9 @@ class ContainerReader:
         MediaRefused: If its format is unknown, or it is damaged at its start.
     """
 
-    def __init__(self, file: BinaryIO, size: int, limits: Limits) -> None:
+    def __init__(
+        self, file: BinaryIO | Tail, size: int, limits: Limits, form: str | None = None
+    ) -> None:
         import av
 
         av.logging.set_level(av.logging.PANIC)
@@ -108,7 +112,10 @@ class ContainerReader:
         self._errors = (av.error.FFmpegError, ValueError, OSError, IndexError)
         try:
             opened: Any = av.open(
-                _AnonymousFile(file), options=dict(CONTAINER_OPTIONS), metadata_errors="replace"
+                _AnonymousFile(file),
+                format=form,
+                options=dict(CONTAINER_OPTIONS),
+                metadata_errors="replace",
             )
         except self._errors as error:
             raise self._unreadable(error) from error

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from quorum.core.errors import InputError, MediaRefused
+from quorum.models.media.appended import Tail, film_at, is_motion_jpeg
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
@@ -170,11 +171,13 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
         try:
             if form is not None:
                 readers.append(StillReader(file, form, limits))
-            if form is None or (form == "HEIF" and b"moov" in _top_boxes(path, size)):
-                with path.open("rb") as film:
+            with path.open("rb") as film:
+                if form is None or (form == "HEIF" and b"moov" in _top_boxes(path, size)):
                     readers.append(ContainerReader(film, size, limits))
-                    yield Media(readers, limits)
-            else:
+                elif form == "JPEG" and is_motion_jpeg(film):
+                    readers.append(ContainerReader(film, size, limits, "mjpeg"))
+                elif (start := film_at(film, form)) is not None:
+                    readers.append(ContainerReader(Tail(film, start), size - start, limits))
                 yield Media(readers, limits)
         finally:
             for reader in readers:

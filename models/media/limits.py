@@ -16,7 +16,7 @@ __all__ = ["CONTAINER_OPTIONS", "MAX_SUBTITLES", "MAX_TRACKS", "Limits", "Work"]
 #: files and addresses, which an untrusted file must not cause.
 _DEMUXERS: Final = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,wav,mp3,flac,aac,"
-    "h264,hevc,ivf,obu,m4v,mpegvideo"
+    "h264,hevc,ivf,obu,m4v,mpegvideo,mjpeg"
 )
 
 #: Options of FFmpeg that hold before the first byte is probed.

@@ -238,6 +238,13 @@ def second(*options) -> Make:
     )  # fmt: skip
 
 
+def motion_photo(source: Path, out: Path) -> None:
+    """The film lies behind an innocent picture, as phones keep it."""
+    still = out.with_suffix(".still.jpg")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=320x240", "-frames:v", 1, still)
+    out.write_bytes(still.read_bytes() + source.read_bytes())
+
+
 X264 = ("-c:v", "libx264", "-crf", 20)
 #: Ways of carrying the film.
 FILMS: dict[str, Make] = {
@@ -274,6 +281,8 @@ FILMS: dict[str, Make] = {
     "turned.mp4": lambda source, out: turned_film(source, out),
     # The packets of the first second stay in the file, and an edit list leaves them out.
     "edited.mp4": lambda source, out: ffmpeg("-ss", 1, "-i", source, "-c", "copy", out),
+    "a.mjpeg": converted("-c:v", "mjpeg", "-q:v", 3, "-r", 25),
+    "motion.jpg": motion_photo,
     "slow-start.mkv": converted("-c", "copy", "-output_ts_offset", 5),
 }
 

@@ -36,7 +36,8 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def command_of(words: list[str]) -> Any:
     found = typer.main.get_command(import_module(f"quorum.apps.cli.{words[0]}").app)
-    return found.commands[words[1]] if hasattr(found, "commands") else found
+    # A verb with commands of its own may also be run without one.
+    return getattr(found, "commands", {}).get(words[1], found)
 
 
 def check(words: list[str]) -> None:

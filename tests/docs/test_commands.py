@@ -44,7 +44,7 @@ def inline(text: str) -> list[list[str]]:
 
 def found(words: list[str]) -> tuple[Any, list[str]]:
     """The command that words name, and the rest of the words."""
-    module = import_module(f"quorum.apps.cli.{words[0]}")
+    module = import_module(f"quorum.apps.cli.{words[0].replace('-', '_')}")
     app = getattr(module, "app", None)
     if app is None:
         app = typer.Typer()

@@ -41,7 +41,10 @@ def test_it_serves_on_loopback_and_exits_on_sigterm(tmp_path: Path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            address = process.stderr.readline().split()[-1]
+            # A word on what is not protected may come first.
+            lines = iter(process.stderr.readline, "")
+            words = (word for line in lines for word in line.split())
+            address = next(word for word in words if word.startswith("http://"))
             assert address.startswith("http://127.0.0.1:")
 
             def answers() -> bool:

@@ -170,9 +170,11 @@ def test_it_tells_its_policy_and_models(client: httpx.Client) -> None:
 def test_openapi_has_examples_and_all_routes(client: httpx.Client) -> None:
     schema = client.get("/openapi.json").json()
     body = schema["paths"]["/v1/moderate"]["post"]["requestBody"]["content"]
-    example = body["application/json"]["schema"]["example"]
+    named = body["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
+    example = schema["components"]["schemas"][named]["example"]
     assert client.post("/v1/moderate", json=example).status_code == 200
-    parts = body["multipart/form-data"]["example"]
+    form = schema["paths"]["/v1/moderate:media"]["post"]["requestBody"]["content"]
+    parts = form["multipart/form-data"]["example"]
     assert Upload.model_validate_json(parts["upload"]).id == example["id"]
     assert {"/v1/moderate", "/v1/moderate:batch", "/v1/policies", "/v1/models"} <= set(
         schema["paths"]

@@ -19,7 +19,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from pathlib import Path
 
 from benchmarks.page_files import FILES, PAGES, Setting
 from benchmarks.texts import ROOT
+from quorum.pipeline.streams.emulator import free_port
 
 #: Seconds for one command, on a machine that does other things too.
 PATIENCE = 300.0
@@ -170,7 +170,7 @@ class Reader:
         self, page: str, setting: Setting, folder: Path, addresses: dict[str, str]
     ) -> None:
         self._page, self._setting, self._folder = page, setting, folder
-        self._ports = {port: _free_port() for port in ("8080", "8081", "9464")}
+        self._ports = {port: str(free_port()) for port in ("8080", "8081", "9464")}
         self._addresses = addresses
         self._services: list[tuple[Command, subprocess.Popen[bytes], Path]] = []
         self._environment = {
@@ -341,12 +341,6 @@ def _answers(port: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def differences(page: str, printed: str) -> str:

@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from google.pubsub_v1.types import PubsubMessage
 
 from benchmarks.document import machine, peak_megabytes, table, write_section
+from benchmarks.soak.processes import descendants
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.demo.examples import example_messages, examples_folder
@@ -242,11 +242,6 @@ class Platform:
         return sorted((self.came[f"{prefix}-{index}"] - at) * 1000 for index, at in enumerate(sent))
 
 
-def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(each) for each in text.split()]
-
-
 def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
     """One row of the table."""
     told = subprocess.run(
@@ -269,7 +264,8 @@ def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
             spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
             through = platform.throughput(count, f"{kind}-burst")
             memory = peak_megabytes(process.pid)
-            engine = sum(peak_megabytes(child) for child in _children(process.pid))
+            engines = [one for one in descendants(process.pid) if one.is_prism]
+            engine = sum(peak_megabytes(one.pid) for one in engines)
         finally:
             process.terminate()
             try:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
+from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.flink.options import FlinkOptions
 from quorum.pipeline.flink.session import flink_session
@@ -57,9 +57,6 @@ DIRECT_RISK = (
     "nothing is lost, but an upload waits for its turn, only this job's detectors count, no review "
     "or late prediction changes a verdict, and removal caps start anew at each turn"
 )
-
-#: How long Beam's download of Prism may stand still.
-_DOWNLOAD_SECONDS = 20.0
 
 #: The SDK's state cache measures every value deeply at each access: 5 to 9 times slower.
 _PORTABLE = ["--max_cache_memory_usage_mb=0"]
@@ -185,15 +182,12 @@ def find_prism() -> tuple[str | None, str]:
             msg = f"QUORUM_PRISM names {named}, which cannot be run; `chmod +x` it"
             raise ConfigurationError(msg)
         return named, named
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
     try:
-        server = PrismJobServer(PipelineOptions([]))
-        path = server.local_bin(server.path_to_binary())
+        with bounded_download():
+            server = PrismJobServer(PipelineOptions([]))
+            path = server.local_bin(server.path_to_binary())
     except (RuntimeError, OSError, ValueError) as error:
         return None, f"no Prism, Beam's local streaming engine ({error})"
-    finally:
-        socket.setdefaulttimeout(before)
     return path, path
 
 

@@ -10,7 +10,7 @@ import mmap
 import os
 from typing import BinaryIO, Final
 
-__all__ = ["Tail", "film_at", "is_motion_jpeg"]
+__all__ = ["Tail", "behind"]
 
 #: JPEG's markers: start and end of a picture, start of coded data, and those without a length.
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
@@ -48,36 +48,37 @@ class Tail:
         return self._file.seek(offset, whence) - self._start
 
 
-def film_at(file: BinaryIO, form: str) -> int | None:
-    """Where a film begins that lies behind or in a picture; None for none.
+def behind(file: BinaryIO, form: str) -> tuple[int, str | None] | None:
+    """What lies behind or in a picture, and a player shows.
 
     Args:
         file: The file.
         form: The picture's format, by ``picture_format``.
+
+    Returns:
+        Where it begins, and FFmpeg's name of its format if it has no head that tells it: a raw
+        stream of Motion JPEG begins with the picture itself. None for nothing.
     """
     with _mapped(file) as data:
-        at = (_jpeg_end(data) or 2) if form == "JPEG" else 32
-        for _ in range(_MAX_FOUND):
-            at = data.find(b"ftyp", at)
-            if at < 0:
-                return None
-            start = at - 4
-            length = int.from_bytes(data[start:at], "big")
-            if 16 <= length <= _MAX_FTYP and length % 4 == 0 and _is_brand(data[at + 4 : at + 8]):
-                return start
-            at += 4
+        end = _jpeg_end(data) if form == "JPEG" else None
+        if end is not None and data[end : end + 3] == b"\xff\xd8\xff":
+            return 0, "mjpeg"
+        start = _film(data, end or (2 if form == "JPEG" else 32))
+    return None if start is None else (start, None)
+
+
+def _film(data: mmap.mmap, at: int) -> int | None:
+    """Where the first box of a film begins, from a place on."""
+    for _ in range(_MAX_FOUND):
+        at = data.find(b"ftyp", at)
+        if at < 0:
+            return None
+        start = at - 4
+        length = int.from_bytes(data[start:at], "big")
+        if 16 <= length <= _MAX_FTYP and length % 4 == 0 and _is_brand(data[at + 4 : at + 8]):
+            return start
+        at += 4
     return None
-
-
-def is_motion_jpeg(file: BinaryIO) -> bool:
-    """Whether a JPEG file is followed by another one at once, as in a raw stream.
-
-    Args:
-        file: The file.
-    """
-    with _mapped(file) as data:
-        end = _jpeg_end(data)
-        return end is not None and data[end : end + 3] == b"\xff\xd8\xff"
 
 
 def _mapped(file: BinaryIO) -> mmap.mmap:

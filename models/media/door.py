@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from quorum.core.errors import InputError, MediaRefused
-from quorum.models.media.appended import Tail, film_at, is_motion_jpeg
+from quorum.models.media.appended import Tail, behind
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
@@ -174,10 +174,9 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
             with path.open("rb") as film:
                 if form is None or (form == "HEIF" and b"moov" in _top_boxes(path, size)):
                     readers.append(ContainerReader(film, size, limits))
-                elif form == "JPEG" and is_motion_jpeg(film):
-                    readers.append(ContainerReader(film, size, limits, "mjpeg"))
-                elif (start := film_at(film, form)) is not None:
-                    readers.append(ContainerReader(Tail(film, start), size - start, limits))
+                elif (found := behind(film, form)) is not None:
+                    start, kind = found
+                    readers.append(ContainerReader(Tail(film, start), size - start, limits, kind))
                 yield Media(readers, limits)
         finally:
             for reader in readers:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,7 +16,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.flink.cluster import is_open
+from quorum.pipeline.streams.emulator import free_port
 
 __all__ = ["JOB_SERVER", "job_server"]
 
@@ -27,7 +28,6 @@ JOB_SERVER = "QUORUM_FLINK_JOB_SERVER"
 _DRIVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _START_SECONDS = 90.0
 _END_SECONDS = 5.0
-_DOWNLOAD_SECONDS = 20.0
 _JAR = re.compile(r"beam-runners-flink[-_](\d+\.\d+)(?:-job-server)?-")
 #: What Flink's serialisers reach into on Java 17.
 _OPENS = [
@@ -58,9 +58,7 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
         msg += "--job-endpoint of a job server that runs elsewhere"
         raise EngineUnavailable(msg)
     start = _classpath(flink_version)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory(prefix="quorum-flink-") as folder:
         log = Path(folder) / "job-server.log"
         with log.open("wb") as output:
@@ -111,19 +109,16 @@ def _classpath(flink_version: str) -> list[str]:
 
 def _downloaded(version: str) -> str:
     """The job server's jar as Beam downloads it, once."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
     try:
-        server = FlinkJarJobServer(PipelineOptions([f"--flink_version={version}"]))
-        return str(server.local_jar(server.path_to_jar()))
+        with bounded_download():
+            server = FlinkJarJobServer(PipelineOptions([f"--flink_version={version}"]))
+            return str(server.local_jar(server.path_to_jar()))
     except (RuntimeError, OSError, ValueError, SystemExit) as error:
         msg = (
             f"Beam's job server for Flink {version} cannot be downloaded ({error}); set "
             f"{JOB_SERVER} to its jar, or give the --job-endpoint of one that runs"
         )
         raise EngineUnavailable(msg) from None
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _await(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
 
-from quorum.pipeline.streams.base import Received, Refused, Source
-from quorum.pipeline.streams.pubsub_source import output, split_refused, with_refused
+from quorum.pipeline.streams.base import Received
+from quorum.pipeline.streams.pubsub_source import PullingSource, output
 from quorum.pipeline.streams.subscription import subscription
 
 __all__ = ["FlinkPubSubSource"]
@@ -47,39 +47,16 @@ class _PullUntilCheckpoint(beam.DoFn):
         finalizer.register(lambda: source.release([held.ack_id for held in taken]))
 
 
-class FlinkPubSubSource(Source):
-    """Reads a subscription in every slot of a Flink job.
+class FlinkPubSubSource(PullingSource):
+    """Reads a subscription in every slot of a Flink job. See ``PullingSource``.
 
     A message is acked at the checkpoint after its bundle, whose state then has its effect.
-
-    Args:
-        path: ``projects/P/subscriptions/S``.
-        stream: The stream of the messages.
-        refused: Takes ``(received, reason)`` of each message that was delivered so often that it
-            must not be processed again; without one, they are read like any other.
     """
 
-    bounded = False
-
-    def __init__(self, path: str, stream: str, refused: Refused | None = None) -> None:
-        self.path = path
-        self.stream = stream
-        self.refused = refused
-
-    def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
-        """See Source."""
-        return _Read(self)
-
-
-class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, source: FlinkPubSubSource) -> None:
-        super().__init__()
-        self.path = source.path
-        self.stream = source.stream
-        self.refused = source.refused
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
+    def pull(self, begin: beam.pvalue.PBegin) -> tuple[beam.PCollection[Any], beam.DoFn]:
+        """See PullingSource."""
         impulse = FlinkStreamingImpulseSource().set_interval_ms(_IMPULSE_MILLISECONDS)
-        pull = _PullUntilCheckpoint(self.path, self.stream, refuses=self.refused is not None)
-        pulled = begin | "Impulses" >> impulse | "Pull" >> with_refused(pull)
-        return split_refused(pulled, self.refused)
+        refuses = self.refused is not None
+        return begin | "Impulses" >> impulse, _PullUntilCheckpoint(
+            self.path, self.stream, refuses=refuses
+        )

@@ -7,6 +7,7 @@ Beam's own by that of its service. The source on Flink is in ``flink_source``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from quorum.pipeline.streams.pulse import Pulse
 from quorum.pipeline.streams.subscription import Held, Subscription, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
 
-__all__ = ["NativePubSubSource", "PubSubSource", "output", "split_refused", "with_refused"]
+__all__ = ["NativePubSubSource", "PubSubSource", "PullingSource", "output"]
 
 #: Seconds that a bundle waits for its first message, so that an idle stream costs little.
 _IDLE_WAIT = 0.5
@@ -73,8 +74,8 @@ def _claimed(source: Subscription, tracker: Any, stream: str = "uploads") -> Ite
             source.put_back(held)
 
 
-class PubSubSource(Source):
-    """Reads a subscription through the generated Pub/Sub client, in the process of the job.
+class PullingSource(Source):
+    """Pulls from a subscription through the generated Pub/Sub client.
 
     Args:
         path: ``projects/P/subscriptions/S``.
@@ -84,13 +85,15 @@ class PubSubSource(Source):
     """
 
     bounded = False
-    in_process = True
 
     def __init__(self, path: str, stream: str, refused: Refused | None = None) -> None:
         self.path = path
         self.stream = stream
         self.refused = refused
-        self.subscription = path
+
+    @abstractmethod
+    def pull(self, begin: beam.pvalue.PBegin) -> tuple[beam.PCollection[Any], beam.DoFn]:
+        """What makes the source pull, and the DoFn that does so, whose messages are ``output``s."""
 
     def transform(self) -> beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]:
         """See Source."""
@@ -98,32 +101,35 @@ class PubSubSource(Source):
 
 
 class _Read(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Received]]):
-    def __init__(self, source: PubSubSource) -> None:
+    def __init__(self, source: PullingSource) -> None:
         super().__init__()
-        self.path = source.path
-        self.stream = source.stream
-        self.refused = source.refused
+        self.source = source
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Received]:
+        occasions, pull = self.source.pull(begin)
+        pulled = occasions | "Pull" >> beam.ParDo(pull).with_output_types(Received).with_outputs(
+            _REFUSED, main="received"
+        )
+        if self.source.refused is not None:
+            pulled[_REFUSED] | "Refused" >> self.source.refused
+        received: beam.PCollection[Received] = pulled.received
+        return received
+
+
+class PubSubSource(PullingSource):
+    """Reads a subscription in the process of the job. See ``PullingSource``."""
+
+    in_process = True
+
+    def __init__(self, path: str, stream: str, refused: Refused | None = None) -> None:
+        super().__init__(path, stream, refused)
+        self.subscription = path
+
+    def pull(self, begin: beam.pvalue.PBegin) -> tuple[beam.PCollection[Any], beam.DoFn]:
+        """See PullingSource."""
         begin | "Pulse" >> Pulse(self.path)
         subscription = begin | "Subscription" >> beam.Create([self.path], reshuffle=False)
-        pull = _PullUntilVerdict(self.stream, refuses=self.refused is not None)
-        return split_refused(subscription | "Pull" >> with_refused(pull), self.refused)
-
-
-def with_refused(pull: beam.DoFn) -> Any:
-    """The step of a DoFn whose messages are ``output``s."""
-    return beam.ParDo(pull).with_output_types(Received).with_outputs(_REFUSED, main="received")
-
-
-def split_refused(
-    pulled: beam.pvalue.DoOutputsTuple, refused: Refused | None
-) -> beam.PCollection[Received]:
-    """What may be processed of what ``with_refused`` made; the rest goes to ``refused``."""
-    if refused is not None:
-        pulled[_REFUSED] | "Refused" >> refused
-    received: beam.PCollection[Received] = pulled.received
-    return received
+        return subscription, _PullUntilVerdict(self.stream, refuses=self.refused is not None)
 
 
 class NativePubSubSource(Source):

@@ -11,7 +11,7 @@ from typing import Final
 
 from quorum.core.errors import ConfigurationError
 
-__all__ = ["create_private", "warn_if_open", "write_secret"]
+__all__ = ["create_private", "read_secret", "warn_if_open", "write_secret"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,39 @@ def write_secret(path: Path, text: str) -> None:
         raise ConfigurationError(msg) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
         out.write(text + "\n")
+
+
+def read_secret(
+    text: str | None, file: str | None, variable: str, what: str
+) -> tuple[str, str] | None:
+    """The secret that a variable of the environment holds, or the file that another one names.
+
+    Args:
+        text: The value of the variable.
+        file: The value of the variable with ``_FILE``.
+        variable: Its name.
+        what: What it is, such as "the signing key".
+
+    Returns:
+        The secret and where it was found; None if there is none.
+
+    Raises:
+        ConfigurationError: If both are set, or the file cannot be read.
+    """
+    if text and file:
+        msg = f"{variable} and {variable}_FILE are both set; set one"
+        raise ConfigurationError(msg)
+    if text:
+        return text, variable
+    if not file:
+        return None
+    warn_if_open(Path(file), what)
+    try:
+        return Path(file).read_text(encoding="utf-8"), file
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        msg = f"cannot read {what} {file}: {reason}"
+        raise ConfigurationError(msg) from None
 
 
 def warn_if_open(path: Path, what: str) -> None:

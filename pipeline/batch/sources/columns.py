@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,13 +14,30 @@ from sqlalchemy import Column, ColumnElement, Connection
 from quorum.pipeline.batch.sources.conversions import EPOCH_FROM, EPOCH_TO, EPOCH_UNITS, Sql
 from quorum.store.ledger import TimeRange
 
-__all__ = ["EPOCHS", "Columns", "Values"]
+__all__ = ["EPOCHS", "Columns", "Values", "edges_in_any_zone"]
 
 #: For each unit of an epoch: how many of it a second has, and its first and last number.
 EPOCHS: Final = tuple((unit, EPOCH_FROM * unit, EPOCH_TO * unit) for unit in EPOCH_UNITS)
 
 #: The values of a row by an upload's field, each with its kind; None for NULL.
 Values = Mapping[str, tuple[Sql, Any]]
+
+
+def edges_in_any_zone(span: TimeRange) -> Iterator[tuple[datetime, bool]]:
+    """The edges of a span, a day further out: no zone is further from UTC.
+
+    Yields:
+        The time in UTC, and whether it is the first rather than the last. An edge that is absent,
+        or would be no time any more, is left out.
+    """
+    for edge, days in ((span.since, -1), (span.until, 1)):
+        if edge is None:
+            continue
+        try:
+            far = edge.astimezone(UTC) + timedelta(days=days)
+        except OverflowError:
+            continue
+        yield far, days < 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import UTC, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import BIT, CHAR, TIMESTAMP, YEAR
 from sqlalchemy.types import TypeEngine, _Binary
 
-from quorum.pipeline.batch.sources.columns import Columns, Values
+from quorum.pipeline.batch.sources.columns import Columns, Values, edges_in_any_zone
 from quorum.pipeline.batch.sources.conversions import Sql
 from quorum.store.ledger import TimeRange
 
@@ -86,15 +85,9 @@ class MysqlColumns(Columns):
             return []
         column = self.chosen["published_at"]
         near = []
-        for edge, days in ((span.since, -1), (span.until, 1)):
-            if edge is None:
-                continue
-            try:
-                far = edge.astimezone(UTC) + timedelta(days=days)
-            except OverflowError:
-                continue
+        for far, is_first in edges_in_any_zone(span):
             limit = far.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
-            near.append(_plain(column) >= limit if days < 0 else _plain(column) <= limit)
+            near.append(_plain(column) >= limit if is_first else _plain(column) <= limit)
         if not near:
             return []
         # What is no time, such as 0000-00-00, belongs to every span.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -25,7 +24,7 @@ from sqlalchemy import (
 
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages.carriage import decoded
-from quorum.pipeline.batch.sources.columns import EPOCHS, Columns, Values
+from quorum.pipeline.batch.sources.columns import EPOCHS, Columns, Values, edges_in_any_zone
 from quorum.pipeline.batch.sources.conversions import Sql
 from quorum.store.ledger import TimeRange
 
@@ -49,18 +48,12 @@ class SqliteColumns(Columns):
         column = self.chosen["published_at"]
         day, seconds = func.julianday(type_coerce(column, String)), _seconds(column)
         near, near_seconds = [], []
-        for edge, days in ((span.since, -1), (span.until, 1)):
-            if edge is None:
-                continue
-            try:
-                far = edge.astimezone(UTC) + timedelta(days=days)
-            except OverflowError:
-                continue
+        for far, is_first in edges_in_any_zone(span):
             text = far.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
             limit = func.julianday(text)
-            near.append(day >= limit if days < 0 else day <= limit)
+            near.append(day >= limit if is_first else day <= limit)
             at = far.timestamp()
-            near_seconds.append(seconds >= at if days < 0 else seconds <= at)
+            near_seconds.append(seconds >= at if is_first else seconds <= at)
         if not near:
             return []
         dated = type_coerce(column, String).bool_op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-*")

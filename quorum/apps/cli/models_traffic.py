@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from quorum.core.messages import Action, Upload, now, prediction_id
-from quorum.core.messages.prediction import Prediction
+from quorum.core.messages import Action, Upload, now
 
 if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
@@ -107,23 +106,22 @@ def traffic(
     return Traffic(uploads, unscored, dict(old), dict(new), tuple(titles)) if uploads else None
 
 
-def _visible(ledger: Ledger, count: int) -> list[list[LedgerCase]]:
+def _visible(ledger: Ledger, count: int) -> Iterator[list[LedgerCase]]:
     from quorum.store.ledger import CaseFilter
 
     chosen = CaseFilter(actions=(Action.ALLOW,))
-    pages, last = [], None
+    last = None
     while count > 0:
         rows = ledger.find(chosen, after=last, limit=min(_PAGE, count))
         if not rows:
-            break
+            return
         last = rows[-1]
         ids = [row.upload_id for row in rows]
         cases = ledger.get_cases(ids, ["upload", "predictions", "verdicts"])
         whole = [case for case in cases if case.upload is not None]
         count -= len(whole)
         if whole:
-            pages.append(whole)
-    return pages
+            yield whole
 
 
 def _unlabelled(uploads: list[Upload]) -> Labelled:
@@ -136,21 +134,11 @@ def _unlabelled(uploads: list[Upload]) -> Labelled:
 
 def _action(case: LedgerCase, detector: Detector, finding: Finding, policy: Policy) -> str:
     from quorum.aggregator.study.record import PastCase
+    from quorum.models.detectors import Features
+    from quorum.models.runner import predict
 
     upload = case.upload
     assert upload is not None
-    made = Prediction(
-        id=prediction_id(upload.id, detector.name, detector.version, upload.digest),
-        upload_id=upload.id,
-        digest=upload.digest,
-        detector=detector.name,
-        version=detector.version,
-        status=finding.status,
-        score=finding.score,
-        labels=dict(finding.labels),
-        evidence=finding.evidence,
-        reason=finding.reason,
-        at=now(),
-    )
+    made = predict(detector, Features(upload), finding, now(), 0.0)
     others = [one for one in case.current_predictions if one.detector != detector.name]
     return PastCase.gather(upload, [*others, made]).decide(policy).action.value

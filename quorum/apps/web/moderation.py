@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Request, Response
 
@@ -47,19 +47,22 @@ _HEADERS: dict[str, Any] = {
 }
 
 
+_MODERATED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "model": ModeratedAnswer,
+        "description": "The verdict.",
+        "headers": _HEADERS,
+        **example(MODERATED_EXAMPLE),
+    },
+    **PROBLEMS,
+}
+
+
 @router.post(
     "/moderate",
     operation_id="moderate",
     summary="One upload in, one verdict out",
-    responses={
-        200: {
-            "model": ModeratedAnswer,
-            "description": "The verdict.",
-            "headers": _HEADERS,
-            **example(MODERATED_EXAMPLE),
-        },
-        **PROBLEMS,
-    },
+    responses=_MODERATED,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -131,15 +134,7 @@ async def _read(request: Request, state: State) -> MediaUpload:
     "/moderate:media",
     operation_id="moderate_media",
     summary="One upload and its media as a file in, one verdict out",
-    responses={
-        200: {
-            "model": ModeratedAnswer,
-            "description": "The verdict.",
-            "headers": _HEADERS,
-            **example(MODERATED_EXAMPLE),
-        },
-        **PROBLEMS,
-    },
+    responses=_MODERATED,
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -13,11 +13,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from quorum.core.errors import ConfigurationError
-from quorum.core.private_files import warn_if_open
+from quorum.core.private_files import read_secret
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -154,20 +153,8 @@ class SigningKey:
             ConfigurationError: If both are set, the file cannot be read, or it is not a key.
         """
         text, file = (os.environ.get(name) for name in (ENVIRONMENT, ENVIRONMENT_FILE))
-        if text and file:
-            msg = f"{ENVIRONMENT} and {ENVIRONMENT_FILE} are both set; set one"
-            raise ConfigurationError(msg)
-        if text:
-            return cls.from_text(text, ENVIRONMENT)
-        if not file:
-            return None
-        warn_if_open(Path(file), "the signing key")
-        try:
-            return cls.from_text(Path(file).read_text(encoding="utf-8"), file)
-        except (OSError, UnicodeDecodeError) as error:
-            told = getattr(error, "strerror", None) or "not text"
-            msg = f"cannot read the signing key {file}: {told}"
-            raise ConfigurationError(msg) from None
+        found = read_secret(text, file, ENVIRONMENT, "the signing key")
+        return None if found is None else cls.from_text(*found)
 
     @property
     def text(self) -> str:

@@ -22,6 +22,7 @@ from quorum.core.settings import CatalogueSettings, Settings
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.fingerprint.audio import AudioHasher
 from quorum.pipeline.engines import prism_here
+from quorum.pipeline.streams.emulator import free_port
 from quorum.store.ledger import Ledger
 
 NAMES = ("QUORUM_DATABASE", "QUORUM_SETTINGS", "PUBSUB_EMULATOR_HOST", "QUORUM_SIGNING_KEY")
@@ -56,9 +57,7 @@ def test_the_defaults_need_nothing_that_is_not_here() -> None:
 
 
 def test_what_the_settings_need_and_is_not_here_is_missing(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = tmp_path / "quorum.yaml"
     settings.write_text(
         "policy: no-such-policy\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
+
+from quorum.pipeline.streams.emulator import free_port
 
 
 @contextlib.contextmanager
@@ -44,9 +45,7 @@ def running() -> Iterator[str]:
             check=False,
         )
         assert made.returncode == 0, made.stdout
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         begin = folder / "begin.sql"
         begin.write_text(
             "CREATE DATABASE site CHARACTER SET utf8mb4;\n"

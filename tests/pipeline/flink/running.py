@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,14 +15,9 @@ import httpx
 
 from quorum.core.errors import EngineUnavailable
 from quorum.pipeline.flink.cluster import FlinkCluster
+from quorum.pipeline.streams.emulator import free_port
 
 _START_SECONDS = 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class Flink:

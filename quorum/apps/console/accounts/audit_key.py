@@ -14,7 +14,7 @@ from typing import Final
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity.signing import decoded
-from quorum.core.private_files import warn_if_open
+from quorum.core.private_files import read_secret
 
 __all__ = [
     "ANCHORS",
@@ -112,20 +112,8 @@ def audit_key() -> AuditKey | None:
 
 @lru_cache(maxsize=4)
 def _read(text: str | None, file: str | None) -> AuditKey | None:
-    if text and file:
-        msg = f"{ENVIRONMENT} and {ENVIRONMENT_FILE} are both set; set one"
-        raise ConfigurationError(msg)
-    if text:
-        return AuditKey.from_text(text, ENVIRONMENT)
-    if not file:
-        return None
-    warn_if_open(Path(file), "the audit key")
-    try:
-        return AuditKey.from_text(Path(file).read_text(encoding="utf-8"), file)
-    except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "not text"
-        msg = f"cannot read the audit key {file}: {told}"
-        raise ConfigurationError(msg) from None
+    found = read_secret(text, file, ENVIRONMENT, "the audit key")
+    return None if found is None else AuditKey.from_text(*found)
 
 
 def anchors_file() -> Path | None:

@@ -63,7 +63,7 @@ def test_check(tmp_path):
 
 
 def test_golden_cases(tmp_path):
-    assert "27 of 27" in run("test", "balanced").stdout
+    assert "28 of 28" in run("test", "balanced").stdout
     file = tmp_path / "mine.yaml"
     file.write_text(load_policy("balanced").text)
     beside = tmp_path / "mine.cases.yaml"

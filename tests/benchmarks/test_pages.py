@@ -37,15 +37,27 @@ not: a command
 it is fine
 …
 ```
+
+```sh
+quorum models list
+```
+
+And this comes of it:
+
+<!-- prints -->
+```
+spam
+```
 """
 
 
 def test_commands_are_found_in_their_order_and_with_their_lines() -> None:
-    assert list(commands(PAGE)) == [
+    assert commands(PAGE) == [
         Command("quorum ledger init   # a comment", 6),
         Command("quorum batch --input a.csv \\\n  --column id=x", 7),
         Command("cat > s.yaml <<'YAML'\ndetectors:\n\n  spam: {}\nYAML", 10),
         Command("quorum policy check a.yaml", 23, "it is fine\n…\n"),
+        Command("quorum models list", 28, "spam\n"),
     ]
 
 

@@ -103,9 +103,11 @@ class Outcome:
 def commands(text: str) -> list[Command]:
     """The commands of the shell blocks of a page, and those whose output it shows."""
     blocks = re.finditer(
-        r"^(?:<!-- prints(?:: (?P<of>.*?))? (?P<shown>-->)\n)?```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```",
-        text, re.S | re.M,
-    )  # fmt: skip
+        r"^(?:<!-- prints(?:: (?P<of>.*?))? (?P<shown>-->)\n)?"
+        r"```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```",
+        text,
+        re.S | re.M,
+    )
     found: list[Command] = []
     for block in blocks:
         line = text.count("\n", 0, block.start("body")) + 1

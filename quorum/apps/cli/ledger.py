@@ -1,4 +1,4 @@
-"""``quorum ledger``: create, migrate and prune the database, erase an uploader."""
+"""``quorum ledger``: create, migrate and prune the database, erase an uploader, hold rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from quorum.apps.cli.ledger_holds import hold, list_holds, release
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger, Pruned, database_url, redacted
@@ -85,6 +86,8 @@ def prune(
 ) -> None:
     """Retention: take the cases of which nothing happened for so many days.
 
+    What a legal hold covers stays, and is named.
+
     Example: quorum ledger prune --keep 365 --keep-dead-letters 30 --yes
     """
     at = now()
@@ -97,6 +100,8 @@ def prune(
 @app.command()
 def forget(uploader: str, database: Database = None, yes: Yes = False) -> None:
     """Erasure: take all of one uploader, and keep a replay from bringing it back.
+
+    What a legal hold covers stays, and is named: run it again when the hold has ended.
 
     Example: quorum ledger forget uploader-4711 --yes
     """
@@ -143,9 +148,19 @@ def _revision(database: str | None) -> str | None:
 
 
 def _show(taken: Pruned, *, done: bool) -> None:
-    for name in Pruned.__slots__:
+    for name in Pruned.tables():
         count = getattr(taken, name)
         if count:
             typer.echo(f"{name.replace('_', ' '):14}{count:>12,}")
     outcome = "rows taken" if done else "rows would go; add --yes to do it"
     typer.echo(f"{taken.total:,} {outcome}")
+    if taken.held:
+        stay = "stay" if done else "would stay"
+        typer.echo(f"{len(taken.held):,} uploads {stay}: legal holds cover them (ledger holds)")
+        for upload_id in taken.held:
+            typer.echo(f"  held: {upload_id}")
+
+
+app.command()(hold)
+app.command()(release)
+app.command("holds")(list_holds)

@@ -31,6 +31,7 @@ from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.pages import (
     appeal,
     case,
+    holds,
     login,
     media,
     overview,
@@ -115,6 +116,7 @@ def create_console(
         search,
         quality,
         appeal,
+        holds,
     ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_named
 
-from quorum.store.ledger import console_schema, schema, search_schema
+from quorum.store.ledger import console_schema, holds, schema, search_schema
 from quorum.store.ledger.values import Forgotten, Pruned
 
 __all__ = ["erased_at", "forget", "forgotten_digest", "prune"]
@@ -92,15 +92,23 @@ def erased_at(connection: Connection, digests: Sequence[str]) -> dict[str, datet
 
 
 def prune(
-    run: RunTransaction, before: datetime, letters_before: datetime | None = None, *, dry_run: bool
+    run: RunTransaction,
+    before: datetime,
+    letters_before: datetime | None = None,
+    *,
+    at: datetime,
+    dry_run: bool,
 ) -> Pruned:
     """Delete the cases that did not change since ``before``, in small transactions.
+
+    What a legal hold covers is kept, and named in the result.
 
     Args:
         run: Runs one transaction.
         before: Cases published, decided and reviewed before this time are deleted whole, and so
             are predictions from before it that belong to no case.
         letters_before: Dead letters from before this time are deleted; by default ``before``.
+        at: The time, for holds that end by themselves.
         dry_run: Only count.
 
     Raises:
@@ -112,23 +120,34 @@ def prune(
             raise ValueError(msg)
     p = schema.predictions.c
     stray = (p.at < before) & ~exists().where(schema.cases.c.upload_id == p.upload_id)
-    old_letter = schema.dead_letters.c.at < (letters_before or before)
+    stray &= ~holds.covers(p.upload_id, at)
+    old_letter = (schema.dead_letters.c.at < (letters_before or before)) & ~_held_letter(at)
     remove = _count if dry_run else _delete
     letters = run(partial(remove, schema.dead_letters, old_letter), writes=not dry_run)
     strays = run(partial(remove, schema.predictions, stray), writes=not dry_run)
 
     def some_cases(connection: Connection) -> Pruned:
-        ids = _unchanged(connection, before, None if dry_run else _BATCH)
+        if not dry_run:
+            holds.lock_holds(connection)
+        ids = _unchanged(connection, before, at, None if dry_run else _BATCH, held=False)
         return _remove_cases(connection, ids, dry_run=dry_run)
 
     counts = [Pruned(dead_letters=letters, predictions=strays), run(some_cases, writes=not dry_run)]
     while counts[-1].cases and not dry_run:
         counts.append(run(some_cases, writes=True))
-    return Pruned(**{name: sum(getattr(one, name) for one in counts) for name in Pruned.__slots__})
+    kept = run(partial(_unchanged, before=before, at=at, limit=None, held=True))
+    rows: dict[str, Any] = {
+        name: sum(getattr(one, name) for one in counts) for name in Pruned.tables()
+    }
+    return replace(Pruned(), **rows, held=tuple(kept))
 
 
-def _unchanged(connection: Connection, before: datetime, limit: int | None) -> list[str]:
+def _unchanged(
+    connection: Connection, before: datetime, at: datetime, limit: int | None, *, held: bool
+) -> list[str]:
+    """Cases that did not change since a time, either those that a hold covers or the others."""
     c = schema.cases.c
+    covered = holds.covers(c.upload_id, at, c.uploader)
     return list(
         connection.execute(
             select(c.upload_id)
@@ -137,6 +156,7 @@ def _unchanged(connection: Connection, before: datetime, limit: int | None) -> l
                 or_(c.at < before, c.at.is_(None)),
                 or_(c.reviewed_at < before, c.reviewed_at.is_(None)),
                 func.coalesce(c.published_at, c.at, c.reviewed_at).is_not(None),
+                covered if held else ~covered,
             )
             .order_by(c.upload_id)
             .limit(limit)
@@ -144,22 +164,39 @@ def _unchanged(connection: Connection, before: datetime, limit: int | None) -> l
     )
 
 
+def _held_letter(at: datetime) -> ColumnElement[bool]:
+    """The condition that a hold covers the upload or the uploader of a dead letter."""
+    letters = schema.dead_letters.c
+    return or_(
+        holds.covers(letters.upload_id, at), holds.covers(letters.upload_id, at, letters.uploader)
+    )
+
+
 def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool) -> Forgotten:
-    """Delete all rows of one uploader, and keep the digests that refuse their replay."""
+    """Delete all rows of one uploader, and keep the digests that refuse their replay.
+
+    Uploads that a legal hold covers are kept, and named in the result.
+    """
+    if not dry_run:
+        holds.lock_holds(connection)
     cases, letters = schema.cases.c, schema.dead_letters.c
     ids = connection.execute(
         select(schema.uploads.c.id).where(schema.uploads.c.uploader == uploader)
     )
     also = connection.execute(select(cases.upload_id).where(cases.uploader == uploader))
-    upload_ids = sorted({*ids.scalars(), *also.scalars()})
+    found = sorted({*ids.scalars(), *also.scalars()})
+    held = {one for chunk in _chunks(found) for one in holds.held_among(connection, chunk, at)}
+    upload_ids = [one for one in found if one not in held]
     rows = _remove_cases(connection, upload_ids, dry_run=dry_run)
     remove = _count if dry_run else _delete
-    removed = remove(schema.dead_letters, letters.uploader == uploader, connection)
+    unheld = ~_held_letter(at)
+    removed = remove(schema.dead_letters, (letters.uploader == uploader) & unheld, connection)
     # A dead letter that names the upload alone (a malformed prediction) goes with the upload.
     for chunk in _chunks(upload_ids):
         named = letters.upload_id.in_(chunk) & (
             letters.uploader.is_(None) | (letters.uploader != uploader)
         )
+        named &= unheld
         removed += remove(schema.dead_letters, named, connection)
     unnamed = letters.uploader.is_(None) & letters.upload_id.is_(None)
     unread = _count(schema.dead_letters, unnamed, connection)
@@ -171,19 +208,19 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
         connection.execute(
             schema.forgotten.insert(), [{"digest": value, "at": at} for value in digests]
         )
-    return Forgotten(replace(rows, dead_letters=removed), unread)
+    return Forgotten(replace(rows, dead_letters=removed, held=tuple(sorted(held))), unread)
 
 
 def _remove_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
     remove = _count if dry_run else _delete
-    counts = dict.fromkeys((key.table.name for key in _COUNTED), 0)
+    counts: dict[str, Any] = dict.fromkeys((key.table.name for key in _COUNTED), 0)
     for chunk in _chunks(upload_ids):
         for key in _COUNTED:
             counts[key.table.name] += remove(key.table, key.in_(chunk), connection)
         # After the cases: ``indexing.fill`` locks a case while it writes its words.
         for derived in () if dry_run else _DERIVED:
             _delete(derived.table, derived.in_(chunk), connection)
-    return Pruned(**counts)
+    return replace(Pruned(), **counts)
 
 
 def _count(table: FromClause, condition: ColumnElement[bool], connection: Connection) -> int:

@@ -275,17 +275,20 @@ class Ledger:
     def prune(
         self, before: datetime, *, letters_before: datetime | None = None, dry_run: bool = True
     ) -> Pruned:
-        """Retention: delete the cases that did not change since ``before``.
+        """Retention: delete the cases that did not change since ``before``, but those on hold.
 
         Args:
             before: Cases published, decided and reviewed before this time are deleted whole.
             letters_before: Dead letters from before this time are deleted; by default ``before``.
             dry_run: Only count.
         """
-        return erasure.prune(self._run, before, letters_before, dry_run=dry_run)
+        return erasure.prune(self._run, before, letters_before, at=now(), dry_run=dry_run)
 
     def forget(self, uploader: str, *, dry_run: bool = True) -> Forgotten:
-        """Erasure: delete all rows of one uploader, and refuse replays of its older messages."""
+        """Erasure: delete all rows of one uploader, and refuse replays of its older messages.
+
+        Uploads that a legal hold covers stay; the result names them.
+        """
         at = now()
         return self._run(
             lambda connection: erasure.forget(connection, uploader, at, dry_run=dry_run),

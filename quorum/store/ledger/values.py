@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -262,7 +262,10 @@ class CaseFilter:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The number of rows that retention deleted from each table, or would delete in a dry run."""
+    """The number of rows that retention deleted from each table, or would delete in a dry run.
+
+    ``held`` are the uploads that a legal hold kept.
+    """
 
     uploads: int = 0
     predictions: int = 0
@@ -272,11 +275,17 @@ class Pruned:
     dead_letters: int = 0
     deliveries: int = 0
     cases: int = 0
+    held: tuple[str, ...] = ()
+
+    @classmethod
+    def tables(cls) -> tuple[str, ...]:
+        """The names of the tables."""
+        return tuple(one.name for one in fields(cls) if one.name != "held")
 
     @property
     def total(self) -> int:
         """The sum of all tables."""
-        return sum(getattr(self, name) for name in self.__slots__)
+        return sum(getattr(self, name) for name in self.tables())
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ _PAGES = (
     "/appeals",
     "/quality",
     "/policy",
+    "/holds",
     "/audit",
     "/users",
     "/case?upload=nothing",

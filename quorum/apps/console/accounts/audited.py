@@ -1,4 +1,4 @@
-"""Holds the rows of users and decisions against the lines of the audit log that made them."""
+"""Holds the rows of users, decisions and legal holds against the lines that made them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from sqlalchemy import Connection, RowMapping, Select, select
 
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions, users
+from quorum.store.ledger.holds import Hold
+from quorum.store.ledger.holds_schema import holds
 from quorum.store.ledger.schema import cases
 
-__all__ = ["AuditedRows", "decision_digest", "user_digest"]
+__all__ = ["AuditedRows", "decision_digest", "hold_digest", "user_digest"]
 
 _PAGE: Final = 1000
 #: What of a decision never changes.
@@ -45,6 +47,11 @@ def decision_digest(row: RowMapping | Mapping[str, Any]) -> str:
     return _digest([_plain(row[name]) for name in _DECIDED])
 
 
+def hold_digest(hold: Hold) -> str:
+    """The digest of a legal hold, with its release."""
+    return _digest([_plain(getattr(hold, name)) for name in Hold.__slots__])
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -61,6 +68,8 @@ class AuditedRows:
         #: By decision: the digest of its row, and its upload.
         self._decisions: dict[str, tuple[str, str]] = {}
         self._undone: set[str] = set()
+        #: By legal hold: the digest that its last line gives its row.
+        self._holds: dict[str, str] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
         self._unnamed: Counter[tuple[str, str, str, str]] = Counter()
         #: Rows whose making line says nothing of their content.
@@ -72,6 +81,9 @@ class AuditedRows:
             row = json.loads(details).get("row")
             # Without a digest, what an earlier line said of the user no longer holds.
             self._users[subject] = row
+        elif event in ("hold.placed", "hold.released"):
+            told = json.loads(details)
+            self._holds[told["hold"]] = told["row"]
         elif event in _DECISIONS or event in ("case.undone", "case.adopted"):
             told = json.loads(details)
             name = told.get("decision")
@@ -86,7 +98,21 @@ class AuditedRows:
 
     def problem(self, ledger: Ledger) -> str | None:
         """Compare with the tables; returns the first difference, or None."""
-        return ledger.transact(self._of_users) or self._of_decisions(ledger)
+        return (
+            ledger.transact(self._of_users)
+            or ledger.transact(self._of_holds)
+            or self._of_decisions(ledger)
+        )
+
+    def _of_holds(self, connection: Connection) -> str | None:
+        left = dict(self._holds)
+        for row in connection.execute(select(holds)):
+            known = left.pop(row.id, None)
+            if known is None:
+                return f"the legal hold {row.id} was placed by no line"
+            if known != hold_digest(Hold(**row._mapping)):
+                return f"the legal hold {row.id} was changed"
+        return f"the legal hold {min(left)} was deleted" if left else None
 
     def _of_users(self, connection: Connection) -> str | None:
         there = {row.name: row for row in connection.execute(select(users))}

@@ -28,6 +28,7 @@ _PAGES = (
     ("/appeals", "Appeals", Permission.READ),
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),
+    ("/holds", "Holds", Permission.READ),
     ("/audit", "Audit", Permission.AUDIT),
     ("/users", "Users", Permission.ADMIN),
 )

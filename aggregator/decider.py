@@ -143,6 +143,7 @@ class Decider:
         predictions: Iterable[PredictionLike],
         missing: Mapping[str, str],
         uploader: Uploader,
+        passed: frozenset[str] = frozenset(),
     ) -> Decision:
         """What the policy decides from recorded values, for a backtest; without a verdict.
 
@@ -151,8 +152,11 @@ class Decider:
             predictions: In any order, at most one live one for each detector.
             missing: Why a detector made no prediction, where that is known.
             uploader: Past verdicts on the uploader.
+            passed: Rules whose ``then`` has come.
         """
-        return evaluate(self.policy, upload, predictions, missing, uploader=uploader).decision
+        return evaluate(
+            self.policy, upload, predictions, missing, uploader=uploader, passed=passed
+        ).decision
 
     def case(self) -> Case:
         """A new case, for a caller that takes events one by one and keeps its snapshots.

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from quorum.aggregator.case.cap import EDITED_AFTER_REVIEW
-from quorum.aggregator.case.clock import at_micros, next_wake, outstanding, span
+from quorum.aggregator.case.clock import at_micros, forget_at, next_wake, outstanding, span
 from quorum.aggregator.case.contents import Relation
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
 from quorum.aggregator.case.evidence import keep_prediction, keep_review
@@ -27,6 +27,7 @@ from quorum.aggregator.decision.accounts import AccountChoice
 from quorum.aggregator.decision.compact import CompactPrediction, micros
 from quorum.aggregator.decision.evaluate import Decision, Evaluation, Uploader, evaluate
 from quorum.aggregator.decision.rules import compiled
+from quorum.aggregator.decision.steps import Plan, clocks, passed, plan
 from quorum.aggregator.decision.verdicts import Overruling, make_verdict
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
@@ -246,8 +247,10 @@ class Case:
         until = state.ahead.until
         expired = self._discard_ahead() if until is not None and at >= until else ()
         decided = state.verdict if state.decided else None
-        if decided is not None and at >= decided.at + span(self._policy.retention):
-            return (*expired, *self._forget())
+        if decided is not None and at >= forget_at(state, self._policy, decided):
+            # A timer may be so late that a step is due at the end of the retention.
+            steps = self._reconsider(now) if state.since else ()
+            return (*expired, *steps) if steps else (*expired, *self._forget())
         return (*expired, *self._reconsider(now))
 
     def on_replay(self, now: datetime) -> Sequence[Effect]:
@@ -290,7 +293,7 @@ class Case:
             state.contents.add_former_verdicts((*state.verdict.earlier, state.verdict.id))
         state.contents.replace(upload.digest, micros(upload.published_at))
         state.upload, state.kept_fields, state.kept_upload = upload, None, None
-        state.predictions, state.review = {}, None
+        state.predictions, state.review, state.since = {}, None, {}
         state.opened = micros(arrived)
         if uploader is not None:
             state.uploader = uploader
@@ -384,7 +387,9 @@ class Case:
     def _is_due(self, now: datetime) -> bool:
         return self._state.wake is not None and micros(now) >= self._state.wake
 
-    def _evaluate(self, policy: Policy, awaited: Iterable[str]) -> Evaluation:
+    def _evaluate(
+        self, policy: Policy, awaited: Iterable[str], passed: frozenset[str] = frozenset()
+    ) -> Evaluation:
         state = self._state
         return evaluate(
             policy,
@@ -393,6 +398,23 @@ class Case:
             _NO_REASONS,
             frozenset(awaited),
             state.uploader,
+            passed,
+        )
+
+    def _plan(self, decision: Decision, awaited: Iterable[str], at: int) -> Plan | None:
+        """What time alone will bring, as things stand."""
+        state = self._state
+        if state.review is not None or not state.since:
+            return None
+        return plan(
+            self._policy,
+            state.since,
+            at,
+            effect_of(state, decision),
+            lambda gone: self._held_for_review(
+                self._evaluate(self._policy, awaited, gone).decision
+            ),
+            lambda one: effect_of(state, one),
         )
 
     def _reconsider(self, now: datetime, *, ended: bool = False) -> Sequence[Effect]:
@@ -404,16 +426,20 @@ class Case:
             return ()
         at = micros(now)
         awaited = {} if ended else outstanding(state, self._policy, at)
-        evaluation = self._evaluate(self._policy, awaited)
+        gone = passed(self._policy, state.since, at)
+        evaluation = self._evaluate(self._policy, awaited, gone)
         case_is_due = ended or at >= state.opened + span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
+            state.since = clocks(self._policy, state.since, evaluation.decision.matched, at)
             decision = self._held_for_review(evaluation.decision)
+            later = self._plan(decision, awaited, at)
+            later_effect = "" if later is None else later.effect
             effect, account = effect_of(state, decision), account_of(state, self._policy, decision)
             account_effect = "" if account is None else account.effect
-            if changes(state, effect, account_effect):
+            if changes(state, effect, account_effect, later_effect):
                 outcomes = [self._shadow_outcome(one, at, ended=ended) for one in self._shadows]
-                verdict = self._verdict(decision, awaited, now, outcomes, account)
+                verdict = self._verdict(decision, awaited, now, outcomes, account, later)
                 past = state.verdict
                 superseded = () if past is None else (*past.earlier, past.id)
                 state.verdict = KeptVerdict(
@@ -425,6 +451,7 @@ class Case:
                     state.contents.digest,
                     superseded[-MAX_EARLIER:],
                     account_effect,
+                    later_effect,
                 )
                 effects = (Emit(verdict),)
         state.wake = next_wake(state, self._policy, at, awaited, settled=evaluation.settled)
@@ -460,6 +487,7 @@ class Case:
         now: datetime,
         outcomes: list[dict[str, str]],
         account: AccountChoice | None,
+        later: Plan | None,
     ) -> Verdict:
         """The verdict of a decision, or of the review that overrules it."""
         state = self._state
@@ -480,6 +508,8 @@ class Case:
             shadow_outcomes=outcomes,
             account=account,
             strikes=state.uploader.strikes,
+            later=later,
+            since=state.since if review is None else {},
         )
 
     def _shadow_outcome(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:
@@ -490,7 +520,8 @@ class Case:
         """
         awaited = {} if ended else outstanding(self._state, policy, at)
         try:
-            evaluation = self._evaluate(policy, awaited)
+            gone = passed(policy, self._state.since, at)
+            evaluation = self._evaluate(policy, awaited, gone)
         except Exception as error:
             return {"policy_version": policy.version, "error": type(error).__name__}
         outcome = {

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from quorum.aggregator.case.state import CaseState
+from quorum.aggregator.case.state import CaseState, KeptVerdict
+from quorum.aggregator.decision.steps import dues
 from quorum.aggregator.policy.policy import Policy
 
-__all__ = ["at_micros", "next_wake", "outstanding", "span"]
+__all__ = ["at_micros", "forget_at", "next_wake", "outstanding", "span"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,6 +42,12 @@ def outstanding(state: CaseState, policy: Policy, at: int) -> dict[str, int]:
     return found
 
 
+def forget_at(state: CaseState, policy: Policy, verdict: KeptVerdict) -> int:
+    """When a decided case is forgotten: after its retention, and not before its last step."""
+    end = verdict.at + span(policy.retention)
+    return end if state.review is not None else max(end, *dues(policy, state.since).values(), end)
+
+
 def next_wake(
     state: CaseState, policy: Policy, at: int, awaited: Mapping[str, int], *, settled: bool
 ) -> int:
@@ -58,5 +65,8 @@ def next_wake(
         end = state.opened + span(policy.deadline)
         wake = min(awaited.values(), default=max(end, at))
     else:
-        wake = state.verdict.at + span(policy.retention)
+        wake = forget_at(state, policy, state.verdict)
+        if state.review is None:
+            steps = [due for due in dues(policy, state.since).values() if due > at]
+            wake = min(wake, *steps, wake)
     return wake if state.ahead.until is None else min(wake, state.ahead.until)

@@ -6,12 +6,20 @@ from typing import Final
 
 from quorum.aggregator.case.state import CaseState
 from quorum.aggregator.decision.accounts import AccountChoice, account_choice
+from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.decision.verdicts import local_actions
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, Verdict
 
-__all__ = ["account_of", "changes", "effect_of", "recorded_account", "recorded_effect"]
+__all__ = [
+    "account_of",
+    "changes",
+    "effect_of",
+    "recorded_account",
+    "recorded_effect",
+    "recorded_plan",
+]
 
 _REMOVE: Final = Action.REMOVE.value
 
@@ -40,13 +48,14 @@ def account_of(state: CaseState, policy: Policy, decision: Decision) -> AccountC
     )
 
 
-def changes(state: CaseState, effect: str, account: str = "") -> bool:
+def changes(state: CaseState, effect: str, account: str = "", plan: str = "") -> bool:
     """Whether an effect needs a verdict: it differs from the last one, or upholds it.
 
     Args:
         state: The case.
         effect: On the upload, as ``effect_of`` gives it.
         account: On the uploader's account, as ``AccountChoice.effect``; empty for nothing.
+        plan: What time alone will bring, as ``Plan.effect``; empty for nothing.
     """
     past, review = state.verdict, state.review
     if past is None or not state.decided:
@@ -54,7 +63,7 @@ def changes(state: CaseState, effect: str, account: str = "") -> bool:
     if review is None and past.decided_by == "cap" and past.effect == _REMOVE:
         # A removal that a cap turned into a review stays one, until a human decides.
         return effect != Action.REVIEW.value and _REMOVE not in effect
-    if past.effect != effect or past.account != account:
+    if past.effect != effect or past.account != account or past.plan != plan:
         return True
     # The cap acts behind the case. It may have turned the removal into a review, so that a
     # reviewer's removal is emitted even if the case's action stays the same.
@@ -70,6 +79,12 @@ def recorded_account(verdict: Verdict) -> str:
     """The decision on the account of a verdict that was recorded, as ``KeptVerdict.account``."""
     one = verdict.account
     return "" if one is None else f"{one.action}:{one.state}"
+
+
+def recorded_plan(verdict: Verdict) -> str:
+    """What time alone was to bring after a verdict that was recorded, as ``KeptVerdict.plan``."""
+    one = verdict.plan
+    return "" if one is None else f"{one.action.value}@{micros(one.at)}"
 
 
 def recorded_effect(verdict: Verdict) -> str:

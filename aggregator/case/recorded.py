@@ -7,7 +7,7 @@ from datetime import datetime
 
 from quorum.aggregator.case.clock import span
 from quorum.aggregator.case.evidence import keep_prediction, keep_review
-from quorum.aggregator.case.outcome import recorded_account, recorded_effect
+from quorum.aggregator.case.outcome import recorded_account, recorded_effect, recorded_plan
 from quorum.aggregator.case.state import MAX_EARLIER, CaseState, KeptVerdict
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.facts import Uploader
@@ -47,6 +47,8 @@ def resumed_state(
     if last is not None:
         state.verdict = _kept(last, state.contents.of_verdict(last), others)
         state.opened = state.verdict.at - span(last.latency)
+        if state.decided:
+            state.since = {rule: micros(at) for rule, at in (last.since or {}).items()}
     return state
 
 
@@ -71,6 +73,7 @@ def _kept(verdict: Verdict, content: str, earlier: Sequence[Verdict]) -> KeptVer
         content,
         tuple(one.id for one in earlier)[-MAX_EARLIER:],
         recorded_account(verdict),
+        recorded_plan(verdict),
     )
 
 

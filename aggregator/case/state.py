@@ -54,6 +54,7 @@ class KeptVerdict(NamedTuple):
         digest: Of the content that it decided.
         earlier: Ids of the verdicts that it supersedes, oldest first; the last ``MAX_EARLIER``.
         account: What it decided on the account, as ``AccountChoice.effect``; empty for nothing.
+        plan: What time alone will bring, as ``Plan.effect``; empty for nothing.
     """
 
     id: str
@@ -64,6 +65,7 @@ class KeptVerdict(NamedTuple):
     digest: str
     earlier: tuple[str, ...] = ()
     account: str = ""
+    plan: str = ""
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> KeptVerdict:
@@ -71,12 +73,15 @@ class KeptVerdict(NamedTuple):
         identifier, effect, revision, at, decided_by, content, *more = row
         earlier = tuple(more[0]) if more else ()
         account = more[1] if len(more) > 1 else ""
-        return cls(identifier, effect, revision, at, decided_by, content, earlier, account)
+        plan = more[2] if len(more) > 2 else ""
+        return cls(identifier, effect, revision, at, decided_by, content, earlier, account, plan)
 
     def row(self) -> Sequence[Any]:
         """The row of the snapshot, without what is empty at its end."""
-        if self.account:
+        if self.plan:
             return self
+        if self.account:
+            return self[:8]
         return self[:7] if self.earlier else self[:6]
 
     def is_or_supersedes(self, verdict_id: str) -> bool:
@@ -121,6 +126,7 @@ class CaseState:
         verdict: The last verdict; perhaps on an earlier content.
         review: The review that counts, of the content that holds.
         wake: When ``on_deadline`` is due, in microseconds since 1970.
+        since: For each rule with ``then`` that applies: since when, in microseconds since 1970.
     """
 
     upload: Upload | None = None
@@ -136,6 +142,7 @@ class CaseState:
     verdict: KeptVerdict | None = None
     review: KeptReview | None = None
     wake: int | None = None
+    since: dict[str, int] = field(default_factory=dict)
 
     @property
     def has_upload(self) -> bool:
@@ -189,6 +196,7 @@ class CaseState:
             self.ahead.row(),
             self.verdict and self.verdict.row(),
             self.review and (self.review if self.review.account else self.review[:4]),
+            *((self.since,) if self.since else ()),
         )
         return to_json(head) + b"\n" + body
 
@@ -209,7 +217,7 @@ class CaseState:
             )
             raise InputError(msg)
         (_, contents, opened, wake, kept, chosen, uploader, rows, orphans, ahead,
-         verdict, review) = parts  # fmt: skip
+         verdict, review, *more) = parts  # fmt: skip
         predictions = [CompactPrediction(*row) for row in rows]
         return cls(
             upload_json=body or None,
@@ -224,6 +232,7 @@ class CaseState:
             verdict=None if verdict is None else KeptVerdict.of(verdict),
             review=None if review is None else KeptReview(*review),
             wake=wake,
+            since=more[0] if more else {},
         )
 
     def _json(self) -> bytes:

@@ -127,6 +127,7 @@ def evaluate(
     missing: Mapping[str, str],
     outstanding: frozenset[str] = frozenset(),
     uploader: Uploader = _NOBODY,
+    passed: frozenset[str] = frozenset(),
 ) -> Evaluation:
     """Decide while predictions of some detectors are outstanding.
 
@@ -137,6 +138,7 @@ def evaluate(
         missing: Why a detector has no prediction, where that is known.
         outstanding: Detectors of the policy that may still predict; they do not count as missing.
         uploader: Past verdicts on the same uploader.
+        passed: Rules whose ``then`` has come, which gives them their other action.
     """
     rules = compiled(policy)
     everything = sorted(predictions, key=_sort_key)
@@ -147,7 +149,7 @@ def evaluate(
             live[one.detector] = one
     if outstanding:
         outstanding = frozenset(n for n in outstanding if n in rules.live and n not in live)
-    facts = Facts(live, outstanding, missing, upload, uploader)
+    facts = Facts(live, outstanding, missing, upload, uploader, passed)
 
     matches, unsure = rules.match(facts)
     scored = 0
@@ -175,7 +177,8 @@ def evaluate(
         matches.append(rules.default)
         matches.sort(key=_rank)
         best = matches[0]
-        reasons = tuple(m.reason for m in matches if m.action is best.action)
+        same = [one for one in matches if one.action is best.action and one.order != DEFAULT]
+        reasons = tuple(one.reason for one in (same or [best]))
         matched = tuple(match.name for match in matches[:-1] if match.order != DEFAULT)
         territories = _territories(matches, best.action)
     decision = Decision(
@@ -185,7 +188,7 @@ def evaluate(
         reasons=reasons,
         matched=matched,
         shadow_matched=rules.shadow(facts, everything),
-        inputs=_inputs(best.reads, live, outstanding),
+        inputs=(*_inputs(best.reads, live, outstanding), *(("then",) if best.later else ())),
         used=tuple(everything),
         missing=tuple(
             [(n, missing.get(n) or _why(n, outstanding)) for n in rules.live if n not in live]
@@ -196,7 +199,18 @@ def evaluate(
     return Evaluation(
         decision,
         settled=all(possible > rank for possible in unsure),
-        fixed=all(possible[0] >= rank[0] for possible in unsure),
+        fixed=all(possible[0] >= rank[0] for possible in unsure)
+        and not (unsure and _may_end(policy, best)),
+    )
+
+
+def _may_end(policy: Policy, best: Match) -> bool:
+    """Whether time makes the deciding rule milder: then what else applies matters."""
+    return any(
+        rule.name == best.name
+        and rule.then is not None
+        and SEVERITY[rule.then.action] < SEVERITY[best.action]
+        for rule in policy.rules
     )
 
 

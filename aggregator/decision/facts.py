@@ -80,6 +80,7 @@ class Facts:
         missing: Why a detector has no prediction, where that is known.
         upload: Returns the upload; called only if a rule reads it.
         uploader: Past verdicts.
+        passed: Rules whose ``then`` has come.
     """
 
     live: Mapping[str, PredictionLike]
@@ -87,6 +88,7 @@ class Facts:
     missing: Mapping[str, str]
     upload: Callable[[], Upload]
     uploader: Uploader = field(default_factory=Uploader)
+    passed: frozenset[str] = frozenset()
 
 
 class RuleInputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 from typing import Any, Final
@@ -71,6 +71,7 @@ class Match:
         reads: The detectors that it rests on.
         territories: Where its own action applies, if not everywhere.
         local: Its own action there.
+        later: Whether its action is that of ``then``, whose time has come.
     """
 
     action: Action
@@ -81,6 +82,7 @@ class Match:
     reads: frozenset[str]
     territories: tuple[str, ...] = ()
     local: Action | None = None
+    later: bool = False
 
     @property
     def rank(self) -> Rank:
@@ -277,6 +279,8 @@ class Rules:
         unsure.append((-SEVERITY[action], one.order))
         if one.rule.territories:
             unsure.append((-SEVERITY[one.rule.action], one.order))
+        if one.rule.then is not None:
+            unsure.append((-SEVERITY[one.rule.then.action], one.order))
         if not one.safe:
             unsure.append((-SEVERITY[Action.REVIEW], ERRORS + one.order))
 
@@ -286,9 +290,7 @@ class Rules:
             return ()
         chosen = {one.detector: one for one in everything}
         chosen |= {one.detector: one for one in everything if one.shadow}
-        seen = Facts(
-            chosen, facts.outstanding - chosen.keys(), facts.missing, facts.upload, facts.uploader
-        )
+        seen = replace(facts, live=chosen, outstanding=facts.outstanding - chosen.keys())
         try:
             values, _ = self._shadow_inputs.values(seen)
             context = Context(values | self._shadow_inputs.facts(seen))
@@ -308,6 +310,8 @@ class Rules:
         A rule for some territories restricts the upload (it is blocked there), unless the upload
         is to be shown nowhere else.
         """
+        if rule.then is not None and rule.name in facts.passed:
+            return rule.then.action, None
         if not rule.territories:
             return rule.action, None
         shown = facts.upload().territories
@@ -320,15 +324,18 @@ class Rules:
     def _matched(self, one: _Compiled, facts: Facts) -> Match:
         rule = one.rule
         action, local = self._effect(rule, facts)
+        later = rule.then is not None and rule.name in facts.passed
+        reason = rule.then.reason if rule.then is not None and later else rule.reason
         return Match(
             action=action,
             order=one.order,
             name=rule.name,
-            category=rule.category,
-            reason=self._fill(rule.reason, facts),
+            category=None if action is Action.ALLOW else rule.category,
+            reason=self._fill(reason, facts),
             reads=rule.detectors | frozenset(self.live) if one.opaque else rule.detectors,
             territories=() if local is None else rule.territories,
             local=local,
+            later=later,
         )
 
     def _fill(self, reason: str, facts: Facts) -> str:

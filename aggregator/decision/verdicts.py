@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quorum.aggregator.decision.accounts import AccountChoice, Said, account_values
 from quorum.aggregator.decision.evaluate import Decision, PredictionLike
+from quorum.aggregator.decision.steps import Plan
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.statement import account_statement, statement_text
 from quorum.core.messages import AccountState, Action, Upload, Verdict, digest
@@ -48,6 +49,8 @@ def make_verdict(
     shadow_outcomes: Sequence[Mapping[str, str]] = (),
     account: AccountChoice | None = None,
     strikes: float = 0.0,
+    later: Plan | None = None,
+    since: Mapping[str, int] | None = None,
 ) -> Verdict:
     """The next verdict on an upload.
 
@@ -69,6 +72,8 @@ def make_verdict(
         shadow_outcomes: What each policy in shadow would decide.
         account: What happens to the uploader's account.
         strikes: The uploader's strikes, without this upload's.
+        later: What time alone will bring.
+        since: Since when each rule with ``then`` applies, in microseconds since 1970.
     """
     revision = 1 if past is None else past[0] + 1
     rule, inputs = decision.rule, decision.inputs
@@ -102,6 +107,15 @@ def make_verdict(
         }
     elif decision.territories:
         values["territories"] = {code: action.value for code, action in decision.territories}
+    if later is not None:
+        values["plan"] = {
+            "action": later.action,
+            "at": _time(later.at),
+            "rule": later.rule,
+            "reason": later.reason,
+        }
+    if since:
+        values["since"] = {rule: _time(when) for rule, when in since.items()}
     if decision.shadow_matched:
         values["shadow_rules"] = list(decision.shadow_matched)
     if shadow_outcomes:
@@ -127,6 +141,10 @@ def make_verdict(
         text = account_statement(verdict, upload.language)
         told["account"] = verdict.account.model_copy(update={"statement": text})
     return verdict.model_copy(update=told) if told else verdict
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def local_actions(verdict: Verdict) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from quorum.aggregator.policy.expression import (
     parse,
 )
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
+from quorum.aggregator.policy.steps import asks_for, usual_reason, wrong_steps
 from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
 from quorum.aggregator.policy.text import (
     BudgetText,
@@ -29,6 +30,7 @@ from quorum.aggregator.policy.text import (
     ReviewBudgetText,
     ReviewCapsText,
     RuleText,
+    ThenText,
 )
 from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
 from quorum.aggregator.policy.values import (
@@ -42,6 +44,7 @@ from quorum.aggregator.policy.values import (
     ReviewCaps,
     Rule,
     Strikes,
+    Then,
 )
 from quorum.core.errors import PolicyError
 from quorum.core.messages import AccountAction, Action, digest
@@ -246,11 +249,9 @@ class _Reader:
             wrong = wrong_territory(code, self.known_groups, did_you_mean)
             if wrong is not None:
                 self._error(wrong, "rules", index, "territories", at)
-        for name in _PLACEHOLDER.findall(entry.reason):
-            if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
-                help_text = did_you_mean(name, list(self._written.detectors))
-                msg = f"`{{{name}}}` in the reason is no detector{help_text}"
-                self._error(msg, "rules", index, "reason")
+        self._check_reason(entry.reason, "rules", index, "reason")
+        if entry.then is not None and entry.then.reason is not None:
+            self._check_reason(entry.then.reason, "rules", index, "then", "reason")
         if when is None or len(self.wrong) > before:
             return None
         reads = [read for one in (when, unless) if one is not None for read in one.reads]
@@ -271,7 +272,22 @@ class _Reader:
             shadow=entry.shadow,
             detectors=frozenset(detectors),
             account=self._account(index, entry, when),
+            then=None if entry.then is None else self._then(index, entry, entry.then),
         )
+
+    def _check_reason(self, reason: str, *path: int | str) -> None:
+        for name in _PLACEHOLDER.findall(reason):
+            if name.split("/", 1)[0] not in {*self._written.detectors, *self.known_combiners}:
+                help_text = did_you_mean(name, list(self._written.detectors))
+                msg = f"`{{{name}}}` in the reason is no detector{help_text}"
+                self._error(msg, *path)
+
+    def _then(self, index: int, entry: RuleText, given: ThenText) -> Then:
+        """What becomes of the action with time: limits end, or a more severe action follows."""
+        where = ("rules", index, "then")
+        for mistake in wrong_steps(self._written, entry, given):
+            self._error(mistake.message, *where, *mistake.at)
+        return Then(given.after, given.action, given.reason or usual_reason(entry, given))
 
     def _account(self, index: int, entry: RuleText, when: Expression) -> AccountRule | None:
         """What happens to the account; never a suspension by one upload and without a human."""
@@ -379,7 +395,7 @@ class _Reader:
 
     def caps(self) -> Caps:
         entry = self._written.caps
-        names = [rule.name for rule in self._written.rules if rule.action is Action.REMOVE]
+        names = [rule.name for rule in self._written.rules if asks_for(rule, Action.REMOVE)]
         for name in entry.rules:
             if name not in names:
                 help_text = did_you_mean(name, names) or "; only rules that remove have a cap"
@@ -395,7 +411,7 @@ class _Reader:
         )
 
     def _review_caps(self, entry: ReviewCapsText) -> ReviewCaps:
-        names = [rule.name for rule in self._written.rules if rule.action is Action.REVIEW]
+        names = [rule.name for rule in self._written.rules if asks_for(rule, Action.REVIEW)]
         names += [
             f"{status}:{name}"
             for name in self._written.detectors
@@ -429,8 +445,9 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
     del values["groups"]
     for rule in values["rules"]:
         rule["territories"] = list(expand(rule["territories"], groups))
-        if rule["account"] is None:
-            del rule["account"]
+        for young in ("account", "then"):
+            if rule[young] is None:
+                del rule[young]
     for of, young in ((values, "fields"), (values["caps"], "reviews")):
         if not of[young]:
             del of[young]

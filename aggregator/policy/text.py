@@ -108,6 +108,22 @@ Account = Annotated[
 ]
 
 
+class ThenText(_Section):
+    """What becomes of a rule's action with time, if no human decides before."""
+
+    after: Duration = Field(
+        description="How long the rule must have applied; from the policy's deadline to its "
+        "retention."
+    )
+    action: Action = Field(
+        description="Its action from then on: allow where it restricts (the limits end), else a "
+        "more severe one."
+    )
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="A sentence for people (default: one that tells the time)."
+    )
+
+
 class RuleText(_Section):
     """One rule."""
 
@@ -134,6 +150,11 @@ class RuleText(_Section):
         default=None,
         description="What happens to the uploader's account where this rule decides: warn, "
         "suspend, or these with how long, why, and whether without a human.",
+    )
+    then: ThenText | None = Field(
+        default=None,
+        description="What becomes of the action with time, such as {after: 24 h, action: allow}; "
+        "a human's decision, or a verdict by another rule, ends it.",
     )
 
 

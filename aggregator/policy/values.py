@@ -22,6 +22,7 @@ __all__ = [
     "ReviewCaps",
     "Rule",
     "Strikes",
+    "Then",
 ]
 
 #: The meaning of an absent score: an action, a number in its place, or nothing (None).
@@ -83,6 +84,21 @@ class AccountRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """What becomes of a rule's action with time, if no human decides before.
+
+    Attributes:
+        after: Seconds since the rule applies.
+        action: Its action from then on.
+        reason: A sentence for people, as the rule's own.
+    """
+
+    after: float
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: its condition and its action.
 
@@ -97,6 +113,7 @@ class Rule:
         shadow: Whether it is recorded and never decides.
         detectors: All detectors whose predictions may change whether it applies.
         account: What happens to the uploader's account where it decides; None for nothing.
+        then: What becomes of its action with time; None where it stays.
     """
 
     name: str
@@ -109,11 +126,18 @@ class Rule:
     shadow: bool
     detectors: frozenset[str]
     account: AccountRule | None = None
+    then: Then | None = None
 
     @property
     def conditions(self) -> tuple[Expression, ...]:
         """Its condition, and its exemption if there is one."""
         return (self.when,) if self.unless is None else (self.when, self.unless)
+
+    @property
+    def most_severe(self) -> Action:
+        """The most severe action that it may ask for, now or with time."""
+        later = self.action if self.then is None else self.then.action
+        return max(self.action, later, key=lambda one: one.severity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ class TransparencyRecord(BaseModel):
     content_language: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     content_date: Annotated[str, Field(pattern=_DATE)]
     application_date: Annotated[str, Field(pattern=_DATE)]
+    end_date_visibility_restriction: Annotated[str, Field(pattern=_DATE)] | None = None
     territorial_scope: Annotated[tuple[str, ...], Field(min_length=1)]
     decision_facts: Annotated[str, Field(min_length=1, max_length=5000)]
     source_type: Literal["SOURCE_VOLUNTARY"] = "SOURCE_VOLUNTARY"

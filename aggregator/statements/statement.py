@@ -152,6 +152,14 @@ def _local(verdict: Verdict) -> Mapping[str, str]:
     return (verdict.model_extra or {}).get("territories") or {}
 
 
+def _ends(verdict: Verdict) -> str | None:
+    """The day on which a restriction ends by itself; None if it does not."""
+    later = verdict.plan
+    if later is None or later.action is not Action.ALLOW or verdict.action is not Action.RESTRICT:
+        return None
+    return later.at.date().isoformat()
+
+
 def _removed(verdict: Verdict, local: Mapping[str, str]) -> bool:
     return verdict.action is Action.REMOVE or Action.REMOVE.value in local.values()
 
@@ -211,6 +219,7 @@ def _record(
             "content_language": language if re.fullmatch("[A-Z]{2}", language) else None,
             "content_date": upload.published_at.date().isoformat(),
             "application_date": verdict.at.date().isoformat(),
+            "end_date_visibility_restriction": _ends(verdict),
             "territorial_scope": scope,
             "decision_facts": _sentence(_facts(policy, verdict, _words("en"))),
             "automated_detection": "No" if automated == "not" else "Yes",
@@ -275,6 +284,8 @@ def _text(
     lines.append(words["facts"].format(facts="; ".join(_facts(policy, verdict, words)) + "."))
     lines.append(words[f"automated_{_automated(verdict)}"])
     lines.append(words["since"].format(date=verdict.at.date().isoformat()))
+    if (ends := _ends(verdict)) is not None:
+        lines.append(words["ends"].format(date=ends))
     lines.append(words["redress"])
     return "\n".join(lines)
 

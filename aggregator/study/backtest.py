@@ -67,6 +67,8 @@ class Backtest:
         by_group: Changed cases by uploader group, action before and after.
         before: Reviewed cases by action before and the reviewer's action.
         after: Reviewed cases by action after and the reviewer's action.
+        planned: Cases whose action time alone will change, by the rule that decides then, the
+            action now and the action then.
         samples: Some changed cases, by action before and after.
     """
 
@@ -81,6 +83,7 @@ class Backtest:
     by_group: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     before: Counter[tuple[str, str]] = field(default_factory=Counter)
     after: Counter[tuple[str, str]] = field(default_factory=Counter)
+    planned: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
 
     @property
@@ -102,6 +105,7 @@ class Backtest:
             "by_group",
             "before",
             "after",
+            "planned",
         ):
             getattr(self, name).update(getattr(other, name))
         for change, samples in other.samples.items():
@@ -172,6 +176,10 @@ def _add(
     else:
         old, old_rule = "undecided", "none"
     new = decision.action.value
+    if any(rule.then is not None for rule in candidate.rules):
+        later = tried.plan(candidate)
+        if later is not None:
+            found.planned[later.rule, new, later.action.value] += 1
     found.cases += 1
     found.changes[old, new] += 1
     if case.review is not None:

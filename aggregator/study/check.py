@@ -122,7 +122,10 @@ def _rules(policy: Policy) -> Iterator[PolicyProblem]:
             )
             yield PolicyProblem("note", rule.name, message)
             continue
-        if rule.category is None and rule.action in (Action.RESTRICT, Action.REMOVE):
+        if rule.category is None and {rule.action, rule.most_severe} & {
+            Action.RESTRICT,
+            Action.REMOVE,
+        }:
             message = "restricts without a category, which a statement of reasons needs"
             yield PolicyProblem("note", rule.name, message)
         if tried.variables:
@@ -159,8 +162,9 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
         for other in others
         if not other.variables
         and not other.rule.territories
+        and not _ends(other.rule)
         and (-SEVERITY[other.rule.action], policy.rules.index(other.rule))
-        < (-SEVERITY[rule.action], place)
+        < (-SEVERITY[rule.most_severe], place)
     ]
     fires = False
     blockers: dict[str, int] = {}
@@ -183,6 +187,11 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
     names = " or ".join(f"`{name}`" for name in (always[:1] or sorted(blockers)))
     message = f"never decides: wherever it applies, {names} applies too and comes first"
     yield PolicyProblem("error", rule.name, message)
+
+
+def _ends(rule: Rule) -> bool:
+    """Whether time makes the rule milder, so that others decide after it."""
+    return rule.then is not None and rule.then.action.severity < rule.action.severity
 
 
 def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
@@ -262,7 +271,7 @@ def _unused(policy: Policy) -> Iterator[PolicyProblem]:
 def _removals(policy: Policy) -> Iterator[PolicyProblem]:
     caps = policy.caps
     for rule in policy.rules:
-        if rule.action is Action.REMOVE and not rule.shadow:
+        if rule.most_severe is Action.REMOVE and not rule.shadow:
             own = caps.rules.get(rule.name) or caps.each_rule or caps.total
             if own is None:
                 message = "removes without a cap; a faulty detector could remove every upload"

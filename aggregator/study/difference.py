@@ -80,6 +80,8 @@ def _rules(old: Policy, new: Policy) -> Iterator[str]:
         if name not in before:
             shadow = " in shadow" if rule.shadow else ""
             yield f"The rule {name} is new{shadow}: {rule.action}, when {_text(rule)}."
+            if rule.then is not None:
+                yield f"The rule {name} {_then(rule)}."
         else:
             yield from _rule(before[name], rule)
     common = [name for name in before if name in after]
@@ -98,6 +100,8 @@ def _rule(before: Rule, after: Rule) -> Iterator[str]:
         yield f"The rule {name} names the harm {after.category} instead of {before.category}."
     if before.territories != after.territories:
         yield f"The rule {name} applies in {_places(after)} instead of {_places(before)}."
+    if before.then != after.then:
+        yield f"The rule {name} {_then(after)}."
     if before.shadow != after.shadow:
         yield f"The rule {name} {'goes into shadow' if after.shadow else 'now acts'}."
     if before.reason != after.reason:
@@ -109,6 +113,15 @@ def _text(rule: Rule) -> str:
     if rule.unless is None:
         return when
     return f"{when}, unless {' '.join(rule.unless.source.split())}"
+
+
+def _then(rule: Rule) -> str:
+    if rule.then is None:
+        return "keeps its action, however long nothing comes"
+    return (
+        f"turns from {rule.action} into {rule.then.action} after {rule.then.after:g} s without a "
+        "human's decision"
+    )
 
 
 def _places(rule: Rule) -> str:

@@ -11,6 +11,7 @@ from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.decision.facts import Facts, effective_status, number_of
 from quorum.aggregator.decision.rules import compiled
+from quorum.aggregator.decision.steps import Plan
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Outcome
 from quorum.aggregator.study.check import turning_points
@@ -66,12 +67,14 @@ class Explanation:
         detectors: The contribution of each detector.
         rules: The outcome of each rule.
         changes: The smallest change that leads to each other action that can be reached.
+        plan: What time alone brings; its ``at`` counts from the decision.
     """
 
     decision: Decision
     detectors: tuple[ExplainedStep, ...]
     rules: tuple[ExplainedStep, ...]
     changes: tuple[Change, ...]
+    plan: Plan | None = None
 
 
 def explain(policy: Policy, case: PastCase) -> Explanation:
@@ -88,6 +91,7 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
             for rule, outcome, message in rules.outcomes(facts)
         ),
         changes=tuple(_changes(policy, case, decision.action, live)),
+        plan=case.plan(policy),
     )
 
 

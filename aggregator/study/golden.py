@@ -13,7 +13,8 @@
 
 A score is a number, a mapping with ``score`` and labels, or ``abstained``, ``failed`` or
 ``missing``. A detector of the policy without an entry is missing. A case that is decided by a rule
-that cannot be evaluated fails, unless it expects that (``rule: error:NAME``).
+that cannot be evaluated fails, unless it expects that (``rule: error:NAME``). ``after: 25 h``
+decides as if nothing had come for so long: for rules with ``then``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from quorum.aggregator.decision.evaluate import Decision, Uploader
 from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS
 from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.text import Duration
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action
@@ -72,6 +74,7 @@ class _CaseText(_Written):
     scores: dict[str, WrittenScore] = Field(default_factory=dict)
     upload: dict[str, Any] = Field(default_factory=dict)
     uploader: _Uploader = _Uploader()
+    after: Duration = 0.0
     expect: Action | _Expect
 
 
@@ -227,6 +230,7 @@ def _golden(written: _CaseText) -> GoldenCase:
             _prediction(name, score) for name, score in written.scores.items() if score != "missing"
         ),
         uploader=Uploader(**written.uploader.model_dump()),
+        later=written.after,
     )
     expect = written.expect
     if isinstance(expect, Action):

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision, Uploader
+from quorum.aggregator.decision.steps import Plan, clocks, passed, plan
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import InputError
 from quorum.core.messages import SEEN, Action, Prediction, Review, Upload, Verdict
@@ -45,6 +46,8 @@ class PastCase:
         review: The reviewer's action; None without a review.
         at: The time of the verdict, RFC 3339.
         shadow_policies: The decisions of shadow policies, as the verdict lists them.
+        ages: For how many seconds each rule with ``then`` had applied, by its name.
+        later: Seconds for which every other rule with ``then`` has applied.
     """
 
     facts: Mapping[str, Any]
@@ -56,6 +59,8 @@ class PastCase:
     review: Action | None = None
     at: str | None = None
     shadow_policies: tuple[Mapping[str, str], ...] = ()
+    ages: Mapping[str, float] = field(default_factory=dict)
+    later: float = 0.0
 
     @classmethod
     def gather(
@@ -116,6 +121,12 @@ class PastCase:
             review=None if review is None else review.action,
             at=None if decided is None else decided.at.isoformat(),
             shadow_policies=() if decided is None else _shadow_policies(decided.model_extra),
+            ages={}
+            if decided is None
+            else {
+                rule: (decided.at - since).total_seconds()
+                for rule, since in (decided.since or {}).items()
+            },
         )
 
     @classmethod
@@ -140,6 +151,7 @@ class PastCase:
                 review=_action(data.get("review")),
                 at=data.get("at"),
                 shadow_policies=_shadow_policies(data),
+                ages={str(rule): float(age) for rule, age in (data.get("ages") or {}).items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
@@ -158,6 +170,7 @@ class PastCase:
             "review": self.review,
             "at": self.at,
             "shadow_policies": [dict(one) for one in self.shadow_policies] or None,
+            "ages": dict(self.ages) or None,
         }
         if self.uploader != _NOBODY:
             data["uploader"] = {
@@ -199,9 +212,31 @@ class PastCase:
 
     def decide(self, policy: Policy) -> Decision:
         """What a policy decides."""
+        return self._decide(policy, passed(policy, self._since(policy), 0))
+
+    def plan(self, policy: Policy) -> Plan | None:
+        """What time alone brings after that; ``at`` counts from the decision."""
+        since = self._since(policy)
+        decision = self.decide(policy)
+        applies = clocks(policy, since, decision.matched, 0)
+        effect = _effect(decision)
+        return plan(policy, applies, 0, effect, lambda gone: self._decide(policy, gone), _effect)
+
+    def _decide(self, policy: Policy, gone: frozenset[str]) -> Decision:
         return Decider(policy).decision(
-            lambda: self.upload, self.predictions, self.missing, self.uploader
+            lambda: self.upload, self.predictions, self.missing, self.uploader, gone
         )
+
+    def _since(self, policy: Policy) -> dict[str, int]:
+        return {
+            rule.name: -round(self.ages.get(rule.name, self.later) * 1e6)
+            for rule in policy.rules
+            if rule.then is not None
+        }
+
+
+def _effect(decision: Decision) -> str:
+    return f"{decision.action.value} {decision.territories}"
 
 
 _NOBODY = Uploader()

@@ -296,6 +296,9 @@ def _summary(console: Console, found: Backtest) -> None:
     console.print(f"{found.cases:,} cases decided again; {found.changed:,} actions change")
     if found.unreadable:
         console.print(f"[yellow]{found.unreadable:,} lines are not a case[/]")
+    for (rule, now, then), count in found.planned.most_common(5):
+        what = f"{coloured(now)} becomes {coloured(then)} with time, by {escape(rule)}"
+        console.print(f"{count:,} cases: {what}", soft_wrap=True)
     reviewed = sum(found.after.values())
     if reviewed:
         for candidate, name in ((False, "before"), (True, "after")):

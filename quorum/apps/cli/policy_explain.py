@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Annotated, Final
 
 import typer
@@ -109,6 +110,12 @@ def _draw(policy: Policy, case: PastCase, explanation: Explanation) -> None:
     if (account := account_choice(policy, decision.rule, decision.action)) is not None:
         whom = "a human confirms it" if account.state is AccountState.PROPOSED else "at once"
         end.add(f"account: [bold]{account.action}[/] ({whom}): {escape(account.reason)}")
+    if (later := explanation.plan) is not None:
+        when = timedelta(microseconds=later.at)
+        end.add(
+            f"in {when}, if nothing else comes: {coloured(later.action)} ({escape(later.rule)}): "
+            f"{escape(later.reason)}"
+        )
     if explanation.changes:
         other = root.add("what would change the action")
         for change in explanation.changes:

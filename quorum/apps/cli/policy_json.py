@@ -151,6 +151,14 @@ def explain_json(policy: Policy, case: PastCase, found: Explanation) -> dict[str
         "reasons": list(decision.reasons),
         "territories": {code: action.value for code, action in decision.territories},
         "account": _account(policy, decision),
+        "plan": None
+        if found.plan is None
+        else {
+            "action": found.plan.action.value,
+            "seconds": found.plan.at / 1e6,
+            "rule": found.plan.rule,
+            "reason": found.plan.reason,
+        },
         "detectors": [{"name": one.name, "text": one.text} for one in found.detectors],
         "rules": [
             {
@@ -196,6 +204,10 @@ def backtest_json(found: Backtest, candidate: Policy, base: Policy | None) -> di
             for (before, after), count in sorted(found.changes.items())
         ],
         "reviewed_removals": wrongful,
+        "planned": [
+            {"rule": rule, "now": now, "then": then, "cases": count}
+            for (rule, now, then), count in sorted(found.planned.items())
+        ],
     }
 
 

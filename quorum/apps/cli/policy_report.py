@@ -44,6 +44,7 @@ def write_report(file: Path, found: Backtest, candidate: Policy, base: Policy | 
             ("By territory", "territory", _rows(found.by_territory)),
             ("By uploader group", "group", _rows(found.by_group)),
         ],
+        planned=_rows(found.planned),
         samples=[
             (
                 *change,

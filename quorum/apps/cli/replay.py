@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -10,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from quorum.aggregator.decider import Decider
-from quorum.aggregator.policy.policy import load_policy
+from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.cli.policy_cases import Limit, Since, Until, time_range
 from quorum.core.messages import Verdict, now
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger, LedgerCase
 
-__all__ = ["app", "replayed"]
+__all__ = ["app", "is_due", "replayed"]
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -36,6 +37,12 @@ def replay(
         str | None, typer.Option(help="Topic or .jsonl file to publish the new revisions to.")
     ] = None,
     limit: Limit = None,
+    due: Annotated[
+        bool,
+        typer.Option(
+            "--due", help="Only cases whose verdict's `plan` is due: what no stream carried out."
+        ),
+    ] = False,
     yes: Annotated[
         bool,
         typer.Option("--yes", help="Publish and record; without it, only show what would change."),
@@ -49,8 +56,11 @@ def replay(
     \b
     quorum replay --policy balanced --since 2026-03-01 --until 2026-03-02
     quorum replay --policy balanced --since 2026-03-01 --verdicts projects/P/topics/T --yes
+    quorum replay --policy mine.yaml --due --verdicts projects/P/topics/T --yes
     """
     decider = Decider(load_policy(policy))
+    if due and since is None:
+        since = now() - _window(decider.policy)
     changes: Counter[tuple[str, str]] = Counter()
     seen = 0
     with Ledger(None if database == "-" else database) as ledger:
@@ -58,6 +68,8 @@ def replay(
         for case in ledger.cases(time_range(since, until), order="decided"):
             if limit is not None and seen >= limit:
                 break
+            if due and not is_due(case):
+                continue
             seen += 1
             verdict = replayed(decider, case, ledger)
             if verdict is not None and case.verdict is not None:
@@ -79,6 +91,18 @@ def replay(
         "published and recorded" if yes else "nothing was published (a dry run; --yes does it)"
     )
     console.print(f"{seen:,} cases decided again, {total:,} actions change; {outcome}")
+
+
+def is_due(case: LedgerCase) -> bool:
+    """Whether the verdict that holds has a ``plan`` whose time has come."""
+    later = None if case.verdict is None else case.verdict.plan
+    return later is not None and later.at <= now()
+
+
+def _window(policy: Policy) -> timedelta:
+    """How far back plans that are due are looked for: twice the longest, and a day."""
+    longest = max((rule.then.after for rule in policy.rules if rule.then is not None), default=0.0)
+    return timedelta(days=1, seconds=2 * longest)
 
 
 def replayed(decider: Decider, case: LedgerCase, ledger: Ledger) -> Verdict | None:

@@ -22,7 +22,14 @@ from quorum.core.messages.prediction import (
 )
 from quorum.core.messages.review import Review
 from quorum.core.messages.upload import Upload
-from quorum.core.messages.verdict import ACTIONS, Action, Missing, UsedPrediction, Verdict
+from quorum.core.messages.verdict import (
+    ACTIONS,
+    Action,
+    Missing,
+    PlannedAction,
+    UsedPrediction,
+    Verdict,
+)
 
 __all__ = [
     "ACTIONS",
@@ -41,6 +48,7 @@ __all__ = [
     "Identifier",
     "Message",
     "Missing",
+    "PlannedAction",
     "Prediction",
     "Probability",
     "Review",

@@ -71,6 +71,19 @@ class Missing(Value):
     """The reason, as a sentence."""
 
 
+class PlannedAction(Value):
+    """What time alone will make of a verdict, if no review, prediction or edit comes before."""
+
+    action: Action
+    """What will happen to the upload."""
+    at: Time
+    """When."""
+    rule: str
+    """The rule that will decide."""
+    reason: str
+    """A sentence that a person can read."""
+
+
 class Verdict(Message):
     """The decision on an upload, sent to the producer; a later revision supersedes it."""
 
@@ -112,6 +125,10 @@ class Verdict(Message):
     """The statement of reasons for the uploader, where one is owed."""
     account: AccountVerdict | None = None
     """What happens to the uploader's account, where the policy or a reviewer asks for that."""
+    plan: PlannedAction | None = None
+    """What time alone will bring: a later revision carries it out; absent where nothing will."""
+    since: dict[str, Time] | None = None
+    """Since when each rule applies whose action changes with time; absent where none does."""
 
     @property
     def order(self) -> tuple[datetime, int, datetime, str]:

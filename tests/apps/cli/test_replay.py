@@ -144,3 +144,53 @@ def test_removals_stop_at_the_cap(tmp_path):
         *[(2, "review", "cap")] * 7,
     ]
     assert "0 actions change" in run(*words, "--yes"), "humans have the rest"
+
+
+def test_plans_that_are_due_are_carried_out_once(tmp_path):
+    """What batch, web, and a stream that lost its state leave to do."""
+    file = tmp_path / "timed.yaml"
+    file.write_text(TIMED)
+    policy = load_policy(file)
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger(url, create=True) as ledger:
+        for name, hours in (("old", 3), ("young", 1), ("seen", 3)):
+            at = datetime.now(UTC) - timedelta(hours=hours)
+            upload = Upload(id=name, uploader="ann", published_at=at)
+            said = Prediction(
+                id=prediction_id(name, "spam", "1"), upload_id=name, detector="spam", version="1",
+                status="scored", score=0.7, at=at,
+            )  # fmt: skip
+            verdict = Decider(policy).first(upload, [said], arrived=at, at=at).verdict
+            assert verdict.plan is not None
+            ledger.record([upload, said, verdict])
+            if name == "seen":
+                decider = Decider(policy)
+                review = Review(
+                    upload_id=name, verdict_id=verdict.id, action="allow", reviewer="r", at=at
+                )
+                made = decider.again(upload, [said], (), verdict, at=at, review=review)
+                ledger.record([review, made])
+    words = ("--policy", str(file), "--database", url, "--due")
+    assert "1 cases decided again, 1 actions change" in run(*words)
+    run(*words, "--yes")
+    with Ledger(url) as ledger:
+        found = {
+            name: [one.action.value for one in ledger.get_case(name).verdicts]
+            for name in ("old", "young", "seen")
+        }
+    assert found == {"old": ["review", "remove"], "young": ["review"], "seen": ["review", "allow"]}
+    assert "0 cases decided again" in run(*words)
+
+
+TIMED = """\
+name: timed
+retention: 1 d
+detectors: {spam: {}}
+rules:
+  - name: held
+    when: score("spam") >= 0.5
+    action: review
+    category: spam
+    reason: Likely spam.
+    then: {after: 2 h, action: remove}
+"""

@@ -263,6 +263,14 @@ REQUESTS = _served(
     "serve",
     "console",
 )
+CONSOLE_BEHIND = _served(
+    prometheus.Gauge(
+        "quorum_console_behind_seconds",
+        "For how long something that reviewers depend on is behind; 0 while it is not.",
+        ("what",),
+    ),
+    "console",
+)
 DETECTOR_LATE = _served(
     prometheus.Counter(
         "quorum_detector_late",

@@ -104,6 +104,16 @@ class ReviewOptions:
     golden: Annotated[
         float, typer.Option(min=0, max=1, help="Share of cases with a known right decision.")
     ] = 0.05
+    answer_seconds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Tell on every page of a published decision without a verdict after this."
+        ),
+    ] = 60
+    quiet_minutes: Annotated[
+        int,
+        typer.Option(min=0, help="Tell of detectors that were not heard for so long; 0 for never."),
+    ] = 30
     demo: Annotated[
         bool, typer.Option("--demo", help="Show a few hundred example cases in a new ledger.")
     ] = False
@@ -180,6 +190,8 @@ def console(
                 behind_proxy=bool(address.proxy),
                 works=works,
                 policy_file=review.policy_file,
+                answer=timedelta(seconds=review.answer_seconds),
+                quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
             ),
             keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )

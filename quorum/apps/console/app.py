@@ -8,12 +8,13 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from quorum.aggregator.policy.policy import Policy
@@ -26,6 +27,7 @@ from quorum.apps.console.accounts.security import (
     content_security_policy,
 )
 from quorum.apps.console.desk.active_policy import ActivePolicy
+from quorum.apps.console.desk.alarms import Bounds
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.pages import (
@@ -37,6 +39,7 @@ from quorum.apps.console.pages import (
     overview,
     policies,
     probes,
+    pulse,
     quality,
     queue,
     search,
@@ -44,6 +47,7 @@ from quorum.apps.console.pages import (
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
+from quorum.apps.console.watch import Watch
 from quorum.apps.console.worker import Worker
 from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.counted import CountResponses
@@ -78,14 +82,18 @@ def create_console(
     chosen = settings or ConsoleSettings()
 
     active_policy = ActivePolicy(ledger, policy)
-    overview_cache = OverviewCache(ledger, lambda: active_policy.current().detectors)
+    bounds = Bounds(answer=chosen.answer, quiet=chosen.quiet)
+    overview_cache = OverviewCache(ledger, lambda: active_policy.current().detectors, bounds)
+
+    anchors = AnchorWriter(ledger, anchors_file(), audit_key())
+    worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors)
+    watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         audit.begin_keyed(ledger, "console")
-        anchors = AnchorWriter(ledger, anchors_file(), audit_key())
-        worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors)
         worker.start()
+        watch.start()
         checks = (
             health.register("queues", worker.problem),
             health.register("reviews", worker.publishing_problem),
@@ -100,12 +108,14 @@ def create_console(
             gc.unfreeze()
             for end_check in checks:
                 end_check()
+            watch.close()
             worker.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
-    app.state.console = Console(ledger, active_policy, chosen, keyring)
+    app.state.console = Console(ledger, active_policy, chosen, watch, keyring)
     app.include_router(probes.router)
+    app.include_router(pulse.router)
     for module in (
         login,
         queue,
@@ -135,14 +145,25 @@ def create_console(
     return app
 
 
+def _page_of_form(request: Request) -> str:
+    """The page that a form was sent from, as the browser names it; ``/`` if it is elsewhere."""
+    named = urlsplit(request.headers.get("referer", ""))
+    if named.netloc != request.headers.get("host"):
+        return "/"
+    return f"{named.path or '/'}?{named.query}" if named.query else named.path or "/"
+
+
 def _install_errors(app: FastAPI) -> None:
     async def on_login(request: Request, _error: Any) -> Response:
-        if request.headers.get("hx-request"):
-            return Response(status_code=401, headers={"hx-redirect": "/login"})
-        target = request.url.path
-        if request.url.query:
-            target += f"?{request.url.query}"
-        return redirect(request, "/login", next=target if request.method == "GET" else "/")
+        if request.headers.get("hx-request") or request.url.path == "/session":
+            # The page stays, with what was typed on it, and offers to log in in place.
+            return JSONResponse({"message": "The session has ended; log in again."}, 401)
+        if request.method == "GET":
+            query = request.url.query
+            return redirect(
+                request, "/login", next=f"{request.url.path}?{query}" if query else request.url.path
+            )
+        return redirect(request, "/login", next=_page_of_form(request))
 
     def error_page(request: Request, status: int, text: str) -> Response:
         if request.url.path.startswith("/api/"):
@@ -163,10 +184,16 @@ def _install_errors(app: FastAPI) -> None:
     async def on_refused(request: Request, _error: Any) -> Response:
         return error_page(request, 422, "A value of this request is beyond what can be recorded.")
 
-    async def on_ledger(_request: Request, error: Any) -> Response:
+    async def on_ledger(request: Request, error: Any) -> Response:
         _log.error("%s", error)
         text = "The ledger is unavailable. Nothing was changed; reload in a few seconds."
-        return PlainTextResponse(text, 503, {"retry-after": "5"})
+        if "text/html" in request.headers.get("accept", ""):
+            request.state.session = None
+            response = render(request, "error.html", 503, code=503, message=text)
+        else:
+            response = PlainTextResponse(text, 503)
+        response.headers["retry-after"] = "5"
+        return response
 
     async def on_error(request: Request, error: Any) -> Response:
         _log.error("%s %s", request.method, request.url.path, exc_info=error)

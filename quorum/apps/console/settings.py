@@ -29,6 +29,9 @@ class ConsoleSettings:
         works: A folder with the media of registered works, for side-by-side frames.
         policy_file: The file that an activated policy is written to.
         body_seconds: Time for a browser to send a form.
+        answer: A published decision that led to no verdict by then is told on every page.
+        quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
+        dwell: After a case opened, keys and clicks decide nothing for this long.
     """
 
     media: MediaAccess = field(default_factory=MediaAccess)
@@ -44,3 +47,6 @@ class ConsoleSettings:
     works: Path | None = None
     policy_file: Path | None = None
     body_seconds: float = 20.0
+    answer: timedelta = timedelta(seconds=60)
+    quiet: timedelta | None = timedelta(minutes=30)
+    dwell: timedelta = timedelta(seconds=0.7)

@@ -61,12 +61,15 @@ class Worker:
         self._error = ""
         #: Since when decisions cannot be published.
         self._stuck_since: float | None = None
-        self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
+        self._thread = threading.Thread()
 
     def start(self) -> None:
         """Start the thread."""
         # A page runs about ten queries, and may wait for this thread's time slice at each.
         sys.setswitchinterval(_TURN_SECONDS)
+        self._stopping.clear()
+        self._round_at = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="console-worker", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -166,10 +166,18 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def url(chromium: Any, cases: Ledger) -> Iterator[str]:
+def console_settings() -> dict[str, Any]:
+    """What a test wants else of the console that its browser opens."""
+    return {}
+
+
+@pytest.fixture
+def url(chromium: Any, cases: Ledger, console_settings: dict[str, Any]) -> Iterator[str]:
     policy = load_policy("balanced")
-    settings = ConsoleSettings(undo=timedelta(seconds=5), golden_rate=0, double_rate=0)
-    app = create_console(cases, policy, LedgerReviewPublisher(cases, policy), settings)
+    given = {"undo": timedelta(seconds=5), "golden_rate": 0, "double_rate": 0, **console_settings}
+    app = create_console(
+        cases, policy, LedgerReviewPublisher(cases, policy), ConsoleSettings(**given)
+    )
     with listening(app) as found:
         yield found
 

@@ -72,7 +72,12 @@ def test_uploaders_text_never_becomes_html(console, ledger: Ledger, text: str):
     answer = ana.post("/decide", task=text, upload=text, action=text, note=text, category=text)
     assert "<script>alert" not in answer.text
     task_id = queues.queue_page(ledger, Queue(), "ana")[0].id
-    ana.post("/decide", task=task_id, upload="up-1", action="remove", note=text)
+    given = {"upload": "up-1", "action": "remove", "note": text}
+    # The verdict's category is none of the policy: a person must choose one.
+    answer = ana.post("/decide", task=task_id, **given)
+    assert "Choose a category" in answer.text
+    assert "<script>alert" not in answer.text
+    ana.post("/decide", task=task_id, category="spam", **given)
     soon(lambda: gone(ledger))
     assert "<script>alert" not in ana.get("/case?upload=up-1").text
 

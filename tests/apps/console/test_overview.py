@@ -25,7 +25,7 @@ def test_the_figures_match_the_ledger(cases: Ledger):
     assert sum(found.by_action["remove"]) == 1
     assert (found.cases, found.open, found.p50) == (11, 7, 1.0)
     assert {one.detector: one.state for one in found.detectors} == {
-        "violence": "healthy",
+        "violence": "quiet",
         "spam": "silent",
     }
     (rule,) = found.rules

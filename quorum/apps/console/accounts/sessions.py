@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from quorum.apps.console.accounts import access, audit
 from quorum.apps.console.accounts.access import User, authenticate, find_user
@@ -38,8 +38,12 @@ __all__ = [
     "tokens_equal",
 ]
 
-#: One shift.
+#: After what a user does, their session lasts so much longer: a shift.
 LIFETIME: Final = timedelta(hours=10)
+#: And it ends so long after the log-in, whatever they do.
+LONGEST: Final = timedelta(hours=24)
+#: The end is moved only this often: not every page is a write.
+_SLIDE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,25 @@ class Session:
         user: The user.
         csrf: The token that each of their forms must contain.
         digest: SHA-256 of the cookie's value.
+        ends: When it ends, unless the user does something before.
+        longest: When it ends in any case.
     """
 
     user: User
     csrf: str
     digest: str
+    ends: datetime
+    longest: datetime
+
+    @property
+    def left(self) -> int:
+        """Seconds until it ends."""
+        return max(0, int((self.ends - now()).total_seconds()))
+
+    @property
+    def most(self) -> int:
+        """Seconds until it ends in any case."""
+        return max(0, int((self.longest - now()).total_seconds()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +163,15 @@ def open_session(connection: Connection, user: User) -> str:
     return cookie
 
 
-def find_session(ledger: Ledger, cookie: str) -> Session | None:
-    """Return the session of a cookie; None if it expired or its user is disabled."""
+def find_session(ledger: Ledger, cookie: str, *, active: bool = True) -> Session | None:
+    """Return the session of a cookie; None if it expired or its user is disabled.
+
+    Args:
+        ledger: The ledger.
+        cookie: The value of the cookie.
+        active: Whether the user did something, so that the session lasts longer; a page that
+            refreshes itself is nobody's action.
+    """
     digest = _digest(cookie)
 
     def work(connection: Connection) -> Session | None:
@@ -154,9 +179,23 @@ def find_session(ledger: Ledger, cookie: str) -> Session | None:
         if row is None or row.expires_at <= now():
             return None
         user = find_user(connection, row.user)
-        return None if user is None or user.disabled else Session(user, row.csrf, digest)
+        if user is None or user.disabled:
+            return None
+        return Session(user, row.csrf, digest, row.expires_at, row.created_at + LONGEST)
 
-    return ledger.transact(work)
+    found = ledger.transact(work)
+    if found is None or not active:
+        return found
+    ends = min(now() + LIFETIME, found.longest)
+    if ends - found.ends < _SLIDE:
+        return found
+    slide = (
+        update(sessions)
+        .where(sessions.c.digest == digest, sessions.c.expires_at < ends)
+        .values(expires_at=ends)
+    )
+    ledger.transact(lambda connection: connection.execute(slide), writes=True)
+    return replace(found, ends=ends)
 
 
 def log_out(ledger: Ledger, session: Session) -> None:

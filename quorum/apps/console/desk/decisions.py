@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,8 +17,8 @@ from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Action, Review, digest, now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import decisions, tasks
-from quorum.store.ledger.schema import cases
+from quorum.store.ledger.console_schema import audit_log, decisions, tasks
+from quorum.store.ledger.schema import cases, verdicts
 
 __all__ = [
     "MAX_NOTE",
@@ -78,6 +79,8 @@ def decide(
     category: str | None,
     note: str,
     undo: timedelta,
+    *,
+    categories: Container[str] | None = None,
 ) -> ReviewDecision:
     """Decide a case that the reviewer holds.
 
@@ -86,12 +89,14 @@ def decide(
         task_id: The task.
         reviewer: The reviewer.
         action: The action; ``review`` requests a second reviewer.
-        category: The category of harm, as named by the policy.
+        category: The category of harm, as named by the policy; None for that of the verdict.
         note: A note for other reviewers.
         undo: How long the decision can be undone.
+        categories: The categories of the policy in force; None to accept any, and none at all.
 
     Raises:
-        Conflict: If the reviewer no longer holds the task, or a newer verdict exists.
+        Conflict: If the reviewer no longer holds the task, a newer verdict exists, or what is
+            restricted or removed has no category of the policy.
     """
     if len(note) > MAX_NOTE:
         msg = f"The note has {len(note):,} characters; the limit is {MAX_NOTE:,}. Shorten it."
@@ -106,9 +111,7 @@ def decide(
         lock_case(connection, task.upload_id)
         task = get_task(connection, task_id) or task
         _check(connection, task, reviewer, action, at)
-        held = None
-        if task.claimed_until is not None:
-            held = max(0.0, (at - (task.claimed_until - LEASE)).total_seconds())
+        harm = _category(connection, task, action, category, categories)
         asks = action is Action.REVIEW
         measures = task.kind in ("double", "golden")
         made = ReviewDecision(
@@ -119,12 +122,12 @@ def decide(
             kind=task.kind,
             reviewer=reviewer,
             action=action,
-            category=None if action is Action.ALLOW else category,
+            category=harm,
             note=note.replace("\x00", "�"),
             at=at,
             due_at=at + undo,
             state="waiting",
-            seconds=held,
+            seconds=_seconds(connection, task, reviewer, at),
             error=None,
         )
         row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
@@ -146,6 +149,46 @@ def decide(
         return made
 
     return ledger.transact(work, writes=True)
+
+
+def _category(
+    connection: Connection,
+    task: ReviewTask,
+    action: Action,
+    chosen: str | None,
+    known: Container[str] | None,
+) -> str | None:
+    """The category of a decision: what an uploader is told is never a guess."""
+    if action is Action.ALLOW:
+        return None
+    if known is None:
+        return chosen
+    if chosen is None:
+        query = select(verdicts.c.category).where(verdicts.c.id == task.verdict_id)
+        chosen = connection.execute(query).scalar_one_or_none()
+    if chosen is not None and chosen not in known:
+        chosen = None
+    if chosen is None and action is not Action.REVIEW:
+        msg = (
+            "Choose a category: the uploader is told which rule was broken. Nothing was saved yet."
+        )
+        raise Conflict(msg)
+    return chosen
+
+
+def _seconds(connection: Connection, task: ReviewTask, reviewer: str, at: datetime) -> float | None:
+    """Seconds since the reviewer opened the case: a claim opens it, and renewals do not."""
+    log = audit_log.c
+    query = (
+        select(log.at)
+        .where(log.subject == task.upload_id, log.event == "case.claimed", log.actor == reviewer)
+        .order_by(log.number.desc())
+        .limit(1)
+    )
+    opened = connection.execute(query).scalar_one_or_none()
+    return (
+        None if opened is None else max(0.0, (at - datetime.fromisoformat(opened)).total_seconds())
+    )
 
 
 def _check(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, select
 
+from quorum.core.messages import now
 from quorum.store.ledger.schema import predictions
 
 __all__ = ["DetectorHealth", "health", "seen"]
@@ -19,7 +20,8 @@ _SAMPLE: Final = 500
 #: A producer of arbitrary names must not fill the page.
 _MAX_DETECTORS: Final = 40
 #: Every upload gets a prediction of every detector, if only an abstention. A detector is silent if
-#: its last prediction is this much older than the newest one of all detectors.
+#: its last prediction is this much older than the newest one of all detectors, and quiet, as they
+#: all are, if that is this old itself.
 _SILENT_AFTER: Final = timedelta(minutes=30)
 #: Detectors outside the policy are not listed after this time without a prediction.
 _RETIRED_AFTER: Final = timedelta(days=30)
@@ -38,7 +40,7 @@ class DetectorHealth:
         last: The time of its newest prediction.
         shadow: Whether its newest prediction was a shadow.
         named: Whether the policy names it.
-        state: ``healthy``, ``degraded``, ``failing`` or ``silent``.
+        state: ``healthy``, ``degraded``, ``failing``, ``silent`` or ``quiet``.
     """
 
     detector: str
@@ -82,6 +84,7 @@ def health(connection: Connection, named: Iterable[str]) -> tuple[DetectorHealth
         total = len(found) or 1
         failed = counts["failed"] / total
         silent = not found or newest - found[0].at > _SILENT_AFTER
+        quiet = newest is not None and now() - newest > _SILENT_AFTER
         made.append(
             DetectorHealth(
                 detector=name,
@@ -92,7 +95,7 @@ def health(connection: Connection, named: Iterable[str]) -> tuple[DetectorHealth
                 last=found[0].at if found else None,
                 shadow=bool(found and found[0].shadow),
                 named=name in wanted,
-                state="silent" if silent else _state(failed),
+                state="silent" if silent else "quiet" if quiet else _state(failed),
             )
         )
     return tuple(made)

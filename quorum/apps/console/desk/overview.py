@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from quorum.apps.console.desk import outbox, queues
+from quorum.apps.console.desk.alarms import Bounds, unanswered
 from quorum.apps.console.desk.health import DetectorHealth, health
 from quorum.core.messages import Action, Verdict, now
 from quorum.store.ledger import Ledger
@@ -63,6 +64,7 @@ class Overview:
         open: The number of open tasks.
         late: The number of overdue tasks.
         stuck: The number of decisions that could not be published yet.
+        unanswered: The number of published decisions that led to no verdict in time.
         detectors: The health of the detectors.
         rules: Overturned decisions by rule.
         by_detector: Overturned decisions by the detector with the greatest score.
@@ -80,6 +82,7 @@ class Overview:
     open: int
     late: int
     stuck: int
+    unanswered: int
     detectors: tuple[DetectorHealth, ...]
     rules: tuple[Overturned, ...]
     by_detector: tuple[Overturned, ...]
@@ -91,11 +94,18 @@ class OverviewCache:
     Args:
         ledger: The ledger.
         detectors: Returns the detectors to list even if they have no predictions.
+        bounds: From when on a decision should have led to a verdict.
     """
 
-    def __init__(self, ledger: Ledger, detectors: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        detectors: Callable[[], Iterable[str]],
+        bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
+    ) -> None:
         self._ledger = ledger
         self._detectors = detectors
+        self._bounds = bounds
         self._tops: dict[str, str | None] = {}
         self._lock = threading.Lock()
         self._found: Overview | None = None
@@ -119,7 +129,7 @@ class OverviewCache:
             counts = queues.open_counts(self._ledger)
             detectors = self._detectors()
             self._found = self._ledger.transact(
-                lambda connection: _count(connection, counts, detectors, self._tops)
+                lambda connection: _count(connection, counts, detectors, self._tops, self._bounds)
             )
             self._counted = time.monotonic()
 
@@ -129,6 +139,7 @@ def _count(
     counts: Mapping[Any, tuple[int, int]],
     detectors: Iterable[str],
     kept: dict[str, str | None],
+    bounds: Bounds,
 ) -> Overview:
     c = cases.c
     query = (
@@ -165,6 +176,7 @@ def _count(
         open=sum(count for count, _ in counts.values()),
         late=sum(late for _, late in counts.values()),
         stuck=outbox.stuck(connection),
+        unanswered=unanswered(connection, bounds, now())[0],
         detectors=health(connection, detectors),
         rules=rules,
         by_detector=tops,

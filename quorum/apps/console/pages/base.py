@@ -18,8 +18,9 @@ from quorum.apps.console.accounts.security import MAX_BODY
 from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.settings import ConsoleSettings
+from quorum.apps.console.watch import Watch
 from quorum.apps.http.keys import Keyring
-from quorum.store.ledger import Ledger
+from quorum.store.ledger import Ledger, LedgerUnavailable
 
 __all__ = [
     "Admin",
@@ -46,6 +47,7 @@ class Console:
     ledger: Ledger
     active_policy: ActivePolicy
     settings: ConsoleSettings
+    watch: Watch
     keyring: Keyring | None = None
 
     @property
@@ -98,10 +100,16 @@ def current_session(request: Request) -> Session:
     Raises:
         LoginRequired: If nobody is logged in.
         PageError: If the reverse proxy names an unknown user.
+        LedgerUnavailable: At once, without asking, while the database is known to be away.
     """
     console = console_of(request)
+    if console.watch.away:
+        msg = "the database does not answer"
+        raise LedgerUnavailable(msg)
     cookie = request.cookies.get(cookie_name(console), "")
-    found = sessions.find_session(console.ledger, cookie) if cookie else None
+    # A page that refreshes itself does not keep a session alive.
+    active = "hx-request" not in request.headers and request.url.path != "/live"
+    found = sessions.find_session(console.ledger, cookie, active=active) if cookie else None
     name = _proxy_user(request, console)
     if name is not None and (found is None or folded(found.user.name) != folded(name)):
         user = console.ledger.transact(lambda connection: find_user(connection, name))

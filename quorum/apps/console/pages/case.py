@@ -51,6 +51,7 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "note": "",
         "category": None,
         "kept": kept,
+        "dwell": int(console.settings.dwell.total_seconds() * 1000),
         "works": console.settings.works is not None,
         "claims": disputes.owner_claims(console.ledger, view.case),
         "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
@@ -92,11 +93,19 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
     except ValueError:
         message = "Choose an action: allow, restrict, second review, or remove."
         raise PageError(422, message) from None
-    if category is not None and category not in console.policy.categories:
+    known = console.policy.categories
+    if category is not None and category not in known:
         raise PageError(422, "The policy in force has no such category; choose another.")
     try:
         decisions.decide(
-            console.ledger, task_id, user.name, action, category, note, console.settings.undo
+            console.ledger,
+            task_id,
+            user.name,
+            action,
+            category,
+            note,
+            console.settings.undo,
+            categories=known,
         )
     except Conflict as error:
         upload_id = given.get("upload", "")

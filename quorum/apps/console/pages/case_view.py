@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from quorum.aggregator.policy.categories import Category
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts.access import User
 from quorum.apps.console.accounts.names import folded
@@ -77,7 +78,7 @@ class CaseView:
         decisions: Reviewers' decisions on the case.
         appeals: The uploader's appeals.
         skipped: Reviewers who skipped the case, with their reasons.
-        categories: The categories to choose from.
+        categories: The categories to choose from, with the policy's words about each.
         territories: The verdict's action by territory.
     """
 
@@ -99,7 +100,7 @@ class CaseView:
     decisions: Sequence[ReviewDecision]
     appeals: Sequence[object]
     skipped: Sequence[object]
-    categories: Sequence[str]
+    categories: Sequence[Category]
     territories: Mapping[str, str]
 
 
@@ -154,7 +155,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         decisions=made,
         appeals=appealed,
         skipped=skipped,
-        categories=_categories(policy, verdict),
+        categories=_categories(policy),
         territories=dict(((verdict.model_extra or {}).get("territories") or {}) if verdict else {}),
     )
 
@@ -218,8 +219,8 @@ def _history(console: Console, uploader: str | None, upload_id: str) -> Uploader
     return UploaderHistory(ordered, others)
 
 
-def _categories(policy: Policy, verdict: Verdict | None) -> list[str]:
+def _categories(policy: Policy) -> list[Category]:
+    """Those of the rules first, in the same order on every case: a number means one category."""
     known = [one.category for one in policy.rules if one.category]
-    first = [verdict.category] if verdict is not None and verdict.category else []
-    found = dict.fromkeys([*first, *known, *sorted(policy.categories)])
-    return [name for name in found if name in policy.categories]
+    found = dict.fromkeys([*known, *sorted(policy.categories)])
+    return [policy.categories[name] for name in found if name in policy.categories]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from quorum.apps.console.accounts import access, audit, sessions
 from quorum.apps.console.accounts.access import Role
 from quorum.apps.console.accounts.anchors import read_anchors
 from quorum.apps.console.accounts.audit_key import anchors_file
+from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.accounts.throttle import DEVICE_LIFETIME
 from quorum.apps.console.pages.base import (
     Admin,
@@ -24,7 +25,7 @@ from quorum.apps.console.pages.base import (
     cookie_name,
     form_fields,
 )
-from quorum.apps.console.pages.rendering import redirect, render, set_cookie
+from quorum.apps.console.pages.rendering import redirect, render, set_cookie, set_new_cookie
 from quorum.core.errors import ConfigurationError
 
 __all__ = ["router"]
@@ -55,6 +56,48 @@ def login(request: Request, given: Annotated[Mapping[str, str], Depends(form_fie
     if made is None:
         return render(request, "login.html", status, next=target, message=message, name=name[:64])
     response = redirect(request, target)
+    set_cookie(console, response, made.cookie)
+    set_cookie(console, response, made.device, "device", DEVICE_LIFETIME)
+    return response
+
+
+@router.get("/session")
+def session_answer(request: Request, session: CurrentSession) -> Response:
+    """Answer with the session, which lasts longer by that; 401 if there is none.
+
+    A page asks before it sends a form, so that a session that ended costs no typed text.
+    """
+    return _session_answer(request, session)
+
+
+def _session_answer(request: Request, session: Session) -> Response:
+    told = {
+        "name": session.user.name,
+        "csrf": session.csrf,
+        "left": session.left,
+        "most": session.most,
+    }
+    response = JSONResponse(told)
+    set_new_cookie(request, response)
+    return response
+
+
+@router.post("/login/again")
+def login_again(
+    request: Request, given: Annotated[Mapping[str, str], Depends(form_fields)]
+) -> Response:
+    """Log in from a page whose session ended, without leaving it."""
+    console, made = console_of(request), None
+    device = request.cookies.get(cookie_name(console, "device"), "")
+    name, password = given.get("name", ""), given.get("password", "")
+    try:
+        made = sessions.log_in(console.ledger, name, password, client_address(request), device)
+    except sessions.TooManyAttempts as error:
+        return JSONResponse({"message": str(error)}, 429)
+    found = None if made is None else sessions.find_session(console.ledger, made.cookie)
+    if made is None or found is None:
+        return JSONResponse({"message": "The name or the password is wrong."}, 401)
+    response = _session_answer(request, found)
     set_cookie(console, response, made.cookie)
     set_cookie(console, response, made.device, "device", DEVICE_LIFETIME)
     return response

@@ -14,11 +14,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from quorum.apps.console.accounts.access import Permission
 from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk import decisions
+from quorum.apps.console.desk.alarms import digest_of
 from quorum.apps.console.pages.base import Console, console_of, cookie_name
 from quorum.core.messages import Action, now
 from quorum.core.report.page import KIT
 
-__all__ = ["redirect", "render", "set_cookie"]
+__all__ = ["redirect", "render", "set_cookie", "set_new_cookie"]
 
 #: The pages of the main navigation, with the permission to see them.
 _PAGES = (
@@ -38,7 +39,7 @@ def redirect(request: Request, url: str, **query: str) -> Response:
     """Redirect to another page of the console, as the response to a form."""
     encoded = "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())
     response = RedirectResponse(f"{url}?{encoded}" if encoded else url, 303)
-    _set_new_cookie(request, response)
+    set_new_cookie(request, response)
     return response
 
 
@@ -53,16 +54,20 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     given = {
         "user": None if session is None else session.user,
         "csrf": "" if session is None else session.csrf,
+        "left": 0 if session is None else session.left,
+        "most": 0 if session is None else session.most,
         "may": (lambda name: session is not None and session.user.may(Permission(name))),
         "waiting": waiting,
         "path": request.url.path,
         "clock": now(),
         "Action": Action,
         "nav": _nav(session),
+        "alarms": console.watch.current(),
         **values,
     }
+    given.setdefault("alarms_digest", digest_of(given["alarms"]))
     response = HTMLResponse(_ENVIRONMENT.get_template(template).render(given), status)
-    _set_new_cookie(request, response)
+    set_new_cookie(request, response)
     return response
 
 
@@ -72,7 +77,8 @@ def _nav(session: Session | None) -> list[tuple[str, str]]:
     return [(url, name) for url, name, needed in _PAGES if session.user.may(needed)]
 
 
-def _set_new_cookie(request: Request, response: Response) -> None:
+def set_new_cookie(request: Request, response: Response) -> None:
+    """Set the cookie of a session that this request opened, if it opened one."""
     cookie = getattr(request.state, "new_cookie", None)
     if cookie is not None:
         set_cookie(console_of(request), response, cookie)
@@ -119,6 +125,12 @@ def _when(value: datetime | None) -> str:
     return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def _moment(value: datetime) -> str:
+    """A time of today without its day."""
+    value = value.astimezone(UTC)
+    return value.strftime("%H:%M:%S" if value.date() == now().date() else "%Y-%m-%d %H:%M")
+
+
 def _clock(value: float) -> str:
     whole = int(value)
     return f"{whole // 60}:{whole % 60:02d}"
@@ -160,6 +172,7 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters.update(
     ago=_ago,
     when=_when,
+    moment=_moment,
     clock=_clock,
     left=_left,
     span=_span,

@@ -109,9 +109,9 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const field = event.target.closest?.("input, textarea, select");
+    const field = event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select");
     if (field) { if (event.key === "Escape") field.blur(); return; }
-    if ($("#help")?.open) return;
+    if ($("dialog[open]")) return;
     const click = (selector) => { const found = $(selector); if (found) { event.preventDefault(); found.click(); } };
     const focus = (selector) => { const found = $(selector); if (found) { event.preventDefault(); found.focus(); } };
     const decision = document.querySelector(`#decide [data-key="${CSS.escape(event.key)}"]`);
@@ -121,7 +121,7 @@
       case "u": click("#undo button"); break;
       case "b": if ($("#reveal")) reveal(!revealed()); break;
       case "g": if ($("#grey")) $("#grey").click(); break;
-      case "c": focus("#category"); break;
+      case "c": focus("#category input"); break;
       case "m": focus("#note"); break;
       case "s": if ($(".skipping")) { event.preventDefault(); $(".skipping").open = true; $("#reason").focus(); } break;
       case "q": location.href = "/queue"; break;
@@ -131,12 +131,6 @@
     }
   });
 
-  document.documentElement.dataset.ready = "1";
-
-  // A second key press must not submit the decision again.
-  document.addEventListener("submit", (event) => {
-    if (event.target.id !== "decide") return;
-    if (event.target.dataset.sent) event.preventDefault();
-    event.target.dataset.sent = "1";
-  });
+  // Where a case is decided, the keys wait until it can have been seen (case.js).
+  if (!$("#decide")) document.documentElement.dataset.ready = "1";
 })();

@@ -28,11 +28,13 @@ from quorum.apps.console.accounts.security import (
 )
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.alarms import Bounds
+from quorum.apps.console.desk.groups import LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.pages import (
     appeal,
     case,
+    groups,
     holds,
     login,
     media,
@@ -113,6 +115,7 @@ def create_console(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
+    app.state.largest_groups = LargestGroups(ledger)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring)
     app.include_router(probes.router)
     app.include_router(pulse.router)
@@ -120,6 +123,7 @@ def create_console(
         login,
         queue,
         case,
+        groups,
         media,
         overview,
         policies,

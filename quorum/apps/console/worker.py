@@ -8,7 +8,7 @@ import threading
 import time
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
-from quorum.apps.console.desk import outbox, tasks
+from quorum.apps.console.desk import likeness, outbox, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.core.errors import QuorumError
@@ -106,6 +106,7 @@ class Worker:
     def _run(self) -> None:
         synced = 0.0
         unfilled: str | None = ""
+        unlike: str | None = ""
         while not self._stopping.is_set():
             try:
                 outbox.publish_due(
@@ -118,6 +119,8 @@ class Worker:
                 self._overviews.refresh(force=False)
                 if unfilled is not None:
                     unfilled = self._fill(unfilled)
+                if unlike is not None:
+                    unlike = self._liken(unlike)
                 if self._anchors is not None:
                     self._anchors.step()
                 self._round_at, self._error = time.monotonic(), ""
@@ -139,3 +142,7 @@ class Worker:
     def _fill(self, after: str) -> str | None:
         """Index one part of a ledger that was written before search existed."""
         return self._ledger.transact(lambda connection: fill(connection, after), writes=True)
+
+    def _liken(self, after: str) -> str | None:
+        """Write the keys of some cases that waited before groups existed."""
+        return self._ledger.transact(lambda c: likeness.fill(c, after), writes=True)

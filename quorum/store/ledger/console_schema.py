@@ -6,7 +6,17 @@ one transaction.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
 
 from quorum.store.ledger.schema import UtcTime, metadata
 
@@ -17,9 +27,11 @@ __all__ = [
     "drafts",
     "golden_answers",
     "known_devices",
+    "likeness_keys",
     "login_failures",
     "samples",
     "sessions",
+    "sketches",
     "skips",
     "tasks",
     "users",
@@ -127,6 +139,26 @@ tasks = Table(
     Index("ix_tasks_upload_id", "upload_id"),
     Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
     Index("ix_tasks_claimed_by_state", "claimed_by", "state"),
+    Index("ix_tasks_uploader_state", "uploader", "state"),
+)
+
+#: What a case that waits has in common with others, by which reviewers group cases.
+likeness_keys = Table(
+    "likeness_keys",
+    metadata,
+    #: Such as ``site:example.org``, or a band of the text's sketch.
+    Column("key", String(300), primary_key=True),
+    Column("upload_id", _KEY, primary_key=True),
+    Index("ix_likeness_keys_upload_id", "upload_id"),
+)
+
+#: MinHash signatures of the texts of cases that wait; one row for each case with keys.
+sketches = Table(
+    "sketches",
+    metadata,
+    Column("upload_id", _KEY, primary_key=True),
+    #: Null if the text is too short to be compared.
+    Column("sketch", LargeBinary),
 )
 
 skips = Table(
@@ -161,11 +193,16 @@ decisions = Table(
     #: Seconds from the claim to the decision.
     Column("seconds", Float),
     Column("error", Text),
+    #: The decision on many cases that it is a part of; null for one that stands alone.
+    Column("bulk", _KEY),
+    #: What the uploader is told in the reviewer's words.
+    Column("reply", Text),
     Index("ix_decisions_state_due_at", "state", "due_at"),
     Index("ix_decisions_upload_id", "upload_id"),
     Index("ix_decisions_reviewer_at", "reviewer", "at"),
     Index("ix_decisions_kind_at", "kind", "at"),
     Index("ix_decisions_task_id", "task_id"),
+    Index("ix_decisions_bulk", "bulk"),
 )
 
 appeals = Table(

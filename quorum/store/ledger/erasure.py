@@ -59,6 +59,8 @@ _DERIVED = (
             console_schema.appeals,
             console_schema.golden_answers,
             console_schema.samples,
+            console_schema.likeness_keys,
+            console_schema.sketches,
             search_schema.texts,
             search_schema.case_labels,
         )

@@ -28,6 +28,8 @@ _PAGES = (
     "/holds",
     "/audit",
     "/users",
+    "/group?by=text&of=up-101",
+    "/group?by=queue&category=violence",
     "/case?upload=nothing",
 )
 

@@ -10,13 +10,27 @@ from sqlalchemy import text
 
 from quorum.apps.console.accounts import audit, sessions
 from quorum.apps.console.accounts.access import Role, create_user
-from quorum.apps.console.desk import appeals, claims, golden, outbox, quality, queues, tasks
+from quorum.apps.console.desk import (
+    appeals,
+    bulk,
+    claims,
+    golden,
+    groups,
+    likeness,
+    outbox,
+    quality,
+    queues,
+    tasks,
+)
+from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.groups import Group, LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.queues import Queue
 from quorum.core.messages import Action, Review
 from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.apps.console.cases_for_console import choose, record_case, take
 from tests.apps.console.conftest import PASSWORD
+from tests.apps.console.test_groups import decide, wave
 from tests.store.ledger.postgres_server import running
 
 pytestmark = pytest.mark.postgres
@@ -70,6 +84,34 @@ def test_the_other_statements(postgres_ledger: Ledger):
     assert quality.measure(ledger).speed
     assert OverviewCache(ledger, lambda: ["violence"]).current().cases == 13
     assert queues.open_counts(ledger)
+
+
+def test_two_reviewers_race_for_one_group(postgres_ledger: Ledger):
+    ledger, made = postgres_ledger, {}
+    wave(ledger, range(60, 100))
+    group = Group("text", "up-60")
+    found = ledger.transact(lambda c: groups.members_of(c, group, "ana"))
+    chosen = [one.id for one in found.tasks]
+    assert len(chosen) == 40
+    assert any(one.group.by == "text" for one in LargestGroups(ledger).current())
+    assert ledger.transact(likeness.fill, writes=True) is None
+
+    def race(name: str) -> None:
+        order = chosen if name == "r0" else list(reversed(chosen))
+        try:
+            made[name] = bulk.load(ledger, decide(ledger, order, name, undo=60))
+        except Conflict as error:
+            made[name] = str(error)
+
+    threads = [threading.Thread(target=race, args=(f"r{n}",)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = [name for name, one in made.items() if not isinstance(one, str)]
+    assert len(made[winner].decisions) == 40
+    assert bulk.undo_many(ledger, made[winner].id, winner) == 40
+    assert audit.verify(ledger).broken is None
 
 
 def test_the_audit_log_only_grows(postgres_ledger: Ledger):

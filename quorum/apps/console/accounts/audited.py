@@ -44,7 +44,8 @@ def user_digest(row: RowMapping | Mapping[str, Any]) -> str:
 
 def decision_digest(row: RowMapping | Mapping[str, Any]) -> str:
     """The digest of what of a decision never changes."""
-    return _digest([_plain(row[name]) for name in _DECIDED])
+    reply = row.get("reply")
+    return _digest([*(_plain(row[name]) for name in _DECIDED), *([reply] if reply else [])])
 
 
 def hold_digest(hold: Hold) -> str:
@@ -84,6 +85,11 @@ class AuditedRows:
         elif event in ("hold.placed", "hold.released"):
             told = json.loads(details)
             self._holds[told["hold"]] = told["row"]
+        elif event == "cases.decided":
+            for upload, name, row in json.loads(details)["decisions"]:
+                self._decisions[name] = (row, upload)
+        elif event == "cases.undone":
+            self._undone.update(json.loads(details)["decisions"])
         elif event in _DECISIONS or event in ("case.undone", "case.adopted"):
             told = json.loads(details)
             name = told.get("decision")

@@ -57,6 +57,8 @@ class ReviewDecision:
     state: str
     seconds: float | None
     error: str | None
+    bulk: str | None = None
+    reply: str | None = None
 
     def review(self) -> Review:
         """Convert the decision to a review message."""

@@ -145,10 +145,14 @@ def _speed(connection: Connection) -> tuple[tuple[str, int, float | None], ...]:
         .order_by(d.due_at.desc())
         .limit(_MOST)
     )
+    counts: Counter[str] = Counter()
     found: dict[str, list[float]] = defaultdict(list)
     for reviewer, seconds in connection.execute(query):
-        found[reviewer].append(seconds or 0.0)
+        counts[reviewer] += 1
+        # A decision on many cases has no time for each.
+        if seconds is not None:
+            found[reviewer].append(seconds)
     return tuple(
-        (name, len(values), sorted(values)[len(values) // 2])
-        for name, values in sorted(found.items())
+        (name, count, sorted(found[name])[len(found[name]) // 2] if found[name] else None)
+        for name, count in sorted(counts.items())
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, updat
 
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk.harm import expected_harm, service_level, severity
+from quorum.apps.console.desk.likeness import write_likeness
 from quorum.core.messages import Action, Upload, Verdict, digest, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import tasks
@@ -140,9 +141,11 @@ def _without_task(connection: Connection) -> list[str]:
 
 
 def _open(connection: Connection, upload_ids: Sequence[str]) -> None:
-    for case in load_cases(connection, upload_ids, ("upload", "verdicts")):
+    found = load_cases(connection, upload_ids, ("upload", "verdicts"))
+    for case in found:
         if case.verdict is not None:
             open_task(connection, "review", case.upload, case.verdict)
+    write_likeness(connection, [case.upload for case in found if case.upload is not None])
 
 
 def _stale(connection: Connection) -> list[str]:

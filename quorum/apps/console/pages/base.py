@@ -60,6 +60,10 @@ class Console:
 PROXY_SECRET_HEADER = "quorum-proxy-secret"  # noqa: S105
 
 
+#: Fields of a form: more than one decision takes cases, so that it can say what is too many.
+_MAX_FIELDS = 20_000
+
+
 class PageError(Exception):
     """An error that is shown as a page.
 
@@ -197,7 +201,7 @@ UploadId = Annotated[str, Query(max_length=256)]
 
 async def form_fields(request: Request) -> Mapping[str, str]:
     """Read the text fields of a form; files are ignored."""
-    form = await request.form(max_files=0, max_part_size=MAX_BODY)
+    form = await request.form(max_files=0, max_fields=_MAX_FIELDS, max_part_size=MAX_BODY)
     given = {name: value for name, value in form.items() if not isinstance(value, UploadFile)}
     return {name: str(value).encode("utf-8", "replace").decode() for name, value in given.items()}
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from quorum.apps.console.accounts.access import User
-from quorum.apps.console.desk import claims, decisions, disputes, tasks
+from quorum.apps.console.desk import bulk, claims, decisions, disputes, tasks
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.pages import case_view
 from quorum.apps.console.pages.base import (
@@ -116,9 +116,14 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
 
 @router.post("/undo")
 def undo(request: Request, given: FormFields, user: Reviewer) -> Response:
-    """Undo a decision."""
+    """Undo a decision, and all others that were made together with it."""
+    ledger, decision_id = console_of(request).ledger, given.get("decision", "")
+    many = ledger.transact(lambda c: bulk.bulk_of(c, decision_id))
     try:
-        found = decisions.undo(console_of(request).ledger, given.get("decision", ""), user.name)
+        if many is not None:
+            bulk.undo_many(ledger, many, user.name)
+            return redirect(request, "/group/decided", id=many)
+        found = decisions.undo(ledger, decision_id, user.name)
     except Conflict as error:
         raise PageError(409, str(error)) from None
     return redirect(request, "/case", upload=found.upload_id)

@@ -25,7 +25,7 @@ from quorum.store.ledger.console_schema import appeals, skips
 from quorum.store.ledger.console_schema import tasks as task_table
 from quorum.store.ledger.schema import cases
 
-__all__ = ["CaseView", "ScoreRow", "UploaderHistory", "load"]
+__all__ = ["CaseView", "ScoreRow", "UploaderHistory", "categories_of", "load"]
 
 _RECENT = 12
 #: The most uploads that a page counts per uploader.
@@ -155,7 +155,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         decisions=made,
         appeals=appealed,
         skipped=skipped,
-        categories=_categories(policy),
+        categories=categories_of(policy),
         territories=dict(((verdict.model_extra or {}).get("territories") or {}) if verdict else {}),
     )
 
@@ -219,7 +219,7 @@ def _history(console: Console, uploader: str | None, upload_id: str) -> Uploader
     return UploaderHistory(ordered, others)
 
 
-def _categories(policy: Policy) -> list[Category]:
+def categories_of(policy: Policy) -> list[Category]:
     """Those of the rules first, in the same order on every case: a number means one category."""
     known = [one.category for one in policy.rules if one.category]
     found = dict.fromkeys([*known, *sorted(policy.categories)])

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from quorum.apps.console.accounts.access import Permission
 from quorum.apps.console.accounts.sessions import Session
-from quorum.apps.console.desk import decisions
+from quorum.apps.console.desk import bulk, decisions
 from quorum.apps.console.desk.alarms import digest_of
 from quorum.apps.console.pages.base import Console, console_of, cookie_name
 from quorum.core.messages import Action, now
@@ -47,10 +47,12 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     """Render a template; names that start with ``_`` are fragments of a page."""
     session: Session | None = getattr(request.state, "session", None)
     console = console_of(request)
-    waiting = None
+    waiting, together = None, 1
     if session is not None and session.user.may(Permission.DECIDE) and template[0] != "_":
         name = session.user.name
         waiting = console.ledger.transact(lambda c: decisions.undoable(c, name))
+        if waiting is not None and (many := waiting.bulk) is not None:
+            together = console.ledger.transact(lambda c: bulk.size_of(c, many))
     given = {
         "user": None if session is None else session.user,
         "csrf": "" if session is None else session.csrf,
@@ -58,6 +60,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         "most": 0 if session is None else session.most,
         "may": (lambda name: session is not None and session.user.may(Permission(name))),
         "waiting": waiting,
+        "together": together,
         "path": request.url.path,
         "clock": now(),
         "Action": Action,

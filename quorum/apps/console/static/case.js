@@ -118,7 +118,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || !armed) return;
-    if (event.target.closest?.("input:not([type=radio]), textarea, select, dialog[open]")) return;
+    if (event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select, dialog[open]")) return;
     const choice = /^[1-9]$/.test(event.key) && $(`#category [data-key="${event.key}"]`);
     if (choice) { event.preventDefault(); choice.checked = true; choice.focus(); $("#uncategorised").hidden = true; }
   });

@@ -73,6 +73,20 @@
       }, 120000);
     }
 
+    const ticks = [...document.querySelectorAll("#decide [name=task]:enabled")];
+    if (ticks.length) {
+      const all = $("#all");
+      const tell = () => {
+        const count = ticks.filter((one) => one.checked).length;
+        all.checked = count === ticks.length;
+        all.indeterminate = count > 0 && count < ticks.length;
+        $("#chosen").textContent = `${count} of ${ticks.length}`;
+      };
+      ticks.forEach((one) => one.addEventListener("change", tell));
+      all.addEventListener("change", () => { ticks.forEach((one) => { one.checked = all.checked; }); tell(); });
+      tell();
+    }
+
     const video = $("#video");
     document.querySelectorAll("[data-seek]").forEach((link) => link.addEventListener("click", (event) => {
       event.preventDefault();
@@ -121,6 +135,7 @@
       case "u": click("#undo button"); break;
       case "b": if ($("#reveal")) reveal(!revealed()); break;
       case "g": if ($("#grey")) $("#grey").click(); break;
+      case "w": click("#alike"); break;
       case "c": focus("#category input"); break;
       case "m": focus("#note"); break;
       case "s": if ($(".skipping")) { event.preventDefault(); $(".skipping").open = true; $("#reason").focus(); } break;

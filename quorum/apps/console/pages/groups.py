@@ -1,0 +1,197 @@
+"""Pages of groups: the cases of one, the form that decides the selected, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import Connection, select
+from starlette.responses import Response
+
+from quorum.apps.console.desk import bulk, groups, queues
+from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.groups import KINDS, MOST, Group, LargestGroups, Members
+from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    PageError,
+    Reviewer,
+    UploadId,
+    console_of,
+)
+from quorum.apps.console.pages.case_view import categories_of
+from quorum.apps.console.pages.queue import QueueFilter
+from quorum.apps.console.pages.rendering import redirect, render
+from quorum.apps.console.pages.search import SearchQuery, search_query
+from quorum.core.messages import Action
+from quorum.store.ledger.console_schema import tasks
+from quorum.store.ledger.search import search as find
+
+__all__ = ["router"]
+
+router = APIRouter()
+_FIRST = 100
+_SEARCH_PAGES = 4
+_CHUNK = 500
+
+#: What each kind of group is called; those of a page are what its filters choose.
+NAMES = {
+    "text": "with the same text",
+    "media": "with the same media",
+    "work": "that match the same work",
+    "link": "with the same link",
+    "site": "that link to the same site",
+    "uploader": "of the same uploader",
+    "queue": "of this queue",
+    "search": "found by this search",
+}
+
+
+@router.get("/group")
+def group_page(
+    request: Request,
+    session: CurrentSession,
+    queue: QueueFilter,
+    query: Annotated[SearchQuery, Depends(search_query)],
+    by: str = "",
+    of: Annotated[str, Query(max_length=300)] = "",
+) -> Response:
+    """Show the cases of a group that wait."""
+    console, reader = console_of(request), session.user.name
+    if by == "queue":
+        found = _of_queue(request, queue, reader)
+    elif by == "search":
+        found = _of_search(request, query, reader)
+    elif by in KINDS and of:
+        group = Group(by, of)
+        found = console.ledger.transact(lambda c: groups.members_of(c, group, reader))
+    else:
+        raise PageError(404, f"There is no such group. Groups are by {', '.join(KINDS)}.")
+    shown = MOST if request.query_params.get("all") else _FIRST
+    harms = {one.category for one in found.tasks}
+    return render(
+        request,
+        "group.html",
+        by=by,
+        of=of,
+        name=NAMES[by],
+        members=found,
+        tasks=found.tasks[:shown],
+        shown=shown,
+        most=MOST,
+        address=request.url.query,
+        known=categories_of(console.policy),
+        dwell=int(console.settings.dwell.total_seconds() * 1000),
+        category=next(iter(harms)) if len(harms) == 1 else None,
+    )
+
+
+def _of_queue(request: Request, queue: queues.Queue, reader: str) -> Members:
+    ledger = console_of(request).ledger
+    listed = queues.queue_page(ledger, queue, reader, limit=MOST + 1)
+    return _sorted_out(request, listed[:MOST], reader, more=len(listed) > MOST)
+
+
+def _of_search(request: Request, query: SearchQuery, reader: str) -> Members:
+    """The cases of a search that wait; of a search with many results only those of the newest."""
+
+    def work(connection: Connection) -> tuple[list[ReviewTask], bool]:
+        ids: list[str] = []
+        after: str | None = ""
+        for _ in range(_SEARCH_PAGES):
+            page = find(connection, query.parsed, after=after or "", limit=_CHUNK)
+            ids += [row.upload_id for row in page.rows]
+            after = page.next
+            if after is None:
+                break
+        found: list[ReviewTask] = []
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            t = tasks.c
+            waiting = select(tasks).where(t.upload_id.in_(chunk), t.state == "open")
+            found += [task_from_row(row) for row in connection.execute(waiting)]
+        found.sort(key=lambda one: (-one.harm, one.id))
+        return found, after is not None
+
+    listed, more = console_of(request).ledger.transact(work)
+    return _sorted_out(request, listed, reader, more=more)
+
+
+def _sorted_out(
+    request: Request, listed: Sequence[ReviewTask], reader: str, *, more: bool
+) -> Members:
+    ledger = console_of(request).ledger
+    kept, left_out = ledger.transact(lambda c: groups.sort_out(c, listed, reader))
+    return Members(tuple(kept), left_out, more, {})
+
+
+async def selected(request: Request) -> tuple[str, ...]:
+    """The tasks that a form selects."""
+    form = await request.form()
+    return tuple(str(value) for value in form.getlist("task"))
+
+
+@router.post("/group/decide")
+def decide(
+    request: Request,
+    given: FormFields,
+    user: Reviewer,
+    chosen: Annotated[tuple[str, ...], Depends(selected)],
+) -> Response:
+    """Decide the selected cases."""
+    console = console_of(request)
+    try:
+        action = Action(given.get("action", ""))
+    except ValueError:
+        message = "Choose an action: allow, restrict, second review, or remove."
+        raise PageError(422, message) from None
+    category = given.get("category") or None
+    if category is not None and category not in console.policy.categories:
+        raise PageError(422, "The policy in force has no such category; choose another.")
+    if category is None and action in (Action.RESTRICT, Action.REMOVE):
+        raise PageError(422, "Choose a category: uploaders are told what their upload violates.")
+    by = given.get("by", "")
+    try:
+        made = bulk.decide_many(
+            console.ledger,
+            chosen,
+            user.name,
+            action,
+            category,
+            given.get("note", ""),
+            console.settings.undo,
+            by if by in KINDS else "selection",
+        )
+    except Conflict as error:
+        raise PageError(409, str(error)) from None
+    return redirect(request, "/group/decided", id=made)
+
+
+@router.get("/group/decided")
+def decided(
+    request: Request,
+    session: CurrentSession,
+    made: Annotated[str, Query(alias="id", max_length=256)],
+) -> Response:
+    """Show a decision on many cases: what was decided, and what was left out and why."""
+    found = bulk.load(console_of(request).ledger, made)
+    if found is None:
+        raise PageError(404, "There is no such decision on several cases.")
+    return render(request, "group_decided.html", found=found, name=NAMES.get(found.group))
+
+
+@router.get("/case/alike")
+def alike(request: Request, session: CurrentSession, upload: UploadId) -> Response:
+    """Render the groups of a case; the page asks for it once it is shown."""
+    ledger, reader = console_of(request).ledger, session.user.name
+    found = ledger.transact(lambda c: groups.groups_of(c, upload, reader))
+    return render(request, "_groups.html", groups=found, names=NAMES, key=True)
+
+
+@router.get("/groups/largest")
+def largest(request: Request, session: CurrentSession) -> Response:
+    """Render the largest groups that wait; the queue asks for it."""
+    cache: LargestGroups = request.app.state.largest_groups
+    return render(request, "_groups.html", groups=cache.current(), names=NAMES, key=False)

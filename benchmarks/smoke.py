@@ -176,6 +176,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
         "traffic",
         "QUORUM_DATA=none python -m benchmarks.traffic --uploads 62 --check --only spam --dry-run",
     )
+    yield Check("spam-uploads", "QUORUM_DATA=none python -m benchmarks.spam_uploads")
     yield bench("console", "--cases 200 --rounds 2", "")
     yield bench("decisions", "--cases 100 --lines 1000 --dry-run", "")
     yield Check("typescript-client", "python -m benchmarks.typescript_client")

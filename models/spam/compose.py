@@ -17,7 +17,7 @@ from quorum.models.spam.sources import Row
 __all__ = ["Composed", "composed"]
 
 #: How many are made for each fold.
-_EACH = 150
+_EACH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ def composed(examples: Examples, seed: int) -> list[Composed]:
         honest: list[Row] = []
         spam: list[Row] = []
         for row, of_row in zip(examples.rows, examples.folds, strict=True):
-            if of_row == fold and row.kind is FieldKind.DESCRIPTION:
+            if of_row == fold and row.kind is FieldKind.DESCRIPTION and not row.composed:
                 (spam if row.label else honest).append(row)
         honest = [row for row in honest if row.source == "youtube_uploads"]
+        spam = [row for row in spam if row.source != "made"]
         if not honest or not spam:
             continue
         for _ in range(_EACH):

@@ -84,7 +84,11 @@ def figures_of(
     languages = {}
     for name in sorted({row.group for row in rows if row.source == "made"}):
         chosen = of(lambda row, name=name: row.group == name)  # type: ignore[misc]
-        languages[name.removeprefix("made ")] = ranked(chosen)
+        honest_ones = [score(index) for index in chosen if not rows[index].label]
+        languages[name.removeprefix("made ")] = {
+            **ranked(chosen),
+            "innocent_at_0.5": round(float(np.mean([one >= 0.5 for one in honest_ones])), 4),
+        }
     honest = of(lambda row: row.label == 0 and row.kind is FieldKind.DESCRIPTION
                 and row.source == "youtube_uploads")  # fmt: skip
     titles = of(lambda row: row.label == 0 and row.kind is FieldKind.TITLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -20,6 +20,8 @@ __all__ = ["FOLDS", "Examples", "fold_of", "read_examples", "weights_of"]
 FOLDS = 4
 #: Parts of a long innocent text that are trained on, drawn at random.
 _PARTS = 2
+#: Descriptions that are composed for training in each fold, by label of what is put in.
+_COMPOSED = {1: 160, 0: 80}
 _PLACES = {
     FieldKind.TITLE: "title",
     FieldKind.DESCRIPTION: "description",
@@ -31,9 +33,10 @@ _PLACES = {
 #: Which fold leaves a source out; others by the digest of the group.
 _FIXED = {"instagram": 0, "indonesian": 1}
 _LANGUAGES = {
-    **dict.fromkeys(("zh", "ko", "ja"), 0),
-    **dict.fromkeys(("ru", "ar", "tr"), 1),
-    **dict.fromkeys(("es", "fr", "pt", "id", "de"), 2),
+    **dict.fromkeys(("zh", "ko", "ja", "th", "vi"), 0),
+    **dict.fromkeys(("ru", "uk", "ar", "fa", "he", "tr"), 1),
+    **dict.fromkeys(("es", "fr", "it", "pt", "id", "de", "nl", "sv", "pl", "cs", "el"), 2),
+    **dict.fromkeys(("hi", "bn"), 3),
     "en": 3,
 }
 
@@ -112,4 +115,41 @@ def read_examples(rows: list[Row], seed: int) -> Examples:
         trained += [index] * len(chosen)
         parts += chosen
     folds = np.array([fold_of(row, videos) for row in rows])
+    for row, fold, place in _composed(rows, folds, rng):
+        (unit,) = units_of({_PLACES[row.kind]: row.text})
+        end = place + len(row.text[place:].partition("\n")[0])
+        within = [part for part in unit.parts
+                  if part.start < end and part.start + len(part.raw) > place]  # fmt: skip
+        trained += [len(rows)] * len(within)
+        parts += within
+        rows.append(row)
+        units.append(unit)
+        folds = np.append(folds, fold)
     return Examples(rows, units, folds, np.array(trained), parts)
+
+
+def _composed(
+    rows: Sequence[Row], folds: NDArray[np.int64], rng: np.random.Generator
+) -> list[tuple[Row, int, int]]:
+    """Comments within honest descriptions, of rows of one fold, with their places.
+
+    Spam and innocent ones alike, so that it is not the seam that tells.
+    """
+    made = []
+    for fold in range(FOLDS):
+        own = [row for row, one in zip(rows, folds, strict=True)
+               if one == fold and row.kind is FieldKind.DESCRIPTION]  # fmt: skip
+        honest = [row for row in own if row.source == "youtube_uploads"]
+        for label, count in _COMPOSED.items():
+            put = [row for row in own if row.label == label and row.source != "youtube_uploads"
+                   and "\n" not in row.text]  # fmt: skip
+            if not honest or not put:
+                continue
+            for _ in range(count):
+                lines = honest[int(rng.integers(len(honest)))].text.splitlines()
+                chosen = put[int(rng.integers(len(put)))]
+                at = int(rng.integers(len(lines) + 1))
+                place = sum(len(line) + 1 for line in lines[:at])
+                lines.insert(at, chosen.text)
+                made.append((replace(chosen, text="\n".join(lines), composed=True), fold, place))
+    return made

@@ -40,7 +40,7 @@ class Scored:
         part: The part.
         words: Log-odds by family.
         signals: Log-odds by the signals.
-        meaning: Log-odds by the embedding; NaN where it was not asked.
+        meaning: Highest log-odds by the embedding; NaN where it was not asked.
         odds: Log-odds of all, for the part alone.
     """
 
@@ -63,6 +63,7 @@ class Judged:
     Attributes:
         score: Probability that it has spam, capped where the evidence is weak.
         raw: Log-odds before calibration, of the field with the highest score.
+        cheap: The same before any meaning was asked.
         worst: The part that decided.
         signs: Kinds of evidence in that part.
         fields: Score of each field that was judged, by its name.
@@ -70,6 +71,7 @@ class Judged:
 
     score: float
     raw: float
+    cheap: float
     worst: Scored
     signs: frozenset[Sign]
     fields: dict[str, float]
@@ -107,6 +109,39 @@ def capped(score: float, signs: frozenset[Sign], kind: FieldKind) -> float:
     return score if len(kinds) >= 2 else min(score, CAP)
 
 
+def _odds(
+    model: SpamModel,
+    groups: NDArray[np.str_],
+    words: NDArray[np.float64],
+    signals: NDArray[np.float64],
+    meaning: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Log-odds of parts by the stacks of their groups, shape (n,)."""
+    made = np.zeros(len(groups))
+    for name, stack in model.stacks.items():
+        own = groups == name
+        if own.any():
+            made[own] = stack.apply(words[own], signals[own], meaning[own])
+    return made
+
+
+def _undecided(
+    model: SpamModel, group: str, cheap: NDArray[np.float64], where: range, less: float,
+    settled: float,
+) -> list[int]:  # fmt: skip
+    """The parts of a field that are to be embedded: the most suspicious ones, of those in doubt.
+
+    Not in doubt is what could not reach ``settled`` whatever it meant, and what lies under the
+    cut that was learned for its group of fields.
+    """
+    odds = cheap[where.start : where.stop] - less
+    best = np.argsort(-odds, kind="stable")[:_EMBEDDED]
+    if settled > 0:
+        reach = model.calibrations[group].apply(odds[best] + model.stacks[group].most_of_meaning)
+        best = best[(reach >= settled) & (odds[best] >= model.cuts.get(group, -np.inf))]
+    return [where.start + int(place) for place in best]
+
+
 def judge(
     model: SpamModel,
     uploads: Sequence[Sequence[Unit]],
@@ -119,14 +154,17 @@ def judge(
         model: The model.
         uploads: The fields of each.
         embed: Embeds texts; None where the model has no head for meaning, or none is to be asked.
-        settled: Parts that cannot reach this score, whatever their meaning, are not embedded; 0 to
-            embed the best parts in any case, where all ranks matter.
+        settled: Parts that cannot reach this score, whatever their meaning, are not embedded, nor
+            those under the model's cut; 0 to embed the best parts in any case, where all ranks
+            matter.
     """
     parts = [part for units in uploads for unit in units for part in unit.parts]
     if not parts:
         return [None] * len(uploads)
     words, signals = model.heads.cheap(parts)
-    meaning = np.full(len(parts), np.nan)
+    meaning = np.full((len(parts), len(FAMILIES)), np.nan)
+    groups = np.array([group_of(part.kind) for part in parts])
+    cheap = _odds(model, groups, words, signals, meaning)
     places: list[list[tuple[Unit, range, float]]] = []
     at = 0
     for units in uploads:
@@ -138,37 +176,30 @@ def judge(
             of_upload.append((unit, range(at, at + len(unit.parts)), handicap(total)))
             at += len(unit.parts)
         places.append(of_upload)
-
-    def odds_of(unit: Unit, where: Sequence[int]) -> NDArray[np.float64]:
-        stack = model.stacks[group_of(unit.kind)]
-        index = np.asarray(where)
-        return stack.apply(words[index], signals[index], meaning[index])
-
+    every = cheap.copy()
     if embed is not None and model.heads.meaning:
-        asked: list[int] = []
-        for of_upload in places:
-            for unit, where, less in of_upload:
-                stack = model.stacks[group_of(unit.kind)]
-                cheap = odds_of(unit, where)
-                best = np.argsort(-cheap, kind="stable")[:_EMBEDDED]
-                reach = model.calibrations[group_of(unit.kind)].apply(
-                    cheap[best] + stack.most_of_meaning - less
-                )
-                asked += [where[int(place)] for place, high in zip(best, reach, strict=True)
-                          if high >= settled and parts[where[int(place)]].told]  # fmt: skip
+        asked = [
+            index
+            for of_upload in places
+            for unit, where, less in of_upload
+            for index in _undecided(model, group_of(unit.kind), cheap, where, less, settled)
+            if parts[index].told
+        ]
         if asked:
             chosen = [parts[index] for index in asked]
             meaning[asked] = model.heads.means(chosen, embed([one.told for one in chosen]))
+            every[asked] = _odds(model, groups[asked], words[asked], signals[asked], meaning[asked])
     made: list[Judged | None] = []
     for of_upload in places:
         best_of: Judged | None = None
         fields: dict[str, float] = {}
         for unit, where, less in of_upload:
-            odds = odds_of(unit, where) - less
+            odds = every[where.start : where.stop] - less
             place = int(np.argmax(odds))
             index = where[place]
+            before = float(cheap[where.start : where.stop].max()) - less
             scored = Scored(
-                parts[index], words[index], float(signals[index]), float(meaning[index]),
+                parts[index], words[index], float(signals[index]), float(meaning[index].max()),
                 float(odds[place]),
             )  # fmt: skip
             raw = float(odds[place])
@@ -177,6 +208,6 @@ def judge(
             score = capped(score, signs, unit.kind)
             fields[scored.part.field] = score
             if best_of is None or score > best_of.score:
-                best_of = Judged(score, raw, scored, signs, fields)
+                best_of = Judged(score, raw, before, scored, signs, fields)
         made.append(best_of)
     return made

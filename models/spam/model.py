@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.core.errors import ArtifactError
 from quorum.models.features.embedding import EMBEDDING
 from quorum.models.registry.artifacts import Artifact, TrainingData, write_artifact
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.spam.reading import FieldKind, Part
-from quorum.models.spam.signals import signals_of
-from quorum.models.spam.words import FAMILIES, WordHeads
+from quorum.models.spam.signals import NAMES, signals_of
+from quorum.models.spam.words import FAMILIES, WordHeads, family_of
 
 __all__ = ["GROUPS", "Heads", "SpamModel", "Stack", "group_of"]
 
@@ -40,8 +41,8 @@ class Heads:
     Attributes:
         words: By words, for each family of spam.
         signals: By the numbers of ``signals_of``.
-        meaning: By the sentence embedding, for comments and for the uploader's own fields; empty
-            if the model was trained without.
+        meaning: By the sentence embedding, one for each family of spam and group of fields,
+            ``comment/fraud`` or ``own/vice``; empty if the model was trained without.
     """
 
     words: WordHeads
@@ -76,11 +77,14 @@ class Heads:
         meaning = {}
         if vectors is not None:
             known = ~np.isnan(vectors[:, 0])
-            for name, chosen in (("comment", comments & known), ("own", ~comments & known)):
-                if 0 < labels[chosen].sum() < chosen.sum():
-                    meaning[name] = DenseLogistic.fit_scaled(
-                        vectors[chosen], labels[chosen], strength=0.02, weights=weights[chosen]
-                    )
+            families = np.array([family_of(one) if one else "" for one in harms])
+            for name, of_group in (("comment", comments & known), ("own", ~comments & known)):
+                for family in FAMILIES:
+                    chosen = of_group & ((labels == 0) | (families == family))
+                    if 0 < labels[chosen].sum() < chosen.sum():
+                        meaning[f"{name}/{family}"] = DenseLogistic.fit_scaled(
+                            vectors[chosen], labels[chosen], strength=0.02, weights=weights[chosen]
+                        )
         return cls(words, signals, meaning)
 
     def cheap(self, parts: Sequence[Part]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,13 +94,15 @@ class Heads:
         return words, self.signals.decide(np.array([signals_of(part) for part in parts]))
 
     def means(self, parts: Sequence[Part], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Log-odds by meaning, shape (n,)."""
-        made = np.zeros(len(parts))
-        for index, part in enumerate(parts):
-            own = "comment" if part.kind is FieldKind.COMMENT else "own"
-            head = self.meaning.get(own) or next(iter(self.meaning.values()), None)
-            if head is not None:
-                made[index] = float(head.decide(vectors[index]))
+        """Log-odds by families of meaning, shape (n, families); -6 where none was learned."""
+        made = np.full((len(parts), len(FAMILIES)), -_BOUND)
+        comments = np.array([part.kind is FieldKind.COMMENT for part in parts], dtype=bool)
+        for place, family in enumerate(FAMILIES):
+            for group, chosen in (("comment", comments), ("own", ~comments)):
+                other = "own" if group == "comment" else "comment"
+                head = self.meaning.get(f"{group}/{family}", self.meaning.get(f"{other}/{family}"))
+                if head is not None and chosen.any():
+                    made[chosen, place] = head.decide(vectors[chosen])
         return made
 
 
@@ -113,21 +119,29 @@ class Stack:
     offset: float
 
     @staticmethod
+    def width() -> int:
+        """How many columns are weighed."""
+        return 2 * len(FAMILIES) + 3
+
+    @staticmethod
     def columns(
         words: NDArray[np.float64], signals: NDArray[np.float64], meaning: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """What is weighed, each within bounds, shape (n, families + 3).
+        """What is weighed, each within bounds, shape (n, 2 * families + 3).
 
         What each family's words say for spam, what all of them say against it, the signals, and
-        the meaning; where that is NaN, it counts as undecided.
+        the same of meaning; where that is NaN, it counts as undecided.
 
         Args:
             words: Log-odds by family, shape (n, families).
             signals: Log-odds, shape (n,).
-            meaning: Log-odds, shape (n,).
+            meaning: Log-odds by family, shape (n, families).
         """
-        against = np.minimum(words.max(axis=1), 0.0)
-        made = np.column_stack([np.maximum(words, 0.0), against, signals, np.nan_to_num(meaning)])
+        told = np.nan_to_num(meaning)
+        made = np.column_stack([
+            np.maximum(words, 0.0), np.minimum(words.max(axis=1), 0.0), signals,
+            np.maximum(told, 0.0), np.minimum(told.max(axis=1), 0.0),
+        ])  # fmt: skip
         return np.asarray(np.clip(made, -_BOUND, _BOUND), dtype=np.float64)
 
     def apply(
@@ -142,8 +156,8 @@ class Stack:
 
     @property
     def most_of_meaning(self) -> float:
-        """The most that meaning can add or take."""
-        return self.weights[-1] * _BOUND
+        """The most that meaning can add."""
+        return sum(self.weights[-1 - len(FAMILIES) : -1]) * _BOUND
 
     @classmethod
     def fit(
@@ -182,6 +196,8 @@ class SpamModel:
         clear: What each head's log-odds must reach to count as evidence of its own: ``words``
             and ``meaning``.
         languages: ISO 639-1 codes of the languages that it was trained and measured in.
+        cuts: By group of fields, the log-odds of words and signals under which a part is settled:
+            its meaning is not asked. A group that is absent has none.
     """
 
     heads: Heads
@@ -189,6 +205,7 @@ class SpamModel:
     calibrations: Mapping[str, Platt]
     clear: Mapping[str, float]
     languages: tuple[str, ...] = ("*",)
+    cuts: Mapping[str, float] = field(default_factory=dict)
 
     def write(
         self,
@@ -229,6 +246,7 @@ class SpamModel:
                     "families": list(FAMILIES),
                     "clear": dict(self.clear),
                     "languages": list(self.languages),
+                    "cuts": dict(self.cuts),
                     "stacks": {
                         name: {"weights": list(one.weights), "offset": one.offset}
                         for name, one in self.stacks.items()
@@ -248,12 +266,24 @@ class SpamModel:
 
     @classmethod
     def read(cls, held: Artifact) -> Self:
-        """Make the model again of an artifact."""
+        """Make the model again of an artifact.
+
+        Raises:
+            ArtifactError: If another version made it, whose signals were others.
+        """
         document = held.document("model.json")
         dense: dict[str, dict[str, NDArray[Any]]] = {}
         for key, array in held.tensors("dense.safetensors").items():
             name, _, part = key.rpartition("/")
             dense.setdefault(name, {})[part] = array
+        told = len(dense["signals"]["coefficients"])
+        weighed = {len(one["weights"]) for one in document["stacks"].values()}
+        if told != len(NAMES) or weighed != {Stack.width()}:
+            msg = (
+                f"the spam model in {held.folder} was trained on {told} signals by another version,"
+                f" and this one reads {len(NAMES)}: train it anew with `quorum models train spam`"
+            )
+            raise ArtifactError(msg)
         heads = Heads(
             WordHeads.restore(held.tensors("words.safetensors"), held.document("terms.json")),
             DenseLogistic.restore(dense.pop("signals")),
@@ -269,4 +299,5 @@ class SpamModel:
             {name: Platt.from_document(one) for name, one in document["calibration"].items()},
             {name: float(one) for name, one in document["clear"].items()},
             tuple(document["languages"]),
+            {name: float(one) for name, one in document.get("cuts", {}).items()},
         )

@@ -15,6 +15,7 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.spam.disguise import Disguise, disguise_of, plain_form
 from quorum.models.spam.lexicon import GROUPS, hits
 from quorum.models.spam.links import LinkKind
 from quorum.models.spam.reading import FieldKind, Part
@@ -55,28 +56,22 @@ _MONEY = re.compile(
     re.IGNORECASE,
 )
 _PERCENT = re.compile(r"\d{2,3}\s?%")
-_DECORATED = re.compile(
-    "[\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149\U0001f150-\U0001f169"
-    "\U0001f170-\U0001f189\u1d00-\u1d2b\u2100-\u2138]"
-)
-_WIDE = re.compile("[\uff21-\uff3a\uff41-\uff5a\uff10-\uff19]")
-_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_INVISIBLE = re.compile("[\u200b\u200c\u2060\ufeff\u00ad\u034f\u0335-\u0338\u20d0-\u20f0]")
-_SET_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*|]){4,}\w(?!\w)")
 _WORD = re.compile(r"\w+")
-_MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
-_NAME_WITH_DIGITS = re.compile(r"\b(?=\w*[a-z])\w{3,}\d{2,4}d?\b|\b[a-z]{3,}[ ]?\d{2,3}\b")
+#: A name with two or three digits behind it, or with ``4d``, as gambling sites have; not a year.
+_NAME_WITH_DIGITS = re.compile(r"(?<![\w@/.])[a-z]{3,16}(?:[ ]?(?!19|20)\d{2,3}|[ ]?[2-9]d)(?!\w)")
 _HIDDEN_LINK = re.compile(r"\burl\b")
 
 _BASE = (
     *(f"links {kind}" for kind in LinkKind),
     "mails", "handles", "phones", "covered", "nothing but ways out", "length",
-    "decorated", "mixed", "invisible", "set apart", "hidden link",
+    "decorated", "mixed", "invisible", "set apart", "hidden link", "decorated share",
+    "decorated in part",
     "capitals", "exclamations", "symbols", "repetition",
     "money", "percent", "name with digits",
     *(f"words of {group}" for group in GROUPS),
     "way out and promise", "way out and call", "promise and call", "contact and promise",
     "promise and praise", "two promises", "disguise and promise",
+    "disguise and name", "name and gambling", "name first", "short and name",
 )  # fmt: skip
 #: Names of the numbers, in order: all, then those of titles, descriptions and comments.
 NAMES: tuple[str, ...] = (
@@ -85,23 +80,6 @@ NAMES: tuple[str, ...] = (
 )
 _PROMISES = ("gain", "gamble", "prize", "adult", "recovery", "goods")
 _OUT = (LinkKind.SHORTENER, LinkKind.MESSENGER, LinkKind.ODD, LinkKind.LURE, LinkKind.OTHER)
-
-
-def _disguise(part: Part) -> tuple[float, float, float, float, float]:
-    raw = part.raw
-    if raw.isascii():
-        apart = len(_SET_APART.findall(raw))
-        return 0.0, 0.0, 0.0, float(apart), float(bool(_HIDDEN_LINK.search(part.words)))
-    decorated = len(_DECORATED.findall(raw))
-    if not _IDEOGRAPHS.search(raw):
-        decorated += len(_WIDE.findall(raw))
-    return (
-        float(decorated),
-        float(len(_MIXED.findall(raw))),
-        float(len(_INVISIBLE.findall(raw))),
-        float(len(_SET_APART.findall(raw))),
-        float(bool(_HIDDEN_LINK.search(part.words))),
-    )
 
 
 def _base(part: Part) -> list[float]:
@@ -113,7 +91,11 @@ def _base(part: Part) -> list[float]:
     upper = sum(one.isupper() for one in letters) / max(8, len(letters))
     symbols = sum(unicodedata.category(one) in ("So", "Sk") for one in raw)
     repeated = 1.0 - len(set(tokens)) / len(tokens) if len(tokens) > 5 else 0.0
-    disguise = _disguise(part)
+    disguise = disguise_of(raw)
+    hidden = bool(_HIDDEN_LINK.search(words))
+    plain = plain_form(contacts.rest)
+    names = _NAME_WITH_DIGITS.findall(plain)
+    concealed = disguise.decorated > 2 or disguise.mixed > 0 or disguise.invisible > 2
     outs = sum(kinds[kind] for kind in _OUT) + contacts.handles + contacts.phones
     promises = sum(group in found for group in _PROMISES)
     money = len(_MONEY.findall(contacts.rest))
@@ -125,14 +107,15 @@ def _base(part: Part) -> list[float]:
         contacts.covered / max(1, len(raw)),
         float(bool(outs) and len(tokens) < 3),
         log1p(len(tokens)),
-        *(log1p(one) for one in disguise),
+        log1p(disguise.decorated), log1p(disguise.mixed), log1p(disguise.invisible),
+        log1p(disguise.apart), float(hidden), disguise.share, float(disguise.partly),
         upper if len(letters) > 7 else 0.0,
         log1p(raw.count("!")),
         log1p(symbols),
         repeated,
         log1p(money),
         log1p(len(_PERCENT.findall(contacts.rest))),
-        log1p(len(_NAME_WITH_DIGITS.findall(words))),
+        log1p(len(names)),
         *(log1p(found.get(group, 0)) for group in GROUPS),
         float(outs > 0 and (promises > 0 or money > 0)),
         float(outs > 0 and call > 0),
@@ -140,8 +123,18 @@ def _base(part: Part) -> list[float]:
         float(contact > 0 and promises > 0),
         float(promises > 0 and "praise" in found),
         float(promises > 1),
-        float(sum(disguise) > 0 and promises > 0),
+        float((concealed or hidden or disguise.apart > 0) and promises > 0),
+        float(concealed and bool(names)),
+        float(bool(names) and "gamble" in found),
+        float(bool(names) and plain.lstrip().startswith(names[0])),
+        float(bool(names) and len(tokens) < 12),
     ]  # fmt: skip
+
+
+def _is_disguised(disguise: Disguise) -> bool:
+    return bool(
+        disguise.decorated > 2 or disguise.mixed or disguise.invisible > 2 or disguise.apart
+    )
 
 
 def signals_of(part: Part) -> NDArray[np.float64]:
@@ -170,8 +163,7 @@ def signs_of(part: Part) -> frozenset[Sign]:
         signs.add(Sign.PROMISE)
     if "call" in found or "urgent" in found:
         signs.add(Sign.CALL)
-    decorated, mixed, invisible, apart, hidden = _disguise(part)
-    if decorated > 2 or mixed or invisible > 2 or apart or hidden:
+    if _is_disguised(disguise_of(part.raw)) or _HIDDEN_LINK.search(part.words):
         signs.add(Sign.DISGUISE)
     tokens = _WORD.findall(part.words)
     letters = sum(one.isalpha() for one in contacts.rest)

@@ -6,13 +6,14 @@ import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from quorum.models.registry.artifacts import TrainingData, digest_of_file
 from quorum.models.spam.links import contacts_of
-from quorum.models.spam.made import made_rows
+from quorum.models.spam.made import form_rows, made_rows
 from quorum.models.spam.reading import FieldKind
 
 __all__ = ["Row", "channels_of", "read_sources", "uploads_of"]
@@ -32,6 +33,8 @@ class Row:
         source: Data set; evaluation leaves whole sources out.
         group: Channel, video or language within it: never split.
         harm: Kind of spam, such as ``scam``; empty if innocent.
+        composed: Whether it was put together for training, of texts of ``source`` and others:
+            no figure is of it.
     """
 
     kind: FieldKind
@@ -40,6 +43,7 @@ class Row:
     source: str
     group: str
     harm: str = ""
+    composed: bool = False
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -104,14 +108,19 @@ def _sample(rows: Iterable[Row], rng: np.random.Generator, most: int = _MOST) ->
 
 
 def _placed(rows: list[Row], kinds: tuple[FieldKind, ...], rng: np.random.Generator) -> list[Row]:
-    """Spam of comments, put into other fields of an upload."""
-    spam = [row for row in rows if row.label]
+    """Comments, put into other fields of an upload.
+
+    Innocent ones, too: else the tone of a comment would tell spam, and people write their titles
+    in that tone.
+    """
     made: list[Row] = []
-    for kind in kinds:
-        for index in rng.permutation(len(spam))[: _MOST // 2]:
-            row = spam[index]
-            if kind is not FieldKind.TITLE or len(row.text) <= 150:
-                made.append(Row(kind, row.text, 1, row.source, row.group, row.harm))
+    for label, chance in ((1, rng), (0, np.random.default_rng(len(rows)))):
+        chosen = [row for row in rows if row.label == label]
+        for kind in kinds:
+            for index in chance.permutation(len(chosen))[: _MOST // 2]:
+                row = chosen[index]
+                if kind is not FieldKind.TITLE or len(row.text) <= 150:
+                    made.append(Row(kind, row.text, label, row.source, row.group, row.harm))
     return made
 
 
@@ -125,6 +134,8 @@ def _youtube_spam(folder: Path, rng: np.random.Generator) -> Iterator[Row]:
         yield from rows
         # A call to subscribe is honest in a description, and bait as a title.
         yield from _placed(rows, (FieldKind.TITLE,), rng)
+        innocent = [row for row in rows if not row.label]
+        yield from _placed(innocent, (FieldKind.DESCRIPTION,), rng)
 
 
 def _scam_comments(path: Path, source: str, harm: str, rng: np.random.Generator) -> Iterator[Row]:
@@ -185,7 +196,7 @@ def _remarks(folder: Path, rng: np.random.Generator) -> Iterator[Row]:
 
 
 def _made(rng: np.random.Generator) -> Iterator[Row]:
-    for kind, text, label, language, harm in made_rows(rng):
+    for kind, text, label, language, harm in chain(made_rows(rng), form_rows(rng)):
         yield Row(kind, text, label, "made", f"made {language}", harm)
 
 
@@ -231,9 +242,9 @@ def read_sources(data: Path, seed: int = 0) -> tuple[list[Row], list[TrainingDat
             counts = 0
     written = list(_made(rng))
     rows.extend(written)
-    for name in ("innocent", "spam"):
+    for name in ("innocent", "spam", "forms_innocent", "forms_spam"):
         path = Path(__file__).parent / "made" / f"{name}.yaml"
-        own = sum(row.label == (name == "spam") for row in written)
+        own = sum(row.label == ("spam" in name) for row in written) if "_" not in name else 0
         origins.append(TrainingData(f"written for Quorum, {path.name}", "Apache-2.0", own,
                                     digest_of_file(path)))  # fmt: skip
     return rows, origins

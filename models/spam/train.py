@@ -26,9 +26,10 @@ from quorum.models.spam.compose import composed
 from quorum.models.spam.detector import ARTIFACT
 from quorum.models.spam.figures import figures_of
 from quorum.models.spam.folds import FOLDS, Examples, read_examples, weights_of
-from quorum.models.spam.judge import Judged, judge
+from quorum.models.spam.judge import Judged, capped, judge
 from quorum.models.spam.model import GROUPS, SpamModel, Stack, group_of
 from quorum.models.spam.reading import FieldKind
+from quorum.models.spam.settling import Outcome, cut_of
 from quorum.models.spam.sources import read_sources
 from quorum.models.spam.vectors import CachedVectors, vectors_of
 from quorum.models.spam.words import FAMILIES
@@ -41,7 +42,7 @@ _INNOCENT_AT_HALF = 0.005
 #: Sources that are of video platforms in every respect: their texts count so much more where the
 #: heads are weighed.
 _DOMAIN = ("youtube_spam",)
-_OF_DOMAIN = 20.0
+_OF_DOMAIN = 6.0
 #: The most parts of a source, field and label that are embedded.
 _EMBEDDED = 350
 #: The most rows of a source, field and label that figures and calibrations are of.
@@ -56,7 +57,7 @@ def columns_of(
     Returns:
         Shape (parts, columns), and the heads by fold; those of fold -1 were trained on all folds.
     """
-    made = np.zeros((len(examples.parts), len(FAMILIES) + 3))
+    made = np.zeros((len(examples.parts), Stack.width()))
     heads = {}
     of_part = examples.folds[examples.trained]
     for fold in [*range(FOLDS), -1]:
@@ -65,7 +66,7 @@ def columns_of(
         if len(left):
             parts = [examples.parts[index] for index in left]
             words, signals = heads[fold].cheap(parts)
-            meaning = np.full(len(left), np.nan)
+            meaning = np.full((len(left), len(FAMILIES)), np.nan)
             if vectors is not None:
                 known = np.flatnonzero(~np.isnan(vectors[left, 0]))
                 meaning[known] = heads[fold].means(
@@ -107,17 +108,32 @@ def _cautious(fitted: Platt, raws: list[float], labels: list[int]) -> Platt:
     return Platt(fitted.slope, offset, fitted.prevalence)
 
 
-def _judged(examples: Examples, seed: int) -> list[int]:
-    """The rows that figures are of: a sample of each source, field and label, by fold -1 or not."""
-    rng = np.random.default_rng(seed)
+def _score(judged: Judged, calibration: Platt) -> float:
+    return capped(float(calibration.apply(judged.raw)), judged.signs, judged.worst.part.kind)
+
+
+def _judged(examples: Examples) -> list[int]:
+    """The rows that figures are of: a sample of each source, field and label, by fold -1 or not.
+
+    In the order of ``_sampled_vectors``, so that most of them have an embedding.
+    """
+    order = sorted(
+        range(len(examples.rows)),
+        key=lambda index: sha256(
+            examples.units[index].parts[0].told.encode(errors="replace")
+        ).digest(),
+    )
     taken: Counter[tuple[object, ...]] = Counter()
     chosen = []
-    for index in rng.permutation(len(examples.rows)):
+    for index in order:
         row, never = examples.rows[index], bool(examples.folds[index] < 0)
+        if row.composed:
+            continue
         key = (row.source, row.kind, row.label, never)
         taken[key] += 1
-        if taken[key] <= _JUDGED or row.source == "youtube_spam":
-            chosen.append(int(index))
+        every = row.source == "youtube_spam" and row.kind is FieldKind.COMMENT
+        if taken[key] <= _JUDGED or every:
+            chosen.append(index)
     return sorted(chosen)
 
 
@@ -158,13 +174,14 @@ def train(
         stacks[group] = Stack.fit(columns[chosen], labels[chosen], weights[chosen])
     innocent = columns[left_out & (labels == 0)]
     of_words = innocent[:, : len(FAMILIES)].max(axis=1)
+    of_meaning = innocent[:, -1 - len(FAMILIES) : -1].max(axis=1)
     clear = {
         "words": max(0.5, float(np.quantile(of_words, 1 - _CLEAR))),
-        "meaning": max(0.5, float(np.quantile(innocent[:, -1], 1 - _CLEAR))),
+        "meaning": max(0.5, float(np.quantile(of_meaning, 1 - _CLEAR))),
     }
     progress(f"stacks {stacks}")
     identity = {group: Platt(1.0, 0.0) for group in GROUPS}
-    every = _judged(examples, seed)
+    every = _judged(examples)
     placed = composed(examples, seed)
     judged: dict[int, Judged] = {}
     of_placed: dict[int, Judged] = {}
@@ -192,7 +209,17 @@ def train(
     metrics, report = figures_of(examples, judged, [(placed[place], one) for place, one in
                                                     of_placed.items()], calibrations)  # fmt: skip
     written = sorted({row.group.removeprefix("made ") for row in rows if row.source == "made"})
-    model = SpamModel(heads[-1], stacks, calibrations, clear, tuple(written))
+    cuts, lessons = {}, {}
+    for group in GROUPS:
+        outcomes = [
+            Outcome(one.cheap, _score(one, calibrations[group]), bool(rows[index].label))
+            for index, one in judged.items()
+            if examples.folds[index] >= 0 and group_of(rows[index].kind) == group
+            and (rows[index].label or rows[index].source != "made")
+        ]  # fmt: skip
+        cuts[group], lessons[group] = cut_of(outcomes)
+    metrics["settled_without_embedding"] = lessons
+    model = SpamModel(heads[-1], stacks, calibrations, clear, tuple(written), cuts)
     model.write(
         out,
         training_data=origins,

@@ -15,7 +15,6 @@ from quorum.models.spam.judge import judge
 from quorum.models.spam.model import GROUPS, Heads, SpamModel, Stack
 from quorum.models.spam.reading import Part, units_of
 from quorum.models.spam.vectors import CachedVectors, vectors_of
-from quorum.models.spam.words import FAMILIES
 from quorum.models.training.dataset import Labelled
 from quorum.models.training.evaluation import evaluate
 from quorum.models.training.trainer import calibrated, folds_of, normalised
@@ -49,7 +48,7 @@ def train_from(
     vectors = vectors_of(parts, embed)
     of_part = labels[owner]
     folds = np.full(len(texts), -1)
-    columns = np.zeros((len(parts), len(FAMILIES) + 3))
+    columns = np.zeros((len(parts), Stack.width()))
     held: list[tuple[NDArray[np.int64], Heads]] = []
     for fold, (kept, left) in enumerate(folds_of(texts, labels, data.sources, seed)):
         heads = _fit(parts, of_part, vectors, np.flatnonzero(np.isin(owner, kept)))

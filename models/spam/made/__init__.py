@@ -1,4 +1,9 @@
-"""Texts that were written for training: honest ones that look like spam, and spam by kind."""
+"""Texts that were written for training: honest ones that look like spam, and spam by kind.
+
+Some are templates with slots, some are forms: ``[a|b]`` stands for one of several, and each form is
+filled several times. Names of what is advertised are written in decorated letters now and then, as
+such advertisements are; so are words of honest texts, more rarely.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from quorum.models.spam.made.letters import decorated
 from quorum.models.spam.reading import FieldKind
 
-__all__ = ["filled", "made_rows"]
+__all__ = ["filled", "form_rows", "made_rows"]
 
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
+_CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
+#: How often each form is filled.
+_FILLS = 3
+#: Kinds of spam in the order in which the forms of a language of ``mixed`` stand.
+_MIXED = (
+    "scam", "scam", "gambling", "gambling", "promotion", "promotion", "recovery", "adult",
+    "giveaway", "scam",
+)  # fmt: skip
+#: Shares of what is written in decorated letters: names of gambling sites, other names, and words
+#: of honest texts.
+_DECORATED = {"gambling": 0.5, "": 0.06}
+_DECORATED_ELSE = 0.12
 _STEMS = str.split(
     """
     harbour oak mill tower garden river studio bakery atlas copper willow meadow lantern north
@@ -71,7 +89,9 @@ def filled(text: str, rng: np.random.Generator) -> str:
             "tg": [f"https://t.me/{name}", f"t.me/{name}vip", f"@{name}"],
             "wechat": [f"{name}{number(10, 999)}", f"vx{number(100000, 999999)}"],
             "brand": [f"{name.upper()}{number(11, 99)}", f"{name.capitalize()} {number(2, 9)}D",
-                      f"{name}bet", f"{name.capitalize()}Win"],
+                      f"{name}bet", f"{name.capitalize()}Win",
+                      f"{pick(_STEMS).upper()}{pick(['77', '88', '99', '777', '138', '303'])}"],
+            "who": [name, f"{pick(_NAMES).lower()}{number(1, 99)}"],
             "bad": [f"http://{name}-bonus.xyz/?ref={number(10, 99)}", f"https://bit.ly/{name[:5]}",
                     f"https://t.me/{name}", f"www.{name}.com", f"http://{name}.{ending}/go",
                     f"https://{name}.top", f"http://10.{number(1, 250)}.{number(1, 250)}.9/{name}",
@@ -112,3 +132,61 @@ def made_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, s
             for text in texts:
                 for kind in (FieldKind.COMMENT, FieldKind.TITLE, FieldKind.DESCRIPTION):
                     yield kind, filled(text, rng), 1, language, harm
+
+
+def _spun(text: str, rng: np.random.Generator) -> str:
+    """A form with one of each ``[a|b]``; what is left empty leaves no double space."""
+
+    def pick(match: re.Match[str]) -> str:
+        choices = match.group(1).split("|")
+        return choices[int(rng.integers(len(choices)))]
+
+    return re.sub(r" +(?=[ ,.;:!?]|$)", "", _CHOICE.sub(pick, text)).strip()
+
+
+def _advertised(text: str, harm: str, rng: np.random.Generator) -> str:
+    """A text whose names, or one of whose words, may be in decorated letters; slots filled."""
+    share = _DECORATED.get(harm, _DECORATED_ELSE)
+    if "{brand}" in text and rng.random() < share:
+        name = filled("{brand}", rng)
+        shown = decorated(name, rng)
+        text = text.replace("{brand}", shown)
+    elif "{brand}" not in text and rng.random() < share / 2:
+        words = text.split(" ")
+        plain = [place for place, word in enumerate(words) if word.isascii() and word.isalpha()]
+        if plain:
+            place = plain[int(rng.integers(len(plain)))]
+            words[place] = decorated(words[place], rng)
+            text = " ".join(words)
+    return filled(text, rng)
+
+
+def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, str, str]]:
+    """Texts of forms, as ``made_rows`` gives them."""
+    spam: list[tuple[str, str, str]] = []
+    for harm, by_language in _read("forms_spam").items():
+        for language, texts in by_language.items():
+            for place, text in enumerate(texts):
+                kind = _MIXED[place % len(_MIXED)] if harm == "mixed" else harm
+                spam.append((text, language, kind))
+    for text, language, harm in spam:
+        for fill in range(_FILLS):
+            made = _advertised(_spun(text, rng), harm, rng)
+            yield FieldKind.COMMENT, made, 1, language, harm
+            if fill == 0:
+                yield FieldKind.TITLE, made, 1, language, harm
+                yield FieldKind.DESCRIPTION, made, 1, language, harm
+    fields = {"titles": FieldKind.TITLE, "descriptions": FieldKind.DESCRIPTION}
+    for language, by_field in _read("forms_innocent").items():
+        for field, texts in by_field.items():
+            for text in texts:
+                for fill in range(1 if field == "titles" else _FILLS):
+                    made = _advertised(_spun(text, rng), "", rng)
+                    if field != "casual":
+                        yield fields[field], made, 0, language, ""
+                        continue
+                    yield FieldKind.COMMENT, made, 0, language, ""
+                    if fill < 2:
+                        yield FieldKind.TITLE, made, 0, language, ""
+                    if fill == 0:
+                        yield FieldKind.DESCRIPTION, made, 0, language, ""

@@ -1,0 +1,89 @@
+"""Letters that are not what they seem: how much of a text is decorated, mixed, or hidden."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+from quorum.models.features.lookalikes import shown
+
+__all__ = ["Disguise", "disguise_of", "plain_form"]
+
+_IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_INVISIBLE = re.compile("[\u200b\u200c\u2060\ufeff\u00ad\u034f]")
+_SET_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*|]){4,}\w(?!\w)")
+_MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
+#: A Latin letter or digit with a mark that no alphabet composes: overlays, enclosures, lines.
+_MARKED = re.compile("[A-Za-z0-9][\u0305\u0332-\u0338\u0346-\u0362\u0489\u20d0-\u20f0]")
+_WIDE = range(0xFF10, 0xFF5B)
+_FIRST = 0x2000
+
+
+@dataclass(frozen=True, slots=True)
+class Disguise:
+    """What of a text is disguised.
+
+    Attributes:
+        decorated: Letters and digits in fonts, enclosures, raised or with marks.
+        share: Of all its Latin letters and digits, those that are decorated; from 0 to 1.
+        partly: Whether one word is decorated and others are plain, as names are made to stand out.
+        mixed: Places where a Latin letter stands beside a Greek or Cyrillic one.
+        invisible: Characters that nobody sees.
+        apart: Words whose letters are set apart.
+    """
+
+    decorated: int = 0
+    share: float = 0.0
+    partly: bool = False
+    mixed: int = 0
+    invisible: int = 0
+    apart: int = 0
+
+
+@lru_cache(maxsize=8192)
+def _decorated(character: str) -> bool:
+    """Whether a character shows a Latin letter or digit in another form, by its properties."""
+    code = ord(character)
+    if code < _FIRST and unicodedata.category(character) != "Lm" and not 0x1D00 <= code < 0x1DC0:
+        return False
+    made = unicodedata.normalize("NFKD", character)
+    base = made[0] if made else ""
+    if made != character and base.isascii() and base.isalnum() and len(made) == 1:
+        return True
+    return shown(character, 0x1D00) is not None
+
+
+def plain_form(text: str) -> str:
+    """A text with decorated letters and digits in their plain form, in lower case."""
+    if text.isascii():
+        return text.lower()
+    return "".join(shown(one, 0x1D00) or one for one in unicodedata.normalize("NFKC", text)).lower()
+
+
+@lru_cache(maxsize=1024)
+def disguise_of(raw: str) -> Disguise:
+    """Look for disguise in a text as it was written."""
+    apart = len(_SET_APART.findall(raw))
+    if raw.isascii():
+        return Disguise(apart=apart)
+    wide = not _IDEOGRAPHS.search(raw)
+    decorated = plain = 0
+    words = 0
+    for word in raw.split():
+        own = sum(
+            1 for one in word
+            if not one.isascii() and _decorated(one) and (wide or ord(one) not in _WIDE)
+        ) + len(_MARKED.findall(word))  # fmt: skip
+        decorated += own
+        words += own > 1
+        plain += sum(one.isascii() and one.isalnum() for one in word) if not own else 0
+    return Disguise(
+        decorated,
+        decorated / max(1, decorated + plain),
+        words > 0 and plain > 3,
+        len(_MIXED.findall(raw)),
+        len(_INVISIBLE.findall(raw)),
+        apart,
+    )

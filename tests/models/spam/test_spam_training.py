@@ -1,0 +1,125 @@
+"""What the spam model is trained on, and how its cut is chosen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.traffic import written
+from quorum.core.errors import ArtifactError
+from quorum.models.detectors import Features
+from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.text import text_of
+from quorum.models.registry.artifacts import open_artifact
+from quorum.models.spam import model as spam_model
+from quorum.models.spam.detector import ARTIFACT, SpamDetector
+from quorum.models.spam.disguise import disguise_of, plain_form
+from quorum.models.spam.folds import FOLDS, read_examples
+from quorum.models.spam.made import form_rows
+from quorum.models.spam.made.letters import decorated
+from quorum.models.spam.reading import FieldKind
+from quorum.models.spam.settling import FLOOR, Outcome, cut_of
+from quorum.models.spam.sources import Row
+
+
+def test_forms_are_filled_the_same_way_for_the_same_seed():
+    first, second = (list(form_rows(np.random.default_rng(5))) for _ in range(2))
+    assert first == second
+    assert {label for _, _, label, _, _ in first} == {0, 1}
+    assert not any(sign in text for _, text, _, _, _ in first for sign in "{}|")
+
+
+def test_decorated_letters_are_told_from_letters_of_alphabets():
+    rng = np.random.default_rng(0)
+    seen = [decorated("Harbour", rng) for _ in range(60)]
+    assert len(set(seen)) > 12
+    found = [disguise_of(f"main di {one}77") for one in seen]
+    assert all(one.decorated > 2 or one.mixed for one in found)
+    for text in (
+        "Käse über Ærø, çok güzel",
+        "Привет из Казани",
+        "東京で会おう ＡＢＣ",
+        "été à 20 °C",
+    ):
+        assert disguise_of(text).decorated <= 1
+        assert not disguise_of(text).mixed
+
+
+def test_a_name_in_other_letters_within_plain_words_is_told():
+    assert disguise_of("main di 𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕 langsung cuan").partly
+    assert not disguise_of("𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕").partly
+    assert plain_form("𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕") == "harbour77"
+
+
+def _rows():
+    lines = "A walk by the river\nSecond line of ours\nThird line of the text"
+    for number in range(24):
+        group = f"channel {number}"
+        yield Row(FieldKind.DESCRIPTION, f"{lines} {number:02d}", 0, "youtube_uploads", group)
+        yield Row(FieldKind.DESCRIPTION, f"win a prize now {number:02d}", 1, "other", "o", "scam")
+        yield Row(FieldKind.DESCRIPTION, f"what a lovely song {number:02d}", 0, "other", "o")
+
+
+def test_composed_descriptions_stay_in_the_fold_of_both_halves():
+    rows = list(_rows())
+    plain = len(rows)
+    examples = read_examples(rows, 0)
+    fold_of = dict(zip((row.text for row in rows[:plain]), examples.folds, strict=False))
+    made = [(row, fold) for row, fold in zip(examples.rows, examples.folds, strict=True)
+            if row.composed]  # fmt: skip
+    assert made
+    assert {row.label for row, _ in made} == {0, 1}
+    for row, fold in made:
+        assert 0 <= fold < FOLDS
+        lines = set(row.text.splitlines())
+        put = [text for text in fold_of if set(text.splitlines()) <= lines]
+        assert len(put) == 2
+        assert {int(fold_of[text]) for text in put} == {int(fold)}
+    for index, part in zip(examples.trained, examples.parts, strict=True):
+        if examples.rows[index].composed and examples.rows[index].label:
+            assert "prize" in part.told
+
+
+def test_the_cut_settles_the_ordinary_and_spares_what_the_whole_model_flags():
+    ordinary = [Outcome(-4.0 + 0.001 * one, 0.01, False) for one in range(2000)]
+    spam = [Outcome(0.5 + 0.01 * one, 0.9, True) for one in range(200)]
+    cut, report = cut_of([*ordinary, *spam])
+    assert report["settled"] == pytest.approx(1.0)
+    assert report["ordinary_missed"] == 0
+    assert report["spam_missed"] == 2
+    assert cut == pytest.approx(0.52)
+
+
+def test_the_cut_goes_down_to_an_ordinary_text_that_the_whole_model_flags():
+    ordinary = [Outcome(-4.0 + 0.01 * one, 0.01, False) for one in range(400)]
+    low = [Outcome(-3.0, FLOOR, False), Outcome(-2.0, FLOOR, False)]
+    cut, report = cut_of([*ordinary, *low])
+    assert cut == -3.0
+    assert report["ordinary_missed"] == 0
+    assert cut_of(ordinary)[0] == float("-inf")
+
+
+def test_the_cut_spares_ordinary_uploads_the_embedding_and_changes_no_side():
+    """At each threshold of the shipped policies, with the shipped model."""
+    sent = [one.upload for one in written(np.random.default_rng(11), 1)]
+    batch = [Features(one, text_of(one)[0]) for one in sent]
+    cut, uncut = SpamDetector(), SpamDetector()
+    uncut._model = replace(uncut._model, cuts={})
+    embedder = shared_embedder()
+    found, asked = [], []
+    for detector in (cut, uncut):
+        embedder._kept.clear()
+        before = embedder.forwards
+        found.append([one.score or 0.0 for one in detector.score(batch)])
+        asked.append(embedder.forwards - before)
+    assert asked[0] < len(sent) / 2
+    assert asked[0] < asked[1] / 2
+    for threshold in (FLOOR, 0.5, 0.7, 0.85, 0.95, 0.98):
+        sides = [[score >= threshold for score in scores] for scores in found]
+        assert sides[0] == sides[1]
+
+
+def test_an_artifact_with_other_signals_is_refused_with_the_mend(monkeypatch):
+    monkeypatch.setattr(spam_model, "NAMES", spam_model.NAMES[:-1])
+    with pytest.raises(ArtifactError, match="quorum models train spam"):
+        spam_model.SpamModel.read(open_artifact(ARTIFACT, "spam"))

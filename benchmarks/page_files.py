@@ -84,6 +84,7 @@ PAGES: Mapping[str, Setting] = {
             "quorum ledger init": "its files have a ledger",
         },
     ),
+    "docs/reports.md": Setting(f"{_MAKE} ledger"),
     "docs/copyright.md": Setting(
         f"cp {ROOT}/examples/media/lights.mp4 film.mp4\ncp film.mp4 upload.mp4\nmkdir films\n"
         "cp film.mp4 films",

@@ -26,6 +26,7 @@ __all__ = [
     "CatalogueSettings",
     "DetectorSettings",
     "MediaAccess",
+    "ReportSettings",
     "Settings",
     "WorkerSettings",
     "check_timeouts",
@@ -163,6 +164,21 @@ class WorkerSettings(_Section):
     timeout: Limit = 60.0
 
 
+class ReportSettings(_Section):
+    """Users' reports: who comes first, and how many of one reporter are taken."""
+
+    #: The API keys of trusted flaggers (Article 22 of the DSA), by name: their reports come first.
+    trusted_flaggers: tuple[
+        Annotated[str, Field(pattern="^[A-Za-z0-9_.-]+$", max_length=64)], ...
+    ] = ()
+    #: Reports an hour of one user of a platform.
+    per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    #: Reports an hour from one network by the form without an account.
+    public_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    #: Reports an hour of one trusted flagger.
+    trusted_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+
+
 class Settings(_Section):
     """All settings of a deployment."""
 
@@ -196,6 +212,8 @@ class Settings(_Section):
     ] = {}
     #: The child processes of the detectors, and their limits.
     workers: Annotated[WorkerSettings, BeforeValidator(_defaults_if_empty)] = WorkerSettings()
+    #: Users' reports. See ``docs/reports.md``.
+    reports: Annotated[ReportSettings, BeforeValidator(_defaults_if_empty)] = ReportSettings()
 
 
 _SECTIONS: dict[object, type[BaseModel]] = {
@@ -205,6 +223,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "publishers": Publisher,
     "workers": WorkerSettings,
     "perspective": AttributeSource,
+    "reports": ReportSettings,
 }
 
 

@@ -95,6 +95,14 @@ class ReviewOptions:
             "--new-key`."
         ),
     ] = None
+    public_reports: Annotated[
+        bool,
+        typer.Option(
+            "--public-reports",
+            help="Serve /report, a form for reports without an account, to everyone who can "
+            "connect; reports.public_per_hour of the settings limits a network.",
+        ),
+    ] = False
     undo_seconds: Annotated[
         int, typer.Option(min=0, max=60, help="How long a decision can be undone.")
     ] = 8
@@ -192,6 +200,7 @@ def console(
                 policy_file=review.policy_file,
                 answer=timedelta(seconds=review.answer_seconds),
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
+                public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
             ),
             keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )

@@ -64,7 +64,8 @@ class KeyOptions:
         str | None, typer.Option(help="Print a new API key of this name and its line, and exit.")
     ] = None
     scopes: Annotated[
-        str, typer.Option(help="Scopes of the new key, of moderate, read, read-all, metrics.")
+        str,
+        typer.Option(help="Scopes of the new key, of moderate, read, read-all, metrics, report."),
     ] = "moderate,read"
 
 
@@ -187,6 +188,7 @@ def serve(
             shadows=shadows,
             watcher=watcher,
             attributes=settings.perspective,
+            report_settings=settings.reports,
         )
         stack.callback(supervisor.close)
         host, port = listening.getsockname()[:2]

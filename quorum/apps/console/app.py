@@ -38,12 +38,14 @@ from quorum.apps.console.pages import (
     holds,
     login,
     media,
+    notice,
     overview,
     policies,
     probes,
     pulse,
     quality,
     queue,
+    reports,
     search,
 )
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
@@ -58,6 +60,8 @@ from quorum.apps.http.problems import Problem, problem_response
 from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
+from quorum.store.reports.intake import Intake
+from quorum.store.reports.values import ReportLimits
 
 __all__ = ["create_console"]
 
@@ -117,6 +121,8 @@ def create_console(
     app.state.overview_cache = overview_cache
     app.state.largest_groups = LargestGroups(ledger)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring)
+    limits = ReportLimits(public=chosen.public_reports or 1)
+    app.state.public_intake = Intake(ledger, limits) if chosen.public_reports else None
     app.include_router(probes.router)
     app.include_router(pulse.router)
     for module in (
@@ -131,6 +137,8 @@ def create_console(
         quality,
         appeal,
         holds,
+        reports,
+        notice,
     ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"

@@ -28,6 +28,8 @@ class ConsoleSettings:
         behind_proxy: Whether the proxies were named, so that they tell the clients' addresses.
         works: A folder with the media of registered works, for side-by-side frames.
         policy_file: The file that an activated policy is written to.
+        public_reports: Reports an hour that the form without an account takes from one network;
+            0 for no form.
         body_seconds: Time for a browser to send a form.
         answer: A published decision that led to no verdict by then is told on every page.
         quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
@@ -46,6 +48,7 @@ class ConsoleSettings:
     behind_proxy: bool = False
     works: Path | None = None
     policy_file: Path | None = None
+    public_reports: int = 0
     body_seconds: float = 20.0
     answer: timedelta = timedelta(seconds=60)
     quiet: timedelta | None = timedelta(minutes=30)

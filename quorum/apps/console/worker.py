@@ -8,7 +8,7 @@ import threading
 import time
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
-from quorum.apps.console.desk import likeness, outbox, tasks
+from quorum.apps.console.desk import likeness, outbox, reported, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.core.errors import QuorumError
@@ -114,6 +114,7 @@ class Worker:
                 )
                 if time.monotonic() - synced > _SYNC_SECONDS:
                     tasks.sync(self._ledger)
+                    reported.sync(self._ledger)
                     self._note_stuck(self._ledger.transact(outbox.stuck))
                     synced = time.monotonic()
                 self._overviews.refresh(force=False)

@@ -20,8 +20,8 @@ __all__ = ["READ_ALL", "SCOPES", "ApiKey", "Bucket", "Keyring", "new_key", "read
 READ_ALL = "read-all"
 
 #: Scopes: request verdicts; read verdicts on the client's own uploads, policies and models; read
-#: those on all uploads; read metrics.
-SCOPES = ("moderate", "read", READ_ALL, "metrics")
+#: those on all uploads; read metrics; send users' reports.
+SCOPES = ("moderate", "read", READ_ALL, "metrics", "report")
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

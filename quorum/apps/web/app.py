@@ -17,7 +17,7 @@ from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.counted import CountResponses
 from quorum.apps.http.keys import ApiKey, Keyring
 from quorum.apps.http.problems import install_problems
-from quorum.apps.web import lookups, moderation
+from quorum.apps.web import lookups, moderation, reports
 from quorum.apps.web.contract import describe
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
@@ -25,13 +25,14 @@ from quorum.apps.web.perspective import routes as perspective
 from quorum.apps.web.perspective.attributes import sources_of
 from quorum.apps.web.perspective.errors import render
 from quorum.apps.web.recorder import AnswerRecorder
+from quorum.apps.web.report_desk import desk_of
 from quorum.apps.web.service import Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.core import health
 from quorum.core.metrics import UNKNOWN_HISTORIES
-from quorum.core.settings import AttributeSource
+from quorum.core.settings import AttributeSource, ReportSettings
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.store.histories import Histories
@@ -52,6 +53,7 @@ def create_app(
     shadows: Sequence[Policy] = (),
     watcher: Watcher | None = None,
     attributes: Mapping[str, AttributeSource | None] | None = None,
+    report_settings: ReportSettings | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -67,11 +69,14 @@ def create_app(
         shadows: Policies that are evaluated without effect.
         watcher: Replaces models when a registry's alias moves.
         attributes: What answers attributes of ``comments:analyze``; see ``Settings.perspective``.
+        report_settings: Trusted flaggers, and how many reports are taken.
 
     Raises:
-        ConfigurationError: If an attribute names a detector that does not run.
+        ConfigurationError: If an attribute names a detector that does not run, or a trusted
+            flagger has no key.
     """
     sources = sources_of(attributes or {}, ensemble.detectors)
+    report_desk = desk_of(ledger, keys, report_settings or ReportSettings())
     chosen = limits or ServiceLimits()
 
     @contextlib.asynccontextmanager
@@ -91,13 +96,16 @@ def create_app(
             keyring=None if keys is None else Keyring(tuple(keys)),
             ledger=ledger,
             recorder=None if ledger is None else AnswerRecorder(ledger),
-            webhooks=WebhookDispatcher(ledger, endpoints)
+            webhooks=WebhookDispatcher(
+                ledger, endpoints, before=lambda: report_desk and report_desk.tell(endpoints)
+            )
             if ledger is not None and endpoints
             else None,
             endpoints=tuple(endpoints),
             media_folder=media_folder,
             watcher=watcher,
             attributes=sources,
+            reports=report_desk,
         )
         service.on_late = state.on_late
         app.state.quorum = state
@@ -140,6 +148,7 @@ def create_app(
     app.include_router(moderation.router)
     app.include_router(lookups.router)
     app.include_router(perspective.router)
+    app.include_router(reports.router)
     describe(app)
     install_problems(app, render)
 

@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from quorum.apps.web.answers import ProblemAnswer, UploadBatch, UploadForm, WebhookBody
 from quorum.apps.web.description import UPLOAD_EXAMPLE, WEBHOOK_EXAMPLE
 from quorum.apps.web.perspective.messages import AnalyzeRequest
+from quorum.apps.web.report_desk import ReportBody, ReportWebhookBody
 from quorum.core.messages import Upload
 
 __all__ = ["describe"]
@@ -23,6 +24,8 @@ __all__ = ["describe"]
 _NAMED: tuple[type[BaseModel], ...] = (
     AnalyzeRequest,
     ProblemAnswer,
+    ReportBody,
+    ReportWebhookBody,
     Upload,
     UploadBatch,
     UploadForm,
@@ -56,7 +59,7 @@ _GOOGLE_KEYS: dict[str, Any] = {
 }
 
 #: Routes that are open to everyone.
-_OPEN = frozenset({"/health", "/ready"})
+_OPEN = frozenset({"/health", "/ready", "/v1/reports/{token}"})
 
 _SIGNATURE_HEADERS = {
     "webhook-id": "The same for each attempt to deliver this verdict.",
@@ -98,6 +101,22 @@ _WEBHOOKS: dict[str, Any] = {
             },
             "security": [],
         }
+    }
+}
+_WEBHOOKS["report"] = {
+    "post": {
+        **_WEBHOOKS["verdict"]["post"],
+        "operationId": "report_webhook",
+        "summary": "A user's report was decided",
+        "description": "Sent as verdicts are, to the endpoints whose `events` name `report`.",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/ReportWebhookBody"},
+                }
+            },
+        },
     }
 }
 

@@ -6,10 +6,11 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -43,6 +44,10 @@ BACK_OFF = (5, 30, 120, 600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600
 POLL_SECONDS = 1.0
 
 
+#: What a webhook brings.
+Event = Literal["verdict", "report"]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A service that receives verdicts.
@@ -52,12 +57,14 @@ class Endpoint:
         url: Where it listens.
         secret: Key of the signature, in Base64.
         actions: Only verdicts with these actions are sent; empty for all.
+        events: What is sent: verdicts, outcomes of users' reports, or both.
     """
 
     name: str
     url: str
     secret: str
     actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ("verdict",)
 
 
 class _EndpointEntry(BaseModel):
@@ -67,10 +74,13 @@ class _EndpointEntry(BaseModel):
     url: str
     secret_env: str
     actions: tuple[Action, ...] = ()
+    events: Annotated[tuple[Event, ...], Field(min_length=1)] = ("verdict",)
 
 
 def read_endpoints(path: Path) -> tuple[Endpoint, ...]:
-    """Read a file of endpoints: a YAML list of ``name``, ``url``, ``secret_env``, ``actions``.
+    """Read a file of endpoints: a YAML list of ``name``, ``url``, ``secret_env``, and more.
+
+    ``actions`` and ``events`` limit what an endpoint gets; see ``Endpoint``.
 
     Raises:
         ConfigurationError: If the file, a URL or a secret cannot be used.
@@ -112,7 +122,7 @@ def _endpoint(item: _EndpointEntry, path: Path) -> Endpoint:
         msg = f"{path}: {item.name}: its url must begin with https://"
         raise ConfigurationError(msg)
     sign_webhook(secret, "check", b"", now())
-    return Endpoint(item.name, item.url, secret, item.actions)
+    return Endpoint(item.name, item.url, secret, item.actions, item.events)
 
 
 def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Delivery]:
@@ -128,7 +138,8 @@ def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Deliv
             due_at=verdict.at,
         )
         for endpoint in endpoints
-        if not endpoint.actions or verdict.action in endpoint.actions
+        if "verdict" in endpoint.events
+        and (not endpoint.actions or verdict.action in endpoint.actions)
     ]
 
 
@@ -142,6 +153,7 @@ class WebhookDispatcher:
         ledger: Holds the queue of deliveries.
         endpoints: Where deliveries go, by name.
         client: The HTTP client; by default one that follows no redirect.
+        before: Called before each look for deliveries; it may queue some.
     """
 
     def __init__(
@@ -149,7 +161,9 @@ class WebhookDispatcher:
         ledger: Ledger,
         endpoints: Sequence[Endpoint],
         client: httpx.Client | None = None,
+        before: Callable[[], Any] | None = None,
     ) -> None:
+        self._before = before
         self._queue = DeliveryQueue(ledger)
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._client = client or httpx.Client(timeout=ATTEMPT_SECONDS, follow_redirects=False)
@@ -176,6 +190,8 @@ class WebhookDispatcher:
         while not self._closing:
             self._awake.clear()
             try:
+                if self._before is not None:
+                    self._before()
                 busy = self.deliver_due()
             except LedgerUnavailable as error:
                 _log.warning("%s", error)

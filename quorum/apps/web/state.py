@@ -18,6 +18,7 @@ from quorum.apps.web.flights import Flights
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.known import KnownUpload, RecentUploads
 from quorum.apps.web.recorder import AnswerRecorder
+from quorum.apps.web.report_desk import ReportDesk
 from quorum.apps.web.service import Busy, Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.watch import Watcher
@@ -56,6 +57,7 @@ class State:
         media_folder: Where media files of requests are stored; None where they are refused.
         watcher: Replaces models when a registry's alias moves; None where none can move.
         attributes: What answers each attribute of ``comments:analyze``.
+        reports: Takes users' reports; None where there is no ledger.
         closing: Set when the service shuts down.
         buckets: Rate limits, by client.
         recent: What this process moderated last; with predictions only where there is no ledger.
@@ -74,6 +76,7 @@ class State:
     media_folder: Path | None = None
     watcher: Watcher | None = None
     attributes: Mapping[str, AttributeSource] = field(default_factory=dict)
+    reports: ReportDesk | None = None
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
     recent: RecentUploads = field(

@@ -108,7 +108,7 @@ tasks = Table(
     Column("id", _KEY, primary_key=True),
     Column("upload_id", _KEY, nullable=False),
     Column("verdict_id", _KEY, nullable=False),
-    #: review, second, double, golden or appeal.
+    #: review, second, double, golden, appeal or report.
     Column("kind", String(16), nullable=False),
     #: open or closed.
     Column("state", String(16), nullable=False),

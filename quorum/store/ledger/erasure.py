@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_named
 
-from quorum.store.ledger import console_schema, holds, schema, search_schema
+from quorum.store.ledger import console_schema, holds, reports_schema, schema, search_schema
 from quorum.store.ledger.values import Forgotten, Pruned
 
 __all__ = ["erased_at", "forget", "forgotten_digest", "prune"]
@@ -61,6 +61,8 @@ _DERIVED = (
             console_schema.samples,
             console_schema.likeness_keys,
             console_schema.sketches,
+            reports_schema.reports,
+            reports_schema.report_cases,
             search_schema.texts,
             search_schema.case_labels,
         )

@@ -220,7 +220,8 @@ def _check(
         msg = f"A second person must decide this case: {why}."
         raise Conflict(msg)
     if action is Action.REVIEW and task.kind != "review":
-        msg = "You are the second reviewer: choose allow, restrict or remove."
+        why = "A report is answered" if task.kind == "report" else "You are the second reviewer"
+        msg = f"{why}: choose allow, restrict or remove."
         raise Conflict(msg)
 
 

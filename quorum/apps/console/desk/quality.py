@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions, golden_answers
+from quorum.store.reports.values import wilson
 
 __all__ = ["Accuracy", "Agreement", "Quality", "agreement", "cohens_kappa", "measure"]
 
@@ -124,17 +125,9 @@ def _accuracy(connection: Connection) -> tuple[Accuracy, ...]:
         counts[reviewer][0] += chose == right
         counts[reviewer][1] += 1
     return tuple(
-        Accuracy(name, right, total, *_wilson(right, total))
+        Accuracy(name, right, total, *wilson(right, total))
         for name, (right, total) in sorted(counts.items())
     )
-
-
-def _wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    share = right / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = share * (1 - share) / total + z * z / (4 * total * total)
-    half = z / (1 + z * z / total) * math.sqrt(spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _speed(connection: Connection) -> tuple[tuple[str, int, float | None], ...]:

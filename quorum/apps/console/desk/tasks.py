@@ -23,7 +23,7 @@ __all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_
 
 _SYNC_BATCH: Final = 500
 
-TaskKind = Literal["review", "second", "double", "golden", "appeal"]
+TaskKind = Literal["review", "second", "double", "golden", "appeal", "report"]
 
 
 @dataclass(frozen=True, slots=True)

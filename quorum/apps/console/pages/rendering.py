@@ -26,6 +26,7 @@ _PAGES = (
     ("/queue", "Queue", Permission.READ),
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
+    ("/reports", "Reports", Permission.READ),
     ("/appeals", "Appeals", Permission.READ),
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),

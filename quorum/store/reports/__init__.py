@@ -1,0 +1,1 @@
+"""Users' reports: taken, deduplicated by content, weighed by track record, and answered."""

@@ -67,7 +67,7 @@ PAGES: Mapping[str, Setting] = {
         left_out={"quorum replay": "needs the topics of a stream; benchmarks.smoke runs it"},
         codes={"quorum policy drift": (0, 1)},
     ),
-    "README.md": Setting(),
+    "README.md": Setting(f"cp -r {ROOT}/examples ."),
     "docs/web.md": Setting(
         "printf 'endpoints: []\\n' > hooks.yaml\n"
         "quorum serve --new-key shop --scopes moderate,read | grep '^shop' > keys.txt\n"
@@ -75,6 +75,7 @@ PAGES: Mapping[str, Setting] = {
     ),
     "docs/tables.md": Setting(
         f"mkdir export && {_MAKE} table && {_MAKE} ledger",
+        left_out={"--window hourly": "needs another database"},
     ),
     "docs/console.md": Setting(
         f"{_MAKE} ledger",

@@ -45,6 +45,7 @@ LIVES = 8.0
 NOT_HERE = {
     r"^pip (install|download)\b": "installs packages",
     r"^make\b": "is run by the gate or by hand",
+    r"^npx @": "installs packages",
     r"^(docker|kubectl|terraform|helm|gcloud)\b": "needs containers or a cloud",
     r"(gs|s3|bigquery|mysql)://": "needs a cloud or another database",
     r"\b(DATA|FILM|CHECKOUT|PACKAGES)\b": "needs data that is not in the repository",
@@ -153,7 +154,8 @@ def is_service(command: str) -> bool:
     if words[:2] == ["quorum", "console"]:
         return len(words) == 2 or words[2].startswith("--")
     reads_topics = any("/subscriptions/" in word for word in words)
-    return words[:1] == ["quorum"] and words[1:2] != ["topics"] and reads_topics
+    waits = "watch" in words or (words[:1] == ["quorum"] and words[1:2] != ["topics"])
+    return waits and reads_topics
 
 
 def _words(command: str) -> list[str]:
@@ -237,8 +239,10 @@ class Reader:
     def _one(self, command: Command) -> str:
         """Run one command; what is wrong with it, or nothing."""
         text = self._placed(command.text)
-        if found := re.match(r"export (\w+)=(\S+)", text):
-            self._environment[found[1]] = found[2].strip("'\"")
+        if text.startswith("export "):
+            for word in shlex.split(text, comments=True)[1:]:
+                name, _, value = word.partition("=")
+                self._environment[name] = value.replace("$PWD", str(self._folder))
             return ""
         if is_service(command.text):
             return self._serve(command, text)

@@ -10,6 +10,8 @@ EXTRAS ?= console,postgres,web
 SECONDS ?= 3600
 SEED ?=
 SOAK ?=
+# Of `make test`: processes. Many tests wait, so that three keep two cores busy.
+WORKERS ?= 3
 # Of `make fuzz`: how many files.
 FILES ?= 10000
 
@@ -48,7 +50,7 @@ console: $(BIN)/quorum ## Look at the reviewers' console with a few hundred made
 	$(BIN)/quorum console --demo
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: setup ## Lint, format, types, the import rule and current schemas
 	$(BIN)/ruff check .

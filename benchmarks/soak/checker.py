@@ -98,7 +98,8 @@ def malformed_is_dead(judge: _Judge) -> _Judged:
 def one_current_verdict(judge: _Judge) -> _Judged:
     """Revisions increase one by one, name what they supersede, and one holds.
 
-    Two verdicts at one revision are allowed where the worker's memory was lost between them.
+    Two verdicts at one revision are allowed where the worker's memory was lost between them, and
+    one is not missed that a broker confirmed and then lost.
     """
     for content in judge.facts.latest.values():
         seen = judge.facts.verdicts.get(content.upload.id)
@@ -120,7 +121,8 @@ def _one_current(facts: Facts, content: Content, seen: list[Seen]) -> _Judged:
         if revision > 1:
             known = by_revision.get(revision - 1, {})
             for one in verdicts.values():
-                if one.verdict.supersedes not in known:
+                lost = facts.broker_lost("verdicts", content.upload.id, one.at)
+                if one.verdict.supersedes not in known and not lost:
                     fine = False
                     yield _broken(
                         "one",

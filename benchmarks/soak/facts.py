@@ -156,6 +156,13 @@ class Facts:
         """Whether the worker's memory was lost, or its broker's, within a time."""
         return any(one.loses_state or one.kind == "remade" for one in self.during(start, end))
 
+    def broker_lost(self, stream: str, key: str, until: float) -> bool:
+        """Whether a broker that had confirmed a message lost all that it held before a time."""
+        stored = self.stored.get((stream, key))
+        return stored is not None and any(
+            one.kind == "remade" and one.until >= stored for one in self.during(stored, until)
+        )
+
     def clock(self, key: str, published: float, ended: float) -> float:
         """When the clock of a message's deadline began.
 

@@ -229,6 +229,21 @@ def test_a_revision_names_what_it_supersedes() -> None:
     assert "one" not in broken([*GOOD, seen(2.0, fine)])
 
 
+def test_a_verdict_that_the_broker_confirmed_and_lost_is_not_missed() -> None:
+    made = verdict(1.0, FIRST, own(FIRST))
+    second = made.model_copy(
+        update={"id": "other", "revision": 2, "supersedes": made.id, "at": time_of(8)}
+    )
+    stored = Stored(at=T0 + 1, stream="verdicts", keys=("a",))
+    remade = Outage(at=T0 + 2, kind="remade", until=T0 + 4)
+    events = [published(0.0, FIRST), seen(8.0, second)]
+    assert "one" in broken(events)
+    assert "one" in broken([*events, remade])
+    assert "one" in broken([*events, stored, replace(remade, kind="away")])
+    assert "one" in broken([*events, replace(stored, at=T0 + 5), remade])
+    assert "one" not in broken([*events, stored, remade])
+
+
 def test_a_late_verdict_breaks_the_deadline() -> None:
     assert broken(life(FIRST, ends=11.9)) == set()
     assert broken(life(FIRST, ends=12.1)) == {"deadline"}

@@ -37,11 +37,13 @@ class Outcome:
     spam: bool
 
 
-def cut_of(outcomes: Sequence[Outcome]) -> tuple[float, dict[str, Any]]:
+def cut_of(outcomes: Sequence[Outcome], margin: float = 0.0) -> tuple[float, dict[str, Any]]:
     """The cut, and how it agrees with the whole model.
 
     Args:
         outcomes: Left-out fields of one group.
+        margin: How far under what these fields ask for the cut lies, in log-odds: other fields
+            will hold one that is lower still.
 
     Returns:
         The cut on the cheap log-odds; minus infinity if there is nothing to choose it by. The
@@ -59,7 +61,7 @@ def cut_of(outcomes: Sequence[Outcome]) -> tuple[float, dict[str, Any]]:
         )
         if len(found) > spared
     ]
-    cut = min(bounds, default=float("-inf"))
+    cut = min(bounds, default=float("-inf")) - margin
     report = {
         "ordinary": len(usual),
         "ordinary_over_the_floor": len(of_usual),

@@ -39,6 +39,8 @@ from quorum.models.spam.words import FAMILIES
 _CLEAR = 0.01
 #: The largest share of left-out innocent fields that may reach 0.5.
 _INNOCENT_AT_HALF = 0.005
+#: How far the cut that settles without an embedding lies under what left-out fields ask for.
+_MARGIN = 0.8
 #: Sources that are of video platforms in every respect: their texts count so much more where the
 #: heads are weighed.
 _DOMAIN = ("youtube_spam",)
@@ -217,7 +219,7 @@ def train(
             if examples.folds[index] >= 0 and group_of(rows[index].kind) == group
             and (rows[index].label or rows[index].source != "made")
         ]  # fmt: skip
-        cuts[group], lessons[group] = cut_of(outcomes)
+        cuts[group], lessons[group] = cut_of(outcomes, _MARGIN)
     metrics["settled_without_embedding"] = lessons
     model = SpamModel(heads[-1], stacks, calibrations, clear, tuple(written), cuts)
     model.write(

@@ -88,6 +88,9 @@ def test_the_cut_settles_the_ordinary_and_spares_what_the_whole_model_flags():
     assert report["ordinary_missed"] == 0
     assert report["spam_missed"] == 2
     assert cut == pytest.approx(0.52)
+    lower, spared = cut_of([*ordinary, *spam], 0.8)
+    assert lower == pytest.approx(cut - 0.8)
+    assert spared["spam_missed"] == 0
 
 
 def test_the_cut_goes_down_to_an_ordinary_text_that_the_whole_model_flags():

@@ -58,6 +58,18 @@ class Decider:
         self._cap = cap or Cap(policy)
         self._lock = threading.Lock()
 
+    def under(self, policy: Policy) -> Decider:
+        """The same with another policy: both spend from the same buckets of the cap."""
+        if policy.version == self.policy.version:
+            return self
+        decider = Decider(policy, self.shadows, self._cap.under(policy))
+        decider._lock = self._lock
+        return decider
+
+    def adopt(self, case: Case) -> None:
+        """Decide a case from now on by this policy, whichever it was opened under."""
+        case.decide_under(self.policy, self.shadows)
+
     def first(
         self,
         upload: Upload,

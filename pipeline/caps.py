@@ -21,6 +21,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Verdict
 from quorum.core.metrics import CAPPED_REMOVALS, CAPPED_REVIEWS
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Outgoing
 
 __all__ = ["CapRemovals", "are_capped"]
@@ -43,15 +44,17 @@ class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
 
     Args:
         policy: The policy with the caps; see ``are_capped``.
+        live: Follows the policies that are released; None for none.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, live: LivePolicy | None = None) -> None:
         super().__init__()
         self.policy = policy
+        self.live = live
 
     def expand(self, decided: _Verdicts) -> _Verdicts:
         """See PTransform."""
-        part = _Part(self.policy)
+        part = _Part(self.policy, self.live)
         parted = [
             each | f"Part {number}" >> beam.ParDo(part).with_outputs("removing", main="others")
             for number, each in enumerate(decided)
@@ -60,17 +63,18 @@ class CapRemovals(beam.PTransform[_Verdicts, _Verdicts]):
             [each.removing for each in parted]
             | "Removals" >> beam.Flatten()
             | "One key" >> beam.Map(_keyed).with_output_types(tuple[str, Outgoing])
-            | "Spend" >> beam.ParDo(_Spend(self.policy)).with_output_types(Outgoing)
+            | "Spend" >> beam.ParDo(_Spend(self.policy, self.live)).with_output_types(Outgoing)
         )
         return (*(each.others for each in parted), capped)
 
 
 class _Part(beam.DoFn):
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, live: LivePolicy | None = None) -> None:
         self.policy = policy
+        self.live = live
 
-    def setup(self) -> None:
-        self._cap = Cap(self.policy)
+    def start_bundle(self) -> None:
+        self._cap = Cap(self.policy if self.live is None else self.live.current())
 
     def process(self, outgoing: Outgoing) -> Iterator[Any]:
         if any(isinstance(one, Verdict) and self._cap.concerns(one) for one in outgoing.messages):
@@ -86,8 +90,13 @@ def _keyed(outgoing: Outgoing) -> tuple[str, Outgoing]:
 class _Spend(beam.DoFn):
     BUCKETS = ReadModifyWriteStateSpec("buckets", coders.BytesCoder())
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, live: LivePolicy | None = None) -> None:
         self.policy = policy
+        self.live = live
+
+    def start_bundle(self) -> None:
+        if self.live is not None:
+            self.policy = self.live.current()
 
     def process(
         self,

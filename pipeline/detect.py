@@ -162,7 +162,7 @@ class _ScoreBundle(beam.DoFn):
 
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
-        due = math.inf if self.times is None else time.monotonic() + self.times.last
+        due = math.inf if self.times is None else time.monotonic() + self.times.now().last
         scored = self._supervisor.score(
             [arrival.upload for arrival in arrivals],
             due,

@@ -19,12 +19,14 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
+from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Prediction, Upload
 from quorum.core.metrics import IN_DETECTION, WAITING_FOR_DETECTION
 from quorum.models.supervision.shared import shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.models.supervision.task import Task
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Received
 from quorum.pipeline.streams.unbounded import Unbounded
 
@@ -70,10 +72,22 @@ class Times:
     Attributes:
         first: When its case must know what there is: at the first deadline of a detector.
         last: When all predictions must be there: at the policy's deadline.
+        live: Follows the policies that are released, whose deadlines count then; None for none.
     """
 
     first: float
     last: float
+    live: LivePolicy | None = None
+
+    @classmethod
+    def of(cls, policy: Policy, live: LivePolicy | None = None) -> Times:
+        """The times that a policy gives."""
+        deadlines = [one.deadline for one in policy.detectors.values() if not one.shadow]
+        return cls(min([policy.deadline, *deadlines]), policy.deadline, live)
+
+    def now(self) -> Times:
+        """Those of the policy in force."""
+        return self if self.live is None else Times.of(self.live.current(), self.live)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -161,13 +175,14 @@ class Detection:
         lane = self._lanes[name]
         now = time.monotonic()
         admitted: list[_Entry] = []
-        room = lane.room(now, _SHARE * self._times.last) if lane.waiting else 0
+        times = self._times.now()
+        room = lane.room(now, _SHARE * times.last) if lane.waiting else 0
         while lane.waiting and room > 0:
             entry = lane.waiting.popleft()
-            entry.due = now + self._times.last
+            entry.due = now + times.last
             # The deadline counts from here: until now the upload waited as in the broker.
             entry.received = replace(entry.received, arrived=time.time())
-            heapq.heappush(self._due, (now + self._times.first, next(self._numbers), entry))
+            heapq.heappush(self._due, (now + times.first, next(self._numbers), entry))
             admitted.append(entry)
             room -= 1
         lane.running += len(admitted)

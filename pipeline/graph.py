@@ -21,6 +21,7 @@ from quorum.pipeline.caps import CapRemovals, are_capped
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
 from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, DetectInProcess, Times
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
 
 __all__ = ["decide", "detect", "stream"]
@@ -61,7 +62,7 @@ def stream(
     admission = replace(admission, own_detectors=names)
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
-    predicted = _detected(decoded.uploads, uploads, ensemble, _times(policy))
+    predicted = _detected(decoded.uploads, uploads, ensemble, Times.of(policy, _live(options)))
     if predictions:
         _publish(predicted, predictions)
     keyed, dead = _keyed(pipeline, others, admission)
@@ -69,7 +70,7 @@ def stream(
         _keyed_arrival
     ).with_output_types(KEYED)
     decided = _decided((own, *keyed), (uploads, *others), policy, options)
-    _publish_verdicts(decided, policy, verdicts)
+    _publish_verdicts(decided, policy, _live(options), verdicts)
     _publish_dead_letters([decoded.dead, *(each.dead for each in decided), *dead], dead_letters)
 
 
@@ -102,7 +103,7 @@ def decide(
     """Add the second half: its messages are acked once their verdict is published."""
     keyed, dead = _keyed(pipeline, sources, admission)
     decided = _decided(keyed, sources, policy, options)
-    _publish_verdicts(decided, policy, verdicts)
+    _publish_verdicts(decided, policy, _live(options), verdicts)
     _publish_dead_letters([*(each.dead for each in decided), *dead], dead_letters)
 
 
@@ -132,9 +133,8 @@ def _detected(
     return scored
 
 
-def _times(policy: Policy) -> Times:
-    deadlines = [one.deadline for one in policy.detectors.values() if not one.shadow]
-    return Times(min([policy.deadline, *deadlines]), policy.deadline)
+def _live(options: CaseOptions | None) -> LivePolicy | None:
+    return None if options is None else options.live
 
 
 def _own_times(ensemble: EnsembleSpec) -> Times:
@@ -180,10 +180,12 @@ def _publish(predicted: beam.PCollection[Arrival], sink: Sink) -> None:
     outgoing | "Publish predictions" >> sink.transform()
 
 
-def _publish_verdicts(decided: Sequence[DoOutputsTuple], policy: Policy, sink: Sink) -> None:
+def _publish_verdicts(
+    decided: Sequence[DoOutputsTuple], policy: Policy, live: LivePolicy | None, sink: Sink
+) -> None:
     made: tuple[_Outgoing, ...] = tuple(each.verdicts for each in decided)
-    if are_capped(policy):
-        made = made | "Cap removals" >> CapRemovals(policy)
+    if live is not None or are_capped(policy):
+        made = made | "Cap removals" >> CapRemovals(policy, live)
     for number, verdicts in enumerate(made):
         verdicts | f"Publish verdicts {number}" >> sink.transform()
 

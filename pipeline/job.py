@@ -24,7 +24,7 @@ from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.flink.options import FlinkOptions
-from quorum.pipeline.job_health import checked
+from quorum.pipeline.job_health import Patience, checked
 from quorum.pipeline.streams import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
 from quorum.pipeline.streams.subscription import NACK_SECONDS, open_subscriptions
@@ -51,7 +51,7 @@ def run_job(
     listen: monitoring.Listen | None = None,
     flink: FlinkOptions | None = None,
     drain_seconds: float = 20.0,
-    patience: Mapping[str, float] | None = None,
+    patience: Mapping[str, Patience] | None = None,
 ) -> None:
     """Run a graph until its input ends or a signal asks to stop.
 

@@ -14,17 +14,20 @@ from quorum.pipeline.streams.publishing import stuck_publishing
 from quorum.pipeline.streams.pulse import not_begun, standstill
 from quorum.pipeline.streams.subscription import open_subscriptions
 
-__all__ = ["GRACE_SECONDS", "check_subscriptions", "checked"]
+__all__ = ["GRACE_SECONDS", "Patience", "check_subscriptions", "checked"]
 
 #: Seconds beyond the longest regular wait after which a message is held for too long.
 GRACE_SECONDS = 15.0
+
+#: Seconds, or what gives them: those of a policy change with it.
+Patience = float | Callable[[], float]
 
 #: The longest regular wait of a stream of which nothing else is known.
 _PATIENCE = 60.0
 
 
 @contextmanager
-def checked(sources: Sequence[Source], patience: Mapping[str, float]) -> Iterator[None]:
+def checked(sources: Sequence[Source], patience: Mapping[str, Patience]) -> Iterator[None]:
     """Check the health of a job while it runs in this process.
 
     Args:
@@ -50,7 +53,7 @@ def checked(sources: Sequence[Source], patience: Mapping[str, float]) -> Iterato
 
 
 @contextmanager
-def check_subscriptions(patience: Mapping[str, float]) -> Iterator[None]:
+def check_subscriptions(patience: Mapping[str, Patience]) -> Iterator[None]:
     """Check the subscriptions of this process.
 
     Args:
@@ -58,12 +61,17 @@ def check_subscriptions(patience: Mapping[str, float]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for path, seconds in patience.items():
-            judge = partial(without_progress, limit=seconds + GRACE_SECONDS)
+            judge = partial(_without_progress, patience=seconds)
             stack.callback(health.register(f"progress {path}", partial(_judged, path, judge)))
             stack.callback(health.register(f"pull {path}", partial(_judged, path, unreachable)))
             threads = partial(_judged, path, ended)
             stack.callback(health.register(f"threads {path}", threads, restart_helps=True))
         yield
+
+
+def _without_progress(progress: Progress, patience: Patience) -> str | None:
+    seconds = patience() if callable(patience) else patience
+    return without_progress(progress, limit=seconds + GRACE_SECONDS)
 
 
 def _judged(path: str, judge: Callable[[Progress], str | None]) -> str | None:

@@ -24,6 +24,7 @@ from quorum.models.supervision.launcher import InThread
 from quorum.models.supervision.shared import start_supervisor
 from quorum.models.supervision.spec import DetectorInfo, EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.traced import decided as trace_of_case
 
 __all__ = [
@@ -100,6 +101,7 @@ class Moderator:
         ensemble: The detectors; by default those that the settings choose.
         shadows: Shadow policies: verdicts record what each would have decided.
         supervisor: Runs the detectors, and is closed by the caller; by default one is started.
+        live: Follows the policies that are released while it works; None for none.
 
     Raises:
         ConfigurationError: If a setting or the policy cannot be used.
@@ -113,11 +115,13 @@ class Moderator:
         ensemble: Ensemble | None = None,
         shadows: Sequence[Policy] = (),
         supervisor: Supervisor | None = None,
+        live: LivePolicy | None = None,
     ) -> None:
         settings = settings or Settings()
         self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
         self.decider = Decider(self.policy, self.shadows)
+        self._live = live
         self._shared = supervisor is not None
         if supervisor is None:
             policies = (self.policy, *self.shadows)
@@ -126,6 +130,12 @@ class Moderator:
             else:
                 supervisor = Supervisor(InThread(ensemble, partial(settled, policies)))
         self._supervisor = supervisor
+
+    def follow(self) -> None:
+        """Take the policy in force: all that is decided until the next call is decided by it."""
+        if self._live is not None:
+            self.decider = self.decider.under(self._live.current())
+            self.policy = self.decider.policy
 
     @property
     def detectors(self) -> Mapping[str, DetectorInfo]:
@@ -154,12 +164,14 @@ class Moderator:
 
     def _moderate(self, uploads: Sequence[Upload]) -> list[Moderated]:
         arrived = now()
+        self.follow()
+        decider = self.decider
         traces = self._traces(uploads)
         predicted = self._supervisor.score(uploads, traces=traces)
         at = now()
         moderated = []
         for upload, predictions, trace in zip(uploads, predicted, traces, strict=True):
-            decided = self.decider.first(upload, predictions, arrived=arrived, at=at)
+            decided = decider.first(upload, predictions, arrived=arrived, at=at)
             trace_of_case(decided.verdict, trace)
             moderated.append(Moderated(decided.verdict, tuple(predictions)))
         return moderated

@@ -33,7 +33,7 @@ def publish(messages: Sequence[Message], address: str, origin: str) -> None:
         check_signer(
             load_settings().publishers,
             SigningKey.from_environment(),
-            {f"{one.kind}s" for one in messages},
+            {one.stream_name() for one in messages},
             {one.detector for one in messages if isinstance(one, Prediction)},
             at=now(),
         )

@@ -18,11 +18,20 @@ from typing import Any, Protocol
 
 from quorum.core.errors import EngineUnavailable, InputError
 from quorum.core.identity import Admission
-from quorum.core.messages import DeadLetter, Message, Prediction, Review, Upload, Verdict, now
+from quorum.core.messages import (
+    DeadLetter,
+    Message,
+    PolicyRelease,
+    Prediction,
+    Review,
+    Upload,
+    Verdict,
+    now,
+)
 from quorum.core.metrics import RECORDED
 from quorum.core.tracing import context_of, is_on, now_ns, span
 from quorum.pipeline.metrics import Meter
-from quorum.store.ledger import Delivery, Ledger
+from quorum.store.ledger import Delivery, Ledger, SignedRelease
 from quorum.store.writer import Entry, LedgerWriter
 
 __all__ = ["STREAMS", "Feed", "FeedMessage", "FileFeed", "StreamRecorder", "SubscriptionFeed"]
@@ -35,6 +44,7 @@ STREAMS: dict[str, type[Message]] = {
     "predictions": Prediction,
     "verdicts": Verdict,
     "reviews": Review,
+    "policies": PolicyRelease,
     "dead-letters": DeadLetter,
 }
 
@@ -89,7 +99,7 @@ class SubscriptionFeed:
     def pull(self, limit: int, wait: float) -> Sequence[FeedMessage] | None:
         """See Feed."""
         return [
-            FeedMessage(held.data, held.attributes, held.ack_id, held.refusal)
+            FeedMessage(held.data, held.attributes, held.ack_id, refusal=held.refusal)
             for held in self._subscription.take(limit, wait)
         ]
 
@@ -226,6 +236,8 @@ class StreamRecorder:
             return Entry(refused(str(error)), refused)
         if isinstance(message, Verdict):
             return Entry([message, *self._deliveries(message)], refused)
+        if isinstance(message, PolicyRelease):
+            return Entry([SignedRelease(message, one.data, one.attributes)], refused)
         return Entry([message], refused)
 
 

@@ -81,6 +81,12 @@ class Cap:
         cap._recent = dict(recent)
         return cap
 
+    def under(self, policy: Policy) -> Cap:
+        """The budgets of another policy on the same buckets: what one spends, both have spent."""
+        cap = Cap(policy)
+        cap._buckets, cap._holds, cap._recent = self._buckets, self._holds, self._recent
+        return cap
+
     def snapshot(self) -> bytes:
         """The state between two verdicts, as compact JSON."""
         return json.dumps(

@@ -115,6 +115,13 @@ class Case:
         case._state = edited_state(earlier, reviews)
         return case
 
+    def decide_under(self, policy: Policy, shadows: Sequence[Policy] = ()) -> None:
+        """Decide by another policy from the next event on; nothing is emitted.
+
+        The case is due when it was, or earlier: a deadline that was promised is kept.
+        """
+        self._policy, self._shadows = policy, tuple(shadows)
+
     @property
     def decided(self) -> bool:
         """Whether the content that holds has a verdict."""

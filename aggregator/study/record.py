@@ -48,6 +48,7 @@ class PastCase:
         shadow_policies: The decisions of shadow policies, as the verdict lists them.
         ages: For how many seconds each rule with ``then`` had applied, by its name.
         later: Seconds for which every other rule with ``then`` has applied.
+        policy_version: The policy that the verdict names.
     """
 
     facts: Mapping[str, Any]
@@ -61,6 +62,7 @@ class PastCase:
     shadow_policies: tuple[Mapping[str, str], ...] = ()
     ages: Mapping[str, float] = field(default_factory=dict)
     later: float = 0.0
+    policy_version: str | None = None
 
     @classmethod
     def gather(
@@ -127,6 +129,7 @@ class PastCase:
                 rule: (decided.at - since).total_seconds()
                 for rule, since in (decided.since or {}).items()
             },
+            policy_version=None if decided is None else decided.policy_version,
         )
 
     @classmethod
@@ -152,6 +155,7 @@ class PastCase:
                 at=data.get("at"),
                 shadow_policies=_shadow_policies(data),
                 ages={str(rule): float(age) for rule, age in (data.get("ages") or {}).items()},
+                policy_version=_text(data.get("policy_version")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             kind = type(error).__name__
@@ -169,6 +173,7 @@ class PastCase:
             "rule": self.rule,
             "review": self.review,
             "at": self.at,
+            "policy_version": self.policy_version,
             "shadow_policies": [dict(one) for one in self.shadow_policies] or None,
             "ages": dict(self.ages) or None,
         }
@@ -245,6 +250,10 @@ _ACTIONS = {action.value: action for action in Action}
 
 def _action(value: Any) -> Action | None:
     return None if value is None else _ACTIONS[value]
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _shadow_policies(data: Mapping[str, Any] | None) -> tuple[Mapping[str, str], ...]:

@@ -4,7 +4,7 @@ locals {
 
   stream = {
     stream = {
-      reads  = ["uploads-stream", "reviews-stream"]
+      reads  = ["uploads-stream", "reviews-stream", "policies-stream"]
       writes = ["predictions", "verdicts", "dead-letters"]
     }
   }
@@ -12,18 +12,18 @@ locals {
   always = {
     detect = { reads = ["uploads-detect"], writes = ["predictions", "dead-letters"] }
     decide = {
-      reads  = ["uploads-decide", "predictions-decide", "reviews-decide"]
+      reads  = ["uploads-decide", "predictions-decide", "reviews-decide", "policies-decide"]
       writes = ["verdicts", "dead-letters"]
     }
     record = {
       reads = [
         "uploads-record", "predictions-record", "verdicts-record", "reviews-record",
-        "dead-letters-record",
+        "policies-record", "dead-letters-record",
       ]
       writes = []
     }
     platform = { reads = ["verdicts-platform"], writes = ["uploads"] }
-    console  = { reads = [], writes = ["reviews"] }
+    console  = { reads = [], writes = ["reviews", "policies"] }
   }
 
   reads  = merge([for job, may in local.jobs : { for name in may.reads : "${job}/${name}" => { job = job, name = name } }]...)

@@ -74,6 +74,8 @@ class BatchJob:
             QuorumError: If the job fails; started again, it resumes where it ended.
         """
         started = now()
+        live = self._options.live
+        begun_with = self._options.policy if live is None else live.current()
         # Some file systems need the options before there is a pipeline.
         FileSystems.set_options(PipelineOptions(list(self._beam_args)))
         ranges = self._source.ranges(span, self._parts)
@@ -83,7 +85,7 @@ class BatchJob:
             outputs = tuple(output.of_window(begin) for output in options.outputs)
             options = replace(options, outputs=outputs)
         tally = self._launch(options, ranges, self._source.size(span)) if ranges else Tally()
-        policy = self._options.policy.version
+        policy = begun_with.version
         run = Run(uuid.uuid4().hex, started, now(), policy, tally.as_json())
         if not self._options.dry_run:
             with Ledger(self._options.ledger) as ledger:

@@ -33,6 +33,7 @@ from quorum.pipeline.batch.outputs import Output
 from quorum.pipeline.batch.sources import BatchSource, Found, Range, RefusedRow
 from quorum.pipeline.batch.tally import AddUp, Tally
 from quorum.pipeline.moderator import Moderator, batches, ensemble_of
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.store.histories import histories_of
 from quorum.store.ledger import Ledger, LedgerCase, Recordable
 
@@ -57,6 +58,8 @@ class BatchOptions:
         ensemble: Makes the detectors; by default those that the settings choose.
         shadows: Policies that only watch.
         outputs: Where verdicts and predictions are written beside the ledger.
+        live: Follows the policies that are released during the run; None for none. Uploads that
+            are written together are decided by one policy.
     """
 
     policy: Policy
@@ -67,6 +70,7 @@ class BatchOptions:
     ensemble: Callable[[], Ensemble] | None = None
     shadows: tuple[Policy, ...] = ()
     outputs: tuple[Output, ...] = ()
+    live: LivePolicy | None = None
 
     @cached_property
     def spec(self) -> EnsembleSpec | None:
@@ -106,6 +110,7 @@ class _Moderate(beam.DoFn):
             options.ensemble() if options.ensemble else None,
             options.shadows,
             None if options.spec is None else shared_supervisor(options.spec),
+            options.live,
         )
         self._ledger = Ledger(options.ledger)
 
@@ -135,6 +140,7 @@ class _Moderate(beam.DoFn):
     def _flush(self) -> tuple[Tally, list[tuple[str, bytes]]]:
         """Decide the rows so far; what they came to, and the messages for the outputs."""
         rows, self._rows = self._rows, []
+        self._moderator.follow()
         tally = Tally(read=len(rows))
         uploads, letters = self._uploads(rows, tally)
         rounds = contents_in_order(uploads)
@@ -184,7 +190,9 @@ class _Moderate(beam.DoFn):
         for upload in uploads:
             if upload.id not in due:
                 self._copy(copies, past[upload.id].verdict, past[upload.id].predictions)
-        histories = histories_of(self._ledger, self.options.policy, todo, at, self.options.shadows)
+        histories = histories_of(
+            self._ledger, self._moderator.policy, todo, at, self.options.shadows
+        )
         outcome: list[Recordable] = []
         for upload in todo:
             predictions = by_upload[upload.id]

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 
 from quorum.aggregator.decider import Decider, Discard, Effect, Emit, Forget
+from quorum.aggregator.decision.facts import Uploader
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Message, Prediction, Review, Upload, now
 from quorum.core.tracing import ids
@@ -39,7 +40,7 @@ class CaseDoFn(beam.DoFn):
     """Drives cases; subclasses define where a case is stored and what its timer is.
 
     Args:
-        policy: The policy that decides.
+        policy: The policy that decides, until ``options.live`` gives another one.
         options: Further options.
     """
 
@@ -58,6 +59,17 @@ class CaseDoFn(beam.DoFn):
             self._ledger = Ledger(self.options.ledger, check_schema=False, retry=())
         if self.options.histories and self._ledger is not None:
             self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
+
+    def start_bundle(self) -> None:
+        """Take the policy in force: all cases of the bundle are decided by it."""
+        if self.options.live is None:
+            return
+        policy = self.options.live.current()
+        if policy.version != self._decider.policy.version:
+            self.policy = policy
+            self._decider = self._decider.under(policy)
+            if self._histories is not None:
+                self._histories.follow(policy)
 
     def teardown(self) -> None:
         if self._histories is not None:
@@ -125,11 +137,20 @@ class CaseDoFn(beam.DoFn):
             joined.predictions,
             at,
             arrived=min(arrived, at),
-            uploader=None if self._histories is None else self._histories.of(upload, at),
+            uploader=self._uploader(upload, at),
             upload_json=received.data,
         )
         stored.release_orphans()
         return effects
+
+    def _uploader(self, upload: Upload, at: datetime) -> Uploader | None:
+        """Past verdicts on the uploader; None where no policy reads them."""
+        if self._histories is None:
+            return None
+        policies = (self.policy, *self.options.shadows)
+        if not any(policy.reads_history for policy in policies):
+            return None
+        return self._histories.of(upload, at)
 
     def _on_prediction(
         self, stored: StoredCase, received: Received, joined: Joined, at: datetime

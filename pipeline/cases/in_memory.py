@@ -38,7 +38,11 @@ class InMemoryCaseDoFn(CaseDoFn):
         upload_id, joined = element
         with self._table.locked(upload_id):
             kept = self._table.get(upload_id)
-            stored = kept if isinstance(kept, StoredCase) else self.restored(kept)
+            if isinstance(kept, StoredCase):
+                stored = kept
+                self._decider.adopt(stored.case)
+            else:
+                stored = self.restored(kept)
             had_orphans = bool(stored.orphans)
             outputs = list(self._driven(upload_id, stored, joined))
             self._keep(upload_id, stored)

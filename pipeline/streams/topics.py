@@ -19,12 +19,18 @@ from quorum.pipeline.streams.pubsub_clients import (
 __all__ = ["TOPICS", "PlannedSubscription", "TopicPlan", "create_topics", "planned"]
 
 #: The streams of the design; each is a topic under the deployment's prefix.
-TOPICS = ("uploads", "predictions", "verdicts", "reviews", "dead-letters")
+TOPICS = ("uploads", "predictions", "verdicts", "reviews", "policies", "dead-letters")
 
 #: Who reads what, fused and apart. The platform reads verdicts either way, and dead letters are
 #: kept by a subscription that only a person pulls from.
-_FUSED = ("uploads-stream", "reviews-stream")
-_APART = ("uploads-detect", "uploads-decide", "predictions-decide", "reviews-decide")
+_FUSED = ("uploads-stream", "reviews-stream", "policies-stream")
+_APART = (
+    "uploads-detect",
+    "uploads-decide",
+    "predictions-decide",
+    "reviews-decide",
+    "policies-decide",
+)
 #: What `quorum record` reads: a subscription of its own to each stream.
 _RECORD = tuple(f"{topic}-record" for topic in TOPICS)
 _ALWAYS = ("verdicts-platform", "dead-letters-kept")
@@ -46,6 +52,10 @@ _MAX_DELIVERIES = 20
 _ACK_DEADLINE_SECONDS = 15
 _RETENTION = timedelta(days=7)
 
+#: The longest that Pub/Sub keeps a message. Jobs read the newest policy again and again and leave
+#: it in their subscription, so that the next worker finds it there.
+_POLICY_RETENTION = timedelta(days=31)
+
 _TIMEOUT_SECONDS = 30.0
 
 #: What a worker could not finish is not tried in a tight loop, and yet soon by another.
@@ -63,12 +73,14 @@ class PlannedSubscription:
         topic: The full name of what it reads.
         dead_letters: The full name of the topic for what cannot be delivered; empty for none.
         reader: Who reads it, in words.
+        is_register: Whether its readers leave the newest message in it, for each other.
     """
 
     path: str
     topic: str
     dead_letters: str
     reader: str = ""
+    is_register: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +116,16 @@ def planned(
     subscriptions = []
     for name in names:
         stream = max((each for each in TOPICS if name.startswith(each)), key=len)
+        is_register = stream == "policies" and name not in _RECORD
         subscriptions.append(
             PlannedSubscription(
                 path=f"projects/{project}/subscriptions/{prefix}-{name}",
                 topic=topic(stream),
-                dead_letters="" if stream == "dead-letters" else topic("dead-letters"),
+                dead_letters=""
+                if stream == "dead-letters" or is_register
+                else topic("dead-letters"),
                 reader=_READERS[name.removeprefix(f"{stream}-")],
+                is_register=is_register,
             )
         )
     return TopicPlan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))
@@ -163,7 +179,10 @@ def subscription_request(planned: PlannedSubscription) -> Subscription:
         ack_deadline_seconds=_ACK_DEADLINE_SECONDS,
         message_retention_duration=_RETENTION,
     )
-    if not emulator_host():
+    if planned.is_register and not emulator_host():
+        # The emulator keeps messages for a week at most.
+        request.message_retention_duration = _POLICY_RETENTION
+    elif not emulator_host():
         # Emulator 0.8.20 stops delivering a message to a subscription with a retry policy after
         # its third delivery.
         request.retry_policy = _RETRY_POLICY

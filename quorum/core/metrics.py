@@ -305,6 +305,28 @@ MODELS_STALE = _served(
     "serve",
 )
 
+POLICY = _served(
+    prometheus.Gauge("quorum_policy", "1 for the policy that decides here.", ("version",)),
+    *_DECIDES,
+)
+POLICY_CHANGES = _served(
+    prometheus.Counter("quorum_policy_changes", "How often a released policy took over here."),
+    *_DECIDES,
+)
+REFUSED_POLICIES = _served(
+    prometheus.Counter(
+        "quorum_refused_policies",
+        "Messages that are no release of a policy, or whose publisher may not release one.",
+    ),
+    *_DECIDES,
+)
+POLICY_STALE = _served(
+    prometheus.Gauge(
+        "quorum_policy_stale",
+        "1 while a newer policy cannot be used here, or releases cannot be read.",
+    ),
+    *_DECIDES,
+)
 
 # Both from the start: an increase from nothing is no increase.
 for _deadline in ("met", "missed"):

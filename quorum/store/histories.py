@@ -132,6 +132,13 @@ class Histories:
             return UNKNOWN
         return _uploader(self._policy, past, upload, at)
 
+    def follow(self, policy: Policy) -> None:
+        """Weigh past verdicts by another policy from now on."""
+        with self._lock:
+            if policy.version != self._policy.version:
+                self._policy, self._actions = policy, counted_actions(policy)
+                self._known.clear()
+
     def close(self) -> None:
         """Stop the threads."""
         for _ in range(WORKERS):
@@ -145,7 +152,7 @@ class Histories:
                 return known[1]
             if self._away_until is not None and started < self._away_until:
                 return None
-        look_up = _LookUp(uploader)
+        look_up = _LookUp(uploader, self._actions)
         self._requests.put(look_up)
         look_up.done.wait(self._patience)
         if look_up.found is None:
@@ -154,8 +161,9 @@ class Histories:
             return None
         self._back()
         with self._lock:
-            self._known[uploader] = (started, look_up.found)
-            self._known.move_to_end(uploader)
+            if look_up.actions == self._actions:
+                self._known[uploader] = (started, look_up.found)
+                self._known.move_to_end(uploader)
             while len(self._known) > MEMORY:
                 self._known.popitem(last=False)
         return look_up.found
@@ -182,7 +190,7 @@ class Histories:
                 continue
             try:
                 name = look_up.uploader
-                look_up.found = self._source.past_verdicts([name], self._actions)[name]
+                look_up.found = self._source.past_verdicts([name], look_up.actions)[name]
             except QuorumError as error:
                 look_up.error = str(error)
             except Exception as error:
@@ -193,8 +201,9 @@ class Histories:
 class _LookUp:
     """A look-up in progress."""
 
-    def __init__(self, uploader: str) -> None:
+    def __init__(self, uploader: str, actions: frozenset[Action]) -> None:
         self.uploader = uploader
+        self.actions = actions
         self.done = threading.Event()
         self.found: PastVerdicts | None = None
         self.error: str | None = None

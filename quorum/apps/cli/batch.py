@@ -223,7 +223,7 @@ def batch(
     quorum batch --window daily --backfill --since 2026-01-01T00:00:00Z
     """
     logs.configure()
-    from quorum.core import monitoring, tracing
+    from quorum.core import health, monitoring, tracing
     from quorum.models.pinning import pinned
     from quorum.pipeline.batch.job import BatchJob
     from quorum.pipeline.batch.report import page
@@ -231,6 +231,7 @@ def batch(
     from quorum.pipeline.batch.tally import Tally
 
     settings, policy, shadows = policies.load()
+    live = policies.live(settings, policy)
     decisions = BatchOptions(
         policy=policy,
         settings=pinned(settings).with_warnings(),
@@ -239,6 +240,7 @@ def batch(
         again=how.again,
         shadows=shadows,
         outputs=how.outputs(),
+        live=live,
     )
     source = uploads.open()
     spans = time.spans()
@@ -261,6 +263,8 @@ def batch(
     )
     tracing.begin("batch")
     monitoring.start(metrics.listen("batch"))
+    if live is not None:
+        health.register("policy", live.problem)
     done, began = Tally(), now()
     for span in spans:
         run, tally = job.run(span, several=len(spans) > 1)

@@ -88,6 +88,14 @@ class ReviewOptions:
     policy_file: Annotated[
         Path | None, typer.Option(help="File to write a policy to that two people activated.")
     ] = None
+    policies: Annotated[
+        str | None,
+        typer.Option(
+            help="Topic to publish activated policies to, beside the ledger; running jobs follow "
+            "them with --policies.",
+            metavar="TOPIC",
+        ),
+    ] = None
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -201,6 +209,7 @@ def console(
                 answer=timedelta(seconds=review.answer_seconds),
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
+                policies=_policies_topic(review.policies, chosen),
             ),
             keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )
@@ -263,6 +272,31 @@ def _tell_unprotected(*, demo: bool) -> None:
         open_.append(f"has no anchors outside the database ({ANCHORS}): it can be cut short")
     if open_ and not demo:
         logging.getLogger(__name__).warning("the audit log %s", ", and ".join(open_))
+
+
+def _policies_topic(address: str | None, settings: Settings) -> str | None:
+    """The topic that activated policies are published to.
+
+    Raises:
+        ConfigurationError: If it is none, or this console may not publish policies.
+    """
+    from quorum.pipeline.policies.releasing import may_release
+    from quorum.pipeline.streams.address import AddressKind, parse_address
+
+    refused = may_release(settings.publishers)
+    if address is None:
+        if refused is not None:
+            logging.getLogger(__name__).warning(
+                "jobs that follow the ledger refuse what this console activates: %s", refused
+            )
+        return None
+    parsed = parse_address(address)
+    if parsed.kind is not AddressKind.TOPIC:
+        msg = f"{address} is no topic: policies are published to projects/P/topics/T"
+        raise ConfigurationError(msg)
+    if refused is not None:
+        raise ConfigurationError(refused)
+    return parsed.path
 
 
 def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> None:

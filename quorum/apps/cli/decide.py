@@ -51,7 +51,8 @@ def decide(
     from quorum.pipeline.streams import sink
 
     settings, policy, shadows = policies.load()
-    cases = case_options(policy, shadows, decision)
+    live = policies.live(settings, policy)
+    cases = case_options(policy, shadows, decision, live)
     engine, opened = open_sources(
         job.runner,
         {
@@ -70,6 +71,7 @@ def decide(
             "uploads": streams.uploads,
             "predictions": streams.predictions,
             "reviews": streams.reviews,
+            "policies": policies.subscription,
         },
         {"verdicts": streams.verdicts, "dead-letters": streams.dead_letters},
     )
@@ -89,5 +91,6 @@ def decide(
         opened,
         metrics=metrics,
         verb="decide",
-        patience=patience_of(policy),
+        patience=patience_of(policy, live),
+        live=live,
     )

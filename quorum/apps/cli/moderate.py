@@ -58,12 +58,13 @@ def moderate(
     from quorum.pipeline.moderator import Moderator
 
     settings, policy, shadows = policies.load()
+    live = policies.live(settings, policy)
     invalid = 0
     with ExitStack() as stack:
         lines = _open(file, stack)
         out = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
         scored = None if predictions is None else stack.enter_context(predictions.open("wb"))
-        moderator = stack.enter_context(Moderator(settings, policy, shadows=shadows))
+        moderator = stack.enter_context(Moderator(settings, policy, shadows=shadows, live=live))
         numbered = enumerate(lines, 1)
         while batch := list(islice(numbered, BATCH)):
             uploads = []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
     from quorum.core.monitoring import Listen
     from quorum.core.settings import Settings
+    from quorum.pipeline.policies.live import LivePolicy
 
 __all__ = [
     "BeamArgs",
@@ -28,6 +30,7 @@ __all__ = [
     "LedgerDatabase",
     "LogOptions",
     "MetricsOptions",
+    "PoliciesAddress",
     "PolicyName",
     "PolicyOptions",
     "Reviews",
@@ -60,6 +63,17 @@ ShadowPolicies = Annotated[
         "--shadow-policy",
         help="Policy to evaluate without effect; verdicts record what it would have decided. "
         "Repeatable.",
+        show_default=False,
+    ),
+]
+PoliciesAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--policies",
+        help="Follow the policies that are released while it runs, without a restart: `ledger` "
+        "(that of QUORUM_DATABASE), a ledger's URL, a subscription of the policies topic, or a "
+        "policy's .yaml file. Until one is released, --policy decides.",
+        metavar="ADDRESS",
         show_default=False,
     ),
 ]
@@ -112,6 +126,11 @@ Webhooks = Annotated[
 ]
 
 
+def _fits(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
+    """Refuse a released policy that this job could not have begun with."""
+    check(settings, policy.deadline)
+
+
 @dataclass(frozen=True)
 class LogOptions:
     """How the command logs, to standard error."""
@@ -131,6 +150,37 @@ class PolicyOptions:
     settings: SettingsFile = None
     policy: PolicyName = None
     shadow_policy: ShadowPolicies = None
+    policies: PoliciesAddress = None
+
+    @property
+    def subscription(self) -> str | None:
+        """The subscription that policies are read from; None if they are read elsewhere."""
+        given = self.policies
+        return given if given is not None and "projects/" in given else None
+
+    def live(self, settings: Settings, policy: Policy) -> LivePolicy | None:
+        """How the policies are followed that are released while the command runs; None for none.
+
+        Raises:
+            ConfigurationError: If they cannot be followed, or not with these settings.
+        """
+        from quorum.core.settings import check_timeouts
+        from quorum.pipeline.policies.live import LivePolicy, watcher_of
+
+        if self.policies is None:
+            return None
+        if settings.cascade:
+            msg = (
+                "--policies and `cascade` exclude each other: a cascade skips detectors by the "
+                "policy that the job began with; remove one of them"
+            )
+            raise ConfigurationError(msg)
+        live = LivePolicy(
+            policy, self.policies, settings.publishers, partial(_fits, settings, check_timeouts)
+        )
+        # Before the first message is pulled: a restart goes on with the policy in force.
+        watcher_of(live)
+        return live
 
     def load(self) -> tuple[Settings, Policy, tuple[Policy, ...]]:
         """Read the settings, the policy and the shadow policies.

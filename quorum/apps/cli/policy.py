@@ -32,6 +32,7 @@ from quorum.apps.cli.policy_json import (
     print_json,
     refused_json,
 )
+from quorum.apps.cli.policy_release import activate, publish, releases
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_statements import statements
 from quorum.core.errors import InputError, PolicyError
@@ -260,6 +261,9 @@ app.command()(policy_learn.fit)
 app.command()(policy_learn.drift)
 app.command("compare-shadow")(policy_learn.compare_shadow_command)
 app.command()(statements)
+app.command()(publish)
+app.command()(activate)
+app.command()(releases)
 
 
 def _versions(policy: Policy, given: list[str]) -> dict[str, str]:

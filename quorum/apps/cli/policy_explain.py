@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from quorum.aggregator.decision.accounts import account_choice
-from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policies
 from quorum.aggregator.study.explain import Change, Explanation
 from quorum.aggregator.study.explain import explain as explain_case
 from quorum.aggregator.study.golden import read_golden
@@ -38,8 +38,13 @@ def explain(
         str | None, typer.Argument(help="The id of an upload in the cases; without --score.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="A policy's file, or the name of a shipped policy.")
-    ] = ("balanced"),
+        str | None,
+        typer.Option(
+            help="A policy's file, or the name of a shipped policy (default: the one that the "
+            "verdict names, if the ledger has it; else balanced).",
+            show_default=False,
+        ),
+    ] = None,
     score: Annotated[
         list[str] | None,
         typer.Option(help="A score instead, such as spam=0.9 or violence=missing. Repeatable."),
@@ -52,19 +57,47 @@ def explain(
 
     Example: quorum policy explain --score spam=0.9 --score violence=0.1 --score copyright=abstained
     """
-    made = load_policy(policy)
+    made = load_policy(policy or "balanced")
     if score:
         case = _typed_case(made, score)
     elif upload is None:
         msg = "name an upload (with --cases or --database), or give scores with --score"
         raise InputError(msg)
     else:
-        case = _find(upload, CaseSelection(cases, database).read(made))
+        selection = CaseSelection(cases, database)
+        case = _find(upload, selection.read(made))
+        if policy is None and (named := _named(case, database, made)) != made:
+            made = named
+            case = _find(upload, selection.read(made))
     found = explain_case(made, case)
     if as_json:
         print_json(explain_json(made, case, found))
     else:
         _draw(made, case, found)
+
+
+def _named(case: PastCase, database: str | None, otherwise: Policy) -> Policy:
+    """The policy that a case's verdict names, if its text is known."""
+    version = case.policy_version
+    if version is None or version == otherwise.version:
+        return otherwise
+    for name in shipped_policies():
+        if (shipped := load_policy(name)).version == version:
+            return shipped
+    if database is not None:
+        from quorum.store.ledger import Ledger
+        from quorum.store.ledger.releases import policy_texts
+
+        with Ledger(None if database == "-" else database) as ledger:
+            texts = ledger.transact(lambda connection: policy_texts(connection, [version]))
+        if version in texts:
+            return Policy.from_text(texts[version])
+    typer.echo(
+        f"{version} decided, and its text is not known here: this is {otherwise.version} "
+        "(give --policy FILE)",
+        err=True,
+    )
+    return otherwise
 
 
 def _typed_case(policy: Policy, scores: list[str]) -> PastCase:

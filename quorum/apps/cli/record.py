@@ -40,6 +40,7 @@ def record(
     predictions: Annotated[str | None, _option("predictions")] = None,
     verdicts: Annotated[str | None, _option("verdicts")] = None,
     reviews: Annotated[str | None, _option("reviews")] = None,
+    policies: Annotated[str | None, _option("released policies")] = None,
     dead_letters: Annotated[str | None, _option("dead letters")] = None,
     database: Annotated[
         str | None,
@@ -78,6 +79,7 @@ def record(
         "predictions": predictions,
         "verdicts": verdicts,
         "reviews": reviews,
+        "policies": policies,
         "dead-letters": dead_letters,
     }
     if not any(given.values()):

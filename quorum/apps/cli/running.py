@@ -10,6 +10,7 @@ from typing import Any
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions, MetricsOptions
+from quorum.core import health
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Admission, SigningKey, check_signer
 from quorum.core.messages import now
@@ -19,7 +20,9 @@ from quorum.pipeline.drift import load_reference
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import acknowledge_on
 from quorum.pipeline.job import run_job
+from quorum.pipeline.job_health import Patience
 from quorum.pipeline.moderator import ensemble_of
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.refused import KeepRefused
 from quorum.pipeline.streams import Source, parse_address, sink, source
 from quorum.pipeline.streams.address import AddressKind
@@ -41,9 +44,18 @@ _log = logging.getLogger(__name__)
 
 
 def case_options(
-    policy: Policy, shadows: tuple[Policy, ...], options: DecisionOptions
+    policy: Policy,
+    shadows: tuple[Policy, ...],
+    options: DecisionOptions,
+    live: LivePolicy | None = None,
 ) -> CaseOptions:
     """Build the options of a deciding job.
+
+    Args:
+        policy: Decides, until another one is released.
+        shadows: Policies in shadow.
+        options: Of the command line.
+        live: Follows the policies that are released; None for none.
 
     Raises:
         ConfigurationError: If the ledger or the drift reference cannot be used.
@@ -51,9 +63,11 @@ def case_options(
     reference = options.drift_reference
     return CaseOptions(
         shadows=shadows,
-        histories=has_histories(options.ledger, policy, *shadows),
+        # A policy that is released later may read histories.
+        histories=has_histories(options.ledger, policy, *shadows, later=live is not None),
         ledger=options.ledger,
         reference=load_reference(reference) if reference else None,
+        live=live,
     )
 
 
@@ -157,21 +171,27 @@ def run(
     *,
     metrics: MetricsOptions,
     verb: str,
+    live: LivePolicy | None = None,
     **more: Any,
 ) -> None:
     """Run the job of a verb as its options say; see ``run_job``."""
-    run_job(
-        build,
-        engine,
-        sources=sources.values(),
-        beam_args=job.beam_args or (),
-        verb=verb,
-        listen=metrics.listen(verb),
-        flink=replace(job.flink(), job_name=_job_name(sources.values())),
-        drain_seconds=job.drain_seconds,
-        accept_open=job.allow_open_prism,
-        **more,
-    )
+    end_check = None if live is None else health.register("policy", live.problem)
+    try:
+        run_job(
+            build,
+            engine,
+            sources=sources.values(),
+            beam_args=job.beam_args or (),
+            verb=verb,
+            listen=metrics.listen(verb),
+            flink=replace(job.flink(), job_name=_job_name(sources.values())),
+            drain_seconds=job.drain_seconds,
+            accept_open=job.allow_open_prism,
+            **more,
+        )
+    finally:
+        if end_check is not None:
+            end_check()
 
 
 def _job_name(sources: Iterable[Source]) -> str:
@@ -182,25 +202,44 @@ def _job_name(sources: Iterable[Source]) -> str:
     )
 
 
-def patience_of(policy: Policy) -> dict[str, float]:
-    """By stream, how many seconds a message may wait for a verdict where all is well."""
-    orphans = max(policy.deadline, policy.orphan_wait)
-    return {"uploads": policy.deadline, "predictions": orphans, "reviews": orphans}
+def patience_of(policy: Policy, live: LivePolicy | None = None) -> dict[str, Patience]:
+    """By stream, how many seconds a message may wait for a verdict where all is well.
+
+    Args:
+        policy: The policy.
+        live: Follows the policies that are released, whose times count then; None for none.
+    """
+
+    def now() -> Policy:
+        return policy if live is None else live.current()
+
+    def orphans() -> float:
+        return max(now().deadline, now().orphan_wait)
+
+    return {"uploads": lambda: now().deadline, "predictions": orphans, "reviews": orphans}
 
 
 def _kind(address: str) -> AddressKind:
     return parse_address(address).kind
 
 
-def has_histories(url: str | None, *policies: Policy) -> bool:
+def has_histories(url: str | None, *policies: Policy, later: bool = False) -> bool:
     """Whether to look up uploaders' histories: a rule uses them, and there is a ledger.
+
+    Args:
+        url: The ledger.
+        policies: The policies.
+        later: Whether a policy that takes over later may use them, too.
 
     Raises:
         ConfigurationError: If the ledger cannot be used; one that is unreachable may come back.
     """
-    if not any(policy.reads_history for policy in policies):
+    reads = any(policy.reads_history for policy in policies)
+    if not reads and not later:
         return False
     if not url and not os.environ.get("QUORUM_DATABASE"):
+        if not reads:
+            return False
         _log.info(
             "rules use the uploader's history, and there is no ledger (--ledger or "
             "QUORUM_DATABASE): nobody has strikes"

@@ -157,6 +157,7 @@ def serve(
     with ExitStack() as stack:
         listening = stack.enter_context(bind(address.host, address.port))
         settings, policy, shadows = policies.load()
+        live = policies.live(settings, policy)
         url = service.database or os.environ.get("QUORUM_DATABASE")
         endpoints = () if service.webhooks is None else read_endpoints(service.webhooks)
         if endpoints and not url:
@@ -189,6 +190,7 @@ def serve(
             watcher=watcher,
             attributes=settings.perspective,
             report_settings=settings.reports,
+            live=live,
         )
         stack.callback(supervisor.close)
         host, port = listening.getsockname()[:2]

@@ -74,8 +74,9 @@ def stream(
     from quorum.pipeline.streams import sink
 
     settings, policy, shadows = policies.load()
+    live = policies.live(settings, policy)
     ensemble = ensemble_of(settings, (policy, *shadows))
-    cases = case_options(policy, shadows, decision)
+    cases = case_options(policy, shadows, decision, live)
     engine, opened = open_sources(
         job.runner,
         {
@@ -94,6 +95,7 @@ def stream(
             "uploads": streams.uploads,
             "predictions": streams.other_predictions,
             "reviews": streams.reviews,
+            "policies": policies.subscription,
         },
         {
             "verdicts": streams.verdicts,
@@ -123,5 +125,6 @@ def stream(
         metrics=metrics,
         verb="stream",
         ensemble=ensemble,
-        patience=patience_of(policy),
+        patience=patience_of(policy, live),
+        live=live,
     )

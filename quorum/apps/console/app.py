@@ -31,6 +31,7 @@ from quorum.apps.console.desk.alarms import Bounds
 from quorum.apps.console.desk.groups import LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
+from quorum.apps.console.desk.releasing import ReleaseSender
 from quorum.apps.console.pages import (
     appeal,
     case,
@@ -92,7 +93,8 @@ def create_console(
     overview_cache = OverviewCache(ledger, lambda: active_policy.current().detectors, bounds)
 
     anchors = AnchorWriter(ledger, anchors_file(), audit_key())
-    worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors)
+    releases = None if chosen.policies is None else ReleaseSender(ledger, chosen.policies)
+    worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors, releases)
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
     @contextlib.asynccontextmanager
@@ -100,11 +102,14 @@ def create_console(
         audit.begin_keyed(ledger, "console")
         worker.start()
         watch.start()
-        checks = (
+        checks = [
+            health.register("policy", active_policy.problem),
             health.register("queues", worker.problem),
             health.register("reviews", worker.publishing_problem),
             health.register("worker", worker.ended, restart_helps=True),
-        )
+        ]
+        if releases is not None:
+            checks.append(health.register("policies", releases.problem))
         # Loaded modules are never freed; scanning them for garbage delays a page by 0.1 s.
         gc.collect()
         gc.freeze()

@@ -30,6 +30,7 @@ class ConsoleSettings:
         policy_file: The file that an activated policy is written to.
         public_reports: Reports an hour that the form without an account takes from one network;
             0 for no form.
+        policies: The topic that activated policies are published to, beside the ledger.
         body_seconds: Time for a browser to send a form.
         answer: A published decision that led to no verdict by then is told on every page.
         quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
@@ -49,6 +50,7 @@ class ConsoleSettings:
     works: Path | None = None
     policy_file: Path | None = None
     public_reports: int = 0
+    policies: str | None = None
     body_seconds: float = 20.0
     answer: timedelta = timedelta(seconds=60)
     quiet: timedelta | None = timedelta(minutes=30)

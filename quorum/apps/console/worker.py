@@ -11,7 +11,8 @@ from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.desk import likeness, outbox, reported, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
-from quorum.core.errors import QuorumError
+from quorum.apps.console.desk.releasing import ReleaseSender
+from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.indexing import fill
 
@@ -40,6 +41,7 @@ class Worker:
         double_rate: The share of cases that a second reviewer decides independently.
         overview_cache: The overview's figures, which the worker refreshes.
         anchors: Writes the end of the audit log to outside the database; None for nowhere.
+        releases: Publishes activated policies; None where no topic was named.
     """
 
     def __init__(
@@ -49,12 +51,14 @@ class Worker:
         double_rate: float,
         overview_cache: OverviewCache,
         anchors: AnchorWriter | None = None,
+        releases: ReleaseSender | None = None,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
         self._double_rate = double_rate
         self._overviews = overview_cache
         self._anchors = anchors
+        self._releases = releases
         self._stopping = threading.Event()
         #: When a round succeeded last, and why none did since.
         self._round_at = time.monotonic()
@@ -116,6 +120,8 @@ class Worker:
                     tasks.sync(self._ledger)
                     reported.sync(self._ledger)
                     self._note_stuck(self._ledger.transact(outbox.stuck))
+                    if self._releases is not None:
+                        self._send_release(self._releases)
                     synced = time.monotonic()
                 self._overviews.refresh(force=False)
                 if unfilled is not None:
@@ -133,6 +139,13 @@ class Worker:
                 # One bad row must not stop the queues for everyone.
                 _log.exception("the console's worker failed at one step and continues")
             self._stopping.wait(_PUBLISH_SECONDS)
+
+    @staticmethod
+    def _send_release(releases: ReleaseSender) -> None:
+        try:
+            releases.step()
+        except EngineUnavailable as error:
+            _log.warning("%s", error)
 
     def _note_stuck(self, count: int) -> None:
         if not count:

@@ -102,6 +102,8 @@ class PolicyAnswer(BaseModel):
     detectors: tuple[str, ...]
     rules: tuple[str, ...]
     text: str
+    #: Why a newer policy may have been released than the one that decides.
+    stale: str | None = None
 
 
 class PoliciesAnswer(BaseModel):

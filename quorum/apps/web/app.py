@@ -35,6 +35,7 @@ from quorum.core.metrics import UNKNOWN_HISTORIES
 from quorum.core.settings import AttributeSource, ReportSettings
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.supervisor import Supervisor
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.store.histories import Histories
 from quorum.store.ledger import Ledger
 
@@ -54,6 +55,7 @@ def create_app(
     watcher: Watcher | None = None,
     attributes: Mapping[str, AttributeSource | None] | None = None,
     report_settings: ReportSettings | None = None,
+    live: LivePolicy | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -70,6 +72,7 @@ def create_app(
         watcher: Replaces models when a registry's alias moves.
         attributes: What answers attributes of ``comments:analyze``; see ``Settings.perspective``.
         report_settings: Trusted flaggers, and how many reports are taken.
+        live: Follows the policies that are released while it serves; None for none.
 
     Raises:
         ConfigurationError: If an attribute names a detector that does not run, or a trusted
@@ -82,10 +85,16 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         histories = None
-        if ledger is not None and any(one.reads_history for one in (policy, *shadows)):
+        reads = any(one.reads_history for one in (policy, *shadows))
+        if ledger is not None and (reads or live is not None):
             histories = Histories(policy, ledger, UNKNOWN_HISTORIES.inc)
         service = Service(
-            policy, ensemble, pending=chosen.pending, shadows=shadows, histories=histories
+            policy,
+            ensemble,
+            pending=chosen.pending,
+            shadows=shadows,
+            histories=histories,
+            live=live,
         )
         state = State(
             service=service,

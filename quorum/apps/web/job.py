@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from quorum.aggregator.decider import Case
+from quorum.aggregator.decider import Case, Decider
 from quorum.aggregator.decision.facts import Uploader
 from quorum.core.messages import Prediction, Review, Verdict
 from quorum.models.supervision.task import Task
@@ -21,6 +21,8 @@ class Job(Task):
     """One upload in progress; only the event loop's thread reads and writes its own fields."""
 
     arrived: datetime
+    #: Decides it, whichever policy is released meanwhile.
+    decider: Decider
     answer: asyncio.Future[Moderated]
     awaited: set[str]
     silent: set[str]

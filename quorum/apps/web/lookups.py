@@ -94,7 +94,8 @@ async def _known_case(state: State, upload_id: str) -> tuple[str | None, bytes |
 async def policies(request: Request) -> dict[str, Any]:
     """Return the active policy with its text, and the names of the shipped ones."""
     allow(request, "read")
-    policy = request.app.state.quorum.service.policy
+    service = request.app.state.quorum.service
+    policy = service.policy
     return {
         "active": {
             "name": policy.name,
@@ -103,6 +104,7 @@ async def policies(request: Request) -> dict[str, Any]:
             "detectors": list(policy.detectors),
             "rules": [rule.name for rule in policy.rules],
             "text": policy.text,
+            "stale": service.policy_problem(),
         },
         "shipped": list(shipped_policies()),
     }
@@ -185,6 +187,9 @@ async def ready(request: Request) -> dict[str, str]:
         # Without the reason: this route is open to everyone, and the reason names the registry.
         names = ", ".join(sorted(state.watcher.stale))
         return {"status": "ready", "models": f"the last good one of {names}; see /v1/models"}
+    if state.service.policy_problem() is not None:
+        version = state.service.policy.version
+        return {"status": "ready", "policy": f"the last good one, {version}; see /v1/policies"}
     return {"status": "ready"}
 
 

@@ -23,6 +23,7 @@ from quorum.models.supervision.spec import DetectorInfo
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.models.supervision.task import Task
 from quorum.pipeline.moderator import Moderated
+from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.traced import decided as trace_of_case
 from quorum.store.histories import Histories
 
@@ -58,6 +59,7 @@ class Service:
             changed, and the late prediction.
         shadows: Policies that are evaluated without effect.
         histories: Looks up past verdicts on uploaders; None for nowhere.
+        live: Follows the policies that are released while it serves; None for none.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class Service:
         on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
         shadows: Sequence[Policy] = (),
         histories: Histories | None = None,
+        live: LivePolicy | None = None,
     ) -> None:
         self.policy = policy
+        self._live = live
         self._shadows = tuple(shadows)
         self._decider = Decider(policy, shadows)
         self._histories = histories
@@ -88,6 +92,10 @@ class Service:
         """The detectors in use, by name."""
         return self._supervisor.detectors
 
+    def policy_problem(self) -> str | None:
+        """Why the newest policy may not decide; None if it does."""
+        return None if self._live is None else self._live.problem()
+
     def detector_problem(self) -> str | None:
         """Why not all detectors score; None if they do."""
         return self._supervisor.problem()
@@ -104,6 +112,17 @@ class Service:
         if waited <= deadline + LATE_SECONDS:
             return None
         return f"an upload has waited for {waited:.0f} s; the policy's deadline is {deadline:g} s"
+
+    def _follow(self) -> None:
+        """Take the policy in force; an upload in progress keeps the one that it began with."""
+        if self._live is None:
+            return
+        policy = self._live.current()
+        if policy.version != self.policy.version:
+            self._decider = self._decider.under(policy)
+            self.policy = policy
+            if self._histories is not None:
+                self._histories.follow(policy)
 
     def check(self, count: int) -> None:
         """Check that so many more uploads may start.
@@ -143,6 +162,7 @@ class Service:
             if cleanup is not None:
                 cleanup()
             raise
+        self._follow()
         job = self._job(upload, scored or upload, cleanup)
         job.earlier, job.reviews = earlier, reviews
         if tracing.is_on():
@@ -163,7 +183,7 @@ class Service:
             if job.timer is not None:
                 job.timer.cancel()
         self._done.append(time.monotonic())
-        metrics.count_verdict(made.verdict, self.policy.deadline)
+        metrics.count_verdict(made.verdict, job.decider.policy.deadline)
         trace_of_case(made.verdict, job.trace)
         return made
 
@@ -213,6 +233,8 @@ class Service:
     async def _add_history(self, job: Job) -> None:
         if self._histories is None:
             return
+        if not any(one.reads_history for one in (self.policy, *self._shadows)):
+            return
         try:
             job.uploader = await asyncio.to_thread(self._histories.of, job.upload, job.arrived)
         except BaseException:
@@ -233,13 +255,10 @@ class Service:
         """Finish the uploads in progress, for no longer than so many seconds."""
         await asyncio.to_thread(self._supervisor.close, seconds)
 
-    def _seconds(self, name: str) -> float:
-        return min(self.policy.detectors[name].deadline, self.policy.deadline)
-
     def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> Job:
         at = self._loop.time()
         deadlines = {
-            name: at + self._seconds(name)
+            name: at + _seconds(self.policy, name)
             for name, detector in self.detectors.items()
             if (declared := self.policy.detectors.get(name)) is not None
             # A shadow never decides, so nothing waits for it.
@@ -257,6 +276,7 @@ class Service:
             cleanup=cleanup,
             deliver=self._deliver,
             due=at + self.policy.deadline,
+            decider=self._decider,
         )
 
     def _deliver(self, task: Task, new: Sequence[Prediction], last: bool) -> None:
@@ -287,7 +307,7 @@ class Service:
         at = self._loop.time()
         for name in [name for name in job.awaited if job.deadlines[name] <= at]:
             job.awaited.discard(name)
-            job.waited = max(job.waited, self._seconds(name))
+            job.waited = max(job.waited, _seconds(job.decider.policy, name))
             metrics.DETECTOR_LATE.labels(name).inc()
         if not job.awaited:
             self._decide(job)
@@ -300,7 +320,7 @@ class Service:
             return
         # Not before a deadline that has passed on the loop's clock: the two clocks differ a little.
         at = max(now(), job.arrived + timedelta(seconds=job.waited))
-        decided = self._decider.first(
+        decided = job.decider.first(
             job.upload,
             job.predictions,
             arrived=job.arrived,
@@ -315,7 +335,7 @@ class Service:
     def _late(self, job: Job, prediction: Prediction) -> None:
         verdict = None
         if job.case is not None:
-            verdict = self._decider.late(job.case, prediction, now())
+            verdict = job.decider.late(job.case, prediction, now())
             if not job.silent:
                 job.case = None
         if self.on_late is not None:
@@ -326,3 +346,8 @@ class Service:
         recent = sum(1 for at in self._done if at >= since)
         rate = max(recent / RATE_SECONDS, 0.1)
         return min(60, max(1, math.ceil(self._pending / rate)))
+
+
+def _seconds(policy: Policy, name: str) -> float:
+    """How long a detector is waited for."""
+    return min(policy.detectors[name].deadline, policy.deadline)

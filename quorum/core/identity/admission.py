@@ -74,7 +74,7 @@ class Admission:
                 raise IdentityRefused(Refusal.NOT_ALLOWED, msg)
             return message
         name, publisher = verified(self.publishers, f"quorum.{kind.kind}.v1", data, attributes, at)
-        stream = f"{kind.kind}s"
+        stream = kind.stream_name()
         if stream not in publisher.streams:
             msg = f"the publisher {name} may not publish {stream}"
             raise IdentityRefused(Refusal.NOT_ALLOWED, msg)

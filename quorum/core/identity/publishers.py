@@ -32,7 +32,7 @@ from quorum.core.messages import Identifier, Time
 __all__ = ["Publisher", "PublisherKey", "Publishers", "Stream", "check_signer", "verified"]
 
 #: The streams that messages are published to.
-Stream = Literal["uploads", "predictions", "verdicts", "reviews", "dead-letters"]
+Stream = Literal["uploads", "predictions", "verdicts", "reviews", "policies", "dead-letters"]
 
 
 def _name(value: str) -> str:
@@ -77,7 +77,8 @@ class Publisher(_Section):
 
     #: Its public keys, by name; all are accepted, so that keys can be rotated.
     keys: Annotated[dict[_Name, PublisherKey], Field(min_length=1)]
-    #: The streams that it may publish to; ``reviews`` is the right to decide as a human.
+    #: The streams that it may publish to; ``reviews`` is the right to decide as a human,
+    #: ``policies`` the right to put a policy in force.
     streams: Annotated[tuple[Stream, ...], Field(min_length=1)]
     #: The detectors in whose names it may publish predictions.
     detectors: tuple[Identifier, ...] = ()

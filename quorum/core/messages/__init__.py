@@ -11,6 +11,7 @@ from quorum.core.messages.account import AccountAction, AccountState, AccountVer
 from quorum.core.messages.dead_letter import DeadLetter
 from quorum.core.messages.fields import CONTROL, Identifier, Probability, Seconds, Time, digest, now
 from quorum.core.messages.message import MAX_MESSAGE_BYTES, MAX_SKEW, Message, schema
+from quorum.core.messages.policy_release import PolicyRelease
 from quorum.core.messages.prediction import (
     NOT_ASKED,
     SEEN,
@@ -49,6 +50,7 @@ __all__ = [
     "Message",
     "Missing",
     "PlannedAction",
+    "PolicyRelease",
     "Prediction",
     "Probability",
     "Review",
@@ -66,4 +68,11 @@ __all__ = [
 ]
 
 #: The messages that have a topic and a schema.
-MESSAGES: tuple[type[Message], ...] = (Upload, Prediction, Verdict, Review, DeadLetter)
+MESSAGES: tuple[type[Message], ...] = (
+    Upload,
+    Prediction,
+    Verdict,
+    Review,
+    PolicyRelease,
+    DeadLetter,
+)

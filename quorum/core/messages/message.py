@@ -99,6 +99,14 @@ class Message(Value):
     #: The last part of the CloudEvents type, and the name of the schema's file.
     kind: ClassVar[str] = "message"
 
+    #: The stream that carries it; empty where that is the kind in the plural.
+    stream: ClassVar[str] = ""
+
+    @classmethod
+    def stream_name(cls) -> str:
+        """The name of the stream that carries it: ``uploads``, ``policies``."""
+        return cls.stream or f"{cls.kind}s"
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read a message from its JSON.

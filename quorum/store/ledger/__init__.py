@@ -15,6 +15,7 @@ from quorum.store.ledger.values import (
     Pruned,
     Recordable,
     Run,
+    SignedRelease,
     StatementRecord,
     TimeRange,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Pruned",
     "Recordable",
     "Run",
+    "SignedRelease",
     "StatementRecord",
     "TimeRange",
     "database_url",

@@ -9,8 +9,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from quorum.core.messages import DeadLetter, Prediction, Review, Upload, Verdict
-from quorum.store.ledger import erasure, reading, rows, schema, writing
-from quorum.store.ledger.values import Delivery, Owner, Recordable, StatementRecord
+from quorum.store.ledger import erasure, reading, releases, rows, schema, writing
+from quorum.store.ledger.values import (
+    Delivery,
+    Owner,
+    Recordable,
+    SignedRelease,
+    StatementRecord,
+)
 
 __all__ = ["Rows", "as_rows", "write"]
 
@@ -38,6 +44,7 @@ _WRITERS: dict[type, tuple[Callable[[Any], dict[str, Any]], Callable[..., None]]
     Delivery: (rows.delivery_row, writing.write_deliveries),
     Owner: (rows.owner_row, writing.write_owners),
     DeadLetter: (rows.dead_letter_row, writing.write_dead_letters),
+    SignedRelease: (releases.release_row, releases.write_releases),
 }
 
 
@@ -63,10 +70,14 @@ def as_rows(messages: Iterable[Recordable]) -> Rows:
 
 def write(connection: Connection, made: Rows) -> None:
     """Write rows in the connection's transaction."""
+    # A policy belongs to nobody who can be erased.
+    releases.write_releases(connection, made.get(SignedRelease, []))
     erased = _Erased(connection, made)
     erased.readmit(connection, made.get(Upload, []))
     foreign = _foreign(connection, made.get(Owner, []))
     for kind, given in made.items():
+        if kind is SignedRelease:
+            continue
         admitted = [
             row
             for row in given
@@ -105,7 +116,7 @@ class _Erased:
         digests: set[str] = set()
         if known:
             for kind, given in made.items():
-                for row in given:
+                for row in given if kind is not SignedRelease else ():
                     digests.update(_digests(kind, row))
         self._erased_at = erasure.erased_at(connection, sorted(digests)) if digests else {}
 

@@ -33,6 +33,7 @@ __all__ = [
     "forgotten",
     "metadata",
     "owners",
+    "policies",
     "predictions",
     "reviews",
     "runs",
@@ -246,6 +247,25 @@ runs = Table(
     Column("policy_version", _KEY, nullable=False),
     Column("summary", Text, nullable=False),
     Index("ix_runs_ended_at", "ended_at"),
+)
+
+#: The policies that were released; the one with the greatest (at, id) is in force.
+policies = Table(
+    "policies",
+    metadata,
+    Column("id", _KEY, primary_key=True),
+    Column("version", _KEY, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("activated_by", _KEY, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    #: The message as it was signed; null for what was activated before releases were recorded.
+    Column("body", Text),
+    Column("attributes", Text),
+    #: When a console last published it to the topic.
+    Column("sent_at", UtcTime),
+    Index("ix_policies_at_id", "at", "id"),
+    Index("ix_policies_version", "version"),
 )
 
 #: Digests of erased uploaders and uploads: a replay of an old stream must not restore them.

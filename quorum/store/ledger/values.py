@@ -8,7 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from quorum.aggregator.case.contents import content_of
-from quorum.core.messages import Action, Message, Prediction, Review, Upload, Verdict
+from quorum.core.messages import (
+    Action,
+    Message,
+    PolicyRelease,
+    Prediction,
+    Review,
+    Upload,
+    Verdict,
+)
 
 __all__ = [
     "CaseFilter",
@@ -21,6 +29,7 @@ __all__ = [
     "Pruned",
     "Recordable",
     "Run",
+    "SignedRelease",
     "StatementRecord",
     "TimeRange",
 ]
@@ -117,8 +126,25 @@ class Owner:
     client: str
 
 
+@dataclass(frozen=True, slots=True)
+class SignedRelease:
+    """The release of a policy, as it was signed.
+
+    Attributes:
+        release: The release.
+        data: The message's bytes.
+        attributes: Its attributes, with the signature where there is one.
+        sent_at: When a console last published it to the topic; None for never.
+    """
+
+    release: PolicyRelease
+    data: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    sent_at: datetime | None = None
+
+
 #: What the ledger records.
-Recordable = Message | StatementRecord | Delivery | Owner
+Recordable = Message | StatementRecord | Delivery | Owner | SignedRelease
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.cli.policy import app
 from quorum.core.errors import ConfigurationError, InputError, PolicyError
+from quorum.store.ledger import Ledger
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
 #: The keys of each verb's object, as the guide says.
@@ -321,6 +322,9 @@ def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
     labelled = str(reviewed_cases(tmp_path / "reviewed.jsonl"))
     reference = str(tmp_path / "reference.json")
     past = ["--cases", str(cases)]
+    url = f"sqlite:///{tmp_path}/releases.db"
+    Ledger(url, create=True).close()
+    released = ("--database", url)
     verbs = {
         "list": ["list"],
         "show": ["show", "strict"],
@@ -335,6 +339,9 @@ def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
         "fit": ["fit", "--score", "spam", "--score", "violence", "--cases", labelled],
         "drift": ["drift", *past, "--save", reference],
         "compare-shadow": ["compare-shadow", "balanced", *past],
+        "publish": ["publish", "balanced", *released],
+        "activate": ["activate", load_policy("balanced").version, *released],
+        "releases": ["releases", *released],
     }
     made = {verb: json.loads(run(*words, "--json").stdout) for verb, words in verbs.items()}
     for verb, value in made.items():

@@ -118,7 +118,7 @@ def test_the_command_writes_all_and_then_finds_them_current(tmp_path):
     assert {file.name for file in folder.iterdir()} == set(generated())
     result = run("--folder", str(folder), "--check")
     assert result.exit_code == 0
-    assert "6 schemas" in result.output
+    assert "7 schemas" in result.output
 
 
 def test_check_names_what_is_stale_and_writes_nothing(tmp_path):

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from quorum.aggregator.policy.policy import load_policy
-from quorum.apps.console.desk import drafts
+from quorum.aggregator.decider import Decider
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.apps.console.desk import drafts, releasing
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.decisions import Conflict
-from quorum.core.errors import PolicyError
-from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import drafts as table
+from quorum.core.errors import EngineUnavailable, PolicyError
+from quorum.core.messages import PolicyRelease, Upload, now
+from quorum.store.ledger import Ledger, SignedRelease
+from quorum.store.ledger.releases import in_force
 from tests.apps.console.cases_for_console import record_case
 
 POLICY = load_policy("balanced")
@@ -63,11 +66,67 @@ def test_an_activated_policy_is_in_force_without_a_restart(serve, cases: Ledger)
 
 def test_an_unreadable_active_policy_falls_back_to_the_initial_one(ledger: Ledger):
     start = load_policy("balanced")
-    draft = drafts.save(ledger, "old", TEXT, "lea")
-    query = table.update().values(text="version: 0", state="active")
-    ledger.transact(lambda connection: connection.execute(query), writes=True)
-    assert draft
-    assert ActivePolicy(ledger, start).current() is start
+    release = PolicyRelease(policy_version="mine@1", text="version: 0", by="lea", at=now())
+    ledger.record([SignedRelease(release, release.to_bytes())])
+    active = ActivePolicy(ledger, start)
+    assert active.current() is start
+    assert "mine@1" in (active.problem() or "")
+
+
+def test_what_is_activated_is_released_to_jobs_and_to_the_topic(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    record_case(ledger, 1)
+    versions = []
+    for text in (TEXT, DRAFT):
+        draft = drafts.save(ledger, "x", text, "lea")
+        drafts.run_backtest(ledger, draft, "lea")
+        drafts.propose(ledger, draft, "lea")
+        drafts.activate(ledger, draft, "max", None)
+        versions.append((draft, drafts.get(ledger, draft).version))
+    found = ledger.transact(in_force)
+    assert found is not None
+    assert found.release.policy_version == versions[1][1]
+    # One of the two goes back to the former, which both had agreed on.
+    drafts.activate(ledger, versions[0][0], "lea", None)
+    found = ledger.transact(in_force)
+    assert found is not None
+    assert found.release.policy_version == versions[0][1]
+
+    sent: list[str] = []
+    away = EngineUnavailable("the broker does not answer")
+
+    def send(one: SignedRelease, topic: str) -> None:
+        if not sent:
+            sent.append("tried")
+            raise away
+        sent.append(one.release.policy_version)
+
+    monkeypatch.setattr(releasing, "send", send)
+    sender = releasing.ReleaseSender(ledger, "projects/p/topics/policies")
+    with pytest.raises(EngineUnavailable):
+        sender.step()
+    assert "does not answer" in (sender.problem() or "")
+    for _ in range(3):
+        sender.step()
+    assert sent == ["tried", versions[0][1]]
+    assert sender.problem() is None
+
+
+def test_a_job_that_decides_by_another_policy_is_shown(serve, ledger: Ledger):
+    release = PolicyRelease(
+        policy_version=POLICY.version, text=TEXT, by="lea", at=now() - timedelta(minutes=5)
+    )
+    ledger.record([SignedRelease(release, release.to_bytes())])
+    upload = Upload.model_validate(
+        {"id": "u1", "uploader": "c", "title": "t", "published_at": "2026-03-01T00:00:00Z"}
+    )
+    at = now()
+    made = Decider(Policy.from_text(DRAFT)).first(upload, (), arrived=at, at=at).verdict
+    ledger.record([upload, made])
+    page = serve()("lea").get("/policy").text
+    assert made.policy_version in page
+    assert "not in force for more than a minute" in page
 
 
 def test_reviewers_read_policies_and_leads_write_them(console):

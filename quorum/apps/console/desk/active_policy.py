@@ -1,17 +1,14 @@
-"""The policy in force: the one activated last, else the one given at the start."""
+"""The policy in force: the one released last, else the one given at the start."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import Any
-
-from sqlalchemy import select
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.errors import PolicyError
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import drafts
+from quorum.store.ledger.releases import in_force
 
 __all__ = ["ActivePolicy"]
 
@@ -19,40 +16,36 @@ _log = logging.getLogger(__name__)
 
 
 class ActivePolicy:
-    """Follows activations in the ledger, including those by other consoles.
+    """Follows releases in the ledger, including those by other consoles and the command line.
 
     Args:
         ledger: The ledger.
-        start: The policy in force until one is activated.
+        start: The policy in force until one is released.
     """
 
     def __init__(self, ledger: Ledger, start: Policy) -> None:
         self._ledger = ledger
-        self._start = start
         self._lock = threading.Lock()
-        self._known: tuple[str, Policy] | None = None
+        self._seen = ""
+        self._policy = start
+        self._problem: str | None = None
 
     def current(self) -> Policy:
-        """Return the policy in force."""
-        active = self._ledger.transact(lambda connection: connection.execute(_ACTIVE).first())
-        if active is None:
-            return self._start
+        """Return the policy in force; while it cannot be read, the last one that could."""
+        found = self._ledger.transact(in_force)
+        if found is None:
+            return self._policy
+        release = found.release
         with self._lock:
-            if self._known is None or self._known[0] != active.id:
-                self._known = (active.id, self._read(active))
-            return self._known[1]
+            if self._seen != release.event_id():
+                self._seen = release.event_id()
+                try:
+                    self._policy, self._problem = Policy.from_text(release.text), None
+                except PolicyError as error:
+                    self._problem = f"cannot use {release.policy_version}: {error}"
+                    _log.error("the console does not use the released policy: %s", self._problem)
+            return self._policy
 
-    def _read(self, active: Any) -> Policy:
-        try:
-            return Policy.from_text(active.text)
-        except PolicyError as error:
-            _log.error("cannot parse the activated policy %s: %s", active.version, error)
-            return self._start
-
-
-_ACTIVE = (
-    select(drafts.c.id, drafts.c.text, drafts.c.version)
-    .where(drafts.c.state == "active")
-    .order_by(drafts.c.activated_at.desc())
-    .limit(1)
-)
+    def problem(self) -> str | None:
+        """Why the console does not use the policy that was released last; None if it does."""
+        return self._problem

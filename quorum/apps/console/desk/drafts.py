@@ -13,14 +13,19 @@ from sqlalchemy import Connection, insert, select, update
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.backtest import Backtest, backtest
+from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.record import PastCase
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.decisions import Conflict
-from quorum.core.messages import digest, now
+from quorum.apps.console.desk.releasing import release_of
+from quorum.core.errors import PolicyError
+from quorum.core.messages import PolicyRelease, digest, now
+from quorum.pipeline.policies.releasing import release_time
 from quorum.store.ledger import CaseFilter, Ledger
 from quorum.store.ledger.console_schema import drafts
+from quorum.store.ledger.releases import release_row, write_releases
 
 __all__ = ["BACKTEST_CASES", "activate", "get", "newest", "propose", "run_backtest", "save"]
 
@@ -142,7 +147,9 @@ def propose(ledger: Ledger, draft_id: str, by: str) -> None:
 
 
 def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
-    """Activate a proposed policy; its author cannot.
+    """Put a proposed policy in force, which its author cannot; or a retired one again.
+
+    Two people have agreed on a retired policy before, so that one may go back to it.
 
     Args:
         ledger: The ledger.
@@ -151,26 +158,29 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
         file: The file to write, which jobs read when they start; None to write no file.
 
     Raises:
-        Conflict: If the draft is not proposed, or the user is its author.
+        Conflict: If the draft is neither proposed nor retired, or the user is its author.
     """
 
     def work(connection: Connection) -> None:
         row = connection.execute(select(drafts).where(drafts.c.id == draft_id)).first()
-        if row is None or row.state != "proposed":
+        if row is None or row.state not in ("proposed", "retired"):
             msg = "Only a proposed policy can be activated."
             raise Conflict(msg)
-        if why := one_person(connection, row.author, by):
+        again = row.state == "retired"
+        if not again and (why := one_person(connection, row.author, by)):
             msg = (
                 "You wrote this policy: a second person must activate it."
                 if folded(row.author) == folded(by)
                 else f"A second person must activate this policy, and {why}."
             )
             raise Conflict(msg)
+        _check(row.text)
+        at = release_time(connection)
         connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
         done = connection.execute(
             update(drafts)
-            .where(drafts.c.id == draft_id, drafts.c.state == "proposed")
-            .values(state="active", activated_by=by, activated_at=now())
+            .where(drafts.c.id == draft_id, drafts.c.state == row.state)
+            .values(state="active", activated_by=by, activated_at=at)
         )
         if done.rowcount != 1:
             msg = "The draft was changed meanwhile; reload the page."
@@ -178,10 +188,35 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
         audit.append(
             connection, by, "policy.activated", draft_id, version=row.version, author=row.author
         )
+        release = PolicyRelease(
+            policy_version=Policy.from_text(row.text).version,
+            text=row.text,
+            by=by,
+            at=at,
+            note=f"again: {row.name}" if again else row.name,
+        )
+        write_releases(connection, [release_row(release_of(release))])
         if file is not None:
             _write(file, row.text)
 
     ledger.transact(work, writes=True)
+
+
+def _check(text: str) -> None:
+    """Refuse a policy that a job could not decide by.
+
+    Raises:
+        Conflict: If it has mistakes.
+    """
+    try:
+        problems = check_policy(Policy.from_text(text))
+    except PolicyError as error:
+        msg = f"It is not a valid policy of this version: {'; '.join(error.lines)}"
+        raise Conflict(msg) from None
+    if errors := [one for one in problems if one.severity == "error"]:
+        told = "; ".join(f"rule {one.rule}: {one.message}" for one in errors)
+        msg = f"The policy has mistakes, and nothing was activated: {told}"
+        raise Conflict(msg)
 
 
 def _write(file: Path, text: str) -> None:

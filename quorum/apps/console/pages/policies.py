@@ -11,6 +11,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.difference import differences
 from quorum.apps.console.desk import drafts
 from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.versions import deciding
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.errors import PolicyError
@@ -37,7 +38,8 @@ def _page(request: Request, status: int = 200, **more: str) -> Response:
         policy=policy,
         active=next((row for row in found if row.state == "active"), None),
         drafts=found,
-        file=console.settings.policy_file is not None,
+        deciding=console.ledger.transact(deciding),
+        problem=console.active_policy.problem(),
         **{**given, **more},
     )
 

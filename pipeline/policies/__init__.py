@@ -1,0 +1,1 @@
+"""The policies that are released while jobs run, and how each process follows them."""

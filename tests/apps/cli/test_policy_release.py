@@ -1,0 +1,125 @@
+"""``quorum policy publish``, ``activate``, ``releases``, and ``explain`` of what they released."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from quorum.aggregator.decider import Decider
+from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.apps.cli.policy import app
+from quorum.core.errors import ConfigurationError, PolicyError
+from quorum.core.identity import SigningKey
+from quorum.core.identity.signing import ENVIRONMENT
+from quorum.core.messages import Upload, now
+from quorum.store.ledger import Ledger
+from quorum.store.ledger.releases import in_force
+
+MINE = load_policy("balanced").text.replace("name: balanced", "name: mine")
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    monkeypatch.setenv("QUORUM_DATABASE", url)
+    with Ledger(url, create=True):
+        return url
+
+
+def run(*words: str) -> Any:
+    result = CliRunner().invoke(app, list(words), env={"COLUMNS": "200", "TERM": "dumb"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def write(folder: Path, text: str, cases: str = "") -> str:
+    file = folder / "mine.yaml"
+    file.write_text(text)
+    if cases:
+        (folder / "mine.cases.yaml").write_text(cases)
+    return str(file)
+
+
+def test_a_release_is_in_force_until_the_next_and_the_former_comes_back(
+    database: str, tmp_path: Path
+):
+    first = json.loads(run("publish", write(tmp_path, MINE), "--by", "ana", "--json").stdout)
+    stricter = MINE.replace("quorum: 1", "quorum: 2")
+    second = json.loads(run("publish", write(tmp_path, stricter), "--json").stdout)
+    assert first["version"] != second["version"]
+    told = run("releases").stdout
+    assert told.index(second["version"]) < told.index(first["version"])
+    run("activate", first["version"], "--note", "too much work")
+    listed = json.loads(run("releases", "--json").stdout)["releases"]
+    assert [one["version"] for one in listed] == [
+        first["version"], second["version"], first["version"]
+    ]  # fmt: skip
+    assert listed[0]["note"] == "too much work"
+    with pytest.raises(ConfigurationError, match=r"never released.*mine@"):
+        run("activate", "mine@0")
+
+
+@pytest.mark.parametrize(
+    ("text", "cases", "why"),
+    [
+        (MINE.replace("quorum: 1", "quorum: 99"), "", "quorum of 99"),
+        (MINE, "- {name: wrong, upload: {id: u}, scores: {spam: 0.99}, expect: allow}", "wrong"),
+    ],
+    ids=["invalid", "a golden case fails"],
+)
+def test_a_bad_policy_is_refused_before_it_is_released(
+    database: str, tmp_path: Path, text: str, cases: str, why: str
+):
+    with pytest.raises(PolicyError, match=why):
+        run("publish", write(tmp_path, text, cases))
+    with Ledger(database) as ledger:
+        assert ledger.transact(in_force) is None
+
+
+def test_where_publishers_are_configured_only_one_that_may_release_does(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key = SigningKey.new("desk", "k1")
+    settings = tmp_path / "settings.yaml"
+
+    def configure(*streams: str) -> None:
+        keys = {key.id: {"public": key.public}}
+        told = {"publishers": {"desk": {"keys": keys, "streams": list(streams)}}}
+        settings.write_text(json.dumps(told))
+
+    words = ("publish", write(tmp_path, MINE), "--settings", str(settings))
+    configure("policies")
+    with pytest.raises(ConfigurationError, match="no key to sign policies"):
+        run(*words)
+    monkeypatch.setenv(ENVIRONMENT, key.text)
+    configure("reviews")
+    with pytest.raises(ConfigurationError, match="may not publish policies"):
+        run(*words)
+    configure("policies")
+    run(*words)
+    with Ledger(database) as ledger:
+        found = ledger.transact(in_force)
+    assert found is not None
+    assert found.attributes["quorum-publisher"] == "desk"
+
+
+def test_a_verdict_is_explained_under_the_policy_that_it_names(database: str, tmp_path: Path):
+    changed = MINE.replace("quorum: 1", "quorum: 2")
+    run("publish", write(tmp_path, changed))
+    run("publish", write(tmp_path, MINE))
+    policy = Policy.from_text(changed)
+    upload = Upload.model_validate(
+        {"id": "u1", "uploader": "c1", "title": "t", "published_at": "2026-03-01T00:00:00Z"}
+    )
+    at = now()
+    verdict = Decider(policy).first(upload, (), arrived=at, at=at).verdict
+    with Ledger(database) as ledger:
+        ledger.record([upload, verdict])
+    told = json.loads(run("explain", "u1", "--database", "-", "--json").stdout)
+    assert told["version"] == policy.version
+    assert told["version"] == verdict.policy_version

@@ -11,11 +11,14 @@ from quorum.pipeline.streams.topics import create_topics, planned, subscription_
 
 def test_a_plan_names_every_stream_and_reads_each_from_its_topic() -> None:
     plan = planned("p", "q", fused=True, apart=True)
-    assert len(plan.topics) == 5
+    assert len(plan.topics) == 6
     for subscription in plan.subscriptions:
         stream = subscription.topic.removeprefix("projects/p/topics/q-")
         assert subscription.path.startswith(f"projects/p/subscriptions/q-{stream}")
-        assert bool(subscription.dead_letters) == (stream != "dead-letters")
+        # What jobs leave in its subscription for each other is never set aside.
+        is_kept = stream in ("dead-letters", "policies")
+        assert bool(subscription.dead_letters) != is_kept
+        assert subscription.is_register == (stream == "policies")
 
 
 def test_what_a_worker_could_not_finish_is_tried_again_with_growing_pauses(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quorum.apps.cli.ledger_holds import hold, list_holds, release
+from quorum.apps.cli.ledger_transparency import transparency
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger, Pruned, database_url, redacted
@@ -164,3 +165,4 @@ def _show(taken: Pruned, *, done: bool) -> None:
 app.command()(hold)
 app.command()(release)
 app.command("holds")(list_holds)
+app.command()(transparency)

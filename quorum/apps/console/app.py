@@ -48,6 +48,7 @@ from quorum.apps.console.pages import (
     queue,
     reports,
     search,
+    transparency,
 )
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
@@ -144,6 +145,7 @@ def create_console(
         holds,
         reports,
         notice,
+        transparency,
     ):
         app.include_router(module.router)
     static = Path(__file__).parent / "static"

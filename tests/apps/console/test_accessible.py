@@ -26,6 +26,7 @@ _PAGES = (
     "/quality",
     "/policy",
     "/holds",
+    "/transparency",
     "/reports",
     "/reports?show=unknown",
     "/reports/reporters",

@@ -31,6 +31,7 @@ _PAGES = (
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),
     ("/holds", "Holds", Permission.READ),
+    ("/transparency", "Transparency", Permission.READ),
     ("/audit", "Audit", Permission.AUDIT),
     ("/users", "Users", Permission.ADMIN),
 )

@@ -23,13 +23,13 @@ def publish(messages: Sequence[Message], address: str, origin: str) -> None:
 
     Args:
         messages: What to publish.
-        address: A topic or a .jsonl file.
+        address: A topic of Pub/Sub or Kafka, or a .jsonl file.
         origin: The ``ce-source`` of the messages.
 
     Raises:
         ConfigurationError: If publishers are configured, and this process may not publish these.
     """
-    if parse_address(address).kind is AddressKind.TOPIC:
+    if parse_address(address).kind is not AddressKind.FILE:
         check_signer(
             load_settings().publishers,
             SigningKey.from_environment(),

@@ -89,7 +89,11 @@ class Feed(Protocol):
 
 
 class SubscriptionFeed:
-    """A Pub/Sub subscription."""
+    """A Pub/Sub subscription, or a consumer group of Kafka.
+
+    Args:
+        path: As ``quorum.pipeline.streams.subscription.subscription`` takes it.
+    """
 
     def __init__(self, path: str) -> None:
         from quorum.pipeline.streams.subscription import subscription

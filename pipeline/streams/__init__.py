@@ -1,8 +1,9 @@
 """Streams: where messages come from and go to.
 
 An address names a stream: ``projects/P/subscriptions/S`` and ``projects/P/topics/T`` are
-Google Pub/Sub's, anything that ends in ``.jsonl`` (or starts with ``file:``) is a file of JSON
-lines. ``source`` and ``sink`` make the transform that fits the address.
+Google Pub/Sub's, ``kafka://BROKERS/TOPIC`` is Kafka's, anything that ends in ``.jsonl`` (or starts
+with ``file:``) is a file of JSON lines. ``source`` and ``sink`` make the transform that fits the
+address.
 """
 
 from quorum.pipeline.streams.address import Address, parse_address

@@ -9,7 +9,7 @@ from google.api_core import retry as google_retry
 from google.auth import exceptions as auth_errors
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
-from quorum.pipeline.streams.address import Address, AddressKind, parse_address
+from quorum.pipeline.streams.address import Address, AddressKind, KafkaAddress, parse_address
 from quorum.pipeline.streams.pubsub_clients import (
     emulator_host,
     publisher_client,
@@ -22,7 +22,7 @@ _SECONDS = 10.0
 
 
 def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
-    """Ask Pub/Sub for each topic and subscription; files are looked at where they are opened.
+    """Ask the brokers for each topic and subscription; files are looked at where they are opened.
 
     Who may only publish or pull is not allowed to ask, and is believed.
 
@@ -32,19 +32,30 @@ def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
 
     Raises:
         ConfigurationError: If some are absent, all of which it names, or there are no credentials.
-        EngineUnavailable: If Pub/Sub does not answer.
+        EngineUnavailable: If a broker does not answer.
     """
     streams = [parse_address(text) for text in addresses if text]
     absent = [each for each in streams if each.kind is not AddressKind.FILE and not _is_there(each)]
     if absent:
         named = ", no ".join(f"{each.kind.value} {each}" for each in absent)
-        project = absent[0].path.split("/")[1]
-        command = f"quorum topics create --project {project} {mend}".rstrip()
+        command = f"quorum topics create {_where(absent[0])} {mend}".rstrip()
         msg = f"there is no {named}; `{command}` makes what a deployment needs"
         raise ConfigurationError(msg)
 
 
+def _where(address: Address) -> str:
+    """Options of ``quorum topics create`` that say where."""
+    if address.kind is AddressKind.KAFKA:
+        return f"--kafka {KafkaAddress.parse(address.path).brokers}"
+    return f"--project {address.path.split('/')[1]}"
+
+
 def _is_there(address: Address) -> bool:
+    if address.kind is AddressKind.KAFKA:
+        from quorum.pipeline.streams.kafka_admin import KafkaCluster
+
+        found = KafkaAddress.parse(address.path)
+        return KafkaCluster(found.brokers).has(found.topic)
     retry = google_retry.Retry(timeout=_SECONDS)
     try:
         if address.kind is AddressKind.SUBSCRIPTION:

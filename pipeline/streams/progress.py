@@ -21,6 +21,7 @@ class Progress:
         away: How long pulling has failed; 0 while it works.
         error: Why it failed last.
         ended: Names of its threads that ended though they should run.
+        backlog: Messages that wait in the stream, as far as the broker has told (Kafka's lag).
     """
 
     held: int
@@ -29,6 +30,7 @@ class Progress:
     away: float
     error: str
     ended: tuple[str, ...]
+    backlog: int = 0
 
 
 def without_progress(progress: Progress, limit: float) -> str | None:
@@ -42,9 +44,10 @@ def without_progress(progress: Progress, limit: float) -> str | None:
     """
     if not progress.held or min(progress.oldest, progress.still) <= limit:
         return None
+    waiting = f"; {progress.backlog} wait in the stream" if progress.backlog else ""
     return (
         f"{progress.held} messages are held, the oldest for {progress.oldest:.0f} s, and none of "
-        f"them came to an end in the last {progress.still:.0f} s"
+        f"them came to an end in the last {progress.still:.0f} s{waiting}"
     )
 
 

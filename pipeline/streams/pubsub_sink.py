@@ -11,13 +11,13 @@ import apache_beam as beam
 from google.api_core.exceptions import InvalidArgument, RetryError
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
-from quorum.core.errors import ConfigurationError, EngineUnavailable
-from quorum.core.identity import SigningKey
+from quorum.core.errors import EngineUnavailable
 from quorum.core.messages import Message
-from quorum.core.tracing import attributes_of, now_ns
+from quorum.core.tracing import now_ns
 from quorum.pipeline.streams.acks import abandon, acknowledge
 from quorum.pipeline.streams.away import ABSENCE_SECONDS, publish_retry
 from quorum.pipeline.streams.base import Outgoing, Sink
+from quorum.pipeline.streams.carrier import NO_KEY, Carrier, signer_name
 from quorum.pipeline.streams.publishing import published, publishing
 from quorum.pipeline.streams.pubsub_clients import publisher_client
 
@@ -31,8 +31,6 @@ _BYTES_A_REQUEST = 5_000_000
 
 #: How long one request may take. One that a broken connection swallowed is sent again after it.
 _REQUEST_SECONDS = 30.0
-
-_NO_KEY = "no key"
 
 #: The plain protocol buffers: proto-plus' wrappers take eight times as long to construct.
 _PublishRequest: Any = PublishRequest.pb()
@@ -52,15 +50,11 @@ class PubSubSink(Sink):
     def __init__(self, path: str, origin: str) -> None:
         self.path = path
         self.origin = origin
-        self.signer_name = _name_of(SigningKey.from_environment())
+        self.signer_name = signer_name()
 
     def transform(self) -> beam.PTransform[beam.PCollection[Outgoing], Any]:
         """See Sink."""
         return beam.ParDo(_Publish(self.path, self.origin, self.signer_name))
-
-
-def _name_of(signer: SigningKey | None) -> str:
-    return _NO_KEY if signer is None else f"the key {signer.id} of {signer.publisher}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +97,14 @@ def _groups(prepared: Iterable[_Prepared]) -> Iterator[list[_Prepared]]:
 
 
 class _Publish(beam.DoFn):
-    def __init__(self, path: str, origin: str, signer_name: str = _NO_KEY) -> None:
+    def __init__(self, path: str, origin: str, signer_name: str = NO_KEY) -> None:
         self.path = path
         self.origin = origin
         self.signer_name = signer_name
 
     def setup(self) -> None:
         self._client: Any = publisher_client()
-        self._signer = SigningKey.from_environment()
-        if _name_of(self._signer) != self.signer_name:
-            msg = (
-                f"the job was started with {self.signer_name} to sign with, and this worker has "
-                f"{_name_of(self._signer)}: set QUORUM_SIGNING_KEY for its workers, too"
-            )
-            raise ConfigurationError(msg)
+        self._carrier = Carrier(self.origin, self.signer_name)
 
     def start_bundle(self) -> None:
         self._prepared: list[_Prepared] = []
@@ -129,11 +117,7 @@ class _Publish(beam.DoFn):
         self._prepared.append(_Prepared(messages, element.ack_ids, size, element.trace, kind))
 
     def _message(self, message: Message, trace: str) -> Any:
-        data, attributes = message.to_bytes(), message.attributes(self.origin)
-        if trace:
-            attributes |= attributes_of(trace)
-        if self._signer is not None:
-            attributes = self._signer.sign(data, attributes)
+        data, attributes = self._carrier.carried(message, trace)
         return _PubsubMessage(data=data, attributes=attributes)
 
     def finish_bundle(self) -> None:

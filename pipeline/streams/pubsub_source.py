@@ -16,9 +16,10 @@ import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
 from quorum.pipeline.streams.base import Received, Refused, Source
+from quorum.pipeline.streams.holding import Holding
 from quorum.pipeline.streams.lead import is_crowded, note_uploads, uploads_wait
 from quorum.pipeline.streams.pulse import Pulse
-from quorum.pipeline.streams.subscription import Held, Subscription, subscription
+from quorum.pipeline.streams.subscription import Held, subscription
 from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["NativePubSubSource", "PubSubSource", "PullingSource", "output"]
@@ -60,7 +61,7 @@ def output(received: Received, refusal: str) -> Any:
     return received
 
 
-def _claimed(source: Subscription, tracker: Any, stream: str = "uploads") -> Iterator[Held]:
+def _claimed(source: Holding, tracker: Any, stream: str = "uploads") -> Iterator[Held]:
     position = tracker.current_restriction().start
     if stream != "uploads" and is_crowded(stream):
         taken = source.take_bundle(_IDLE_WAIT, partial(uploads_wait, stream))

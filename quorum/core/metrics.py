@@ -86,6 +86,14 @@ LAG = _served(
 HELD = _served(
     prometheus.Gauge("quorum_held_messages", "Messages pulled and not acknowledged."), *_PULLS
 )
+BACKLOG = _served(
+    prometheus.Gauge(
+        "quorum_backlog_messages",
+        "Messages of a Kafka topic that are not done, in the partitions that this process reads.",
+        ("stream",),
+    ),
+    *_PULLS,
+)
 DEAD_LETTERS = _served(
     prometheus.Counter("quorum_dead_letters", "Dead letters.", ("stage",)), *_PULLS, "batch"
 )

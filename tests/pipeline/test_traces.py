@@ -19,6 +19,7 @@ from quorum.pipeline.decide import KeyByUpload
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Outgoing, Received, ReceivedCoder
+from quorum.pipeline.streams.carrier import NO_KEY, Carrier
 from quorum.pipeline.streams.pubsub_sink import _Publish
 from tests.pipeline.doubles import ensemble, lines, policy, upload
 from tests.tracing import PRODUCER, TRACE, Spans, traces_in_memory
@@ -107,7 +108,7 @@ def test_the_producers_trace_goes_on_in_the_attributes_of_what_is_published(span
     assert received.trace.split("-")[2] == f"{made.context.span_id:016x}"
     assert dict(received.attributes) == PRODUCER  # a dead letter has them as they came
     publish = _Publish("projects/p/topics/t", "/test")
-    publish._signer = None
+    publish._carrier = Carrier("/test", NO_KEY)
     message = publish._message(Upload.from_bytes(upload("one")), received.trace)
     assert message.attributes["traceparent"] == received.trace.partition(";")[0]
     assert message.attributes["tracestate"] == PRODUCER["tracestate"]

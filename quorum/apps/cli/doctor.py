@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quorum.apps.cli import options
-from quorum.apps.cli.topics import Halves
+from quorum.apps.cli.topics import Halves, kafka_readers
 
 if TYPE_CHECKING:
     from quorum.apps.doctor.findings import Finding
@@ -34,6 +34,14 @@ def doctor(
         str | None,
         typer.Option(help="Google Cloud project whose topics and subscriptions are looked for."),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BROKERS",
+            help="HOST:PORT[,HOST:PORT] of Kafka, whose topics and groups are looked for.",
+            show_default=False,
+        ),
+    ] = None,
     prefix: Annotated[str, typer.Option(help="Prefix of their names.")] = "quorum",
     halves: Annotated[
         Halves, typer.Option("--for", help="Subscriptions of which jobs: fused, apart or both.")
@@ -51,12 +59,16 @@ def doctor(
     \b
     quorum doctor
     quorum doctor --settings quorum.yaml --project my-project --json
+    quorum doctor --kafka broker-1:9092
     """
     from quorum.core.logs import configure_logs
 
     configure_logs("text", "error")
     found = []
-    for one in _examined(settings, policy, database, project, prefix, halves, record=record):
+    for one in (
+        *_examined(settings, policy, database, project, prefix, halves, record=record),
+        *_of_kafka(kafka, prefix, halves, record=record),
+    ):
         found.append(one)
         if not as_json:
             _print(one)
@@ -104,6 +116,20 @@ def _examined(
     options_ += f" --for {halves.value}" if halves != Halves.FUSED else ""
     options_ += " --record" if record else ""
     yield from streams(plan, f"quorum topics create --project {project}{options_}")
+
+
+def _of_kafka(
+    brokers: str | None, prefix: str, halves: Halves, *, record: bool
+) -> Iterator[Finding]:
+    if brokers is None:
+        return
+    from quorum.apps.doctor.kafka import kafka
+    from quorum.pipeline.streams.kafka_admin import planned_kafka
+    from quorum.pipeline.streams.topics import TOPICS
+
+    plan = planned_kafka(brokers, prefix, TOPICS, kafka_readers(halves, record=record))
+    options_ = f" --prefix {prefix}" if prefix != "quorum" else ""
+    yield from kafka(plan, f"quorum topics create --kafka {plan.brokers}{options_}")
 
 
 def _print(one: Finding) -> None:

@@ -71,6 +71,7 @@ def record(
     from quorum.pipeline.record import Feed, FileFeed, StreamRecorder, SubscriptionFeed
     from quorum.pipeline.streams.address import AddressKind, parse_address
     from quorum.pipeline.streams.check import check_streams
+    from quorum.pipeline.streams.open import held_path
     from quorum.pipeline.streams.subscription import NACK_SECONDS
     from quorum.store.ledger import Ledger
 
@@ -102,7 +103,7 @@ def record(
         feeds: dict[str, Feed] = {
             stream: FileFeed(Path(address.path))
             if address.kind is AddressKind.FILE
-            else SubscriptionFeed(address.path)
+            else SubscriptionFeed(held_path(address, "record"))
             for stream, address in addresses.items()
         }
         recorder = StreamRecorder(ledger, feeds, admission=admission)
@@ -135,12 +136,11 @@ def _checked(addresses: Iterable[Address], recorder: StreamRecorder) -> Iterator
     """Check the health of the recorder while it runs."""
     from quorum.pipeline.job_health import check_subscriptions
     from quorum.pipeline.streams.address import AddressKind
+    from quorum.pipeline.streams.open import held_path
     from quorum.store.writer import LAG_SECONDS
 
-    kind = AddressKind.SUBSCRIPTION
+    held = [held_path(one, "record") for one in addresses if one.kind is not AddressKind.FILE]
     with ExitStack() as stack:
         stack.callback(health.register("ledger", recorder.lag))
-        stack.enter_context(
-            check_subscriptions({one.path: LAG_SECONDS for one in addresses if one.kind is kind})
-        )
+        stack.enter_context(check_subscriptions(dict.fromkeys(held, LAG_SECONDS)))
         yield

@@ -25,7 +25,7 @@ from quorum.pipeline.moderator import ensemble_of
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.refused import KeepRefused
 from quorum.pipeline.streams import Source, parse_address, sink, source
-from quorum.pipeline.streams.address import AddressKind
+from quorum.pipeline.streams.address import KAFKA, AddressKind, KafkaAddress
 from quorum.pipeline.streams.check import check_streams
 from quorum.pipeline.streams.flink_source import FlinkPubSubSource
 from quorum.store.ledger import Ledger, LedgerUnavailable
@@ -92,8 +92,8 @@ def open_admission(
             publish what it does.
     """
     publishers = settings.publishers
-    pulled = [stream for stream, address in reads.items() if _is_pubsub(address)]
-    published = [stream for stream, address in writes.items() if _is_pubsub(address)]
+    pulled = [stream for stream, address in reads.items() if _is_broker(address)]
+    published = [stream for stream, address in writes.items() if _is_broker(address)]
     speaks_for = detectors if "predictions" in published else ()
     check_signer(publishers, SigningKey.from_environment(), published, speaks_for, at=now())
     if not publishers and pulled:
@@ -109,7 +109,7 @@ def open_admission(
     return Admission(publishers)
 
 
-def _is_pubsub(address: str | None) -> bool:
+def _is_broker(address: str | None) -> bool:
     return bool(address) and _kind(str(address)) is not AddressKind.FILE
 
 
@@ -151,14 +151,14 @@ def open_sources(
                 f"{verb if name == 'uploads' else 'decide'}.{name}",
                 sink(dead_letters, origin=f"/quorum/{verb}"),
             ),
+            reader=verb,
         )
         for name, address in given.items()
     }
     if engine in (Engine.PRISM, Engine.DIRECT):
         # A sink that is no topic is refused where it is opened.
-        topics = [
-            each for each in (*sinks, dead_letters) if each and _kind(each) is AddressKind.TOPIC
-        ]
+        kinds = (AddressKind.TOPIC, AddressKind.KAFKA)
+        topics = [each for each in (*sinks, dead_letters) if each and _kind(each) in kinds]
         check_streams([*given.values(), *topics])
     return engine, opened
 
@@ -197,9 +197,15 @@ def run(
 def _job_name(sources: Iterable[Source]) -> str:
     """A name of the job that says what it reads: one job for each set of subscriptions."""
     paths = sorted(each.path for each in sources if isinstance(each, FlinkPubSubSource))
-    return "-".join(["quorum", *(path.replace("/subscriptions/", "-") for path in paths)]).replace(
-        "projects/", ""
-    )
+    return "-".join(["quorum", *(_named(path) for path in paths)])
+
+
+def _named(path: str) -> str:
+    """A part of a job's name: the project and the subscription, or the cluster and the group."""
+    if path.startswith(KAFKA):
+        found = KafkaAddress.parse(path)
+        return f"{found.brokers.split(',')[0].replace(':', '-')}-{found.group}"
+    return path.replace("/subscriptions/", "-").replace("projects/", "")
 
 
 def patience_of(policy: Policy, live: LivePolicy | None = None) -> dict[str, Patience]:

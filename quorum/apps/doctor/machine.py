@@ -19,6 +19,7 @@ _EXTRAS = {
     "web": ("fastapi", "quorum serve"),
     "console": ("argon2", "quorum console"),
     "postgres": ("psycopg", "ledgers in PostgreSQL"),
+    "kafka": ("confluent_kafka", "streams on Kafka (kafka://)"),
     "mlflow": ("mlflow", "models of a registry (mlflow:)"),
     "speech": ("moonshine_voice", "spoken words are not judged"),
 }

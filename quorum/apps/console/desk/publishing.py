@@ -17,6 +17,7 @@ from quorum.store.ledger import Ledger
 
 __all__ = [
     "FileReviewPublisher",
+    "KafkaReviewPublisher",
     "LedgerReviewPublisher",
     "ReviewPublisher",
     "TopicReviewPublisher",
@@ -67,6 +68,28 @@ class TopicReviewPublisher:
             kind = type(error).__name__
             msg = f"cannot publish to the reviews topic ({kind}); the decision will be retried"
             raise EngineUnavailable(msg) from None
+
+
+class KafkaReviewPublisher:
+    """Publishes reviews to a topic of Kafka, signed if this process has a signing key."""
+
+    def __init__(self, path: str) -> None:
+        from quorum.pipeline.streams.carrier import Carrier, signer_name
+        from quorum.pipeline.streams.kafka_topic import KafkaTopic
+
+        self.name = path
+        self._carrier = Carrier(_SOURCE, signer_name())
+        self._topic = KafkaTopic(path, _SECONDS)
+
+    def publish(self, reviews: Sequence[Review]) -> None:
+        """Publish reviews (see ReviewPublisher)."""
+        from quorum.pipeline.streams.kafka_topic import KafkaRecord
+
+        carried = ((one.upload_id, *self._carrier.carried(one)) for one in reviews)
+        refusals = self._topic.send([KafkaRecord(*one) for one in carried])
+        if refusal := next(filter(None, refusals), ""):
+            msg = f"the reviews topic refuses the decision: {refusal}"
+            raise EngineUnavailable(msg)
 
 
 class FileReviewPublisher:
@@ -129,7 +152,7 @@ def open_review_publisher(
     """Open the destination that an address names; the ledger without an address.
 
     Args:
-        address: A topic or a .jsonl file; None for the ledger.
+        address: A topic of Pub/Sub or Kafka, or a .jsonl file; None for the ledger.
         ledger: The ledger.
         policy: Decides, where reviews are applied to the ledger.
         publishers: The publishers of the settings: this console must be one that may review.
@@ -142,9 +165,10 @@ def open_review_publisher(
     from quorum.pipeline.streams.address import AddressKind, parse_address
 
     parsed = parse_address(address)
-    if parsed.kind is AddressKind.TOPIC:
+    if parsed.kind in (AddressKind.TOPIC, AddressKind.KAFKA):
         check_signer(publishers or {}, SigningKey.from_environment(), ["reviews"], at=now())
-        return TopicReviewPublisher(parsed.path)
+        is_kafka = parsed.kind is AddressKind.KAFKA
+        return (KafkaReviewPublisher if is_kafka else TopicReviewPublisher)(parsed.path)
     if parsed.kind is AddressKind.FILE:
         return FileReviewPublisher(Path(parsed.path))
     msg = f"{parsed} is a subscription; reviews are published to a topic"

@@ -21,6 +21,7 @@ from quorum.core.health import register
 from quorum.core.process_end import HANDLER_SECONDS, end_within
 from quorum.models.supervision.shared import close_supervisors, shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
+from quorum.pipeline.control.flink_client import run_on_flink
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.flink.options import FlinkOptions
@@ -52,7 +53,7 @@ def run_job(
     flink: FlinkOptions | None = None,
     drain_seconds: float = 20.0,
     patience: Mapping[str, Patience] | None = None,
-) -> None:
+) -> str | None:
     """Run a graph until its input ends or a signal asks to stop.
 
     On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight, nacks the
@@ -73,6 +74,9 @@ def run_job(
         drain_seconds: Time from a signal to the end of the process.
         patience: By stream, how many seconds a message may be held where all is well; see
             ``quorum.pipeline.job_health``.
+
+    Returns:
+        The id of a job that goes on without this process (``FlinkOptions.detach``); else None.
 
     Raises:
         ConfigurationError: If the metrics' port is in use.
@@ -97,10 +101,10 @@ def run_job(
             for one in supervisor.detectors.values():
                 _log.info("loaded %s, version %s", one.name, one.version)
         if stop.is_set():
-            return
+            return None
         if turns:
             _run_in_turns(build, turns[0], stop, beam_args)
-            return
+            return None
         with launch(
             build,
             engine,
@@ -109,7 +113,12 @@ def run_job(
             accept_open=accept_open,
             flink=flink,
         ) as result:
+            if engine is Engine.FLINK and streaming:
+                return run_on_flink(result, flink or FlinkOptions(), beam_args, stop)
+            if engine is Engine.DATAFLOW and flink is not None and flink.detach:
+                return str(result.job_id())
             _run(result, engine, stop)
+    return None
 
 
 class _Stop(threading.Event):
@@ -142,10 +151,6 @@ def _run(result: Any, engine: Engine, stop: _Stop) -> None:
         return
     _log.info("running on %s", engine.value)
     state = _wait(result, stop)
-    if stop.is_set() and engine is Engine.FLINK:
-        # Its open cases are the cluster's: they would end with it.
-        _log.info("this client ends, and the job goes on; docs/flink.md says how to stop it")
-        return
     if stop.is_set():
         _drain(result, stop)
         return

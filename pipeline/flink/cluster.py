@@ -7,17 +7,49 @@ https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/.
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 
-__all__ = ["FlinkCluster", "is_open"]
+__all__ = ["FlinkCluster", "FlinkRefused", "NotThere", "is_open", "one_line"]
 
-_SECONDS = 10.0
+#: A JobManager under load answers late.
+_TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
+
+
+class FlinkRefused(QuorumError):
+    """A request that the cluster answered with an error."""
+
+
+class NotThere(FlinkRefused):
+    """A job, or what is asked of one, that the cluster does not know."""
+
+
+#: How much of an engine's exception is told.
+_ERROR_CHARACTERS = 400
+
+
+def one_line(exception: str) -> str:
+    """What an exception of Flink comes from: the error of our own code, else the deepest cause.
+
+    Args:
+        exception: With its stack trace, as Flink tells it.
+    """
+    lines = [line.rstrip() for line in exception.splitlines() if line.strip()]
+    python = [at for at, line in enumerate(lines) if "Traceback (most recent call last)" in line]
+    if python:
+        for line in lines[python[-1] + 1 :]:
+            # The first line after the frames is the error.
+            if not line.startswith((" ", "\t")):
+                return line[:_ERROR_CHARACTERS]
+    causes = [line for line in lines if line.lstrip().startswith("Caused by: ")]
+    said = causes[-1].strip().removeprefix("Caused by: ") if causes else (lines or [""])[0]
+    return said[:_ERROR_CHARACTERS]
 
 
 @dataclass(frozen=True)
@@ -40,12 +72,30 @@ class FlinkCluster:
         """What the interface answers.
 
         Raises:
+            NotThere: If the cluster answers that it knows no such job.
+            FlinkRefused: If it answers with another error.
             EngineUnavailable: If nothing answers there, or not as Flink does.
         """
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What the interface answers to a request; see ``get``.
+
+        Args:
+            method: Of HTTP.
+            path: From the root, with its query.
+            body: What is sent as JSON.
+        """
         try:
-            answer = httpx.get(f"{self.url}{path}", timeout=_SECONDS)
+            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=_TIMEOUT)
+            told = answer.json() if answer.content else {}
+            if answer.is_error and isinstance(told, dict) and told.get("errors"):
+                reason = one_line("\n".join(str(one) for one in told["errors"]))
+                refused = NotThere if answer.status_code == 404 else FlinkRefused
+                msg = f"the Flink cluster at {self.url} answers: {reason}"
+                raise refused(msg)
             answer.raise_for_status()
-            return answer.json()
+            return told
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             msg = (
                 f"no Flink cluster answers at {self.url} ({error or type(error).__name__}); start "
@@ -92,7 +142,7 @@ class FlinkCluster:
                 f"in all, {overview.get('jobs-running')} jobs; cancel a job or start a TaskManager"
             )
             raise EngineUnavailable(msg)
-        if not allow_loss and not self._keeps_checkpoints():
+        if not allow_loss and not self.checkpoint_folder():
             msg = (
                 f"the Flink cluster at {self.url} has no folder for checkpoints, so that what was "
                 "acknowledged is lost with its JobManager: set state.checkpoints.dir in its "
@@ -101,9 +151,14 @@ class FlinkCluster:
             )
             raise ConfigurationError(msg)
 
-    def _keeps_checkpoints(self) -> bool:
+    def checkpoint_folder(self) -> str:
+        """Where the cluster keeps the checkpoints of its jobs; empty for nowhere.
+
+        Raises:
+            EngineUnavailable: If the cluster does not answer.
+        """
         found = {one.get("key"): one.get("value") for one in self.get("/jobmanager/config")}
-        return any(found.get(key) for key in _CHECKPOINTS)
+        return next((str(found[key]) for key in _CHECKPOINTS if found.get(key)), "")
 
 
 def is_open(address: str) -> bool:

@@ -30,6 +30,10 @@ class FlinkOptions:
         job_endpoint: ``HOST:PORT`` of a job server that runs already; by default one is started.
         allow_loss: Whether to start on a cluster that keeps no checkpoints.
         job_name: Of the job on the cluster, on which there is one of a name; by default Beam's.
+        detach: Whether the client ends as soon as the cluster has the job.
+        finish_open: Seconds after which the job is ended: it pulls no uploads and decides the
+            cases that are open. None for a job that goes on.
+        command: What started the client, for a later upgrade or restart; empty to keep nothing.
     """
 
     master: str | None = None
@@ -38,3 +42,6 @@ class FlinkOptions:
     job_endpoint: str | None = None
     allow_loss: bool = False
     job_name: str = ""
+    detach: bool = False
+    finish_open: float | None = None
+    command: tuple[str, ...] = ()

@@ -16,10 +16,23 @@ from quorum.pipeline.flink.job_server import job_server
 from quorum.pipeline.flink.options import FlinkOptions, FlinkWorkers
 from quorum.pipeline.worker_pool import worker_pool
 
-__all__ = ["flink_session"]
+__all__ = ["flink_master", "flink_session"]
 
 _SECONDS = 10.0
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def flink_master(flink: FlinkOptions, extra: Sequence[str] = ()) -> str:
+    """``HOST:PORT`` of the JobManager's REST interface.
+
+    Raises:
+        ConfigurationError: If it is not given.
+    """
+    master = flink.master or _value(extra, "--flink_master")
+    if not master:
+        msg = "--runner flink needs --flink-master, such as --flink-master jobmanager:8081"
+        raise ConfigurationError(msg)
+    return master
 
 
 @contextmanager
@@ -35,9 +48,10 @@ def flink_session(flink: FlinkOptions, extra: Sequence[str] = ()) -> Iterator[li
             a version differs.
         EngineUnavailable: If cluster, job server or workers are not there.
     """
-    master = flink.master or _value(extra, "--flink_master")
-    if not master:
-        msg = "--runner flink needs --flink-master, such as --flink-master jobmanager:8081"
+    master = flink_master(flink, extra)
+    if flink.detach and flink.workers is FlinkWorkers.LOCAL:
+        msg = "--detach ends this process, and --flink-workers local runs the workers in it; start "
+        msg += "`quorum worker-pool` beside each TaskManager"
         raise ConfigurationError(msg)
     endpoint = flink.job_endpoint or _value(extra, "--job_endpoint")
     cluster = FlinkCluster.at(master)
@@ -48,7 +62,7 @@ def flink_session(flink: FlinkOptions, extra: Sequence[str] = ()) -> Iterator[li
             msg = (
                 f"the job {flink.job_name} runs already on {cluster.url}, as {running}: two jobs "
                 "on one subscription would each have a part of each case; stop it first "
-                "(docs/flink.md)"
+                "(quorum jobs stop), or put this one in its place (quorum jobs upgrade)"
             )
             raise ConfigurationError(msg)
     cluster.check(allow_loss=flink.allow_loss)

@@ -74,6 +74,7 @@ class PlannedSubscription:
         dead_letters: The full name of the topic for what cannot be delivered; empty for none.
         reader: Who reads it, in words.
         is_register: Whether its readers leave the newest message in it, for each other.
+        retains: Whether it retains what was acknowledged, so that it can be set back in time.
     """
 
     path: str
@@ -81,6 +82,7 @@ class PlannedSubscription:
     dead_letters: str
     reader: str = ""
     is_register: bool = False
+    retains: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,13 @@ class TopicPlan:
 
 
 def planned(
-    project: str, prefix: str, *, fused: bool = True, apart: bool = False, record: bool = False
+    project: str,
+    prefix: str,
+    *,
+    fused: bool = True,
+    apart: bool = False,
+    record: bool = False,
+    replayable: bool = False,
 ) -> TopicPlan:
     """The topics and subscriptions of a deployment.
 
@@ -102,6 +110,7 @@ def planned(
         fused: Whether `quorum stream` reads them.
         apart: Whether `quorum detect` and `quorum decide` read them.
         record: Whether `quorum record` reads them.
+        replayable: Whether what a job reads can be replayed after it was acknowledged.
     """
 
     def topic(name: str) -> str:
@@ -126,6 +135,7 @@ def planned(
                 else topic("dead-letters"),
                 reader=_READERS[name.removeprefix(f"{stream}-")],
                 is_register=is_register,
+                retains=replayable and name in (*_FUSED, *_APART),
             )
         )
     return TopicPlan(tuple(topic(name) for name in TOPICS), tuple(subscriptions))
@@ -178,6 +188,7 @@ def subscription_request(planned: PlannedSubscription) -> Subscription:
         topic=planned.topic,
         ack_deadline_seconds=_ACK_DEADLINE_SECONDS,
         message_retention_duration=_RETENTION,
+        retain_acked_messages=planned.retains,
     )
     if planned.is_register and not emulator_host():
         # The emulator keeps messages for a week at most.

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 #: The processes, by their verbs.
-PROCESSES: Final = ("stream", "detect", "decide", "record", "batch", "serve", "console")
+PROCESSES: Final = ("stream", "detect", "decide", "record", "batch", "serve", "console", "jobs")
 
 #: A first verdict so many seconds after the policy's deadline still met it: a case that waits for
 #: a detector is decided at the deadline, and its timer takes a moment.
@@ -68,10 +68,39 @@ _SCORES = ("stream", "detect", "batch", "serve")
 _DECIDES = ("stream", "decide", "batch", "serve")
 _CASES = ("stream", "decide")
 _PULLS = ("stream", "detect", "decide", "record")
+_FOLLOWS = ("stream", "detect", "decide", "jobs")
 
 READY = _served(
     prometheus.Gauge("quorum_ready", "1 while no check of health finds a problem, else 0."),
     *PROCESSES,
+)
+JOB_RUNNING = _served(
+    prometheus.Gauge("quorum_job_running", "1 while the job on a cluster runs, else 0."),
+    *_FOLLOWS,
+)
+JOB_RESTARTS = _served(
+    prometheus.Gauge(
+        "quorum_job_restarts", "Restarts of the job on a cluster in the last hour, as it tells."
+    ),
+    *_FOLLOWS,
+)
+JOB_CHECKPOINT_AGE = _served(
+    prometheus.Gauge(
+        "quorum_job_checkpoint_age_seconds", "Since the job's last completed checkpoint."
+    ),
+    *_FOLLOWS,
+)
+JOB_CHECKPOINT_BYTES = _served(
+    prometheus.Gauge("quorum_job_checkpoint_bytes", "Bytes of the job's last checkpoint."),
+    *_FOLLOWS,
+)
+JOB_BACKLOG = _served(
+    prometheus.Gauge(
+        "quorum_job_oldest_message_seconds",
+        "Age of the oldest message that a subscription of the job has not had acknowledged.",
+        ("subscription",),
+    ),
+    *_FOLLOWS,
 )
 UPLOADS = _served(prometheus.Counter("quorum_uploads", "Uploads decoded."), "stream", "detect")
 LAG = _served(

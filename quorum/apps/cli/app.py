@@ -22,6 +22,8 @@ _VERBS: dict[str, str] = {
     "decide": "The second half: predictions to verdicts.  [quorum decide --uploads SUB "
     "--predictions SUB --verdicts TOPIC --dead-letters TOPIC]",
     "worker-pool": "Run a job's code beside a TaskManager of Flink.  [quorum worker-pool]",
+    "jobs": "List, show, stop, upgrade and restore jobs on a cluster.  [quorum jobs list "
+    "--flink-master HOST:8081]",
     "topics": "Create the Pub/Sub topics and subscriptions.  [quorum topics create --project P]",
     "keys": "Make keys that sign messages.  [quorum keys new PUBLISHER]",
     "moderate": "The verdicts of a file, in this process.  [quorum moderate uploads.jsonl]",

@@ -328,6 +328,21 @@ class JobOptions:
             show_default=False,
         ),
     ] = None
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach",
+            help="On Flink and Dataflow: print the job's id and end; `quorum jobs` speaks of it.",
+        ),
+    ] = False
+    finish_open: Annotated[
+        bool,
+        typer.Option(
+            "--finish-open",
+            help="With --runner flink: pull no uploads, decide the cases that are open, and end "
+            "the job; `quorum jobs drain` does so.",
+        ),
+    ] = False
     beam_args: BeamArgs = None
 
     def flink(self) -> FlinkOptions:
@@ -338,4 +353,5 @@ class JobOptions:
             self.flink_pool,
             self.job_endpoint,
             self.flink_allow_loss,
+            detach=self.detach,
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
+
+import typer
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions, MetricsOptions
@@ -41,6 +44,9 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+#: Seconds beyond the longest regular wait, after which every open case has ended.
+_FINISH_SLACK = 15.0
 
 
 def case_options(
@@ -174,17 +180,39 @@ def run(
     live: LivePolicy | None = None,
     **more: Any,
 ) -> None:
-    """Run the job of a verb as its options say; see ``run_job``."""
+    """Run the job of a verb as its options say; see ``run_job``.
+
+    Raises:
+        ConfigurationError: If options are given that are for other engines.
+    """
+    clusters = (Engine.FLINK, Engine.DATAFLOW)
+    if job.detach and engine not in clusters:
+        msg = f"--detach is for a cluster; on {engine.value} the job ends with its process"
+        raise ConfigurationError(msg)
+    if job.finish_open and engine is not Engine.FLINK:
+        msg = "--finish-open is for --runner flink; elsewhere drain the job (docs/operations.md)"
+        raise ConfigurationError(msg)
+    finish = None
+    if job.finish_open:
+        finish = max(map(_seconds, more.get("patience", {}).values()), default=0.0) + _FINISH_SLACK
+        for each in sources.values():
+            if isinstance(each, FlinkPubSubSource) and each.stream == "uploads":
+                each.paused = True
     end_check = None if live is None else health.register("policy", live.problem)
     try:
-        run_job(
+        started = run_job(
             build,
             engine,
             sources=sources.values(),
             beam_args=job.beam_args or (),
             verb=verb,
             listen=metrics.listen(verb),
-            flink=replace(job.flink(), job_name=_job_name(sources.values())),
+            flink=replace(
+                job.flink(),
+                job_name=_job_name(sources.values()),
+                finish_open=finish,
+                command=() if job.finish_open else (sys.executable, "-m", "quorum", *sys.argv[1:]),
+            ),
             drain_seconds=job.drain_seconds,
             accept_open=job.allow_open_prism,
             **more,
@@ -192,6 +220,12 @@ def run(
     finally:
         if end_check is not None:
             end_check()
+    if started:
+        typer.echo(started)
+
+
+def _seconds(patience: Patience) -> float:
+    return patience() if callable(patience) else patience
 
 
 def _job_name(sources: Iterable[Source]) -> str:

@@ -61,6 +61,14 @@ def create(
     replication: Annotated[
         int, typer.Option(min=1, help="Brokers that keep each topic of Kafka.")
     ] = 3,
+    replayable: Annotated[
+        bool,
+        typer.Option(
+            "--replayable",
+            help="Let the subscriptions of jobs retain what was acknowledged, for seven days: what "
+            "a lost state had acknowledged can then be replayed (`quorum jobs restore`).",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option(help="Only show what would be created.")] = False,
 ) -> None:
     """Create the topics and subscriptions that are absent; existing ones are unchanged.
@@ -88,6 +96,7 @@ def create(
         fused=halves != Halves.APART,
         apart=halves != Halves.FUSED,
         record=record,
+        replayable=replayable,
     )
     made = set() if dry_run else create_topics(plan)
     # Plain lines, whatever the terminal's width: these names are copied.

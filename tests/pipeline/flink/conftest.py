@@ -13,6 +13,12 @@ from tests.conftest import REPOSITORY
 from tests.pipeline.flink.running import Flink
 
 
+@pytest.fixture(autouse=True)
+def jobs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How jobs were started is kept with the test."""
+    monkeypatch.setenv("QUORUM_JOBS", str(tmp_path / "jobs"))
+
+
 @pytest.fixture(scope="session")
 def flink_home() -> Path:
     """The folder with Flink's jars and its script."""

@@ -71,6 +71,19 @@ class Flink:
         kill(self.taskmanager)
         self.taskmanager = self._start("taskmanager")
 
+    def restart_jobmanager(self) -> None:
+        """Kill it: it forgets its jobs, and the TaskManager comes back to it."""
+        kill(self.jobmanager)
+        self.jobmanager = self._start("jobmanager")
+        self.await_slot()
+
+    def received(self, job: str) -> int:
+        """How many uploads, predictions and reviews have reached the decision in a job."""
+        vertices = self.cluster.get(f"/jobs/{job}")["vertices"]
+        return sum(
+            int(one["metrics"]["read-records"]) for one in vertices if "Decide" in one["name"]
+        )
+
     def running(self) -> str:
         """The id of the job that runs; empty for none."""
         jobs = self.cluster.get("/jobs/overview")["jobs"]

@@ -1,0 +1,110 @@
+"""How a job was started is kept for its owner, with the version before it."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from quorum.core.errors import QuorumError
+from quorum.pipeline.control.launching import plain, start_from, start_update, with_options
+from quorum.pipeline.control.records import StartedJob, keep, recorded, recorded_jobs
+from quorum.pipeline.control.retained import last_checkpoint
+
+ONE = StartedJob("http://a:1", "quorum-p-s", "1", ("python", "-m", "quorum", "stream"), "0.3.0")
+
+
+def homeless() -> Path:
+    msg = "Could not determine home directory."
+    raise RuntimeError(msg)
+
+
+def test_a_start_is_kept_with_the_one_before_it(jobs_folder: Path) -> None:
+    keep(ONE)
+    assert recorded("http://a:1", "quorum-p-s") == ONE
+    # The same again, after a restart, leaves the way back as it is.
+    keep(replace(ONE, job="2"))
+    assert recorded("http://a:1", "quorum-p-s") == replace(ONE, job="2")
+    new = replace(ONE, job="3", command=("other", "stream"), version="0.4.0")
+    keep(new)
+    keep(replace(new, job="4"))
+    found = recorded("http://a:1", "quorum-p-s")
+    assert found == replace(new, job="4", before=ONE.command)
+    assert recorded_jobs("http://a:1") == [found]
+    assert recorded_jobs("http://b:1") == []
+    (path,) = jobs_folder.glob("*.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_record_that_cannot_be_read_or_written_stops_nothing(
+    jobs_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(ONE)
+    (path,) = jobs_folder.glob("*.json")
+    path.write_text('{"place": 1')
+    assert recorded("http://a:1", "quorum-p-s") is None
+    blocked = jobs_folder.parent / "file"
+    blocked.touch()
+    monkeypatch.setenv("QUORUM_JOBS", str(blocked / "jobs"))
+    keep(ONE)
+    assert "an upgrade has no way back" in caplog.text
+    caplog.clear()
+    for name in ("QUORUM_JOBS", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    # A container's user without a home.
+    monkeypatch.setattr(Path, "home", homeless)
+    keep(ONE)
+    assert "this user has no home; set QUORUM_JOBS" in caplog.text
+    assert recorded("http://a:1", "quorum-p-s") is None
+    assert recorded_jobs("http://a:1") == []
+
+
+def test_a_command_is_repeated_without_how_it_was_started() -> None:
+    given = ["q", "stream", "--detach", "--uploads", "u", "--", "--parallelism=4",
+             "--savepoint_path=x", "--savepoint_path", "y"]  # fmt: skip
+    kept = ("q", "stream", "--uploads", "u", "--", "--parallelism=4")
+    assert plain(given) == kept
+    assert plain(["q", "stream", "--", "--savepointPath=x"]) == ("q", "stream")
+    assert with_options(kept, ["--detach"], ["--savepoint_path=z"]) == [
+        *("q", "stream", "--uploads", "u", "--detach", "--", "--parallelism=4"),
+        "--savepoint_path=z",
+    ]
+    assert with_options(("q",), (), ["--a=b"]) == ["q", "--", "--a=b"]
+    assert with_options(("q",), ["--c"]) == ["q", "--c"]
+
+
+def shows(code: str) -> list[str]:
+    return [sys.executable, "-c", f"import sys; {code}"]
+
+
+def test_a_start_gives_the_id_or_its_own_error() -> None:
+    assert start_from(shows("print('seen'); print(sys.argv[-1])"), "s3://x").split() == [
+        "--savepoint_path=s3://x"
+    ]
+    told = start_update(shows("print(*sys.argv[1:], sep=',')"), "name")
+    assert told == "--detach,--,--update,--job_name=name"
+    with pytest.raises(QuorumError, match=r"^no pool$"):
+        start_from(shows("sys.exit(print('quorum: no pool', file=sys.stderr) or 69)"), "")
+    with pytest.raises(QuorumError, match="exit code 3"):
+        start_from(shows("sys.exit(3)"), "")
+    with pytest.raises(QuorumError, match="cannot be run"):
+        start_from(["/no/such/quorum"], "")
+    with pytest.raises(QuorumError, match="not handed over after"):
+        start_from(shows("import time; time.sleep(60)"), "", seconds=0.5)
+
+
+def test_the_last_checkpoint_of_a_job_is_found_by_its_number(tmp_path: Path) -> None:
+    for number in (9, 44, 100):
+        made = tmp_path / "job" / f"chk-{number}"
+        made.mkdir(parents=True)
+        if number != 100:  # one that was not completed
+            (made / "_metadata").touch()
+    for folder in (f"file://{tmp_path}", f"file:{tmp_path}/", str(tmp_path)):
+        assert last_checkpoint(folder, "job") == f"file://{tmp_path}/job/chk-44"
+    with pytest.raises(QuorumError, match="quorum jobs restore"):
+        last_checkpoint(f"file://{tmp_path}", "other")
+    with pytest.raises(QuorumError, match="--from"):
+        last_checkpoint("", "job")

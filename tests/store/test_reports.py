@@ -16,7 +16,7 @@ from quorum.store.ledger.reports_schema import report_cases, reports
 from quorum.store.reports import intake as module
 from quorum.store.reports.intake import Intake, ReporterRefused
 from quorum.store.reports.reading import answer_of, case_counts, case_page, suspend, worst_reporters
-from quorum.store.reports.settling import link_uploads, settle
+from quorum.store.reports.settling import close_case, link_uploads, settle
 from quorum.store.reports.values import Notice, Reporter, ReportLimits, Taken, Track, wilson
 from tests.store.ledger.messages_for_ledger import at, upload, verdict
 from tests.store.ledger.postgres_server import PostgresServer, running
@@ -163,6 +163,21 @@ def test_a_notice_on_an_unknown_upload_is_kept_and_linked_when_it_comes(
     done = ledger.forget("by-1", dry_run=False)
     assert done.rows.uploads == 1
     assert [row.upload_id for row in rows(ledger, reports)] == [None]
+
+
+def test_retention_takes_answered_reports_on_uploads_that_never_came(ledger: Ledger, clock) -> None:
+    for number in (70, 71):
+        send(ledger, number, email="a@example.org")
+    case_id = rows(ledger, report_cases)[0].id
+    ledger.transact(
+        lambda c: close_case(c, case_id, upheld=False, action=None, at=at(10_001), by="lea"),
+        writes=True,
+    )
+    ledger.prune(at(10_000), dry_run=False)
+    assert len(rows(ledger, reports)) == 2
+    ledger.prune(at(20_000), dry_run=False)
+    assert [row.state for row in rows(ledger, reports)] == ["open"]
+    assert len(rows(ledger, report_cases)) == 1
 
 
 def test_a_reporter_is_throttled_and_suspended_by_the_clock(ledger: Ledger, clock) -> None:

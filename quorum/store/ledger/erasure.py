@@ -130,6 +130,9 @@ def prune(
     letters = run(partial(remove, schema.dead_letters, old_letter), writes=not dry_run)
     strays = run(partial(remove, schema.predictions, stray), writes=not dry_run)
 
+    if not dry_run:
+        run(partial(_prune_reports, before=before, at=at), writes=True)
+
     def some_cases(connection: Connection) -> Pruned:
         if not dry_run:
             holds.lock_holds(connection)
@@ -166,6 +169,20 @@ def _unchanged(
             .limit(limit)
         ).scalars()
     )
+
+
+def _prune_reports(connection: Connection, before: datetime, at: datetime) -> None:
+    """Delete answered reports of before a time on uploads that the ledger never knew, or not now.
+
+    Those on other uploads go with their case; an open one stays until it is answered.
+    """
+    c, r = reports_schema.report_cases.c, reports_schema.reports.c
+    old = (c.closed_at < before) & ~exists().where(schema.cases.c.upload_id == c.upload_id)
+    # A case that names an address alone can be of no upload that is held.
+    old &= or_(c.upload_id.is_(None), ~holds.covers(c.upload_id, at))
+    ids = select(c.id).where(old)
+    connection.execute(delete(reports_schema.reports).where(r.case_id.in_(ids)))
+    connection.execute(delete(reports_schema.report_cases).where(old))
 
 
 def _held_letter(at: datetime) -> ColumnElement[bool]:

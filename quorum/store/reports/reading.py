@@ -83,7 +83,8 @@ def answer_of(connection: Connection, token: str) -> Answer | None:
 def _shown(what: Shown) -> list[ColumnElement[bool]]:
     c = report_cases.c
     if what == "closed":
-        return [c.state == "closed"]
+        # Only closed ones have the time, by which they are listed: its index is read, newest first.
+        return [c.closed_at.is_not(None)]
     found = [c.state == "open"]
     if what == "trusted":
         found.append(c.trusted.is_(True))

@@ -26,7 +26,7 @@ _PAGES = (
     "/quality",
     "/policy",
     "/holds",
-    "/transparency",
+    "/transparency?first=2020-01-01",
     "/reports",
     "/reports?show=unknown",
     "/reports/reporters",

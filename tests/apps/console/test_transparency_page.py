@@ -14,7 +14,8 @@ from tests.apps.console.cases_for_console import record_case
 def test_the_page_shows_the_figures_and_leads_export_them(cases: Ledger, serve) -> None:
     record_case(cases, 80, action=Action.REMOVE, category="spam", decided_by="policy")
     console = serve()
-    page = console("eve").get("/transparency").text
+    assert "Counted from the ledger" in console("eve").get("/transparency").text
+    page = console("eve").get("/transparency?first=2020-01-01").text
     assert "cells need a person" in page
     assert "other violation tc" in page
     assert "No notices" in page

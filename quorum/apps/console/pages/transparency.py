@@ -78,7 +78,9 @@ def _count(request: Request, form: Typed) -> Figures:
 
 @router.get("/transparency")
 def page(request: Request, session: CurrentSession, form: TypedForm) -> Response:
-    """Show the figures of a period."""
+    """Show the figures of a period; until one is asked for, the form alone: counting takes time."""
+    if "first" not in request.query_params:
+        return render(request, "transparency.html", form=form, figures=None)
     figures = _count(request, form)
     report = build(figures, Service("", ""))
     precision = figures.precision
@@ -90,7 +92,6 @@ def page(request: Request, session: CurrentSession, form: TypedForm) -> Response
         figures=figures,
         gaps=len(report.gaps),
         interval=wilson(hits, precision.looked_at),
-        query=request.url.query,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from quorum.aggregator.case.cap import EDITED_AFTER_REVIEW
 from quorum.aggregator.case.clock import at_micros, forget_at, next_wake, outstanding, span
 from quorum.aggregator.case.contents import Relation
-from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
+from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget, with_reply
 from quorum.aggregator.case.evidence import keep_prediction, keep_review
 from quorum.aggregator.case.orphans import MAX_ORPHANS
 from quorum.aggregator.case.outcome import account_of, changes, effect_of
@@ -236,7 +236,8 @@ class Case:
             contents.add_former(contents.of_verdict(recorded))
             contents.add_former_verdicts([recorded.id])
         keep_review(self._state, self._policy, review)
-        return self._reconsider(now)
+        effects = self._reconsider(now)
+        return effects if review.reply is None else with_reply(effects, review.reply)
 
     def knows_verdict(self, verdict_id: str) -> bool:
         """Whether this is the id of the case's verdict, or of one that it supersedes."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quorum.core.messages import Prediction, Review, Verdict
 
-__all__ = ["Discard", "Effect", "Emit", "Forget"]
+__all__ = ["Discard", "Effect", "Emit", "Forget", "with_reply"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,13 @@ class Forget:
 
 
 Effect = Emit | Discard | Forget
+
+
+def with_reply(effects: Sequence[Effect], reply: str) -> Sequence[Effect]:
+    """The effects of a review, with the reply to the uploader on the reviewer's verdict."""
+    return tuple(
+        Emit(one.verdict.model_copy(update={"reply": reply}))
+        if isinstance(one, Emit) and one.verdict.decided_by == "reviewer"
+        else one
+        for one in effects
+    )

@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "WorkerSettings",
     "check_timeouts",
+    "line_of",
     "load_settings",
 ]
 
@@ -268,7 +269,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     except ValidationError as error:
         tree = YAML(typ="safe", pure=True).compose(text)
         msg = "; ".join(
-            f"{file}:{_line(tree, item['loc'])}: {_problem(item)}"
+            f"{file}:{line_of(tree, item['loc'])}: {_problem(item)}"
             for item in error.errors(include_url=False, include_input=False)
         )
         raise ConfigurationError(msg) from None
@@ -290,7 +291,7 @@ def check_timeouts(settings: Settings, deadline: float, path: str | Path | None 
             where = ""
             if chosen := path or os.environ.get("QUORUM_SETTINGS"):
                 tree = YAML(typ="safe", pure=True).compose(Path(chosen).read_text("utf-8"))
-                where = f"{chosen}:{_line(tree, ('detectors', name, 'timeout'))}: "
+                where = f"{chosen}:{line_of(tree, ('detectors', name, 'timeout'))}: "
             msg = (
                 f"{where}detectors.{name}.timeout: {one.timeout:g} s exceeds the policy's deadline "
                 f"of {deadline:g} s, by which each upload is decided; set at most {deadline:g}"
@@ -298,7 +299,7 @@ def check_timeouts(settings: Settings, deadline: float, path: str | Path | None 
             raise ConfigurationError(msg)
 
 
-def _line(node: Node, path: tuple[int | str, ...]) -> int:
+def line_of(node: Node, path: tuple[int | str, ...]) -> int:
     """The line, from 1, of the deepest part of a path that the file holds."""
     line: int = node.start_mark.line + 1
     for part in path:

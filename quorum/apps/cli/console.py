@@ -96,6 +96,10 @@ class ReviewOptions:
             metavar="TOPIC",
         ),
     ] = None
+    replies: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of templates and macros for replies to uploaders."),
+    ] = None
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -164,6 +168,7 @@ def console(
     from quorum.aggregator.policy.policy import load_policy
     from quorum.apps.console.app import create_console
     from quorum.apps.console.desk.publishing import open_review_publisher
+    from quorum.apps.console.desk.replies import Replies, load_replies
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
@@ -186,6 +191,9 @@ def console(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="quorum-console-"))
             database = f"sqlite:///{folder}/demo.db"
         rules = load_policy(policy or chosen.policy)
+        replies = Replies()
+        if review.replies is not None:
+            replies = load_replies(review.replies, rules.categories)
         ledger = stack.enter_context(Ledger(database, create=review.demo))
         if review.demo:
             _seed(ledger, rules, chosen, examples)
@@ -206,6 +214,7 @@ def console(
                 behind_proxy=bool(address.proxy),
                 works=works,
                 policy_file=review.policy_file,
+                replies=replies,
                 answer=timedelta(seconds=review.answer_seconds),
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from quorum.apps.console.desk.replies import Replies
 from quorum.core.settings import MediaAccess
 
 __all__ = ["ConsoleSettings"]
@@ -34,6 +35,7 @@ class ConsoleSettings:
         body_seconds: Time for a browser to send a form.
         answer: A published decision that led to no verdict by then is told on every page.
         quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
+        replies: Templates and macros of replies to uploaders.
         dwell: After a case opened, keys and clicks decide nothing for this long.
     """
 
@@ -54,4 +56,5 @@ class ConsoleSettings:
     body_seconds: float = 20.0
     answer: timedelta = timedelta(seconds=60)
     quiet: timedelta | None = timedelta(minutes=30)
+    replies: Replies = field(default_factory=Replies)
     dwell: timedelta = timedelta(seconds=0.7)

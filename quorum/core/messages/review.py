@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from quorum.core.messages.fields import Identifier, Time, digest
 from quorum.core.messages.message import Message
@@ -27,6 +29,8 @@ class Review(Message):
     """The harms that the reviewer found, such as ``violence/fight``."""
     note: str = ""
     """A note for other reviewers."""
+    reply: Annotated[str, Field(max_length=8000)] | None = None
+    """What the uploader is told in the reviewer's words, beside the statement of reasons."""
     account: Literal["none", "warn", "suspend"] | None = None
     """What the reviewer decided on the uploader's account; absent leaves what the policy asks."""
     at: Time

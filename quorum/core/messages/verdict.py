@@ -123,6 +123,8 @@ class Verdict(Message):
     """Seconds from the arrival of the upload to this verdict."""
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""
+    reply: Annotated[str, Field(max_length=8000)] | None = None
+    """What the uploader is told in the words of the reviewer who decided."""
     account: AccountVerdict | None = None
     """What happens to the uploader's account, where the policy or a reviewer asks for that."""
     plan: PlannedAction | None = None

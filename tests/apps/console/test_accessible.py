@@ -35,6 +35,7 @@ _PAGES = (
     "/users",
     "/group?by=text&of=up-101",
     "/group?by=queue&category=violence",
+    "/mine",
     "/case?upload=nothing",
 )
 

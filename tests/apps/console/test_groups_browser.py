@@ -1,15 +1,24 @@
-"""Groups in a real browser: two reviewers, keyboard and undo."""
+"""Groups and replies in a real browser: two reviewers, keyboard, undo, macros, previews."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 
-from quorum.apps.console.desk import tasks
+from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.console.app import create_console
+from quorum.apps.console.desk import decisions, tasks
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
+from quorum.apps.console.desk.replies import load_replies
+from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import Action
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import record_case
-from tests.apps.console.conftest import soon
+from tests.apps.console.conftest import PASSWORD, listening, soon
 from tests.apps.console.test_groups import wave
+from tests.apps.console.test_replies import FILE
 
 pytestmark = pytest.mark.browser
 
@@ -67,3 +76,41 @@ def test_two_reviewers_decide_one_group_and_the_second_is_told(browse, cases: Le
     ben.goto("/group?by=uploader&of=bot")
     ben.wait_for_selector("text=No cases of this group are waiting.")
     assert ana.troubles == ben.troubles == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_a_macro_fills_the_form_and_the_reply_is_previewed(
+    chromium, cases: Ledger, tmp_path: Path, width: int, scheme: str
+):
+    (tmp_path / "replies.yaml").write_text(FILE)
+    policy = load_policy("balanced")
+    settings = ConsoleSettings(
+        undo=timedelta(seconds=5),
+        golden_rate=0,
+        double_rate=0,
+        replies=load_replies(tmp_path / "replies.yaml", policy.categories),
+    )
+    app = create_console(cases, policy, LedgerReviewPublisher(cases, policy), settings)
+    with listening(app) as url:
+        page = chromium.new_page(color_scheme=scheme, viewport={"width": width, "height": 800})
+        page.goto(f"{url}/login")
+        page.fill("[name=name]", "ana")
+        page.fill("[name=password]", PASSWORD)
+        page.click("button.primary")
+        page.goto(f"{url}/case?upload=up-4")
+        page.click("#claim")
+        page.wait_for_selector("html[data-ready] #decide")
+        page.click("text=Spam wave")
+        page.wait_for_selector('#preview >> text=Hello by-1, "Title 4" is spam')
+        assert "{{ 7*7 }} <b>{title.__class__}</b>" in page.inner_text("#preview")
+        assert page.input_value("#note") == "A wave."
+        assert page.evaluate("document.activeElement.value") == "remove"
+        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0
+        page.keyboard.press("Enter")
+        page.wait_for_selector("html[data-ready] #toast")
+        page.goto(f"{url}/mine")
+        page.wait_for_selector("text=Reply: Hello by-1")
+        page.close()
+    (made,) = cases.transact(lambda c: decisions.of_case(c, "up-4"))
+    assert (made.action, made.category, made.note) == (Action.REMOVE, "spam", "A wave.")

@@ -17,8 +17,15 @@ from sqlalchemy import Connection, func, insert, select, text, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import decision_digest
-from quorum.apps.console.desk.decisions import MAX_NOTE, Conflict, ReviewDecision, decision_from_row
+from quorum.apps.console.desk.decisions import (
+    MAX_NOTE,
+    Conflict,
+    ReviewDecision,
+    checked_reply,
+    decision_from_row,
+)
 from quorum.apps.console.desk.groups import MOST, decided_one_by_one
+from quorum.apps.console.desk.replies import Replying, no_reply
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
@@ -75,6 +82,7 @@ def decide_many(
     note: str,
     undo: timedelta,
     group: str,
+    reply: Replying = no_reply,
 ) -> str:
     """Decide all of the selected cases that nobody else holds or decided.
 
@@ -87,6 +95,7 @@ def decide_many(
         note: A note for other reviewers, on each case.
         undo: How long the decision can be undone.
         group: What the cases have in common, for the audit log.
+        reply: What each uploader is told in the reviewer's words.
 
     Returns:
         The id of the decision on all of them.
@@ -118,7 +127,7 @@ def decide_many(
         reasons = _reasons(connection, chosen, found, reviewer, at)
         taken = [found[one] for one in chosen if one not in reasons]
         bulk = digest("bulk", reviewer, str(at), *chosen)
-        rows = [_row(one, bulk, reviewer, action, category, note, at, undo) for one in taken]
+        rows = [_row(one, bulk, reviewer, action, category, note, at, undo, reply) for one in taken]
         left = [(found[one].upload_id if one in found else "", why) for one, why in reasons.items()]
         if not rows:
             counted = Counter(why for _, why in left).most_common(3)
@@ -157,7 +166,9 @@ def _row(
     note: str,
     at: datetime,
     undo: timedelta,
+    reply: Replying,
 ) -> dict[str, Any]:
+    told = None if action is Action.REVIEW else checked_reply(reply(task, category))
     made = ReviewDecision(
         id=digest("decision", task.id, reviewer, str(at)),
         task_id=task.id,
@@ -174,6 +185,7 @@ def _row(
         seconds=None,
         error=None,
         bulk=bulk,
+        reply=told,
     )
     row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
     return {**row, "action": action.value}

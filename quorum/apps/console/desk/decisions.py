@@ -13,6 +13,7 @@ from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import decision_digest
 from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.claims import LEASE, lock_case
+from quorum.apps.console.desk.replies import MAX_REPLY, Replying, no_reply
 from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Action, Review, digest, now
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_NOTE",
     "Conflict",
     "ReviewDecision",
+    "checked_reply",
     "decide",
     "decision_from_row",
     "of_case",
@@ -69,6 +71,7 @@ class ReviewDecision:
             reviewer=self.reviewer,
             labels=() if self.category is None else (self.category,),
             note=self.note,
+            reply=self.reply,
             at=self.at,
         )
 
@@ -83,6 +86,7 @@ def decide(
     undo: timedelta,
     *,
     categories: Container[str] | None = None,
+    reply: Replying = no_reply,
 ) -> ReviewDecision:
     """Decide a case that the reviewer holds.
 
@@ -95,6 +99,7 @@ def decide(
         note: A note for other reviewers.
         undo: How long the decision can be undone.
         categories: The categories of the policy in force; None to accept any, and none at all.
+        reply: What the uploader is told in the reviewer's words.
 
     Raises:
         Conflict: If the reviewer no longer holds the task, a newer verdict exists, or what is
@@ -131,6 +136,7 @@ def decide(
             state="waiting",
             seconds=_seconds(connection, task, reviewer, at),
             error=None,
+            reply=None if asks else checked_reply(reply(task, harm)),
         )
         row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
         connection.execute(insert(decisions), {**row, "action": action.value})
@@ -151,6 +157,18 @@ def decide(
         return made
 
     return ledger.transact(work, writes=True)
+
+
+def checked_reply(text: str | None) -> str | None:
+    """The reply, unless it is too long.
+
+    Raises:
+        Conflict: If it is.
+    """
+    if text is not None and len(text) > MAX_REPLY:
+        msg = f"The reply has {len(text):,} characters; the limit is {MAX_REPLY:,}. Shorten it."
+        raise Conflict(msg)
+    return text
 
 
 def _category(

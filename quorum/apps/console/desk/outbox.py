@@ -119,7 +119,7 @@ def _finish(
                     state="reversed" if reversed_ else "upheld",
                     reviewer=one.reviewer,
                     decided_at=one.at,
-                    statement=_outcome(one, reversed_),
+                    statement=one.reply or _outcome(one, reversed_),
                 )
             )
             if one.action is Action.ALLOW:

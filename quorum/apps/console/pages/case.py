@@ -11,8 +11,10 @@ from starlette.responses import Response
 from quorum.apps.console.accounts.access import User
 from quorum.apps.console.desk import bulk, claims, decisions, disputes, tasks
 from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.replies import replier
 from quorum.apps.console.pages import case_view
 from quorum.apps.console.pages.base import (
+    Console,
     CurrentSession,
     FormFields,
     PageError,
@@ -49,6 +51,8 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
     given = {
         "message": "",
         "note": "",
+        "reply": "",
+        **replying(console, view),
         "category": None,
         "kept": kept,
         "dwell": int(console.settings.dwell.total_seconds() * 1000),
@@ -57,6 +61,19 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
     }
     return render(request, "case.html", status, view=view, **{**given, **more})
+
+
+def replying(console: Console, view: case_view.CaseView | None) -> dict[str, Any]:
+    """What the form of a reply offers; without a case, for cases of several languages."""
+    replies = console.settings.replies
+    upload = None if view is None else view.case.upload
+    appeal = view is not None and view.task is not None and view.task.kind == "appeal"
+    return {
+        "templates": replies.for_case(None if upload is None else upload.language, appeal=appeal),
+        "macros": replies.macros,
+        "text_of": replies.text_of,
+        "appeal": appeal,
+    }
 
 
 @router.get("/case/status")
@@ -106,10 +123,12 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
             note,
             console.settings.undo,
             categories=known,
+            reply=replier(given.get("reply", ""), known),
         )
     except Conflict as error:
         upload_id = given.get("upload", "")
         more = {"message": str(error), "note": note, "category": category}
+        more["reply"] = given.get("reply", "")
         return _page(request, user, upload_id, 409, **more)
     return redirect_to_next(request, user, given)
 

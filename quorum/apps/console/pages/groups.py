@@ -12,6 +12,7 @@ from starlette.responses import Response
 from quorum.apps.console.desk import bulk, groups, queues
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.groups import KINDS, MOST, Group, LargestGroups, Members
+from quorum.apps.console.desk.replies import replier
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.apps.console.pages.base import (
     CurrentSession,
@@ -21,6 +22,7 @@ from quorum.apps.console.pages.base import (
     UploadId,
     console_of,
 )
+from quorum.apps.console.pages.case import replying
 from quorum.apps.console.pages.case_view import categories_of
 from quorum.apps.console.pages.queue import QueueFilter
 from quorum.apps.console.pages.rendering import redirect, render
@@ -83,6 +85,8 @@ def group_page(
         most=MOST,
         address=request.url.query,
         known=categories_of(console.policy),
+        reply="",
+        **replying(console, None),
         dwell=int(console.settings.dwell.total_seconds() * 1000),
         category=next(iter(harms)) if len(harms) == 1 else None,
     )
@@ -163,6 +167,7 @@ def decide(
             given.get("note", ""),
             console.settings.undo,
             by if by in KINDS else "selection",
+            replier(given.get("reply", ""), console.policy.categories),
         )
     except Conflict as error:
         raise PageError(409, str(error)) from None

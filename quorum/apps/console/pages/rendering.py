@@ -15,6 +15,7 @@ from quorum.apps.console.accounts.access import Permission
 from quorum.apps.console.accounts.sessions import Session
 from quorum.apps.console.desk import bulk, decisions
 from quorum.apps.console.desk.alarms import digest_of
+from quorum.apps.console.desk.replies import FIELDS
 from quorum.apps.console.pages.base import Console, console_of, cookie_name
 from quorum.core.messages import Action, now
 from quorum.core.report.page import KIT
@@ -27,6 +28,7 @@ _PAGES = (
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
     ("/reports", "Reports", Permission.READ),
+    ("/mine", "Mine", Permission.DECIDE),
     ("/appeals", "Appeals", Permission.READ),
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),
@@ -65,6 +67,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         "together": together,
         "path": request.url.path,
         "clock": now(),
+        "fields": FIELDS,
         "Action": Action,
         "nav": _nav(session),
         "alarms": console.watch.current(),

@@ -135,6 +135,7 @@
       case "u": click("#undo button"); break;
       case "b": if ($("#reveal")) reveal(!revealed()); break;
       case "g": if ($("#grey")) $("#grey").click(); break;
+      case "y": if ($("#replying")) { event.preventDefault(); $("#replying").open = true; $("#reply").focus(); } break;
       case "w": click("#alike"); break;
       case "c": focus("#category input"); break;
       case "m": focus("#note"); break;

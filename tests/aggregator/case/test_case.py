@@ -99,6 +99,18 @@ def test_a_review_wins_over_all_predictions():
     assert (third.revision, third.supersedes) == (3, verdict.id)
 
 
+def test_a_reply_goes_with_the_verdict_of_its_review_alone():
+    case = opened()
+    for prediction in CLEAN:
+        first = case.on_prediction(prediction, after(1))
+    (seen,) = verdicts(first)
+    review = reviewed("remove", of=seen).model_copy(update={"reply": "It is spam."})
+    (verdict,) = verdicts(case.on_review(review, after(100)))
+    assert (verdict.reply, seen.reply) == ("It is spam.", None)
+    (third,) = verdicts(case.on_review(reviewed("restrict", of=seen, at=150), after(220)))
+    assert third.reply is None
+
+
 def test_a_review_that_agrees_changes_nothing_but_holds():
     case = opened()
     for prediction in CLEAN:

@@ -13,6 +13,9 @@
 ARG PYTHON=3.11-slim-bookworm
 # As in requirements.lock.
 ARG BEAM=2.77.0
+# The cluster's Flink, and the job server for it that was tried (docs/flink.md).
+ARG FLINK=1.19
+ARG BEAM_FLINK=2.62.0
 
 FROM python:${PYTHON} AS build
 # Where pip takes torch from. Left empty, pip's own index is used, whose build for Linux brings
@@ -93,6 +96,18 @@ ENV PATH=/opt/quorum/bin:$PATH \
 USER 10001
 WORKDIR /app
 STOPSIGNAL SIGTERM
+
+# Hands a job over to a Flink cluster: Java, and Beam's job server for this version of Flink.
+FROM apache/beam_flink${FLINK}_job_server:${BEAM_FLINK} AS job-server
+FROM run AS flink
+USER root
+RUN apt-get update && apt-get install --no-install-recommends -y default-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=job-server /opt/apache/beam/jars /opt/apache/beam/jars
+RUN ln -s /opt/apache/beam/jars/*job-server*.jar /opt/apache/beam/job-server.jar
+ENV QUORUM_FLINK_JOB_SERVER=/opt/apache/beam/job-server.jar
+USER 10001
+ENTRYPOINT ["quorum"]
 
 # Google's launcher starts this image with /opt/google/dataflow/python_template_launcher, and workers
 # with Beam's boot program, which sets up files of the worker's own.

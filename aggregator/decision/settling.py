@@ -50,7 +50,7 @@ def settled(
 
 def _holds_for_any_uploader(policy: Policy, decision: Decision) -> bool:
     """Whether the action is the same for every history of the uploader."""
-    if not policy.reads_history:
+    if not policy.reads_history and not policy.features:
         return True
     by_history = {rule.name for rule in policy.rules if _reads_history(rule)}
     for rule in policy.rules:
@@ -68,4 +68,8 @@ def _holds_for_any_uploader(policy: Policy, decision: Decision) -> bool:
 
 
 def _reads_history(rule: Rule) -> bool:
-    return any("uploader" in condition.variables for condition in rule.conditions)
+    """Whether it reads what is not known yet: the history, or features over time."""
+    return any(
+        "uploader" in condition.variables or any(read.what == "feature" for read in condition.reads)
+        for condition in rule.conditions
+    )

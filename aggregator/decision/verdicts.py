@@ -51,6 +51,7 @@ def make_verdict(
     strikes: float = 0.0,
     later: Plan | None = None,
     since: Mapping[str, int] | None = None,
+    features: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The next verdict on an upload.
 
@@ -74,6 +75,7 @@ def make_verdict(
         strikes: The uploader's strikes, without this upload's.
         later: What time alone will bring.
         since: Since when each rule with ``then`` applies, in microseconds since 1970.
+        features: Values of features over time, by ``Feature.key``.
     """
     revision = 1 if past is None else past[0] + 1
     rule, inputs = decision.rule, decision.inputs
@@ -116,6 +118,8 @@ def make_verdict(
         }
     if since:
         values["since"] = {rule: _time(when) for rule, when in since.items()}
+    if features:
+        values["features"] = dict(features)
     if decision.shadow_matched:
         values["shadow_rules"] = list(decision.shadow_matched)
     if shadow_outcomes:

@@ -1,11 +1,12 @@
 """The conditions of rules: CEL with limits, and three-valued logic for absent scores.
 
 A condition reads ``score("spam")``, ``label("violence/fight")``, ``status("copyright")``,
-``combined("risk")`` and ``seen("violence")``, and the variables of ``VARIABLES``. Before it is
-compiled, each of the five calls is replaced by a variable. If a detector has no score, its
-variable is undefined, and CEL's own rules for errors give a three-valued logic: ``true || unknown``
-is true, ``false && unknown`` is false, all else is unknown. A rule whose condition is unknown does
-not apply; the policy's ``detectors`` section defines what the absence of a score means.
+``combined("risk")``, ``seen("violence")`` and ``feature("uploads_1h")``, and the variables of
+``VARIABLES``. Before it is compiled, each of the six calls is replaced by a variable. If there is
+no value, such as a score, its variable is undefined, and CEL's own rules for errors give a
+three-valued logic: ``true || unknown`` is true, ``false && unknown`` is false, all else is unknown.
+A rule whose condition is unknown does not apply; the policy's ``detectors`` section defines what
+the absence of a score means.
 
 Evaluation takes time linear in the upload: expressions are short, macros are not nested, and the
 patterns of ``matches`` are literal and small (CEL compiles them at each evaluation).
@@ -63,16 +64,17 @@ __all__ = [
 
 #: Characters of a condition; this also bounds the time to compile one.
 MAX_LENGTH: Final = 1000
-#: The variables of conditions, beside the five functions.
+#: The variables of conditions, beside the six functions.
 VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
-_READS: Final = ("score", "label", "status", "combined", "seen")
+_READS: Final = ("score", "label", "status", "combined", "seen", "feature")
 _EXAMPLES: Final = {
     "score": 'score("spam")',
     "label": 'label("violence/fight")',
     "status": 'status("spam")',
     "combined": 'combined("risk")',
     "seen": 'seen("violence")',
+    "feature": 'feature("uploads_1h")',
 }
 _FUNCTIONS: Final = frozenset(
     {
@@ -97,15 +99,16 @@ class Read:
     """One value that a condition reads from the detectors.
 
     Attributes:
-        what: ``score``, ``label``, ``status``, ``combined`` or ``seen``.
-        name: The detector; the path of a label, which begins with its detector; or the combiner.
+        what: ``score``, ``label``, ``status``, ``combined``, ``seen`` or ``feature``.
+        name: The detector; the path of a label, which begins with its detector; the combiner; or
+            the feature over time.
         default: The number that stands for an absent score of a settled detector; None without.
     """
 
     what: str
     name: str
     default: float | None = None
-    #: The detector (for ``combined``, the combiner).
+    #: The detector (for ``combined`` and ``feature`` these).
     detector: str = field(init=False)
     #: Its name in the compiled condition.
     variable: str = field(init=False)

@@ -20,6 +20,7 @@ from quorum.aggregator.policy.expression import (
     did_you_mean,
     parse,
 )
+from quorum.aggregator.policy.features import feature_of, wrong_feature
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
 from quorum.aggregator.policy.steps import asks_for, usual_reason, wrong_steps
 from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
@@ -38,6 +39,7 @@ from quorum.aggregator.policy.values import (
     Budget,
     Caps,
     DetectorPolicy,
+    Feature,
     Meaning,
     PolicyContent,
     ReviewBudget,
@@ -106,6 +108,7 @@ class _Reader:
         written = self._written
         detectors = {name: self.detector(name, entry) for name, entry in written.detectors.items()}
         fields = self.fields()
+        features = self.features()
         self.groups()
         self.combiners()
         self.categories()
@@ -138,6 +141,7 @@ class _Reader:
             lists=MappingProxyType(dict(written.lists)),
             fields=MappingProxyType(fields),
             caps=self.caps(),
+            features=MappingProxyType(features),
             strikes=Strikes(
                 written.strikes.half_life,
                 MappingProxyType(
@@ -189,6 +193,14 @@ class _Reader:
                 msg = f"every upload has the field `{name}`; it is not declared"
                 self._error(msg, "fields", name)
         return dict(self._written.fields)
+
+    def features(self) -> dict[str, Feature]:
+        found = {}
+        for name, entry in self._written.features.items():
+            for message, at in wrong_feature(entry, self._written.fields):
+                self._error(message, "features", name, at)
+            found[name] = feature_of(name, entry)
+        return found
 
     def groups(self) -> None:
         for name, codes in self._written.groups.items():
@@ -259,7 +271,7 @@ class _Reader:
         for read in reads:
             if read.what == "combined":
                 detectors |= self.known_combiners[read.name].detectors
-            else:
+            elif read.what != "feature":
                 detectors.add(read.detector)
         return Rule(
             name=entry.name,
@@ -345,6 +357,13 @@ class _Reader:
                 if read.name not in self.known_combiners:
                     help_text = did_you_mean(read.name, list(self.known_combiners))
                     msg = f"the combiner `{read.name}` is unknown{help_text}"
+                    yield ExpressionError(msg, *spot)
+            elif read.what == "feature":
+                if read.name not in self._written.features:
+                    help_text = did_you_mean(read.name, list(self._written.features)) or (
+                        "; define it under `features`"
+                    )
+                    msg = f"the feature `{read.name}` is unknown{help_text}"
                     yield ExpressionError(msg, *spot)
             elif read.detector not in known:
                 if read.detector in detectors:
@@ -448,7 +467,7 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
         for young in ("account", "then"):
             if rule[young] is None:
                 del rule[young]
-    for of, young in ((values, "fields"), (values["caps"], "reviews")):
+    for of, young in ((values, "fields"), (values, "features"), (values["caps"], "reviews")):
         if not of[young]:
             del of[young]
     return values

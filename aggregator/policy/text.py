@@ -188,6 +188,33 @@ class CombinerText(_Section):
     )
 
 
+class FeatureText(_Section):
+    """What is known of an upload from other uploads with a key in common, over a window."""
+
+    kind: Literal["count", "distinct", "sum", "rate", "last_seen"] = Field(
+        description="count of uploads, distinct values, sum of a field, rate (uploads a minute), "
+        "or last_seen (seconds since the upload before)."
+    )
+    by: str = Field(
+        description="What the uploads have in common: uploader, domain (of a link), media (its "
+        "address), text (nearly the same words), or a field under `fields`."
+    )
+    of: str | None = Field(
+        default=None, description="For distinct: as `by`. For sum: a field with a number."
+    )
+    over: Annotated[Duration, Field(ge=60, le=30 * 86400)] = Field(
+        description="The window, from 1 min to 30 d."
+    )
+    lateness: Annotated[Duration, Field(ge=0, le=60)] = Field(
+        default=2.0,
+        description="How much later than younger ones an upload may arrive; the uploads of this "
+        "time do not count yet.",
+    )
+    keys: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = Field(
+        default=100_000, description="The most keys kept in a process; the oldest give way."
+    )
+
+
 class BudgetText(_Section):
     """A token bucket for removals."""
 
@@ -265,6 +292,10 @@ class PolicyText(_Section):
         description="The producer's own fields of an upload, and their types: number, bool, text, "
         "time, list or map. `upload.NAME` is null where an upload lacks it.",
     )
+    features: dict[Annotated[str, Field(pattern=_NAME, max_length=80)], FeatureText] = Field(
+        default_factory=dict,
+        description='Features over time, for conditions such as feature("uploads_1h") > 20.0.',
+    )
     caps: CapsText = CapsText()
     strikes: StrikesText = StrikesText()
 
@@ -275,6 +306,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "rules": RuleText,
     "categories": CategoryText,
     "combiners": CombinerText,
+    "features": FeatureText,
     "caps": CapsText,
     "strikes": StrikesText,
 }

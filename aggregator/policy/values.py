@@ -16,6 +16,7 @@ __all__ = [
     "Budget",
     "Caps",
     "DetectorPolicy",
+    "Feature",
     "Meaning",
     "PolicyContent",
     "ReviewBudget",
@@ -141,6 +142,34 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Feature:
+    """What is known of an upload from other uploads with a key in common, over a window.
+
+    Attributes:
+        name: Its name in conditions.
+        key: The name with a digest of the definition, by which its values are recorded.
+        kind: ``count``, ``distinct``, ``sum``, ``rate`` (uploads a minute) or ``last_seen``
+            (seconds since the one before).
+        by: What the uploads have in common: ``uploader``, ``domain``, ``media``, ``text``, or a
+            field of the producer's own.
+        of: For ``distinct`` one of the same, for ``sum`` a field with a number; else empty.
+        over: The window in seconds.
+        lateness: Seconds by which an upload may arrive after younger ones; uploads that are so
+            young do not count yet.
+        keys: The most keys that are kept in a process.
+    """
+
+    name: str
+    key: str
+    kind: str
+    by: str
+    of: str
+    over: float
+    lateness: float
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """A token bucket for removals.
 
@@ -238,6 +267,7 @@ class PolicyContent:
         fields: The producer's own fields of an upload, and their types, by name.
         caps: Bounds on removals.
         strikes: How past verdicts count.
+        features: Features over time, by name.
     """
 
     name: str
@@ -257,6 +287,7 @@ class PolicyContent:
     fields: Mapping[str, FieldType] = field(repr=False)
     caps: Caps = field(repr=False)
     strikes: Strikes = field(repr=False)
+    features: Mapping[str, Feature] = field(repr=False, default_factory=dict)
 
     @property
     def reads_history(self) -> bool:

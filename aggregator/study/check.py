@@ -206,6 +206,9 @@ def _points(rule: Rule, policy: Policy) -> Iterator[dict[str, Any]]:
     for read in reads.values():
         if read.what == "status":
             axes.append(["scored", "abstained", "failed", "missing"])
+        elif read.what == "feature":
+            near = {side for one in numbers for side in (one - _SMALL, one, one + _SMALL)}
+            axes.append([*sorted({0.0, *near}), None])
         else:
             axes.append([*axis, None])
     total = 1
@@ -262,6 +265,10 @@ def _unused(policy: Policy) -> Iterator[PolicyProblem]:
     for name in policy.combiners:
         if name not in combined:
             yield PolicyProblem("note", None, f"no rule asks the combiner `{name}`")
+    counted = {read.name for one in conditions for read in one.reads if read.what == "feature"}
+    for name in policy.features:
+        if name not in counted:
+            yield PolicyProblem("note", None, f"no rule reads the feature `{name}`")
     listed = {name for one in conditions for name in one.listed}
     for name in policy.lists:
         if name not in listed:

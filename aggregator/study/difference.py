@@ -142,6 +142,16 @@ def _others(old: Policy, new: Policy) -> Iterator[str]:
             yield f"The field {name} of an upload is no longer declared."
         elif old.fields.get(name) != kind:
             yield f"The field {name} of an upload is declared as {kind}."
+    for name in sorted(old.features.keys() | new.features.keys()):
+        if old.features.get(name) != new.features.get(name):
+            told = (
+                "is gone"
+                if name not in new.features
+                else "counts differently"
+                if name in old.features
+                else "is new"
+            )
+            yield f"The feature {name} {told}."
     for name in sorted(old.lists.keys() | new.lists.keys()):
         gone = set(old.lists.get(name, ())) - set(new.lists.get(name, ()))
         come = set(new.lists.get(name, ())) - set(old.lists.get(name, ()))

@@ -68,6 +68,7 @@ class Explanation:
         rules: The outcome of each rule.
         changes: The smallest change that leads to each other action that can be reached.
         plan: What time alone brings; its ``at`` counts from the decision.
+        features: The value of each feature over time, None where it is unknown.
     """
 
     decision: Decision
@@ -75,6 +76,7 @@ class Explanation:
     rules: tuple[ExplainedStep, ...]
     changes: tuple[Change, ...]
     plan: Plan | None = None
+    features: tuple[tuple[str, float | None], ...] = ()
 
 
 def explain(policy: Policy, case: PastCase) -> Explanation:
@@ -82,7 +84,14 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
     decision = case.decide(policy)
     live = {one.detector: one for one in case.predictions if not one.shadow}
     rules = compiled(policy)
-    facts = Facts(live, frozenset(), case.missing, lambda: case.upload, case.uploader)
+    facts = Facts(
+        live,
+        frozenset(),
+        case.missing,
+        lambda: case.upload,
+        case.uploader,
+        features=case.features,
+    )
     return Explanation(
         decision=decision,
         detectors=tuple(_detectors(policy, case, live)),
@@ -92,6 +101,7 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
         ),
         changes=tuple(_changes(policy, case, decision.action, live)),
         plan=case.plan(policy),
+        features=tuple((name, case.features.get(one.key)) for name, one in policy.features.items()),
     )
 
 
@@ -99,7 +109,7 @@ def _outcome_text(outcome: Outcome, message: str) -> str:
     return {
         "true": "applies",
         "false": "does not apply",
-        "unknown": "does not apply: a score that it needs is absent",
+        "unknown": "does not apply: a score or a feature that it needs is absent",
         "error": f"could not be evaluated: {message}",
     }[outcome]
 

@@ -14,7 +14,8 @@
 A score is a number, a mapping with ``score`` and labels, or ``abstained``, ``failed`` or
 ``missing``. A detector of the policy without an entry is missing. A case that is decided by a rule
 that cannot be evaluated fails, unless it expects that (``rule: error:NAME``). ``after: 25 h``
-decides as if nothing had come for so long: for rules with ``then``.
+decides as if nothing had come for so long: for rules with ``then``. ``features: {uploads_1h: 25}``
+gives values of features over time; one that is not given is unknown.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class _CaseText(_Written):
     upload: dict[str, Any] = Field(default_factory=dict)
     uploader: _Uploader = _Uploader()
     after: Duration = 0.0
+    features: dict[str, float] = Field(default_factory=dict)
     expect: Action | _Expect
 
 
@@ -166,7 +168,7 @@ def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[Gol
     ]
     if wrong:
         raise PolicyError.together(wrong)
-    return tuple(_golden(one) for one in written)
+    return tuple(_golden(policy, one) for one in written)
 
 
 def _shape(error: ErrorDetails, file: str | None) -> PolicyError:
@@ -181,6 +183,10 @@ def _unknown(policy: Policy, written: _CaseText) -> Iterator[str]:
         if name not in policy.detectors:
             help_text = did_you_mean(name, policy.detectors)
             yield f"golden case `{written.name}`: the detector `{name}` is unknown{help_text}"
+    for name in written.features:
+        if name not in policy.features:
+            help_text = did_you_mean(name, policy.features)
+            yield f"golden case `{written.name}`: the feature `{name}` is unknown{help_text}"
     known = (*UPLOAD_FIELDS, *policy.fields)
     for name in written.upload:
         if name not in known:
@@ -217,7 +223,7 @@ def _run(policy: Policy, golden: GoldenCase) -> Result:
     return Result(golden, decision, tuple(wrong))
 
 
-def _golden(written: _CaseText) -> GoldenCase:
+def _golden(policy: Policy, written: _CaseText) -> GoldenCase:
     facts = {
         "id": "golden",
         "uploader": "golden",
@@ -231,6 +237,7 @@ def _golden(written: _CaseText) -> GoldenCase:
         ),
         uploader=Uploader(**written.uploader.model_dump()),
         later=written.after,
+        features={policy.features[name].key: one for name, one in written.features.items()},
     )
     expect = written.expect
     if isinstance(expect, Action):

@@ -49,6 +49,7 @@ class PastCase:
         ages: For how many seconds each rule with ``then`` had applied, by its name.
         later: Seconds for which every other rule with ``then`` has applied.
         policy_version: The policy that the verdict names.
+        features: Values of features over time, by ``Feature.key``.
     """
 
     facts: Mapping[str, Any]
@@ -63,6 +64,7 @@ class PastCase:
     ages: Mapping[str, float] = field(default_factory=dict)
     later: float = 0.0
     policy_version: str | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def gather(
@@ -123,6 +125,7 @@ class PastCase:
             review=None if review is None else review.action,
             at=None if decided is None else decided.at.isoformat(),
             shadow_policies=() if decided is None else _shadow_policies(decided.model_extra),
+            features=(None if decided is None else decided.features) or {},
             ages={}
             if decided is None
             else {
@@ -154,6 +157,9 @@ class PastCase:
                 review=_action(data.get("review")),
                 at=data.get("at"),
                 shadow_policies=_shadow_policies(data),
+                features={
+                    str(name): float(value) for name, value in (data.get("features") or {}).items()
+                },
                 ages={str(rule): float(age) for rule, age in (data.get("ages") or {}).items()},
                 policy_version=_text(data.get("policy_version")),
             )
@@ -176,6 +182,7 @@ class PastCase:
             "policy_version": self.policy_version,
             "shadow_policies": [dict(one) for one in self.shadow_policies] or None,
             "ages": dict(self.ages) or None,
+            "features": dict(self.features) or None,
         }
         if self.uploader != _NOBODY:
             data["uploader"] = {
@@ -229,7 +236,7 @@ class PastCase:
 
     def _decide(self, policy: Policy, gone: frozenset[str]) -> Decision:
         return Decider(policy).decision(
-            lambda: self.upload, self.predictions, self.missing, self.uploader, gone
+            lambda: self.upload, self.predictions, self.missing, self.uploader, gone, self.features
         )
 
     def _since(self, policy: Policy) -> dict[str, int]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import apache_beam as beam
 
 from quorum.aggregator.decider import Decider, Discard, Effect, Emit, Forget
 from quorum.aggregator.decision.facts import Uploader
+from quorum.aggregator.features.table import FeatureTable, feature_table
 from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import QuorumError
 from quorum.core.messages import Message, Prediction, Review, Upload, now
 from quorum.core.tracing import ids
 from quorum.pipeline.cases.options import CaseOptions
@@ -22,7 +25,7 @@ from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
 from quorum.pipeline.traced import decided
 from quorum.store.histories import Histories
-from quorum.store.ledger import Ledger, LedgerCase
+from quorum.store.ledger import Ledger, LedgerCase, TimeRange
 
 __all__ = ["STAGE", "CaseDoFn"]
 
@@ -47,9 +50,12 @@ class CaseDoFn(beam.DoFn):
     def __init__(self, policy: Policy, options: CaseOptions | None = None) -> None:
         self.policy = policy
         self.options = options or CaseOptions()
+        #: Names what features over time are kept in: all copies of the step share it.
+        self.counts = uuid4().hex
 
     def setup(self) -> None:
-        self._decider = Decider(self.policy, self.options.shadows)
+        table = feature_table(self.counts, (self.policy, *self.options.shadows))
+        self._decider = Decider(self.policy, self.options.shadows, features=table)
         self._meter = Meter()
         self._watch = process_watch(self.options.reference)
         self._histories: Histories | None = None
@@ -59,6 +65,19 @@ class CaseDoFn(beam.DoFn):
             self._ledger = Ledger(self.options.ledger, check_schema=False, retry=())
         if self.options.histories and self._ledger is not None:
             self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
+        if table and self._ledger is not None:
+            self._warm(table, self._ledger)
+
+    def _warm(self, table: FeatureTable, ledger: Ledger) -> None:
+        """Count the recorded uploads of the longest window, so that a restart forgets nothing."""
+        since = now() - timedelta(seconds=table.reach)
+        try:
+            count = table.warm(lambda: ledger.uploads(TimeRange(since, None)))
+        except QuorumError as error:
+            _log.warning("features over time begin empty: the ledger cannot be read (%s)", error)
+            return
+        if count:
+            _log.info("features over time are counted anew", extra={"uploads": count})
 
     def start_bundle(self) -> None:
         """Take the policy in force: all cases of the bundle are decided by it."""
@@ -139,6 +158,7 @@ class CaseDoFn(beam.DoFn):
             arrived=min(arrived, at),
             uploader=self._uploader(upload, at),
             upload_json=received.data,
+            features=self._decider.features.take(upload),
         )
         stored.release_orphans()
         return effects

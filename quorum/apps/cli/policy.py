@@ -175,7 +175,7 @@ def diff(
     if as_json:
         counted = None
         if cases.given:
-            lines = cases.lines(after)
+            lines = cases.lines(after, None, before)
             counted = backtest_json(backtest_lines(lines, after, before, workers=1), after, before)
         print_json(
             {
@@ -192,7 +192,9 @@ def diff(
     if not sentences:
         console.print("The policies have the same content.")
     if cases.given:
-        _summary(console, backtest_lines(cases.lines(after), after, before, workers=1))
+        _summary(
+            console, backtest_lines(cases.lines(after, None, before), after, before, workers=1)
+        )
 
 
 @app.command()
@@ -223,7 +225,7 @@ def backtest(
     candidate = load_policy(name)
     base = None if against is None else load_policy(against)
     versions = _versions(candidate, detector or [])
-    lines = cases.lines(candidate, versions)
+    lines = cases.lines(candidate, versions, base)
     found = backtest_lines(lines, candidate, base, workers, versions)
     _check_versions(found, versions)
     if report is not None:

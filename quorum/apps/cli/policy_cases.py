@@ -13,6 +13,7 @@ import typer
 
 from quorum.aggregator.case.history import History
 from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.features import with_features
 from quorum.aggregator.study.record import PastCase, read_cases
 from quorum.core.errors import InputError
 
@@ -72,9 +73,20 @@ class CaseSelection:
         raise InputError(msg)
 
     def lines(
-        self, policy: Policy | None = None, versions: Mapping[str, str] | None = None
+        self,
+        policy: Policy | None = None,
+        versions: Mapping[str, str] | None = None,
+        base: Policy | None = None,
     ) -> Iterable[bytes]:
-        """The same cases as unparsed lines, which several processes can parse."""
+        """The same cases as unparsed lines, which several processes can parse.
+
+        Where a policy has features over time, all cases are read first, and counted in the order
+        in which they were published.
+        """
+        policies = [one for one in (policy, base) if one is not None]
+        if any(one.features for one in policies):
+            cases = with_features(self.read(policy, versions), policies)
+            return (case.to_json().encode() for case in cases)
         if self.database is None and self.cases:
             return islice(_lines(self.cases), self.limit)
         return (case.to_json().encode() for case in self.read(policy, versions))

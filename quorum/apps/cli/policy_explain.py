@@ -128,6 +128,10 @@ def _draw(policy: Policy, case: PastCase, explanation: Explanation) -> None:
     detectors = root.add("predictions")
     for step in explanation.detectors:
         detectors.add(f"[bold]{escape(step.name)}[/] {escape(step.text)}")
+    if explanation.features:
+        features = root.add("features over time")
+        for name, value in explanation.features:
+            features.add(f"[bold]{escape(name)}[/] {'unknown' if value is None else f'{value:g}'}")
     rules = root.add("rules")
     for step in explanation.rules:
         if step.outcome in ("true", "error"):

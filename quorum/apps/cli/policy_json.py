@@ -159,6 +159,7 @@ def explain_json(policy: Policy, case: PastCase, found: Explanation) -> dict[str
             "rule": found.plan.rule,
             "reason": found.plan.reason,
         },
+        "features": dict(found.features),
         "detectors": [{"name": one.name, "text": one.text} for one in found.detectors],
         "rules": [
             {

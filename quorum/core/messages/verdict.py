@@ -131,6 +131,8 @@ class Verdict(Message):
     """What time alone will bring: a later revision carries it out; absent where nothing will."""
     since: dict[str, Time] | None = None
     """Since when each rule applies whose action changes with time; absent where none does."""
+    features: dict[str, float] | None = None
+    """The values of features over time that were known, by name and version of each."""
 
     @property
     def order(self) -> tuple[datetime, int, datetime, str]:

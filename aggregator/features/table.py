@@ -1,0 +1,209 @@
+"""All features over time of the policies of a process, and what they are kept from.
+
+Time is that of the events: a value counts the uploads before its own that are older than the
+policy's ``lateness``, and its own. So it is the same whatever the order in which uploads arrive, if
+each arrives no later than one that is younger by ``lateness`` or more; a backtest, which reads
+them in order, gets the same values. An upload that comes again is not counted again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from quorum.aggregator.features.keys import hashed, keys_of, number_of
+from quorum.aggregator.features.windows import Window, estimate, levels_of
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.values import Feature
+from quorum.core.messages import Upload
+
+__all__ = ["FeatureTable", "feature_table"]
+
+#: Uploads that are remembered in order not to count one twice: of two generations.
+MAX_SEEN: Final = 500_000
+
+#: Sums are kept in whole millionths.
+_UNITS: Final = 1_000_000
+
+_NONE: Final[Mapping[str, float]] = {}
+
+
+class FeatureTable:
+    """Values of features for uploads, as they come. Threads may share it.
+
+    Args:
+        policies: The policy that decides, and those in shadow; a feature that several define alike
+            is kept once.
+    """
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        given = _defined(policies)
+        self._kept = [_Kept(one) for one in given.values()]
+        self._current = given.keys()
+        self._seen: tuple[set[int], set[int]] = (set(), set())
+        self._lock = threading.Lock()
+        self._warming = threading.Lock()
+        self._warm = False
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def follow(self, policies: Iterable[Policy]) -> None:
+        """Count for other policies from now on.
+
+        What is defined alike goes on, what is new begins empty; what only the policies before
+        defined is kept once more, for a return to them.
+        """
+        given = _defined(policies)
+        with self._lock:
+            if given.keys() == self._current:
+                return
+            former, self._current = self._current, given.keys()
+            kept = [
+                one for one in self._kept if one.feature.key in given or one.feature.key in former
+            ]
+            known = {one.feature.key for one in kept}
+            self._kept = [*kept, *(_Kept(one) for key, one in given.items() if key not in known)]
+
+    def take(self, upload: Upload) -> Mapping[str, float]:
+        """Count an upload, and give its values, by ``Feature.key``.
+
+        A feature by something that the upload lacks has no value. Of several keys, such as the
+        domains of its links, the one with the greatest total counts; distinct values and the last
+        upload are those of all of them.
+        """
+        if not self._kept:
+            return _NONE
+        with self._lock:
+            new = self._is_new(upload)
+            cache: dict[str, tuple[int, ...]] = {}
+            found: dict[str, float] = {}
+            for one in self._kept:
+                value = one.take(upload, new, cache)
+                if value is not None:
+                    found[one.feature.key] = value
+            return found
+
+    def warm(self, uploads: Callable[[], Iterable[Upload]]) -> int:
+        """Count earlier uploads, once for all callers, as after a restart; how many there were.
+
+        Args:
+            uploads: Gives those of ``reach`` seconds, oldest first.
+        """
+        with self._warming:
+            if self._warm or not self._kept:
+                return 0
+            self._warm = True
+            count = 0
+            for upload in uploads():
+                self.take(upload)
+                count += 1
+            return count
+
+    @property
+    def reach(self) -> float:
+        """Seconds of the longest window."""
+        return max((one.feature.over for one in self._kept), default=0.0)
+
+    def sizes(self) -> Iterator[tuple[str, int, int, int]]:
+        """For each feature: its name, its keys, the numbers that it keeps, and keys given up."""
+        with self._lock:
+            for one in self._kept:
+                numbers = sum(window.size() for window in one.windows.values())
+                yield one.feature.name, len(one.windows), numbers, one.given_up
+
+    def _is_new(self, upload: Upload) -> bool:
+        mark = hashed(upload.id)
+        newer, older = self._seen
+        if mark in newer or mark in older:
+            return False
+        newer.add(mark)
+        if len(newer) >= MAX_SEEN:
+            self._seen = (set(), newer)
+        return True
+
+
+class _Kept:
+    """One feature and its windows, by key; the key that was counted longest ago gives way."""
+
+    def __init__(self, feature: Feature) -> None:
+        self.feature = feature
+        self.levels = levels_of(feature.over)
+        self.windows: OrderedDict[int, Window] = OrderedDict()
+        self.given_up = 0
+
+    def take(self, upload: Upload, new: bool, cache: dict[str, tuple[int, ...]]) -> float | None:
+        feature = self.feature
+        if feature.by not in cache:
+            cache[feature.by] = keys_of(upload, feature.by)
+        keys = cache[feature.by]
+        own: tuple[int, ...] = ()
+        amount: float | None = 1.0
+        if feature.kind == "distinct":
+            if feature.of not in cache:
+                cache[feature.of] = keys_of(upload, feature.of)
+            own = cache[feature.of][:1]
+        elif feature.kind == "sum":
+            amount = number_of(upload, feature.of)
+        if not keys:
+            return None
+        at = upload.published_at.timestamp()
+        whole = 0 if amount is None else round(amount * _UNITS)
+        edge = int(at - feature.lateness)
+        windows = [self.windows[key] for key in keys if key in self.windows]
+        value = self._value(windows, at, edge, own, whole)
+        if new and amount is not None:
+            for key in keys:
+                self._count(key, int(at), own, whole)
+        return value
+
+    def _count(self, key: int, second: int, own: tuple[int, ...], amount: int) -> None:
+        feature, levels = self.feature, self.levels
+        window = self.windows.get(key)
+        if window is None:
+            window = self.windows[key] = Window()
+            if len(self.windows) > feature.keys:
+                self.windows.popitem(last=False)
+                self.given_up += 1
+        else:
+            self.windows.move_to_end(key)
+        if feature.kind == "last_seen":
+            window.add_time(second, 2 * int(feature.lateness) + 2)
+            return
+        distinct = feature.kind == "distinct"
+        if distinct and not own:
+            return
+        window.add(levels, second, own[0] if distinct else amount, distinct=distinct)
+        window.forget(levels, second, feature.over, int(feature.lateness) + 1)
+
+    def _value(
+        self, windows: list[Window], at: float, edge: int, own: tuple[int, ...], amount: int
+    ) -> float | None:
+        """The value with the upload's own event, which is after the edge."""
+        levels, over, kind = self.levels, self.feature.over, self.feature.kind
+        if kind == "last_seen":
+            seen = [last for one in windows if (last := one.before(edge)) is not None]
+            return None if not seen or at - max(seen) > over else float(int(at) - max(seen))
+        if kind == "distinct":
+            return estimate({*own, *(v for one in windows for v in one.values(levels, edge, over))})
+        totals = [one.total(levels, edge, over) for one in windows]
+        total = (amount + max(totals, default=0)) / _UNITS
+        return total * 60.0 / over if kind == "rate" else total
+
+
+def _defined(policies: Iterable[Policy]) -> dict[str, Feature]:
+    return {one.key: one for policy in policies for one in policy.features.values()}
+
+
+_TABLES: dict[str, FeatureTable] = {}
+_TABLES_LOCK = threading.Lock()
+
+
+def feature_table(job: str, policies: Iterable[Policy]) -> FeatureTable:
+    """The table of a job in this process, made at the first call: its threads share one."""
+    with _TABLES_LOCK:
+        if job not in _TABLES:
+            _TABLES[job] = FeatureTable(policies)
+        return _TABLES[job]

@@ -125,9 +125,9 @@ def _without_features(policy: Policy) -> None:
     """
     if policy.features:
         msg = (
-            f"{policy.version} has `features`, which this engine does not keep: they are counted in "
-            "the memory of one process; use --runner prism, or take the section and its rules out "
-            "of the policy"
+            f"{policy.version} has `features`, which this engine does not keep: they are counted "
+            "in the memory of one process; use --runner prism, or take the section and its rules "
+            "out of the policy"
         )
         raise ConfigurationError(msg)
 

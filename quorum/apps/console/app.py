@@ -33,6 +33,7 @@ from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
 from quorum.apps.console.pages import (
+    again,
     appeal,
     case,
     groups,
@@ -137,6 +138,7 @@ def create_console(
         queue,
         case,
         groups,
+        again,
         media,
         mine,
         overview,

@@ -48,11 +48,19 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of points, with gaps where a value is None."""
+    """A line of points, with gaps where a value is None.
+
+    Attributes:
+        paths: The points of each unbroken part.
+        grid: Height and text of each horizontal line.
+        ticks: Position and text of each time.
+        dots: Points with a gap on both sides, which no line shows.
+    """
 
     paths: tuple[str, ...]
     grid: tuple[tuple[float, str], ...]
     ticks: tuple[tuple[float, str], ...]
+    dots: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +108,14 @@ def line(times: Sequence[datetime], values: Sequence[float | None]) -> Line:
         else:
             x = _LEFT + (index + 0.5) * width
             paths[-1].append(f"{x:.1f},{_y(value, top):.1f}")
-    # A single point is invisible as a polyline, so it is drawn twice.
-    drawn = [points * 2 if len(points) == 1 else points for points in paths if points]
-    return Line(tuple(" ".join(points) for points in drawn), _grid(top), _ticks(times))
+    drawn = [points for points in paths if points]
+    alone = [points[0].split(",") for points in drawn if len(points) == 1]
+    return Line(
+        tuple(" ".join(points) for points in drawn),
+        _grid(top),
+        _ticks(times),
+        tuple((float(x), float(y)) for x, y in alone),
+    )
 
 
 def histogram(counts: Sequence[int], names: Sequence[str]) -> tuple[Bin, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from quorum.apps.console.accounts import sessions as session_module
 from quorum.apps.console.desk import claims, decisions, tasks
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.core.messages import Action, now
+from quorum.core.settings import MediaAccess
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions as decision_table
 from quorum.store.ledger.console_schema import sessions
@@ -253,3 +255,21 @@ def test_the_focus_survives_the_queues_refresh(browse: Any, cases: Ledger):
     page.wait_for_selector("text=It came later", timeout=60_000)
     assert page.evaluate("document.activeElement.getAttribute('href')") == name
     assert page.troubles == []
+
+
+@pytest.mark.browser
+class TestMedia:
+    @pytest.fixture
+    def console_settings(self, tmp_path: Path) -> dict[str, Any]:
+        return {"media": MediaAccess(folders=(str(tmp_path),))}
+
+    def test_damaged_media_says_so(self, browse: Any, cases: Ledger, tmp_path: Path):
+        (tmp_path / "broken.mp4").write_bytes(b"not a film" * 50)
+        record_case(cases, 70, media=f"file://{tmp_path}/broken.mp4")
+        page = browse("ana")
+        page.goto("/case?upload=up-70")
+        page.wait_for_selector("#damaged:has-text('The media is damaged')")
+        assert not page.is_visible(".veilbox")
+        (tmp_path / "broken.mp4").unlink()
+        page.goto("/case?upload=up-70")
+        page.wait_for_selector("text=The media no longer exists")

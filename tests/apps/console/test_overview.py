@@ -20,9 +20,10 @@ def test_the_figures_match_the_ledger(cases: Ledger):
     for number, action in ((1, Action.ALLOW), (2, Action.REMOVE), (3, Action.ALLOW)):
         choose(cases, take(cases, number, "ana"), "ana", action)
     outbox.publish_due(cases, lambda _: None, double_rate=0)
-    found = OverviewCache(cases, lambda: ["violence", "spam"]).current()
-    assert sum(found.by_action["review"]) == 10
-    assert sum(found.by_action["remove"]) == 1
+    cache = OverviewCache(cases, lambda: ["violence", "spam"])
+    found, trend = cache.current(), cache.trends.trend("24h")
+    assert sum(trend.by_action["review"]) == 10
+    assert sum(trend.by_action["remove"]) == 1
     assert (found.cases, found.open, found.p50) == (11, 7, 1.0)
     assert {one.detector: one.state for one in found.detectors} == {
         "violence": "quiet",
@@ -152,6 +153,31 @@ def test_results_are_escaped(serve, ledger: Ledger, text: str):
     rows = list(csv.DictReader(io.StringIO(lea.get("/search.csv").text)))
     assert len(rows) == 1
     assert rows[0]["title"][:1] not in ("=", "+", "-", "@", "\t")
+
+
+def test_an_export_has_the_mark_of_utf8_and_who_decided_why_and_when(console, cases: Ledger):
+    made = choose(cases, take(cases, 1, "ana"), "ana", Action.REMOVE, note="=a knife")
+    outbox.publish_due(cases, lambda _: None, double_rate=0)
+    answer = console("lea").get("/search.csv?upload=up-1")
+    assert answer.content[:3] == b"\xef\xbb\xbf"
+    (row,) = csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig")))
+    assert (row["upload_id"], row["reviewer"], row["review_action"]) == ("up-1", "ana", "remove")
+    assert row["review_note"] == "'=a knife"
+    assert row["review_at"] == made.at.isoformat()
+    assert float(row["review_seconds"]) >= 0
+    assert row["published_at"] < row["at"] < row["review_at"]
+    (row,) = csv.DictReader(io.StringIO(console("lea").get("/search.csv?upload=up-2").text[1:]))
+    assert (row["upload_id"], row["reviewer"], row["review_note"]) == ("up-2", "", "")
+
+
+def test_an_empty_ledger_is_not_a_queue_that_is_done(serve, ledger: Ledger):
+    ana = serve()("ana")
+    for page in ("/queue", "/queue/rows", "/overview"):
+        assert "This ledger is empty" in ana.get(page).text
+    record_case(ledger, 1, action=Action.ALLOW)
+    for page in ("/queue", "/queue/rows"):
+        assert "No cases are waiting." in ana.get(page).text
+        assert "This ledger is empty" not in ana.get(page).text
 
 
 def test_exports_are_for_leads_and_are_logged(console, cases: Ledger):

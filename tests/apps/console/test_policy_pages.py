@@ -162,3 +162,32 @@ def test_all_mistakes_of_a_draft_are_shown(console):
     assert page.status_code == 422
     assert "did you mean `deadline`?" in page.text
     assert "a quorum of 99 cannot be met" in page.text
+
+
+def test_rolling_back_takes_two_clicks_of_two_people(serve, cases: Ledger, tmp_path: Path):
+    file = tmp_path / "policy.yaml"
+    people = serve(policy_file=file)
+    lea, other = people("lea"), people("max")
+    draft = drafts.save(cases, "stricter", DRAFT, "lea")
+    drafts.run_backtest(cases, draft, "lea")
+    drafts.propose(cases, draft, "lea")
+    drafts.activate(cases, draft, "max", None)
+    before = load_policy("balanced").version
+    page = lea.get("/policy").text
+    assert "ships with Quorum" in page
+    assert load_policy("cautious").version in page
+    assert people("ana").post("/policy/rollback", key="start").status_code == 403
+    assert lea.post("/policy/rollback", key="no such").status_code == 409
+    page = lea.post("/policy/rollback", key="start")
+    assert f"Roll back to {before}" in page.text
+    assert "A second person must activate it." in page.text
+    (proposed,) = [row for row in drafts.newest(cases) if row.state == "proposed"]
+    assert lea.post("/policy/draft", id=proposed.id, what="activate").status_code == 409
+    assert lea.post("/policy/rollback", key="start").status_code == 200
+    assert len([row for row in drafts.newest(cases) if row.state == "proposed"]) == 1
+    assert other.post("/policy/draft", id=proposed.id, what="activate").status_code == 200
+    assert file.read_text() == TEXT
+    assert other.post("/policy/rollback", key="start").status_code == 409
+    # What was rolled back from can be rolled forward to.
+    assert "was in force: stricter" in other.get("/policy").text
+    assert "policy.rollback" in people("aud").get("/audit").text

@@ -30,6 +30,11 @@ class ActivePolicy:
         self._policy = start
         self._problem: str | None = None
 
+    @property
+    def start(self) -> Policy:
+        """The policy in force until one was activated."""
+        return self._start
+
     def current(self) -> Policy:
         """Return the policy in force; while it cannot be read, the last one that could."""
         found = self._ledger.transact(in_force)

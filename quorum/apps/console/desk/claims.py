@@ -96,8 +96,13 @@ def lock_case(connection: Connection, upload_id: str) -> None:
 
 
 def release(connection: Connection, task_id: str, reviewer: str) -> None:
-    """End a reviewer's lease on a task."""
+    """End a reviewer's lease on a task; a correction that its author gives up is closed."""
     t = tasks.c
+    connection.execute(
+        update(tasks)
+        .where(t.id == task_id, t.claimed_by == reviewer, t.kind == "again", t.state == "open")
+        .values(state="closed", outcome="given up", closed_at=now())
+    )
     connection.execute(
         update(tasks)
         .where(t.id == task_id, t.claimed_by == reviewer)

@@ -118,6 +118,7 @@ def decide(
         lock_case(connection, task.upload_id)
         task = get_task(connection, task_id) or task
         _check(connection, task, reviewer, action, at)
+        _check_correction(connection, task, action, note)
         harm = _category(connection, task, action, category, categories)
         asks = action is Action.REVIEW
         measures = task.kind in ("double", "golden")
@@ -169,6 +170,19 @@ def checked_reply(text: str | None) -> str | None:
         msg = f"The reply has {len(text):,} characters; the limit is {MAX_REPLY:,}. Shorten it."
         raise Conflict(msg)
     return text
+
+
+def _check_correction(connection: Connection, task: ReviewTask, action: Action, note: str) -> None:
+    """Who decides a case again changes it, and says why."""
+    if task.kind != "again":
+        return
+    query = select(verdicts.c.action).where(verdicts.c.id == task.verdict_id)
+    if connection.execute(query).scalar_one_or_none() == action.value:
+        msg = f"The verdict in force is {action.value} already: choose another action."
+        raise Conflict(msg)
+    if not note.strip():
+        msg = "State in the note why the decision changes; nothing was saved."
+        raise Conflict(msg)
 
 
 def _category(
@@ -231,15 +245,18 @@ def _check(
     if current is None:
         msg = "This upload is no longer in the ledger: retention or an erasure deleted it."
         raise Conflict(msg)
-    if current != task.verdict_id and task.kind in ("review", "second"):
+    if current != task.verdict_id and task.kind in ("review", "second", "again"):
         msg = "A newer verdict arrived meanwhile. The page shows it now; read it first."
         raise Conflict(msg)
     if task.not_for is not None and (why := one_person(connection, task.not_for, reviewer)):
         msg = f"A second person must decide this case: {why}."
         raise Conflict(msg)
     if action is Action.REVIEW and task.kind != "review":
-        why = "A report is answered" if task.kind == "report" else "You are the second reviewer"
-        msg = f"{why}: choose allow, restrict or remove."
+        whose = {"report": "A report is answered", "again": "A case is decided again"}
+        msg = (
+            f"{whose.get(task.kind, 'You are the second reviewer')}: choose allow, restrict or "
+            "remove."
+        )
         raise Conflict(msg)
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -15,17 +15,18 @@ from sqlalchemy import Connection, select
 from quorum.apps.console.desk import outbox, queues
 from quorum.apps.console.desk.alarms import Bounds, unanswered
 from quorum.apps.console.desk.health import DetectorHealth, health
+from quorum.apps.console.desk.trends import TrendCache
 from quorum.core.messages import Action, Verdict, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.schema import cases, verdicts
+from quorum.store.reports.values import wilson
 
 __all__ = ["Overturned", "Overview", "OverviewCache"]
 
 #: The newest cases that the figures are computed from.
 RECENT: Final = 5000
 _DECISIONS: Final = 1000
-_BUCKETS: Final = 36
 _SECONDS: Final = 5.0
 #: Refreshing slows the pages down: it stops after this time without a reader.
 _IDLE_SECONDS: Final = 30.0
@@ -44,6 +45,11 @@ class Overturned:
         """The share of decided cases that reviewers allowed."""
         return self.allowed / self.decided if self.decided else 0.0
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of that share."""
+        return wilson(self.allowed, self.decided)
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -52,11 +58,7 @@ class Overview:
     Attributes:
         at: When they were computed.
         cases: The number of cases that they are computed from.
-        times: The start of each time bucket.
-        by_action: For each action, the number of verdicts in each bucket.
-        median: The median latency in seconds in each bucket; None for empty buckets. Reviewers'
-            verdicts are excluded, here and in the percentiles.
-        p50: The median latency in seconds.
+        p50: The median latency in seconds, without reviewers' verdicts.
         p95: The 95th percentile of the latency in seconds.
         deadline: The share of cases decided at the deadline.
         capped: The number of removals that a cap turned into reviews, and of reviews that one
@@ -72,9 +74,6 @@ class Overview:
 
     at: datetime
     cases: int
-    times: tuple[datetime, ...]
-    by_action: Mapping[str, tuple[int, ...]]
-    median: tuple[float | None, ...]
     p50: float
     p95: float
     deadline: float
@@ -111,6 +110,8 @@ class OverviewCache:
         self._found: Overview | None = None
         self._counted = 0.0
         self._asked = float("-inf")
+        #: The verdicts over time, by window.
+        self.trends = TrendCache(ledger)
 
     def current(self) -> Overview:
         """Return the figures; compute them first if there are none or they are outdated."""
@@ -122,6 +123,7 @@ class OverviewCache:
 
     def refresh(self, *, force: bool = True) -> None:
         """Compute the figures; without ``force``, only if they are due and somebody reads them."""
+        self.trends.refresh()
         with self._lock:
             at = time.monotonic()
             if not force and (at - self._counted < _SECONDS or at - self._asked > _IDLE_SECONDS):
@@ -143,32 +145,15 @@ def _count(
 ) -> Overview:
     c = cases.c
     query = (
-        select(c.at, c.action, c.decided_by, c.latency)
-        .where(c.at.is_not(None))
-        .order_by(c.at.desc())
-        .limit(RECENT)
+        select(c.decided_by, c.latency).where(c.at.is_not(None)).order_by(c.at.desc()).limit(RECENT)
     )
     rows = connection.execute(query).all()
-    end = max([now(), *(row.at for row in rows[:1])])
-    first = rows[-1].at if rows else end - timedelta(hours=1)
-    width = max((end - first) / _BUCKETS, timedelta(seconds=1))
-    series: dict[str, list[int]] = {action.value: [0] * _BUCKETS for action in Action}
-    latencies: dict[int, list[float]] = defaultdict(list)
-    decided_by: Counter[str] = Counter()
-    for row in rows:
-        bucket = min(int((row.at - first) / width), _BUCKETS - 1)
-        series[row.action][bucket] += 1
-        if row.decided_by != "reviewer":
-            latencies[bucket].append(row.latency)
-        decided_by[row.decided_by] += 1
-    ordered = sorted(taken for bucket in latencies.values() for taken in bucket)
+    decided_by = Counter(row.decided_by for row in rows)
+    ordered = sorted(row.latency for row in rows if row.decided_by != "reviewer")
     rules, tops = _overturned(connection, kept)
     return Overview(
         at=now(),
         cases=len(rows),
-        times=tuple(first + width * n for n in range(_BUCKETS)),
-        by_action={name: tuple(values) for name, values in series.items()},
-        median=tuple(_quantile(sorted(latencies.get(n, ())), 0.5) for n in range(_BUCKETS)),
         p50=_quantile(ordered, 0.5) or 0.0,
         p95=_quantile(ordered, 0.95) or 0.0,
         deadline=decided_by["deadline"] / len(rows) if rows else 0.0,
@@ -227,4 +212,4 @@ def _learn_tops(connection: Connection, wanted: set[str], tops: dict[str, str | 
 
 def _sorted(table: Mapping[str, Sequence[int]]) -> tuple[Overturned, ...]:
     made = [Overturned(name, decided, allowed) for name, (decided, allowed) in table.items()]
-    return tuple(sorted(made, key=lambda one: (-one.rate, -one.decided, one.name))[:12])
+    return tuple(sorted(made, key=lambda one: (-one.interval[0], -one.decided, one.name))[:12])

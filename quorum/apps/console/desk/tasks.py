@@ -23,7 +23,7 @@ __all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_
 
 _SYNC_BATCH: Final = 500
 
-TaskKind = Literal["review", "second", "double", "golden", "appeal", "report"]
+TaskKind = Literal["review", "second", "double", "golden", "appeal", "report", "again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +155,14 @@ def _stale(connection: Connection) -> list[str]:
         .join(cases, c.upload_id == t.upload_id, isouter=True)
         .where(
             t.state == "open",
-            t.kind.in_(("review", "second")),
-            or_(c.upload_id.is_(None), c.verdict_id != t.verdict_id),
+            or_(
+                and_(
+                    t.kind.in_(("review", "second", "again")),
+                    or_(c.upload_id.is_(None), c.verdict_id != t.verdict_id),
+                ),
+                # Nobody waits for a correction whose author went away.
+                and_(t.kind == "again", t.claimed_until < now()),
+            ),
         )
     )
     return list(connection.execute(query).scalars())

@@ -12,7 +12,7 @@ from quorum.aggregator.policy.categories import Category
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts.access import User
 from quorum.apps.console.accounts.names import folded
-from quorum.apps.console.desk import decisions, tasks
+from quorum.apps.console.desk import again, decisions, tasks
 from quorum.apps.console.desk.decisions import ReviewDecision
 from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.apps.console.pages.base import Console
@@ -80,6 +80,7 @@ class CaseView:
         skipped: Reviewers who skipped the case, with their reasons.
         categories: The categories to choose from, with the policy's words about each.
         territories: The verdict's action by territory.
+        refusal: Why the reader may not decide the case again; None if they may.
     """
 
     upload_id: str
@@ -102,6 +103,7 @@ class CaseView:
     skipped: Sequence[object]
     categories: Sequence[Category]
     territories: Mapping[str, str]
+    refusal: str | None
 
 
 def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
@@ -156,6 +158,7 @@ def load(console: Console, upload_id: str, reader: User) -> CaseView | None:
         appeals=appealed,
         skipped=skipped,
         categories=categories_of(policy),
+        refusal=again.refusal(case, reader),
         territories=dict(((verdict.model_extra or {}).get("territories") or {}) if verdict else {}),
     )
 
@@ -168,6 +171,7 @@ def _open(connection: Connection, upload_id: str, reader: str) -> ReviewTask | N
             t.upload_id == upload_id,
             t.state == "open",
             t.kind != "golden",
+            t.only_for.is_(None) | (t.only_for == reader),
             t.not_for.is_(None) | (t.not_for != folded(reader)),
         )
         .limit(1)

@@ -6,13 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy import select, tuple_
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
+from quorum.apps.console.desk.trends import DEFAULT_WINDOW, WINDOWS
 from quorum.apps.console.pages.base import Console, CurrentSession, PageError, console_of
 from quorum.apps.console.pages.rendering import render
 from quorum.core.messages import now
@@ -31,17 +32,30 @@ _open = 0
 
 
 @router.get("/overview")
-def overview(request: Request, session: CurrentSession) -> Response:
-    """Show the overview."""
-    found = request.app.state.overview_cache.current()
+def overview(
+    request: Request,
+    session: CurrentSession,
+    window: str = DEFAULT_WINDOW,
+    category: Annotated[str, Query(max_length=256)] = "",
+) -> Response:
+    """Show the overview, with the verdicts of a window and of all categories or one."""
+    cache = request.app.state.overview_cache
+    found = cache.current()
+    if window not in WINDOWS:
+        window = DEFAULT_WINDOW
+    trend = cache.trends.trend(window, category or None)
     return render(
         request,
         "overview.html",
         found=found,
         recent=console_of(request).ledger.find(limit=8),
-        counts=[(name, sum(values)) for name, values in found.by_action.items()],
-        actions=bars(found.times, found.by_action),
-        latency=line(found.times, found.median),
+        trend=trend,
+        window=window,
+        windows=list(WINDOWS),
+        category=category,
+        counts=[(name, sum(values)) for name, values in trend.by_action.items()],
+        actions=bars(trend.times, trend.by_action),
+        latency=line(trend.times, trend.median),
     )
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.difference import differences
-from quorum.apps.console.desk import drafts
+from quorum.apps.console.desk import drafts, rollback
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.versions import deciding
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
@@ -40,6 +40,7 @@ def _page(request: Request, status: int = 200, **more: str) -> Response:
         drafts=found,
         deciding=console.ledger.transact(deciding),
         problem=console.active_policy.problem(),
+        earlier=rollback.earlier(console.ledger, console.active_policy.start),
         **{**given, **more},
     )
 
@@ -55,6 +56,19 @@ def save(request: Request, given: FormFields, user: Lead) -> Response:
             request, 422, message="\n".join(error.lines), text=text, name=given.get("name", "")
         )
     return redirect(request, "/policy/draft", id=draft_id)
+
+
+@router.post("/policy/rollback")
+def roll_back(request: Request, given: FormFields, user: Lead) -> Response:
+    """Propose an earlier or a shipped policy, which another person activates."""
+    console, active = console_of(request), console_of(request).active_policy
+    try:
+        rollback.propose_rollback(
+            console.ledger, active.start, active.current(), given.get("key", ""), user.name
+        )
+    except Conflict as error:
+        raise PageError(409, str(error)) from None
+    return redirect(request, "/policy")
 
 
 @router.get("/policy/draft")

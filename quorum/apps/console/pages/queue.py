@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import select
 from starlette.responses import Response
 
 from quorum.apps.console.accounts.access import Permission, User
@@ -22,6 +23,7 @@ from quorum.apps.console.pages.base import (
     console_of,
 )
 from quorum.apps.console.pages.rendering import redirect, render
+from quorum.store.ledger.schema import cases
 
 __all__ = ["router"]
 
@@ -83,6 +85,7 @@ def queue(
         page=page,
         queue=queue,
         counts=_counts(request),
+        nothing=_is_empty(request),
         query=request.url.query,
         hours=request.query_params.get("hours", ""),
     )
@@ -100,7 +103,21 @@ def rows(
     found = queues.queue_page(
         console_of(request).ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE
     )
-    return render(request, "_rows.html", tasks=found, counts=_counts(request), queue=queue)
+    return render(
+        request,
+        "_rows.html",
+        tasks=found,
+        counts=_counts(request),
+        queue=queue,
+        nothing=_is_empty(request),
+    )
+
+
+def _is_empty(request: Request) -> bool:
+    """Whether the ledger holds no case at all."""
+    query = select(cases.c.upload_id).limit(1)
+    found = console_of(request).ledger.transact(lambda c: c.execute(query).first())
+    return found is None
 
 
 def _counts(request: Request) -> dict[str, dict[str, tuple[int, int]]]:

@@ -133,6 +133,7 @@
     switch (event.key) {
       case "n": click($("#claim") ? "#claim" : "#next button"); break;
       case "u": click("#undo button"); break;
+      case "d": click("#redo"); break;
       case "b": if ($("#reveal")) reveal(!revealed()); break;
       case "g": if ($("#grey")) $("#grey").click(); break;
       case "y": if ($("#replying")) { event.preventDefault(); $("#replying").open = true; $("#reply").focus(); } break;

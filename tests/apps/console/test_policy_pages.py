@@ -61,7 +61,9 @@ def test_an_activated_policy_is_in_force_without_a_restart(serve, cases: Ledger)
     for person in (lea, other_console):
         assert "violence-doubted" in person.get("/search").text
         assert "violence-likely" not in person.get("/search").text
-    assert load_policy("balanced").version not in lea.get("/policy").text
+    page = lea.get("/policy").text
+    assert f"in force: <code>{load_policy('balanced').version}" not in page
+    assert f"in force: <code>{load_policy('balanced').name}" in page
 
 
 def test_an_unreadable_active_policy_falls_back_to_the_initial_one(ledger: Ledger):

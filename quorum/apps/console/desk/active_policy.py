@@ -27,13 +27,13 @@ class ActivePolicy:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._seen = ""
-        self._policy = start
+        self._policy = self._started_with = start
         self._problem: str | None = None
 
     @property
     def start(self) -> Policy:
         """The policy in force until one was activated."""
-        return self._start
+        return self._started_with
 
     def current(self) -> Policy:
         """Return the policy in force; while it cannot be read, the last one that could."""

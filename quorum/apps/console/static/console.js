@@ -73,7 +73,7 @@
       }, 120000);
     }
 
-    const ticks = [...document.querySelectorAll("#decide [name=task]:enabled")];
+    const ticks = [...document.querySelectorAll("#decide [type=checkbox][name=task]:enabled")];
     if (ticks.length) {
       const all = $("#all");
       const tell = () => {

@@ -69,6 +69,7 @@ class Decision:
         used: All predictions, by detector; shadow ones last.
         missing: Detectors of the policy without a prediction, and why.
         territories: Where a more severe action than ``action`` applies, and which.
+        rollout: The rules for a share of uploaders, and whether it holds this one.
     """
 
     action: Action
@@ -81,6 +82,7 @@ class Decision:
     used: tuple[PredictionLike, ...]
     missing: tuple[tuple[str, str], ...]
     territories: tuple[tuple[str, Action], ...] = ()
+    rollout: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,7 @@ def evaluate(
             [(n, missing.get(n) or _why(n, outstanding)) for n in rules.live if n not in live]
         ),
         territories=territories,
+        rollout=rules.sides(facts),
     )
     rank = best.rank
     return Evaluation(

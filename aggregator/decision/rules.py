@@ -153,6 +153,7 @@ class Rules:
         self._plans: dict[int, _Plan] = {}
         self._all = _Plan((), (), tuple(self._rules), ())
         self._opaque = any(one.opaque for one in self._rules)
+        self._rolled = [one.rule for one in self._rules if one.rule.rollout is not None]
         silent = frozenset(name for name, one in self.live.items() if one.silences)
         read = frozenset().union(*(one.rule.detectors for one in self._rules), silent)
         self.default = Match(
@@ -164,10 +165,22 @@ class Rules:
             reads=frozenset(self.live) if self._opaque else read,
         )
 
+    def sides(self, facts: Facts) -> tuple[tuple[str, bool], ...]:
+        """The rules with a rollout, and whether it takes the uploader."""
+        if not self._rolled:
+            return ()
+        upload = facts.upload()
+        return tuple(
+            (rule.name, rule.rollout.takes(upload.uploader, upload.id))
+            for rule in self._rolled
+            if rule.rollout is not None
+        )
+
     def match(self, facts: Facts) -> tuple[list[Match], list[Rank]]:
         """The rules that match, and the ranks that outstanding predictions may still give."""
         matches: list[Match] = []
         unsure: list[Rank] = []
+        out = frozenset(name for name, taken in self.sides(facts) if not taken)
         inputs = self._inputs
         values, known = inputs.values(facts)
         plan = self._plans.get(known)
@@ -178,7 +191,8 @@ class Rules:
                 plan = self._all
             else:
                 for one in plan.silent:
-                    if not facts.outstanding.isdisjoint(one.rule.detectors):
+                    waits = not facts.outstanding.isdisjoint(one.rule.detectors)
+                    if waits and one.rule.name not in out:
                         self._wait(one, facts, unsure)
         candidates = [one for one, read, limit in plan.compared if values[read] >= limit]
         context: Any = None
@@ -193,15 +207,16 @@ class Rules:
                 context = Context(values)
         except Exception as error:
             why = f"the upload cannot be read by rules ({type(error).__name__})"
-            return [_failed(one, why) for one in self._rules], []
+            return [_failed(one, why) for one in self._rules if one.rule.name not in out], []
         for one in (*plan.partly, *candidates):
-            self._consider(one, context, facts, matches, unsure)
+            if one.rule.name not in out:
+                self._consider(one, context, facts, matches, unsure)
         if not facts.uploader.known:
-            matches += self._without_history(values, context, facts)
+            matches += self._without_history(values, context, facts, out)
         return matches, unsure
 
     def _without_history(
-        self, values: Mapping[str, Any], context: Any, facts: Facts
+        self, values: Mapping[str, Any], context: Any, facts: Facts, out: frozenset[str]
     ) -> Iterator[Match]:
         """Rules that lack a score and the uploader's history, and that some history would meet.
 
@@ -210,7 +225,8 @@ class Rules:
         """
         for one in self._rules:
             if (
-                any("uploader" in condition.variables for condition in one.rule.conditions)
+                one.rule.name not in out
+                and any("uploader" in condition.variables for condition in one.rule.conditions)
                 and facts.outstanding.isdisjoint(one.rule.detectors)
                 and _outcome(one, context)[0] == "unknown"
                 and any(
@@ -302,7 +318,11 @@ class Rules:
         """The outcome of each live rule, for explanations."""
         values, _ = self._inputs.values(facts)
         context = Context(values | self._inputs.facts(facts))
-        return [(one.rule, *_outcome(one, context)) for one in self._rules]
+        out = {name for name, taken in self.sides(facts) if not taken}
+        return [
+            (one.rule, *(("false", "") if one.rule.name in out else _outcome(one, context)))
+            for one in self._rules
+        ]
 
     def _effect(self, rule: Rule, facts: Facts) -> tuple[Action, Action | None]:
         """The action for the upload as a whole, and the rule's own where that is local.

@@ -120,6 +120,8 @@ def make_verdict(
         values["since"] = {rule: _time(when) for rule, when in since.items()}
     if features:
         values["features"] = dict(features)
+    if decision.rollout:
+        values["rollout"] = {name: "in" if taken else "out" for name, taken in decision.rollout}
     if decision.shadow_matched:
         values["shadow_rules"] = list(decision.shadow_matched)
     if shadow_outcomes:

@@ -22,6 +22,7 @@ from quorum.aggregator.policy.expression import (
 )
 from quorum.aggregator.policy.features import feature_of, wrong_feature
 from quorum.aggregator.policy.fields import UPLOAD_FIELDS, FieldType
+from quorum.aggregator.policy.rollout import Rollout
 from quorum.aggregator.policy.steps import asks_for, usual_reason, wrong_steps
 from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
 from quorum.aggregator.policy.text import (
@@ -285,6 +286,9 @@ class _Reader:
             detectors=frozenset(detectors),
             account=self._account(index, entry, when),
             then=None if entry.then is None else self._then(index, entry, entry.then),
+            rollout=None
+            if entry.rollout is None
+            else Rollout(entry.rollout.percent, entry.rollout.salt or entry.name),
         )
 
     def _check_reason(self, reason: str, *path: int | str) -> None:
@@ -464,7 +468,7 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
     del values["groups"]
     for rule in values["rules"]:
         rule["territories"] = list(expand(rule["territories"], groups))
-        for young in ("account", "then"):
+        for young in ("account", "then", "rollout"):
             if rule[young] is None:
                 del rule[young]
     for of, young in ((values, "fields"), (values, "features"), (values["caps"], "reviews")):

@@ -124,6 +124,19 @@ class ThenText(_Section):
     )
 
 
+class RolloutText(_Section):
+    """The share of uploaders that a rule applies to."""
+
+    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
+        description="Of all uploaders; one that is in stays in when it grows."
+    )
+    salt: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
+        default=None,
+        description="Chooses which uploaders come first (default: the rule's name); rules with "
+        "one salt take the same ones.",
+    )
+
+
 class RuleText(_Section):
     """One rule."""
 
@@ -155,6 +168,11 @@ class RuleText(_Section):
         default=None,
         description="What becomes of the action with time, such as {after: 24 h, action: allow}; "
         "a human's decision, or a verdict by another rule, ends it.",
+    )
+    rollout: RolloutText | None = Field(
+        default=None,
+        description="Applies to a share of uploaders alone, such as {percent: 5}; the same "
+        "uploader always falls on the same side.",
     )
 
 

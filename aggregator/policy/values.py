@@ -9,6 +9,7 @@ from quorum.aggregator.policy.categories import Category
 from quorum.aggregator.policy.combiner import Combiner
 from quorum.aggregator.policy.expression import Expression
 from quorum.aggregator.policy.fields import FieldType
+from quorum.aggregator.policy.rollout import Rollout
 from quorum.core.messages import AccountAction, Action, Status
 
 __all__ = [
@@ -115,6 +116,7 @@ class Rule:
         detectors: All detectors whose predictions may change whether it applies.
         account: What happens to the uploader's account where it decides; None for nothing.
         then: What becomes of its action with time; None where it stays.
+        rollout: The share of uploaders that it applies to; None for all.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Rule:
     detectors: frozenset[str]
     account: AccountRule | None = None
     then: Then | None = None
+    rollout: Rollout | None = None
 
     @property
     def conditions(self) -> tuple[Expression, ...]:

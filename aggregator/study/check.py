@@ -190,7 +190,9 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
 
 
 def _ends(rule: Rule) -> bool:
-    """Whether time makes the rule milder, so that others decide after it."""
+    """Whether others decide too: after it, as time makes it milder, or for other uploaders."""
+    if rule.rollout is not None and rule.rollout.percent < 100.0:
+        return True
     return rule.then is not None and rule.then.action.severity < rule.action.severity
 
 

@@ -80,6 +80,8 @@ def _rules(old: Policy, new: Policy) -> Iterator[str]:
         if name not in before:
             shadow = " in shadow" if rule.shadow else ""
             yield f"The rule {name} is new{shadow}: {rule.action}, when {_text(rule)}."
+            if rule.rollout is not None:
+                yield f"The rule {name} {_share(rule)}."
             if rule.then is not None:
                 yield f"The rule {name} {_then(rule)}."
         else:
@@ -100,6 +102,8 @@ def _rule(before: Rule, after: Rule) -> Iterator[str]:
         yield f"The rule {name} names the harm {after.category} instead of {before.category}."
     if before.territories != after.territories:
         yield f"The rule {name} applies in {_places(after)} instead of {_places(before)}."
+    if before.rollout != after.rollout:
+        yield f"The rule {name} {_share(after)}."
     if before.then != after.then:
         yield f"The rule {name} {_then(after)}."
     if before.shadow != after.shadow:
@@ -113,6 +117,13 @@ def _text(rule: Rule) -> str:
     if rule.unless is None:
         return when
     return f"{when}, unless {' '.join(rule.unless.source.split())}"
+
+
+def _share(rule: Rule) -> str:
+    if rule.rollout is None:
+        return "applies to all uploaders"
+    share = f"{rule.rollout.percent:g} % of uploaders"
+    return f"applies to {share} (salt {rule.rollout.salt})"
 
 
 def _then(rule: Rule) -> str:

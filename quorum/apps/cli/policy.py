@@ -34,6 +34,7 @@ from quorum.apps.cli.policy_json import (
 )
 from quorum.apps.cli.policy_release import activate, publish, releases
 from quorum.apps.cli.policy_report import write_report
+from quorum.apps.cli.policy_rollout import rollout
 from quorum.apps.cli.policy_statements import statements
 from quorum.core.errors import InputError, PolicyError
 
@@ -266,6 +267,7 @@ app.command()(statements)
 app.command()(publish)
 app.command()(activate)
 app.command()(releases)
+app.command()(rollout)
 
 
 def _versions(policy: Policy, given: list[str]) -> dict[str, str]:

@@ -121,6 +121,8 @@ class Verdict(Message):
     """When it was made."""
     latency: Seconds
     """Seconds from the arrival of the upload to this verdict."""
+    rollout: dict[str, Literal["in", "out"]] | None = None
+    """The policy's rules for a share of uploaders, and on which side this one is."""
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""
     reply: Annotated[str, Field(max_length=8000)] | None = None

@@ -348,7 +348,7 @@ def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
         told = GUIDE_JSON[verb]
         assert told == {"..."} or set(value) == told, verb
     names = {one.name or one.callback.__name__.replace("_", "-") for one in app.registered_commands}
-    assert set(verbs) | {"cases", "statements"} == names
+    assert set(verbs) | {"cases", "statements", "rollout"} == names
     assert set(GUIDE_JSON) == names
     assert made["list"]["policies"][0]["name"] == "balanced"
     assert made["explain"]["action"] == "restrict"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from typer.testing import CliRunner
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.cli.policy import app
-from quorum.core.errors import ConfigurationError, PolicyError
+from quorum.core.errors import ConfigurationError, InputError, PolicyError
 from quorum.core.identity import SigningKey
 from quorum.core.identity.signing import ENVIRONMENT
 from quorum.core.messages import Upload, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.releases import in_force
 
+GUIDE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
 MINE = load_policy("balanced").text.replace("name: balanced", "name: mine")
 
 
@@ -123,3 +125,51 @@ def test_a_verdict_is_explained_under_the_policy_that_it_names(database: str, tm
     told = json.loads(run("explain", "u1", "--database", "-", "--json").stdout)
     assert told["version"] == policy.version
     assert told["version"] == verdict.policy_version
+
+
+def test_a_rollout_is_compared_and_its_guard_goes_back(database: str, tmp_path: Path):
+    rule = """
+  - name: all-of-them
+    when: upload.title == "t"
+    action: remove
+    reason: For a share.
+    rollout: {percent: 50, salt: s}
+"""
+    rolled = MINE.replace("\nrules:\n", f"\nrules:{rule}", 1)
+    assert rolled != MINE
+    former = json.loads(run("publish", write(tmp_path, MINE), "--json").stdout)["version"]
+    run("publish", write(tmp_path, rolled))
+    decider = Decider(Policy.from_text(rolled))
+    at = now()
+    recorded: list[Any] = []
+    for number in range(300):
+        upload = Upload.model_validate(
+            {
+                "id": f"u{number}",
+                "uploader": f"c{number}",
+                "title": "t",
+                "published_at": "2026-03-01T00:00:00Z",
+            }
+        )
+        recorded += [upload, decider.first(upload, (), arrived=at, at=at).verdict]
+    with Ledger(database) as ledger:
+        ledger.record(recorded)
+    shown = run("rollout", "all-of-them")
+    assert shown.exit_code == 0
+    assert "yes" in next(line for line in shown.stdout.splitlines() if "remove" in line)
+    assert run("rollout", "all-of-them", "--guard", "latency=5").exit_code == 0
+    passed = run("rollout", "all-of-them", "--guard", "remove=0.5", "--json")
+    assert passed.exit_code == 1
+    told = json.loads(passed.stdout)
+    keys = re.findall(r"`(\w+)`", GUIDE.partition("| `rollout` | ")[2].partition("\n")[0])
+    assert set(told) == set(keys)
+    assert told["passed"] == ["remove"]
+    assert (told["with"]["remove"], told["without"]["remove"]) == (1.0, 0.0)
+    words = ("rollout", "all-of-them", "--guard", "remove=0.5", "--back-to", former)
+    assert run(*words).exit_code == 1
+    with Ledger(database) as ledger:
+        found = ledger.transact(in_force)
+    assert found is not None
+    assert found.release.policy_version == former
+    with pytest.raises(InputError, match="names the rollout of the rule other"):
+        run("rollout", "other")

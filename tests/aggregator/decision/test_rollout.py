@@ -1,0 +1,162 @@
+"""Rules for a share of uploaders: the same uploader is always on the same side."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorum.aggregator.decider import Decider
+from quorum.aggregator.decision.compact import CompactPrediction
+from quorum.aggregator.decision.evaluate import decide, evaluate
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.policy.rollout import Rollout, place_of
+from quorum.aggregator.study.check import check_policy
+from quorum.aggregator.study.record import PastCase
+from quorum.aggregator.study.rollout import Outcome, compare
+from quorum.core.messages import Action, Prediction, Upload, now, prediction_id
+
+TEXT = """
+name: rolled
+detectors: {spam: {}}
+rules:
+  - {name: new, when: 'score("spam") >= 0.5', action: remove, reason: New.,
+     rollout: {percent: PERCENT, salt: s}}
+  - {name: old, when: 'score("spam") >= 0.4', action: review, reason: Old.}
+"""
+UPLOADERS = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=20)
+
+
+def policy(percent: float) -> Policy:
+    return Policy.from_text(TEXT.replace("PERCENT", str(percent)))
+
+
+def upload(uploader: str, upload_id: str = "u") -> Upload:
+    return Upload.model_validate(
+        {"id": upload_id, "uploader": uploader, "title": "t", "published_at": now()}
+    )
+
+
+def prediction(score: float, upload_id: str = "u") -> Prediction:
+    return Prediction.model_validate(
+        {
+            "id": prediction_id(upload_id, "spam", "1"),
+            "upload_id": upload_id,
+            "detector": "spam",
+            "version": "1",
+            "status": "scored",
+            "score": score,
+            "at": now(),
+        }
+    )
+
+
+@given(st.text(max_size=10), UPLOADERS, st.floats(0, 100), st.floats(0, 100))
+def test_a_greater_share_takes_the_same_uploaders_and_more(
+    salt: str, uploader: str, one: float, other: float
+) -> None:
+    least, most = sorted((one, other))
+    assert Rollout(least, salt).takes(uploader, "u") <= Rollout(most, salt).takes(uploader, "u")
+    assert not Rollout(0, salt).takes(uploader, "u")
+    assert Rollout(100, salt).takes(uploader, "u")
+
+
+@given(UPLOADERS, st.text(min_size=1), st.text(min_size=1))
+def test_only_the_uploader_counts_and_without_one_the_upload(
+    uploader: str, one: str, other: str
+) -> None:
+    rollout = Rollout(50, "s")
+    assert rollout.takes(uploader, one) == rollout.takes(uploader, other)
+    assert rollout.takes("", uploader) == rollout.takes(uploader, "")
+
+
+def test_the_place_of_an_uploader_is_the_documented_one() -> None:
+    assert place_of("s", "ana") == 75.88793074157235
+    places = [place_of("s", str(number)) for number in range(10_000)]
+    assert abs(sum(place < 5 for place in places) / 10_000 - 0.05) < 0.01
+    others = [place_of("t", str(number)) for number in range(10_000)]
+    both = sum(one < 50 and other < 50 for one, other in zip(places, others, strict=True))
+    assert abs(both / 10_000 - 0.25) < 0.02
+
+
+@given(st.lists(UPLOADERS, min_size=1, max_size=8, unique=True), st.floats(0, 100), st.randoms())
+def test_stream_web_and_backtest_decide_each_uploader_alike_in_any_order(
+    uploaders: list[str], percent: float, order: random.Random
+) -> None:
+    rolled = policy(percent)
+    decider = Decider(rolled)
+    expected = {
+        name: "remove" if place_of("s", name) < percent or percent == 100 else "review"
+        for name in uploaders
+    }
+    order.shuffle(uploaders)
+    for number, name in enumerate(uploaders):
+        one, made = upload(name, f"u{number}"), prediction(0.9, f"u{number}")
+        at = now()
+        # As web, batch and moderate do; and as the stream does, from a snapshot.
+        first = decider.first(one, [made], arrived=at, at=at).verdict
+        case = decider.case()
+        case.on_upload(one, at)
+        (emitted,) = decider.restore(case.snapshot()).on_prediction(made, at)
+        past = PastCase.from_json(PastCase.gather(one, [made]).to_json()).decide(rolled)
+        assert first.action == expected[name]
+        assert emitted.verdict.action == expected[name]
+        assert past.action == expected[name]
+        assert first.rollout == {"new": "in" if expected[name] == "remove" else "out"}
+        assert emitted.verdict.id == first.id
+
+
+def test_a_rule_that_does_not_take_the_uploader_is_not_waited_for() -> None:
+    rolled = policy(50)
+    sides = {name: place_of("s", name) < 50 for name in map(str, range(20))}
+    for name, taken in sides.items():
+        made = {"spam": CompactPrediction.of(prediction(0.45))}
+        found = decide(rolled, upload(name), made)
+        assert found.action is Action.REVIEW
+        waiting = evaluate(rolled, lambda name=name: upload(name), (), {}, frozenset({"spam"}))
+        assert not waiting.settled
+        assert dict(found.rollout) == {"new": taken}
+
+
+def test_another_share_is_another_version_and_the_checker_knows_both_sides() -> None:
+    assert policy(5).version != policy(6).version
+    assert not [one for one in check_policy(policy(5)) if one.severity == "error"]
+
+
+def outcomes(seed: int, taken_rate: float, other_rate: float, uploaders: int) -> list[Outcome]:
+    rng = random.Random(seed)
+    made = []
+    for number in range(uploaders):
+        taken = number % 2 == 0
+        rate = taken_rate if taken else other_rate
+        # Uploads of one uploader share their fate: they count as one draw.
+        removed = rng.random() < rate
+        action = "remove" if removed else "allow"
+        made += [
+            Outcome(str(number), taken, action, None, 1.0 + rng.random())
+            for _ in range(rng.randint(1, 5))
+        ]
+    return made
+
+
+def test_a_difference_is_called_real_when_there_is_one_however_often_one_looks() -> None:
+    report = compare(outcomes(1, 0.3, 0.1, 4000))
+    removals = report.differences["remove"]
+    assert removals.real
+    assert removals.low > 0
+    assert removals.low < 0.2 < removals.high
+    assert not report.differences["latency"].real
+    wrong = 0
+    for seed in range(100):
+        whole = outcomes(seed, 0.2, 0.2, 600)
+        looks = (whole[: len(whole) * part // 6] for part in range(1, 7))
+        wrong += any(compare(look).differences["remove"].real for look in looks)
+    # At most 5 in 100 are expected; 11 or more of 100 would come about once in 90 such tests.
+    assert wrong <= 10
+
+
+def test_few_uploaders_are_no_evidence() -> None:
+    report = compare(outcomes(1, 1.0, 0.0, 40))
+    assert not report.differences["remove"].real
+    assert not compare([]).differences["remove"].real

@@ -1,4 +1,4 @@
-"""Open cases through the ends of a job: an upgrade, one that fails, a lost JobManager."""
+"""Open cases through the ends of a job: an upgrade, one that fails, a lost JobManager, a drain."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def deployment(
     made.close()
 
 
-def test_open_cases_outlive_upgrades_a_failed_one_and_a_lost_jobmanager(
+def test_open_cases_outlive_upgrades_a_failed_one_a_lost_jobmanager_and_a_drain(
     deployment: Deployment, flink: Flink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = deployment.pool.address
@@ -174,14 +174,22 @@ def test_open_cases_outlive_upgrades_a_failed_one_and_a_lost_jobmanager(
     deployment.await_verdicts(parts[2])
     assert deployment.versions(parts[2]) == {"new"}
 
+    # The cases that are open end by their deadline, and no upload is pulled meanwhile.
+    short = deployment.command(deployment.policy("short", 5), pool)
+    fifth = deployment.jobs("upgrade", fourth, "--", *short).stdout.strip()
     deployment.predict(parts[3])
     deployment.await_verdicts(parts[3])
-    deployment.jobs("stop", fourth)
+    before = flink.received(fifth)
+    deployment.publish(["last"])
+    wait_until(lambda: flink.received(fifth) > before, 60, lambda: "the upload did not come")
+    deployment.jobs("drain", fifth)
+    assert not flink.running()
     flink.await_slot()
+    deployment.await_verdicts(["last"])
 
     ids: dict[str, set[str]] = defaultdict(set)
     for verdict in deployment.streams.verdicts:
         ids[verdict.upload_id].add(verdict.id)
-    assert set(ids) == set(names)
+    assert set(ids) == {*names, "last"}
     assert all(len(each) == 1 for each in ids.values())
     assert not deployment.streams.dead

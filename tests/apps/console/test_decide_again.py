@@ -25,6 +25,8 @@ LEA, EVE = User("lea", Role.LEAD, disabled=False), User("eve", Role.READ_ONLY, d
 
 def reviewed(ledger: Ledger, number: int, reviewer: str, action: Action) -> None:
     """A case that a reviewer decided."""
+    # The last one first: no task is ever opened for a verdict that does not hold.
+    record_case(ledger, number, action=action, revision=2, decided_by="reviewer", rule="review")
     first = record_case(ledger, number)
     review = Review(
         upload_id=first.upload_id,
@@ -34,7 +36,6 @@ def reviewed(ledger: Ledger, number: int, reviewer: str, action: Action) -> None
         at=now(),
     )
     ledger.record([review])
-    record_case(ledger, number, action=action, revision=2, decided_by="reviewer", rule="review")
 
 
 def test_rights_by_role(ledger: Ledger):
@@ -98,21 +99,26 @@ def test_a_correction_is_its_authors_and_does_not_stay(ledger: Ledger):
 
 
 def test_a_wrong_allow_becomes_a_new_revision(console: Any, ledger: Ledger):
-    reviewed(ledger, 1, "ana", Action.ALLOW)
+    reviewed(ledger, 31, "ana", Action.ALLOW)
     ana, ben, eve = console("ana"), console("ben"), console("eve")
-    assert "a lead can decide it again" in ben.get("/case?upload=up-1").text
-    assert ben.post("/again", upload="up-1").status_code == 409
-    assert eve.post("/again", upload="up-1").status_code == 403
-    assert 'id="redo"' not in eve.get("/case?upload=up-1").text
-    assert "#redo" in ana.get("/search?upload=up-1").text
-    page = ana.post("/again", upload="up-1")
+    assert "a lead can decide it again" in ben.get("/case?upload=up-31").text
+    assert ben.post("/again", upload="up-31").status_code == 409
+    assert eve.post("/again", upload="up-31").status_code == 403
+    assert 'id="redo"' not in eve.get("/case?upload=up-31").text
+    assert "#redo" in ana.get("/search?upload=up-31").text
+    page = ana.post("/again", upload="up-31")
     assert "You decide this case again" in page.text
-    task = ledger.transact(lambda c: tasks.held_by(c, "ana", "up-1"))
+    task = ledger.transact(lambda c: tasks.held_by(c, "ana", "up-31"))
     ana.post(
-        "/decide", task=task.id, upload="up-1", action="remove", category="violence", note="A knife"
+        "/decide",
+        task=task.id,
+        upload="up-31",
+        action="remove",
+        category="violence",
+        note="A knife",
     )
     found = soon(
-        lambda: (case := ledger.get_case("up-1")).verdict.action is Action.REMOVE and case, 60
+        lambda: (case := ledger.get_case("up-31")).verdict.action is Action.REMOVE and case, 60
     )
     assert found.verdict.revision == 3
     assert found.verdict.supersedes == found.verdicts[1].id

@@ -10,6 +10,7 @@ from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.console.desk import drafts, releasing
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.rollback import propose_rollback
 from quorum.core.errors import EngineUnavailable, PolicyError
 from quorum.core.messages import PolicyRelease, Upload, now
 from quorum.store.ledger import Ledger, SignedRelease
@@ -89,8 +90,11 @@ def test_what_is_activated_is_released_to_jobs_and_to_the_topic(
     found = ledger.transact(in_force)
     assert found is not None
     assert found.release.policy_version == versions[1][1]
-    # One of the two goes back to the former, which both had agreed on.
-    drafts.activate(ledger, versions[0][0], "lea", None)
+    now_in_force = Policy.from_text(found.release.text)
+    with pytest.raises(Conflict, match="Only a proposed policy"):
+        drafts.activate(ledger, versions[0][0], "max", None)
+    back = propose_rollback(ledger, load_policy("balanced"), now_in_force, versions[0][0], "lea")
+    drafts.activate(ledger, back, "max", None)
     found = ledger.transact(in_force)
     assert found is not None
     assert found.release.policy_version == versions[0][1]

@@ -147,9 +147,7 @@ def propose(ledger: Ledger, draft_id: str, by: str) -> None:
 
 
 def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
-    """Put a proposed policy in force, which its author cannot; or a retired one again.
-
-    Two people have agreed on a retired policy before, so that one may go back to it.
+    """Put a proposed policy in force, which its author cannot.
 
     Args:
         ledger: The ledger.
@@ -158,16 +156,15 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
         file: The file to write, which jobs read when they start; None to write no file.
 
     Raises:
-        Conflict: If the draft is neither proposed nor retired, or the user is its author.
+        Conflict: If the draft is not proposed, or the user is its author.
     """
 
     def work(connection: Connection) -> None:
         row = connection.execute(select(drafts).where(drafts.c.id == draft_id)).first()
-        if row is None or row.state not in ("proposed", "retired"):
+        if row is None or row.state != "proposed":
             msg = "Only a proposed policy can be activated."
             raise Conflict(msg)
-        again = row.state == "retired"
-        if not again and (why := one_person(connection, row.author, by)):
+        if why := one_person(connection, row.author, by):
             msg = (
                 "You wrote this policy: a second person must activate it."
                 if folded(row.author) == folded(by)
@@ -179,7 +176,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
         connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
         done = connection.execute(
             update(drafts)
-            .where(drafts.c.id == draft_id, drafts.c.state == row.state)
+            .where(drafts.c.id == draft_id, drafts.c.state == "proposed")
             .values(state="active", activated_by=by, activated_at=at)
         )
         if done.rowcount != 1:
@@ -193,7 +190,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
             text=row.text,
             by=by,
             at=at,
-            note=f"again: {row.name}" if again else row.name,
+            note=row.name,
         )
         write_releases(connection, [release_row(release_of(release))])
         if file is not None:

@@ -43,12 +43,14 @@ class KafkaBroker:
 
     Attributes:
         brokers: ``host:port``.
+        stoppable: Whether it was started here.
     """
 
     def __init__(self, found: str, folder: Path) -> None:
         self._home = Path(found) if Path(found).exists() else None
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self.stoppable = self._home is not None
         if self._home is None:
             self.brokers = found
             return

@@ -33,6 +33,8 @@ class KafkaMock:
         brokers: ``host:port``, with commas.
     """
 
+    stoppable = True
+
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.kafka_mock"],

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.core.intervals import wilson
 from quorum.core.report.page import render
 from quorum.models.scoring.calibration import REFERENCE_PREVALENCE, prevalence_weights
 from quorum.models.training.dataset import Labelled
@@ -92,7 +93,7 @@ def _dots(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> Iterator[di
         if not inside.any():
             continue
         share, count = float(labels[inside].mean()), int(inside.sum())
-        low, high = _wilson(share, count)
+        low, high = wilson(round(share * count), count)
         at_reference = np.average(labels[inside], weights=weights[inside])
         yield {
             "x": round(float(scores[inside].mean()), 4),
@@ -103,15 +104,6 @@ def _dots(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> Iterator[di
             "radius": round(float(0.012 + 0.02 * np.sqrt(inside.mean())), 4),
             "count": count,
         }
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's interval of 95 % (1927) of a share."""
-    z = 1.96
-    middle = share + z * z / (2 * count)
-    half = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    return float((middle - half) / scale), float((middle + half) / scale)
 
 
 def _mistakes(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from quorum.core.intervals import wilson
 from quorum.core.messages import Action, Review
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reports_schema import report_cases, reports
@@ -17,7 +18,7 @@ from quorum.store.reports import intake as module
 from quorum.store.reports.intake import Intake, ReporterRefused
 from quorum.store.reports.reading import answer_of, case_counts, case_page, suspend, worst_reporters
 from quorum.store.reports.settling import close_case, link_uploads, settle
-from quorum.store.reports.values import Notice, Reporter, ReportLimits, Taken, Track, wilson
+from quorum.store.reports.values import Notice, Reporter, ReportLimits, Taken, Track
 from tests.store.ledger.messages_for_ledger import at, upload, verdict
 from tests.store.ledger.postgres_server import PostgresServer, running
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
+
+from quorum.core.intervals import wilson
 
 __all__ = [
     "BAD_FAITH_CASES",
@@ -15,7 +16,6 @@ __all__ = [
     "Reporter",
     "Taken",
     "Track",
-    "wilson",
 ]
 
 ReporterKind = Literal["user", "public", "trusted"]
@@ -24,23 +24,6 @@ ReporterKind = Literal["user", "public", "trusted"]
 BAD_FAITH_CASES: Final = 5
 #: ... if even the upper end of the interval of their upheld share is below this.
 BAD_FAITH_SHARE: Final = 0.5
-
-
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson interval of a share (Journal of the American Statistical Association 22, 1927).
-
-    Args:
-        hits: How many of them hit.
-        total: How many there are; without any, the interval is from 0 to 1.
-        z: The quantile; 1.96 for 95 %.
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share = hits / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    spread = share * (1 - share) / total + z * z / (4 * total * total)
-    half = z / (1 + z * z / total) * math.sqrt(spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True, slots=True)

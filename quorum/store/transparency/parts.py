@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
-from quorum.store.reports.values import wilson
+from quorum.core.intervals import wilson
 from quorum.store.transparency.report import NEEDS_A_PERSON, Gap, Service, TransparencyReport
 from quorum.store.transparency.template import (
     ALL,

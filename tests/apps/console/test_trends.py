@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from quorum.apps.console.desk.overview import Overturned, _sorted
-from quorum.apps.console.desk.rates import difference
 from quorum.apps.console.desk.trends import TrendCache
+from quorum.core.intervals import difference, wilson
 from quorum.core.messages import Action, Verdict, digest, now
 from quorum.core.report.plots import line
 from quorum.store.ledger import Ledger
-from quorum.store.reports.values import wilson
 
 
 def verdict(ledger: Ledger, upload: str, hours: float, **given: Any) -> None:

@@ -16,11 +16,11 @@ from quorum.apps.console.desk import outbox, queues
 from quorum.apps.console.desk.alarms import Bounds, unanswered
 from quorum.apps.console.desk.health import DetectorHealth, health
 from quorum.apps.console.desk.trends import TrendCache
+from quorum.core.intervals import wilson
 from quorum.core.messages import Action, Verdict, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.schema import cases, verdicts
-from quorum.store.reports.values import wilson
 
 __all__ = ["Overturned", "Overview", "OverviewCache"]
 

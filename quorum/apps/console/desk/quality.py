@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import aliased
 
+from quorum.core.intervals import wilson
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions, golden_answers
-from quorum.store.reports.values import wilson
 
 __all__ = ["Accuracy", "Agreement", "Quality", "agreement", "cohens_kappa", "measure"]
 

@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, cast, extract, func, select
 
-from quorum.apps.console.desk.rates import difference
+from quorum.core.intervals import difference, wilson
 from quorum.core.messages import Action, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.schema import verdicts
-from quorum.store.reports.values import wilson
 
 __all__ = ["DEFAULT_WINDOW", "WINDOWS", "HarmRate", "Trend", "TrendCache"]
 

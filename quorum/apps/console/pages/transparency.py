@@ -14,10 +14,10 @@ from starlette.responses import Response
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.pages.base import CurrentSession, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import render
+from quorum.core.intervals import wilson
 from quorum.core.messages import now
 from quorum.core.territories import TERRITORIES
 from quorum.store.ledger import TimeRange
-from quorum.store.reports.values import wilson
 from quorum.store.transparency.figures import count
 from quorum.store.transparency.parts import build
 from quorum.store.transparency.report import Service

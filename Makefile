@@ -23,10 +23,10 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test check smoke pages soak fuzz bench lock papers clean
+.PHONY: help setup demo console test test-long check smoke pages soak fuzz bench lock papers clean
 
 help: ## Show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet $(PIP_OPTIONS) -c requirements.lock
 
@@ -51,6 +51,9 @@ console: $(BIN)/quorum ## Look at the reviewers' console with a few hundred made
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-long: setup ## Run the tests that take minutes each, too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --long -m long
 
 check: setup ## Lint, format, types, the import rule and current schemas
 	$(BIN)/ruff check .

@@ -159,7 +159,7 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
         """,
         lacking,
     )
-    yield bench("stream", "--trivial 50 --real 5 --rate 2 --seconds 2 --rounds 1", no_stream)
+    yield bench("stream", "--trivial 50 --real 5 --rate 2 --seconds 2 --rounds 0", no_stream)
     yield bench("latency", "--seconds 2 --rounds 1 --rate 2 --dry-run", no_stream)
     # Half the pace and twice the slack of a quiet machine: it may be shared.
     soak = "--seconds 60 --rate 2 --slack 20 --seed 510720 --folder soak"

@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--real", type=int, default=800, help="uploads with the real detectors")
     parser.add_argument("--rate", type=float, default=20.0, help="uploads/s for the latency")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long at that rate")
-    parser.add_argument("--rounds", type=int, default=2, help="of the cost of isolation")
+    parser.add_argument("--rounds", type=int, default=2, help="of isolation's cost; 0 for none")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--plain", help=argparse.SUPPRESS)
@@ -341,9 +341,16 @@ def main() -> None:
     print("  ".join(head))
     kinds = (("trivial", args.trivial), ("real", args.real))
     rows = [measure(kind, count, args.rate, args.seconds) for kind, count in kinds]
-    costs_head = ["detectors", "in children, uploads/s", "in the worker, uploads/s", "ratio"]
-    print("  ".join(costs_head))
-    costs = [cost_of_isolation(kind, count, args.rounds) for kind, count in kinds]
+    costs = ""
+    if args.rounds:
+        costs_head = ["detectors", "in children, uploads/s", "in the worker, uploads/s", "ratio"]
+        print("  ".join(costs_head))
+        costs = f"""
+What the children cost that features and detectors run in (`isolation: false` runs them in the
+worker): the median throughput of {3 * args.rounds} bursts each, jobs of both kinds in turn.
+
+{table(costs_head, [cost_of_isolation(kind, count, args.rounds) for kind, count in kinds])}
+"""
     write_section(
         "stream",
         f"""## The stream
@@ -357,12 +364,7 @@ latency is from publication to the verdict at the platform. The plain loop is on
 same models, features and decisions in batches of {_BATCH}.
 
 {table(head, rows)}
-
-What the children cost that features and detectors run in (`isolation: false` runs them in the
-worker): the median throughput of {3 * args.rounds} bursts each, jobs of both kinds in turn.
-
-{table(costs_head, costs)}
-""",
+{costs}""",
     )
 
 

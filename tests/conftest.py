@@ -30,6 +30,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("QUORUM_PRISM", str(prism))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--long``, as ``make test-long`` gives it."""
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what takes minutes, unless it is asked for: the gate has 40 in all."""
+    if config.getoption("--long"):
+        return
+    skip = pytest.mark.skip(reason="takes a minute or more: make test-long")
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(skip)
+
+
 @pytest.fixture(autouse=True)
 def _no_children_left() -> Iterator[None]:
     """End the children of the detectors that a test's graph has started in this process."""

@@ -188,6 +188,7 @@ def test_the_demo_needs_no_clone(installed: Installed) -> None:
     assert "Dead letters: 2" in made.stdout
 
 
+@pytest.mark.long
 def test_the_demo_as_a_module_beside_a_users_own_modules(installed: Installed) -> None:
     (installed.home / "few").mkdir()
     head = (ROOT / "examples" / "uploads.jsonl").read_text().splitlines()[:2]

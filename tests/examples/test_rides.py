@@ -32,6 +32,7 @@ def test_the_models_find_the_formula(what: str) -> None:
     assert sum(errors) / len(errors) < {"duration": 2.0, "cost": 0.7, "tip": 0.5}[what]
 
 
+@pytest.mark.long
 def test_one_event_three_consumers(tmp_path: Path) -> None:
     lines = [ride.to_bytes() for ride in rides(150)]
     lines[3:3] = [b"no json", b'{"id": "x", "kilometres": -1}']

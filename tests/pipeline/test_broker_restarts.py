@@ -57,6 +57,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEmulator]:
     made.kill()
 
 
+@pytest.mark.long
 @pytest.mark.emulator
 @pytest.mark.prism
 @pytest.mark.slow

@@ -36,6 +36,8 @@ PREDICTION = st.builds(
     labels=st.dictionaries(st.text(max_size=9), st.floats(0, 1), max_size=3),
     reason=st.none() | st.text(max_size=9),
     shadow=st.booleans(),
+    digest=st.none() | st.text(max_size=9),
+    seen=st.none() | st.floats(0, 1),
 )
 
 

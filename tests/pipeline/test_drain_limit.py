@@ -75,6 +75,7 @@ def test_a_drain_without_a_broker_ends_in_time(
             assert code == 0, job.log()
 
 
+@pytest.mark.long
 def test_a_drain_with_an_engine_that_is_stopped_ends_in_time(
     emulator: str, prism: str, tmp_path: Path, options: list[str]
 ) -> None:

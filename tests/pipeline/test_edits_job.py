@@ -23,6 +23,7 @@ def of(data: bytes) -> str:
     return Upload.from_bytes(data).digest
 
 
+@pytest.mark.long
 def test_an_edit_supersedes_and_an_old_message_does_not_undo_it(
     emulator: str, prism: str, tmp_path: Path
 ) -> None:

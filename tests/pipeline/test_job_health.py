@@ -70,6 +70,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     yield options
 
 
+@pytest.mark.long
 def test_an_engine_that_is_stopped_is_told_and_goes_on(
     emulator: str, prism: str, tmp_path: Path, quick: list[str]
 ) -> None:

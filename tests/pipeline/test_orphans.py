@@ -223,6 +223,7 @@ def test_the_heap_of_a_table_does_not_grow_with_what_is_gone() -> None:
     assert not table._due
 
 
+@pytest.mark.long
 @pytest.mark.emulator
 @pytest.mark.prism
 @pytest.mark.slow

@@ -112,6 +112,7 @@ def test_the_halves_apart_share_only_the_predictions_stream(
         assert streams.pull(name) == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_when_the_job_is_killed_three_times(

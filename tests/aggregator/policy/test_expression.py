@@ -121,16 +121,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_conditions_are_refused_at_once(source):
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(ExpressionError):
         parse(source)
-    assert time.process_time() - began < 0.5, "generous: it takes milliseconds"
+    assert time.thread_time() - began < 0.5, "generous: it takes milliseconds"
 
 
 def test_a_hostile_upload_costs_little():
     expression = parse('upload.tags.exists(t, t.matches("(a*)*b")) || upload.title.contains("b")')
     program = Program(expression.compiled)
     facts = {"upload": {"tags": ["a" * 5000] * 20, "title": "a" * 500_000}}
-    began = time.process_time()
+    began = time.thread_time()
     assert evaluate(program, Context(facts))[0] == "false"
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2

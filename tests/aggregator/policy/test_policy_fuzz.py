@@ -70,7 +70,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_policy_is_refused_soon(text):
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(PolicyError):
         read_content(text)
-    assert time.process_time() - began < 5, "generous: most take milliseconds"
+    assert time.thread_time() - began < 5, "generous: most take milliseconds"

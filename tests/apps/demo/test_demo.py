@@ -52,6 +52,7 @@ def check(board: Board, told: str) -> None:
         assert part in told
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_in_one_process_where_there_is_no_emulator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_emulator", lambda: (None, "no emulator in this test"))

@@ -121,6 +121,7 @@ def test_a_moved_alias_swaps_and_a_lost_registry_keeps_what_serves() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.long
 def test_models_that_were_replaced_leave_the_memory(tmp_path: Path) -> None:
     places = [variant(tmp_path / str(n), 1 - n / 1000).folder for n in (1, 2)]
     asked = Settings(detectors={"spam": DetectorSettings(model="mlflow:models:/spam@champion")})

@@ -191,6 +191,7 @@ def test_postgresql_in_ranges_with_and_without_zones(tmp_path: Path) -> None:
                 run("--database", url, "--ledger", url, "--table", "videos")
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_rows(ledger: Ledger) -> None:
     """Reading goes on only as fast as deciding: no stage holds the whole source."""
     seen: list[int] = []

@@ -18,7 +18,7 @@ from tests.pipeline.doubles import upload
 from tests.pipeline.flink.running import Flink, Pool
 from tests.pipeline.jobs import Streams, wait_until
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(2400)]
 
 #: A case is open until the prediction of a detector elsewhere comes.
 POLICY = """

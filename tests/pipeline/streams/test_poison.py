@@ -21,6 +21,7 @@ INNOCENT = 300
 MOST_DELIVERIES = 5
 
 
+@pytest.mark.long
 @pytest.mark.emulator
 @pytest.mark.prism
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def confirmed(folder: Path, first: int, seconds: float, *database: str) -> list[
     return [(line[0], f"w{line[2:]}") for line in whole.splitlines()]
 
 
-_FIFTY = [pytest.mark.slow, pytest.mark.timeout(600)]
+_FIFTY = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 _SERVER = [pytest.mark.slow, pytest.mark.postgres]
 
 

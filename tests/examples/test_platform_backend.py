@@ -14,6 +14,7 @@ from quorum.apps.cli.topics import app
 from quorum.core.messages import Upload, Verdict
 from quorum.messages import SigningKey, verify_signature
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
+from quorum.pipeline.streams.topics import planned
 
 FILE = Path(__file__).parents[2] / "examples" / "platform_backend.py"
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -156,7 +157,12 @@ def test_on_the_topics_and_subscriptions_that_topics_create_prints(
     monkeypatch.setenv("COLUMNS", "40")
     made = CliRunner().invoke(app, ["create", "--project", "a-project-with-a-long-name"])
     assert made.exit_code == 0, made.output
-    names = {line.split()[1].rsplit("/", 1)[-1]: line for line in made.output.splitlines()[:9]}
+    listed = made.output.split("\n\n")[0].splitlines()
+    names = {line.split()[1].rsplit("/", 1)[-1]: line for line in listed}
+    plan = planned("a-project-with-a-long-name", "quorum")
+    everything = [*plan.topics, *(one.path for one in plan.subscriptions)]
+    assert [line.split()[1] for line in listed] == everything
+    assert len(names) == 11
     assert "(made, for the platform's backend)" in names["quorum-verdicts-platform"]
     path = {name: line.split()[1] for name, line in names.items()}
 

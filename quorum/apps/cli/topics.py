@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from quorum.core.errors import ConfigurationError
-
 __all__ = ["Halves", "app", "kafka_readers"]
 
 app = typer.Typer(
@@ -84,7 +82,7 @@ def create(
     """
     if (project is None) is (kafka is None):
         msg = "give one of --project PROJECT, for Pub/Sub, and --kafka HOST:PORT, for Kafka"
-        raise ConfigurationError(msg)
+        raise typer.BadParameter(msg)
     if kafka is not None:
         _create_in_kafka(kafka, prefix, halves, record, partitions, replication, dry_run)
         return

@@ -108,6 +108,7 @@ def test_the_version_is_told() -> None:
         ["stream", "--runner", "spark"],
         ["demo", "--examples"],
         ["topics", "create"],
+        ["topics", "create", "--project", "p", "--kafka", "localhost:1"],
     ],
     ids=" ".join,
 )

@@ -175,7 +175,13 @@ def test_topics_and_subscriptions(emulator: str, monkeypatch: pytest.MonkeyPatch
     options = ("--project", "quorum-doctor", "--prefix", "d")
     _, before = asked(*options)
     names = [name for name in before if name.startswith(("topic", "subscription"))]
-    assert len(names) == 9
+    topics_ = ("uploads", "predictions", "verdicts", "reviews", "policies", "dead-letters")
+    read = ("uploads-stream", "reviews-stream", "policies-stream")
+    kept = ("verdicts-platform", "dead-letters-kept")
+    assert names == [
+        *(f"topic projects/quorum-doctor/topics/d-{name}" for name in topics_),
+        *(f"subscription projects/quorum-doctor/subscriptions/d-{name}" for name in (*read, *kept)),
+    ]
     assert all(before[name]["state"] == "missing" for name in names)
     remedy = before[names[0]]["remedy"]
     assert remedy == "quorum topics create --project quorum-doctor --prefix d"

@@ -220,15 +220,16 @@ def covers(
         at: The time.
         uploader: The column with the uploader; None to look the uploader of the upload up.
     """
-    h = holds.c
-    if uploader is None:
-        uploader = (
-            select(schema.cases.c.uploader)
-            .where(schema.cases.c.upload_id == upload_id)
-            .scalar_subquery()
-        )
+    h, owner = holds.c, schema.cases.alias("owner")
     on_upload = exists().where(h.kind == "upload", h.subject == upload_id, _in_force(at))
-    on_uploader = exists().where(h.kind == "uploader", h.subject == uploader, _in_force(at))
+    on_uploader = exists().where(h.kind == "uploader", _in_force(at))
+    if uploader is None:
+        # Joined, as a query below this one would not be correlated with the rows outside.
+        on_uploader = on_uploader.where(
+            h.subject == owner.c.uploader, owner.c.upload_id == upload_id
+        )
+    else:
+        on_uploader = on_uploader.where(h.subject == uploader)
     return or_(on_upload, on_uploader)
 
 

@@ -125,7 +125,7 @@ def console(
     return serve()
 
 
-def soon(true: Callable[[], Any], seconds: float = 20.0) -> Any:
+def soon(true: Callable[[], Any], seconds: float = 60.0) -> Any:
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end

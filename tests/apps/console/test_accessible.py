@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -64,31 +65,47 @@ def busy(cases: Ledger) -> Ledger:
     return cases
 
 
-def _check(axe: Any, page: Any) -> None:
-    found = axe.run(page, options=_RULES).response["violations"]
-    violations = [(one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found]
-    assert violations == [], page.url
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0, page.url
+class Checked:
+    """Checks a loaded page by axe in each theme and width."""
+
+    def __init__(self) -> None:
+        self._axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+    def __call__(self, page: Any) -> None:
+        for width, scheme in product((1280, 390), ("light", "dark")):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme=scheme)
+            shown = page.evaluate(
+                "[innerWidth, matchMedia('(prefers-color-scheme: dark)').matches,"
+                " document.documentElement.dataset.theme ?? '']"
+            )
+            assert shown == [width, scheme == "dark", ""]
+            found = self._axe.run(page, options=_RULES).response["violations"]
+            violations = [
+                (one["id"], [node["target"] for node in one["nodes"][:3]]) for one in found
+            ]
+            assert violations == [], (page.url, scheme, width)
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, (page.url, scheme, width)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger, scheme: str, width: int):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
-    context = chromium.new_context(base_url=url, **options)
+@pytest.mark.timeout(400)
+def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger):
+    check = Checked()
+    context = chromium.new_context(base_url=url)
+    context.set_default_timeout(60_000)
     nobody = context.new_page()
     nobody.goto("/login")
-    _check(axe, nobody)
+    check(nobody)
     nobody.fill("[name=name]", "ana")
     nobody.fill("[name=password]", "wrong")
     nobody.click("button.primary")
     nobody.wait_for_selector("[role=alert]")
-    _check(axe, nobody)
+    check(nobody)
     context.close()
-    page = browse("root", **options)
+    page = browse("root")
+    page.set_default_timeout(60_000)
     page.goto("/case?upload=up-70")
     page.keyboard.press("n")
     page.wait_for_selector("html[data-ready] #decide")
@@ -97,7 +114,7 @@ def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger, scheme: str, wi
     for address in (*_PAGES, f"/policy/draft?id={draft}"):
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
-        _check(axe, page)
+        check(page)
     page.keyboard.press("?")
-    _check(axe, page)
+    check(page)
     assert [one for one in page.troubles if "404" not in one] == []

@@ -208,6 +208,8 @@ def dead_stream(chromium: Any, cases: Ledger, tmp_path: Path) -> Iterator[str]:
     settings = ConsoleSettings(
         undo=timedelta(0), answer=timedelta(seconds=1), golden_rate=0, double_rate=0
     )
+    # Before the console starts: its first look must not find a stream that was never heard.
+    heard(cases, *POLICY.detectors)
     with listening(create_console(cases, POLICY, Silent(), settings)) as url:
         yield url
 
@@ -217,21 +219,22 @@ def dead_stream(chromium: Any, cases: Ledger, tmp_path: Path) -> Iterator[str]:
 def test_every_page_tells_that_the_stream_is_dead(
     chromium: Any, dead_stream: str, cases: Ledger, width: int
 ):
-    heard(cases, *POLICY.detectors)
     tasks.sync(cases)
     context = chromium.new_context(base_url=dead_stream, viewport={"width": width, "height": 800})
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto("/login")
     page.fill("[name=name]", "ana")
     page.fill("[name=password]", PASSWORD)
     page.click("button.primary")
     page.wait_for_selector("html[data-ready] nav")
-    assert page.locator("[data-alarm]").count() == 0
+    # On a busy machine the database may answer late, which is told until it answers.
+    page.wait_for_selector("[data-alarm]", state="detached")
     page.keyboard.press("n")
     page.wait_for_selector("html[data-ready] #decide")
     page.keyboard.press("x")
     # The page that is open tells it, without being loaded again.
-    page.wait_for_selector("[data-alarm=verdicts]", timeout=60_000)
+    page.wait_for_selector("[data-alarm=verdicts]")
     told = page.inner_text("[data-alarm=verdicts]")
     assert "1 published decision led to no verdict yet" in told
     assert "still visible" in told

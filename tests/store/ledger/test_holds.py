@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
 
 from quorum.core.errors import InputError
+from quorum.core.messages import DeadLetter
 from quorum.store.ledger import Ledger
 from quorum.store.ledger import ledger as module
 from quorum.store.ledger.holds import Hold, end_hold, insert_hold
@@ -78,6 +80,28 @@ def test_prune_keeps_what_is_held_until_the_hold_ends(ledger: Ledger, clock) -> 
     clock(timedelta(days=1))
     done = ledger.prune(at(9_000), dry_run=False)
     assert (done.held, done.uploads, done.predictions) == ((), 1, 1)
+
+
+def test_a_hold_on_an_uploader_keeps_the_rows_that_name_the_upload_alone(
+    ledger: Ledger, clock
+) -> None:
+    ledger.record([one for n in range(5) for one in (upload(n), verdict(n))])
+    ledger.record([prediction(77), prediction(78)])  # of no case
+    for n in range(5):  # a malformed prediction names no uploader
+        raw = prediction(n).to_bytes()[:-1] + b', "score": "much"}'
+        ledger.record(DeadLetter.of(raw, {}, "decide.predictions", "bad", at(1)))
+    made = hold(ledger, "uploader", upload(1).uploader)
+    planned = ledger.prune(at(9_000))
+    done = ledger.prune(at(9_000), dry_run=False)
+    assert done == planned
+    theirs = [f"up-{n}" for n in range(5) if upload(n).uploader == upload(1).uploader]
+    assert done.held == tuple(theirs)
+    assert {json.loads(one.data)["upload_id"] for one in ledger.dead_letters()} == set(theirs)
+    assert done.predictions == 2
+    release(ledger, made, clock(timedelta(days=1)))
+    done = ledger.prune(at(9_000), dry_run=False)
+    assert (done.held, done.dead_letters) == ((), len(theirs))
+    assert list(ledger.dead_letters()) == []
 
 
 def test_a_hold_states_what_cannot_be_taken(ledger: Ledger) -> None:

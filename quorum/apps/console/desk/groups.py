@@ -167,8 +167,8 @@ def _resemblance(
 ) -> dict[str, float]:
     """Those of the uploads whose texts are alike, with how much."""
     k = likeness_keys.c
-    exact = select(k.key).where(k.upload_id == upload_id, k.key.like("text:%")).scalar_subquery()
-    same = set(connection.execute(select(k.upload_id).where(k.key == exact)).scalars())
+    exact = select(k.key).where(k.upload_id == upload_id, k.key.like("text:%"))
+    same = set(connection.execute(select(k.upload_id).where(k.key.in_(exact))).scalars())
     alike = {one.upload_id: 1.0 for one in found if one.upload_id in same}
     s = sketches.c
     here = connection.execute(

@@ -52,6 +52,11 @@ class ConfiguredDetector:
         """
         return self.load() if isinstance(self.load, _Loaded) else shared(self.name, self.load)
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether this process has the detector."""
+        return isinstance(self.load, _Loaded) or "detector" in vars(self)
+
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "detector"}
 

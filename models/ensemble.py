@@ -12,14 +12,16 @@ scores the upload's own text first; where the frames hold more text, it scores a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
+from weakref import WeakSet
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector, warm_up
 from quorum.models.detectors import Detector, Feature
-from quorum.models.installed import load_detector, selected
+from quorum.models.installed import load_detector, release, selected
 from quorum.models.pinning import pinned
 from quorum.models.plan import Extract, ExtractFurther, Plan, Score, Settle, Settled, Step
 
@@ -29,6 +31,10 @@ _TEXT = frozenset({Feature.TEXT, Feature.EMBEDDING})
 #: What the first stage leaves to the second: words for which media is decoded.
 _WORDS_OF_MEDIA = frozenset({Feature.OCR, Feature.SPEECH})
 _MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
+
+#: The ensembles of this process that are not closed: equal settings give them the same detectors.
+_open: WeakSet[Ensemble] = WeakSet()
+_closing = threading.Lock()
 
 
 class Ensemble:
@@ -64,6 +70,8 @@ class Ensemble:
         # A detector is loaded to know whether it asks a server; without a cascade it is not.
         self.second = tuple(one for one in others if not one.detector.remote)
         self.last = tuple(one for one in others if one.detector.remote)
+        with _closing:
+            _open.add(self)
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
@@ -122,9 +130,16 @@ class Ensemble:
         warm_up(self.detectors.values(), self._media.speech)
 
     def close(self) -> None:
-        """Release what the detectors hold."""
-        for configured in self.detectors.values():
-            configured.detector.close()
+        """Release what the detectors hold, but for those that another open ensemble has, too."""
+        with _closing:
+            _open.discard(self)
+            used = {id(one) for other in _open for one in other._loaded()}
+            for detector in self._loaded():
+                if id(detector) not in used:
+                    release(detector)
+
+    def _loaded(self) -> list[Detector]:
+        return [one.detector for one in self.detectors.values() if one.is_loaded]
 
 
 def _first_stage(

@@ -4,7 +4,7 @@ import pytest
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import NOT_ASKED, Status, Upload
-from quorum.core.settings import DetectorSettings, MediaAccess
+from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector
 from quorum.models.detectors import Detector, Feature, Finding
 from quorum.models.ensemble import Ensemble
@@ -188,3 +188,36 @@ def test_the_first_stage():
         first(detectors, ("loud",))
     with pytest.raises(ConfigurationError, match="names no detector"):
         first(detectors, ())
+
+
+class Closing(Fixed):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_detector_is_closed_with_the_last_ensemble_that_has_it():
+    both, one = Closing("both"), Closing("one")
+    first, second = Ensemble.of([both, one]), Ensemble.of([both])
+    first.close()
+    assert (both.closed, one.closed) == (0, 1)
+    second.close()
+    assert both.closed == 1
+
+
+def test_an_ensemble_that_is_loaded_after_the_end_of_an_equal_one_has_a_catalogue():
+    settings = Settings(detectors={"copyright": DetectorSettings()})
+    first = Ensemble.load(settings)
+    second = Ensemble.load(settings)
+    (held,) = (one.detector for one in second.detectors.values())
+    assert held is first.detectors["copyright"].detector
+    first.close()
+    assert held._catalogue.works()
+    second.close()
+    third = Ensemble.load(settings)
+    assert third.detectors["copyright"].detector is not held
+    assert third.detectors["copyright"].detector._catalogue.works()
+    third.close()

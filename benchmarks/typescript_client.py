@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from benchmarks.texts import ROOT
 from quorum.apps.http.keys import new_key, read_keys
+from tests.apps.web.doubles import PATIENT
 from tests.apps.web.serving import serving
 
 GENERATOR = "openapi-generator-cli==7.26.0"
@@ -72,7 +73,8 @@ def main() -> None:
         generator, modules = tools(folder)
         secret, line = new_key("shop", frozenset({"moderate", "read"}))
         (folder / "keys").write_text(line)
-        with serving(keys=read_keys(folder / "keys")) as service:
+        (folder / "keys").chmod(0o600)
+        with serving(keys=read_keys(folder / "keys"), policy=PATIENT) as service:
             described = folder / "openapi.json"
             described.write_text(json.dumps(service.get("/openapi.json").json()))
             generate = ["generate", "-g", "typescript-fetch", "-i", str(described)]

@@ -34,6 +34,12 @@ rules:
 )
 
 
+#: The same, for who must have all answers on a slow machine.
+PATIENT = Policy.from_text(
+    POLICY.text.replace("deadline: 2 s", "deadline: 60 s").replace("deadline: 300 ms, ", "")
+)
+
+
 class Words(Detector):
     """Scores by the word ``bad`` in the title; ``broken`` makes it raise."""
 

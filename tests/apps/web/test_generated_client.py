@@ -23,6 +23,7 @@ pytest.importorskip("attrs", reason="needs quorum-moderation[dev]")
 from quorum.apps.http.keys import new_key, read_keys
 from quorum.apps.web.endpoints import Endpoint, deliveries_of
 from quorum.messages import Verdict
+from tests.apps.web.doubles import PATIENT
 from tests.apps.web.serving import event, serving
 
 #: Packages may have to be installed first, on a loaded machine.
@@ -62,7 +63,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("generated")
     secret, line = new_key("shop", frozenset({"moderate", "read"}))
     (folder / "keys").write_text(line)
-    with serving(keys=read_keys(folder / "keys")) as service:
+    with serving(keys=read_keys(folder / "keys"), policy=PATIENT) as service:
         described = folder / "openapi.json"
         described.write_text(json.dumps(service.get("/openapi.json").json()))
         generate(described, folder / "quorum_generated")

@@ -1,9 +1,6 @@
 """Benchmarks: each prints ratios against a named peer, measured in the same run."""
 
-import logging
-
-from quorum.core.logs import configure_logs
+from quorum.core.logs import quiet_libraries
 
 # The commands print what they have to say, and not the notes of libraries.
-if not logging.getLogger().handlers:
-    configure_logs(level="warning")
+quiet_libraries()

@@ -174,18 +174,11 @@ class KafkaGroup(Holding):
                 attempt = offsets.pulled(offset)
                 if attempt == DONE:
                     continue
+                lease = f"{partition}-{offset}~{self._lives[partition]}"
+                attributes = _attributes(message.headers())
                 pulled.append(
-                    Held(
-                        ack_id="",
-                        data=message.value() or b"",
-                        attributes=_attributes(message.headers()),
-                        since=now,
-                        attempt=attempt,
-                        refusal=self._refusal(attempt),
-                        lease=f"{partition}-{offset}~{self._lives[partition]}",
-                    )
+                    self._delivery(lease, attempt, message.value() or b"", attributes, now)
                 )
-                pulled[-1].ack_id = f"{pulled[-1].lease}~{attempt}"
         self._deliver(pulled)
 
     def _deliver(self, pulled: list[Held]) -> None:
@@ -198,6 +191,20 @@ class KafkaGroup(Holding):
         self._commit()
         if not self._enqueue(pulled):
             self._give_back(pulled, 0.0)
+
+    def _delivery(
+        self, lease: str, attempt: int, data: bytes, attributes: dict[str, str], since: float
+    ) -> Held:
+        """A message of the topic as it is delivered for the so-manieth time."""
+        return Held(
+            ack_id=f"{lease}~{attempt}",
+            data=data,
+            attributes=attributes,
+            since=since,
+            attempt=attempt,
+            refusal=self._refusal(attempt),
+            lease=lease,
+        )
 
     def _refusal(self, attempt: int) -> str:
         most = self._address.deliveries
@@ -237,17 +244,7 @@ class KafkaGroup(Holding):
                 if (offsets := self._current(held)) is None:
                     continue
                 attempt = offsets.again(_place(held)[1])
-                due.append(
-                    Held(
-                        ack_id=f"{held.lease}~{attempt}",
-                        data=held.data,
-                        attributes=held.attributes,
-                        since=now,
-                        attempt=attempt,
-                        refusal=self._refusal(attempt),
-                        lease=held.lease,
-                    )
-                )
+                due.append(self._delivery(held.lease, attempt, held.data, held.attributes, now))
         return due
 
     def _commit(self, partitions: Iterable[int] | None = None, *, wait: bool = True) -> None:

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-__all__ = ["LogFormat", "LogLevel", "configure_logs", "current_logs"]
+__all__ = ["LogFormat", "LogLevel", "configure_logs", "current_logs", "quiet_libraries"]
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -93,6 +93,12 @@ def configure_logs(log_format: LogFormat = "text", level: LogLevel = "info") -> 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def quiet_libraries() -> None:
+    """Show no notes of libraries, unless the process has set up its logs already."""
+    if not logging.getLogger().handlers:
+        configure_logs(level="warning")
 
 
 def current_logs() -> tuple[LogFormat, LogLevel]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,24 +18,6 @@ from quorum.store.reports.reading import answer_of, case_counts, case_page, susp
 from quorum.store.reports.settling import close_case, link_uploads, settle
 from quorum.store.reports.values import Notice, Reporter, ReportLimits, Taken, Track
 from tests.store.ledger.messages_for_ledger import at, upload, verdict
-from tests.store.ledger.postgres_server import PostgresServer, running
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    if request.param == "sqlite":
-        with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as made:
-            yield made
-        return
-    server: PostgresServer = request.getfixturevalue("server")
-    with Ledger(server.new_database(), create=True) as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -23,14 +23,12 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from quorum.store.ledger import console_schema, holds, reports_schema, schema, search_schema
+from quorum.store.ledger.statements import in_chunks
 from quorum.store.ledger.values import Forgotten, Pruned
 
 __all__ = ["erased_at", "forget", "forgotten_digest", "prune"]
 
 T = TypeVar("T")
-
-#: Parameters of one statement; SQLite takes no more than 32,766.
-CHUNK = 500
 
 #: Cases of one transaction: a recorder of the stream must not wait for the whole retention.
 _BATCH = 1000
@@ -89,7 +87,7 @@ def erased_at(connection: Connection, digests: Sequence[str]) -> dict[str, datet
     """The digests that were erased, each with the time of its erasure."""
     table = schema.forgotten.c
     found: dict[str, datetime] = {}
-    for chunk in _chunks(digests):
+    for chunk in in_chunks(digests):
         query = select(table.digest, table.at).where(table.digest.in_(chunk))
         found.update((row.digest, row.at) for row in connection.execute(query))
     return found
@@ -206,14 +204,14 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
     )
     also = connection.execute(select(cases.upload_id).where(cases.uploader == uploader))
     found = sorted({*ids.scalars(), *also.scalars()})
-    held = {one for chunk in _chunks(found) for one in holds.held_among(connection, chunk, at)}
+    held = {one for chunk in in_chunks(found) for one in holds.held_among(connection, chunk, at)}
     upload_ids = [one for one in found if one not in held]
     rows = _remove_cases(connection, upload_ids, dry_run=dry_run)
     remove = _count if dry_run else _delete
     unheld = ~_held_letter(at)
     removed = remove(schema.dead_letters, (letters.uploader == uploader) & unheld, connection)
     # A dead letter that names the upload alone (a malformed prediction) goes with the upload.
-    for chunk in _chunks(upload_ids):
+    for chunk in in_chunks(upload_ids):
         named = letters.upload_id.in_(chunk) & (
             letters.uploader.is_(None) | (letters.uploader != uploader)
         )
@@ -224,7 +222,7 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
     if not dry_run:
         digests = [forgotten_digest("uploader", uploader)]
         digests += [forgotten_digest("upload", upload_id) for upload_id in upload_ids]
-        for chunk in _chunks(digests):
+        for chunk in in_chunks(digests):
             connection.execute(delete(schema.forgotten).where(schema.forgotten.c.digest.in_(chunk)))
         connection.execute(
             schema.forgotten.insert(), [{"digest": value, "at": at} for value in digests]
@@ -235,7 +233,7 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
 def _remove_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run: bool) -> Pruned:
     remove = _count if dry_run else _delete
     counts: dict[str, Any] = dict.fromkeys((key.table.name for key in _COUNTED), 0)
-    for chunk in _chunks(upload_ids):
+    for chunk in in_chunks(upload_ids):
         for key in _COUNTED:
             counts[key.table.name] += remove(key.table, key.in_(chunk), connection)
         # After the cases: ``indexing.fill`` locks a case while it writes its words.
@@ -251,7 +249,3 @@ def _count(table: FromClause, condition: ColumnElement[bool], connection: Connec
 
 def _delete(table: Any, condition: ColumnElement[bool], connection: Connection) -> int:
     return connection.execute(delete(table).where(condition)).rowcount
-
-
-def _chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

@@ -21,6 +21,7 @@ from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.reports_schema import report_cases, reporters, reports
+from quorum.store.ledger.statements import lock_name
 from quorum.store.reports.values import Notice, ReportLimits, Taken, Track
 
 __all__ = ["MAX_TEXT", "Intake", "ReporterRefused", "due_after", "token_digest"]
@@ -107,12 +108,12 @@ class Intake:
     def _take(
         self, connection: Connection, notice: Notice, reporter_id: str, at: datetime
     ) -> Taken | _Refused:
-        _lock(connection, reporter_id)
+        lock_name(connection, reporter_id)
         who = self._admit(connection, notice, reporter_id, at)
         if isinstance(who, _Refused):
             return who
         # One content, one case, whoever reports it at the same time.
-        _lock(connection, f"report\0{notice.upload_id or notice.location}")
+        lock_name(connection, f"report {notice.upload_id or notice.location}")
         content, answered = _content(connection, notice, at)
         case_id = _case(connection, notice, content, at, answered)
         report_id = digest("report", reporter_id, case_id)
@@ -349,11 +350,3 @@ def _told(report: Row[Any], case: Row[Any], token: str | None, *, new: bool) -> 
     lacks = tuple(report.lacks.split(",")) if report.lacks else ()
     reporters_of = max(1, case.reports)
     return Taken(report.id, token, new, report.state, case.known, reporters_of, due, lacks)
-
-
-def _lock(connection: Connection, key: str) -> None:
-    """Serialise transactions on a key; SQLite has a single writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            select(func.pg_advisory_xact_lock(func.hashtextextended(key.replace("\0", " "), 0)))
-        )

@@ -12,6 +12,7 @@ from quorum.core.messages import Action, Review
 from quorum.store.ledger.reports_schema import report_cases, reporters, reports
 from quorum.store.ledger.schema import cases, uploads
 from quorum.store.ledger.schema import reviews as review_table
+from quorum.store.ledger.statements import in_chunks
 from quorum.store.reports.values import Track
 
 __all__ = ["close_case", "link_uploads", "settle"]
@@ -127,8 +128,7 @@ def close_case(
         update(reports).where(mine).values(state=outcome, decided_at=at, action=action)
     )
     column = reporters.c.upheld if upheld else reporters.c.rejected
-    for start in range(0, len(who), _BATCH):
-        chunk = who[start : start + _BATCH]
+    for chunk in in_chunks(who, _BATCH):
         connection.execute(
             update(reporters).where(reporters.c.id.in_(chunk)).values({column: column + 1})
         )

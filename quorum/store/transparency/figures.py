@@ -19,6 +19,7 @@ from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORI
 from quorum.store.ledger.console_schema import appeals, decisions, samples
 from quorum.store.ledger.reports_schema import report_cases, reporters, reports
 from quorum.store.ledger.schema import UtcTime, cases, predictions, reviews, uploads, verdicts
+from quorum.store.ledger.statements import in_chunks
 from quorum.store.transparency.values import (
     Asked,
     Complaints,
@@ -256,10 +257,10 @@ def _precision(connection: Connection, automated: Mapping[str, tuple[str, dateti
     """Of automated measures that a person looked at afterwards, the share that stood."""
     ids = sorted({upload_id for upload_id, _ in automated.values()})
     looked: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
-    for start in range(0, len(ids), 500):
+    for chunk in in_chunks(ids):
         r = reviews.c
         query = select(r.upload_id, r.at, r.action).where(
-            r.upload_id.in_(ids[start : start + 500]), r.action != "review"
+            r.upload_id.in_(chunk), r.action != "review"
         )
         for row in connection.execute(query.order_by(r.at)):
             looked[row.upload_id].append((row.at, row.action))

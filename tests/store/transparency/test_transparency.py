@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,6 @@ from quorum.store.transparency.report import NEEDS_A_PERSON, Service
 from quorum.store.transparency.template import PARTS
 from quorum.store.transparency.values import Asked, Figures
 from tests.store.ledger.messages_for_ledger import at, upload, verdict
-from tests.store.ledger.postgres_server import PostgresServer, running
 
 CATEGORIES = {
     **SHIPPED_CATEGORIES,
@@ -35,23 +33,6 @@ CATEGORIES = {
 }
 MINORS = "STATEMENT_CATEGORY_PROTECTION_OF_MINORS"
 VIOLENCE = "STATEMENT_CATEGORY_VIOLENCE"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    if request.param == "sqlite":
-        with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as made:
-            yield made
-        return
-    server: PostgresServer = request.getfixturevalue("server")
-    with Ledger(server.new_database(), create=True) as made:
-        yield made
 
 
 def review(number: int, revision: int, action: Action, minutes: float, label: str) -> Review:

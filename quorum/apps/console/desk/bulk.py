@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import decision_digest
 from quorum.apps.console.desk.decisions import (
-    MAX_NOTE,
     Conflict,
     ReviewDecision,
-    checked_reply,
+    check_note,
     decision_from_row,
+    new_decision,
+    row_of,
 )
 from quorum.apps.console.desk.groups import MOST, decided_one_by_one
 from quorum.apps.console.desk.replies import Replying, no_reply
@@ -31,10 +32,10 @@ from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import audit_log, decisions, tasks
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.statements import in_chunks
 
 __all__ = ["BulkDecision", "LeftOut", "bulk_of", "decide_many", "load", "size_of", "undo_many"]
 
-_CHUNK: Final = 500
 _DECIDED: Final = "cases.decided"
 _ONE_BY_ONE: Final = "is decided one by one"
 _GONE: Final = "is no longer in any queue"
@@ -114,9 +115,7 @@ def decide_many(
             f"changed: decide {MOST:,} of them, then the next."
         )
         raise Conflict(msg)
-    if len(note) > MAX_NOTE:
-        msg = f"The note has {len(note):,} characters; the limit is {MAX_NOTE:,}. Shorten it."
-        raise Conflict(msg)
+    check_note(note)
 
     def work(connection: Connection) -> str:
         at = now()
@@ -127,7 +126,10 @@ def decide_many(
         reasons = _reasons(connection, chosen, found, reviewer, at)
         taken = [found[one] for one in chosen if one not in reasons]
         bulk = digest("bulk", reviewer, str(at), *chosen)
-        rows = [_row(one, bulk, reviewer, action, category, note, at, undo, reply) for one in taken]
+        rows = [
+            row_of(new_decision(one, reviewer, action, category, note, at, undo, reply, bulk=bulk))
+            for one in taken
+        ]
         left = [(found[one].upload_id if one in found else "", why) for one, why in reasons.items()]
         if not rows:
             counted = Counter(why for _, why in left).most_common(3)
@@ -135,7 +137,7 @@ def decide_many(
             msg = f"None of the selected cases was decided: {told}."
             raise Conflict(msg)
         connection.execute(insert(decisions), rows)
-        for chunk in _chunks([one.id for one in taken]):
+        for chunk in in_chunks([one.id for one in taken]):
             connection.execute(
                 update(tasks)
                 .where(tasks.c.id.in_(chunk))
@@ -155,40 +157,6 @@ def decide_many(
         return bulk
 
     return ledger.transact(work, writes=True)
-
-
-def _row(
-    task: ReviewTask,
-    bulk: str,
-    reviewer: str,
-    action: Action,
-    category: str | None,
-    note: str,
-    at: datetime,
-    undo: timedelta,
-    reply: Replying,
-) -> dict[str, Any]:
-    told = None if action is Action.REVIEW else checked_reply(reply(task, category))
-    made = ReviewDecision(
-        id=digest("decision", task.id, reviewer, str(at)),
-        task_id=task.id,
-        upload_id=task.upload_id,
-        verdict_id=task.verdict_id,
-        kind=task.kind,
-        reviewer=reviewer,
-        action=action,
-        category=None if action is Action.ALLOW else category,
-        note=note.replace("\x00", "\ufffd"),
-        at=at,
-        due_at=at + undo,
-        state="waiting",
-        seconds=None,
-        error=None,
-        bulk=bulk,
-        reply=told,
-    )
-    row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
-    return {**row, "action": action.value}
 
 
 def _reasons(
@@ -227,7 +195,7 @@ def _reasons(
 def _tasks(connection: Connection, ids: Sequence[str]) -> list[ReviewTask]:
     return [
         task_from_row(row)
-        for chunk in _chunks(ids)
+        for chunk in in_chunks(ids)
         for row in connection.execute(select(tasks).where(tasks.c.id.in_(chunk)))
     ]
 
@@ -250,7 +218,7 @@ def _deciders(connection: Connection, task_ids: Sequence[str]) -> dict[str, str]
     d = decisions.c
     return {
         row.task_id: f"{row.reviewer} ({row.action})"
-        for chunk in _chunks(task_ids)
+        for chunk in in_chunks(task_ids)
         for row in connection.execute(
             select(d.task_id, d.reviewer, d.action)
             .where(d.task_id.in_(chunk), d.state != "undone")
@@ -265,7 +233,7 @@ def _holders(
     t = tasks.c
     return {
         row.upload_id: row.claimed_by
-        for chunk in _chunks(upload_ids)
+        for chunk in in_chunks(upload_ids)
         for row in connection.execute(
             select(t.upload_id, t.claimed_by).where(
                 t.upload_id.in_(chunk),
@@ -281,7 +249,7 @@ def _current(connection: Connection, upload_ids: Sequence[str]) -> dict[str, str
     c = cases.c
     return {
         row.upload_id: row.verdict_id
-        for chunk in _chunks(upload_ids)
+        for chunk in in_chunks(upload_ids)
         for row in connection.execute(
             select(c.upload_id, c.verdict_id).where(c.upload_id.in_(chunk))
         )
@@ -325,7 +293,7 @@ def undo_many(ledger: Ledger, bulk: str, reviewer: str) -> int:
             msg = "It is too late to undo this decision: it is being published."
             raise Conflict(msg)
         rows = connection.execute(select(d.id, d.task_id).where(*mine)).all()
-        for chunk in _chunks([row.task_id for row in rows]):
+        for chunk in in_chunks([row.task_id for row in rows]):
             connection.execute(
                 update(tasks)
                 .where(tasks.c.id.in_(chunk))
@@ -368,7 +336,3 @@ def load(ledger: Ledger, bulk: str) -> BulkDecision | None:
         )
 
     return ledger.transact(work)
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

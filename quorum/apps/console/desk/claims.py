@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, or_, select, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.names import folded
@@ -15,6 +15,7 @@ from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import skips, tasks
+from quorum.store.ledger.statements import lock_name
 
 __all__ = ["LEASE", "claim", "claim_next", "lock_case", "release", "skip"]
 
@@ -90,9 +91,7 @@ def _claim(connection: Connection, task_id: str, reviewer: str) -> ReviewTask | 
 
 def lock_case(connection: Connection, upload_id: str) -> None:
     """Serialise transactions on this case; SQLite has a single writer anyway."""
-    if connection.dialect.name == "postgresql":
-        query = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
-        connection.execute(query, {"key": upload_id})
+    lock_name(connection, upload_id)
 
 
 def release(connection: Connection, task_id: str, reviewer: str) -> None:

@@ -25,9 +25,10 @@ __all__ = [
     "MAX_NOTE",
     "Conflict",
     "ReviewDecision",
-    "checked_reply",
+    "check_note",
     "decide",
     "decision_from_row",
+    "new_decision",
     "of_case",
     "undo",
     "undoable",
@@ -105,9 +106,7 @@ def decide(
         Conflict: If the reviewer no longer holds the task, a newer verdict exists, or what is
             restricted or removed has no category of the policy.
     """
-    if len(note) > MAX_NOTE:
-        msg = f"The note has {len(note):,} characters; the limit is {MAX_NOTE:,}. Shorten it."
-        raise Conflict(msg)
+    check_note(note)
 
     def work(connection: Connection) -> ReviewDecision:
         at = now()
@@ -122,25 +121,19 @@ def decide(
         harm = _category(connection, task, action, category, categories)
         asks = action is Action.REVIEW
         measures = task.kind in ("double", "golden")
-        made = ReviewDecision(
-            id=digest("decision", task.id, reviewer, str(at)),
-            task_id=task.id,
-            upload_id=task.upload_id,
-            verdict_id=task.verdict_id,
-            kind=task.kind,
-            reviewer=reviewer,
-            action=action,
-            category=harm,
-            note=note.replace("\x00", "�"),
-            at=at,
-            due_at=at + undo,
-            state="waiting",
+        made = new_decision(
+            task,
+            reviewer,
+            action,
+            harm,
+            note,
+            at,
+            undo,
+            reply,
             seconds=_seconds(connection, task, reviewer, at),
-            error=None,
-            reply=None if asks else checked_reply(reply(task, harm)),
         )
-        row = {name: getattr(made, name) for name in ReviewDecision.__slots__}
-        connection.execute(insert(decisions), {**row, "action": action.value})
+        row = row_of(made)
+        connection.execute(insert(decisions), row)
         connection.execute(
             update(tasks)
             .where(tasks.c.id == task.id)
@@ -151,7 +144,7 @@ def decide(
             "kind": task.kind,
             "category": made.category,
             "decision": made.id,
-            "row": decision_digest({**row, "action": action.value}),
+            "row": decision_digest(row),
         }
         event = "case.passed-on" if asks else "case.measured" if measures else "case.decided"
         audit.append(connection, reviewer, event, task.upload_id, **details)
@@ -160,7 +153,75 @@ def decide(
     return ledger.transact(work, writes=True)
 
 
-def checked_reply(text: str | None) -> str | None:
+def check_note(note: str) -> None:
+    """Refuse a note that is too long.
+
+    Raises:
+        Conflict: If it is.
+    """
+    if len(note) > MAX_NOTE:
+        msg = f"The note has {len(note):,} characters; the limit is {MAX_NOTE:,}. Shorten it."
+        raise Conflict(msg)
+
+
+def new_decision(
+    task: ReviewTask,
+    reviewer: str,
+    action: Action,
+    category: str | None,
+    note: str,
+    at: datetime,
+    undo: timedelta,
+    reply: Replying,
+    *,
+    seconds: float | None = None,
+    bulk: str | None = None,
+) -> ReviewDecision:
+    """A decision of a task, which waits until it can no longer be undone.
+
+    Args:
+        task: The task.
+        reviewer: The reviewer.
+        action: The action; an upload that is allowed has no category.
+        category: The category of harm.
+        note: A note for other reviewers.
+        at: The time.
+        undo: How long the decision can be undone.
+        reply: What the uploader is told in the reviewer's words.
+        seconds: How long the reviewer looked at the case; None if that is not known.
+        bulk: The decision on many cases that it is a part of.
+
+    Raises:
+        Conflict: If the reply is too long.
+    """
+    told = None if action is Action.REVIEW else _checked_reply(reply(task, category))
+    return ReviewDecision(
+        id=digest("decision", task.id, reviewer, str(at)),
+        task_id=task.id,
+        upload_id=task.upload_id,
+        verdict_id=task.verdict_id,
+        kind=task.kind,
+        reviewer=reviewer,
+        action=action,
+        category=None if action is Action.ALLOW else category,
+        note=note.replace("\x00", "\ufffd"),
+        at=at,
+        due_at=at + undo,
+        state="waiting",
+        seconds=seconds,
+        error=None,
+        bulk=bulk,
+        reply=told,
+    )
+
+
+def row_of(decision: ReviewDecision) -> dict[str, Any]:
+    """The row of a decision."""
+    row = {name: getattr(decision, name) for name in ReviewDecision.__slots__}
+    return {**row, "action": decision.action.value}
+
+
+def _checked_reply(text: str | None) -> str | None:
     """The reply, unless it is too long.
 
     Raises:

@@ -16,6 +16,7 @@ from quorum.core.messages import Upload, digest
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import golden_answers, likeness_keys, sketches, tasks
 from quorum.store.ledger.reading import load_cases
+from quorum.store.ledger.statements import in_chunks
 
 __all__ = [
     "KINDS",
@@ -34,8 +35,6 @@ __all__ = [
 MOST: Final = 1000
 #: The most cases that are read of one group, so that the size of a wave does not slow its page.
 READ: Final = 2 * MOST
-#: Parameters of one statement.
-_CHUNK: Final = 500
 #: From this size on a group is shown in the queue.
 _LEAST: Final = 3
 _SHOWN: Final = 8
@@ -103,8 +102,7 @@ def decided_one_by_one(connection: Connection, found: Iterable[ReviewTask]) -> s
     }
     ids = sorted({one.upload_id for one in listed})
     known: set[str] = set()
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
+    for chunk in in_chunks(ids):
         key = golden_answers.c.upload_id
         known.update(connection.execute(select(key).where(key.in_(chunk))).scalars())
     return special | {one.id for one in listed if one.upload_id in known}
@@ -177,10 +175,8 @@ def _resemblance(
     rest = sorted({one.upload_id for one in found} - alike.keys())
     if here is None or not rest:
         return alike
-    for start in range(0, len(rest), _CHUNK):
-        query = select(s.upload_id, s.sketch).where(
-            s.upload_id.in_(rest[start : start + _CHUNK]), s.sketch.is_not(None)
-        )
+    for chunk in in_chunks(rest):
+        query = select(s.upload_id, s.sketch).where(s.upload_id.in_(chunk), s.sketch.is_not(None))
         rows = connection.execute(query).all()
         for row, value in zip(rows, resemblance(here, [row.sketch for row in rows]), strict=True):
             if value >= ALIKE:

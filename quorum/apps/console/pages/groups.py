@@ -30,6 +30,7 @@ from quorum.apps.console.pages.search import SearchQuery, search_query
 from quorum.core.messages import Action
 from quorum.store.ledger.console_schema import tasks
 from quorum.store.ledger.search import search as find
+from quorum.store.ledger.statements import in_chunks
 
 __all__ = ["router"]
 
@@ -111,8 +112,7 @@ def _of_search(request: Request, query: SearchQuery, reader: str) -> Members:
             if after is None:
                 break
         found: list[ReviewTask] = []
-        for start in range(0, len(ids), _CHUNK):
-            chunk = ids[start : start + _CHUNK]
+        for chunk in in_chunks(ids):
             t = tasks.c
             waiting = select(tasks).where(t.upload_id.in_(chunk), t.state == "open")
             found += [task_from_row(row) for row in connection.execute(waiting)]

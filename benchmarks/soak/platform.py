@@ -73,6 +73,12 @@ class Platform:
         with self._lock:
             return len(self._open) + len(self._undead)
 
+    @property
+    def unacked(self) -> int:
+        """How many predictions and reviews the job has not acked, leased to a killed one or not."""
+        with self._lock:
+            return len(self._unacked)
+
     def run(self, planned: list[Operation], began: float, stop: threading.Event) -> None:
         """Publish operations at their times after ``began`` (of ``time.monotonic``)."""
         index = 0

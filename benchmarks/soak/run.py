@@ -148,13 +148,13 @@ def _load(
 
 
 def _settle(one: Soak, platform: Platform, tell: Callable[[str], None]) -> None:
-    """Wait until all has an outcome and orphans are over, as long as there is progress."""
+    """Wait until all has an outcome, is acked and orphans are over, while there is progress."""
     least = time.monotonic() + one.setting.orphan_wait + 3.0
     patience = _LEASE + one.setting.deadline + one.slack
-    waiting, since = platform.waiting, time.monotonic()
+    waiting, since = platform.waiting + platform.unacked, time.monotonic()
     while time.monotonic() < least or (waiting and time.monotonic() - since < patience):
         time.sleep(0.2)
-        now = platform.waiting
+        now = platform.waiting + platform.unacked
         if now < waiting:
             since = time.monotonic()
         waiting = now

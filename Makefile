@@ -12,6 +12,8 @@ SEED ?=
 SOAK ?=
 # Of `make test`: processes. Many tests wait, so that three keep two cores busy.
 WORKERS ?= 3
+# Of `make flink`: the cluster's files.
+FLINK_FILES = -f deploy/compose.yaml -f deploy/compose.flink.yaml
 # Of `make fuzz`: how many files.
 FILES ?= 10000
 
@@ -23,7 +25,7 @@ endif
 export HF_HUB_OFFLINE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test test-long check smoke pages soak fuzz bench lock papers clean
+.PHONY: help setup demo console test test-long check smoke flink pages soak fuzz bench lock papers clean
 
 help: ## Show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +50,13 @@ demo: $(BIN)/quorum ## Watch shipped uploads become verdicts
 
 console: $(BIN)/quorum ## Look at the reviewers' console with a few hundred made-up cases
 	$(BIN)/quorum console --demo
+
+flink: ## Watch the shipped uploads become verdicts on a small Flink cluster (needs Docker)
+	@docker compose version > /dev/null 2>&1 || { echo "make flink needs Docker with Compose:" \
+		"https://docs.docker.com/compose/install/; without it, start a cluster by hand: docs/flink.md"; exit 69; }
+	docker compose $(FLINK_FILES) up --build --detach publish watch
+	docker compose $(FLINK_FILES) logs --follow --no-log-prefix publish watch
+	@echo "It runs on: http://127.0.0.1:8081. To end it: docker compose $(FLINK_FILES) down --volumes"
 
 test: setup ## Run the tests; what this machine lacks is skipped with a reason
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile

@@ -14,6 +14,7 @@ import typer
 from ruamel.yaml import YAML
 
 from quorum.core.settings import Settings
+from quorum.pipeline.flink.options import FlinkOptions
 from quorum.pipeline.streams.topics import planned
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -54,8 +55,8 @@ def check(words: list[str]) -> None:
     assert required <= given, f"quorum {words[0]} needs {required - given}"
 
 
-def compose() -> dict[str, Any]:
-    made: dict[str, Any] = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text())
+def compose(name: str = "compose.yaml") -> dict[str, Any]:
+    made: dict[str, Any] = YAML(typ="safe").load((DEPLOY / name).read_text())
     return made
 
 
@@ -64,6 +65,11 @@ OURS = [
     for name, service in compose()["services"].items()
     if "image" in service and service["image"] == "quorum"
 ]
+FLINK = {
+    name: service
+    for name, service in compose("compose.flink.yaml")["services"].items()
+    if service["image"].startswith("quorum")
+}
 
 
 @pytest.mark.parametrize(("_where", "name", "words"), OURS)
@@ -82,8 +88,39 @@ def test_compose_needs_what_it_names() -> None:
     assert named <= known
 
 
+@pytest.mark.parametrize("name", ["stream", "workers"])
+def test_compose_hands_the_same_stream_to_flink(name: str) -> None:
+    words = FLINK[name]["command"]
+    check(words[: words.index("--")] if "--" in words else words)
+    alone = next(given for _, service, given in OURS if service == "stream")
+    if name == "stream":
+        assert {word for word in alone if "projects/" in word} <= set(words)
+        assert "--flink-master=jobmanager:8081" in words
+
+
+def test_flinks_workers_are_on_the_loopback_of_the_taskmanager() -> None:
+    services = compose("compose.flink.yaml")["services"]
+    assert services["workers"]["network_mode"] == "service:taskmanager"
+    default = f"--port={FlinkOptions().pool.rpartition(':')[2]}"
+    assert default in services["workers"]["command"]
+    assert services["stream"]["build"]["target"] == "flink"
+    needed = {name for service in services.values() for name in service.get("depends_on", {})}
+    assert needed <= {*services, *compose()["services"]}
+
+
+@pytest.mark.parametrize("name", ["publish", "watch"])
+def test_flinks_platform_is_the_example(name: str) -> None:
+    file, word, stream, *rest = [*FLINK[name]["entrypoint"][-1:], *FLINK[name]["command"]]
+    assert (DEPLOY.parent / file).is_file()
+    assert f"def {word}(" in (DEPLOY.parent / file).read_text()
+    plan = planned("quorum", "quorum")
+    assert stream in {*plan.topics, *(each.path for each in plan.subscriptions)}
+    assert all((DEPLOY.parent / one).is_file() for one in rest)
+
+
 def test_ports_are_on_loopback_only() -> None:
-    for service in compose()["services"].values():
+    services = compose()["services"] | compose("compose.flink.yaml")["services"]
+    for service in services.values():
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
@@ -182,7 +219,10 @@ def test_compose_is_of_its_own_specification() -> None:
     library = pytest.importorskip(
         "compose_spec", reason="needs the Compose specification: pip install compose-spec"
     )
-    library.PyCompose.from_json(json.dumps(compose())).validate()
+    for name in ("compose.yaml", "compose.flink.yaml"):
+        # The library reads what Compose has after the variables' defaults took their place.
+        made = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", json.dumps(compose(name)))
+        library.PyCompose.from_json(made).validate()
 
 
 def test_compose_mounts_settings_that_are_settings() -> None:
@@ -198,6 +238,10 @@ def test_compose_mounts_settings_that_are_settings() -> None:
         if "--settings=/etc/quorum/settings.yaml" in service.get("command", ())
     }
     assert reads == {"stream", "record", "web"}
+    for name in ("stream", "workers"):
+        (settings,) = FLINK[name]["volumes"]
+        file = DEPLOY / re.findall(r":-\./(.+?)}", settings)[0]
+        Settings.model_validate(YAML(typ="safe").load(file.read_text()))
 
 
 def test_timer_and_cron_call_commands_that_are_there() -> None:

@@ -13,9 +13,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import accumulate
+from functools import partial
+from itertools import accumulate, chain
 from pathlib import Path
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from quorum.aggregator.policy.policy import load_policy
@@ -25,6 +27,7 @@ from quorum.apps.console.desk import claims, queues, tasks
 from quorum.apps.console.desk.decisions import decide
 from quorum.apps.console.desk.outbox import publish_due
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
+from quorum.apps.console.desk.trends import WINDOWS, TrendCache
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.core.messages import (
     Action,
@@ -58,6 +61,8 @@ PAGES = {
     "group of the queue": "/group?by=queue&category=violence",
     "largest groups": "/groups/largest",
     "overview": "/overview",
+    "overview, 7 days": "/overview?window=7d",
+    "overview, 30 days": "/overview?window=30d",
     "search, newest": "/search",
     "search, a common word": "/search?text=harbour",
     "search, a word": "/search?text={word}",
@@ -172,6 +177,20 @@ def measure(client: TestClient, address: str, count: int, rounds: int) -> list[f
     return sorted(found)
 
 
+def first_requests(app: FastAPI, client: TestClient, rounds: int) -> dict[str, list[float]]:
+    """The times in ms of the first requests for a window that nobody looked at."""
+    found = {}
+    for window in WINDOWS:
+        took = []
+        for _ in range(rounds):
+            app.state.overview_cache.trends = TrendCache(app.state.console.ledger)
+            started = time.perf_counter()
+            assert client.get(f"/overview?window={window}").status_code == 200
+            took.append((time.perf_counter() - started) * 1000)
+        found[f"overview, {window}, first request"] = sorted(took)
+    return found
+
+
 def prepare(ledger: Ledger, count: int) -> int:
     """Create the cases unless an earlier run left them, and count the open ones."""
     if ledger.stats()["cases"] < count:
@@ -189,6 +208,7 @@ def main() -> None:
     parser.add_argument("--database", help="an empty database, or one left by an earlier run")
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--only", default="", help="only pages whose name has this in it")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = given.database or f"sqlite:///{Path(folder)}/bench.db"
@@ -201,8 +221,15 @@ def main() -> None:
             with TestClient(app, base_url="http://localhost") as client:
                 client.post("/login", data={"name": "bench", "password": PASSWORD})
                 print("| page | median | p99 |\n|---|---:|---:|")
-                for name, address in PAGES.items():
-                    took = measure(client, address, given.cases, given.rounds)
+                pages = {
+                    name: partial(measure, client, address, given.cases, given.rounds)
+                    for name, address in PAGES.items()
+                    if given.only in name
+                }
+                timed = ((name, work()) for name, work in pages.items())
+                client.get("/overview")
+                first = first_requests(app, client, min(given.rounds, 20))
+                for name, took in chain(timed, first.items()):
                     p99 = took[min(int(len(took) * 0.99), len(took) - 1)]
                     print(f"| {name} | {took[len(took) // 2]:.0f} ms | {p99:.0f} ms |", flush=True)
 

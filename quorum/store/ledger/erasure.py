@@ -22,7 +22,14 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_named
 
-from quorum.store.ledger import console_schema, holds, reports_schema, schema, search_schema
+from quorum.store.ledger import (
+    console_schema,
+    counting,
+    holds,
+    reports_schema,
+    schema,
+    search_schema,
+)
 from quorum.store.ledger.statements import in_chunks
 from quorum.store.ledger.values import Forgotten, Pruned
 
@@ -140,6 +147,8 @@ def prune(
     counts = [Pruned(dead_letters=letters, predictions=strays), run(some_cases, writes=not dry_run)]
     while counts[-1].cases and not dry_run:
         counts.append(run(some_cases, writes=True))
+    if not dry_run:
+        run(partial(counting.drop_empty_counts, before=before), writes=True)
     kept = run(partial(_unchanged, before=before, at=at, limit=None, held=True))
     rows: dict[str, Any] = {
         name: sum(getattr(one, name) for one in counts) for name in Pruned.tables()

@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Connection, cast, extract, func, select
 from quorum.core.intervals import difference, wilson
 from quorum.core.messages import Action, now
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.counting import GRAIN, VerdictCount, count_verdicts
 from quorum.store.ledger.schema import verdicts
 
 __all__ = ["DEFAULT_WINDOW", "WINDOWS", "HarmRate", "Trend", "TrendCache"]
@@ -101,7 +102,7 @@ class _Counted:
 
     start: datetime
     width: int
-    counts: Sequence[Any]
+    counts: Sequence[VerdictCount]
     latencies: Sequence[Any]
 
 
@@ -155,16 +156,17 @@ class TrendCache:
 def _read(connection: Connection, window: timedelta) -> _Counted:
     v = verdicts.c
     width = int(window.total_seconds()) // BUCKETS
-    # Databases count whole seconds.
-    start = now().replace(microsecond=0) - BUCKETS * timedelta(seconds=width)
+    # Databases count whole seconds, and keep their counts by the grain: the bucket of now begins
+    # at most a grain before now, and ends after it.
+    grain = 1 if width % GRAIN else GRAIN
+    end = now().replace(microsecond=0)
+    end += timedelta(seconds=-int(end.timestamp()) % grain)
+    start = end - BUCKETS * timedelta(seconds=width)
     before = start - BUCKETS * timedelta(seconds=width)
-    begin = int(before.timestamp())
-    bucket = ((cast(extract("epoch", v.at), BigInteger) - begin) // width).label("bucket")
-    first = (v.revision == 1).label("first")
     counts = (
-        select(bucket, v.action, v.category, first, func.count())
-        .where(v.at >= before)
-        .group_by(bucket, v.action, v.category, first)
+        _each(connection, before, width)
+        if grain == 1
+        else count_verdicts(connection, before, width)
     )
     latencies = (
         select(v.at, v.latency, v.category)
@@ -172,9 +174,21 @@ def _read(connection: Connection, window: timedelta) -> _Counted:
         .order_by(v.at.desc())
         .limit(_LATENCIES)
     )
-    return _Counted(
-        start, width, connection.execute(counts).all(), connection.execute(latencies).all()
+    return _Counted(start, width, counts, connection.execute(latencies).all())
+
+
+def _each(connection: Connection, since: datetime, width: int) -> list[VerdictCount]:
+    """Count the verdicts one by one, for buckets that are shorter than the grain."""
+    v = verdicts.c
+    begin = int(since.timestamp())
+    bucket = ((cast(extract("epoch", v.at), BigInteger) - begin) // width).label("bucket")
+    first = (v.revision == 1).label("first")
+    query = (
+        select(bucket, v.action, v.category, first, func.count())
+        .where(v.at >= since)
+        .group_by(bucket, v.action, v.category, first)
     )
+    return [VerdictCount(*row) for row in connection.execute(query)]
 
 
 def _trend(counted: _Counted, category: str | None) -> Trend:

@@ -115,6 +115,13 @@ class ReviewOptions:
             "connect; reports.public_per_hour of the settings limits a network.",
         ),
     ] = False
+    no_storyboard: Annotated[
+        bool,
+        typer.Option(
+            "--no-storyboard",
+            help="Do not read the media of an opened case for its scenes and words.",
+        ),
+    ] = False
     undo_seconds: Annotated[
         int, typer.Option(min=0, max=60, help="How long a decision can be undone.")
     ] = 8
@@ -203,6 +210,7 @@ def console(
             open_review_publisher(review.reviews, ledger, rules, chosen.publishers),
             ConsoleSettings(
                 media=chosen.media,
+                read_media=not review.no_storyboard,
                 undo=timedelta(seconds=review.undo_seconds),
                 double_rate=review.double,
                 golden_rate=review.golden,

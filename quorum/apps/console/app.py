@@ -32,6 +32,7 @@ from quorum.apps.console.desk.groups import LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
+from quorum.apps.console.desk.viewing import Viewings
 from quorum.apps.console.pages import (
     again,
     appeal,
@@ -51,6 +52,7 @@ from quorum.apps.console.pages import (
     reports,
     search,
     transparency,
+    viewing,
 )
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
@@ -98,6 +100,7 @@ def create_console(
     anchors = AnchorWriter(ledger, anchors_file(), audit_key())
     releases = None if chosen.policies is None else ReleaseSender(ledger, chosen.policies)
     worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors, releases)
+    viewings = Viewings(chosen.media)
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
     @contextlib.asynccontextmanager
@@ -124,9 +127,11 @@ def create_console(
                 end_check()
             watch.close()
             worker.close()
+            viewings.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
+    app.state.viewings = viewings
     app.state.largest_groups = LargestGroups(ledger)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring)
     limits = ReportLimits(public=chosen.public_reports or 1)
@@ -140,6 +145,7 @@ def create_console(
         groups,
         again,
         media,
+        viewing,
         mine,
         overview,
         policies,

@@ -18,6 +18,7 @@ class ConsoleSettings:
 
     Attributes:
         media: Folders and hosts that media may be shown from.
+        read_media: Whether the media of an opened case is read for its scenes and words.
         undo: How long a decision can be undone.
         double_rate: The share of decided cases that a second reviewer decides independently.
         golden_rate: The share of assigned cases that are golden cases.
@@ -40,6 +41,7 @@ class ConsoleSettings:
     """
 
     media: MediaAccess = field(default_factory=MediaAccess)
+    read_media: bool = True
     undo: timedelta = timedelta(seconds=8)
     double_rate: float = 0.05
     golden_rate: float = 0.05

@@ -19,6 +19,7 @@
     const button = $("#reveal");
     if (button) { button.hidden = shown; button.setAttribute("aria-pressed", String(shown)); }
     if ($("#cover")) $("#cover").hidden = !shown;
+    if (!shown) document.dispatchEvent(new Event("veil"));
   }
   const revealed = () => document.querySelector(".unveiled") !== null;
 
@@ -86,16 +87,6 @@
       all.addEventListener("change", () => { ticks.forEach((one) => { one.checked = all.checked; }); tell(); });
       tell();
     }
-
-    const video = $("#video");
-    document.querySelectorAll("[data-seek]").forEach((link) => link.addEventListener("click", (event) => {
-      event.preventDefault();
-      if (video) { video.currentTime = Number(link.dataset.seek); video.scrollIntoView({ block: "nearest" }); }
-    }));
-    video?.addEventListener("timeupdate", () => {
-      const part = video.duration ? (100 * video.currentTime) / video.duration : 0;
-      document.querySelectorAll(".playhead").forEach((line) => { line.setAttribute("x1", `${part}%`); line.setAttribute("x2", `${part}%`); });
-    });
 
     const live = $("#live");
     if (live) {

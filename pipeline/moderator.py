@@ -48,10 +48,12 @@ class Moderated:
     Attributes:
         verdict: The verdict.
         predictions: Of all detectors, shadow detectors included, with their evidence.
+        trace: The context of the case's span (``quorum.core.tracing``); empty where none is made.
     """
 
     verdict: Verdict
     predictions: tuple[Prediction, ...]
+    trace: str = ""
 
 
 def ensemble_of(settings: Settings, policies: Sequence[Policy]) -> EnsembleSpec:

@@ -29,7 +29,7 @@ from quorum.core.messages import (
     now,
 )
 from quorum.core.metrics import RECORDED
-from quorum.core.tracing import context_of, is_on, now_ns, span
+from quorum.core.tracing import context_of, is_on, now_ns, root, span
 from quorum.pipeline.metrics import Meter
 from quorum.store.ledger import Delivery, Ledger, SignedRelease
 from quorum.store.writer import Entry, LedgerWriter
@@ -146,7 +146,8 @@ class StreamRecorder:
     Args:
         ledger: The ledger.
         feeds: The source of messages by stream.
-        deliveries: The webhook deliveries of a verdict, recorded together with it.
+        deliveries: The webhook deliveries of a verdict, recorded together with it; they continue
+            the trace whose context they are given.
         admission: Who may say what.
     """
 
@@ -154,7 +155,7 @@ class StreamRecorder:
         self,
         ledger: Ledger,
         feeds: Mapping[str, Feed],
-        deliveries: Callable[[Verdict], Iterable[Delivery]] = lambda _verdict: (),
+        deliveries: Callable[[Verdict, str], Iterable[Delivery]] = lambda _verdict, _trace: (),
         admission: Admission | None = None,
     ) -> None:
         self._admission = admission or Admission()
@@ -239,10 +240,16 @@ class StreamRecorder:
             self._meter.refused(f"record.{stream}", error)
             return Entry(refused(str(error)), refused)
         if isinstance(message, Verdict):
-            return Entry([message, *self._deliveries(message)], refused)
+            trace = _trace_of(message, one.attributes) if is_on() else ""
+            return Entry([message, *self._deliveries(message, trace)], refused)
         if isinstance(message, PolicyRelease):
             return Entry([SignedRelease(message, one.data, one.attributes)], refused)
         return Entry([message], refused)
+
+
+def _trace_of(verdict: Verdict, attributes: Mapping[str, str]) -> str:
+    """The context of a verdict's trace: what it carries, else where its upload's trace begins."""
+    return context_of(attributes) or root(verdict.upload_id, verdict.digest)
 
 
 def _dead_letters(stream: str, one: FeedMessage, error: str) -> Sequence[DeadLetter]:

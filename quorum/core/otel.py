@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
     Status,
@@ -31,7 +32,16 @@ from opentelemetry.trace import (
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import FIELDS
 
-__all__ = ["Ids", "LogHandler", "log_handler", "provider", "record"]
+__all__ = [
+    "Ids",
+    "LogHandler",
+    "begun",
+    "context_text",
+    "ended",
+    "log_handler",
+    "provider",
+    "record",
+]
 
 #: The id of the trace that the next span without a parent begins.
 _next_trace: ContextVar[int] = ContextVar("quorum_next_trace", default=0)
@@ -156,6 +166,40 @@ def context(parent: str) -> Context:
     return set_span_in_context(NonRecordingSpan(remote), Context())
 
 
+def begun(
+    tracer: Tracer, name: str, parent: str, begin: int, kind: str, attributes: Mapping[str, Any]
+) -> Span:
+    """Begin a span; see ``tracing.begun``."""
+    text = parent.partition(";")[0]
+    known = int(text.removeprefix("trace:"), 16) if text.startswith("trace:") else 0
+    token = _next_trace.set(known)
+    try:
+        return tracer.start_span(
+            name,
+            context(parent),
+            kind=SpanKind[kind.upper()],
+            attributes=dict(attributes),
+            start_time=begin,
+        )
+    finally:
+        _next_trace.reset(token)
+
+
+def ended(span: Span, end: int, error: str) -> None:
+    """End a span, as failed where there is an error."""
+    if error:
+        span.set_status(Status(StatusCode.ERROR, error))
+    span.end(end)
+
+
+def context_text(span: Span) -> str:
+    """The context of a span, as ``tracing`` writes it."""
+    here = span.get_span_context()
+    told = f"00-{here.trace_id:032x}-{here.span_id:016x}-{here.trace_flags:02x}"
+    state = here.trace_state.to_header()
+    return f"{told};{state}" if state else told
+
+
 def record(
     tracer: Tracer,
     name: str,
@@ -167,23 +211,6 @@ def record(
     attributes: Mapping[str, Any],
 ) -> str:
     """Make a span that is over; see ``tracing.span``."""
-    text = parent.partition(";")[0]
-    known = int(text.removeprefix("trace:"), 16) if text.startswith("trace:") else 0
-    token = _next_trace.set(known)
-    try:
-        made = tracer.start_span(
-            name,
-            context(parent),
-            kind=SpanKind[kind.upper()],
-            attributes=dict(attributes),
-            start_time=min(begin, end),
-        )
-    finally:
-        _next_trace.reset(token)
-    if error:
-        made.set_status(Status(StatusCode.ERROR, error))
-    made.end(end)
-    here = made.get_span_context()
-    told = f"00-{here.trace_id:032x}-{here.span_id:016x}-{here.trace_flags:02x}"
-    state = here.trace_state.to_header()
-    return f"{told};{state}" if state else told
+    made = begun(tracer, name, parent, min(begin, end), kind, attributes)
+    ended(made, end, error)
+    return context_text(made)

@@ -25,8 +25,10 @@ from typing import Any, Final
 
 __all__ = [
     "ATTRIBUTES",
+    "Begun",
     "attributes_of",
     "begin",
+    "begun",
     "context_of",
     "ids",
     "is_on",
@@ -157,8 +159,49 @@ def span(
         return parent
     from quorum.core import otel
 
-    named = {f"quorum.{key.replace('_', '.')}": value for key, value in attributes.items()}
-    return otel.record(_tracer, name, parent, begin, end or now_ns(), kind, error, named)
+    end = end or now_ns()
+    return otel.record(_tracer, name, parent, begin, end, kind, error, _named(attributes))
+
+
+class Begun:
+    """A span whose context is handed on before it is over, as in the headers of a request.
+
+    Args:
+        context: Its context; where no span is made, that of the parent.
+        made: The SDK's span; None where no span is made.
+    """
+
+    def __init__(self, context: str, made: Any = None) -> None:
+        self.context = context
+        self._made = made
+
+    def end(self, error: str = "") -> None:
+        """End it now; with an error as failed."""
+        if self._made is not None:
+            from quorum.core import otel
+
+            otel.ended(self._made, now_ns(), error)
+
+
+def begun(name: str, parent: str, *, kind: str = "internal", **attributes: Any) -> Begun:
+    """Begin a span now.
+
+    Args:
+        name: Its name, of few different ones.
+        parent: The context of its parent, or ``root``; empty makes no span.
+        kind: As of ``span``.
+        attributes: As of ``span``.
+    """
+    if not parent or not is_on():
+        return Begun("" if parent.startswith("trace:") else parent)
+    from quorum.core import otel
+
+    made = otel.begun(_tracer, name, parent, now_ns(), kind, _named(attributes))
+    return Begun(otel.context_text(made), made)
+
+
+def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"quorum.{key.replace('_', '.')}": value for key, value in attributes.items()}
 
 
 def ids(context: str) -> dict[str, str]:

@@ -42,6 +42,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "image": {"digest": DIGEST},
     },
     "keda": {"autoscaling": {"by": "keda"}, "web": {"enabled": False}},
+    "scraped": {
+        "metrics": {
+            "enabled": True,
+            "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        },
+        "batch": {"enabled": True},
+    },
     "small": {
         "autoscaling": {"by": "none"},
         "console": {"enabled": False},
@@ -63,7 +70,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
 }
 #: Kinds of which Kubernetes has no schema.
-CUSTOM = ("keda.sh/", "flink.apache.org/")
+CUSTOM = ("keda.sh/", "flink.apache.org/", "monitoring.coreos.com/")
 
 
 @functools.cache

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +19,10 @@ from quorum.core.logs import LogFormat, LogLevel, configure_logs
 from quorum.core.process_end import HANDLER_SECONDS, end_within
 
 if TYPE_CHECKING:
+    from quorum.core.messages import Verdict
     from quorum.pipeline.record import StreamRecorder
     from quorum.pipeline.streams.address import Address
+    from quorum.store.ledger import Delivery
 
 __all__ = ["app"]
 
@@ -111,7 +112,10 @@ def record(
             from quorum.apps.web.endpoints import WebhookDispatcher, deliveries_of, read_endpoints
 
             endpoints = read_endpoints(webhooks)
-            deliveries = partial(deliveries_of, endpoints=endpoints)
+
+            def deliveries(verdict: Verdict, trace: str) -> list[Delivery]:
+                return deliveries_of(verdict, endpoints, trace)
+
             recorder = StreamRecorder(ledger, feeds, deliveries, admission)
             dispatcher = WebhookDispatcher(ledger, endpoints)
             dispatcher.start()

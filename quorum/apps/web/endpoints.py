@@ -20,6 +20,7 @@ from ruamel.yaml.error import YAMLError
 
 from quorum.apps.http.loopback import is_loopback
 from quorum.apps.web.answers import WebhookBody
+from quorum.core import tracing
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, Verdict, digest, now
 from quorum.core.metrics import WEBHOOK_TRIES
@@ -125,8 +126,17 @@ def _endpoint(item: _EndpointEntry, path: Path) -> Endpoint:
     return Endpoint(item.name, item.url, secret, item.actions, item.events)
 
 
-def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Delivery]:
-    """Build the deliveries of a verdict, to be recorded together with it."""
+def deliveries_of(
+    verdict: Verdict, endpoints: Sequence[Endpoint], trace: str = ""
+) -> list[Delivery]:
+    """Build the deliveries of a verdict, to be recorded together with it.
+
+    Args:
+        verdict: The verdict.
+        endpoints: The endpoints; those that do not want it are left out.
+        trace: The context of its trace (``quorum.core.tracing``), which the deliveries continue;
+            empty for none.
+    """
     body = WebhookBody(timestamp=verdict.at, data=verdict).model_dump_json()
     return [
         Delivery(
@@ -136,6 +146,7 @@ def deliveries_of(verdict: Verdict, endpoints: Sequence[Endpoint]) -> list[Deliv
             verdict_id=verdict.id,
             body=body,
             due_at=verdict.at,
+            trace=trace,
         )
         for endpoint in endpoints
         if "verdict" in endpoint.events
@@ -232,6 +243,20 @@ class WebhookDispatcher:
         body = delivery.body.encode()
         headers = sign_webhook(endpoint.secret, delivery.id, body, now())
         headers |= {"content-type": "application/json", "user-agent": "quorum"}
+        span = tracing.begun(
+            "deliver verdict",
+            delivery.trace,
+            kind="client",
+            upload_id=delivery.upload_id,
+            endpoint=endpoint.name,
+            attempt=delivery.attempts,
+        )
+        error = self._post(endpoint, body, headers | tracing.attributes_of(span.context))
+        span.end(error or "")
+        return error
+
+    def _post(self, endpoint: Endpoint, body: bytes, headers: dict[str, str]) -> str | None:
+        """Send a request; why it was not taken, or None."""
         try:
             with self._client.stream(
                 "POST", endpoint.url, content=body, headers=headers

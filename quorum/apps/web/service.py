@@ -8,6 +8,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -56,7 +57,7 @@ class Service:
         ensemble: The detectors: supervised, or objects that run in threads.
         pending: Most uploads in progress at once.
         on_late: Called after a response: with the upload, a superseding verdict if the action
-            changed, and the late prediction.
+            changed, the late prediction, and the context of the trace.
         shadows: Policies that are evaluated without effect.
         histories: Looks up past verdicts on uploaders; None for nowhere.
         live: Follows the policies that are released while it serves; None for none.
@@ -68,7 +69,7 @@ class Service:
         ensemble: Ensemble | Supervisor,
         *,
         pending: int = 256,
-        on_late: Callable[[Upload, Verdict | None, Prediction], None] | None = None,
+        on_late: Callable[[Upload, Verdict | None, Prediction, str], None] | None = None,
         shadows: Sequence[Policy] = (),
         histories: Histories | None = None,
         live: LivePolicy | None = None,
@@ -184,8 +185,7 @@ class Service:
                 job.timer.cancel()
         self._done.append(time.monotonic())
         metrics.count_verdict(made.verdict, job.decider.policy.deadline)
-        trace_of_case(made.verdict, job.trace)
-        return made
+        return replace(made, trace=trace_of_case(made.verdict, job.trace))
 
     async def score(self, upload: Upload, detectors: frozenset[str]) -> tuple[Prediction, ...]:
         """Ask some detectors about an upload, and decide nothing.
@@ -339,7 +339,8 @@ class Service:
             if not job.silent:
                 job.case = None
         if self.on_late is not None:
-            self.on_late(job.upload, verdict, prediction)
+            trace = "" if verdict is None else trace_of_case(verdict, job.trace)
+            self.on_late(job.upload, verdict, prediction, trace)
 
     def _wait_seconds(self) -> int:
         since = time.monotonic() - RATE_SECONDS

@@ -126,9 +126,7 @@ class State:
                     trace=trace,
                     reviews=known.reviews,
                 )
-                durable = await self._record(
-                    upload, known.with_upload(upload), [made.verdict], made.predictions
-                )
+                durable = await self._record(upload, known.with_upload(upload), made)
         except Busy as busy:
             raise busy_problem(busy) from None
         except BaseException:
@@ -178,15 +176,15 @@ class State:
         self,
         upload: Upload,
         known: KnownUpload,
-        verdicts: list[Verdict],
-        predictions: Sequence[Prediction],
+        made: Moderated,
     ) -> bool:
+        verdicts, predictions = [made.verdict], made.predictions
         if self.recorder is None:
             self.recent.put(upload.id, known.with_answer(verdicts, predictions))
             return True
         # Until the ledger has it, and for when it is away.
         self.recent.put(upload.id, known.with_answer(verdicts, ()))
-        deliveries = self._deliveries(verdicts)
+        deliveries = self._deliveries(verdicts, made.trace)
         owner = [] if known.client is None else [Owner(upload.id, known.client)]
         done = self.recorder.put([upload, *predictions, *verdicts, *deliveries, *owner])
         try:
@@ -197,7 +195,9 @@ class State:
             self.webhooks.wake()
         return durable
 
-    def on_late(self, upload: Upload, verdict: Verdict | None, prediction: Prediction) -> None:
+    def on_late(
+        self, upload: Upload, verdict: Verdict | None, prediction: Prediction, trace: str = ""
+    ) -> None:
         """Record a late prediction; endpoints receive a superseding verdict."""
         verdicts = [verdict] if verdict is not None else []
         known = self.recent.get(upload.id)
@@ -206,11 +206,13 @@ class State:
             self.recent.put(upload.id, known.with_answer(verdicts, kept))
         if self.recorder is None:
             return
-        deliveries = self._deliveries(verdicts)
+        deliveries = self._deliveries(verdicts, trace)
         self.recorder.put([prediction, *verdicts, *deliveries])
 
-    def _deliveries(self, verdicts: Sequence[Verdict]) -> list[Delivery]:
-        return [one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints)]
+    def _deliveries(self, verdicts: Sequence[Verdict], trace: str) -> list[Delivery]:
+        return [
+            one for verdict in verdicts for one in deliveries_of(verdict, self.endpoints, trace)
+        ]
 
     def take(self, client: str, count: int) -> None:
         """Count uploads against a client's rate.

@@ -44,6 +44,7 @@ class DeliveryQueue:
                     attempts=row.attempts + 1,
                     due_at=at + lease,
                     error=row.error,
+                    trace=row.trace or "",
                 )
                 for row in connection.execute(due)
             ]

@@ -141,6 +141,7 @@ def delivery_row(delivery: Delivery) -> Row:
         "due_at": delivery.due_at,
         "error": delivery.error,
         "body": delivery.body,
+        "trace": delivery.trace or None,
     }
 
 

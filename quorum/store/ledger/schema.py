@@ -233,6 +233,8 @@ deliveries = Table(
     #: The error of the last attempt; null after success.
     Column("error", Text),
     Column("body", Text, nullable=False),
+    #: The context of the verdict's trace; null where traces are off.
+    Column("trace", Text),
     Index("ix_deliveries_due_at", "due_at"),
     Index("ix_deliveries_upload_id", "upload_id"),
 )

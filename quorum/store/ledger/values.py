@@ -101,6 +101,7 @@ class Delivery:
         attempts: The number of attempts.
         due_at: The time of the next attempt; None when it has ended.
         error: The error of the last attempt.
+        trace: The context of the verdict's trace (``quorum.core.tracing``); empty for none.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Delivery:
     attempts: int = 0
     due_at: datetime | None = None
     error: str | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

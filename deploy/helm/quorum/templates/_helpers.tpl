@@ -47,10 +47,12 @@ capabilities: {drop: [ALL]}
 
 {{- /*
 A pod: root, job, args (YAML), values of the job, grace in seconds, and optionally restart, database,
-audit, signing (which secrets it has), keys, anchors, registry, webhooks, http (port), cache, image.
+audit, signing (which secrets it has), keys, anchors, registry, webhooks, http (port), cache, image. Its metrics
+have a port of their own where metrics are on, except for those of the web service.
 */ -}}
 {{- define "quorum.pod" -}}
 {{- $root := .root -}}
+{{- $metrics := and $root.Values.metrics.enabled (not .restart) (ne .job "web") -}}
 metadata:
   labels:
     {{- include "quorum.labels" . | nindent 4 }}
@@ -121,9 +123,16 @@ spec:
       {{- with $from }}
       envFrom: {{ toJson . }}
       {{- end }}
-      {{- if .http }}
+      {{- if or .http $metrics }}
       ports:
+        {{- if .http }}
         - {name: http, containerPort: {{ .http }}}
+        {{- end }}
+        {{- if $metrics }}
+        - {name: metrics, containerPort: 9464}
+        {{- end }}
+      {{- end }}
+      {{- if .http }}
       startupProbe:
         httpGet: {path: /health, port: http}
         periodSeconds: 2
@@ -136,6 +145,20 @@ spec:
         httpGet: {path: /ready, port: http}
         periodSeconds: 5
         timeoutSeconds: 3
+      {{- else if $metrics }}
+      # Health and readiness need no key, unlike the metrics beside them.
+      startupProbe:
+        httpGet: {path: /health, port: metrics}
+        periodSeconds: 5
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: {path: /health, port: metrics}
+        periodSeconds: 30
+        timeoutSeconds: 5
+      readinessProbe:
+        httpGet: {path: /ready, port: metrics}
+        periodSeconds: 15
+        timeoutSeconds: 5
       {{- else if not .restart }}
       # Metrics and health are on loopback only: they are asked for from inside.
       livenessProbe:
@@ -158,6 +181,9 @@ spec:
         {{- if .keys }}
         - {name: keys, mountPath: /etc/quorum-keys, readOnly: true}
         {{- end }}
+        {{- if $metrics }}
+        - {name: metrics, mountPath: /etc/quorum-metrics, readOnly: true}
+        {{- end }}
         {{- if .anchors }}
         - {name: anchors, mountPath: /var/lib/quorum}
         {{- end }}
@@ -175,6 +201,13 @@ spec:
         secretName: {{ $root.Values.secrets.keys.name }}
         defaultMode: 288
         items: [{key: {{ $root.Values.secrets.keys.key }}, path: keys.txt}]
+    {{- end }}
+    {{- if $metrics }}
+    - name: metrics
+      secret:
+        secretName: {{ $root.Values.metrics.keys.name }}
+        defaultMode: 288
+        items: [{key: {{ $root.Values.metrics.keys.key }}, path: keys.txt}]
     {{- end }}
     {{- if .anchors }}
     - name: anchors
@@ -196,6 +229,15 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 {{- end }}
 {{- end -}}
 
+{{- /* Where a job serves its metrics and health: on loopback, or for Prometheus' key on every address. */ -}}
+{{- define "quorum.args.metrics" -}}
+- --metrics-port=9464
+{{- if .Values.metrics.enabled }}
+- --metrics-host=0.0.0.0
+- --metrics-keys=/etc/quorum-metrics/keys.txt
+{{- end }}
+{{- end -}}
+
 {{- /* The arguments of each job, as YAML lists. */ -}}
 {{- define "quorum.args.detect" -}}
 - detect
@@ -203,7 +245,7 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --predictions={{ include "quorum.topic" (dict "root" . "of" "predictions") }}
 - --dead-letters={{ include "quorum.topic" (dict "root" . "of" "dead-letters") }}
 - --settings=/etc/quorum/settings.yaml
-- --metrics-port=9464
+{{ include "quorum.args.metrics" . }}
 - --drain-seconds=25
 - --log-format=json
 {{- end -}}
@@ -215,7 +257,7 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --verdicts={{ include "quorum.topic" (dict "root" . "of" "verdicts") }}
 - --dead-letters={{ include "quorum.topic" (dict "root" . "of" "dead-letters") }}
 - --settings=/etc/quorum/settings.yaml
-- --metrics-port=9464
+{{ include "quorum.args.metrics" . }}
 - --drain-seconds=25
 - --log-format=json
 {{- end -}}
@@ -227,7 +269,7 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --verdicts={{ include "quorum.topic" (dict "root" . "of" "verdicts") }}
 - --dead-letters={{ include "quorum.topic" (dict "root" . "of" "dead-letters") }}
 - --settings=/etc/quorum/settings.yaml
-- --metrics-port=9464
+{{ include "quorum.args.metrics" . }}
 - --drain-seconds=25
 - --log-format=json
 {{- end -}}
@@ -240,7 +282,7 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 {{- if .Values.webhooks }}
 - --webhooks=/etc/quorum/webhooks.yaml
 {{- end }}
-- --metrics-port=9464
+{{ include "quorum.args.metrics" . }}
 - --log-format=json
 {{- end -}}
 {{- define "quorum.args.web" -}}
@@ -269,5 +311,8 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --reviews={{ include "quorum.topic" (dict "root" . "of" "reviews") }}
 - --keys=/etc/quorum-keys/keys.txt
 - --settings=/etc/quorum/settings.yaml
+{{- if .Values.metrics.enabled }}
+{{ include "quorum.args.metrics" . }}
+{{- end }}
 - --log-format=json
 {{- end -}}

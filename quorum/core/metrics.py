@@ -308,6 +308,14 @@ CONSOLE_BEHIND = _served(
     ),
     "console",
 )
+CONSOLE_LOGINS = _served(
+    prometheus.Counter(
+        "quorum_console_logins",
+        "Log-ins to the console, by way (password, proxy, sso) and outcome.",
+        ("way", "outcome"),
+    ),
+    "console",
+)
 DETECTOR_LATE = _served(
     prometheus.Counter(
         "quorum_detector_late",

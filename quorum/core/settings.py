@@ -20,6 +20,7 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
+from quorum.core.sign_on_settings import SignOnSettings
 
 __all__ = [
     "AttributeSource",
@@ -215,6 +216,9 @@ class Settings(_Section):
     workers: Annotated[WorkerSettings, BeforeValidator(_defaults_if_empty)] = WorkerSettings()
     #: Users' reports. See ``docs/reports.md``.
     reports: Annotated[ReportSettings, BeforeValidator(_defaults_if_empty)] = ReportSettings()
+    #: Single sign-on to the console; None for passwords and reverse proxies only. See
+    #: ``docs/console.md``.
+    sso: SignOnSettings | None = None
 
 
 _SECTIONS: dict[object, type[BaseModel]] = {
@@ -225,6 +229,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "workers": WorkerSettings,
     "perspective": AttributeSource,
     "reports": ReportSettings,
+    "sso": SignOnSettings,
 }
 
 

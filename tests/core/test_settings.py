@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -267,3 +269,33 @@ publishers:
     ends = datetime(2027, 1, 1, tzinfo=UTC)
     assert [key.until for key in publisher.keys.values()] == [ends, ends, None]
     assert publisher.detectors == ("spam",)
+
+
+SSO = "sso:\n  issuer: {issuer}\n  client_id: quorum\n  roles: {roles}\n"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "roles", "problem"),
+    [
+        ("http://id.example.org", "{a: lead}", ":2: sso.issuer: must be the provider's issuer"),
+        ("https://id.example.org/?a", "{a: lead}", ":2: sso.issuer: must be the provider's issuer"),
+        ("https://id.example.org", "{a: king}", ":4: sso.roles.a: Input should be 'reviewer'"),
+        ("https://id.example.org", "{}", ":4: sso.roles: Dictionary should have at least 1 item"),
+        ("https://id.example.org", "{a: lead}\n  secret: x", ":5: sso.secret: unknown setting"),
+    ],
+)
+def test_single_sign_on_that_cannot_be_is_refused(tmp_path: Path, issuer, roles, problem):
+    path = tmp_path / "s.yaml"
+    path.write_text(SSO.format(issuer=issuer, roles=roles))
+    with pytest.raises(ConfigurationError, match=re.escape(problem)):
+        load_settings(path)
+
+
+def test_single_sign_on_is_read(tmp_path: Path):
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        SSO.format(issuer="https://id.example.org/realms/a", roles="{b: lead, a: admin}")
+    )
+    sso = load_settings(path).sso
+    assert list(sso.roles.items()) == [("b", "lead"), ("a", "admin")]
+    assert sso.passwords

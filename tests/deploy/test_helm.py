@@ -27,6 +27,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "secrets": {
             "signing": {"name": "quorum-signing"},
             "proxy": {"name": "quorum-proxy"},
+            "oidc": {"name": "quorum-oidc"},
             "webhooks": "quorum-webhooks",
         },
         "console": {
@@ -234,7 +235,8 @@ def test_who_has_which_secret() -> None:
         "stream": {"QUORUM_SIGNING_KEY"},
         "record": database,
         "web": database,
-        "console": database | {"QUORUM_AUDIT_KEY", "QUORUM_SIGNING_KEY", "QUORUM_PROXY_SECRET"},
+        "console": database
+        | {"QUORUM_AUDIT_KEY", "QUORUM_SIGNING_KEY", "QUORUM_PROXY_SECRET", "QUORUM_OIDC_SECRET"},
         "prune": database,
         "batch": database,
         "migrate": database,

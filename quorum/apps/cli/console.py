@@ -179,6 +179,7 @@ def console(
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
+    from quorum.apps.oidc.secret import client_secret
     from quorum.core import monitoring
     from quorum.core.process_end import end_within
     from quorum.core.settings import load_settings
@@ -227,6 +228,8 @@ def console(
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
                 policies=_policies_topic(review.policies, chosen),
+                sso=chosen.sso,
+                sso_secret=None if chosen.sso is None else client_secret(),
             ),
             keyring=None if review.keys is None else Keyring(read_keys(review.keys)),
         )
@@ -269,6 +272,63 @@ def create_user(
     with Ledger(database) as ledger:
         access.create_user(ledger, name, access.Role(role), password, "command line")
     typer.echo(f"{name} may use the console as {role}")
+
+
+@app.command("link-user")
+def link_user(
+    name: Annotated[str, typer.Argument(help="The user, who is there already.")],
+    subject: Annotated[
+        str, typer.Option(help="The person at the identity provider: `sub` of their ID token.")
+    ],
+    issuer: Annotated[
+        str | None, typer.Option(help="The provider (default: sso.issuer of the settings).")
+    ] = None,
+    settings: options.SettingsFile = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    r"""Give a user to a person of the identity provider; their password no longer holds.
+
+    Without it, the first log-in through the provider makes a new user. The role comes from the
+    person's groups at each log-in.
+
+    \b
+    quorum console link-user ana --subject 6f1c2a90-5d0e-4a3b-9d52-0b1f5f1f8f11
+    """
+    _require_extra()
+    from quorum.apps.console.accounts import identities
+    from quorum.core.settings import load_settings
+    from quorum.store.ledger import Ledger
+
+    sso = load_settings(settings).sso
+    provider = issuer or (None if sso is None else sso.issuer)
+    if provider is None:
+        msg = "name the provider with --issuer URL, or sso.issuer in the settings"
+        raise ConfigurationError(msg)
+    if not subject or len(subject) > 255 or not provider.strip() or len(provider) > 256:
+        msg = "--subject has 1 to 255 characters, --issuer 1 to 256"
+        raise ConfigurationError(msg)
+    with Ledger(database) as ledger:
+        person = identities.Identity(provider, subject)
+        identities.link(ledger, person, name, "command line")
+    typer.echo(f"{name} logs in as {subject} of {provider}")
+
+
+@app.command("unlink-user")
+def unlink_user(
+    name: Annotated[str, typer.Argument(help="The user.")],
+    database: options.LedgerDatabase = None,
+) -> None:
+    """Take a user from the person of the identity provider who has it, and end its sessions.
+
+    A password for it is set with `quorum console create-user`.
+    """
+    _require_extra()
+    from quorum.apps.console.accounts import identities
+    from quorum.store.ledger import Ledger
+
+    with Ledger(database) as ledger:
+        count = identities.unlink(ledger, name, "command line")
+    typer.echo(f"{name} had {count} identities, and has none")
 
 
 def _tell_unprotected(*, demo: bool) -> None:

@@ -26,6 +26,7 @@ from quorum.apps.console.accounts.security import (
     SecurityMiddleware,
     content_security_policy,
 )
+from quorum.apps.console.accounts.sign_on import SignOn
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.alarms import Bounds
 from quorum.apps.console.desk.groups import LargestGroups
@@ -54,6 +55,7 @@ from quorum.apps.console.pages import (
     transparency,
     viewing,
 )
+from quorum.apps.console.pages import sign_on as sign_on_page
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
@@ -133,7 +135,8 @@ def create_console(
     app.state.overview_cache = overview_cache
     app.state.viewings = viewings
     app.state.largest_groups = LargestGroups(ledger)
-    app.state.console = Console(ledger, active_policy, chosen, watch, keyring)
+    sign_on = None if chosen.sso is None else SignOn(ledger, chosen.sso, chosen.sso_secret)
+    app.state.console = Console(ledger, active_policy, chosen, watch, keyring, sign_on)
     limits = ReportLimits(public=chosen.public_reports or 1)
     app.state.public_intake = Intake(ledger, limits) if chosen.public_reports else None
     app.include_router(probes.router)
@@ -155,6 +158,7 @@ def create_console(
         holds,
         reports,
         notice,
+        sign_on_page,
         transparency,
     ):
         app.include_router(module.router)

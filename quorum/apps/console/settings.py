@@ -8,6 +8,7 @@ from pathlib import Path
 
 from quorum.apps.console.desk.replies import Replies
 from quorum.core.settings import MediaAccess
+from quorum.core.sign_on_settings import SignOnSettings
 
 __all__ = ["ConsoleSettings"]
 
@@ -38,6 +39,8 @@ class ConsoleSettings:
         quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
         replies: Templates and macros of replies to uploaders.
         dwell: After a case opened, keys and clicks decide nothing for this long.
+        sso: Log-in through an identity provider; None for none.
+        sso_secret: The secret of the console as a client of that provider.
     """
 
     media: MediaAccess = field(default_factory=MediaAccess)
@@ -60,3 +63,5 @@ class ConsoleSettings:
     quiet: timedelta | None = timedelta(minutes=30)
     replies: Replies = field(default_factory=Replies)
     dwell: timedelta = timedelta(seconds=0.7)
+    sso: SignOnSettings | None = None
+    sso_secret: str | None = field(default=None, repr=False)

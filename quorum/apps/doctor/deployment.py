@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.doctor.findings import Finding, attempt
+from quorum.apps.oidc.secret import client_secret
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.settings import CatalogueSettings, Settings, check_timeouts, load_settings
 from quorum.models.configured import ConfiguredDetector, choose_detectors
@@ -46,6 +47,7 @@ def deployment(
     yield from _registry(settings)
     yield from _models(settings)
     yield from _endpoints(settings)
+    yield from _sign_on(settings)
     yield from _catalogue(settings, database)
     yield _media(settings)
     yield from _ledger(database)
@@ -105,6 +107,27 @@ def _registry(settings: Settings) -> Iterator[Finding]:
             "its detector, until the registry answers",
             "docs/models.md",
         )
+
+
+def _sign_on(settings: Settings) -> Iterator[Finding]:
+    if settings.sso is None:
+        yield Finding.ok("identity provider", "none: passwords, or a reverse proxy")
+        return
+    sso = settings.sso
+
+    def look() -> str:
+        from quorum.apps.oidc.provider import Provider
+
+        with closing(Provider(sso, client_secret())) as provider:
+            return provider.examined()
+
+    yield from attempt(
+        "identity provider",
+        look,
+        "log-ins through it; who is logged in stays so"
+        + (", and passwords work" if sso.passwords else ""),
+        "correct sso.issuer, or ask the provider's admin (docs/console.md)",
+    )
 
 
 def _endpoints(settings: Settings) -> Iterator[Finding]:

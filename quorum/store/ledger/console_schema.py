@@ -26,6 +26,7 @@ __all__ = [
     "decisions",
     "drafts",
     "golden_answers",
+    "identities",
     "known_devices",
     "likeness_keys",
     "login_failures",
@@ -48,6 +49,19 @@ users = Table(
     Column("password", Text),
     Column("created_at", UtcTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
+)
+
+#: Who at an identity provider has which account. A person is the pair of issuer and subject
+#: (OpenID Connect Core 1.0, section 2), which is never given to another; a name may be.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(256), primary_key=True),
+    Column("subject", String(256), primary_key=True),
+    #: The user's name.
+    Column("account", String(64), nullable=False),
+    Column("linked_at", UtcTime, nullable=False),
+    Index("ix_identities_account", "account"),
 )
 
 sessions = Table(

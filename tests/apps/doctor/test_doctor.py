@@ -24,6 +24,7 @@ from quorum.models.fingerprint.audio import AudioHasher
 from quorum.pipeline.engines import prism_here
 from quorum.pipeline.streams.emulator import free_port
 from quorum.store.ledger import Ledger
+from tests.apps.identity_provider import identity_provider
 
 NAMES = ("QUORUM_DATABASE", "QUORUM_SETTINGS", "PUBSUB_EMULATOR_HOST", "QUORUM_SIGNING_KEY")
 
@@ -211,3 +212,21 @@ def test_people_are_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
         "",
         "1 ok, 0 absent, 1 missing",
     ]
+
+
+def test_an_identity_provider_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUORUM_OIDC_SECRET", "secret")
+    settings = tmp_path / "quorum.yaml"
+    with identity_provider() as provider:
+        settings.write_text(
+            f"sso: {{issuer: '{provider.issuer}', client_id: quorum, roles: {{a: lead}}}}\n"
+        )
+        _, found = asked("--settings", str(settings))
+        one = found["identity provider"]
+        assert one["state"] == "ok"
+        assert one["found"] == f"{provider.issuer}, keys: 1, a secret"
+    _, found = asked("--settings", str(settings))
+    one = found["identity provider"]
+    assert one["state"] == "missing"
+    assert "does not answer" in one["found"]
+    assert "passwords work" in one["without"]

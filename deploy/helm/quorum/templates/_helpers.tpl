@@ -112,6 +112,7 @@ spec:
         {{- if .anchors }}
         - {name: QUORUM_AUDIT_ANCHORS, value: /var/lib/quorum/anchors.jsonl}
         {{- include "quorum.secret" (dict "variable" "QUORUM_PROXY_SECRET" "secret" $root.Values.secrets.proxy) | nindent 8 }}
+        {{- include "quorum.secret" (dict "variable" "QUORUM_OIDC_SECRET" "secret" $root.Values.secrets.oidc) | nindent 8 }}
         {{- end }}
       {{- $from := list }}
       {{- if and .registry $root.Values.secrets.registry }}

@@ -19,7 +19,7 @@ from quorum.apps.console.accounts.names import folded
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import known_devices, sessions, users
+from quorum.store.ledger.console_schema import identities, known_devices, sessions, users
 
 __all__ = [
     "MIN_PASSWORD",
@@ -30,8 +30,11 @@ __all__ = [
     "authenticate",
     "change_password",
     "create_user",
+    "end_sessions",
     "find_user",
+    "list_identities",
     "list_users",
+    "row_digest",
     "set_disabled",
 ]
 
@@ -75,11 +78,19 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the console."""
+    """A user of the console.
+
+    Attributes:
+        name: The account's name, which never changes.
+        role: The role.
+        disabled: Whether they may not log in.
+        has_password: Whether they log in with a password of the console.
+    """
 
     name: str
     role: Role
     disabled: bool = False
+    has_password: bool = False
 
     def may(self, permission: Permission) -> bool:
         """Whether the user is enabled and has this permission."""
@@ -124,13 +135,19 @@ def create_user(ledger: Ledger, name: str, role: Role, password: str | None, by:
         if (other := _spelled_otherwise(connection, name)) is not None:
             msg = f"there is a user {other}: names must differ in more than upper and lower case"
             raise ConfigurationError(msg)
+        if _comes_from_provider(connection, name):
+            msg = (
+                f"{name} logs in through the identity provider, whose groups give the role; for a "
+                f"password instead: quorum console unlink-user {name}"
+            )
+            raise ConfigurationError(msg)
         done = connection.execute(update(users).where(users.c.name == name).values(**given))
         if done.rowcount == 0:
             connection.execute(insert(users).values(name=name, created_at=now(), **given))
-        _end_sessions(connection, name)
+        end_sessions(connection, name)
         event = "user.changed" if done.rowcount else "user.created"
         details = {"role": role.value, "password": password is not None}
-        audit.append(connection, by, event, name, **details, row=_digest_of(connection, name))
+        audit.append(connection, by, event, name, **details, row=row_digest(connection, name))
 
     ledger.transact(work, writes=True)
 
@@ -151,15 +168,16 @@ def change_password(ledger: Ledger, user: User, old: str, new: str) -> bool:
 
     def work(connection: Connection) -> None:
         connection.execute(update(users).where(users.c.name == user.name).values(password=hashed))
-        _end_sessions(connection, user.name)
-        row = _digest_of(connection, user.name)
+        end_sessions(connection, user.name)
+        row = row_digest(connection, user.name)
         audit.append(connection, user.name, "user.password", user.name, row=row)
 
     ledger.transact(work, writes=True)
     return True
 
 
-def _digest_of(connection: Connection, name: str) -> str:
+def row_digest(connection: Connection, name: str) -> str:
+    """The digest of a user's row, for the line of the audit log that changes it."""
     row = connection.execute(select(users).where(users.c.name == name)).one()
     return user_digest(row._mapping)
 
@@ -170,7 +188,8 @@ def _check_password(password: str) -> None:
         raise ConfigurationError(msg)
 
 
-def _end_sessions(connection: Connection, name: str) -> None:
+def end_sessions(connection: Connection, name: str) -> None:
+    """End the sessions of a user, and forget the browsers and addresses that they came from."""
     connection.execute(sessions.delete().where(sessions.c.user == name))
     connection.execute(known_devices.delete().where(known_devices.c.account == folded(name)))
 
@@ -184,9 +203,9 @@ def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
         )
         if not done.rowcount:
             return False
-        _end_sessions(connection, name)
+        end_sessions(connection, name)
         event = "user.disabled" if disabled else "user.enabled"
-        audit.append(connection, by, event, name, row=_digest_of(connection, name))
+        audit.append(connection, by, event, name, row=row_digest(connection, name))
         return True
 
     return ledger.transact(work, writes=True)
@@ -216,6 +235,23 @@ def _spelled_otherwise(connection: Connection, name: str) -> str | None:
     return None if name in found or not found else found[0]
 
 
+def _comes_from_provider(connection: Connection, name: str) -> bool:
+    query = select(identities.c.account).where(identities.c.account == name).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def list_identities(ledger: Ledger) -> dict[str, list[tuple[str, str]]]:
+    """Return issuer and subject of those who come from an identity provider, by account."""
+
+    def work(connection: Connection) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for row in connection.execute(select(identities).order_by(identities.c.linked_at)):
+            found.setdefault(row.account, []).append((row.issuer, row.subject))
+        return found
+
+    return ledger.transact(work)
+
+
 def list_users(ledger: Ledger) -> list[User]:
     """Return all users, sorted by name."""
     query = select(users).order_by(users.c.name)
@@ -239,4 +275,4 @@ def authenticate(ledger: Ledger, name: str, password: str) -> User | None:
 
 
 def _user(row: Row[tuple[object, ...]]) -> User:
-    return User(str(row.name), Role(row.role), bool(row.disabled))
+    return User(str(row.name), Role(row.role), bool(row.disabled), bool(row.password))

@@ -1,4 +1,4 @@
-"""Holds the rows of users, decisions and legal holds against the lines that made them."""
+"""Holds rows of users, identities, decisions and legal holds against the lines that made them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, Select, select
 
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import decisions, users
+from quorum.store.ledger.console_schema import decisions, identities, users
 from quorum.store.ledger.holds import Hold
 from quorum.store.ledger.holds_schema import holds
 from quorum.store.ledger.schema import cases
 
-__all__ = ["AuditedRows", "decision_digest", "hold_digest", "user_digest"]
+__all__ = ["AuditedRows", "decision_digest", "hold_digest", "identity_digest", "user_digest"]
 
 _PAGE: Final = 1000
 #: What of a decision never changes.
@@ -53,6 +53,11 @@ def hold_digest(hold: Hold) -> str:
     return _digest([_plain(getattr(hold, name)) for name in Hold.__slots__])
 
 
+def identity_digest(row: RowMapping | Mapping[str, Any]) -> str:
+    """The digest of who at an identity provider has which account."""
+    return _digest([row["issuer"], row["subject"], row["account"]])
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -71,6 +76,8 @@ class AuditedRows:
         self._undone: set[str] = set()
         #: By legal hold: the digest that its last line gives its row.
         self._holds: dict[str, str] = {}
+        #: By issuer and subject: the digest that the line on the identity gives its row.
+        self._identities: dict[tuple[str, str], str] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
         self._unnamed: Counter[tuple[str, str, str, str]] = Counter()
         #: Rows whose making line says nothing of their content.
@@ -82,6 +89,13 @@ class AuditedRows:
             row = json.loads(details).get("row")
             # Without a digest, what an earlier line said of the user no longer holds.
             self._users[subject] = row
+        elif event.startswith("identity."):
+            told = json.loads(details)
+            person = (told["issuer"], told["person"])
+            if event == "identity.linked":
+                self._identities[person] = told["row"]
+            else:
+                self._identities.pop(person, None)
         elif event in ("hold.placed", "hold.released"):
             told = json.loads(details)
             self._holds[told["hold"]] = told["row"]
@@ -106,6 +120,7 @@ class AuditedRows:
         """Compare with the tables; returns the first difference, or None."""
         return (
             ledger.transact(self._of_users)
+            or ledger.transact(self._of_identities)
             or ledger.transact(self._of_holds)
             or self._of_decisions(ledger)
         )
@@ -119,6 +134,16 @@ class AuditedRows:
             if known != hold_digest(Hold(**row._mapping)):
                 return f"the legal hold {row.id} was changed"
         return f"the legal hold {min(left)} was deleted" if left else None
+
+    def _of_identities(self, connection: Connection) -> str | None:
+        left = dict(self._identities)
+        for row in connection.execute(select(identities)):
+            known = left.pop((row.issuer, row.subject), None)
+            if known is None:
+                return f"the identity {row.subject} of {row.account} was linked by no line"
+            if known != identity_digest(row._mapping):
+                return f"the identity {row.subject} was given to another account, {row.account}"
+        return f"the identity {min(left)[1]} was deleted" if left else None
 
     def _of_users(self, connection: Connection) -> str | None:
         there = {row.name: row for row in connection.execute(select(users))}

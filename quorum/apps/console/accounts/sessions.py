@@ -35,6 +35,7 @@ __all__ = [
     "log_in",
     "log_out",
     "open_session",
+    "open_session_by_proxy",
     "tokens_equal",
 ]
 
@@ -144,6 +145,12 @@ def change_password(ledger: Ledger, user: User, old: str, new: str, address: str
     if changed:
         ledger.transact(lambda connection: take_back(connection, counted), writes=True)
     return changed
+
+
+def open_session_by_proxy(connection: Connection, user: User, address: str) -> str:
+    """Open the session of a user whom a reverse proxy signed in, and return its cookie."""
+    audit.append(connection, user.name, "login", user.name, address=address, by="proxy")
+    return open_session(connection, user)
 
 
 def open_session(connection: Connection, user: User) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "TooManyAttempts",
     "count_attempt",
     "counters",
+    "network_of",
     "remember",
     "take_back",
 ]
@@ -82,11 +83,11 @@ def counters(
         # Whoever took the cookie may not guess without end, either.
         return (Counter(f"device:{_digest(device)[:32]}", 10),)
     found = [
-        Counter(f"pair:{account}|{_network(address)}", 5),
+        Counter(f"pair:{account}|{network_of(address)}", 5),
         # Many people may share one address behind a router.
-        Counter(f"from:{_network(address)}", 50),
+        Counter(f"from:{network_of(address)}", 50),
     ]
-    if not _known(connection, account, _digest(f"{account}|{_network(address)}"), at):
+    if not _known(connection, account, _digest(f"{account}|{network_of(address)}"), at):
         # Short, as strangers at many addresses may cause it.
         found.append(Counter(f"name:{account}", 100, timedelta(seconds=30)))
     return tuple(found)
@@ -146,7 +147,7 @@ def remember(connection: Connection, user: str, address: str, device: str, at: d
     connection.execute(delete(known_devices).where(known_devices.c.expires_at < at))
     for digest, lifetime in (
         (_digest(device), DEVICE_LIFETIME),
-        (_digest(f"{account}|{_network(address)}"), ADDRESS_LIFETIME),
+        (_digest(f"{account}|{network_of(address)}"), ADDRESS_LIFETIME),
     ):
         where = (known_devices.c.digest == digest, known_devices.c.account == account)
         connection.execute(delete(known_devices).where(*where))
@@ -168,12 +169,12 @@ def _digest(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "replace")).hexdigest()
 
 
-def _network(address: str) -> str:
-    """The address, or the network of an IPv6 one: a subscriber has 2^64 of them."""
+def network_of(address: str) -> str:
+    """Return the address, or the network of an IPv6 one: a subscriber has 2^64 of them."""
     try:
         made = ipaddress.ip_address(address)
     except ValueError:
         return address[:64]
     if isinstance(made, ipaddress.IPv6Address) and made.ipv4_mapped is None:
-        return str(ipaddress.ip_network((made, 64), strict=False))
+        return str(ipaddress.ipnetwork_of((made, 64), strict=False))
     return str(made)

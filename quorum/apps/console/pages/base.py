@@ -16,10 +16,12 @@ from quorum.apps.console.accounts.access import PERMISSIONS, Permission, User, f
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.accounts.security import MAX_BODY
 from quorum.apps.console.accounts.sessions import Session
+from quorum.apps.console.accounts.sign_on import SignOn
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.watch import Watch
 from quorum.apps.http.keys import Keyring
+from quorum.core import metrics
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
 __all__ = [
@@ -49,11 +51,17 @@ class Console:
     settings: ConsoleSettings
     watch: Watch
     keyring: Keyring | None = None
+    sign_on: SignOn | None = None
 
     @property
     def policy(self) -> Policy:
         """The policy in force."""
         return self.active_policy.current()
+
+    @property
+    def passwords(self) -> bool:
+        """Whether users may log in with a password."""
+        return self.sign_on is None or self.sign_on.settings.passwords
 
 
 #: The header in which a reverse proxy proves itself, if the console has a secret of it.
@@ -120,7 +128,11 @@ def current_session(request: Request) -> Session:
         if user is None or user.disabled:
             msg = "You are signed in, but have no account here; ask an admin to add you."
             raise PageError(403, msg)
-        cookie = console.ledger.transact(lambda c: sessions.open_session(c, user), writes=True)
+        address = client_address(request)
+        cookie = console.ledger.transact(
+            lambda c: sessions.open_session_by_proxy(c, user, address), writes=True
+        )
+        metrics.CONSOLE_LOGINS.labels("proxy", "ok").inc()
         request.state.new_cookie = cookie
         found = sessions.find_session(console.ledger, cookie)
     if found is None:

@@ -25,26 +25,42 @@ from quorum.apps.console.pages.base import (
     cookie_name,
     form_fields,
 )
-from quorum.apps.console.pages.rendering import redirect, render, set_cookie, set_new_cookie
+from quorum.apps.console.pages.rendering import (
+    inside,
+    redirect,
+    render,
+    set_cookie,
+    set_new_cookie,
+)
+from quorum.core import metrics
 from quorum.core.errors import ConfigurationError
 
 __all__ = ["router"]
 
 router = APIRouter()
 
+_NO_PASSWORDS = "Nobody logs in with a password here; use single sign-on."
+_OUTCOMES = {200: "ok", 401: "failed", 429: "limited"}
+
+
+def _count(status: int) -> None:
+    metrics.CONSOLE_LOGINS.labels("password", _OUTCOMES[status]).inc()
+
 
 @router.get("/login")
 def login_page(request: Request, next: str = "/") -> Response:  # noqa: A002
     """Show the log-in form."""
-    return render(request, "login.html", next=_inside(next), message="", name="")
+    return render(request, "login.html", next=inside(next), message="", name="")
 
 
 @router.post("/login")
 def login(request: Request, given: Annotated[Mapping[str, str], Depends(form_fields)]) -> Response:
     """Log in."""
     console = console_of(request)
-    name, target = given.get("name", ""), _inside(given.get("next", "/"))
+    name, target = given.get("name", ""), inside(given.get("next", "/"))
     device = request.cookies.get(cookie_name(console, "device"), "")
+    if not console.passwords:
+        raise PageError(403, _NO_PASSWORDS)
     status, message = 401, "The name or the password is wrong."
     made = None
     try:
@@ -53,6 +69,7 @@ def login(request: Request, given: Annotated[Mapping[str, str], Depends(form_fie
         )
     except sessions.TooManyAttempts as error:
         status, message = 429, str(error)
+    _count(status if made is None else 200)
     if made is None:
         return render(request, "login.html", status, next=target, message=message, name=name[:64])
     response = redirect(request, target)
@@ -88,13 +105,17 @@ def login_again(
 ) -> Response:
     """Log in from a page whose session ended, without leaving it."""
     console, made = console_of(request), None
+    if not console.passwords:
+        return JSONResponse({"message": _NO_PASSWORDS}, 403)
     device = request.cookies.get(cookie_name(console, "device"), "")
     name, password = given.get("name", ""), given.get("password", "")
     try:
         made = sessions.log_in(console.ledger, name, password, client_address(request), device)
     except sessions.TooManyAttempts as error:
+        _count(429)
         return JSONResponse({"message": str(error)}, 429)
     found = None if made is None else sessions.find_session(console.ledger, made.cookie)
+    _count(401 if found is None else 200)
     if made is None or found is None:
         return JSONResponse({"message": "The name or the password is wrong."}, 401)
     response = _session_answer(request, found)
@@ -106,6 +127,8 @@ def login_again(
 @router.get("/password")
 def password_page(request: Request, session: CurrentSession) -> Response:
     """Show the form by which users change their own passwords."""
+    if not session.user.has_password:
+        raise PageError(404, "You log in without a password of the console.")
     return render(request, "password.html", message="")
 
 
@@ -126,12 +149,6 @@ def change_password(request: Request, session: CurrentSession, given: FormFields
     return render(request, "password.html", 422, message=message)
 
 
-def _inside(target: str) -> str:
-    """Return the target if it is a path of the console, else ``/`` (no open redirect)."""
-    inside = target.startswith("/") and not target.startswith(("//", "/\\"))
-    return target if inside and target.isprintable() else "/"
-
-
 @router.post("/logout")
 def logout(request: Request, session: CurrentSession, given: FormFields) -> Response:
     """Log out."""
@@ -145,8 +162,20 @@ def logout(request: Request, session: CurrentSession, given: FormFields) -> Resp
 @router.get("/users")
 def users_page(request: Request, user: Admin) -> Response:
     """Show the users."""
-    found = access.list_users(console_of(request).ledger)
-    return render(request, "users.html", users=found, roles=list(Role), message="")
+    return _users(request, "", 200)
+
+
+def _users(request: Request, message: str, status: int) -> Response:
+    ledger = console_of(request).ledger
+    return render(
+        request,
+        "users.html",
+        status,
+        users=access.list_users(ledger),
+        identities=access.list_identities(ledger),
+        roles=list(Role),
+        message=message,
+    )
 
 
 @router.post("/users")
@@ -167,9 +196,7 @@ def change_user(
         role = Role(given.get("role", ""))
         access.create_user(ledger, name, role, given.get("password") or None, user.name)
     except (ValueError, ConfigurationError) as error:
-        found = access.list_users(ledger)
-        message = str(error)
-        return render(request, "users.html", 422, users=found, roles=list(Role), message=message)
+        return _users(request, str(error), 422)
     return redirect(request, "/users")
 
 

@@ -20,7 +20,7 @@ from quorum.apps.console.pages.base import Console, console_of, cookie_name
 from quorum.core.messages import Action, now
 from quorum.core.report.page import KIT
 
-__all__ = ["redirect", "render", "set_cookie", "set_new_cookie"]
+__all__ = ["inside", "redirect", "render", "set_cookie", "set_new_cookie"]
 
 #: The pages of the main navigation, with the permission to see them.
 _PAGES = (
@@ -47,6 +47,12 @@ def redirect(request: Request, url: str, **query: str) -> Response:
     return response
 
 
+def inside(target: str) -> str:
+    """Return the target if it is a path of the console, else ``/`` (no open redirect)."""
+    is_path = target.startswith("/") and not target.startswith(("//", "/\\"))
+    return target if is_path and target.isprintable() else "/"
+
+
 def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
     """Render a template; names that start with ``_`` are fragments of a page."""
     session: Session | None = getattr(request.state, "session", None)
@@ -71,6 +77,8 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
         "Action": Action,
         "nav": _nav(session),
         "alarms": console.watch.current(),
+        "passwords": console.passwords,
+        "sso": None if console.sign_on is None else console.sign_on.settings.name,
         **values,
     }
     given.setdefault("alarms_digest", digest_of(given["alarms"]))
@@ -99,7 +107,7 @@ def set_cookie(
     kind: str = "session",
     lifetime: timedelta | None = None,
 ) -> None:
-    """Set the session's cookie, or one of another kind that outlives the browser."""
+    """Set the session's cookie, or one of another kind that has its own lifetime."""
     response.set_cookie(
         cookie_name(console, kind),
         value,

@@ -40,7 +40,32 @@
     pending = wanted || pending;
     const dialog = $("#again");
     if (!dialog.open) dialog.showModal();
-    dialog.querySelector("[name=password]").focus();
+    (dialog.querySelector("[name=password]") || dialog.querySelector("a"))?.focus();
+    watchForOther();
+  }
+
+  // Through an identity provider one logs in in another tab: this one asks whether it is done.
+  let watching = null;
+  function watchForOther() {
+    const dialog = $("#again");
+    if (watching || !dialog.querySelector("a[target]")) return;
+    watching = setInterval(async () => {
+      if (!dialog.open) { clearInterval(watching); watching = null; return; }
+      const answer = await ask("GET");
+      if (answer.status !== 200 || !dialog.open) return;
+      clearInterval(watching);
+      watching = null;
+      loggedIn(answer);
+    }, 2000);
+  }
+
+  function loggedIn(answer) {
+    take(answer);
+    $("#again").close();
+    const wanted = pending;
+    pending = null;
+    if (answer.name !== user) tell(`You are logged in as ${answer.name} now. Nothing was sent; your note is kept: reload the page.`);
+    else if (wanted) wanted();
   }
 
   async function logInAgain(event) {
@@ -55,11 +80,7 @@
     }
     form.querySelector("[name=password]").value = "";
     told.hidden = true;
-    take(answer);
-    $("#again").close();
-    const wanted = pending;
-    pending = null;
-    if (wanted) wanted();
+    loggedIn(answer);
   }
 
   async function send(form, submitter) {
@@ -108,6 +129,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", () => {
+    // A tab that was opened to log in has done its work.
+    if ($("[data-signed-on]")) close();
     $("#again form").addEventListener("submit", logInAgain);
     $("#ending button").addEventListener("click", async () => {
       if (!$("#ending").dataset.slides) { logIn(); return; }

@@ -122,6 +122,15 @@ class ReviewOptions:
             help="Do not read the media of an opened case for its scenes and words.",
         ),
     ] = False
+    meaning_search: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=200_000,
+            help="Search by meaning among so many of the newest cases, whose texts the console "
+            "embeds for it; 0 for none.",
+        ),
+    ] = 0
     undo_seconds: Annotated[
         int, typer.Option(min=0, max=60, help="How long a decision can be undone.")
     ] = 8
@@ -211,6 +220,7 @@ def console(
             open_review_publisher(review.reviews, ledger, rules, chosen.publishers),
             ConsoleSettings(
                 media=chosen.media,
+                meanings=review.meaning_search or (1000 if review.demo else 0),
                 read_media=not review.no_storyboard,
                 undo=timedelta(seconds=review.undo_seconds),
                 double_rate=review.double,

@@ -30,6 +30,7 @@ from quorum.apps.console.accounts.sign_on import SignOn
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.alarms import Bounds
 from quorum.apps.console.desk.groups import LargestGroups
+from quorum.apps.console.desk.meaning import Meanings
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
@@ -41,6 +42,7 @@ from quorum.apps.console.pages import (
     groups,
     holds,
     login,
+    meaning,
     media,
     mine,
     notice,
@@ -103,6 +105,7 @@ def create_console(
     releases = None if chosen.policies is None else ReleaseSender(ledger, chosen.policies)
     worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors, releases)
     viewings = Viewings(chosen.media)
+    meanings = Meanings(ledger, chosen.meanings)
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
     @contextlib.asynccontextmanager
@@ -110,6 +113,7 @@ def create_console(
         audit.begin_keyed(ledger, "console")
         worker.start()
         watch.start()
+        meanings.start()
         checks = [
             health.register("policy", active_policy.problem),
             health.register("queues", worker.problem),
@@ -130,10 +134,12 @@ def create_console(
             watch.close()
             worker.close()
             viewings.close()
+            meanings.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
     app.state.viewings = viewings
+    app.state.meanings = meanings
     app.state.largest_groups = LargestGroups(ledger)
     sign_on = None if chosen.sso is None else SignOn(ledger, chosen.sso, chosen.sso_secret)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring, sign_on)
@@ -149,6 +155,7 @@ def create_console(
         again,
         media,
         viewing,
+        meaning,
         mine,
         overview,
         policies,

@@ -20,6 +20,7 @@ class ConsoleSettings:
     Attributes:
         media: Folders and hosts that media may be shown from.
         read_media: Whether the media of an opened case is read for its scenes and words.
+        meanings: The newest cases whose texts are kept as embeddings; 0 for no search by meaning.
         undo: How long a decision can be undone.
         double_rate: The share of decided cases that a second reviewer decides independently.
         golden_rate: The share of assigned cases that are golden cases.
@@ -45,6 +46,7 @@ class ConsoleSettings:
 
     media: MediaAccess = field(default_factory=MediaAccess)
     read_media: bool = True
+    meanings: int = 0
     undo: timedelta = timedelta(seconds=8)
     double_rate: float = 0.05
     golden_rate: float = 0.05

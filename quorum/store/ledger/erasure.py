@@ -29,6 +29,7 @@ from quorum.store.ledger import (
     reports_schema,
     schema,
     search_schema,
+    vectors_schema,
 )
 from quorum.store.ledger.statements import in_chunks
 from quorum.store.ledger.values import Forgotten, Pruned
@@ -70,6 +71,7 @@ _DERIVED = (
             reports_schema.report_cases,
             search_schema.texts,
             search_schema.case_labels,
+            vectors_schema.case_vectors,
         )
     ),
     # The catalogue defines its tables; the ledger's migrations create them.

@@ -41,6 +41,7 @@ _PAGES = (
     "/group?by=text&of=up-101",
     "/group?by=queue&category=violence",
     "/mine",
+    "/like?text=title",
     "/case?upload=nothing",
 )
 

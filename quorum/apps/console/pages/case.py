@@ -56,6 +56,7 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "category": None,
         "kept": kept,
         "dwell": int(console.settings.dwell.total_seconds() * 1000),
+        "like": console.settings.meanings > 0,
         "works": console.settings.works is not None,
         "claims": disputes.owner_claims(console.ledger, view.case),
         "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),

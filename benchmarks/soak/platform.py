@@ -52,7 +52,7 @@ class Platform:
         self._unacked: dict[tuple[str, str], Published] = {}
         self._verdicts: dict[str, Verdict] = {}
         #: Messages that must become dead letters, and did not yet.
-        self._undead: set[str] = set()
+        self._undead: dict[str, Published] = {}
         self.uploads = 0
         self.verdicts = 0
         broker.remade = self._publish_again
@@ -144,7 +144,7 @@ class Platform:
         self._history.add(event)
         if is_null(event):
             with self._lock:
-                self._undead.add(event.key)
+                self._undead[event.key] = event
         return event
 
     def _acked(self, stream: str, key: str) -> None:
@@ -155,7 +155,7 @@ class Platform:
         """Publish what has no outcome, as publishers do whose broker lost all."""
         with self._lock:
             uploads = [event for event, _ in self._open.values()]
-            others = list(self._unacked.values())
+            others = [*self._unacked.values(), *self._undead.values()]
         for event in uploads:
             operation = Operation(0.0, event.stream, event.kind, event.upload_id)
             self._add(operation, event.upload_id, event.data, time.time())
@@ -196,4 +196,4 @@ class Platform:
         )
         with self._lock:
             self._close(key_of(original))
-            self._undead.discard(key_of(original))
+            self._undead.pop(key_of(original), None)

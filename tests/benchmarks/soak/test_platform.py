@@ -13,7 +13,7 @@ from benchmarks.soak.broker import Broker
 from benchmarks.soak.history import History, key_of
 from benchmarks.soak.platform import Platform
 from benchmarks.soak.workload import PARTNER, Operation, prediction
-from quorum.core.messages import Upload, now
+from quorum.core.messages import Review, Upload, now
 
 
 class Remembering:
@@ -69,3 +69,18 @@ def test_what_a_remade_broker_lost_is_published_again(
     broker.published.clear()
     broker.remade()
     assert broker.published == {"uploads": [upload], "partner": [lost]}
+
+
+def test_what_must_become_a_dead_letter_is_published_again_until_it_is_one(
+    platform: Platform, broker: Remembering
+) -> None:
+    dead, lost = (
+        Review(upload_id="u1", verdict_id=mark * 32, action="remove", reviewer="eve", at=now())
+        for mark in "01"
+    )
+    for review in (dead, lost):
+        run(platform, Operation(0.0, "reviews", "unknown:review", "u1", review.to_bytes()))
+    platform._dead_letter(dead.to_bytes())
+    broker.published.clear()
+    broker.remade()
+    assert broker.published == {"reviews": [lost.to_bytes()]}

@@ -46,6 +46,7 @@ class Decider:
         shadows: Policies in shadow: each verdict lists what each of them would have decided.
         cap: The state of the removal cap. By default its buckets are full.
         features: What features over time are kept in; by default a table of its own.
+        on_capped: Called with each verdict that a cap made milder.
 
     Attributes:
         policy: Decides.
@@ -59,8 +60,10 @@ class Decider:
         shadows: Sequence[Policy] = (),
         cap: Cap | None = None,
         features: FeatureTable | None = None,
+        on_capped: Callable[[CapResult], None] | None = None,
     ) -> None:
         self.policy = policy
+        self._on_capped = on_capped
         self.shadows = tuple(shadows)
         self._cap = cap or Cap(policy)
         self.features = FeatureTable((policy, *shadows)) if features is None else features
@@ -71,7 +74,8 @@ class Decider:
         if policy.version == self.policy.version:
             return self
         self.features.follow((policy, *self.shadows))
-        decider = Decider(policy, self.shadows, self._cap.under(policy), self.features)
+        cap = self._cap.under(policy)
+        decider = Decider(policy, self.shadows, cap, self.features, self._on_capped)
         decider._lock = self._lock
         return decider
 
@@ -103,6 +107,7 @@ class Decider:
             reviews: The reviews that count, of these verdicts.
         """
         case = Case.of_edit(self.policy, earlier, reviews, self.shadows) if earlier else self.case()
+        counted = self.features.count(upload)
         verdicts = _verdicts(
             case.on_arrival(
                 upload,
@@ -110,7 +115,8 @@ class Decider:
                 at,
                 arrived=arrived,
                 uploader=uploader,
-                features=self.features.take(upload),
+                features=counted.values,
+                campaigns=counted.campaigns,
             )
         )
         if verdicts:
@@ -226,7 +232,10 @@ class Decider:
     def bounded(self, verdict: Verdict) -> CapResult:
         """Apply the removal cap: a removal over it becomes a review with ``decided_by: cap``."""
         with self._lock:
-            return self._cap.apply(verdict)
+            result = self._cap.apply(verdict)
+        if result.capped and self._on_capped is not None:
+            self._on_capped(result)
+        return result
 
     def cap_snapshot(self) -> bytes:
         """The state of the cap, for ``Cap.restore``."""

@@ -20,7 +20,7 @@ from quorum.aggregator.case.cap import Cap
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Verdict
-from quorum.core.metrics import CAPPED_REMOVALS, CAPPED_REVIEWS
+from quorum.pipeline.capped import count_capped
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Outgoing
 
@@ -104,7 +104,8 @@ class _Spend(beam.DoFn):
         buckets: Any = beam.DoFn.StateParam(BUCKETS),  # noqa: B008
     ) -> Iterator[Outgoing]:
         data = buckets.read()
-        decider = Decider(self.policy, cap=Cap.restore(self.policy, data) if data else None)
+        cap = Cap.restore(self.policy, data) if data else None
+        decider = Decider(self.policy, cap=cap, on_capped=count_capped)
         outgoing = element[1]
         messages = tuple(
             self._bounded(decider, one) if isinstance(one, Verdict) else one
@@ -118,8 +119,8 @@ class _Spend(beam.DoFn):
         result = decider.bounded(verdict)
         if result.bucket is not None and result.of == "removals":
             Metrics.counter("quorum", f"capped.{result.bucket}").inc()
-            CAPPED_REMOVALS.labels(result.bucket).inc()
-        elif result.bucket is not None:
+        elif result.bucket is not None and result.of == "reviews":
             Metrics.counter("quorum", f"capped-reviews.{result.bucket}").inc()
-            CAPPED_REVIEWS.labels(result.bucket).inc()
+        elif result.bucket is not None:
+            Metrics.counter("quorum", "capped-matches").inc()
         return result.verdict

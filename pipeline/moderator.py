@@ -24,6 +24,7 @@ from quorum.models.supervision.launcher import InThread
 from quorum.models.supervision.shared import start_supervisor
 from quorum.models.supervision.spec import DetectorInfo, EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
+from quorum.pipeline.capped import count_capped
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.traced import decided as trace_of_case
 
@@ -122,7 +123,7 @@ class Moderator:
         settings = settings or Settings()
         self.shadows = tuple(shadows)
         self.policy = policy or load_policy(settings.policy)
-        self.decider = Decider(self.policy, self.shadows)
+        self.decider = Decider(self.policy, self.shadows, on_capped=count_capped)
         self._live = live
         self._shared = supervisor is not None
         if supervisor is None:

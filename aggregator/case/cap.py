@@ -1,7 +1,9 @@
 """The caps: token buckets that bound how many uploads software removes, and how many it holds.
 
 There is one bucket for each rule and one for all rules. A removal takes a token of both; if one is
-empty, the upload goes to a human instead. A policy may bound reviews in the same way: what exceeds
+empty, the upload goes to a human instead. So it is for each registered work or listed hash that a
+removal rests on: one that suddenly matches a thousand uploads is more likely wrong than they are.
+A policy may bound reviews in the same way: what exceeds
 them is restricted until a human decides. It is never allowed, and a removal that its own cap
 turned into a review stays held: near-certain harm is not shown because reviewers are busy.
 
@@ -29,6 +31,12 @@ _TOTAL: Final = "*"
 #: The rule of an edit that a human must see, because one decided against an earlier content.
 EDITED_AFTER_REVIEW: Final = "edited-after-review"
 
+#: The works and hashes whose buckets are kept; those that are fullest give way.
+MAX_MATCHES: Final = 1000
+
+#: How the result of a bucket of a work begins where results are remembered; no rule begins so.
+_MATCH: Final = "="
+
 #: The results that are remembered, so that a verdict that is repeated soon gets the same one.
 REMEMBERED: Final = 64
 
@@ -40,14 +48,14 @@ class CapResult:
     Attributes:
         verdict: The same verdict, or with ``review`` in place of ``remove``, or with ``restrict``
             in place of ``review``.
-        bucket: The rule whose budget is spent, ``*`` for that of all rules; None where the
-            verdict was not changed.
-        of: What the bucket bounds.
+        bucket: The rule whose budget is spent, ``*`` for that of all rules, or the work or hash;
+            None where the verdict was not changed.
+        of: What the bucket bounds: removals by rules, reviews, or removals by ``matches``.
     """
 
     verdict: Verdict
     bucket: str | None = None
-    of: Literal["removals", "reviews"] = "removals"
+    of: Literal["removals", "reviews", "matches"] = "removals"
 
     @property
     def capped(self) -> bool:
@@ -69,15 +77,19 @@ class Cap:
         self._buckets: dict[str, tuple[float, int]] = {}
         #: The same for the buckets of reviews.
         self._holds: dict[str, tuple[float, int]] = {}
+        #: The same for the buckets of works and hashes.
+        self._matches: dict[str, tuple[float, int]] = {}
         self._recent: dict[str, str] = {}
 
     @classmethod
     def restore(cls, policy: Policy, snapshot: bytes) -> Cap:
         """A cap with the levels of a snapshot and the budgets of the policy."""
         cap = cls(policy)
-        buckets, recent, holds = json.loads(snapshot)
+        buckets, recent, holds, *more = json.loads(snapshot)
         cap._buckets = {name: (float(left), int(at)) for name, (left, at) in buckets.items()}
         cap._holds = {name: (float(left), int(at)) for name, (left, at) in holds.items()}
+        matches = more[0] if more else {}
+        cap._matches = {name: (float(left), int(at)) for name, (left, at) in matches.items()}
         cap._recent = dict(recent)
         return cap
 
@@ -85,13 +97,15 @@ class Cap:
         """The budgets of another policy on the same buckets: what one spends, both have spent."""
         cap = Cap(policy)
         cap._buckets, cap._holds, cap._recent = self._buckets, self._holds, self._recent
+        cap._matches = self._matches
         return cap
 
     def snapshot(self) -> bytes:
         """The state between two verdicts, as compact JSON."""
-        return json.dumps(
-            [self._buckets, self._recent, self._holds], separators=(",", ":")
-        ).encode()
+        parts: list[Any] = [self._buckets, self._recent, self._holds]
+        if self._matches:
+            parts.append(self._matches)
+        return json.dumps(parts, separators=(",", ":")).encode()
 
     def concerns(self, verdict: Verdict) -> bool:
         """Whether a cap applies to a verdict: no human decided it, and it is bounded."""
@@ -109,16 +123,74 @@ class Cap:
         removes = _removes(verdict)
         known = self._recent.get(verdict.id)
         if known is None:
-            levels = self._buckets if removes else self._holds
-            known = self._spend(levels, verdict.rule, micros(verdict.at), removes=removes)
+            at = micros(verdict.at)
+            if removes:
+                known = self._spend_removal(verdict, at)
+            else:
+                known = self._spend(self._holds, verdict.rule, at, removes=False)
             self._recent[verdict.id] = known
             while len(self._recent) > REMEMBERED:
                 del self._recent[next(iter(self._recent))]
         if not known:
             return CapResult(verdict)
+        if known.startswith(_MATCH):
+            work = known.removeprefix(_MATCH)
+            return CapResult(self._held(verdict, self._flooded(work)), bucket=work, of="matches")
         if removes:
-            return CapResult(self._held(verdict, known), bucket=known)
+            why = self._why(known, removes=True)
+            return CapResult(self._held(verdict, why), bucket=known)
         return CapResult(self._restricted(verdict, known), bucket=known, of="reviews")
+
+    def _spend_removal(self, verdict: Verdict, at: int) -> str:
+        """Spend a token of each work that it rests on, of its rule and of all rules.
+
+        None is spent where one of the buckets is empty.
+        """
+        budget = self._caps.each_match
+        levels: dict[str, tuple[float, int]] = {}
+        for work in () if budget is None else self._works(verdict):
+            assert budget is not None
+            left, since = _level(self._matches.get(work), budget, at)
+            if left < 1.0:
+                return f"{_MATCH}{work}"
+            levels[work] = (left - 1.0, since)
+        spent = self._spend(self._buckets, verdict.rule, at, removes=True)
+        if not spent and budget is not None and levels:
+            self._matches.update(levels)
+            self._forget_full(budget, at)
+        return spent
+
+    def _works(self, verdict: Verdict) -> list[str]:
+        """The works and hashes that the deciding rule's detectors matched."""
+        rule = next((one for one in self._policy.rules if one.name == verdict.rule), None)
+        return sorted(
+            {
+                work
+                for one in verdict.predictions
+                if not one.shadow and (rule is None or one.detector in rule.detectors)
+                for work in one.works or ()
+            }
+        )
+
+    def _forget_full(self, budget: Budget, at: int) -> None:
+        """Drop the buckets that are full again, then the fullest, above ``MAX_MATCHES``."""
+        if len(self._matches) <= MAX_MATCHES:
+            return
+        left = {work: _level(known, budget, at)[0] for work, known in self._matches.items()}
+        fullest = sorted(left, key=lambda work: (-left[work], work))
+        over = len(self._matches) - MAX_MATCHES
+        for number, work in enumerate(fullest):
+            if number < over or left[work] >= budget.removals:
+                del self._matches[work]
+
+    def _flooded(self, work: str) -> str:
+        """Why a removal by a work that matches too much waits for a human."""
+        budget = self._caps.each_match
+        assert budget is not None
+        return (
+            f"matches with one work or listed hash ({work}) removed {budget.removals} uploads in "
+            f"{budget.per:g} s, as many as the policy lets one remove: its entry may be wrong"
+        )
 
     def _budget(self, bucket: str, *, removes: bool) -> Budget | ReviewBudget | None:
         caps = self._caps if removes else self._caps.reviews
@@ -152,15 +224,12 @@ class Cap:
         whose = "all rules" if bucket == _TOTAL else f"the rule {bucket}"
         return f"the cap of {whose} ({_tokens(budget)} {what} in {budget.per:g} s) is reached"
 
-    def _held(self, verdict: Verdict, bucket: str) -> Verdict:
+    def _held(self, verdict: Verdict, why: str) -> Verdict:
         """A removal, as a review."""
         data: dict[str, Any] = {
             "action": Action.REVIEW,
             "decided_by": "cap",
-            "reasons": (
-                f"A human decides, for {self._why(bucket, removes=True)}.",
-                *verdict.reasons,
-            ),
+            "reasons": (f"A human decides, for {why}.", *verdict.reasons),
             "statement": None,
         }
         if local_actions(verdict):

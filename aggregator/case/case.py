@@ -30,7 +30,7 @@ from quorum.aggregator.decision.rules import compiled
 from quorum.aggregator.decision.steps import Plan, clocks, passed, plan
 from quorum.aggregator.decision.verdicts import Overruling, make_verdict
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.messages import Action, Prediction, Review, Upload, Verdict
+from quorum.core.messages import Action, Campaign, Prediction, Review, Upload, Verdict
 
 __all__ = ["Case", "Discard", "Effect", "Emit", "Forget"]
 
@@ -155,6 +155,7 @@ class Case:
         uploader: Uploader | None = None,
         upload_json: str | bytes | None = None,
         features: Mapping[str, float] | None = None,
+        campaigns: tuple[Campaign, ...] = (),
     ) -> Sequence[Effect]:
         """The upload arrived together with predictions; decides at most once.
 
@@ -172,12 +173,13 @@ class Case:
             uploader: Past verdicts on its uploader, where they are known.
             upload_json: The upload's JSON as it arrived, so that it is not serialised again.
             features: Its values of features over time, by ``Feature.key``.
+            campaigns: The waves that it is part of.
         """
         if not self._state.contents.takes(upload.digest, micros(upload.published_at)):
             return self._again(upload, predictions, now)
         self._open(upload, now if arrived is None else min(arrived, now), uploader)
         self._state.upload_json = upload_json
-        self._state.features = features or {}
+        self._state.features, self._state.campaigns = features or {}, campaigns
         for prediction in predictions:
             keep_prediction(self._state, self._policy, prediction, upload.digest)
         return self._reconsider(now)
@@ -523,6 +525,7 @@ class Case:
             later=later,
             since=state.since if review is None else {},
             features=state.features,
+            campaigns=state.campaigns,
         )
 
     def _shadow_outcome(self, policy: Policy, at: int, *, ended: bool) -> dict[str, str]:

@@ -47,7 +47,7 @@ def resumed_state(
     if last is not None:
         state.verdict = _kept(last, state.contents.of_verdict(last), others)
         state.opened = state.verdict.at - span(last.latency)
-        state.features = last.features or {}
+        state.features, state.campaigns = last.features or {}, last.campaigns or ()
         if state.decided:
             state.since = {rule: micros(at) for rule, at in (last.since or {}).items()}
     return state

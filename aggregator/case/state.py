@@ -20,7 +20,7 @@ from quorum.aggregator.decision.accounts import Said
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.facts import Uploader
 from quorum.core.errors import InputError
-from quorum.core.messages import Upload
+from quorum.core.messages import Campaign, Upload
 
 __all__ = [
     "MAX_EARLIER",
@@ -128,6 +128,7 @@ class CaseState:
         wake: When ``on_deadline`` is due, in microseconds since 1970.
         since: For each rule with ``then`` that applies: since when, in microseconds since 1970.
         features: Values of features over time, by ``Feature.key``.
+        campaigns: The waves that the upload is part of.
     """
 
     upload: Upload | None = None
@@ -145,6 +146,7 @@ class CaseState:
     wake: int | None = None
     since: dict[str, int] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
+    campaigns: tuple[Campaign, ...] = ()
 
     @property
     def has_upload(self) -> bool:
@@ -193,13 +195,14 @@ class CaseState:
             None if kept is None else sorted(kept),
             chosen,
             None if one is _NO_HISTORY else (one.strikes, one.removals, one.verdicts, one.known),
-            [row[:9] if row[7] or row[8] else row[:7] for row in self.predictions.values()],
+            [_row(one) for one in self.predictions.values()],
             self.orphans.held,
             self.ahead.row(),
             self.verdict and self.verdict.row(),
             self.review and (self.review if self.review.account else self.review[:4]),
             *((self.since,) if self.since or self.features else ()),
             *((self.features,) if self.features else ()),
+            *(([one.model_dump(mode="json") for one in self.campaigns],) if self.campaigns else ()),
         )
         return to_json(head) + b"\n" + body
 
@@ -221,7 +224,7 @@ class CaseState:
             raise InputError(msg)
         (_, contents, opened, wake, kept, chosen, uploader, rows, orphans, ahead,
          verdict, review, *more) = parts  # fmt: skip
-        predictions = [CompactPrediction(*row) for row in rows]
+        predictions = [CompactPrediction.of_row(row) for row in rows]
         return cls(
             upload_json=body or None,
             kept_fields=None if kept is None else frozenset(kept),
@@ -237,6 +240,7 @@ class CaseState:
             wake=wake,
             since=more[0] if more else {},
             features=more[1] if len(more) > 1 else {},
+            campaigns=tuple(map(Campaign.model_validate, more[2] if len(more) > 2 else ())),
         )
 
     def _json(self) -> bytes:
@@ -245,6 +249,13 @@ class CaseState:
             self.upload_json = self.facts().to_bytes()
         text = self.upload_json
         return text.encode() if isinstance(text, str) else text
+
+
+def _row(one: CompactPrediction) -> Sequence[Any]:
+    """A prediction without what is empty at its end, nor the digest, which is the case's own."""
+    if one.works:
+        return (*one[:9], None, *one[10:])
+    return one[:9] if one.reason or one.shadow else one[:7]
 
 
 def prediction_key(detector: str, shadow: bool) -> str:

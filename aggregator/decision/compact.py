@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +38,14 @@ class CompactPrediction(NamedTuple):
     digest: str | None = None
     #: Share of the media that was seen; see ``Prediction.seen``.
     seen: float | None = None
+    #: The reference works or listed hashes that it matched; see ``Prediction.works``.
+    works: tuple[str, ...] = ()
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> CompactPrediction:
+        """A prediction from the list that it is as JSON."""
+        made = cls(*row)
+        return made._replace(works=tuple(made.works)) if made.works else made
 
     @classmethod
     def of(cls, prediction: Prediction) -> CompactPrediction:
@@ -54,6 +62,7 @@ class CompactPrediction(NamedTuple):
             prediction.shadow,
             prediction.digest,
             prediction.seen,
+            prediction.works,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -49,6 +49,8 @@ class PredictionLike(Protocol):
     def reason(self) -> str | None: ...  # noqa: D102
     @property
     def seen(self) -> float | None: ...  # noqa: D102
+    @property
+    def works(self) -> Sequence[str] | None: ...  # noqa: D102
     @property
     def shadow(self) -> bool: ...  # noqa: D102
 

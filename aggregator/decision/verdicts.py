@@ -12,7 +12,7 @@ from quorum.aggregator.decision.evaluate import Decision, PredictionLike
 from quorum.aggregator.decision.steps import Plan
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.statements.statement import account_statement, statement_text
-from quorum.core.messages import AccountState, Action, Upload, Verdict, digest
+from quorum.core.messages import AccountState, Action, Campaign, Upload, Verdict, digest
 
 __all__ = ["Overruling", "local_actions", "make_verdict"]
 
@@ -52,6 +52,7 @@ def make_verdict(
     later: Plan | None = None,
     since: Mapping[str, int] | None = None,
     features: Mapping[str, float] | None = None,
+    campaigns: Sequence[Campaign] = (),
 ) -> Verdict:
     """The next verdict on an upload.
 
@@ -76,6 +77,7 @@ def make_verdict(
         later: What time alone will bring.
         since: Since when each rule with ``then`` applies, in microseconds since 1970.
         features: Values of features over time, by ``Feature.key``.
+        campaigns: The waves that the upload is part of.
     """
     revision = 1 if past is None else past[0] + 1
     rule, inputs = decision.rule, decision.inputs
@@ -120,6 +122,8 @@ def make_verdict(
         values["since"] = {rule: _time(when) for rule, when in since.items()}
     if features:
         values["features"] = dict(features)
+    if campaigns:
+        values["campaigns"] = tuple(campaigns)
     if decision.rollout:
         values["rollout"] = {name: "in" if taken else "out" for name, taken in decision.rollout}
     if decision.shadow_matched:
@@ -170,4 +174,5 @@ def _used(one: PredictionLike) -> dict[str, Any]:
         "reason": one.reason,
         "shadow": one.shadow,
         "seen": one.seen,
+        "works": tuple(one.works or ()) or None,
     }

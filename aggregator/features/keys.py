@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from itertools import islice
 from struct import Struct
 from typing import Final
 from urllib.parse import urlsplit
 
 from quorum.core.messages import Upload
 
-__all__ = ["hashed", "keys_of", "number_of"]
+__all__ = ["hashed", "keys_of", "number_of", "words_in"]
 
 _BANDS: Final = 6
 _ROWS: Final = 4
@@ -52,7 +53,7 @@ def keys_of(upload: Upload, by: str) -> tuple[int, ...]:
     if by == "domain":
         return tuple(hashed(one) for one in _domains(upload))
     if by == "text":
-        return _bands(f"{upload.title} {upload.description}")
+        return _bands(_text(upload))
     value = (upload.model_extra or {}).get(by)
     if value is None or isinstance(value, list | dict):
         return ()
@@ -64,6 +65,15 @@ def number_of(upload: Upload, field: str) -> float | None:
     extra = upload.model_extra or {}
     value = extra.get(field) if field in extra else getattr(upload, field, None)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def words_in(upload: Upload, most: int) -> int:
+    """The number of words that an upload has in common with others by text, up to ``most``."""
+    return sum(1 for _ in islice(_WORD.finditer(_text(upload)[:4000]), most))
+
+
+def _text(upload: Upload) -> str:
+    return f"{upload.title} {upload.description}"
 
 
 def _domains(upload: Upload) -> list[str]:

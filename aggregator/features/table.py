@@ -11,15 +11,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from quorum.aggregator.features.keys import hashed, keys_of, number_of
+from quorum.aggregator.features.waves import KeptWaves
 from quorum.aggregator.features.windows import Window, estimate, levels_of
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Feature
-from quorum.core.messages import Upload
+from quorum.core.messages import Campaign, Upload
 
-__all__ = ["FeatureTable", "feature_table"]
+__all__ = ["Counted", "FeatureTable", "feature_table"]
 
 #: Uploads that are remembered in order not to count one twice: of two generations.
 MAX_SEEN: Final = 500_000
@@ -28,6 +30,19 @@ MAX_SEEN: Final = 500_000
 _UNITS: Final = 1_000_000
 
 _NONE: Final[Mapping[str, float]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What features over time say of one upload.
+
+    Attributes:
+        values: By ``Feature.key``.
+        campaigns: The waves that it is part of.
+    """
+
+    values: Mapping[str, float]
+    campaigns: tuple[Campaign, ...] = ()
 
 
 class FeatureTable:
@@ -40,7 +55,7 @@ class FeatureTable:
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         given = _defined(policies)
-        self._kept = [_Kept(one) for one in given.values()]
+        self._kept = [_made(one) for one in given.values()]
         self._current = given.keys()
         self._seen: tuple[set[int], set[int]] = (set(), set())
         self._lock = threading.Lock()
@@ -65,7 +80,7 @@ class FeatureTable:
                 one for one in self._kept if one.feature.key in given or one.feature.key in former
             ]
             known = {one.feature.key for one in kept}
-            self._kept = [*kept, *(_Kept(one) for key, one in given.items() if key not in known)]
+            self._kept = [*kept, *(_made(one) for key, one in given.items() if key not in known)]
 
     def take(self, upload: Upload) -> Mapping[str, float]:
         """Count an upload, and give its values, by ``Feature.key``.
@@ -74,17 +89,26 @@ class FeatureTable:
         domains of its links, the one with the greatest total counts; distinct values and the last
         upload are those of all of them.
         """
+        return self.count(upload).values
+
+    def count(self, upload: Upload) -> Counted:
+        """Count an upload, and give its values as ``take`` does, with the waves it is part of."""
         if not self._kept:
-            return _NONE
+            return Counted(_NONE)
         with self._lock:
             new = self._is_new(upload)
             cache: dict[str, tuple[int, ...]] = {}
             found: dict[str, float] = {}
+            campaigns: list[Campaign] = []
             for one in self._kept:
                 value = one.take(upload, new, cache)
+                if isinstance(value, tuple):
+                    value, campaign = value
+                    if campaign is not None:
+                        campaigns.append(campaign)
                 if value is not None:
                     found[one.feature.key] = value
-            return found
+            return Counted(found, tuple(campaigns))
 
     def warm(self, uploads: Callable[[], Iterable[Upload]]) -> int:
         """Count earlier uploads, once for all callers, as after a restart; how many there were.
@@ -111,8 +135,7 @@ class FeatureTable:
         """For each feature: its name, its keys, the numbers that it keeps, and keys given up."""
         with self._lock:
             for one in self._kept:
-                numbers = sum(window.size() for window in one.windows.values())
-                yield one.feature.name, len(one.windows), numbers, one.given_up
+                yield one.feature.name, len(one.windows), one.size(), one.given_up
 
     def _is_new(self, upload: Upload) -> bool:
         mark = hashed(upload.id)
@@ -133,6 +156,10 @@ class _Kept:
         self.levels = levels_of(feature.over)
         self.windows: OrderedDict[int, Window] = OrderedDict()
         self.given_up = 0
+
+    def size(self) -> int:
+        """How many numbers are kept."""
+        return sum(window.size() for window in self.windows.values())
 
     def take(self, upload: Upload, new: bool, cache: dict[str, tuple[int, ...]]) -> float | None:
         feature = self.feature
@@ -191,6 +218,10 @@ class _Kept:
         totals = [one.total(levels, edge, over) for one in windows]
         total = (amount + max(totals, default=0)) / _UNITS
         return total * 60.0 / over if kind == "rate" else total
+
+
+def _made(feature: Feature) -> _Kept | KeptWaves:
+    return KeptWaves(feature) if feature.kind == "wave" else _Kept(feature)
 
 
 def _defined(policies: Iterable[Policy]) -> dict[str, Feature]:

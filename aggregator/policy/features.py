@@ -15,6 +15,10 @@ __all__ = ["KEYS", "feature_of", "wrong_feature"]
 
 #: What every upload may be counted by.
 KEYS: Final = ("uploader", "domain", "media", "text")
+#: What a wave is by default: uploads, uploaders, and the least words of a text.
+UPLOADS: Final = 5
+UPLOADERS: Final = 3
+WORDS: Final = 6
 #: The types of fields that are keys.
 _SIMPLE: Final = ("text", "number", "bool")
 
@@ -22,7 +26,14 @@ _SIMPLE: Final = ("text", "number", "bool")
 def feature_of(name: str, given: FeatureText) -> Feature:
     """A feature that has no mistakes."""
     of = given.of or ""
-    version = digest("feature", given.kind, given.by, of, repr(given.over), repr(given.lateness))
+    wave = given.kind == "wave"
+    uploads = (given.uploads or UPLOADS) if wave else 0
+    uploaders = (given.uploaders or UPLOADERS) if wave else 0
+    words = (given.words or WORDS) if wave and given.by == "text" else 0
+    least = (str(uploads), str(uploaders), str(words)) if wave else ()
+    version = digest(
+        "feature", given.kind, given.by, of, repr(given.over), repr(given.lateness), *least
+    )
     return Feature(
         name=name,
         key=f"{name}@{version[:8]}",
@@ -32,6 +43,9 @@ def feature_of(name: str, given: FeatureText) -> Feature:
         over=given.over,
         lateness=given.lateness,
         keys=given.keys,
+        uploads=uploads,
+        uploaders=uploaders,
+        words=words,
     )
 
 
@@ -55,6 +69,22 @@ def wrong_feature(given: FeatureText, fields: Mapping[str, FieldType]) -> Iterat
             yield f"`{given.of}` is no field with a number{help_text}", "of"
     elif given.of is not None:
         yield f"`{given.kind}` is of uploads; `of` is for `distinct` and `sum`", "of"
+    yield from _wrong_wave(given)
+
+
+def _wrong_wave(given: FeatureText) -> Iterator[tuple[str, str]]:
+    if given.kind == "wave" and given.by == "uploader":
+        yield (
+            "a wave has many uploaders: count it by text, media, domain or a field under `fields`",
+            "by",
+        )
+    for name in ("uploads", "uploaders", "words"):
+        if getattr(given, name) is None:
+            continue
+        if given.kind != "wave":
+            yield f"`{name}` is for `kind: wave`", name
+        elif name == "words" and given.by != "text":
+            yield "`words` is for a wave by text", name
 
 
 def _wrong_key(name: str, fields: Mapping[str, FieldType]) -> str | None:

@@ -431,6 +431,7 @@ class _Reader:
                 {name: Budget(one.removals, one.per) for name, one in entry.rules.items()}
             ),
             reviews=None if entry.reviews is None else self._review_caps(entry.reviews),
+            each_match=_budget(entry.each_match),
         )
 
     def _review_caps(self, entry: ReviewCapsText) -> ReviewCaps:
@@ -471,7 +472,18 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
         for young in ("account", "then", "rollout"):
             if rule[young] is None:
                 del rule[young]
-    for of, young in ((values, "fields"), (values, "features"), (values["caps"], "reviews")):
+    for feature in values["features"].values():
+        for young in ("uploads", "uploaders", "words"):
+            if feature[young] is None:
+                del feature[young]
+    caps = values["caps"]
+    young_sections = (
+        (values, "fields"),
+        (values, "features"),
+        (caps, "reviews"),
+        (caps, "each_match"),
+    )
+    for of, young in young_sections:
         if not of[young]:
             del of[young]
     return values

@@ -209,9 +209,10 @@ class CombinerText(_Section):
 class FeatureText(_Section):
     """What is known of an upload from other uploads with a key in common, over a window."""
 
-    kind: Literal["count", "distinct", "sum", "rate", "last_seen"] = Field(
+    kind: Literal["count", "distinct", "sum", "rate", "last_seen", "wave"] = Field(
         description="count of uploads, distinct values, sum of a field, rate (uploads a minute), "
-        "or last_seen (seconds since the upload before)."
+        "last_seen (seconds since the upload before), or wave (uploaders of a campaign, 0 where "
+        "the upload is part of none)."
     )
     by: str = Field(
         description="What the uploads have in common: uploader, domain (of a link), media (its "
@@ -230,6 +231,16 @@ class FeatureText(_Section):
     )
     keys: Annotated[int, Field(ge=1, le=10_000_000, strict=True)] = Field(
         default=100_000, description="The most keys kept in a process; the oldest give way."
+    )
+    uploads: Annotated[int, Field(ge=2, le=100_000, strict=True)] | None = Field(
+        default=None, description="For wave: uploads from which on it is one (default: 5)."
+    )
+    uploaders: Annotated[int, Field(ge=2, le=256, strict=True)] | None = Field(
+        default=None, description="For wave: uploaders from which on it is one (default: 3)."
+    )
+    words: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = Field(
+        default=None,
+        description="For wave by text: shorter texts are part of none (default: 6 words).",
     )
 
 
@@ -262,6 +273,11 @@ class CapsText(_Section):
     each_rule: BudgetText | None = None
     rules: dict[str, BudgetText] = Field(default_factory=dict)
     reviews: ReviewCapsText | None = None
+    each_match: BudgetText | None = Field(
+        default=None,
+        description="Removals by matches with one registered work or listed hash: what exceeds it "
+        "is held for a human, for the entry may be wrong.",
+    )
 
 
 class StrikesText(_Section):

@@ -151,8 +151,8 @@ class Feature:
     Attributes:
         name: Its name in conditions.
         key: The name with a digest of the definition, by which its values are recorded.
-        kind: ``count``, ``distinct``, ``sum``, ``rate`` (uploads a minute) or ``last_seen``
-            (seconds since the one before).
+        kind: ``count``, ``distinct``, ``sum``, ``rate`` (uploads a minute), ``last_seen``
+            (seconds since the one before) or ``wave`` (accounts of a campaign, 0 without one).
         by: What the uploads have in common: ``uploader``, ``domain``, ``media``, ``text``, or a
             field of the producer's own.
         of: For ``distinct`` one of the same, for ``sum`` a field with a number; else empty.
@@ -160,6 +160,9 @@ class Feature:
         lateness: Seconds by which an upload may arrive after younger ones; uploads that are so
             young do not count yet.
         keys: The most keys that are kept in a process.
+        uploads: Of a wave: the uploads from which on it is one.
+        uploaders: Of a wave: the different uploaders from which on it is one.
+        words: Of a wave by text: the words below which a text has nothing in common.
     """
 
     name: str
@@ -170,6 +173,9 @@ class Feature:
     over: float
     lateness: float
     keys: int
+    uploads: int = 0
+    uploaders: int = 0
+    words: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +228,20 @@ class Caps:
         each_rule: Removals by each rule that has no budget of its own.
         rules: Removals by rule.
         reviews: Reviews; None without bounds.
+        each_match: Removals by matches with one work or listed hash.
     """
 
     total: Budget | None
     each_rule: Budget | None
     rules: Mapping[str, Budget]
     reviews: ReviewCaps | None = None
+    each_match: Budget | None = None
 
     @property
     def removals(self) -> bool:
         """Whether removals are bounded."""
-        return self.total is not None or self.each_rule is not None or bool(self.rules)
+        budgets = (self.total, self.each_rule, self.each_match)
+        return bool(self.rules) or any(one is not None for one in budgets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,17 @@ def _removals(policy: Policy) -> Iterator[PolicyProblem]:
     caps = policy.caps
     for rule in policy.rules:
         if rule.most_severe is Action.REMOVE and not rule.shadow:
+            waves = sorted(
+                read.name
+                for read in rule.when.reads
+                if read.what == "feature" and policy.features[read.name].kind == "wave"
+            )
+            if waves and not rule.detectors:
+                message = (
+                    f"removes by the wave `{waves[0]}` and no detector: anyone may send the same "
+                    "as others; ask for review, or for a score beside"
+                )
+                yield PolicyProblem("note", rule.name, message)
             own = caps.rules.get(rule.name) or caps.each_rule or caps.total
             if own is None:
                 message = "removes without a cap; a faulty detector could remove every upload"

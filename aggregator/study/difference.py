@@ -143,7 +143,11 @@ def _others(old: Policy, new: Policy) -> Iterator[str]:
     for field, words in (("strikes", "Past verdicts count differently against an uploader."),):
         if getattr(old, field) != getattr(new, field):
             yield words
-    if replace(old.caps, reviews=None) != replace(new.caps, reviews=None):
+    if old.caps.each_match != new.caps.each_match:
+        yield "The cap on removals by one work or hash changes."
+    if replace(old.caps, reviews=None, each_match=None) != replace(
+        new.caps, reviews=None, each_match=None
+    ):
         yield "The caps on removals change."
     if old.caps.reviews != new.caps.reviews:
         yield "The caps on reviews change."

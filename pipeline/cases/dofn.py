@@ -151,6 +151,7 @@ class CaseDoFn(beam.DoFn):
         stored.opened = True
         stored.trace = received.trace
         stored.hold(received.ack_id)
+        counted = self._decider.features.count(upload)
         effects = stored.case.on_arrival(
             upload,
             joined.predictions,
@@ -158,7 +159,8 @@ class CaseDoFn(beam.DoFn):
             arrived=min(arrived, at),
             uploader=self._uploader(upload, at),
             upload_json=received.data,
-            features=self._decider.features.take(upload),
+            features=counted.values,
+            campaigns=counted.campaigns,
         )
         stored.release_orphans()
         return effects

@@ -132,7 +132,7 @@ class JoinedCoder(coders.Coder):
         predictions = json.loads(parts[0]) if parts[0] else ()
         return Joined(
             tuple(_RECEIVED.decode(part) for part in parts[1:]),
-            tuple(CompactPrediction(*prediction) for prediction in predictions),
+            tuple(map(CompactPrediction.of_row, predictions)),
         )
 
     def is_deterministic(self) -> bool:

@@ -252,13 +252,20 @@ CAPPED_REMOVALS = _served(
     prometheus.Counter(
         "quorum_capped_removals", "Removals that a cap turned into reviews.", ("bucket",)
     ),
-    *_CASES,
+    *_DECIDES,
 )
 CAPPED_REVIEWS = _served(
     prometheus.Counter(
         "quorum_capped_reviews", "Reviews that a cap turned into restrictions.", ("bucket",)
     ),
-    *_CASES,
+    *_DECIDES,
+)
+CAPPED_MATCHES = _served(
+    prometheus.Counter(
+        "quorum_capped_matches",
+        "Removals that wait for a human since one work or listed hash matched too many uploads.",
+    ),
+    *_DECIDES,
 )
 SCORE_STABILITY = _served(
     prometheus.Gauge(

@@ -17,6 +17,7 @@ from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Message, Prediction, Verdict, now
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.detector import CopyrightDetector
+from quorum.pipeline.capped import count_capped
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger
 
@@ -86,7 +87,7 @@ def rescan(
     changed, changes = 0, Counter[tuple[str, str]]()
     past = Ledger(None if ledger == "-" else ledger) if ledger is not None else None
     try:
-        decider = Decider(load_policy(policy))
+        decider = Decider(load_policy(policy), on_capped=count_capped)
         found = detector.rescan()
         while chunk := list(islice(found, _TOGETHER)):
             made = list(_decided(decider, past, chunk)) if past is not None else []

@@ -14,6 +14,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.cli.policy_cases import Limit, Since, Until, time_range
 from quorum.core.messages import Verdict, now
+from quorum.pipeline.capped import count_capped
 from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger, LedgerCase
 
@@ -58,7 +59,7 @@ def replay(
     quorum replay --policy balanced --since 2026-03-01 --verdicts projects/P/topics/T --yes
     quorum replay --policy mine.yaml --due --verdicts projects/P/topics/T --yes
     """
-    decider = Decider(load_policy(policy))
+    decider = Decider(load_policy(policy), on_capped=count_capped)
     if due and since is None:
         since = now() - _window(decider.policy)
     changes: Counter[tuple[str, str]] = Counter()

@@ -103,9 +103,11 @@ def create_console(
 
     anchors = AnchorWriter(ledger, anchors_file(), audit_key())
     releases = None if chosen.policies is None else ReleaseSender(ledger, chosen.policies)
-    worker = Worker(ledger, reviews, chosen.double_rate, overview_cache, anchors, releases)
     viewings = Viewings(chosen.media)
     meanings = Meanings(ledger, chosen.meanings)
+    worker = Worker(
+        ledger, reviews, chosen.double_rate, overview_cache, anchors, releases, chosen.undo
+    )
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
     @contextlib.asynccontextmanager

@@ -6,9 +6,10 @@ import logging
 import sys
 import threading
 import time
+from datetime import timedelta
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
-from quorum.apps.console.desk import likeness, outbox, reported, tasks
+from quorum.apps.console.desk import likeness, outbox, reported, standing, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
@@ -42,6 +43,7 @@ class Worker:
         overview_cache: The overview's figures, which the worker refreshes.
         anchors: Writes the end of the audit log to outside the database; None for nowhere.
         releases: Publishes activated policies; None where no topic was named.
+        undo: How long a decision that later members of a campaign get can be undone.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Worker:
         overview_cache: OverviewCache,
         anchors: AnchorWriter | None = None,
         releases: ReleaseSender | None = None,
+        undo: timedelta = timedelta(0),
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
@@ -59,6 +62,7 @@ class Worker:
         self._overviews = overview_cache
         self._anchors = anchors
         self._releases = releases
+        self._undo = undo
         self._stopping = threading.Event()
         #: When a round succeeded last, and why none did since.
         self._round_at = time.monotonic()
@@ -118,6 +122,7 @@ class Worker:
                 )
                 if time.monotonic() - synced > _SYNC_SECONDS:
                     tasks.sync(self._ledger)
+                    standing.follow(self._ledger, self._undo)
                     reported.sync(self._ledger)
                     self._note_stuck(self._ledger.transact(outbox.stuck))
                     if self._releases is not None:

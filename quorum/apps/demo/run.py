@@ -1,18 +1,21 @@
-"""Run the demo: uploads become verdicts, on a stream where this machine has one; then a summary."""
+"""Run the demo: uploads become verdicts, on a stream where this machine has one; then a wave."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 from ruamel.yaml import YAML
 
+from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.demo.board import Board
 from quorum.apps.demo.embedded import in_process
 from quorum.apps.demo.examples import example_messages
-from quorum.apps.demo.show import screen
+from quorum.apps.demo.show import Screen, screen
 from quorum.apps.demo.stream import on_pubsub
+from quorum.apps.demo.wave import Stage, has_waves, play_wave, policy_with_waves
 from quorum.core.errors import MalformedMessage, QuorumError
 from quorum.core.messages import Upload
 from quorum.pipeline.streams.emulator import emulator, find_emulator
@@ -25,7 +28,7 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
 
     Args:
         folder: Where ``uploads.jsonl`` and its media lie.
-        policy: A policy's name or file; by default the settings' own.
+        policy: A policy's name or file; by default ``balanced`` with a rule that holds waves.
         console: Where to show it.
 
     Returns:
@@ -42,24 +45,52 @@ def demo(folder: Path, *, policy: str | None = None, console: Console | None = N
     with tempfile.TemporaryDirectory(prefix="quorum-demo-") as made:
         work = Path(made)
         settings = _settings(work, folder)
-        args = ["--settings", str(settings), *(["--policy", policy] if policy else [])]
+        chosen = policy or str(_policy(work))
+        args = ["--settings", str(settings), "--policy", chosen]
         streams = bool(command and prism)
+        second = _second_act(board, console, policy)
         if streams:
             console.print(f"{len(messages)} messages through the Pub/Sub emulator and Prism.\n")
             with emulator(), screen(board, console) as shown:
-                on_pubsub(messages, board, args, work, shown.show)
+                on_pubsub(messages, board, args, work, shown.show, second(shown))
         else:
             console.print(f"{len(messages)} messages through the detectors and the policy.\n")
             with screen(board, console) as shown:
-                in_process(messages, board, settings, policy, shown.show)
-    board.summary(console)
+                in_process(messages, board, settings, chosen, shown.show, second(shown))
     if not board.done:
+        board.summary(console)
         msg = "not every upload came to an end; please report this with what is shown above"
         raise QuorumError(msg)
     if not streams:
         _what_a_stream_adds(console, lacking if command else reason)
     _next_steps(console)
     return board
+
+
+def _second_act(
+    board: Board, console: Console, policy: str | None
+) -> Callable[[Screen], Callable[[Stage], None]]:
+    """What follows the first act while the models are loaded: its summary, and a wave."""
+    waves = policy is None or has_waves(load_policy(policy))
+
+    def of(shown: Screen) -> Callable[[Stage], None]:
+        def play(stage: Stage) -> None:
+            shown.pause()
+            board.summary(console)
+            console.print()
+            if waves:
+                play_wave(stage, console, lambda one: Screen(one, console).show)
+
+        return play
+
+    return of
+
+
+def _policy(work: Path) -> Path:
+    """Write the policy of the demo: ``balanced``, which also holds waves."""
+    file = work / "demo.yaml"
+    file.write_text(policy_with_waves(), encoding="utf-8")
+    return file
 
 
 def _prism() -> tuple[str | None, str]:

@@ -25,10 +25,10 @@ class Screen:
     Args:
         board: The board.
         console: Where to print.
-        note: Tells the progress.
+        note: Tells the progress; None to tell none.
     """
 
-    def __init__(self, board: Board, console: Console, note: Note) -> None:
+    def __init__(self, board: Board, console: Console, note: Note | None = None) -> None:
         self._board = board
         self._console = console
         self._note = note
@@ -49,8 +49,13 @@ class Screen:
             if letter.event_id() not in self._shown:
                 self._shown.add(letter.event_id())
                 self._print(Text("dead", style="dim"), "(a dead letter)", "", escape(letter.error))
-        if self._began:
+        if self._began and self._note is not None:
             self._note(f"{len(board.verdicts) + len(board.dead)} of {board.expected}")
+
+    def pause(self) -> None:
+        """Tell no progress until there is more."""
+        if self._note is not None:
+            self._note.end()
 
     def _verdict(self, verdict: Verdict) -> None:
         action = verdict.action.value

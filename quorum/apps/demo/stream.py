@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from quorum.apps.demo.board import Board
+from quorum.apps.demo.wave import Stage
 from quorum.core.errors import MalformedMessage, QuorumError
-from quorum.core.messages import DeadLetter, Upload, Verdict, now
+from quorum.core.messages import DeadLetter, Review, Upload, Verdict, now
 
 __all__ = ["on_pubsub"]
 
@@ -66,6 +67,7 @@ def on_pubsub(
     args: Sequence[str],
     work: Path,
     show: Callable[[], None],
+    then: Callable[[Stage], None] | None = None,
 ) -> None:
     """Publish the messages to the emulator, and take what the job answers.
 
@@ -78,12 +80,11 @@ def on_pubsub(
         args: More options of the job.
         work: A folder for its log.
         show: Called whenever something came.
+        then: Called with the stage when all of them came to an end.
 
     Raises:
         QuorumError: If the job fails.
     """
-    from google.pubsub_v1.types import PubsubMessage
-
     from quorum.pipeline.streams.pubsub_clients import publisher_client
     from quorum.pipeline.streams.topics import create_topics, planned
 
@@ -92,42 +93,87 @@ def on_pubsub(
     subscriptions = f"projects/{_PROJECT}/subscriptions/{_PREFIX}"
     options = [
         *("--uploads", f"{subscriptions}-uploads-stream"),
+        *("--reviews", f"{subscriptions}-reviews-stream"),
         *("--predictions", f"{topics}-predictions"),
         *("--verdicts", f"{topics}-verdicts"),
         *("--dead-letters", f"{topics}-dead-letters"),
         *("--runner", "prism"),
     ]
     publisher = publisher_client()
-
-    def publish(data: bytes) -> None:
-        publisher.publish(topic=f"{topics}-uploads", messages=[PubsubMessage(data=data)])
-
-    first = Upload(id="demo-first", uploader="demo", title="Hello", published_at=now())
-    published = Published()
-    to_send = iter(messages)
     with (
         _job([*options, *args], work, {}) as process,
         _received(f"{subscriptions}-verdicts-platform") as verdicts,
         _received(f"{subscriptions}-dead-letters-kept") as letters,
     ):
-        publish(first.to_bytes())
-        warm = False
-        end = time.monotonic() + _LIMIT_SECONDS
-        while not board.done and time.monotonic() < end:
-            _failed(process, work)
-            for verdict in map(Verdict.from_bytes, _taken(verdicts)):
-                warm = True
-                if verdict.upload_id != first.id:
-                    board.verdict(verdict)
-            for letter in map(DeadLetter.from_bytes, _taken(letters)):
-                board.dead_letter(letter)
+        stage = _OnPubsub(publisher, topics, verdicts, letters, lambda: _failed(process, work))
+        stage.warm_up()
+        stage.play(messages, board, show, UNDER_WAY)
+        if then is not None and board.done:
+            then(stage)
+
+
+class _OnPubsub:
+    """Publishes to the emulator and takes what the job answers; see ``Stage``."""
+
+    def __init__(
+        self,
+        publisher: Any,
+        topics: str,
+        verdicts: queue.SimpleQueue[bytes],
+        letters: queue.SimpleQueue[bytes],
+        check: Callable[[], None],
+    ) -> None:
+        self._publisher = publisher
+        self._topics = topics
+        self._verdicts = verdicts
+        self._letters = letters
+        self._check = check
+        self._first = Upload(id="demo-first", uploader="demo", title="Hello", published_at=now())
+        self._warm = False
+        self._end = time.monotonic() + _LIMIT_SECONDS
+
+    def warm_up(self) -> None:
+        """Send the upload that is not shown."""
+        self._publish("uploads", self._first.to_bytes())
+
+    def play(
+        self, messages: Sequence[bytes], board: Board, show: Callable[[], None], at_once: int
+    ) -> None:
+        published = Published()
+        to_send = iter(messages)
+        while not board.done and time.monotonic() < self._end:
+            self._take(board)
             show()
-            while warm and published.under_way(board) < UNDER_WAY:
+            while self._warm and published.under_way(board) < at_once:
                 if (data := next(to_send, None)) is None:
                     break
                 published.add(data)
-                publish(data)
+                self._publish("uploads", data)
             time.sleep(0.02)
+
+    def decide(self, reviews: Sequence[Review], board: Board) -> None:
+        for review in reviews:
+            self._publish("reviews", review.to_bytes())
+        waiting = {one.upload_id for one in reviews}
+        while waiting and time.monotonic() < self._end:
+            self._take(board)
+            waiting = {one for one in waiting if board.verdicts[one].decided_by != "reviewer"}
+            time.sleep(0.02)
+
+    def _take(self, board: Board) -> None:
+        self._check()
+        for verdict in map(Verdict.from_bytes, _taken(self._verdicts)):
+            self._warm = True
+            if verdict.upload_id != self._first.id:
+                board.verdict(verdict)
+        for letter in map(DeadLetter.from_bytes, _taken(self._letters)):
+            board.dead_letter(letter)
+
+    def _publish(self, stream: str, data: bytes) -> None:
+        from google.pubsub_v1.types import PubsubMessage
+
+        topic = f"{self._topics}-{stream}"
+        self._publisher.publish(topic=topic, messages=[PubsubMessage(data=data)])
 
 
 class Published:

@@ -23,6 +23,7 @@ from quorum.models.supervision.launcher import InThread
 from quorum.models.supervision.spec import DetectorInfo
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.models.supervision.task import Task
+from quorum.pipeline.capped import count_capped
 from quorum.pipeline.moderator import Moderated
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.traced import decided as trace_of_case
@@ -77,7 +78,7 @@ class Service:
         self.policy = policy
         self._live = live
         self._shadows = tuple(shadows)
-        self._decider = Decider(policy, shadows)
+        self._decider = Decider(policy, shadows, on_capped=count_capped)
         self._histories = histories
         self._limit = pending
         self.on_late = on_late

@@ -26,6 +26,7 @@ from quorum.core.messages.upload import Upload
 from quorum.core.messages.verdict import (
     ACTIONS,
     Action,
+    Campaign,
     Missing,
     PlannedAction,
     UsedPrediction,
@@ -44,6 +45,7 @@ __all__ = [
     "AccountState",
     "AccountVerdict",
     "Action",
+    "Campaign",
     "DeadLetter",
     "Evidence",
     "Identifier",

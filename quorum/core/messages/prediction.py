@@ -15,6 +15,9 @@ from quorum.core.messages.message import Message, Value
 #: could not have changed the action. A policy takes it for a detector that is missing.
 NOT_ASKED = "not asked: "
 
+#: Works that a decision keeps of a prediction's matches.
+MAX_WORKS = 5
+
 #: The ``field`` of the evidence that tells how much of the media a detector has seen: its
 #: ``weight`` is the share of the length.
 SEEN = "seen"
@@ -137,6 +140,12 @@ class Prediction(Message):
         """Share of the media's length that the detector has looked at; None if it does not say."""
         found = [one.weight for one in self.evidence if one.field == SEEN]
         return min((one for one in found if one is not None), default=None)
+
+    @property
+    def works(self) -> tuple[str, ...]:
+        """The reference works or listed hashes that it matched, at most ``MAX_WORKS``."""
+        found = [one.work for one in self.evidence if one.kind == "match" and one.work]
+        return tuple(dict.fromkeys(found))[:MAX_WORKS]
 
     @model_validator(mode="after")
     def _score_goes_with_status(self) -> Self:

@@ -60,6 +60,8 @@ class UsedPrediction(Value):
     """Whether it did not decide."""
     seen: Probability | None = None
     """Share of the media's length that the detector has looked at, where it says so."""
+    works: tuple[str, ...] | None = None
+    """The reference works or listed hashes that it matched; absent where there is none."""
 
 
 class Missing(Value):
@@ -82,6 +84,23 @@ class PlannedAction(Value):
     """The rule that will decide."""
     reason: str
     """A sentence that a person can read."""
+
+
+class Campaign(Value):
+    """A wave that an upload is part of: nearly the same from many uploaders within a while."""
+
+    id: Identifier
+    """The same for all members, in every process."""
+    label: str
+    """``wave/text``, ``wave/media``, or ``wave/`` with what else the uploads have in common."""
+    feature: str
+    """The policy's feature that found it, by name and version."""
+    uploads: Annotated[int, Field(ge=1)]
+    """Uploads within the window, this one too."""
+    uploaders: Annotated[int, Field(ge=1)]
+    """Different uploaders among them."""
+    earlier: tuple[Identifier, ...] = ()
+    """Uploads that were decided before it was known to be a campaign; in its first verdicts."""
 
 
 class Verdict(Message):
@@ -135,6 +154,8 @@ class Verdict(Message):
     """Since when each rule applies whose action changes with time; absent where none does."""
     features: dict[str, float] | None = None
     """The values of features over time that were known, by name and version of each."""
+    campaigns: tuple[Campaign, ...] | None = None
+    """The campaigns that the upload is part of; absent where there is none."""
 
     @property
     def order(self) -> tuple[datetime, int, datetime, str]:

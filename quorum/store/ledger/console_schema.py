@@ -34,6 +34,7 @@ __all__ = [
     "sessions",
     "sketches",
     "skips",
+    "standing_decisions",
     "tasks",
     "users",
 ]
@@ -173,6 +174,24 @@ sketches = Table(
     Column("upload_id", _KEY, primary_key=True),
     #: Null if the text is too short to be compared.
     Column("sketch", LargeBinary),
+)
+
+#: Decisions on campaigns that hold for their later members.
+standing_decisions = Table(
+    "standing_decisions",
+    metadata,
+    #: The decision on many cases that is followed.
+    Column("bulk", _KEY, primary_key=True),
+    Column("campaign", _KEY, nullable=False),
+    Column("reviewer", _KEY, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("category", _KEY),
+    Column("note", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    #: How many later members got it.
+    Column("taken", Integer, nullable=False),
+    Index("ix_standing_decisions_campaign", "campaign"),
 )
 
 skips = Table(

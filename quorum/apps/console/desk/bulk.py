@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import decision_digest
@@ -30,7 +30,7 @@ from quorum.apps.console.desk.replies import Replying, no_reply
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.console_schema import audit_log, decisions, tasks
+from quorum.store.ledger.console_schema import audit_log, decisions, standing_decisions, tasks
 from quorum.store.ledger.schema import cases
 from quorum.store.ledger.statements import in_chunks
 
@@ -84,6 +84,8 @@ def decide_many(
     undo: timedelta,
     group: str,
     reply: Replying = no_reply,
+    *,
+    standing: str | None = None,
 ) -> str:
     """Decide all of the selected cases that nobody else holds or decided.
 
@@ -97,6 +99,7 @@ def decide_many(
         undo: How long the decision can be undone.
         group: What the cases have in common, for the audit log.
         reply: What each uploader is told in the reviewer's words.
+        standing: The decision on a campaign that these later members follow, for the audit log.
 
     Returns:
         The id of the decision on all of them.
@@ -153,6 +156,7 @@ def decide_many(
             group=group,
             decisions=[[row["upload_id"], row["id"], decision_digest(row)] for row in rows],
             left_out=left,
+            **({} if standing is None else {"standing": standing}),
         )
         return bulk
 
@@ -306,6 +310,7 @@ def undo_many(ledger: Ledger, bulk: str, reviewer: str) -> int:
                 )
             )
         ids = [row.id for row in rows]
+        connection.execute(delete(standing_decisions).where(standing_decisions.c.bulk == bulk))
         audit.append(connection, reviewer, "cases.undone", bulk, decisions=ids)
         return len(ids)
 

@@ -41,7 +41,7 @@ _SHOWN: Final = 8
 _SECONDS: Final = 20.0
 
 #: What the members of a group have in common, most telling first.
-KINDS: Final = ("text", "media", "work", "link", "site", "uploader")
+KINDS: Final = ("wave", "text", "media", "work", "link", "site", "uploader")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Group:
 
     Attributes:
         by: One of ``KINDS``.
-        of: Of ``text`` and ``media`` an upload that has it; else the work, link, host or uploader.
+        of: Of ``text`` and ``media`` an upload that has it; else the campaign, work, link, host or
+            uploader.
     """
 
     by: str
@@ -150,7 +151,7 @@ def _waiting(connection: Connection, group: Group) -> Select[Any] | None:
 
 
 def _keys(connection: Connection, group: Group) -> list[str]:
-    if group.by in ("work", "site"):
+    if group.by in ("wave", "work", "site"):
         return [f"{group.by}:{group.of}"[:300]]
     if group.by == "link":
         return [f"link:{digest(group.of)}"]
@@ -191,7 +192,8 @@ def groups_of(connection: Connection, upload_id: str, reader: str) -> list[Sized
         return []
     k = likeness_keys.c
     keys = list(connection.execute(select(k.key).where(k.upload_id == upload_id)).scalars())
-    asked = [Group("text", upload_id)] if any(key.startswith("text:") for key in keys) else []
+    asked = [Group("wave", key[5:]) for key in keys if key.startswith("wave:")]
+    asked += [Group("text", upload_id)] if any(key.startswith("text:") for key in keys) else []
     asked += [Group("media", upload_id)] if upload.media else []
     asked += [Group("work", key[5:]) for key in keys if key.startswith("work:")]
     links = links_of(upload)
@@ -200,7 +202,7 @@ def groups_of(connection: Connection, upload_id: str, reader: str) -> list[Sized
     asked.append(Group("uploader", upload.uploader))
     found = []
     for group in asked:
-        label = upload.title if group.by in ("text", "media") else group.of
+        label = upload.title if group.by in ("wave", "text", "media") else group.of
         counted = _sized(connection, group, label, reader, upload_id)
         if counted is not None:
             found.append(counted)
@@ -275,7 +277,10 @@ def _largest(connection: Connection) -> tuple[SizedGroup, ...]:
         .limit(_SHOWN)
     )
     found: list[SizedGroup] = []
-    rows = sorted(connection.execute(shared), key=lambda row: (-row.size, _rank(row.key), row.key))
+    rows = sorted(
+        connection.execute(shared),
+        key=lambda row: (not row.key.startswith("wave:"), -row.size, _rank(row.key), row.key),
+    )
     known = {
         one.upload_id: one.upload
         for one in load_cases(connection, sorted({row.one for row in rows}), ("upload",))
@@ -288,8 +293,11 @@ def _largest(connection: Connection) -> tuple[SizedGroup, ...]:
         # A wave has one text, one link and one site: it is shown once, as what tells most.
         if group is None or (row.one, row.size) in taken:
             continue
-        if group[0].by == "text" and not _new_text(connection, row.one, texts):
-            continue
+        if group[0].by in ("wave", "text"):
+            # A campaign is shown as itself, and not once more as a text.
+            new = _new_text(connection, row.one, texts)
+            if group[0].by == "text" and not new:
+                continue
         taken.add((row.one, row.size))
         found.append(SizedGroup(*group, min(row.size, MOST), row.size > MOST))
     found += [
@@ -312,6 +320,8 @@ def _group(key: str, upload: Upload) -> tuple[Group, str] | None:
         return Group("text", upload.id), upload.title
     if kind == "media":
         return Group("media", upload.id), upload.title
+    if kind == "wave":
+        return Group("wave", rest), upload.title
     if kind == "link":
         link = next((one for one in links_of(upload) if digest(one) == rest), None)
         return None if link is None else (Group("link", link), link)

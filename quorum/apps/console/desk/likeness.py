@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
-from quorum.core.messages import Prediction, Upload, digest
+from quorum.core.messages import Prediction, Upload, Verdict, digest
 from quorum.models.spam.links import contacts_of
 from quorum.store.ledger.console_schema import likeness_keys, sketches, tasks
 from quorum.store.ledger.reading import load_cases
@@ -34,6 +34,7 @@ __all__ = [
     "likeness_of",
     "links_of",
     "resemblance",
+    "waves_of",
     "write_likeness",
 ]
 
@@ -72,12 +73,15 @@ class Likeness:
     sketch: bytes | None
 
 
-def likeness_of(upload: Upload, works: Collection[str] = ()) -> Likeness:
+def likeness_of(
+    upload: Upload, works: Collection[str] = (), waves: Collection[str] = ()
+) -> Likeness:
     """What an upload may have in common with others.
 
     Args:
         upload: The upload.
         works: The registered works that its media matches, as its fingerprint tells.
+        waves: The campaigns that it is part of, as its verdict tells.
     """
     keys: dict[str, None] = {}
     words = _plain(upload)
@@ -93,10 +97,16 @@ def likeness_of(upload: Upload, works: Collection[str] = ()) -> Likeness:
     if upload.media:
         keys[f"media:{digest(_address(upload.media))}"] = None
     keys.update(dict.fromkeys(f"work:{work[:256]}" for work in works))
+    keys.update(dict.fromkeys(f"wave:{wave[:256]}" for wave in waves))
     for link, site in links_of(upload).items():
         keys[f"link:{digest(link)}"] = None
         keys[f"site:{site}"] = None
     return Likeness(tuple(keys), sketch)
+
+
+def waves_of(verdict: Verdict | None) -> tuple[str, ...]:
+    """The campaigns that a verdict names."""
+    return () if verdict is None else tuple(one.id for one in verdict.campaigns or ())
 
 
 def links_of(upload: Upload) -> Mapping[str, str]:
@@ -156,10 +166,23 @@ def resemblance(sketch: bytes, others: Sequence[bytes]) -> list[float]:
     return [float(value) for value in (there == here).mean(axis=1)]
 
 
-def write_likeness(connection: Connection, uploads: Sequence[Upload]) -> None:
-    """Write the keys of cases that wait, in place of those of an earlier content."""
+def write_likeness(
+    connection: Connection,
+    uploads: Sequence[Upload],
+    waves: Mapping[str, Collection[str]] | None = None,
+) -> None:
+    """Write the keys of cases that wait, in place of those of an earlier content.
+
+    Args:
+        connection: A connection that writes.
+        uploads: The uploads.
+        waves: The campaigns that they are part of, by upload.
+    """
     works = _works(connection, [upload.id for upload in uploads])
-    made = {upload.id: likeness_of(upload, works.get(upload.id, ())) for upload in uploads}
+    made = {
+        upload.id: likeness_of(upload, works.get(upload.id, ()), (waves or {}).get(upload.id, ()))
+        for upload in uploads
+    }
     if not made:
         return
     for table in (likeness_keys, sketches):
@@ -208,6 +231,7 @@ def fill(connection: Connection, after: str = "") -> str | None:
         .with_for_update(read=True, of=cases)
     )
     ids = list(connection.execute(query).scalars())
-    loaded = load_cases(connection, ids, ("upload",))
-    write_likeness(connection, [one.upload for one in loaded if one.upload is not None])
+    loaded = load_cases(connection, ids, ("upload", "verdicts"))
+    waves = {one.upload_id: waves_of(one.verdict) for one in loaded}
+    write_likeness(connection, [one.upload for one in loaded if one.upload is not None], waves)
     return ids[-1] if len(ids) == _BATCH else None

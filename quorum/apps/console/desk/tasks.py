@@ -12,9 +12,9 @@ from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, updat
 
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk.harm import expected_harm, service_level, severity
-from quorum.apps.console.desk.likeness import write_likeness
+from quorum.apps.console.desk.likeness import waves_of, write_likeness
 from quorum.core.messages import Action, Upload, Verdict, digest, now
-from quorum.store.ledger import Ledger
+from quorum.store.ledger import Ledger, LedgerCase
 from quorum.store.ledger.console_schema import tasks
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases
@@ -109,7 +109,8 @@ def open_task(
 def sync(ledger: Ledger) -> tuple[int, int]:
     """Open a task for each case that waits for a human; close those whose verdict was superseded.
 
-    A case waits in ``review``, or restricted because a cap on reviews was reached.
+    A case waits in ``review``, or restricted because a cap on reviews was reached. With the first
+    cases of a campaign wait those of its uploads that were decided before it was known.
 
     Returns:
         The numbers of opened and of closed tasks.
@@ -142,10 +143,37 @@ def _without_task(connection: Connection) -> list[str]:
 
 def _open(connection: Connection, upload_ids: Sequence[str]) -> None:
     found = load_cases(connection, upload_ids, ("upload", "verdicts"))
+    waves = {case.upload_id: waves_of(case.verdict) for case in found}
+    known = {case.upload_id for case in found}
     for case in found:
         if case.verdict is not None:
             open_task(connection, "review", case.upload, case.verdict)
-    write_likeness(connection, [case.upload for case in found if case.upload is not None])
+    for earlier, names in _earlier(found).items():
+        if earlier not in known:
+            found += _reopened(connection, earlier)
+            waves[earlier] = tuple(names)
+    write_likeness(connection, [case.upload for case in found if case.upload is not None], waves)
+
+
+def _earlier(found: Sequence[LedgerCase]) -> dict[str, dict[str, None]]:
+    """Uploads that were decided before they were known to be part of a campaign, and of which."""
+    earlier: dict[str, dict[str, None]] = {}
+    for case in found:
+        for campaign in (case.verdict and case.verdict.campaigns) or ():
+            for upload_id in campaign.earlier:
+                earlier.setdefault(upload_id, {})[campaign.id] = None
+    return earlier
+
+
+def _reopened(connection: Connection, upload_id: str) -> list[LedgerCase]:
+    """A case of a campaign that no human decided and that does not wait: now one is asked."""
+    for case in load_cases(connection, [upload_id], ("upload", "verdicts")):
+        verdict = case.verdict
+        mild = verdict is not None and verdict.action in (Action.ALLOW, Action.RESTRICT)
+        if verdict is not None and mild and verdict.decided_by in ("policy", "deadline"):
+            open_task(connection, "review", case.upload, verdict)
+            return [case]
+    return []
 
 
 def _stale(connection: Connection) -> list[str]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from quorum.apps.console.desk import bulk, groups, queues
+from quorum.apps.console.desk import bulk, groups, queues, standing
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.groups import KINDS, MOST, Group, LargestGroups, Members
 from quorum.apps.console.desk.replies import replier
@@ -41,6 +41,7 @@ _CHUNK = 500
 
 #: What each kind of group is called; those of a page are what its filters choose.
 NAMES = {
+    "wave": "of one campaign",
     "text": "with the same text",
     "media": "with the same media",
     "work": "that match the same work",
@@ -72,6 +73,9 @@ def group_page(
         found = console.ledger.transact(lambda c: groups.members_of(c, group, reader))
     else:
         raise PageError(404, f"There is no such group. Groups are by {', '.join(KINDS)}.")
+    holds = None
+    if by == "wave":
+        holds = console.ledger.transact(lambda c: standing.of_campaign(c, of))
     shown = MOST if request.query_params.get("all") else _FIRST
     harms = {one.category for one in found.tasks}
     return render(
@@ -85,6 +89,8 @@ def group_page(
         shown=shown,
         most=MOST,
         address=request.url.query,
+        standing=holds,
+        hours=round(standing.HOLDS.total_seconds() / 3600),
         known=categories_of(console.policy),
         reply="",
         **replying(console, None),
@@ -157,6 +163,12 @@ def decide(
     if category is None and action in (Action.RESTRICT, Action.REMOVE):
         raise PageError(422, "Choose a category: uploaders are told what their upload violates.")
     by = given.get("by", "")
+    campaign = given.get("of", "") if by == "wave" and given.get("later") else ""
+    if campaign and action is Action.REVIEW:
+        message = (
+            "A second review decides nothing for later members; untick them, or choose another."
+        )
+        raise PageError(422, message)
     try:
         made = bulk.decide_many(
             console.ledger,
@@ -171,7 +183,19 @@ def decide(
         )
     except Conflict as error:
         raise PageError(409, str(error)) from None
+    if campaign:
+        note = given.get("note", "")
+        standing.stand(console.ledger, made, campaign, user.name, action, category, note)
     return redirect(request, "/group/decided", id=made)
+
+
+@router.post("/group/stop")
+def stop(request: Request, given: FormFields, user: Reviewer) -> Response:
+    """End the decision that later members of a campaign get."""
+    campaign = given.get("of", "")
+    if not standing.stop(console_of(request).ledger, campaign, user.name):
+        raise PageError(404, "No decision holds for later members of this campaign.")
+    return redirect(request, "/group", by="wave", of=campaign)
 
 
 @router.get("/group/decided")

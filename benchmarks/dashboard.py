@@ -302,8 +302,8 @@ def send(address: str, topic: str, seconds: float, rate: float) -> int:
 
     texts = [
         one
-        for line in (ROOT / "examples" / "uploads.jsonl").read_text(encoding="utf-8").splitlines()
-        if not (one := json.loads(line)).get("media")
+        for line in (ROOT / "examples" / "uploads.jsonl").read_bytes().split(b"\n")
+        if line and not (one := json.loads(line)).get("media")
     ]
     publisher = pubsub_v1.PublisherClient()
     begin = time.monotonic()

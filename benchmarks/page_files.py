@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sqlite3
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ head -n 3 {ROOT}/examples/uploads.jsonl > uploads.jsonl
 
 _MAKE = "python -m benchmarks.page_files"
 _SMOKE = "is run by benchmarks.smoke"
+_NO_PROMTOOL = {} if shutil.which("promtool") else {"promtool": "needs Debian's package prometheus"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ PAGES: Mapping[str, Setting] = {
     "docs/upgrade.md": Setting(codes={"grep": (0, 1)}),
     "docs/evaluation.md": Setting(left_out={"benchmarks.evasions": _SMOKE}),
     "CONTRIBUTING.md": Setting(),
-    "deploy/README.md": Setting(),
+    "deploy/README.md": Setting(f"cp -r {ROOT}/deploy .", left_out=_NO_PROMTOOL),
     "recipes/README.md": Setting(),
     "examples/rides/README.md": Setting(left_out={"examples.rides": _SMOKE}),
     "examples/detector-plugin/README.md": Setting(left_out={"pytest": _SMOKE}),

@@ -1,6 +1,6 @@
 """Run every shell block of the README and the docs as a reader would, and compare what it prints.
 
-    python -m benchmarks.pages [PAGE ...]
+    python -m benchmarks.pages [PAGE ...] [--seconds 300]
 
 Each page has an empty folder, with the files that its text presumes. Its commands run in their
 order, against the Pub/Sub emulator, a real MLflow server and a real PostgreSQL server, whose
@@ -36,7 +36,7 @@ from benchmarks.page_files import FILES, PAGES, Setting
 from benchmarks.texts import ROOT
 from quorum.pipeline.streams.emulator import free_port
 
-#: Seconds for one command, on a machine that does other things too.
+#: Seconds for one command, on a machine that does other things too; ``--seconds`` gives others.
 PATIENCE = 300.0
 #: Seconds for which a service without a port must live.
 LIVES = 8.0
@@ -173,11 +173,18 @@ class Reader:
         setting: What its text presumes.
         folder: An empty folder.
         addresses: What takes the place of the addresses on pages.
+        patience: Seconds for one command.
     """
 
     def __init__(
-        self, page: str, setting: Setting, folder: Path, addresses: dict[str, str]
+        self,
+        page: str,
+        setting: Setting,
+        folder: Path,
+        addresses: dict[str, str],
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._page, self._setting, self._folder = page, setting, folder
         self._ports = {port: str(free_port()) for port in ("8080", "8081", "9464")}
         self._addresses = addresses
@@ -283,12 +290,12 @@ class Reader:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                timeout=PATIENCE,
+                timeout=self._patience,
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
             told = (late.stdout or b"").decode(errors="replace")
-            return subprocess.CompletedProcess(text, 124, f"{told}\nno end in {PATIENCE:g} s")
+            return subprocess.CompletedProcess(text, 124, f"{told}\nno end in {self._patience:g} s")
 
     def _serve(self, command: Command, text: str) -> str:
         """Start a service, in place of an earlier one of its kind, and wait until it is ready."""
@@ -310,7 +317,7 @@ class Reader:
             )
         self._services.append((command, process, log))
         port = next((one for one in self._ports.values() if f" {one}" in text), None)
-        until = time.monotonic() + (PATIENCE if port else LIVES)
+        until = time.monotonic() + (self._patience if port else LIVES)
         while time.monotonic() < until:
             if process.poll() is not None:
                 return f"ended with {process.returncode}\n{log.read_text(errors='replace')[-2000:]}"
@@ -406,7 +413,11 @@ def main() -> None:
     """Follow the pages, and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="*", help="these alone")
-    asked = parser.parse_args().pages or list(PAGES)
+    parser.add_argument(
+        "--seconds", type=float, default=PATIENCE, help="For one command; more on a busy machine."
+    )
+    given = parser.parse_args()
+    asked = given.pages or list(PAGES)
     if unknown := set(asked) - set(PAGES):
         parser.error(f"no page {', '.join(sorted(unknown))}; there are {', '.join(PAGES)}")
     with tempfile.TemporaryDirectory(prefix="quorum-pages-") as name:
@@ -415,7 +426,8 @@ def main() -> None:
         with servers(work, named) as addresses, ThreadPoolExecutor(2) as pool:
 
             def follow(page: str) -> Outcome:
-                reader = Reader(page, PAGES[page], work / page.replace("/", "-"), addresses)
+                folder = work / page.replace("/", "-")
+                reader = Reader(page, PAGES[page], folder, addresses, given.seconds)
                 return reader.follow((ROOT / page).read_text(encoding="utf-8"))
 
             outcomes = []

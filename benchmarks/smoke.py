@@ -13,6 +13,7 @@ import argparse
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -160,6 +161,11 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
         lacking,
     )
     yield bench("stream", "--trivial 50 --real 5 --rate 2 --seconds 2 --rounds 0", no_stream)
+    yield bench(
+        "dashboard",
+        "--seconds 60 --rate 2 --out dashboard.svg",
+        no_stream or ("" if shutil.which("prometheus") else "there is no prometheus"),
+    )
     yield bench("latency", "--seconds 2 --rounds 1 --rate 2 --dry-run", no_stream)
     # Half the pace and twice the slack of a quiet machine: it may be shared.
     soak = "--seconds 60 --rate 2 --slack 20 --seed 510720 --folder soak"

@@ -19,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.core.messages import now
+from quorum.pipeline.batch.outputs import refusal
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch, progress, speed
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import Tally
@@ -109,17 +110,22 @@ class BatchJob:
                     | "Tally" >> beam.io.WriteToText(path, shard_name_template="")
                 )
 
-            with (
-                self._progress(total),
-                launch(
-                    build,
-                    self._engine,
-                    streaming=False,
-                    extra=extra,
-                    accept_open=self._accept_open,
-                ) as result,
-            ):
-                state = result.wait_until_finish()
+            try:
+                with (
+                    self._progress(total),
+                    launch(
+                        build,
+                        self._engine,
+                        streaming=False,
+                        extra=extra,
+                        accept_open=self._accept_open,
+                    ) as result,
+                ):
+                    state = result.wait_until_finish()
+            except RuntimeError as error:
+                if told := refusal(error):
+                    raise QuorumError(told) from None
+                raise
             if state not in (None, "DONE"):
                 msg = f"the run ended as {state}; start it again, and it resumes where it ended"
                 raise QuorumError(msg)

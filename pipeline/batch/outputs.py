@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,7 @@ from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Message, Prediction, Verdict
 from quorum.pipeline.batch.sources.bigquery import SCHEME, table_of
 
-__all__ = ["COLUMNS", "Output", "cells"]
+__all__ = ["COLUMNS", "Output", "cells", "refusal"]
 
 Kind = Literal["verdicts", "predictions"]
 
@@ -159,16 +160,52 @@ class Output:
             _ = messages | name >> _WriteFile(self.kind, self.place, self._form)
             return
         project, dataset, table = table_of(self.place)
-        loads = any(one.startswith("--temp_location=") for one in beam_args)
         methods = beam.io.WriteToBigQuery.Method
         rows = messages | f"Rows of {self.kind}" >> beam.Map(_json_cells, self.kind)
-        _ = rows | name >> beam.io.WriteToBigQuery(
+        written = rows | name >> beam.io.WriteToBigQuery(
             table=table,
             dataset=dataset,
             project=project,
             schema={"fields": _bigquery_schema(self.kind)},
-            method=methods.FILE_LOADS if loads else methods.STREAMING_INSERTS,
+            method=methods.FILE_LOADS if _loads(beam_args) else methods.STREAMING_INSERTS,
+            # Beam's default would try a row that the table refuses for ever.
+            insert_retry_strategy="RETRY_ON_TRANSIENT_ERROR",
         )
+        if not _loads(beam_args):
+            refused = written.failed_rows_with_errors
+            _ = refused | f"Refused {self.kind}" >> beam.Map(_refuse, self.place)
+
+
+def _loads(beam_args: Sequence[str]) -> bool:
+    """Whether BigQuery loads files: where there is a place in Cloud Storage for them.
+
+    Raises:
+        ConfigurationError: If the place is elsewhere, where BigQuery cannot read.
+    """
+    places = [place for one in beam_args if (place := one.removeprefix("--temp_location=")) != one]
+    if places and not places[-1].startswith("gs://"):
+        msg = (
+            f"--temp_location={places[-1]}: must begin with gs://, where BigQuery loads from; "
+            "leave it out to stream rows"
+        )
+        raise ConfigurationError(msg)
+    return bool(places)
+
+
+def refusal(error: Exception) -> str:
+    """Why BigQuery did not load files, of the error by which Beam ended; empty for other errors."""
+    found = re.search(
+        r"BigQuery job \S+ failed\. Error Result:.*?message: (.+?)\n", str(error), re.S
+    )
+    return f"BigQuery does not load what was written: {found[1]}" if found else ""
+
+
+def _refuse(failed: tuple[str, Mapping[str, Any], Sequence[Mapping[str, Any]]], place: str) -> None:
+    """End the run for a row that the table does not take: an output lacks none silently."""
+    _, row, errors = failed
+    told = "; ".join(str(one.get("message") or one.get("reason")) for one in errors)
+    msg = f"{place} refuses {row.get('upload_id')}: {told}"
+    raise ConfigurationError(msg)
 
 
 class _WriteFile(beam.PTransform[beam.PCollection[bytes], Any]):

@@ -63,6 +63,7 @@ def take(url: str, chromium: str) -> None:
         dark = browser.new_page(viewport={"width": 1280, "height": 840}, color_scheme="dark")
         log_in(dark, url, "lea")
         dark.goto(f"{url}/case?upload=example-16")
+        dark.wait_for_selector("#board img", timeout=180_000)
         shoot(dark, "media-dark")
         light.wait_for_timeout(9000)
         dark.goto(f"{url}/overview")

@@ -26,13 +26,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -52,7 +50,7 @@ from quorum.models.prompt.answer import (
 )
 from quorum.models.prompt.endpoint import FORMATS, CallFailed, Endpoint, run
 from quorum.models.prompt.framing import FORMAT, Part, messages_of, parts_of, schema_of
-from quorum.models.prompt.recipe import NONE, PromptRecipe, origin_of, read_prompt
+from quorum.models.prompt.recipe import NONE, PromptRecipe, api_key, check_allowed, read_prompt
 from quorum.models.prompt.shared import SharedState
 from quorum.models.registry.descriptions import reference_of
 from quorum.models.scoring.calibration import Platt, log_odds
@@ -65,8 +63,6 @@ _MOST_CHARACTERS = 300
 
 #: Characters of a token, to reserve a budget before the server has counted; few, to be safe.
 _CHARACTERS = 2
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +93,12 @@ class PolicyPromptDetector(Detector):
     def __init__(self, name: str, reference: str, settings: Settings) -> None:
         self.recipe, self._policy, path = read_prompt(reference)
         self.name = name
-        _check_allowed(self.recipe, settings, str(path))
+        check_allowed(self.recipe.endpoint, settings, str(path))
         recipe = self.recipe
         formats = FORMATS if recipe.response == "auto" else (recipe.response,)
-        self._endpoint = Endpoint(recipe.endpoint, _key(recipe, str(path)), formats)
+        self._endpoint = Endpoint(
+            recipe.endpoint, api_key(recipe.endpoint, recipe.key_env, str(path)), formats
+        )
         self._labels = tuple(recipe.labels)
         self._schema = schema_of(self._labels)
         self._shared = SharedState(recipe.tokens_per_hour, recipe.cache)
@@ -254,33 +252,6 @@ def _moved(answer: Answer, part: Part, *, back: bool = False) -> Answer:
         for by in [sign * part.starts[one.field]]
     )
     return replace(answer, quotes=quotes)
-
-
-def _check_allowed(recipe: PromptRecipe, settings: Settings, where: str) -> None:
-    origin = origin_of(recipe.endpoint)
-    if origin not in {origin_of(allowed) for allowed in settings.endpoints}:
-        there = ", ".join(settings.endpoints) or "none"
-        msg = f"{where}: endpoint: the settings do not allow {origin}; endpoints: {there}"
-        raise ConfigurationError(msg)
-
-
-def _key(recipe: PromptRecipe, where: str) -> str:
-    """The API key from the environment.
-
-    Raises:
-        ConfigurationError: If there is none, or it would be sent in the clear.
-    """
-    if recipe.key_env is None:
-        return ""
-    key = os.environ.get(recipe.key_env, "")
-    if not key or not key.isascii() or not key.isprintable():
-        msg = f"{where}: key_env: the environment has no {recipe.key_env} with a key"
-        raise ConfigurationError(msg)
-    parts = urlsplit(recipe.endpoint)
-    if parts.scheme != "https" and (parts.hostname or "") not in _LOOPBACK:
-        msg = f"{where}: endpoint: a key is sent over https:// alone, or to this machine"
-        raise ConfigurationError(msg)
-    return key
 
 
 def _version(recipe: PromptRecipe, policy: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,18 +10,34 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.settings import Settings
 from quorum.models.registry.descriptions import Calibration, read_description, validated
 
-__all__ = ["NONE", "PromptRecipe", "origin_of", "read_prompt"]
+__all__ = [
+    "NONE",
+    "PromptRecipe",
+    "api_key",
+    "check_allowed",
+    "endpoint_url",
+    "origin_of",
+    "read_prompt",
+]
 
 #: The label of what does not break the policy.
 NONE = "none"
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: The most bytes of a policy.
 _MOST_POLICY = 100_000
 
 
-def _endpoint(value: str) -> str:
+def endpoint_url(value: str) -> str:
+    """The address of an OpenAI-compatible interface, checked, without a slash at its end.
+
+    Raises:
+        ValueError: If it is none, or holds a key.
+    """
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         msg = "must be a URL such as http://127.0.0.1:11434/v1"
@@ -38,7 +55,7 @@ class PromptRecipe(BaseModel):
 
     task: Literal["policy-prompt"]
     #: The address of the interface, up to ``/v1``; the settings must allow its server.
-    endpoint: Annotated[str, AfterValidator(_endpoint)]
+    endpoint: Annotated[str, AfterValidator(endpoint_url)]
     #: The name of the model on that server.
     model: Annotated[str, Field(min_length=1, max_length=256)]
     #: The policy's file, in Markdown, beside this file.
@@ -75,6 +92,38 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def check_allowed(endpoint: str, settings: Settings, where: str) -> None:
+    """Refuse a server that the settings do not name.
+
+    Raises:
+        ConfigurationError: If so.
+    """
+    origin = origin_of(endpoint)
+    if origin not in {origin_of(allowed) for allowed in settings.endpoints}:
+        there = ", ".join(settings.endpoints) or "none"
+        msg = f"{where}: endpoint: the settings do not allow {origin}; endpoints: {there}"
+        raise ConfigurationError(msg)
+
+
+def api_key(endpoint: str, key_env: str | None, where: str) -> str:
+    """The API key from the environment; empty for none.
+
+    Raises:
+        ConfigurationError: If there is none, or it would be sent in the clear.
+    """
+    if key_env is None:
+        return ""
+    key = os.environ.get(key_env, "")
+    if not key or not key.isascii() or not key.isprintable():
+        msg = f"{where}: key_env: the environment has no {key_env} with a key"
+        raise ConfigurationError(msg)
+    parts = urlsplit(endpoint)
+    if parts.scheme != "https" and (parts.hostname or "") not in _LOOPBACK:
+        msg = f"{where}: endpoint: a key is sent over https:// alone, or to this machine"
+        raise ConfigurationError(msg)
+    return key
 
 
 def read_prompt(reference: str) -> tuple[PromptRecipe, str, Path]:

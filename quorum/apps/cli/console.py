@@ -22,6 +22,7 @@ from quorum.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from quorum.aggregator.policy.policy import Policy
     from quorum.core.settings import Settings
+    from quorum.models.prompt.translation import Translator
     from quorum.store.ledger import Ledger
 
 __all__ = ["app"]
@@ -122,6 +123,14 @@ class ReviewOptions:
             help="Do not read the media of an opened case for its scenes and words.",
         ),
     ] = False
+    translation: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of an OpenAI-compatible server that translates words of a case when "
+            "a reviewer asks; without one nothing is sent anywhere.",
+            metavar="FILE",
+        ),
+    ] = None
     meaning_search: Annotated[
         int,
         typer.Option(
@@ -220,6 +229,7 @@ def console(
             open_review_publisher(review.reviews, ledger, rules, chosen.publishers),
             ConsoleSettings(
                 media=chosen.media,
+                translator=_translator(review.translation, chosen),
                 meanings=review.meaning_search or (1000 if review.demo else 0),
                 read_media=not review.no_storyboard,
                 undo=timedelta(seconds=review.undo_seconds),
@@ -359,6 +369,15 @@ def _tell_unprotected(*, demo: bool) -> None:
         open_.append(f"has no anchors outside the database ({ANCHORS}): it can be cut short")
     if open_ and not demo:
         logging.getLogger(__name__).warning("the audit log %s", ", and ".join(open_))
+
+
+def _translator(path: Path | None, settings: Settings) -> Translator | None:
+    """The translator that a file describes; None without one."""
+    if path is None:
+        return None
+    from quorum.models.prompt.translation import Translator
+
+    return Translator(path, settings)
 
 
 def _policies_topic(address: str | None, settings: Settings) -> str | None:

@@ -54,6 +54,7 @@ from quorum.apps.console.pages import (
     queue,
     reports,
     search,
+    translation,
     transparency,
     viewing,
 )
@@ -157,6 +158,7 @@ def create_console(
         again,
         media,
         viewing,
+        translation,
         meaning,
         mine,
         overview,

@@ -9,6 +9,7 @@ from pathlib import Path
 from quorum.apps.console.desk.replies import Replies
 from quorum.core.settings import MediaAccess
 from quorum.core.sign_on_settings import SignOnSettings
+from quorum.models.prompt.translation import Translator
 
 __all__ = ["ConsoleSettings"]
 
@@ -21,6 +22,7 @@ class ConsoleSettings:
         media: Folders and hosts that media may be shown from.
         read_media: Whether the media of an opened case is read for its scenes and words.
         meanings: The newest cases whose texts are kept as embeddings; 0 for no search by meaning.
+        translator: Translates the words of a case when somebody asks; None for nothing.
         undo: How long a decision can be undone.
         double_rate: The share of decided cases that a second reviewer decides independently.
         golden_rate: The share of assigned cases that are golden cases.
@@ -47,6 +49,7 @@ class ConsoleSettings:
     media: MediaAccess = field(default_factory=MediaAccess)
     read_media: bool = True
     meanings: int = 0
+    translator: Translator | None = None
     undo: timedelta = timedelta(seconds=8)
     double_rate: float = 0.05
     golden_rate: float = 0.05

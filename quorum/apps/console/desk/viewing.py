@@ -132,6 +132,11 @@ class Viewings:
                 self._lock.notify()
         return None
 
+    def has(self, upload: Upload) -> bool:
+        """Whether an upload's media was read, so that ``of`` answers at once."""
+        with self._lock:
+            return _key(upload) in self._known
+
     def scene(self, upload: Upload, number: int) -> bytes | None:
         """The JPEG of one scene; None if it is not kept (any more)."""
         with self._lock:

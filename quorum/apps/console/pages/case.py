@@ -56,12 +56,22 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "category": None,
         "kept": kept,
         "dwell": int(console.settings.dwell.total_seconds() * 1000),
+        "translates": _translates(console, view),
         "like": console.settings.meanings > 0,
         "works": console.settings.works is not None,
         "claims": disputes.owner_claims(console.ledger, view.case),
         "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
     }
     return render(request, "case.html", status, view=view, **{**given, **more})
+
+
+def _translates(console: Console, view: case_view.CaseView) -> bool:
+    """Whether a translation is offered: the text may be in another language than the readers'."""
+    translator, upload = console.settings.translator, view.case.upload
+    if translator is None or upload is None or not view.fields:
+        return False
+    known = (upload.language or "").lower().split("-")[0]
+    return known != translator.recipe.to.lower().split("-")[0]
 
 
 def replying(console: Console, view: case_view.CaseView | None) -> dict[str, Any]:

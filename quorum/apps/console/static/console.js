@@ -129,6 +129,7 @@
       case "g": if ($("#grey")) $("#grey").click(); break;
       case "y": if ($("#replying")) { event.preventDefault(); $("#replying").open = true; $("#reply").focus(); } break;
       case "w": click("#alike"); break;
+      case "l": click("#translate"); break;
       case "c": focus("#category input"); break;
       case "m": focus("#note"); break;
       case "s": if ($(".skipping")) { event.preventDefault(); $(".skipping").open = true; $("#reason").focus(); } break;

@@ -176,5 +176,5 @@ def network_of(address: str) -> str:
     except ValueError:
         return address[:64]
     if isinstance(made, ipaddress.IPv6Address) and made.ipv4_mapped is None:
-        return str(ipaddress.ipnetwork_of((made, 64), strict=False))
+        return str(ipaddress.ip_network((made, 64), strict=False))
     return str(made)

@@ -5,7 +5,9 @@
 titles with their descriptions. Prints, for each, uploads a second of processor time of one thread,
 in one run in which the ways alternate: the plan as all modes run it, the plain loop over the same
 models, and both with every text embedded. Below it, at each threshold of the shipped policies, the
-share of uploads on which the students change nothing.
+share of uploads on which the students change nothing. ``--never`` takes the uploads of
+``benchmarks.traffic`` of channels that no student was trained on, their titles alone, and those
+that were written in other languages.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.traffic import NEVER, real, written
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Detector, Features, Finding
@@ -32,7 +35,10 @@ from quorum.models.spam.detector import SpamDetector
 from quorum.models.violence.detector import ViolenceDetector
 
 #: The thresholds of the shipped policies.
-THRESHOLDS = {"spam": (0.4, 0.5, 0.7, 0.85, 0.95, 0.98), "violence": (0.25, 0.5, 0.6, 0.75, 0.97)}
+THRESHOLDS = {
+    "spam": (0.4, 0.5, 0.7, 0.85, 0.95, 0.98),
+    "violence": (0.25, 0.4, 0.5, 0.6, 0.75, 0.97),
+}
 BATCH = 32
 
 Score = Callable[[Detector, Sequence[Features]], Sequence[Finding]]
@@ -75,6 +81,18 @@ def uploads_of(data: Path, count: int, seed: int) -> dict[str, list[Upload]]:
     whole = [(row["title"], row["description"])
              for row in rows(data / "youtube_uploads" / "innocent.csv")]  # fmt: skip
     return {"comments": made(comments), "titles": made(titles), "descriptions": made(whole)}
+
+
+def never_trained(data: Path, seed: int) -> dict[str, list[Upload]]:
+    """Uploads of which no student saw the channel, and written ones in many languages."""
+    rng = np.random.default_rng(seed)
+    whole = [one.upload for one in real(data, rng) if one.part == NEVER]
+    bare = {"description": "", "tags": (), "comments": ()}
+    return {
+        "of channels never trained on": whole,
+        "titles of these": [one.model_copy(update=bare) for one in whole],
+        "written in other languages": [one.upload for one in written(rng, 2)],
+    }
 
 
 def forget() -> None:
@@ -127,6 +145,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="uploads of each kind")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--spam", action="store_true", help="with the spam detector")
+    parser.add_argument("--never", action="store_true", help="uploads of unseen channels, all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     taught: list[Detector] = [ViolenceDetector()]
@@ -143,7 +162,12 @@ def main() -> None:
         "| gain | texts embedded an upload, with and without |\n|---|---|---|---|---|---|---|"
     )
     seen: dict[str, list[tuple[float, float]]] = {one.name: [] for one in taught}
-    for kind, uploads in uploads_of(given.data, given.count, given.seed).items():
+    chosen = (
+        never_trained(given.data, given.seed)
+        if given.never
+        else uploads_of(given.data, given.count, given.seed)
+    )
+    for kind, uploads in chosen.items():
         plan(taught, uploads[:4])
         ways = (
             lambda uploads=uploads: plan(taught, uploads),

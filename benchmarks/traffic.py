@@ -33,7 +33,7 @@ from quorum.core.messages import Action, Prediction, Upload, now
 from quorum.core.settings import Settings
 from quorum.models.spam.made import filled
 from quorum.models.spam.sources import uploads_of
-from quorum.models.spam.split import held_out
+from quorum.models.training.channels import held_out
 from quorum.pipeline.moderator import Moderator
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

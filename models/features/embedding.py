@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quorum.core.errors import ArtifactError, ConfigurationError
 from quorum.models.features.once import once
+from quorum.models.features.vocabulary import MAX_CHARACTERS, shared_vocabulary
 from quorum.models.registry.artifacts import Artifact
 
 __all__ = [
@@ -35,12 +36,6 @@ DIMENSIONS = 384
 PRECISIONS = ("float32", "int8")
 #: The name of the fast setting until version 0.2.
 _FORMER = "bfloat16"
-#: E5 was trained with a prefix; for tasks other than retrieval it is this one.
-PREFIX = "query: "
-#: Tokens read of a text; the rest is cut off.
-MAX_TOKENS = 256
-#: Upper bound on the characters in 256 tokens; the tokenizer does not see the rest.
-_MAX_CHARACTERS = 4_000
 #: Tokens of a pack. Longer packs cost more: attention grows with the square.
 PACK_TOKENS = 128
 #: Texts whose embeddings are kept: those of a batch or two, for several detectors ask for them.
@@ -69,16 +64,13 @@ class Embedder:
 
     def __init__(self, precision: str | None = None) -> None:
         from quorum.models.features.e5.encoder import E5Encoder
-        from quorum.models.features.e5.tokenizer import E5Tokenizer
-        from quorum.models.features.e5.weights import open_weights
 
         chosen = precision or os.environ.get("QUORUM_EMBEDDING") or PRECISIONS[0]
         if chosen not in (*PRECISIONS, _FORMER):
             msg = f"QUORUM_EMBEDDING is {chosen[:40]!r}; it must be {' or '.join(PRECISIONS)}"
             raise ConfigurationError(msg)
-        weights = open_weights()
-        self._tokenizer = E5Tokenizer(weights)
-        self._encoder = E5Encoder(weights, exact=chosen == "float32")
+        self._vocabulary = shared_vocabulary()
+        self._encoder = E5Encoder(self._vocabulary.weights, exact=chosen == "float32")
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self.texts = 0
@@ -86,11 +78,11 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts, L2-normalised, shape (n, 384)."""
-        cut = [text[:_MAX_CHARACTERS] for text in texts]
+        cut = [text[:MAX_CHARACTERS] for text in texts]
         with self._lock:
             made = {text: self._kept[text] for text in cut if text in self._kept}
         new = [text for text in dict.fromkeys(cut) if text not in made]
-        rows = [self._tokenizer.tokens(PREFIX + text, MAX_TOKENS) for text in new]
+        rows = [self._vocabulary.tokens(text) for text in new]
         for pack in _packs([len(row) for row in rows]):
             vectors = self._encoder.encode([rows[index] for index in pack])
             made.update(zip([new[index] for index in pack], vectors, strict=True))

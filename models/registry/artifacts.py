@@ -270,6 +270,8 @@ def write_artifact(
     from quorum import __version__
 
     folder.mkdir(parents=True, exist_ok=True)
+    # Before anything is removed: they may be of the artifact that is replaced.
+    kept = {source.name: source.read_bytes() for source in others}
     if (folder / MANIFEST).is_file():
         for name in _read_json(folder / MANIFEST).get("files", {}):
             (folder / _checked_name(name)).unlink(missing_ok=True)
@@ -287,10 +289,10 @@ def write_artifact(
         path = folder / _checked_name(name)
         path.write_text(_as_json(content), encoding="utf-8")
         files[name] = digest_of_file(path)
-    for source in others:
-        path = folder / _checked_name(source.name)
-        path.write_bytes(source.read_bytes())
-        files[source.name] = digest_of_file(path)
+    for name, held in kept.items():
+        path = folder / _checked_name(name)
+        path.write_bytes(held)
+        files[name] = digest_of_file(path)
     manifest = Manifest(
         detector=detector,
         version=_version_of(files),

@@ -1,302 +1,213 @@
 """A small student of a costly text model: it settles what is surely innocent, at little cost.
 
-Nine of ten texts on a platform are plainly innocent. A linear model over hashed words and parts of
-words (feature hashing, Weinberger et al. 2009), fitted to what its teacher says (distillation,
-Hinton et al. 2015), recognises most of these, so that the teacher is asked for the rest only. It
-never raises a score; it settles a text only if
+Nine of ten texts on a platform are plainly innocent. A network of one convolution over the vectors
+of a text's tokens (Kim 2014), fitted to what its teacher says (distillation, Hinton et al. 2015),
+recognises most of these, so that the teacher is asked for the rest only. The vectors are those of
+the teacher's own vocabulary, before any context: words that no training text holds lie near words
+that one does, in the languages of the vocabulary. It never raises a score; it settles a text only
+if
 
-- its own odds lie under a cut, chosen on sources that it was not trained on: nearly none of the
-  texts that the teacher puts over the lowest threshold of any policy lies under it; and
-- most of the text's n-grams occur in its training data: of what it never saw it knows nothing.
+- its own log-odds lie under a cut, chosen on sources that it was not trained on (``settling``); and
+- nearly all of the text's tokens occur in its training data: of what it never saw it knows nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from quorum.models.scoring.calibration import log_odds
+__all__ = ["Student", "Tokens", "Vectors", "forward", "inside", "padded"]
 
-__all__ = ["Lesson", "Student"]
+#: Neighbouring tokens that are read together.
+WINDOW = 3
+#: Share of a text's tokens to be known.
+KNOWN = 0.8
 
-#: Weights, and bits that tell which n-grams were seen.
-_BUCKETS, _SEEN = 18, 21
-#: Texts in which an n-gram must stand to be known, and the share of n-grams to be known.
-_FEWEST, _KNOWN = 3, 0.7
-#: Lengths of parts of words, in characters.
-_PARTS = (2, 3, 4)
-#: Share of ordinary texts, and of other texts over the floor, that may be settled wrongly.
-_DISAGREED, _MISSED = 0.0005, 0.01
-_STRENGTH = 100.0
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-_MIX = np.uint64(0xD6E8FEB86659FD93)
-_LONGEST_WORD = 32
-_PLACES = np.random.default_rng(7).integers(1, 2**63, _LONGEST_WORD, dtype=np.uint64) | np.uint64(1)
+Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """How a student agrees with its teacher on sources left out of its training.
+class Vectors(Protocol):
+    """A vocabulary: the tokens of a text, and a vector of each token."""
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+
+    def own_tokens(self, text: str) -> list[int]:
+        """The tokens of a text."""
+
+    def vectors(self, tokens: NDArray[np.int64]) -> Floats:
+        """Vectors of tokens, shape (n, d)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Tokens:
+    """The tokens of texts, end to end.
 
     Attributes:
-        rows: Ordinary texts of sources left out.
-        over: Of these, those that the teacher puts over the floor.
-        missed: Of those over the floor, the ones that the student would settle.
-        settled: Share of the ordinary texts that it settles.
-        harmful: Other texts over the floor, and of them
-        harmful_missed: the ones that it would settle.
+        tokens: The token at each place, shape (n,).
+        lengths: Number of tokens of each text.
     """
 
-    rows: int
-    over: int
-    missed: int
-    settled: float
-    harmful: int
-    harmful_missed: int
+    tokens: NDArray[np.int64]
+    lengths: NDArray[np.int64]
 
-    def as_document(self) -> dict[str, Any]:
-        """What a manifest keeps of it."""
-        return {
-            "split": "by source left out",
-            "ordinary": self.rows,
-            "ordinary_over_the_floor": self.over,
-            "ordinary_missed": self.missed,
-            "agreement": round(1 - self.missed / max(1, self.rows), 5),
-            "settled": round(self.settled, 4),
-            "harmful": self.harmful,
-            "harmful_missed": self.harmful_missed,
-        }
+    @classmethod
+    def of(cls, texts: Sequence[str], vocabulary: Vectors) -> Self:
+        """Cut texts into tokens."""
+        rows = [vocabulary.own_tokens(text) for text in texts]
+        flat = [token for row in rows for token in row]
+        return cls(np.array(flat, dtype=np.int64), np.array([len(row) for row in rows], np.int64))
+
+    def rows(self, chosen: NDArray[np.intp]) -> Tokens:
+        """Those of some texts, in their order."""
+        ends = np.cumsum(self.lengths)
+        parts = [self.tokens[ends[one] - self.lengths[one] : ends[one]] for one in chosen]
+        flat = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        return Tokens(flat, self.lengths[chosen])
+
+    @property
+    def owner(self) -> NDArray[np.intp]:
+        """The text of each token."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+
+def forward(products: Floats, lengths: NDArray[np.int64], bias: Floats) -> tuple[Floats, Floats]:
+    """The hidden units at each place, and their maximum and mean over each text.
+
+    Args:
+        products: What each place gives to the unit one place on, at it, and one place back, shape
+            (places, 3, h); each text begins and ends with a place of zeros.
+        lengths: Places of each text but those zeros; each at least one.
+        bias: Shape (h,).
+
+    Returns:
+        Shape (places without zeros, h), and shape (texts, 2 h).
+    """
+    place = np.flatnonzero(inside(lengths))
+    raw = products[place - 1, 0] + products[place, 1] + products[place + 1, 2] + bias
+    hidden = np.maximum(raw, 0)
+    starts = np.cumsum(lengths) - lengths
+    most = np.maximum.reduceat(hidden, starts, axis=0)
+    mean = np.add.reduceat(hidden, starts, axis=0) / lengths[:, None].astype(np.float32)
+    return hidden, np.concatenate([most, mean], axis=1)
+
+
+def inside(lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which places are of texts, where each has one more place before it and one after it."""
+    ends = np.cumsum(lengths + 2)
+    made = np.ones(int(ends[-1]), dtype=bool)
+    made[ends - 1] = False
+    made[ends - lengths - 2] = False
+    return made
+
+
+def padded(tokens: Tokens, places: NDArray[np.intp], nothing: int) -> NDArray[np.intp]:
+    """Places in a table, with ``nothing`` before and after each text."""
+    own = inside(tokens.lengths)
+    made = np.full(len(own), nothing, dtype=np.intp)
+    made[own] = places
+    return made
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Student:
-    """A linear model over hashed n-grams.
+    """The network with what it has seen, and where it settles.
 
     Attributes:
-        weights: Shape (2^18,).
-        intercept: Odds of an empty text.
-        seen: Bits of the n-grams of the training data, shape (2^18,), uint8.
-        cut: Texts with lower odds are settled.
+        centre: Mean vector of the training tokens, shape (d,).
+        scale: What vectors less ``centre`` are multiplied with.
+        first: Weights of the convolution, shape (3, d, h).
+        first_bias: Shape (h,).
+        second: Weights of the maxima and means, shape (2 h,).
+        intercept: What is added.
+        seen: Bits of the tokens that the training texts hold.
+        cut: Texts with lower log-odds are settled.
         score: The probability of a settled text: the teacher's mean over those left out.
     """
 
-    weights: NDArray[np.float32]
+    centre: Floats
+    scale: float
+    first: Floats
+    first_bias: Floats
+    second: Floats
     intercept: float
     seen: NDArray[np.uint8]
     cut: float
     score: float
 
-    @classmethod
-    def fit(
-        cls,
-        texts: Sequence[str],
-        odds: ArrayLike,
-        sources: Sequence[str],
-        ordinary: ArrayLike,
-        floor: float,
-        folds: int = 5,
-    ) -> tuple[Self, Lesson]:
-        """Train on what the teacher says, and choose the cut on sources left out.
+    def odds(self, texts: Sequence[str], vocabulary: Vectors) -> NDArray[np.float64]:
+        """The student's log-odds that a text is over the floor, shape (n,)."""
+        return self.odds_of(Tokens.of(texts, vocabulary), vocabulary)
 
-        Args:
-            texts: Normalised.
-            odds: The teacher's calibrated log-odds of each.
-            sources: Where each text comes from; a source stands on one side of a split.
-            ordinary: Whether each is of ordinary traffic.
-            floor: Lowest probability that any policy asks for.
-            folds: The most parts into which the sources are divided.
-
-        Raises:
-            ValueError: If no text is over the floor, or there is one source only.
-        """
-        from sklearn.model_selection import GroupKFold
-
-        told = np.asarray(odds, dtype=np.float64)
-        limit = float(log_odds(np.array([floor]))[0])
-        over = told >= limit
-        if not over.any() or len(set(sources)) < 2:
-            msg = "a student needs texts over the floor, and several sources"
-            raise ValueError(msg)
-        own = np.full(len(texts), np.nan)
-        known = np.zeros(len(texts), dtype=bool)
-        grams = _grams(texts)
-        split = GroupKFold(min(folds, len(set(sources))))
-        for kept, left in split.split(texts, groups=list(sources)):
-            if not over[kept].any() or over[kept].all():
-                continue
-            made = cls._fitted(grams.rows(kept), told[kept] - limit)
-            own[left] = made._odds(grams.rows(left))
-            known[left] = made._known(grams.rows(left)) >= _KNOWN
-        judged = ~np.isnan(own)
-        usual = np.asarray(ordinary, dtype=bool) & judged
-        other = judged & over & ~usual
-        cut = min(
-            _lowest(own[usual & over & known], int(_DISAGREED * usual.sum())),
-            _lowest(own[other & known], int(_MISSED * other.sum())),
-            float(np.quantile(own[judged], 0.99)),
-        )
-        settled = judged & known & (own < cut)
-        lesson = Lesson(
-            rows=int(usual.sum()),
-            over=int((usual & over).sum()),
-            missed=int((settled & usual & over).sum()),
-            settled=float(settled[usual].mean()) if usual.any() else 0.0,
-            harmful=int(other.sum()),
-            harmful_missed=int((settled & other).sum()),
-        )
-        final = cls._fitted(grams, told - limit)
-        chances = 1 / (1 + np.exp(-told[settled & usual if usual.any() else settled]))
-        score = min(floor / 2, float(chances.mean())) if len(chances) else floor / 2
-        return cls(final.weights, final.intercept, final.seen, cut, score), lesson
-
-    @classmethod
-    def _fitted(cls, grams: _Grams, odds: NDArray[np.float64]) -> Self:
-        """Logistic regression on the teacher's soft labels."""
-        from scipy.sparse import csr_matrix, vstack
-        from sklearn.linear_model import LogisticRegression
-
-        values = grams.values()
-        matrix = csr_matrix(
-            (values, (grams.owner, grams.bucket(_BUCKETS))),
-            shape=(grams.count, 1 << _BUCKETS),
-            dtype=np.float32,
-        )
-        soft = 1 / (1 + np.exp(-np.clip(odds, -6, 6)))
-        model = LogisticRegression(C=_STRENGTH, max_iter=300, tol=1e-3, solver="lbfgs").fit(
-            vstack([matrix, matrix]),
-            np.repeat([1, 0], grams.count),
-            sample_weight=np.concatenate([soft, 1 - soft]),
-        )
-        weights = model.coef_[0].astype(np.float16).astype(np.float32)
-        return cls(weights, float(model.intercept_[0]), grams.frequent(), float("-inf"), 0.0)
-
-    def odds(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """The student's odds that a text is over the floor, shape (n,)."""
-        return self._odds(_grams(texts))
-
-    def settles(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+    def settles(self, texts: Sequence[str], vocabulary: Vectors) -> NDArray[np.bool_]:
         """Which normalised texts are surely innocent, shape (n,)."""
-        if not texts:
-            return np.zeros(0, dtype=bool)
-        grams = _grams(texts)
-        under = self._odds(grams) < self.cut
-        return under & (self._known(grams) >= _KNOWN)
+        tokens = Tokens.of(texts, vocabulary)
+        if not len(tokens.tokens):
+            return np.zeros(len(texts), dtype=bool)
+        under = self.odds_of(tokens, vocabulary) < self.cut
+        return np.asarray(under & (self.known(tokens) >= KNOWN))
 
-    def _odds(self, grams: _Grams) -> NDArray[np.float64]:
-        parts = self.weights[grams.bucket(_BUCKETS)] * grams.values()
-        sums = np.bincount(grams.owner, parts, minlength=grams.count)
-        return np.asarray(sums + self.intercept, dtype=np.float64)
+    def odds_of(self, tokens: Tokens, vocabulary: Vectors) -> NDArray[np.float64]:
+        """Log-odds of tokens of texts; infinite for a text without any."""
+        made = np.full(len(tokens.lengths), np.inf)
+        some = np.flatnonzero(tokens.lengths)
+        if not len(some):
+            return made
+        held = tokens.rows(some) if len(some) < len(made) else tokens
+        distinct, places = np.unique(held.tokens, return_inverse=True)
+        vectors = (vocabulary.vectors(distinct) - self.centre) * np.float32(self.scale)
+        width = len(self.first_bias)
+        weights = self.first.transpose(1, 0, 2).reshape(len(self.centre), -1)
+        table = np.asarray(vectors @ weights, dtype=np.float32)
+        table = np.vstack([table, np.zeros((1, WINDOW * width), dtype=np.float32)])
+        products = table[padded(held, places, len(distinct))].reshape(-1, WINDOW, width)
+        _, pooled = forward(products, held.lengths, self.first_bias)
+        made[some] = pooled @ self.second + self.intercept
+        return made
 
-    def _known(self, grams: _Grams) -> NDArray[np.float64]:
-        """Share of each text's n-grams that the training data held."""
-        place = grams.bucket(_SEEN)
-        held = (self.seen[place >> 3] >> (place & 7).astype(np.uint8)) & 1
-        totals = np.bincount(grams.owner, minlength=grams.count)
-        shares = np.bincount(grams.owner, held, minlength=grams.count) / np.maximum(totals, 1)
-        return np.asarray(shares, dtype=np.float64)
+    def known(self, tokens: Tokens) -> NDArray[np.float64]:
+        """Share of each text's tokens that the training data held; 0 of a text without any."""
+        bits = (self.seen[tokens.tokens >> 3] >> (tokens.tokens & 7).astype(np.uint8)) & 1
+        held = np.bincount(tokens.owner, bits, minlength=len(tokens.lengths))
+        return np.asarray(held / np.maximum(tokens.lengths, 1), dtype=np.float64)
 
     def as_tensors(self) -> dict[str, NDArray[Any]]:
         """The numbers that an artifact keeps."""
         return {
-            "weights": self.weights.astype(np.float16),
+            "centre": self.centre,
+            "first": self.first,
+            "first_bias": self.first_bias,
+            "second": self.second,
             "seen": self.seen,
-            "numbers": np.array([self.intercept, self.cut, self.score], dtype=np.float64),
+            "numbers": np.array(
+                [self.scale, self.intercept, self.cut, self.score], dtype=np.float64
+            ),
         }
 
     @classmethod
-    def restore(cls, tensors: dict[str, NDArray[Any]]) -> Self:
-        """Make the student again of what ``as_tensors`` gave."""
-        intercept, cut, score = tensors["numbers"].tolist()
-        weights = tensors["weights"].astype(np.float32)
-        return cls(weights, intercept, tensors["seen"], cut, score)
+    def restore(cls, tensors: dict[str, NDArray[Any]]) -> Self | None:
+        """Make the student again of what ``as_tensors`` gave.
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Grams:
-    """Hashes of the n-grams of texts.
-
-    Attributes:
-        hashes: One for each occurrence, uint64.
-        owner: Its text, ascending.
-        count: Number of texts.
-    """
-
-    hashes: NDArray[np.uint64]
-    owner: NDArray[np.intp]
-    count: int
-
-    def bucket(self, bits: int) -> NDArray[np.intp]:
-        """The place of each in a table of 2^bits."""
-        return (self.hashes >> np.uint64(64 - bits)).astype(np.intp)
-
-    def values(self) -> NDArray[np.float32]:
-        """What each counts: texts have unit length, were all their n-grams distinct."""
-        totals = np.bincount(self.owner, minlength=self.count)
-        return (1 / np.sqrt(np.maximum(totals, 1)))[self.owner].astype(np.float32)
-
-    def frequent(self) -> NDArray[np.uint8]:
-        """Bits of those that stand in several texts."""
-        place = self.bucket(_SEEN)
-        each = np.unique(place * self.count + self.owner)
-        times = np.bincount(each // self.count, minlength=1 << _SEEN)
-        return np.packbits(times >= _FEWEST, bitorder="little")
-
-    def rows(self, chosen: NDArray[np.intp]) -> _Grams:
-        """Those of some texts, in their order."""
-        new = np.full(self.count, -1, dtype=np.intp)
-        new[chosen] = np.arange(len(chosen))
-        kept = new[self.owner] >= 0
-        return _Grams(self.hashes[kept], new[self.owner[kept]], len(chosen))
-
-
-def _lowest(odds: NDArray[np.float64], spared: int) -> float:
-    """The lowest of some odds but for a number of them; infinity if there are no more."""
-    return float(np.sort(odds)[spared]) if len(odds) > spared else float("inf")
-
-
-def _mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = (hashes ^ (hashes >> np.uint64(32))) * _MIX
-    return np.asarray((mixed ^ (mixed >> np.uint64(29))) * _FACTOR)
-
-
-def _grams(texts: Sequence[str]) -> _Grams:
-    """Words, pairs of words, and parts of 2 to 4 characters, of all texts at once."""
-    sized = [f" {text} ".replace("\0", " ").replace("\n", " ") for text in texts]
-    joined = "\0".join(sized)
-    signs = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    signs = signs.astype(np.uint64)
-    ends = signs == 0
-    owner = np.cumsum(ends)
-    breaks = np.concatenate([[0], owner])
-    found: list[NDArray[np.uint64]] = []
-    owners: list[NDArray[np.intp]] = []
-    rolling = signs.copy()
-    for length in range(2, max(_PARTS) + 1):
-        size = len(signs) - length + 1
-        if size <= 0:
-            break
-        rolling = rolling[:size] * _FACTOR + signs[length - 1 :]
-        whole = (breaks[length:] - breaks[: len(breaks) - length]) == 0
-        found.append(_mixed(rolling[whole] + np.uint64(length)))
-        owners.append(owner[:size][whole])
-    inside = (signs != 32) & ~ends
-    starts = np.flatnonzero(inside & ~np.concatenate([[False], inside[:-1]]))
-    if len(starts):
-        first = np.repeat(starts, np.diff(np.append(starts, len(signs))))
-        place = np.arange(starts[0], len(signs)) - first
-        signs, inside = signs[starts[0] :], inside[starts[0] :]
-        starts, of_word = starts - starts[0], owner[starts]
-        terms = np.where(inside, signs * _PLACES[place % _LONGEST_WORD], np.uint64(0))
-        words = np.add.reduceat(terms, starts)
-        found.append(_mixed(words))
-        owners.append(of_word)
-        pair = of_word[1:] == of_word[:-1]
-        found.append(_mixed((words[:-1] * _FACTOR + words[1:])[pair]))
-        owners.append(of_word[1:][pair])
-    hashes, whose = np.concatenate(found), np.concatenate(owners)
-    order = np.argsort(whose, kind="stable")
-    return _Grams(hashes[order], whose[order], len(texts))
+        Returns:
+            None for a student of before version 0.3, which read hashed words: without it all is
+            embedded.
+        """
+        if "first" not in tensors:
+            return None
+        scale, intercept, cut, score = tensors["numbers"].tolist()
+        return cls(
+            tensors["centre"],
+            scale,
+            tensors["first"],
+            tensors["first_bias"],
+            tensors["second"],
+            intercept,
+            tensors["seen"],
+            cut,
+            score,
+        )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from quorum.models.spam.model import Heads
 from quorum.models.spam.reading import FieldKind, Part, Unit, units_of
 from quorum.models.spam.sources import Row
-from quorum.models.spam.split import held_out
+from quorum.models.training.channels import held_out
 
 __all__ = ["FOLDS", "Examples", "fold_of", "read_examples", "weights_of"]
 

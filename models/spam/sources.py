@@ -15,8 +15,9 @@ from quorum.models.registry.artifacts import TrainingData, digest_of_file
 from quorum.models.spam.links import contacts_of
 from quorum.models.spam.made import form_rows, made_rows
 from quorum.models.spam.reading import FieldKind
+from quorum.models.training.channels import channels_of
 
-__all__ = ["Row", "channels_of", "read_sources", "uploads_of"]
+__all__ = ["Row", "read_sources", "uploads_of"]
 
 #: The most rows that are taken of one source with one label, so that none outweighs the rest.
 _MOST = 700
@@ -52,32 +53,6 @@ def _table(path: Path) -> list[dict[str, str]]:
             {key: value or "" for key, value in row.items() if key is not None}
             for row in csv.DictReader(file)
         ]
-
-
-def channels_of(rows: list[dict[str, str]]) -> list[int]:
-    """The channel of each upload: uploads that share a link that is not everybody's are of one.
-
-    A link that stands in the texts of more than one upload is followed; so are its neighbours.
-    """
-    links = [
-        {text.rstrip("/.") for text in row["description"].split() if "://" in text} for row in rows
-    ]
-    parent = list(range(len(rows)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    first: dict[str, int] = {}
-    for index, of_row in enumerate(links):
-        for link in sorted(of_row):
-            if link in first:
-                parent[root(index)] = root(first[link])
-            else:
-                first[link] = index
-    return [root(index) for index in range(len(rows))]
 
 
 def uploads_of(folder: Path) -> list[tuple[str, str, str]]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from quorum.models.features.embedding import DIMENSIONS
 from quorum.models.registry.artifacts import open_artifact
 from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.settling import Outcome, cut_of
 from quorum.models.spam.compose import composed
 from quorum.models.spam.detector import ARTIFACT
 from quorum.models.spam.figures import figures_of
@@ -29,7 +30,6 @@ from quorum.models.spam.folds import FOLDS, Examples, read_examples, weights_of
 from quorum.models.spam.judge import Judged, capped, judge
 from quorum.models.spam.model import GROUPS, SpamModel, Stack, group_of
 from quorum.models.spam.reading import FieldKind
-from quorum.models.spam.settling import Outcome, cut_of
 from quorum.models.spam.sources import read_sources
 from quorum.models.spam.vectors import CachedVectors, vectors_of
 from quorum.models.spam.words import FAMILIES
@@ -39,6 +39,8 @@ from quorum.models.spam.words import FAMILIES
 _CLEAR = 0.01
 #: The largest share of left-out innocent fields that may reach 0.5.
 _INNOCENT_AT_HALF = 0.005
+#: The lowest score of spam that a rule of a shipped policy asks for.
+FLOOR = 0.4
 #: How far the cut that settles without an embedding lies under what left-out fields ask for.
 _MARGIN = 0.8
 #: Sources that are of video platforms in every respect: their texts count so much more where the
@@ -214,12 +216,12 @@ def train(
     cuts, lessons = {}, {}
     for group in GROUPS:
         outcomes = [
-            Outcome(one.cheap, _score(one, calibrations[group]), bool(rows[index].label))
+            Outcome(one.cheap, _score(one, calibrations[group]), not rows[index].label)
             for index, one in judged.items()
             if examples.folds[index] >= 0 and group_of(rows[index].kind) == group
             and (rows[index].label or rows[index].source != "made")
         ]  # fmt: skip
-        cuts[group], lessons[group] = cut_of(outcomes, _MARGIN)
+        cuts[group], lessons[group] = cut_of(outcomes, FLOOR, margin=_MARGIN)
     metrics["settled_without_embedding"] = lessons
     model = SpamModel(heads[-1], stacks, calibrations, clear, tuple(written), cuts)
     model.write(

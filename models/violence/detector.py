@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -27,9 +28,12 @@ from quorum.models.scoring.segments import sentences
 from quorum.models.scoring.student import Student
 from quorum.models.scoring.timeline import runs, smoothed
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
-from quorum.models.violence.words import Words, parts_of
+from quorum.models.violence.readings import Readings, readings_of
+from quorum.models.violence.words import Words
 
 __all__ = ["ARTIFACT", "CAP_OF_FRAMES", "STUDENT", "ViolenceDetector", "fuse"]
+
+_log = logging.getLogger(__name__)
 
 ARTIFACT = Path(__file__).parent / "artifact"
 #: The artifact's file of the student.
@@ -103,7 +107,7 @@ class ViolenceDetector(Detector):
         return self._languages.judged(batch, self._judge)
 
     def _judge(self, batch: Sequence[Features]) -> list[Finding]:
-        read = self._settled([self._readings(one.text) for one in batch])
+        read = self._settled([readings_of(one.text) for one in batch])
         asked = [text for one in read for text in one.asked]
         unread = ""
         if asked:
@@ -116,22 +120,19 @@ class ViolenceDetector(Detector):
                 unread = f"embedding failed: {type(error).__name__}"
         return [self._score_one(*one, unread) for one in zip(batch, read, strict=True)]
 
-    @staticmethod
-    def _readings(text: Text | None) -> _Readings:
-        """What is read of a text: the whole, what is in frames, its parts."""
-        if text is None or not any(one.isalpha() for one in text.normalised):
-            return _Readings((), (), 0, 0)
-        seen = (with_accents(text.joined, text.in_frames),) if text.own and text.in_frames else ()
-        parts = parts_of(with_accents(text.joined, text.own))
-        texts = (with_accents(text.joined, text.normalised), *seen, *parts)
-        return _Readings(texts, texts, 1 + len(seen), len(parts))
-
-    def _settled(self, batch: list[_Readings]) -> list[_Readings]:
+    def _settled(self, batch: list[Readings]) -> list[Readings]:
         """Leave out what the student settles, of all uploads at once."""
         if self._student is None:
             return batch
-        every = self._student.settles([text for one in batch for text in one.texts])
-        made: list[_Readings] = []
+        from quorum.models.features.vocabulary import shared_vocabulary
+
+        texts = [text for one in batch for text in one.texts]
+        try:
+            every = self._student.settles(texts, shared_vocabulary())
+        except Exception:  # what is not settled is embedded, or fails with the embedding's reason
+            _log.exception("the student of violence failed; every text is embedded")
+            return batch
+        made: list[Readings] = []
         at = 0
         for one in batch:
             done = every[at : at + len(one.texts)]
@@ -140,7 +141,7 @@ class ViolenceDetector(Detector):
             made.append(replace(one, asked=asked, free=int((~done[: one.free]).sum())))
         return made
 
-    def _score_one(self, features: Features, read: _Readings, unread_words: str) -> Finding:
+    def _score_one(self, features: Features, read: Readings, unread_words: str) -> Finding:
         labels: dict[str, float] = {}
         scores: list[float] = []
         evidence: list[Evidence] = []
@@ -176,7 +177,7 @@ class ViolenceDetector(Detector):
             evidence.append(seen(features.frames, looks))
         return Finding.scored(score, labels, evidence)
 
-    def _score_text(self, read: _Readings) -> tuple[float, dict[str, float]]:
+    def _score_text(self, read: Readings) -> tuple[float, dict[str, float]]:
         """Score and labels by the worst of what is read.
 
         The embedding of a long text barely reflects a single line. What the student settles is
@@ -283,23 +284,6 @@ class ViolenceDetector(Detector):
             ),
             Example.of("violence-empty", "abstained", "no text"),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Readings:
-    """What is read of one upload's words.
-
-    Attributes:
-        texts: All, normalised; none if there are no words.
-        asked: Those that the student leaves to the embedding.
-        free: How many of ``asked``, from the first, count in full.
-        parts: How many of ``texts`` are parts.
-    """
-
-    texts: tuple[str, ...]
-    asked: tuple[str, ...]
-    free: int
-    parts: int
 
 
 def _time_evidence(

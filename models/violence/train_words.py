@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 
 from quorum.models.features.accents import with_accents
 from quorum.models.features.normalise import normalise
-from quorum.models.registry.artifacts import TrainingData
+from quorum.models.features.vocabulary import shared_vocabulary
+from quorum.models.registry.artifacts import Artifact, TrainingData
 from quorum.models.scoring.calibration import (
     Platt,
     expected_calibration_error,
     log_odds,
     prevalence_weights,
 )
-from quorum.models.scoring.student import Lesson, Student
+from quorum.models.scoring.student import Student
+from quorum.models.scoring.teaching import teach
 from quorum.models.violence.head import TrainedWords
+from quorum.models.violence.lessons import Ordinary, ordinary, origins_of
 from quorum.models.violence.network import Network, train_network
 from quorum.models.violence.sources import Sentence, innocents, labelled, patterns
 from quorum.models.violence.train_text import RECIPE, measured
@@ -38,6 +41,8 @@ __all__ = [
     "held_out",
     "left_out",
     "taught",
+    "traffic_of",
+    "train_student",
     "train_words",
 ]
 
@@ -197,7 +202,7 @@ def train_words(
     found = chosen(data, packages)
     held = Sentences(found, cache, progress)
     odds, reports = held_out(held, seed, progress)
-    traffic = ~np.isin(held.sources, [*LABELLED, "patterns", "web", "civil"])
+    traffic = traffic_of(held)
     harm, _ = _calibrated(held, odds, held.harmful)
     harm = _lowered(harm, odds[traffic])
     news = (held.kinds == "news").astype(np.int64)
@@ -205,21 +210,77 @@ def train_words(
     network = fitted(held, np.ones(len(found), dtype=bool), seed)
     metrics = _figures(held, odds, reports, harm, traffic)
     metrics["languages"] = _by_language(held, seed, progress)
-    student, lesson = taught(held, network, harm, traffic)
-    metrics["student"] = lesson.as_document()
-    return TrainedWords(network, network, harm, report, metrics, _origins(found), student)
+    lessons = ordinary(data)
+    student, metrics["student"] = taught(held, lessons, network, harm, seed, progress, cache)
+    origins = (*_origins(found), *origins_of(lessons))
+    return TrainedWords(network, network, harm, report, metrics, origins, student)
 
 
 def taught(
-    held: Sentences, network: Network, harm: Platt, traffic: NDArray[np.bool_]
-) -> tuple[Student, Lesson]:
-    """A student of the network; sources of violence, channels and patterns are left out whole."""
-    odds = log_odds(harm.apply(network.answer(held.features).odds))
+    held: Sentences,
+    lessons: Sequence[Ordinary],
+    network: Network,
+    harm: Platt,
+    seed: int,
+    progress: Callable[[str], None],
+    cache: Path | None,
+) -> tuple[Student, dict[str, Any]]:
+    """A student of the network; sources of violence, channels and patterns are left out whole.
+
+    Args:
+        held: Sentences of all sources.
+        lessons: Ordinary texts as the detector reads them.
+        network: The teacher.
+        harm: Its calibration.
+        seed: Of the student's training.
+        progress: Called with progress messages.
+        cache: Cache file of embedded texts.
+
+    Returns:
+        The student, and how it agrees with the network on what it did not see.
+    """
+    known = set(held.read)
+    more = [one for one in lessons if one.text not in known]
+    texts = [one.text for one in more]
+    told = network.answer(features_of(texts, embedded(texts, cache, progress))).odds
+    odds = np.concatenate([network.answer(held.features).odds, told])
     groups = [
         source if source in LABELLED else f"{source}: {group}"
         for source, group in zip(held.sources.tolist(), held.groups.tolist(), strict=True)
     ]
-    return Student.fit(held.read, odds, groups, traffic, FLOOR)
+    usual = traffic_of(held)
+    return teach(
+        [*held.read, *texts],
+        log_odds(harm.apply(odds)),
+        [*groups, *(one.group for one in more)],
+        np.concatenate([usual, np.ones(len(more), dtype=bool)]),
+        FLOOR,
+        shared_vocabulary(),
+        seed,
+        progress,
+    )
+
+
+def traffic_of(held: Sentences) -> NDArray[np.bool_]:
+    """Which sentences are of ordinary traffic, shape (n,)."""
+    return ~np.isin(held.sources, [*LABELLED, "patterns", "web", "civil"])
+
+
+def train_student(
+    data: Path,
+    packages: Path | None,
+    artifact: Artifact,
+    seed: int,
+    progress: Callable[[str], None],
+    cache: Path | None,
+) -> tuple[Student, dict[str, Any], tuple[TrainingData, ...]]:
+    """Teach a student what a trained artifact says: the student, its figures and its data."""
+    network = Network.restore(artifact.tensors("words.safetensors"))
+    harm = Platt.from_document(artifact.document("model.json")["calibration"]["text"])
+    held = Sentences(chosen(data, packages), cache, progress)
+    lessons = ordinary(data)
+    student, metrics = taught(held, lessons, network, harm, seed, progress, cache)
+    return student, metrics, origins_of(lessons)
 
 
 def _by_language(held: Sentences, seed: int, progress: Callable[[str], None]) -> dict[str, float]:

@@ -19,19 +19,22 @@ from quorum.models.features.embedding import EMBEDDING
 from quorum.models.features.text import text_of
 from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import (
+    Artifact,
     TrainingData,
     digest_of_file,
     open_artifact,
     write_artifact,
 )
+from quorum.models.scoring.student import Student
 from quorum.models.training.dataset import Labelled
 from quorum.models.violence.detector import ARTIFACT, STUDENT
 from quorum.models.violence.gore import GoreCalibration
 from quorum.models.violence.head import TrainedHead, TrainedWords
+from quorum.models.violence.lessons import FOR_STUDENT
 from quorum.models.violence.train_frames import SMOOTHING, Clip, scene_features, train_frames
 from quorum.models.violence.train_text import train_text
 
-__all__ = ["load_clips", "train_from", "write"]
+__all__ = ["load_clips", "train_from", "write", "write_student"]
 
 #: Lowest ROC-AUC, on sentences of a language left out of training, of a covered language.
 _COVERED = 0.85
@@ -192,6 +195,49 @@ def write(
         embedding=EMBEDDING,
     )
     return metrics
+
+
+def write_student(
+    out: Path,
+    student: Student,
+    metrics: Mapping[str, Any],
+    origins: Sequence[TrainingData],
+    held: Artifact,
+    seed: int,
+    licence: str,
+) -> None:
+    """Write an artifact that differs from another one by its student alone.
+
+    Args:
+        out: Output folder.
+        student: The new student.
+        metrics: Its agreement with the words.
+        origins: The texts that taught it, beside those of the words.
+        held: The other artifact; its text is of the shipped sources.
+        seed: Seed of the training.
+        licence: Licence of the artifact.
+    """
+    document = dict(held.document("model.json"))
+    sources = list(held.manifest.training_data)
+    count = int(document["sources_of_text"])
+    text = [one for one in sources[:count] if not one.name.endswith(FOR_STUDENT)] + list(origins)
+    document["sources_of_text"] = len(text)
+    write_artifact(
+        out,
+        detector="violence",
+        tensors={STUDENT: student.as_tensors()},
+        documents={"model.json": document},
+        others=[held.file(name) for name in (_WORDS, _CONTEXT, _FIGHTS)],
+        training_data=[*text, *sources[count:]],
+        metrics={
+            **held.manifest.metrics,
+            "text": {**held.manifest.metrics["text"], "student": dict(metrics)},
+        },
+        calibration=held.manifest.calibration,
+        licence=licence,
+        seed=seed,
+        embedding=EMBEDDING,
+    )
 
 
 def _covered(measured: Mapping[str, float]) -> list[str]:

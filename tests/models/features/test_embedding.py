@@ -21,13 +21,13 @@ from quorum.models.features.e5.weights import open_weights
 from quorum.models.features.embedding import (
     DIMENSIONS,
     EMBEDDING,
-    MAX_TOKENS,
     PACK_TOKENS,
     Embedder,
     _packs,
     require_embedding,
     shared_embedder,
 )
+from quorum.models.features.vocabulary import MAX_TOKENS, shared_vocabulary
 from quorum.models.registry.artifacts import write_artifact
 from quorum.models.spam.detector import ARTIFACT, SpamDetector
 
@@ -110,6 +110,18 @@ def test_arithmetic_of_eight_bits_is_near_and_chosen_by_the_environment(monkeypa
 def test_tokens_are_as_many_as_those_of_the_reference_engine(engine, tokenizer):
     for text in TEXTS[:4] + TEXTS[5:]:
         assert len(tokenizer.tokens("query: " + text, 512)) == engine.token_count(text, True), text
+
+
+def test_the_own_tokens_of_a_text_are_those_between_prefix_and_end(tokenizer):
+    vocabulary = shared_vocabulary()
+    whole = vocabulary.tokens("check out my channel")
+    own = vocabulary.own_tokens("check out my channel")
+    assert own == tokenizer.tokens("check out my channel", 32)[1:-1]
+    assert whole[-1 - len(own) : -1] == own and whole[:-1] != own
+    assert vocabulary.own_tokens("") == []
+    vectors = vocabulary.vectors(np.array([*own, own[0]]))
+    assert vectors.shape == (len(own) + 1, DIMENSIONS)
+    np.testing.assert_array_equal(vectors[0], vectors[-1])
 
 
 def test_neighbouring_unknown_characters_are_one_token(tokenizer):

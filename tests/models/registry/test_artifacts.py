@@ -45,6 +45,16 @@ def test_an_earlier_artifact_leaves_nothing_behind(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "other.json"]
 
 
+def test_a_file_can_be_kept_of_the_artifact_that_is_replaced(tmp_path):
+    held = write(tmp_path)
+    write_artifact(
+        tmp_path, detector="spam", tensors={}, documents={"other.json": 1},
+        others=[held.file("terms.json")],
+    )  # fmt: skip
+    assert open_artifact(tmp_path).document("terms.json") == {"words": ["один", "two"]}
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "terms.json"])
 def test_an_altered_file_is_refused(tmp_path, name):
     write(tmp_path)

@@ -16,7 +16,7 @@ from quorum.models.spam.judge import CAP, FAINT, capped
 from quorum.models.spam.made import filled, made_rows
 from quorum.models.spam.reading import FieldKind
 from quorum.models.spam.signals import Sign
-from quorum.models.spam.split import held_out
+from quorum.models.training.channels import held_out
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

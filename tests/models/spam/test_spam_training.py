@@ -11,6 +11,7 @@ from quorum.models.detectors import Features
 from quorum.models.features.embedding import shared_embedder
 from quorum.models.features.text import text_of
 from quorum.models.registry.artifacts import open_artifact
+from quorum.models.scoring.settling import Outcome, cut_of
 from quorum.models.spam import model as spam_model
 from quorum.models.spam.detector import ARTIFACT, SpamDetector
 from quorum.models.spam.disguise import disguise_of, plain_form
@@ -18,8 +19,8 @@ from quorum.models.spam.folds import FOLDS, read_examples
 from quorum.models.spam.made import form_rows
 from quorum.models.spam.made.letters import decorated
 from quorum.models.spam.reading import FieldKind
-from quorum.models.spam.settling import FLOOR, Outcome, cut_of
 from quorum.models.spam.sources import Row
+from quorum.models.spam.train import FLOOR
 
 
 def test_forms_are_filled_the_same_way_for_the_same_seed():
@@ -81,25 +82,25 @@ def test_composed_descriptions_stay_in_the_fold_of_both_halves():
 
 
 def test_the_cut_settles_the_ordinary_and_spares_what_the_whole_model_flags():
-    ordinary = [Outcome(-4.0 + 0.001 * one, 0.01, False) for one in range(2000)]
-    spam = [Outcome(0.5 + 0.01 * one, 0.9, True) for one in range(200)]
-    cut, report = cut_of([*ordinary, *spam])
+    ordinary = [Outcome(-4.0 + 0.001 * one, 0.01, True) for one in range(2000)]
+    spam = [Outcome(0.5 + 0.01 * one, 0.9, False) for one in range(200)]
+    cut, report = cut_of([*ordinary, *spam], FLOOR)
     assert report["settled"] == pytest.approx(1.0)
     assert report["ordinary_missed"] == 0
-    assert report["spam_missed"] == 2
+    assert report["harmful_missed"] == 2
     assert cut == pytest.approx(0.52)
-    lower, spared = cut_of([*ordinary, *spam], 0.8)
+    lower, spared = cut_of([*ordinary, *spam], FLOOR, margin=0.8)
     assert lower == pytest.approx(cut - 0.8)
-    assert spared["spam_missed"] == 0
+    assert spared["harmful_missed"] == 0
 
 
 def test_the_cut_goes_down_to_an_ordinary_text_that_the_whole_model_flags():
-    ordinary = [Outcome(-4.0 + 0.01 * one, 0.01, False) for one in range(400)]
-    low = [Outcome(-3.0, FLOOR, False), Outcome(-2.0, FLOOR, False)]
-    cut, report = cut_of([*ordinary, *low])
+    ordinary = [Outcome(-4.0 + 0.01 * one, 0.01, True) for one in range(400)]
+    low = [Outcome(-3.0, FLOOR, True), Outcome(-2.0, FLOOR, True)]
+    cut, report = cut_of([*ordinary, *low], FLOOR)
     assert cut == -3.0
     assert report["ordinary_missed"] == 0
-    assert cut_of(ordinary)[0] == float("-inf")
+    assert cut_of(ordinary, FLOOR)[0] == float("-inf")
 
 
 def test_the_cut_spares_ordinary_uploads_the_embedding_and_changes_no_side():

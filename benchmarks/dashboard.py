@@ -300,11 +300,11 @@ def send(address: str, topic: str, seconds: float, rate: float) -> int:
     """
     from google.cloud import pubsub_v1
 
-    texts = [
-        one
-        for line in (ROOT / "examples" / "uploads.jsonl").read_bytes().split(b"\n")
-        if line and not (one := json.loads(line)).get("media")
-    ]
+    texts: list[dict[str, Any]] = []
+    for line in (ROOT / "examples" / "uploads.jsonl").read_bytes().split(b"\n"):
+        with contextlib.suppress(ValueError):  # one is malformed on purpose
+            texts.append(json.loads(line))
+    texts = [one for one in texts if not one.get("media")]
     publisher = pubsub_v1.PublisherClient()
     begin = time.monotonic()
     for sent, one in enumerate(cycle(texts), 1):

@@ -53,6 +53,9 @@ NOT_HERE = {
     r"^R=": "needs containers or a cloud",
 }
 
+#: A stream of Pub/Sub.
+_STREAMS = re.compile(r"\bprojects/[\w-]+/(topics|subscriptions)/|--project my-project")
+
 #: What is printed differently in each run, and what stands for it.
 VARIES = (
     (r"\x1b\[[0-9;]*m", ""),
@@ -236,7 +239,7 @@ class Reader:
         for pattern, why in (NOT_HERE | own).items():
             if re.search(pattern, re.sub(r"\s#.*$", "", command.text, flags=re.M)):
                 return why
-        if "/my-project/" in command.text and "PUBSUB_EMULATOR_HOST" not in self._environment:
+        if _STREAMS.search(command.text) and "PUBSUB_EMULATOR_HOST" not in self._environment:
             return "needs the Pub/Sub emulator"
         for part in ("postgresql://db", "http://127.0.0.1:5000"):
             if part in command.text and part not in self._addresses:
@@ -321,7 +324,7 @@ class Reader:
         while time.monotonic() < until:
             if process.poll() is not None:
                 return f"ended with {process.returncode}\n{log.read_text(errors='replace')[-2000:]}"
-            if port and _answers(port):
+            if port and _answers(port, ready="--metrics-port" in text):
                 return ""
             time.sleep(0.2)
         return f"not ready\n{log.read_text(errors='replace')[-2000:]}" if port else ""
@@ -350,12 +353,17 @@ def _ended(service: tuple[Command, subprocess.Popen[bytes], Path]) -> str:
     return f"ended with {code} at SIGTERM\n{log.read_text(errors='replace')[-2000:]}"
 
 
-def _answers(port: str) -> bool:
-    """Whether HTTP is answered on a port; any status will do."""
+def _answers(port: str, *, ready: bool) -> bool:
+    """Whether HTTP is answered on a port; a job that is not ready yet answers, too.
+
+    Args:
+        port: The port.
+        ready: Whether it must be ready; else any status will do.
+    """
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=5).close()
     except urllib.error.HTTPError:
-        return True
+        return not ready
     except OSError:
         return False
     return True
@@ -389,7 +397,7 @@ def servers(folder: Path, text: str) -> Iterator[dict[str, str]]:
     """The servers that a text names, as far as this machine has them; their addresses."""
     found: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        if "/my-project" in text:
+        if _STREAMS.search(text):
             from quorum.pipeline.streams.emulator import emulator, find_emulator
 
             if find_emulator()[0] is not None:

@@ -74,12 +74,34 @@ class Bucket(_Local):  # type: ignore[misc]
     def _at(self, path: str) -> str:
         return path.replace("gs://bucket", self.folder)
 
+    def join(self, basepath: str, *paths: str) -> str:
+        return "/".join([basepath.rstrip("/"), *paths])
+
+    def split(self, path: str) -> tuple[str, str]:
+        head, _, tail = path.rpartition("/")
+        return head, tail
+
     def create(self, path: str, *args: Any, **more: Any) -> Any:
         Path(self._at(path)).parent.mkdir(parents=True, exist_ok=True)
         return super().create(self._at(path), *args, **more)
 
+    def open(self, path: str, *args: Any, **more: Any) -> Any:
+        return super().open(self._at(path), *args, **more)
+
     def exists(self, path: str) -> bool:
-        return bool(super().exists(self._at(path)))
+        return Path(self._at(path)).exists()
+
+    def mkdirs(self, path: str) -> None:
+        Path(self._at(path)).mkdir(parents=True, exist_ok=True)
+
+    def rename(self, sources: Sequence[str], targets: Sequence[str]) -> None:
+        super().rename([self._at(one) for one in sources], [self._at(one) for one in targets])
+
+    def match(self, patterns: Sequence[str], limits: Any = None) -> Any:
+        found = super().match([self._at(one) for one in patterns], limits)
+        for one in (each for result in found for each in result.metadata_list):
+            one.path = one.path.replace(self.folder, "gs://bucket")
+        return found
 
     def delete(self, paths: Sequence[str]) -> None:
         for path in paths:

@@ -24,16 +24,25 @@ def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def difference(hits: int, total: int, hits_before: int, total_before: int) -> tuple[float, float]:
-    """The 95 % interval of the difference of two independent shares.
+def difference(
+    hits: int, total: int, hits_before: int, total_before: int, z: float = 1.96
+) -> tuple[float, float]:
+    """The interval of the difference of two independent shares.
 
     Newcombe's hybrid score method (Statistics in Medicine 17, 1998, method 10).
+
+    Args:
+        hits: How many hit.
+        total: Of how many.
+        hits_before: How many hit before.
+        total_before: Of how many.
+        z: The quantile; 1.96 for 95 %.
     """
     if total <= 0 or total_before <= 0:
         return -1.0, 1.0
     now, before = hits / total, hits_before / total_before
-    low, high = wilson(hits, total)
-    low_before, high_before = wilson(hits_before, total_before)
+    low, high = wilson(hits, total, z)
+    low_before, high_before = wilson(hits_before, total_before, z)
     change = now - before
     return (
         change - math.hypot(now - low, high_before - before),

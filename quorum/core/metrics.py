@@ -28,7 +28,17 @@ __all__ = [
 ]
 
 #: The processes, by their verbs.
-PROCESSES: Final = ("stream", "detect", "decide", "record", "batch", "serve", "console", "jobs")
+PROCESSES: Final = (
+    "stream",
+    "detect",
+    "decide",
+    "record",
+    "batch",
+    "serve",
+    "console",
+    "jobs",
+    "alerts",
+)
 
 #: A first verdict so many seconds after the policy's deadline still met it: a case that waits for
 #: a detector is decided at the deadline, and its timer takes a moment.
@@ -322,6 +332,15 @@ CONSOLE_LOGINS = _served(
         ("way", "outcome"),
     ),
     "console",
+)
+ALERT_NOTICES = _served(
+    prometheus.Counter(
+        "quorum_alert_notices", "Attempts to tell people of an alert.", ("channel", "outcome")
+    ),
+    "alerts",
+)
+ALERTS_OPEN = _served(
+    prometheus.Gauge("quorum_alerts_open", "Alerts to people that last."), "alerts"
 )
 DETECTOR_LATE = _served(
     prometheus.Counter(

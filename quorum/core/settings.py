@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from quorum.core.alert_settings import AlertSettings
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 from quorum.core.sign_on_settings import SignOnSettings
@@ -219,6 +220,8 @@ class Settings(_Section):
     #: Single sign-on to the console; None for passwords and reverse proxies only. See
     #: ``docs/console.md``.
     sso: SignOnSettings | None = None
+    #: Alerts to people. See ``docs/operations.md``.
+    alerts: Annotated[AlertSettings, BeforeValidator(_defaults_if_empty)] = AlertSettings()
 
 
 _SECTIONS: dict[object, type[BaseModel]] = {
@@ -230,6 +233,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "perspective": AttributeSource,
     "reports": ReportSettings,
     "sso": SignOnSettings,
+    "alerts": AlertSettings,
 }
 
 

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-__all__ = ["SignOnSettings", "is_secure_url"]
+from quorum.core.secure_urls import is_secure_url
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+__all__ = ["SignOnSettings"]
+
 _CLAIM = re.compile(r"[A-Za-z0-9_:/.-]{1,128}")
-
-
-def is_secure_url(url: str) -> bool:
-    """Whether a URL is https, or http on loopback, where nobody listens in between."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
-    )
 
 
 def _issuer(value: str) -> str:

@@ -30,6 +30,7 @@ _VERBS: dict[str, str] = {
     "batch": "Moderate a table or files, in windows.  [quorum batch]",
     "serve": "One upload in, one verdict out, over HTTP.  [quorum serve]",
     "console": "The reviewers' console.  [quorum console --database sqlite:///quorum.db]",
+    "alerts": "Tell people when rates leave their weekly pattern.  [quorum alerts check]",
     "audit": "Check the console's audit log.  [quorum audit verify]",
     "policy": "Check, explain, test, compare and tune policies.  [quorum policy check]",
     "models": "List, train, evaluate and compare models.  [quorum models list]",

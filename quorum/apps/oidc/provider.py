@@ -33,7 +33,8 @@ from quorum.apps.oidc.tokens import (
     verified_claims,
 )
 from quorum.core.errors import QuorumError
-from quorum.core.sign_on_settings import SignOnSettings, is_secure_url
+from quorum.core.secure_urls import is_secure_url
+from quorum.core.sign_on_settings import SignOnSettings
 
 __all__ = ["Configuration", "Departure", "Provider", "ProviderUnavailable"]
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from quorum.store.ledger import (
+    alerts_schema,
     console_schema,
     counting,
     holds,
@@ -139,6 +140,7 @@ def prune(
 
     if not dry_run:
         run(partial(_prune_reports, before=before, at=at), writes=True)
+        run(partial(_prune_alerts, before=before), writes=True)
 
     def some_cases(connection: Connection) -> Pruned:
         if not dry_run:
@@ -192,6 +194,15 @@ def _prune_reports(connection: Connection, before: datetime, at: datetime) -> No
     ids = select(c.id).where(old)
     connection.execute(delete(reports_schema.reports).where(r.case_id.in_(ids)))
     connection.execute(delete(reports_schema.report_cases).where(old))
+
+
+def _prune_alerts(connection: Connection, before: datetime) -> None:
+    """Delete alerts that ended before a time, with what was told of them."""
+    old = alerts_schema.alerts.c.resolved_at < before
+    ids = select(alerts_schema.alerts.c.id).where(old)
+    notices = alerts_schema.alert_notices
+    connection.execute(delete(notices).where(notices.c.alert_id.in_(ids)))
+    connection.execute(delete(alerts_schema.alerts).where(old))
 
 
 def _held_letter(at: datetime) -> ColumnElement[bool]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -28,6 +30,7 @@ __all__ = [
     "CatalogueSettings",
     "DetectorSettings",
     "MediaAccess",
+    "NoticeSettings",
     "ReportSettings",
     "Settings",
     "WorkerSettings",
@@ -182,6 +185,35 @@ class ReportSettings(_Section):
     trusted_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        msg = "must be a time zone of the IANA database, such as America/New_York"
+        raise ValueError(msg) from None
+    return value
+
+
+class NoticeSettings(_Section):
+    """Legal notices: their terms, and from when an uploader is a repeat infringer."""
+
+    #: Where business days begin and end.
+    timezone: Annotated[str, AfterValidator(_zone)] = "America/New_York"
+    #: Days that are no business days, beside weekends and the federal holidays of the US.
+    holidays: tuple[date, ...] = ()
+    #: Hours to remove an intimate image; TAKE IT DOWN has at most 48.
+    intimate_hours: Annotated[float, Field(gt=0, le=48)] = 48.0
+    #: Hours to answer a copyright notice.
+    copyright_hours: Annotated[float, Field(gt=0, le=336)] = 24.0
+    #: Hours to check a counter-notice and pass it on.
+    counter_hours: Annotated[float, Field(gt=0, le=336)] = 24.0
+    #: Uploads that are down because of copyright notices, from which an uploader is told to be a
+    #: repeat infringer.
+    repeat_infringer: Annotated[int, Field(ge=1, le=1000)] = 3
+    #: Notices an hour of one user of a platform, or from one network.
+    per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+
+
 class Settings(_Section):
     """All settings of a deployment."""
 
@@ -217,6 +249,8 @@ class Settings(_Section):
     workers: Annotated[WorkerSettings, BeforeValidator(_defaults_if_empty)] = WorkerSettings()
     #: Users' reports. See ``docs/reports.md``.
     reports: Annotated[ReportSettings, BeforeValidator(_defaults_if_empty)] = ReportSettings()
+    #: Legal notices. See ``docs/notices.md``.
+    notices: Annotated[NoticeSettings, BeforeValidator(_defaults_if_empty)] = NoticeSettings()
     #: Single sign-on to the console; None for passwords and reverse proxies only. See
     #: ``docs/console.md``.
     sso: SignOnSettings | None = None
@@ -232,6 +266,7 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "workers": WorkerSettings,
     "perspective": AttributeSource,
     "reports": ReportSettings,
+    "notices": NoticeSettings,
     "sso": SignOnSettings,
     "alerts": AlertSettings,
 }

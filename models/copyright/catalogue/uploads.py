@@ -105,6 +105,21 @@ class KeptUploads:
             if kept is not None:
                 yield kept
 
+    def after(self, at: str) -> Iterator[tuple[str, KeptUpload]]:
+        """The uploads that were compared after a time, oldest first, each with that time.
+
+        Args:
+            at: RFC 3339 in UTC, as it was yielded; empty for all.
+        """
+        u = uploads.c
+        with self._database.reading() as connection:
+            query = select(u.id, u.at).where(u.at > at).order_by(u.at, u.id)
+            listed = list(connection.execute(query))
+        for name, when in listed:
+            kept = self.get(name)
+            if kept is not None:
+                yield when, kept
+
     def get(self, upload_id: str) -> KeptUpload | None:
         """One upload; None if it is not kept."""
         with self._database.reading() as connection:

@@ -38,6 +38,7 @@ _VERBS: dict[str, str] = {
     "record": "Record the streams in the ledger.  [quorum record --verdicts SUB]",
     "replay": "Decide past cases again and publish the changes.  [quorum replay --help]",
     "ledger": "Create and maintain the ledger.  [quorum ledger init]",
+    "notices": "List, show and export legal notices with their clocks.  [quorum notices list]",
     "schemas": "Write the messages' JSON Schemas.  [quorum schemas]",
     "doctor": "Say what this machine lacks, and what then does not work.  [quorum doctor]",
     "health": "Check whether a job on this machine is alive.  [quorum health]",

@@ -112,8 +112,9 @@ class ReviewOptions:
         bool,
         typer.Option(
             "--public-reports",
-            help="Serve /report, a form for reports without an account, to everyone who can "
-            "connect; reports.public_per_hour of the settings limits a network.",
+            help="Serve /report and /notice, forms for reports and legal notices without an "
+            "account, to everyone who can connect; reports.public_per_hour and notices.per_hour "
+            "of the settings limit a network.",
         ),
     ] = False
     no_storyboard: Annotated[
@@ -202,6 +203,7 @@ def console(
     from quorum.core.process_end import end_within
     from quorum.core.settings import load_settings
     from quorum.store.ledger import Ledger
+    from quorum.store.notices.values import NoticeRules
 
     address.check()
     with ExitStack() as stack:
@@ -247,6 +249,8 @@ def console(
                 answer=timedelta(seconds=review.answer_seconds),
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
+                notices=NoticeRules.of(chosen.notices),
+                notices_per_hour=chosen.notices.per_hour,
                 policies=_policies_topic(review.policies, chosen),
                 sso=chosen.sso,
                 sso_secret=None if chosen.sso is None else client_secret(),

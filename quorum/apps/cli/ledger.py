@@ -99,13 +99,30 @@ def prune(
 
 
 @app.command()
-def forget(uploader: str, database: Database = None, yes: Yes = False) -> None:
-    """Erasure: take all of one uploader, and keep a replay from bringing it back.
+def forget(
+    uploader: Annotated[str | None, typer.Argument(help="The uploader.")] = None,
+    notice: Annotated[
+        str | None, typer.Option(help="Erase who sent this legal notice instead, and their words.")
+    ] = None,
+    database: Database = None,
+    yes: Yes = False,
+) -> None:
+    r"""Erasure: take all of one uploader, and keep a replay from bringing it back.
 
-    What a legal hold covers stays, and is named: run it again when the hold has ended.
+    What a legal hold covers stays, and is named: run it again when the hold has ended. With
+    --notice, who sent that legal notice is erased; its states, times and decisions stay as proof.
 
-    Example: quorum ledger forget uploader-4711 --yes
+    \b
+    quorum ledger forget uploader-4711 --yes
+    quorum ledger forget --notice 3f9a0c12 --yes
     """
+    if (uploader is None) == (notice is None):
+        msg = "name whom to forget: either UPLOADER or --notice ID"
+        raise ConfigurationError(msg)
+    if notice is not None:
+        _forget_sender(database, notice, done=yes)
+        return
+    assert uploader is not None
     with Ledger(database) as ledger:
         taken = ledger.forget(uploader, dry_run=not yes)
     _show(taken.rows, done=yes)
@@ -114,6 +131,20 @@ def forget(uploader: str, database: Database = None, yes: Yes = False) -> None:
             f"{taken.unread:,} dead letters name no uploader and may hold some of theirs: "
             "take them by age with quorum ledger prune --keep-dead-letters"
         )
+
+
+def _forget_sender(database: str | None, notice: str, *, done: bool) -> None:
+    from quorum.apps.console.desk.noticed import forget_person, sender_known
+
+    with Ledger(database) as ledger:
+        known = forget_person(ledger, notice, "command line") if done else False
+        known = known if done else sender_known(ledger, notice)
+    if not known:
+        typer.echo("who sent it was erased already")
+    elif done:
+        typer.echo("erased who sent it; its states, times and decisions stay")
+    else:
+        typer.echo("who sent it would go; add --yes to do it")
 
 
 @app.command()

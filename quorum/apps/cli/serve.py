@@ -190,6 +190,8 @@ def serve(
             watcher=watcher,
             attributes=settings.perspective,
             report_settings=settings.reports,
+            notice_settings=settings.notices,
+            publishers=settings.publishers,
             live=live,
         )
         stack.callback(supervisor.close)

@@ -46,6 +46,8 @@ from quorum.apps.console.pages import (
     media,
     mine,
     notice,
+    notice_form,
+    notices,
     overview,
     policies,
     probes,
@@ -71,6 +73,7 @@ from quorum.apps.http.problems import Problem, problem_response
 from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
+from quorum.store.notices.intake import NoticeIntake
 from quorum.store.reports.intake import Intake
 from quorum.store.reports.values import ReportLimits
 
@@ -107,7 +110,14 @@ def create_console(
     viewings = Viewings(chosen.media)
     meanings = Meanings(ledger, chosen.meanings)
     worker = Worker(
-        ledger, reviews, chosen.double_rate, overview_cache, anchors, releases, chosen.undo
+        ledger,
+        reviews,
+        chosen.double_rate,
+        overview_cache,
+        anchors,
+        releases,
+        chosen.undo,
+        chosen.notices,
     )
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
@@ -148,6 +158,10 @@ def create_console(
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring, sign_on)
     limits = ReportLimits(public=chosen.public_reports or 1)
     app.state.public_intake = Intake(ledger, limits) if chosen.public_reports else None
+    noticed = ReportLimits(notice=chosen.notices_per_hour)
+    app.state.public_notices = (
+        NoticeIntake(ledger, chosen.notices, noticed) if chosen.public_reports else None
+    )
     app.include_router(probes.router)
     app.include_router(pulse.router)
     for module in (
@@ -170,6 +184,8 @@ def create_console(
         reports,
         notice,
         sign_on_page,
+        notices,
+        notice_form,
         transparency,
     ):
         app.include_router(module.router)

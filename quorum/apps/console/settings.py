@@ -10,6 +10,7 @@ from quorum.apps.console.desk.replies import Replies
 from quorum.core.settings import MediaAccess
 from quorum.core.sign_on_settings import SignOnSettings
 from quorum.models.prompt.translation import Translator
+from quorum.store.notices.values import NoticeRules
 
 __all__ = ["ConsoleSettings"]
 
@@ -36,6 +37,8 @@ class ConsoleSettings:
         policy_file: The file that an activated policy is written to.
         public_reports: Reports an hour that the form without an account takes from one network;
             0 for no form.
+        notices: The terms of legal notices.
+        notices_per_hour: Notices that the form without an account takes from one network.
         policies: The topic that activated policies are published to, beside the ledger.
         body_seconds: Time for a browser to send a form.
         answer: A published decision that led to no verdict by then is told on every page.
@@ -62,6 +65,8 @@ class ConsoleSettings:
     works: Path | None = None
     policy_file: Path | None = None
     public_reports: int = 0
+    notices: NoticeRules = field(default_factory=NoticeRules)
+    notices_per_hour: int = 20
     policies: str | None = None
     body_seconds: float = 20.0
     answer: timedelta = timedelta(seconds=60)

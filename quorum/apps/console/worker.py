@@ -9,13 +9,14 @@ import time
 from datetime import timedelta
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
-from quorum.apps.console.desk import likeness, outbox, reported, standing, tasks
+from quorum.apps.console.desk import likeness, noticed, outbox, reported, standing, tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
 from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.indexing import fill
+from quorum.store.notices.values import NoticeRules
 
 __all__ = ["Worker"]
 
@@ -44,6 +45,7 @@ class Worker:
         anchors: Writes the end of the audit log to outside the database; None for nowhere.
         releases: Publishes activated policies; None where no topic was named.
         undo: How long a decision that later members of a campaign get can be undone.
+        notices: The terms of legal notices.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Worker:
         anchors: AnchorWriter | None = None,
         releases: ReleaseSender | None = None,
         undo: timedelta = timedelta(0),
+        notices: NoticeRules | None = None,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
@@ -63,6 +66,7 @@ class Worker:
         self._anchors = anchors
         self._releases = releases
         self._undo = undo
+        self._notices = notices or NoticeRules()
         self._stopping = threading.Event()
         #: When a round succeeded last, and why none did since.
         self._round_at = time.monotonic()
@@ -124,6 +128,7 @@ class Worker:
                     tasks.sync(self._ledger)
                     standing.follow(self._ledger, self._undo)
                     reported.sync(self._ledger)
+                    noticed.sync(self._ledger, self._notices)
                     self._note_stuck(self._ledger.transact(outbox.stuck))
                     if self._releases is not None:
                         self._send_release(self._releases)

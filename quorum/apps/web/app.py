@@ -17,22 +17,24 @@ from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.counted import CountResponses
 from quorum.apps.http.keys import ApiKey, Keyring
 from quorum.apps.http.problems import install_problems
-from quorum.apps.web import lookups, moderation, reports
+from quorum.apps.web import lookups, moderation, notices, reports
 from quorum.apps.web.contract import describe
 from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher
 from quorum.apps.web.idempotency import IdempotencyStore
+from quorum.apps.web.notice_desk import NoticeDesk
 from quorum.apps.web.perspective import routes as perspective
 from quorum.apps.web.perspective.attributes import sources_of
 from quorum.apps.web.perspective.errors import render
 from quorum.apps.web.recorder import AnswerRecorder
-from quorum.apps.web.report_desk import desk_of
+from quorum.apps.web.report_desk import ReportDesk, desk_of
 from quorum.apps.web.service import Service
 from quorum.apps.web.settings import ServiceLimits
 from quorum.apps.web.state import State
 from quorum.apps.web.watch import Watcher
 from quorum.core import health
+from quorum.core.identity import Publisher
 from quorum.core.metrics import UNKNOWN_HISTORIES
-from quorum.core.settings import AttributeSource, ReportSettings
+from quorum.core.settings import AttributeSource, NoticeSettings, ReportSettings
 from quorum.models.ensemble import Ensemble
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.pipeline.policies.live import LivePolicy
@@ -55,6 +57,8 @@ def create_app(
     watcher: Watcher | None = None,
     attributes: Mapping[str, AttributeSource | None] | None = None,
     report_settings: ReportSettings | None = None,
+    notice_settings: NoticeSettings | None = None,
+    publishers: Mapping[str, Publisher] | None = None,
     live: LivePolicy | None = None,
 ) -> FastAPI:
     """Build the application.
@@ -72,6 +76,8 @@ def create_app(
         watcher: Replaces models when a registry's alias moves.
         attributes: What answers attributes of ``comments:analyze``; see ``Settings.perspective``.
         report_settings: Trusted flaggers, and how many reports are taken.
+        notice_settings: The terms of legal notices.
+        publishers: Whose digital signatures of notices are verified.
         live: Follows the policies that are released while it serves; None for none.
 
     Raises:
@@ -80,6 +86,11 @@ def create_app(
     """
     sources = sources_of(attributes or {}, ensemble.detectors)
     report_desk = desk_of(ledger, keys, report_settings or ReportSettings())
+    notice_desk = (
+        None
+        if ledger is None
+        else NoticeDesk.of(ledger, notice_settings or NoticeSettings(), publishers or {})
+    )
     chosen = limits or ServiceLimits()
 
     @contextlib.asynccontextmanager
@@ -106,7 +117,7 @@ def create_app(
             ledger=ledger,
             recorder=None if ledger is None else AnswerRecorder(ledger),
             webhooks=WebhookDispatcher(
-                ledger, endpoints, before=lambda: report_desk and report_desk.tell(endpoints)
+                ledger, endpoints, before=lambda: _tell((report_desk, notice_desk), endpoints)
             )
             if ledger is not None and endpoints
             else None,
@@ -115,6 +126,7 @@ def create_app(
             watcher=watcher,
             attributes=sources,
             reports=report_desk,
+            notices=notice_desk,
         )
         service.on_late = state.on_late
         app.state.quorum = state
@@ -158,6 +170,7 @@ def create_app(
     app.include_router(lookups.router)
     app.include_router(perspective.router)
     app.include_router(reports.router)
+    app.include_router(notices.router)
     describe(app)
     install_problems(app, render)
 
@@ -179,3 +192,10 @@ def create_app(
 def _until(end: float) -> float:
     """Seconds until a time of the monotonic clock, and a little for what is ready to end."""
     return max(0.2, end - time.monotonic())
+
+
+def _tell(desks: Sequence[ReportDesk | NoticeDesk | None], endpoints: Sequence[Endpoint]) -> None:
+    """Queue the webhooks of what was decided at the desks."""
+    for desk in desks:
+        if desk is not None:
+            desk.tell(endpoints)

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from quorum.apps.web.answers import ProblemAnswer, UploadBatch, UploadForm, WebhookBody
 from quorum.apps.web.description import UPLOAD_EXAMPLE, WEBHOOK_EXAMPLE
+from quorum.apps.web.notice_desk import NoticeBody, NoticeWebhookBody, SuitBody
 from quorum.apps.web.perspective.messages import AnalyzeRequest
 from quorum.apps.web.report_desk import ReportBody, ReportWebhookBody
 from quorum.core.messages import Upload
@@ -24,8 +25,11 @@ __all__ = ["describe"]
 _NAMED: tuple[type[BaseModel], ...] = (
     AnalyzeRequest,
     ProblemAnswer,
+    NoticeBody,
+    NoticeWebhookBody,
     ReportBody,
     ReportWebhookBody,
+    SuitBody,
     Upload,
     UploadBatch,
     UploadForm,
@@ -59,7 +63,12 @@ _GOOGLE_KEYS: dict[str, Any] = {
 }
 
 #: Routes that are open to everyone.
-_OPEN = frozenset({"/health", "/ready", "/v1/reports/{token}"})
+_OPEN = frozenset(
+    {
+        *("/health", "/ready", "/v1/reports/{token}"),
+        *("/v1/notices/{token}", "/v1/notices/{token}/suit"),
+    }
+)
 
 _SIGNATURE_HEADERS = {
     "webhook-id": "The same for each attempt to deliver this verdict.",
@@ -114,6 +123,22 @@ _WEBHOOKS["report"] = {
             "content": {
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/ReportWebhookBody"},
+                }
+            },
+        },
+    }
+}
+_WEBHOOKS["notice"] = {
+    "post": {
+        **_WEBHOOKS["verdict"]["post"],
+        "operationId": "notice_webhook",
+        "summary": "Something happened to a legal notice",
+        "description": "Sent as verdicts are, to the endpoints whose `events` name `notice`.",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/NoticeWebhookBody"},
                 }
             },
         },

@@ -46,7 +46,7 @@ POLL_SECONDS = 1.0
 
 
 #: What a webhook brings.
-Event = Literal["verdict", "report"]
+Event = Literal["verdict", "report", "notice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Endpoint:
         url: Where it listens.
         secret: Key of the signature, in Base64.
         actions: Only verdicts with these actions are sent; empty for all.
-        events: What is sent: verdicts, outcomes of users' reports, or both.
+        events: What is sent: verdicts, outcomes of users' reports, letters of legal notices.
     """
 
     name: str

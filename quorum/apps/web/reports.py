@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from quorum.apps.http.problems import Problem
+from quorum.apps.web.bodies import parsed
 from quorum.apps.web.problem_answers import PROBLEMS
 from quorum.apps.web.report_desk import ReportAnswer, ReportBody, ReportDesk, ReportState
 from quorum.apps.web.state import State, allow
-from quorum.core.errors import InputError
 from quorum.store.reports.intake import ReporterRefused
 
 __all__ = ["router"]
@@ -74,7 +72,7 @@ async def send(request: Request) -> Response:
     state: State = request.app.state.quorum
     desk = _desk(state)
     state.take(client, 1)
-    body = _body(await request.body(), request.headers.get("content-type", ""))
+    body = parsed(ReportBody, await request.body(), request.headers.get("content-type", ""))
     categories = tuple(state.service.policy.categories)
     try:
         taken = await asyncio.to_thread(desk.take, body, client, categories)
@@ -110,20 +108,3 @@ def _desk(state: State) -> ReportDesk:
         detail = "this service records nothing, so that it takes no reports: see --database"
         raise Problem(503, detail, {"retry-after": "3600"})
     return state.reports
-
-
-def _body(data: bytes, content_type: str) -> ReportBody:
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, "send application/json")
-    try:
-        read = json.loads(data)
-    except (ValueError, RecursionError):
-        raise Problem(400, "the body is not valid JSON") from None
-    try:
-        return ReportBody.model_validate(read)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])[:100]}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False)[:5]
-        )
-        raise InputError(told) from None

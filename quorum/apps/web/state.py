@@ -17,6 +17,7 @@ from quorum.apps.web.endpoints import Endpoint, WebhookDispatcher, deliveries_of
 from quorum.apps.web.flights import Flights
 from quorum.apps.web.idempotency import IdempotencyStore
 from quorum.apps.web.known import KnownUpload, RecentUploads
+from quorum.apps.web.notice_desk import NoticeDesk
 from quorum.apps.web.recorder import AnswerRecorder
 from quorum.apps.web.report_desk import ReportDesk
 from quorum.apps.web.service import Busy, Service
@@ -58,6 +59,7 @@ class State:
         watcher: Replaces models when a registry's alias moves; None where none can move.
         attributes: What answers each attribute of ``comments:analyze``.
         reports: Takes users' reports; None where there is no ledger.
+        notices: Takes legal notices; None where there is no ledger.
         closing: Set when the service shuts down.
         buckets: Rate limits, by client.
         recent: What this process moderated last; with predictions only where there is no ledger.
@@ -77,6 +79,7 @@ class State:
     watcher: Watcher | None = None
     attributes: Mapping[str, AttributeSource] = field(default_factory=dict)
     reports: ReportDesk | None = None
+    notices: NoticeDesk | None = None
     closing: bool = False
     buckets: dict[str, Bucket] = field(default_factory=dict)
     recent: RecentUploads = field(

@@ -27,6 +27,7 @@ from quorum.store.ledger import (
     console_schema,
     counting,
     holds,
+    notices_schema,
     reports_schema,
     schema,
     search_schema,
@@ -70,6 +71,7 @@ _DERIVED = (
             console_schema.sketches,
             reports_schema.reports,
             reports_schema.report_cases,
+            notices_schema.notice_copies,
             search_schema.texts,
             search_schema.case_labels,
             vectors_schema.case_vectors,
@@ -141,6 +143,7 @@ def prune(
     if not dry_run:
         run(partial(_prune_reports, before=before, at=at), writes=True)
         run(partial(_prune_alerts, before=before), writes=True)
+        run(partial(_prune_notices, before=before, at=at), writes=True)
 
     def some_cases(connection: Connection) -> Pruned:
         if not dry_run:
@@ -175,6 +178,10 @@ def _unchanged(
                 or_(c.reviewed_at < before, c.reviewed_at.is_(None)),
                 func.coalesce(c.published_at, c.at, c.reviewed_at).is_not(None),
                 covered if held else ~covered,
+                # A notice on it is to be answered, or put back: a clock of the law runs.
+                ~exists().where(
+                    notices_schema.notices.c.upload_id == c.upload_id, _running_notice()
+                ),
             )
             .order_by(c.upload_id)
             .limit(limit)
@@ -203,6 +210,30 @@ def _prune_alerts(connection: Connection, before: datetime) -> None:
     notices = alerts_schema.alert_notices
     connection.execute(delete(notices).where(notices.c.alert_id.in_(ids)))
     connection.execute(delete(alerts_schema.alerts).where(old))
+
+
+def _running_notice() -> ColumnElement[bool]:
+    """The condition that a legal notice waits for somebody."""
+    return notices_schema.notices.c.state.in_(("received", "waiting", "countered"))
+
+
+def _prune_notices(connection: Connection, before: datetime, at: datetime) -> None:
+    """Delete the answered notices that came before a time, with who sent them and their logs."""
+    n = notices_schema.notices.c
+    old = (n.at < before) & ~_running_notice()
+    old &= or_(n.upload_id.is_(None), ~holds.covers(n.upload_id, at))
+    _remove_notices(connection, old)
+
+
+def _remove_notices(connection: Connection, condition: ColumnElement[bool]) -> None:
+    ids = select(notices_schema.notices.c.id).where(condition)
+    for table in (
+        notices_schema.notice_people,
+        notices_schema.notice_events,
+        notices_schema.notice_copies,
+    ):
+        _delete(table, table.c.notice_id.in_(ids), connection)
+    _delete(notices_schema.notices, condition, connection)
 
 
 def _held_letter(at: datetime) -> ColumnElement[bool]:
@@ -239,6 +270,10 @@ def forget(connection: Connection, uploader: str, at: datetime, *, dry_run: bool
         )
         named &= unheld
         removed += remove(schema.dead_letters, named, connection)
+    if not dry_run:
+        n = notices_schema.notices.c
+        for chunk in in_chunks(upload_ids):
+            _remove_notices(connection, n.upload_id.in_(chunk))
     unnamed = letters.uploader.is_(None) & letters.upload_id.is_(None)
     unread = _count(schema.dead_letters, unnamed, connection)
     if not dry_run:

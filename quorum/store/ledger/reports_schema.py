@@ -16,7 +16,8 @@ reporters = Table(
     metadata,
     #: A digest of the kind, the client and the name.
     Column("id", String(64), primary_key=True),
-    #: user (of a platform), public (the form without an account) or trusted (DSA Article 22).
+    #: user (of a platform), public (the form without an account), trusted (DSA Article 22), or
+    #: notice (a legal notice).
     Column("kind", String(16), nullable=False),
     #: The name of the API key; null for the form.
     Column("client", String(64)),

@@ -1,15 +1,10 @@
-"""Takes reports: throttled by reporter, one case for each content.
-
-A reporter over their limit is refused before anything is written, and while the refusal holds
-without a query: 100,000 reports of one reporter cost nobody else.
-"""
+"""Takes reports: throttled by reporter, one case for each content."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,30 +15,17 @@ from quorum.core.errors import InputError
 from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reading import load_cases
-from quorum.store.ledger.reports_schema import report_cases, reporters, reports
+from quorum.store.ledger.reports_schema import report_cases, reports
 from quorum.store.ledger.statements import lock_name
+from quorum.store.reports.throttle import Refused, ReporterRefused, Throttle, reporter_id
 from quorum.store.reports.values import Notice, ReportLimits, Taken, Track
 
-__all__ = ["MAX_TEXT", "Intake", "ReporterRefused", "due_after", "token_digest"]
+__all__ = ["MAX_TEXT", "Intake", "ReporterRefused", "due_after", "plain_text", "token_digest"]
 
 MAX_TEXT: Final = 4000
 _MAX_LOCATION: Final = 2048
-#: Reporters whose refusal is remembered.
-_REMEMBERED: Final = 10_000
 #: An answer that a person gave to a report is given to the next on the same content and category.
 _ANSWER_HOLDS: Final = timedelta(days=30)
-
-
-class ReporterRefused(Exception):
-    """A reporter is over their limit, or suspended; nothing was written.
-
-    Attributes:
-        seconds: When the next report is taken.
-    """
-
-    def __init__(self, seconds: int, why: str) -> None:
-        super().__init__(why)
-        self.seconds = seconds
 
 
 def token_digest(token: str) -> str:
@@ -56,17 +38,6 @@ def due_after(category: str, *, trusted: bool) -> timedelta:
     return service_level(category) / (2 if trusted else 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Until when a reporter is refused, and why."""
-
-    until: datetime
-    why: str
-
-    def error(self, at: datetime) -> ReporterRefused:
-        return ReporterRefused(max(1, int((self.until - at).total_seconds()) + 1), self.why)
-
-
 class Intake:
     """Takes reports into a ledger.
 
@@ -77,9 +48,7 @@ class Intake:
 
     def __init__(self, ledger: Ledger, limits: ReportLimits | None = None) -> None:
         self._ledger = ledger
-        self._limits = limits or ReportLimits()
-        #: By reporter; the oldest are dropped first.
-        self._refused: OrderedDict[str, _Refused] = OrderedDict()
+        self._throttle = Throttle(limits or ReportLimits())
 
     def take(self, notice: Notice) -> Taken:
         """Take a report.
@@ -89,34 +58,28 @@ class Intake:
             ReporterRefused: If the reporter is over their limit, or suspended.
         """
         notice = _checked(notice)
-        reporter_id = _reporter_id(notice)
+        name = reporter_id(notice.reporter)
         at = now()
-        known = self._refused.get(reporter_id)
-        if known is not None and known.until > at:
-            raise known.error(at)
+        self._throttle.check(name, at)
         made = self._ledger.transact(
-            lambda connection: self._take(connection, notice, reporter_id, at), writes=True
+            lambda connection: self._take(connection, notice, name, at), writes=True
         )
         if isinstance(made, Taken):
             return made
-        self._refused[reporter_id] = made
-        self._refused.move_to_end(reporter_id)
-        while len(self._refused) > _REMEMBERED:
-            self._refused.popitem(last=False)
+        self._throttle.remember(name, made)
         raise made.error(at)
 
     def _take(
-        self, connection: Connection, notice: Notice, reporter_id: str, at: datetime
-    ) -> Taken | _Refused:
-        lock_name(connection, reporter_id)
-        who = self._admit(connection, notice, reporter_id, at)
-        if isinstance(who, _Refused):
+        self, connection: Connection, notice: Notice, name: str, at: datetime
+    ) -> Taken | Refused:
+        who = self._throttle.admit(connection, notice.reporter, name, at)
+        if isinstance(who, Refused):
             return who
         # One content, one case, whoever reports it at the same time.
         lock_name(connection, f"report {notice.upload_id or notice.location}")
         content, answered = _content(connection, notice, at)
         case_id = _case(connection, notice, content, at, answered)
-        report_id = digest("report", reporter_id, case_id)
+        report_id = digest("report", name, case_id)
         query = select(reports).where(reports.c.id == report_id)
         known = connection.execute(query).first()
         case = connection.execute(select(report_cases).where(report_cases.c.id == case_id)).one()
@@ -128,7 +91,7 @@ class Intake:
         row = {
             "id": report_id,
             "case_id": case_id,
-            "reporter_id": reporter_id,
+            "reporter_id": name,
             "upload_id": notice.upload_id,
             "at": at,
             "category": notice.category,
@@ -158,45 +121,6 @@ class Intake:
         made = connection.execute(query).one()
         return _told(made, case, token, new=True)
 
-    def _admit(
-        self, connection: Connection, notice: Notice, reporter_id: str, at: datetime
-    ) -> Track | _Refused:
-        """The reporter's track record, after a token was taken; or why they are refused."""
-        most = getattr(self._limits, notice.reporter.kind)
-        query = select(reporters).where(reporters.c.id == reporter_id)
-        row = connection.execute(query).first()
-        if row is None:
-            connection.execute(
-                insert(reporters).values(
-                    id=reporter_id,
-                    kind=notice.reporter.kind,
-                    client=notice.reporter.client,
-                    name=notice.reporter.name,
-                    sent=1,
-                    upheld=0,
-                    rejected=0,
-                    first_at=at,
-                    last_at=at,
-                    tokens=most - 1,
-                    tokens_at=at,
-                )
-            )
-            return Track()
-        if row.suspended_until is not None and row.suspended_until > at:
-            why = "reports of this reporter are suspended (DSA Article 23)"
-            return _Refused(row.suspended_until, why)
-        passed = max(0.0, (at - row.tokens_at).total_seconds())
-        tokens = min(float(most), row.tokens + passed * most / 3600)
-        if tokens < 1:
-            wait = timedelta(seconds=(1 - tokens) * 3600 / most)
-            return _Refused(at + wait, f"more than {most:,} reports an hour by one reporter")
-        connection.execute(
-            update(reporters)
-            .where(reporters.c.id == reporter_id)
-            .values(tokens=tokens - 1, tokens_at=at, last_at=at, sent=reporters.c.sent + 1)
-        )
-        return Track(row.upheld, row.rejected)
-
 
 def _checked(notice: Notice) -> Notice:
     location = notice.location.strip()
@@ -213,32 +137,27 @@ def _checked(notice: Notice) -> Notice:
             raise InputError(msg)
     # An id that no upload may have names an upload that the ledger will never know.
     upload_id = notice.upload_id or None
-    if upload_id is not None and (len(upload_id) > 256 or _text(upload_id) != upload_id):
+    if upload_id is not None and (len(upload_id) > 256 or plain_text(upload_id) != upload_id):
         msg = "upload_id has 1 to 256 characters"
         raise InputError(msg)
-    who = replace(notice.reporter, name=_text(notice.reporter.name))
-    reference = None if notice.reference is None else _text(notice.reference)
+    who = replace(notice.reporter, name=plain_text(notice.reporter.name))
+    reference = None if notice.reference is None else plain_text(notice.reference)
     return replace(
         notice,
-        text=_text(notice.text),
-        category=_text(notice.category),
-        name=_text(notice.name),
-        email=_text(notice.email),
+        text=plain_text(notice.text),
+        category=plain_text(notice.category),
+        name=plain_text(notice.name),
+        email=plain_text(notice.email),
         reporter=who,
         upload_id=upload_id,
-        location=_text(location),
+        location=plain_text(location),
         reference=reference,
     )
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
     """Text that every database takes: without NUL and lone surrogates."""
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _reporter_id(notice: Notice) -> str:
-    one = notice.reporter
-    return digest("reporter", one.kind, one.client or "", one.name)[:64]
 
 
 def _content(

@@ -18,7 +18,7 @@ __all__ = [
     "Track",
 ]
 
-ReporterKind = Literal["user", "public", "trusted"]
+ReporterKind = Literal["user", "public", "trusted", "notice"]
 
 #: A reporter is listed as in bad faith after this many decided reports ...
 BAD_FAITH_CASES: Final = 5
@@ -60,7 +60,7 @@ class Reporter:
     """Who reports.
 
     Attributes:
-        kind: A user of a platform, the public form, or a trusted flagger.
+        kind: A user of a platform, the public form, a trusted flagger, or who sends a legal notice.
         name: The platform's name of the user, the flagger's key, or a digest of the network.
         client: The name of the API key; None for the form.
     """
@@ -120,11 +120,13 @@ class ReportLimits:
         user: Reports an hour of a platform's user.
         public: Reports an hour from one network by the form without an account.
         trusted: Reports an hour of a trusted flagger.
+        notice: Legal notices an hour of one user of a platform, or from one network.
     """
 
     user: int = 30
     public: int = 10
     trusted: int = 2000
+    notice: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,10 @@ def test_examples_are_answers(
 
 
 #: Probes, and the secret address of a report, which is its own key.
-OPEN = ("/health", "/ready", "/v1/reports/{token}")
+OPEN = (
+    *("/health", "/ready", "/v1/reports/{token}"),
+    *("/v1/notices/{token}", "/v1/notices/{token}/suit"),
+)
 
 
 def test_who_may_ask_is_told(schema: dict[str, Any]) -> None:

@@ -63,13 +63,17 @@ class Permission(StrEnum):
     DECIDE = "decide"
     #: Appeals, golden cases, policies, exports.
     LEAD = "lead"
+    #: Who sent a legal notice.
+    IDENTITY = "identity"
     AUDIT = "audit"
     ADMIN = "admin"
 
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.REVIEWER: frozenset({Permission.READ, Permission.DECIDE}),
-    Role.LEAD: frozenset({Permission.READ, Permission.DECIDE, Permission.LEAD}),
+    Role.LEAD: frozenset(
+        {Permission.READ, Permission.DECIDE, Permission.LEAD, Permission.IDENTITY}
+    ),
     Role.ADMIN: frozenset(Permission),
     Role.AUDITOR: frozenset({Permission.READ, Permission.AUDIT}),
     Role.READ_ONLY: frozenset({Permission.READ}),

@@ -1,4 +1,4 @@
-"""Holds rows of users, identities, decisions and legal holds against the lines that made them."""
+"""Holds users, identities, decisions, holds and notices' logs against the lines that made them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import Connection, Row, RowMapping, Select, select
 
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions, identities, users
 from quorum.store.ledger.holds import Hold
 from quorum.store.ledger.holds_schema import holds
+from quorum.store.ledger.notices_schema import notice_events, notices
 from quorum.store.ledger.schema import cases
 
-__all__ = ["AuditedRows", "decision_digest", "hold_digest", "identity_digest", "user_digest"]
+__all__ = [
+    "AuditedRows",
+    "decision_digest",
+    "event_digest",
+    "hold_digest",
+    "identity_digest",
+    "user_digest",
+]
 
 _PAGE: Final = 1000
 #: What of a decision never changes.
@@ -58,6 +66,12 @@ def identity_digest(row: RowMapping | Mapping[str, Any]) -> str:
     return _digest([row["issuer"], row["subject"], row["account"]])
 
 
+def event_digest(row: Row[Any]) -> str:
+    """The digest of an event in the log of a legal notice."""
+    names = ("notice_id", "number", "at", "event", "actor", "details")
+    return _digest([_plain(getattr(row, name)) for name in names])
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -78,6 +92,8 @@ class AuditedRows:
         self._holds: dict[str, str] = {}
         #: By issuer and subject: the digest that the line on the identity gives its row.
         self._identities: dict[tuple[str, str], str] = {}
+        #: By notice and number: the digest of that event.
+        self._events: dict[tuple[str, int], str] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
         self._unnamed: Counter[tuple[str, str, str, str]] = Counter()
         #: Rows whose making line says nothing of their content.
@@ -99,6 +115,9 @@ class AuditedRows:
         elif event in ("hold.placed", "hold.released"):
             told = json.loads(details)
             self._holds[told["hold"]] = told["row"]
+        elif event.startswith("notice."):
+            told = json.loads(details)
+            self._events[subject, told["number"]] = told["row"]
         elif event == "cases.decided":
             for upload, name, row in json.loads(details)["decisions"]:
                 self._decisions[name] = (row, upload)
@@ -122,6 +141,7 @@ class AuditedRows:
             ledger.transact(self._of_users)
             or ledger.transact(self._of_identities)
             or ledger.transact(self._of_holds)
+            or ledger.transact(self._of_notices)
             or self._of_decisions(ledger)
         )
 
@@ -144,6 +164,20 @@ class AuditedRows:
             if known != identity_digest(row._mapping):
                 return f"the identity {row.subject} was given to another account, {row.account}"
         return f"the identity {min(left)[1]} was deleted" if left else None
+
+    def _of_notices(self, connection: Connection) -> str | None:
+        """Events of a notice that was erased, or that age took, are gone with it."""
+        left = dict(self._events)
+        e = notice_events.c
+        for row in connection.execute(select(notice_events).where(e.logged.is_(True))):
+            known = left.pop((row.notice_id, row.number), None)
+            if known is None:
+                return f"event {row.number} of the notice {row.notice_id} was made by no line"
+            if known != event_digest(row):
+                return f"event {row.number} of the notice {row.notice_id} was changed"
+        there = set(connection.execute(select(notices.c.id)).scalars())
+        gone = sorted(one for one in left if one[0] in there)
+        return f"event {gone[0][1]} of the notice {gone[0][0]} was deleted" if gone else None
 
     def _of_users(self, connection: Connection) -> str | None:
         there = {row.name: row for row in connection.execute(select(users))}

@@ -19,7 +19,7 @@ from quorum.store.ledger.reading import load_cases
 __all__ = ["begin", "refusal"]
 
 #: What a reviewer waits for, or another one is asked: such a case is decided there.
-_WAITS: Final = ("review", "second", "appeal", "report")
+_WAITS: Final = ("review", "second", "appeal", "report", "notice")
 
 
 def refusal(case: LedgerCase, user: User) -> str | None:

@@ -32,7 +32,7 @@ __all__ = [
 NAMES: Final = ("ledger", "worker", "publisher", "verdicts", "uploads", "stream", "detectors")
 
 #: Kinds of decisions that become reviews, and so new verdicts.
-PUBLIC_KINDS: Final = ("review", "second", "appeal", "report", "again")
+PUBLIC_KINDS: Final = ("review", "second", "appeal", "report", "notice", "again")
 
 #: Decisions and uploads from before are no longer told: nobody waits for them at this desk.
 _OLDEST: Final = timedelta(days=7)

@@ -313,7 +313,11 @@ def _check(
         msg = f"A second person must decide this case: {why}."
         raise Conflict(msg)
     if action is Action.REVIEW and task.kind != "review":
-        whose = {"report": "A report is answered", "again": "A case is decided again"}
+        whose = {
+            "report": "A report is answered",
+            "notice": "A notice is answered",
+            "again": "A case is decided again",
+        }
         msg = (
             f"{whose.get(task.kind, 'You are the second reviewer')}: choose allow, restrict or "
             "remove."

@@ -23,7 +23,7 @@ __all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_
 
 _SYNC_BATCH: Final = 500
 
-TaskKind = Literal["review", "second", "double", "golden", "appeal", "report", "again"]
+TaskKind = Literal["review", "second", "double", "golden", "appeal", "report", "notice", "again"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,9 @@ def open_task(
     key: str = "",
     not_for: str | None = None,
     only_for: str | None = None,
+    category: str | None = None,
+    due_at: datetime | None = None,
+    first: float = 0.0,
 ) -> str:
     """Create a task unless it exists, and return its id.
 
@@ -77,12 +80,16 @@ def open_task(
         key: Distinguishes tasks of one kind on one verdict.
         not_for: A reviewer who may not take it.
         only_for: The only reviewer who may take it.
+        category: Its category of harm; None for that of the verdict.
+        due_at: When it is due; None for by the severity of its category.
+        first: Added to its order: before all others of any queue, if it is large.
     """
     task_id = digest("task", kind, verdict.upload_id, verdict.id, key)
     if connection.execute(select(tasks.c.id).where(tasks.c.id == task_id)).first() is None:
         at = now()
         shown = ",".join(upload.territories) if upload is not None else ""
         scores = [one.score for one in verdict.predictions if one.score is not None]
+        harm = category or verdict.category
         connection.execute(
             insert(tasks).values(
                 id=task_id,
@@ -90,15 +97,15 @@ def open_task(
                 verdict_id=verdict.id,
                 kind=kind,
                 state="open",
-                category=None if verdict.category is None else verdict.category[:256],
+                category=None if harm is None else harm[:256],
                 territories=f",{shown}," if shown else "",
-                severity=severity(verdict.category),
-                harm=expected_harm(upload, verdict),
+                severity=severity(harm),
+                harm=expected_harm(upload, verdict) + first,
                 title="" if upload is None else upload.title.replace("\x00", "�")[:300],
                 uploader=None if upload is None else upload.uploader,
                 score=max(scores, default=None),
                 opened_at=verdict.at if kind == "review" else at,
-                due_at=(verdict.at if kind == "review" else at) + service_level(verdict.category),
+                due_at=due_at or (verdict.at if kind == "review" else at) + service_level(harm),
                 not_for=None if not_for is None else folded(not_for),
                 only_for=only_for,
             )

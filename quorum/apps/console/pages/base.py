@@ -30,6 +30,7 @@ __all__ = [
     "Console",
     "CurrentSession",
     "FormFields",
+    "IdentityReader",
     "Lead",
     "LoginRequired",
     "PageError",
@@ -206,6 +207,7 @@ def _require(permission: Permission) -> Callable[[Session], User]:
 Reviewer = Annotated[User, Depends(_require(Permission.DECIDE))]
 Lead = Annotated[User, Depends(_require(Permission.LEAD))]
 Auditor = Annotated[User, Depends(_require(Permission.AUDIT))]
+IdentityReader = Annotated[User, Depends(_require(Permission.IDENTITY))]
 Admin = Annotated[User, Depends(_require(Permission.ADMIN))]
 
 UploadId = Annotated[str, Query(max_length=256)]

@@ -18,7 +18,7 @@ from quorum.store.reports.intake import Intake, ReporterRefused
 from quorum.store.reports.reading import answer_of
 from quorum.store.reports.values import Notice, Reporter
 
-__all__ = ["router"]
+__all__ = ["network_of", "router"]
 
 router = APIRouter()
 
@@ -70,7 +70,7 @@ def send(
     """Take a report, and show its own secret address."""
     category = given.get("category", "")
     notice = Notice(
-        reporter=Reporter("public", _network(client_address(request))),
+        reporter=Reporter("public", network_of(client_address(request))),
         upload_id=given.get("upload", "").strip() or None,
         location=given.get("location", ""),
         category=category if category in DSA_CATEGORIES else "not-specified-notice",
@@ -103,7 +103,7 @@ def status(request: Request, token: str, intake: Public) -> Response:
     return render(request, "report_status.html", answer=found)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """A digest of the client's network: limits need it, and nobody needs the address."""
     try:
         made = ipaddress.ip_address(address)

@@ -28,6 +28,7 @@ _PAGES = (
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
     ("/reports", "Reports", Permission.READ),
+    ("/notices", "Notices", Permission.READ),
     ("/mine", "Mine", Permission.DECIDE),
     ("/appeals", "Appeals", Permission.READ),
     ("/quality", "Quality", Permission.READ),

@@ -1,0 +1,234 @@
+"""``quorum notices``: list, show and export legal notices with their clocks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from quorum.apps.cli import options
+from quorum.core.errors import ConfigurationError, InputError
+from quorum.core.messages import now
+
+if TYPE_CHECKING:
+    from quorum.core.settings import CatalogueSettings
+    from quorum.store.notices.values import Clock, Kind
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Legal notices: intimate images, copyright, counter-notices.\n\n"
+    "Example: quorum notices list",
+)
+
+KindOption = Annotated[
+    str | None, typer.Option("--kind", help="Only intimate, copyright or counter.")
+]
+
+
+@app.command("list")
+def list_notices(
+    kind: KindOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Those that are answered, too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="The most lines.")] = 200,
+    database: options.LedgerDatabase = None,
+) -> None:
+    """List the notices that wait, each with its clock, the most urgent first.
+
+    Example: quorum notices list --kind intimate
+    """
+    from quorum.store.ledger import Ledger
+    from quorum.store.notices.reading import clock_of, notices_of
+    from quorum.store.notices.values import OPEN
+
+    chosen, at = _kind(kind), now()
+    query = notices_of(chosen, open_only=not every).limit(limit)
+    with Ledger(database) as ledger:
+        rows = ledger.transact(lambda connection: connection.execute(query).all())
+    for row in sorted(rows, key=lambda one: (one.state not in OPEN, one.due_at or one.at)):
+        clock = _told(clock_of(row), at)
+        typer.echo(f"{row.id[:16]}  {row.kind:9}  {row.state:9}  {clock}")
+        typer.echo(f"    {row.upload_id or row.location}, came {row.at.isoformat()}")
+    typer.echo(f"{len(rows):,} notices")
+
+
+def _told(clock: Clock | None, at: datetime) -> str:
+    if clock is None:
+        return "-"
+    if clock.earliest is not None and at < clock.earliest:
+        return f"put back from {clock.earliest.isoformat()} to {clock.due.isoformat()}"
+    marked = {"well": "", "near": " (near)", "late": " (OVERDUE)"}[clock.tone(at)]
+    return f"due {clock.due.isoformat()}{marked}"
+
+
+@app.command()
+def show(
+    notice: Annotated[str, typer.Argument(help="Its id, or the beginning of it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As one line of JSON.")] = False,
+    database: options.LedgerDatabase = None,
+) -> None:
+    """Show one notice with its clock, its log and its copies, without who sent it.
+
+    Example: quorum notices show 3f9a0c12 --json
+    """
+    from quorum.store.ledger import Ledger
+    from quorum.store.notices.reading import clock_of, find_notice, with_logs
+
+    def work(connection: Any) -> tuple[Any, dict[str, Any]] | None:
+        row = find_notice(connection, notice)
+        return None if row is None else (row, next(with_logs(connection, [row])))
+
+    with Ledger(database) as ledger:
+        found = ledger.transact(work)
+    if found is None:
+        msg = f"there is no notice {notice!r}; list them with: quorum notices list --all"
+        raise InputError(msg)
+    row, told = found
+    if as_json:
+        typer.echo(json.dumps(told, default=_plain))
+        return
+    for name, value in told.items():
+        if name not in ("log", "copies") and value not in (None, ""):
+            typer.echo(f"{name:12} {_plain(value)}")
+    typer.echo(f"{'clock':12} {_told(clock_of(row), now())}")
+    for event in told["log"]:
+        facts = {k: v for k, v in event.items() if k not in ("at", "event", "actor")}
+        when = event["at"].isoformat()
+        typer.echo(f"  {when}  {event['event']:13} {event['actor']}  {json.dumps(facts)}")
+    for copy in told["copies"]:
+        typer.echo(f"  copy {copy['upload_id']}: {copy['how']}, {copy['state']}")
+
+
+@app.command()
+def export(
+    out: Annotated[
+        Path | None, typer.Option(help="The file, .csv or .jsonl; by default stdout as .jsonl.")
+    ] = None,
+    kind: KindOption = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    r"""Export notices, oldest first: CSV, or JSON lines with logs and copies.
+
+    It has nothing of who sent a notice, and none of their words.
+
+    \b
+    quorum notices export --out notices.csv
+    quorum notices export --kind counter --out counters.jsonl
+    """
+    from quorum.store.ledger import Ledger
+    from quorum.store.notices.reading import COLUMNS, every_notice
+
+    if out is not None and out.suffix not in (".csv", ".jsonl"):
+        msg = f"--out {out}: name a file that ends in .csv or .jsonl"
+        raise ConfigurationError(msg)
+    chosen = _kind(kind)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(database))
+        file: TextIO = sys.stdout
+        if out is not None:
+            file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
+        count = 0
+        table = csv.writer(file) if out is not None and out.suffix == ".csv" else None
+        if table is not None:
+            table.writerow(COLUMNS)
+        for one in every_notice(ledger, chosen):
+            count += 1
+            if table is None:
+                file.write(json.dumps(one, default=_plain) + "\n")
+            else:
+                table.writerow([_plain(one[name]) for name in COLUMNS])
+    typer.echo(f"{count:,} notices", err=True)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _kind(text: str | None) -> Kind | None:
+    from quorum.store.notices.values import KINDS
+
+    found = next((one for one in KINDS if one == text), None)
+    if text is not None and found is None:
+        msg = f"--kind {text}: there are {', '.join(KINDS)}"
+        raise ConfigurationError(msg)
+    return found
+
+
+@app.command()
+def sweep(
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(help="The catalogue's folder; by default that of the settings."),
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=1, help="Go on, and sweep each so many seconds.")
+    ] = None,
+    settings: options.SettingsFile = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    r"""Look for copies of removed intimate images among uploads kept and to come.
+
+    It compares fingerprints that the catalogue keeps (`quorum catalogue keep`). The console then
+    removes identical copies by the decision on the notice, and asks a person about similar ones.
+
+    \b
+    quorum notices sweep --catalogue catalogue
+    quorum notices sweep --settings quorum.yaml --every 60
+    """
+    from quorum.core.settings import load_settings
+    from quorum.models.copyright.catalogue.catalogue import Catalogue
+    from quorum.store.ledger import Ledger
+    from quorum.store.notices.sweeping import sweep as run
+    from quorum.store.notices.values import NoticeRules
+
+    chosen = load_settings(settings)
+    folder, where = _catalogue(catalogue, chosen.catalogue)
+    rules = NoticeRules.of(chosen.notices)
+    opened = Catalogue(folder, where)
+    try:
+        with Ledger(database) as ledger:
+            while True:
+                done = run(ledger, opened, rules)
+                typer.echo(
+                    f"{done.originals:,} removed contents compared with {done.compared:,} "
+                    f"uploads: {done.found:,} new copies"
+                )
+                for name in done.without:
+                    typer.echo(f"no fingerprint is kept of the content of {name[:16]}", err=True)
+                if every is None:
+                    return
+                time.sleep(every)
+    finally:
+        opened.close()
+
+
+def _catalogue(
+    given: Path | None, configured: str | CatalogueSettings | None
+) -> tuple[str | None, str | None]:
+    """The folder and the database of the catalogue.
+
+    Raises:
+        ConfigurationError: If none is named.
+    """
+    if given is not None:
+        return str(given), None
+    if configured is None:
+        msg = (
+            "name the catalogue that keeps uploads: --catalogue FOLDER, or `catalogue` in settings"
+        )
+        raise ConfigurationError(msg)
+    if isinstance(configured, str):
+        return configured, None
+    return configured.folder, configured.database

@@ -23,6 +23,8 @@ def demo(
 ) -> None:
     """Publish the shipped uploads, show each verdict with its reasons as it arrives, sum up.
 
+    Then a wave of spam comes: it is found, held, and decided once.
+
     It runs on the official Pub/Sub emulator and Prism where this machine has them, else in one
     process. It ends by itself.
 

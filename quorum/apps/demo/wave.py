@@ -88,7 +88,7 @@ def play_wave(stage: Stage, console: Console, show: Callable[[Board], Callable[[
         The verdicts.
 
     Raises:
-        QuorumError: If not every upload came to an end.
+        QuorumError: If not every upload and every review came to an end.
     """
     uploads = _uploads()
     console.rule("A wave")
@@ -124,8 +124,11 @@ def play_wave(stage: Stage, console: Console, show: Callable[[Board], Callable[[
         ],
         board,
     )  # fmt: skip
+    if any(board.verdicts[name].decided_by != "reviewer" for name in members):
+        msg = "not every review of the wave was taken; please report this"
+        raise QuorumError(msg)
     decided = [board.verdicts[name] for name in members]
-    removed = sum(one.action is Action.REMOVE and one.decided_by == "reviewer" for one in decided)
+    removed = sum(one.action is Action.REMOVE for one in decided)
     console.print(
         f"Decided:   once by a reviewer, for all of them: {removed} removed "
         "([bold]quorum console[/])",

@@ -48,8 +48,11 @@ def check(board: Board, told: str) -> None:
     assert {verdict.action for verdict in board.verdicts.values()} == set(ACTIONS)
     assert len(board.dead) == 2
     assert len(board.verdicts) + len(board.dead) == board.expected
-    for part in ("Summary", "Latency:", "Dead letters: 2", "Next:"):
+    for part in ("Summary", "Latency:", "Dead letters: 2", "A wave", "Next:"):
         assert part in told
+    assert "Found:     a campaign (wave/text), 8 uploads by 8 accounts" in told
+    assert "Contained: 5 wait for a human; 3 came before it was known" in told
+    assert "for all of them: 8 removed" in told
 
 
 @pytest.mark.long

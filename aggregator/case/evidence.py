@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from quorum.aggregator.case.contents import Relation
-from quorum.aggregator.case.state import CaseState, KeptReview, prediction_key
+from quorum.aggregator.case.state import CaseState, KeptOrder, KeptReview, prediction_key
 from quorum.aggregator.decision.compact import CompactPrediction, micros
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.messages import Prediction, Review
+from quorum.core.messages import Action, Prediction, Review
 
-__all__ = ["MAX_STRANGERS", "keep_prediction", "keep_review"]
+__all__ = ["MAX_STRANGERS", "keep_order", "keep_prediction", "keep_review"]
 
 #: Detectors that the policy does not name, and shadows, whose predictions a case keeps (the first
 #: by name): the stream is open to all, and a flood of invented detectors must not fill the state.
@@ -61,6 +61,7 @@ def keep_review(state: CaseState, policy: Policy, review: Review) -> None:
         policy: Its categories name the harm that the reviewer saw.
         review: The review; one of an earlier content is remembered as what was overruled.
     """
+    keep_order(state, review)
     contents = state.contents
     if review.verdict_id in contents.former_verdicts:
         contents.overruled = review.action.value
@@ -73,3 +74,31 @@ def keep_review(state: CaseState, policy: Policy, review: Review) -> None:
     known = state.review
     if known is None or (known.at, known.id) < (added.at, added.id):
         state.review = added
+
+
+def keep_order(state: CaseState, review: Review) -> None:
+    """Keep what a review decides on the account itself; it counts whatever content it is of.
+
+    A later review takes its place if it says something of the account, or decides more mildly on
+    the upload.
+
+    Args:
+        state: The case that keeps it.
+        review: The review.
+    """
+    known, at = state.order, micros(review.at)
+    if known is not None and (known.at, known.review) >= (at, review.event_id()):
+        return
+    if review.account is not None and review.account_reason is not None:
+        state.order = KeptOrder(
+            review.event_id(),
+            at,
+            review.account,
+            review.action.value,
+            None if review.account_until is None else micros(review.account_until),
+            review.account_reason,
+        )
+    elif known is not None and (
+        review.account is not None or review.action.severity < Action(known.upload_action).severity
+    ):
+        state.order = None

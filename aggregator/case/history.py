@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from quorum.aggregator.decision.compact import micros
@@ -13,7 +15,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Strikes
 from quorum.core.messages import Action, Verdict
 
-__all__ = ["History", "counted_actions", "known_uploader"]
+__all__ = ["FADED", "History", "Strike", "counted_actions", "known_uploader", "strikes_of"]
 
 #: Uploads with a strike that are remembered; older ones have decayed, or the account is lost.
 REMEMBERED: Final = 200
@@ -104,7 +106,65 @@ def _uploader(
 ) -> Uploader:
     strikes, removals = 0.0, 0
     for action, at in struck:
-        age = max(0, now - at) / 1e6
-        strikes += rates.weights.get(action, 0.0) * 0.5 ** (age / rates.half_life)
+        strikes += _worth(rates, action, max(0, now - at) / 1e6)
         removals += action is Action.REMOVE
     return Uploader(strikes=strikes, removals=removals, verdicts=verdicts)
+
+
+def _worth(rates: Strikes, action: Action, age: float) -> float:
+    """The strikes of a verdict that is ``age`` seconds old."""
+    return rates.weights.get(action, 0.0) * float(0.5 ** (age / rates.half_life))
+
+
+#: A strike that counts less has no part in what a person reads of an uploader.
+FADED: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One verdict that counts against an uploader.
+
+    Attributes:
+        upload_id: The upload.
+        action: The verdict's.
+        at: When it was decided.
+        weight: What it counted then.
+        worth: What it counts now.
+        halves_at: When it will count half of what it counts now.
+        fades_at: When it will count less than ``FADED``.
+    """
+
+    upload_id: str
+    action: Action
+    at: datetime
+    weight: float
+    worth: float
+    halves_at: datetime
+    fades_at: datetime
+
+
+def strikes_of(
+    policy: Policy, verdicts: Iterable[tuple[str, Action, datetime]], now: datetime
+) -> list[Strike]:
+    """The strikes that count against an uploader, the weightiest first.
+
+    Args:
+        policy: Its ``strikes`` define weights and half-life.
+        verdicts: For each upload: its id, the action that holds, and when it was decided.
+        now: The time.
+
+    Returns:
+        Those that still count; the sum of ``worth`` of all is ``Uploader.strikes``, but for what
+        faded.
+    """
+    rates = policy.strikes
+    found = []
+    for upload_id, action, at in verdicts:
+        weight = rates.weights.get(action, 0.0)
+        worth = _worth(rates, action, max(0, micros(now) - micros(at)) / 1e6)
+        if worth < FADED:
+            continue
+        fades = at + timedelta(seconds=rates.half_life * math.log2(weight / FADED))
+        halves = now + timedelta(seconds=rates.half_life)
+        found.append(Strike(upload_id, action, at, weight, worth, halves, fades))
+    return sorted(found, key=lambda one: -one.worth)

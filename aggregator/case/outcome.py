@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from quorum.aggregator.case.state import CaseState
-from quorum.aggregator.decision.accounts import AccountChoice, account_choice
+from quorum.aggregator.case.clock import at_micros
+from quorum.aggregator.case.state import CaseState, KeptOrder
+from quorum.aggregator.decision.accounts import AccountChoice, account_choice, account_effect
 from quorum.aggregator.decision.compact import micros
 from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.decision.verdicts import local_actions
 from quorum.aggregator.policy.policy import Policy
-from quorum.core.messages import Action, Verdict
+from quorum.core.messages import AccountAction, AccountState, Action, Verdict
 
 __all__ = [
     "account_of",
@@ -35,7 +36,10 @@ def effect_of(state: CaseState, decision: Decision) -> str:
 
 
 def account_of(state: CaseState, policy: Policy, decision: Decision) -> AccountChoice | None:
-    """What happens to the uploader's account."""
+    """What happens to the uploader's account: a person's own decision on it stands first."""
+    order = state.order
+    if order is not None:
+        return None if order.action == "none" else _ordered(order)
     review = state.review
     if review is None:
         return account_choice(policy, decision.rule, decision.action)
@@ -45,6 +49,18 @@ def account_of(state: CaseState, policy: Policy, decision: Decision) -> AccountC
         decision.action,
         reviewed=Action(review.action),
         said=review.account,
+    )
+
+
+def _ordered(order: KeptOrder) -> AccountChoice:
+    return AccountChoice(
+        action=AccountAction(order.action),
+        state=AccountState.HOLDS,
+        rule="review",
+        reason=order.reason,
+        seconds=None,
+        until=None if order.until is None else at_micros(order.until),
+        review=order.review,
     )
 
 
@@ -78,7 +94,7 @@ def changes(state: CaseState, effect: str, account: str = "", plan: str = "") ->
 def recorded_account(verdict: Verdict) -> str:
     """The decision on the account of a verdict that was recorded, as ``KeptVerdict.account``."""
     one = verdict.account
-    return "" if one is None else f"{one.action}:{one.state}"
+    return "" if one is None else account_effect(one.action, one.state, one.review)
 
 
 def recorded_plan(verdict: Verdict) -> str:

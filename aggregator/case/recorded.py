@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from quorum.aggregator.case.clock import span
-from quorum.aggregator.case.evidence import keep_prediction, keep_review
+from quorum.aggregator.case.evidence import keep_order, keep_prediction, keep_review
 from quorum.aggregator.case.outcome import recorded_account, recorded_effect, recorded_plan
 from quorum.aggregator.case.state import MAX_EARLIER, CaseState, KeptVerdict
 from quorum.aggregator.decision.compact import micros
@@ -59,7 +59,10 @@ def edited_state(earlier: Sequence[Verdict], reviews: Iterable[Review]) -> CaseS
     *others, last = earlier
     state.verdict = _kept(last, last.digest or "", others)
     state.contents.follow([one.digest or "" for one in earlier])
-    newest = max(reviews, key=lambda one: (one.at, one.event_id()), default=None)
+    known = sorted(reviews, key=lambda one: (one.at, one.event_id()))
+    for review in known:
+        keep_order(state, review)
+    newest = max(known, key=lambda one: (one.at, one.event_id()), default=None)
     state.contents.overruled = None if newest is None else newest.action.value
     return state
 

@@ -107,6 +107,26 @@ class KeptReview(NamedTuple):
     account: Said | None = None
 
 
+class KeptOrder(NamedTuple):
+    """What a person decided on the uploader's account itself.
+
+    Attributes:
+        review: The id of the review.
+        at: Microseconds since 1970.
+        action: What happens to the account; ``none`` for nothing, whatever a rule asks.
+        upload_action: What the same review decided on the upload.
+        until: When it ends, in microseconds since 1970; None until a person lifts it.
+        reason: A sentence for the account's owner.
+    """
+
+    review: str
+    at: int
+    action: Said
+    upload_action: str
+    until: int | None
+    reason: str
+
+
 @dataclass(slots=True)
 class CaseState:
     """All that a case keeps.
@@ -129,6 +149,7 @@ class CaseState:
         since: For each rule with ``then`` that applies: since when, in microseconds since 1970.
         features: Values of features over time, by ``Feature.key``.
         campaigns: The waves that the upload is part of.
+        order: What a person decided on the account itself; an edit of the upload leaves it.
     """
 
     upload: Upload | None = None
@@ -147,6 +168,7 @@ class CaseState:
     since: dict[str, int] = field(default_factory=dict)
     features: Mapping[str, float] = field(default_factory=dict)
     campaigns: tuple[Campaign, ...] = ()
+    order: KeptOrder | None = None
 
     @property
     def has_upload(self) -> bool:
@@ -200,9 +222,12 @@ class CaseState:
             self.ahead.row(),
             self.verdict and self.verdict.row(),
             self.review and (self.review if self.review.account else self.review[:4]),
-            *((self.since,) if self.since or self.features else ()),
-            *((self.features,) if self.features else ()),
-            *(([one.model_dump(mode="json") for one in self.campaigns],) if self.campaigns else ()),
+            *_trimmed(
+                self.since,
+                self.features,
+                [one.model_dump(mode="json") for one in self.campaigns],
+                self.order,
+            ),
         )
         return to_json(head) + b"\n" + body
 
@@ -238,9 +263,12 @@ class CaseState:
             verdict=None if verdict is None else KeptVerdict.of(verdict),
             review=None if review is None else KeptReview(*review),
             wake=wake,
-            since=more[0] if more else {},
-            features=more[1] if len(more) > 1 else {},
-            campaigns=tuple(map(Campaign.model_validate, more[2] if len(more) > 2 else ())),
+            since=(more[0] if more else None) or {},
+            features=(more[1] if len(more) > 1 else None) or {},
+            campaigns=tuple(
+                map(Campaign.model_validate, (more[2] if len(more) > 2 else None) or ())
+            ),
+            order=KeptOrder(*more[3]) if len(more) > 3 else None,
         )
 
     def _json(self) -> bytes:
@@ -256,6 +284,12 @@ def _row(one: CompactPrediction) -> Sequence[Any]:
     if one.works:
         return (*one[:9], None, *one[10:])
     return one[:9] if one.reason or one.shadow else one[:7]
+
+
+def _trimmed(*parts: Any) -> Sequence[Any]:
+    """The parts without the empty ones at their end."""
+    last = max((place for place, part in enumerate(parts, 1) if part), default=0)
+    return parts[:last]
 
 
 def prediction_key(detector: str, shadow: bool) -> str:

@@ -10,10 +10,10 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.core.messages import Action, digest
 from quorum.core.messages.account import AccountAction, AccountState
 
-__all__ = ["AccountChoice", "Said", "account_choice", "account_values"]
+__all__ = ["AccountChoice", "Said", "account_choice", "account_effect", "account_values"]
 
 #: What a reviewer may say of the account.
-Said = Literal["none", "warn", "suspend"]
+Said = Literal["none", "warn", "suspend", "ban"]
 
 _SAID_BY_REVIEWER: Final = "A reviewer decided on the account."
 
@@ -28,6 +28,9 @@ class AccountChoice:
         rule: What asked for it.
         reason: A sentence.
         seconds: How long it holds; None until a person lifts it.
+        until: When it ends, where a person chose that.
+        review: The review that decided on the account itself; None for a rule, or a review that
+            only says what follows for the account.
     """
 
     action: AccountAction
@@ -35,11 +38,21 @@ class AccountChoice:
     rule: str
     reason: str
     seconds: float | None
+    until: datetime | None = None
+    review: str | None = None
 
     @property
     def effect(self) -> str:
         """The same text means that nothing changes for the account."""
-        return f"{self.action}:{self.state}"
+        return account_effect(self.action, self.state, self.review)
+
+
+def account_effect(action: AccountAction, state: AccountState, review: str | None) -> str:
+    """What a decision does to the account, as a case keeps it.
+
+    Each review on the account itself is an effect of its own: a second warning is another one.
+    """
+    return f"{action}:{state}" if review is None else f"{action}:{state}:{review}"
 
 
 def account_choice(
@@ -105,8 +118,10 @@ def account_values(
     Its id is a digest of the account, the upload, the revision, the policy's version, the rule and
     the effect.
     """
-    until = None if choice.seconds is None else now + timedelta(seconds=choice.seconds)
-    return {
+    until = choice.until
+    if choice.seconds is not None:
+        until = now + timedelta(seconds=choice.seconds)
+    values: dict[str, Any] = {
         "id": digest(
             "account",
             uploader,
@@ -125,3 +140,4 @@ def account_values(
         "strikes": round(strikes, 4),
         "until": until,
     }
+    return values if choice.review is None else {**values, "review": choice.review}

@@ -79,12 +79,16 @@ class DetectorText(_Section):
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
 
 
+#: What a rule may ask for; a ban is decided by two people.
+RuledAccount = Literal[AccountAction.WARN, AccountAction.SUSPEND]
+
+
 class AccountText(_Section):
     """What happens to the uploader's account where a rule decides."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    action: AccountAction
+    action: RuledAccount
     seconds: Duration | None = Field(
         default=None,
         alias="for",
@@ -103,7 +107,7 @@ Account = Annotated[
     AccountText,
     BeforeValidator(
         lambda given: {"action": given} if isinstance(given, str) else given,
-        json_schema_input_type=AccountAction | AccountText,
+        json_schema_input_type=RuledAccount | AccountText,
     ),
 ]
 

@@ -128,7 +128,7 @@ def account_statement(verdict: Verdict, language: str | None = "en") -> str:
     if account.until is not None:
         first += "_until"
     until = "" if account.until is None else account.until.date().isoformat()
-    human = verdict.decided_by == "reviewer"
+    human = verdict.decided_by == "reviewer" or account.review is not None
     return "\n".join(
         (
             words[first].format(until=until),

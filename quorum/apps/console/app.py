@@ -36,6 +36,7 @@ from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
 from quorum.apps.console.desk.viewing import Viewings
 from quorum.apps.console.pages import (
+    accounts,
     again,
     appeal,
     case,
@@ -180,6 +181,7 @@ def create_console(
         search,
         quality,
         appeal,
+        accounts,
         holds,
         reports,
         notice,

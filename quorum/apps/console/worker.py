@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.desk import likeness, noticed, outbox, reported, standing, tasks
+from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
@@ -124,6 +125,7 @@ class Worker:
                 outbox.publish_due(
                     self._ledger, self._reviews.publish, double_rate=self._double_rate
                 )
+                publish_orders(self._ledger, self._reviews.publish)
                 if time.monotonic() - synced > _SYNC_SECONDS:
                     tasks.sync(self._ledger)
                     standing.follow(self._ledger, self._undo)

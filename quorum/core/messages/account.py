@@ -20,6 +20,8 @@ class AccountAction(StrEnum):
     """Its owner is told what follows from more of the same."""
     SUSPEND = "suspend"
     """It may not upload, for a time or until a person lifts it."""
+    BAN = "ban"
+    """It is closed; two people decided so, and only people lift it."""
 
 
 class AccountState(StrEnum):
@@ -35,7 +37,9 @@ class AccountVerdict(Value):
     """The decision on an uploader's account, as part of the verdict on one of their uploads.
 
     It holds as long as that verdict does: a later revision without one, as after an appeal, lifts
-    it. An account is suspended while any of its uploads' verdicts says so.
+    it. An account is suspended while any of its uploads' verdicts says so. What a person decided
+    on the account itself, with a reason of its own, stays in later revisions until a person lifts
+    it, or decides more mildly on the upload.
     """
 
     id: Identifier
@@ -58,3 +62,5 @@ class AccountVerdict(Value):
     """When it ends; absent where a person must lift it."""
     statement: str | None = None
     """The statement of reasons for the account's owner; only where it holds."""
+    review: Identifier | None = None
+    """The review that decided on the account itself, where a person gave a reason of its own."""

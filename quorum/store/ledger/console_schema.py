@@ -25,16 +25,19 @@ __all__ = [
     "audit_log",
     "decisions",
     "drafts",
+    "exposures",
     "golden_answers",
     "identities",
     "known_devices",
     "likeness_keys",
     "login_failures",
+    "preferences",
     "samples",
     "sessions",
     "sketches",
     "skips",
     "standing_decisions",
+    "stints",
     "tasks",
     "users",
 ]
@@ -50,6 +53,8 @@ users = Table(
     Column("password", Text),
     Column("created_at", UtcTime, nullable=False),
     Column("disabled", Boolean, nullable=False),
+    #: What queues may ask for, as ``german,minors`` in order; null for none.
+    Column("skills", Text),
 )
 
 #: Who at an identity provider has which account. A person is the pair of issuer and subject
@@ -123,7 +128,7 @@ tasks = Table(
     Column("id", _KEY, primary_key=True),
     Column("upload_id", _KEY, nullable=False),
     Column("verdict_id", _KEY, nullable=False),
-    #: review, second, double, golden, appeal or report.
+    #: review, second, double, golden, appeal, report or again.
     Column("kind", String(16), nullable=False),
     #: open or closed.
     Column("state", String(16), nullable=False),
@@ -146,6 +151,25 @@ tasks = Table(
     Column("claimed_until", UtcTime),
     Column("closed_at", UtcTime),
     Column("outcome", String(32)),
+    #: The upload's language and reach (views or followers); null for tasks from before queues.
+    Column("language", String(35)),
+    Column("reach", Float),
+    #: The queue that the rules gave it; null until they did.
+    Column("queue", String(64)),
+    #: The reviewer that a lead gave it to, and until when nobody else may take it.
+    Column("assigned_to", String(64)),
+    Column("assigned_until", UtcTime),
+    Index("ix_tasks_state_queue_harm_id", "state", "queue", "harm", "id"),
+    # Covers the list of queues with their clocks.
+    Index(
+        "ix_tasks_state_queue_kind_due_at_opened_at",
+        "state",
+        "queue",
+        "kind",
+        "due_at",
+        "opened_at",
+    ),
+    Index("ix_tasks_assigned_to_state", "assigned_to", "state"),
     Index("ix_tasks_state_harm_id", "state", "harm", "id"),
     Index("ix_tasks_state_opened_at_id", "state", "opened_at", "id"),
     Index("ix_tasks_state_category_harm_id", "state", "category", "harm", "id"),
@@ -294,4 +318,37 @@ drafts = Table(
     Column("activated_by", _KEY),
     Column("activated_at", UtcTime),
     Index("ix_policy_drafts_state_at", "state", "at"),
+)
+
+#: Seconds for which a reviewer had cases of a category open on a day.
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("reviewer", String(64), primary_key=True),
+    #: Such as 2026-01-31, in the time zone of the settings.
+    Column("day", String(10), primary_key=True),
+    Column("category", String(256), primary_key=True),
+    Column("seconds", Float, nullable=False),
+    #: When a case of it was last seen open.
+    Column("seen_at", UtcTime, nullable=False),
+)
+
+#: Since when each reviewer works without a break.
+stints = Table(
+    "stints",
+    metadata,
+    Column("reviewer", String(64), primary_key=True),
+    Column("began_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    #: Until when they rest; null while they need not.
+    Column("rest_until", UtcTime),
+)
+
+#: How each user wants to see media at first.
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("user", String(64), primary_key=True),
+    Column("blur", Boolean, nullable=False),
+    Column("grey", Boolean, nullable=False),
 )

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import table as table_named
 
 from quorum.store.ledger import (
+    accounts_schema,
     alerts_schema,
     console_schema,
     counting,
@@ -72,6 +73,9 @@ _DERIVED = (
             reports_schema.reports,
             reports_schema.report_cases,
             notices_schema.notice_copies,
+            accounts_schema.account_verdicts,
+            accounts_schema.account_orders,
+            accounts_schema.account_appeals,
             search_schema.texts,
             search_schema.case_labels,
             vectors_schema.case_vectors,
@@ -177,6 +181,7 @@ def _unchanged(
                 or_(c.at < before, c.at.is_(None)),
                 or_(c.reviewed_at < before, c.reviewed_at.is_(None)),
                 func.coalesce(c.published_at, c.at, c.reviewed_at).is_not(None),
+                ~_keeps_account_shut(at),
                 covered if held else ~covered,
                 # A notice on it is to be answered, or put back: a clock of the law runs.
                 ~exists().where(
@@ -186,6 +191,20 @@ def _unchanged(
             .order_by(c.upload_id)
             .limit(limit)
         ).scalars()
+    )
+
+
+def _keeps_account_shut(at: datetime) -> ColumnElement[bool]:
+    """The condition that an account is suspended or banned now because of a case.
+
+    Its verdict is the record of that, and what a person lifts.
+    """
+    a = accounts_schema.account_verdicts.c
+    return exists().where(
+        a.verdict_id == schema.cases.c.verdict_id,
+        a.state == "holds",
+        a.action.in_(("suspend", "ban")),
+        or_(a.until.is_(None), a.until > at),
     )
 
 

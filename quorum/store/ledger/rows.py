@@ -20,6 +20,7 @@ from quorum.store.ledger.indexing import labels_of, text_of
 from quorum.store.ledger.values import Delivery, Owner, StatementRecord
 
 __all__ = [
+    "account_row",
     "dead_letter_row",
     "delivery_row",
     "owner_row",
@@ -97,6 +98,25 @@ def verdict_row(verdict: Verdict) -> Row:
         "top_score": max(scores, default=None),
         "labels": labels_of(verdict),
         "body": verdict.to_bytes().decode(),
+        "account": account_row(verdict),
+    }
+
+
+def account_row(verdict: Verdict) -> Row | None:
+    """The row of ``account_verdicts``; None where the verdict decides on no account."""
+    one = verdict.account
+    if one is None:
+        return None
+    return {
+        "verdict_id": verdict.id,
+        "id": one.id,
+        "uploader": one.uploader,
+        "upload_id": verdict.upload_id,
+        "action": one.action.value,
+        "state": one.state.value,
+        "until": one.until,
+        "at": verdict.at,
+        "body": _text(one.model_dump_json(exclude_none=True)),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, literal, or_
 
 from quorum.store.ledger import schema
+from quorum.store.ledger.accounts_schema import account_verdicts
 from quorum.store.ledger.indexing import write_labels, write_texts
 from quorum.store.ledger.writing_rows import Row, newer, upsert
 
@@ -93,6 +94,8 @@ def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:
         "upload_id",
         _holds,
     )
+    accounts = [row["account"] for row in rows if row.get("account") is not None]
+    upsert(connection, account_verdicts, accounts, "verdict_id", newer(account_verdicts, "at"))
     write_labels(connection, rows)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
+from quorum.apps.console.accounts.access import Role, User
 from quorum.apps.console.demo.reviews import seed_reviews
 from quorum.apps.console.desk import appeals, drafts, tasks
+from quorum.apps.console.desk.account_appeals import appeal_account
+from quorum.apps.console.desk.account_orders import place
+from quorum.apps.console.desk.account_outbox import publish_orders
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.core.messages import Action, Evidence
 from quorum.store.ledger import Ledger
 from tests.apps.console.cases_for_console import record_case
@@ -28,6 +34,8 @@ _PAGES = (
     "/overview",
     "/search?text=title&label=violence",
     "/appeals",
+    "/accounts",
+    "/account?uploader=bot",
     "/quality",
     "/policy",
     "/holds",
@@ -67,7 +75,22 @@ def busy(cases: Ledger) -> Ledger:
     tasks.sync(cases)
     removed = record_case(cases, 71, action=Action.REMOVE)
     appeals.appeal(cases, "up-71", removed.id, "It is a game.", "letter")
+    _accounts(cases)
     return cases
+
+
+def _accounts(ledger: Ledger) -> None:
+    """A warning, a ban that waits for a second person, and an appeal."""
+    ana = User("ana", Role.REVIEWER)
+    for number in (80, 81):
+        record_case(ledger, number, action=Action.REMOVE, uploader="bot")
+    place(ledger, "up-80", ana, "warn", "Spam.", timedelta(0))
+    publish_orders(ledger, LedgerReviewPublisher(ledger, POLICY).publish)
+    warned = ledger.get_case("up-80")
+    assert warned is not None
+    assert warned.verdict is not None
+    appeal_account(ledger, "up-80", warned.verdict.id, "It is a game.", "letter")
+    place(ledger, "up-81", ana, "ban", "More spam.", timedelta(0))
 
 
 class Checked:

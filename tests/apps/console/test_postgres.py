@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
+from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts import audit, sessions
-from quorum.apps.console.accounts.access import Role, create_user
+from quorum.apps.console.accounts.access import Role, User, create_user
 from quorum.apps.console.desk import (
+    account_appeals,
+    account_orders,
+    accounts,
     appeals,
     bulk,
     claims,
@@ -22,11 +27,13 @@ from quorum.apps.console.desk import (
     queues,
     tasks,
 )
+from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.groups import Group, LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
+from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
-from quorum.core.messages import Action, Review
+from quorum.core.messages import Action, Review, now
 from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.apps.console.cases_for_console import choose, record_case, take
 from tests.apps.console.conftest import PASSWORD
@@ -123,3 +130,33 @@ def test_the_audit_log_only_grows(postgres_ledger: Ledger):
         with pytest.raises(LedgerUnavailable, match="only grows"):
             postgres_ledger.transact(lambda c, s=statement: c.execute(text(s)), writes=True)
     assert audit.verify(postgres_ledger).broken is None
+
+
+def test_accounts(postgres_ledger: Ledger):
+    """Strikes, a ban by two people, its appeal, the audit log over all of it, retention."""
+    ledger, ana, lea = postgres_ledger, User("ana", Role.LEAD), User("lea", Role.LEAD)
+    for number in (90, 91):
+        record_case(ledger, number, action=Action.REMOVE, uploader="bot")
+    made = account_orders.place(ledger, "up-90", ana, "ban", "Spam.", timedelta(0))
+    account_orders.confirm(ledger, made.id, lea, timedelta(0))
+    publisher = LedgerReviewPublisher(ledger, load_policy("balanced"))
+    assert publish_orders(ledger, publisher.publish) == 1
+    policy = load_policy("balanced")
+    found = ledger.transact(lambda c: accounts.load_account(c, policy, "bot"))
+    assert found is not None
+    assert found.total == pytest.approx(2 * policy.strikes.weights[Action.REMOVE], rel=0.01)
+    shut = found.shut(now())
+    assert shut is not None
+    assert shut.account.action == "ban"
+    appeal_id, _ = account_appeals.appeal_account(ledger, "up-90", shut.verdict_id, "No.", "shop")
+    assert ledger.transact(account_appeals.counts) == {"open": 1}
+    ben = User("ben", Role.REVIEWER)
+    ledger.prune(now() + timedelta(days=1), dry_run=True)
+    account_appeals.decide_appeal(ledger, appeal_id, ben, "Yes.", timedelta(0), lift=True)
+    publish_orders(ledger, publisher.publish)
+    found = ledger.transact(lambda c: accounts.load_account(c, policy, "bot"))
+    assert found is not None
+    assert found.shut(now()) is None
+    mark = (now(), "z")
+    assert len(ledger.transact(lambda c: account_appeals.newest(c, before=mark))) == 1
+    assert audit.verify(ledger).broken is None

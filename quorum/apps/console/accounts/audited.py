@@ -13,11 +13,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, RowMapping, Select, select
 
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.accounts_schema import account_orders
 from quorum.store.ledger.console_schema import decisions, identities, users
 from quorum.store.ledger.holds import Hold
 from quorum.store.ledger.holds_schema import holds
 from quorum.store.ledger.notices_schema import notice_events, notices
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.statements import in_chunks
 
 __all__ = [
     "AuditedRows",
@@ -25,6 +27,7 @@ __all__ = [
     "event_digest",
     "hold_digest",
     "identity_digest",
+    "order_digest",
     "user_digest",
 ]
 
@@ -42,18 +45,39 @@ _DECIDED: Final = (
     "note",
     "at",
 )
+#: What of a decision on an account the log's last line on it tells.
+_ORDERED: Final = (
+    "id",
+    "uploader",
+    "upload_id",
+    "verdict_id",
+    "action",
+    "until",
+    "reason",
+    "reviewer",
+    "at",
+    "second",
+    "second_at",
+)
 _DECISIONS: Final = frozenset({"case.decided", "case.measured", "case.passed-on"})
 
 
 def user_digest(row: RowMapping | Mapping[str, Any]) -> str:
-    """The digest of a user's name, role, password and whether they are disabled."""
-    return _digest([row["name"], row["role"], row["password"], bool(row["disabled"])])
+    """The digest of a user's name, role, password, whether they are disabled, and skills."""
+    skills = row.get("skills")
+    told = [row["name"], row["role"], row["password"], bool(row["disabled"])]
+    return _digest([*told, *([skills] if skills else [])])
 
 
 def decision_digest(row: RowMapping | Mapping[str, Any]) -> str:
     """The digest of what of a decision never changes."""
     reply = row.get("reply")
     return _digest([*(_plain(row[name]) for name in _DECIDED), *([reply] if reply else [])])
+
+
+def order_digest(row: RowMapping | Mapping[str, Any]) -> str:
+    """The digest of a decision on an account, with who confirmed it."""
+    return _digest([_plain(row[name]) for name in _ORDERED])
 
 
 def hold_digest(hold: Hold) -> str:
@@ -94,6 +118,8 @@ class AuditedRows:
         self._identities: dict[tuple[str, str], str] = {}
         #: By notice and number: the digest of that event.
         self._events: dict[tuple[str, int], str] = {}
+        #: By decision on an account: the digest of its row by its last line, and its upload.
+        self._orders: dict[str, tuple[str, str]] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
         self._unnamed: Counter[tuple[str, str, str, str]] = Counter()
         #: Rows whose making line says nothing of their content.
@@ -118,6 +144,8 @@ class AuditedRows:
         elif event.startswith("notice."):
             told = json.loads(details)
             self._events[subject, told["number"]] = told["row"]
+        elif event.startswith("account.") and (told := json.loads(details)).get("order"):
+            self._orders[told["order"]] = (told["row"], subject)
         elif event == "cases.decided":
             for upload, name, row in json.loads(details)["decisions"]:
                 self._decisions[name] = (row, upload)
@@ -142,6 +170,7 @@ class AuditedRows:
             or ledger.transact(self._of_identities)
             or ledger.transact(self._of_holds)
             or ledger.transact(self._of_notices)
+            or ledger.transact(self._of_orders)
             or self._of_decisions(ledger)
         )
 
@@ -179,6 +208,16 @@ class AuditedRows:
         gone = sorted(one for one in left if one[0] in there)
         return f"event {gone[0][1]} of the notice {gone[0][0]} was deleted" if gone else None
 
+    def _of_orders(self, connection: Connection) -> str | None:
+        left = dict(self._orders)
+        for row in connection.execute(select(account_orders)):
+            known = left.pop(row.id, None)
+            if known is None:
+                return f"the decision {row.id} on an account was made by no line"
+            if known[0] != order_digest(row._mapping):
+                return f"the decision {row.id} on an account was changed"
+        return _deleted(connection, sorted({upload for _, upload in left.values()}))
+
     def _of_users(self, connection: Connection) -> str | None:
         there = {row.name: row for row in connection.execute(select(users))}
         for name, row in there.items():
@@ -208,13 +247,7 @@ class AuditedRows:
                 return f"the state of the decision {row.id} on {row.upload_id} was changed"
         # Retention and erasure take decisions together with the case, and nothing else does.
         uploads = sorted({upload for _, upload in left.values()})
-        for start in range(0, len(uploads), _PAGE // 2):
-            chunk = uploads[start : start + _PAGE // 2]
-            query = select(cases.c.upload_id).where(cases.c.upload_id.in_(chunk)).limit(1)
-            (found,) = ledger.transact(partial(_rows, query=query)) or [None]
-            if found is not None:
-                return f"a decision on {found.upload_id} was deleted"
-        return None
+        return ledger.transact(partial(_deleted, uploads=uploads))
 
     def uncovered_rows(self, connection: Connection) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Yield event, subject and details of a line for each row that no digest covers."""
@@ -227,6 +260,15 @@ class AuditedRows:
                 yield "case.adopted", row.upload_id, details
                 if row.state == "undone":
                     yield "case.undone", row.upload_id, {"decision": row.id}
+
+
+def _deleted(connection: Connection, uploads: Sequence[str]) -> str | None:
+    """What is wrong if one of the uploads is there still, and what was decided on it is not."""
+    for chunk in in_chunks(uploads):
+        query = select(cases.c.upload_id).where(cases.c.upload_id.in_(chunk)).limit(1)
+        if (found := connection.execute(query).scalar()) is not None:
+            return f"a decision on {found} was deleted"
+    return None
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Sequence[Any]:

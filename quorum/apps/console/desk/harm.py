@@ -7,18 +7,31 @@ import math
 from quorum.aggregator.policy.severity import SEVERITIES, service_level, severity
 from quorum.core.messages import Upload, Verdict
 
-__all__ = ["SEVERITIES", "expected_harm", "reach", "service_level", "severity", "uncertainty"]
+__all__ = [
+    "SEVERITIES",
+    "audience",
+    "expected_harm",
+    "reach",
+    "service_level",
+    "severity",
+    "uncertainty",
+]
 
 
 def reach(upload: Upload | None) -> float:
-    """Return 1 + log10(1 + n), where n is the greater of ``views`` and ``followers``, or 0."""
+    """Return 1 + log10(1 + n), where n is the upload's ``audience``."""
+    return 1.0 + math.log10(1.0 + audience(upload))
+
+
+def audience(upload: Upload | None) -> float:
+    """Return the greater of ``views`` and ``followers``, or 0."""
     extra = (upload.model_extra or {}) if upload is not None else {}
     most = 0.0
     for name in ("views", "followers"):
         value = extra.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
             most = max(most, float(min(value, 1e12)))
-    return 1.0 + math.log10(1.0 + most)
+    return most
 
 
 def uncertainty(verdict: Verdict) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
 
 from quorum.apps.console.accounts.names import folded
-from quorum.apps.console.desk.harm import expected_harm, service_level, severity
+from quorum.apps.console.desk.harm import audience, expected_harm, service_level, severity
 from quorum.apps.console.desk.likeness import waves_of, write_likeness
 from quorum.core.messages import Action, Upload, Verdict, digest, now
 from quorum.store.ledger import Ledger, LedgerCase
@@ -50,6 +50,11 @@ class ReviewTask:
     claimed_until: datetime | None
     closed_at: datetime | None
     outcome: str | None
+    language: str | None = None
+    reach: float | None = None
+    queue: str | None = None
+    assigned_to: str | None = None
+    assigned_until: datetime | None = None
 
     def held(self, at: datetime) -> str | None:
         """Return who holds the task at a time; None if nobody does."""
@@ -108,6 +113,8 @@ def open_task(
                 due_at=due_at or (verdict.at if kind == "review" else at) + service_level(harm),
                 not_for=None if not_for is None else folded(not_for),
                 only_for=only_for,
+                language=None if upload is None else upload.language,
+                reach=audience(upload),
             )
         )
     return task_id

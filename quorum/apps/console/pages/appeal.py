@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from quorum.apps.console.desk import appeals
+from quorum.apps.console.desk import account_appeals, appeals
 from quorum.apps.console.desk.appeals import AppealRefused
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
@@ -30,6 +30,8 @@ class AppealBody(BaseModel):
     upload_id: Annotated[str, Field(min_length=1, max_length=256)]
     verdict_id: Annotated[str, Field(min_length=1, max_length=256)]
     text: Annotated[str, Field(min_length=1, max_length=appeals.MAX_TEXT)]
+    #: Whether the appeal is against what the verdict decides on the upload, or on the account.
+    about: Literal["upload", "account"] = "upload"
 
 
 def platform(request: Request) -> str:
@@ -51,7 +53,8 @@ def send_appeal(request: Request, body: AppealBody, by: Platform) -> Response:
     """Accept an uploader's appeal from a platform."""
     ledger = console_of(request).ledger
     try:
-        made, new = appeals.appeal(ledger, body.upload_id, body.verdict_id, body.text, by)
+        take = account_appeals.appeal_account if body.about == "account" else appeals.appeal
+        made, new = take(ledger, body.upload_id, body.verdict_id, body.text, by)
     except AppealRefused as error:
         raise PageError(422, str(error)) from None
     return JSONResponse({"id": made, "state": "open" if new else "known"}, 201 if new else 200)
@@ -60,7 +63,10 @@ def send_appeal(request: Request, body: AppealBody, by: Platform) -> Response:
 @router.get("/api/appeals/{appeal_id}")
 def read_appeal(request: Request, appeal_id: str, by: Platform) -> dict[str, Any]:
     """Return the state of an appeal."""
-    row = appeals.find_appeal(console_of(request).ledger, appeal_id[:256])
+    ledger = console_of(request).ledger
+    row = appeals.find_appeal(ledger, appeal_id[:256])
+    if row is None:
+        row = account_appeals.find_account_appeal(ledger, appeal_id[:256])
     if row is None:
         raise PageError(404, "There is no such appeal.")
     decided = None if row.decided_at is None else row.decided_at.isoformat()

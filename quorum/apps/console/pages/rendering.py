@@ -31,6 +31,7 @@ _PAGES = (
     ("/notices", "Notices", Permission.READ),
     ("/mine", "Mine", Permission.DECIDE),
     ("/appeals", "Appeals", Permission.READ),
+    ("/accounts", "Accounts", Permission.READ),
     ("/quality", "Quality", Permission.READ),
     ("/policy", "Policy", Permission.READ),
     ("/holds", "Holds", Permission.READ),

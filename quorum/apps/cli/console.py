@@ -101,6 +101,13 @@ class ReviewOptions:
         Path | None,
         typer.Option(help="YAML file of templates and macros for replies to uploaders."),
     ] = None
+    desk: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML file of queues with their rules, rights and clocks, of limits of exposure, "
+            "and of breaks; `check-desk` checks it."
+        ),
+    ] = None
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -195,6 +202,7 @@ def console(
     from quorum.apps.console.app import create_console
     from quorum.apps.console.desk.publishing import open_review_publisher
     from quorum.apps.console.desk.replies import Replies, load_replies
+    from quorum.apps.console.desk.routing import Desk, load_desk
     from quorum.apps.console.settings import ConsoleSettings
     from quorum.apps.http.keys import Keyring, read_keys
     from quorum.apps.http.server import Server, bind
@@ -222,6 +230,7 @@ def console(
         replies = Replies()
         if review.replies is not None:
             replies = load_replies(review.replies, rules.categories)
+        desk = Desk() if review.desk is None else load_desk(review.desk, rules.categories)
         ledger = stack.enter_context(Ledger(database, create=review.demo))
         if review.demo:
             _seed(ledger, rules, chosen, examples)
@@ -246,6 +255,7 @@ def console(
                 works=works,
                 policy_file=review.policy_file,
                 replies=replies,
+                desk=desk,
                 answer=timedelta(seconds=review.answer_seconds),
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
@@ -263,6 +273,31 @@ def console(
         server = Server(web, drain=_DRAIN_SECONDS // 3)
         end_within(_DRAIN_SECONDS, server.stopping)
         server.run(sockets=[listening])
+
+
+@app.command("check-desk")
+def check_desk(
+    file: Annotated[Path, typer.Argument(help="The YAML file of the desk.")],
+    settings: options.SettingsFile = None,
+    policy: options.PolicyName = None,
+) -> None:
+    r"""Check a desk's file: queues, limits of exposure, breaks.
+
+    \b
+    quorum console check-desk desk.yaml
+    quorum console check-desk desk.yaml --policy my-policy.yaml
+    """
+    _require_extra()
+    from quorum.aggregator.policy.policy import load_policy
+    from quorum.apps.console.desk.routing import load_desk
+    from quorum.core.settings import load_settings
+
+    rules = load_policy(policy or load_settings(settings).policy)
+    found = load_desk(file, rules.categories)
+    for one in found.queues:
+        asked = f", skills {', '.join(one.skills)}" if one.skills else ""
+        typer.echo(f"{one.name}: {', '.join(one.roles)}{asked}")
+    typer.echo(f"{file}: {len(found.queues)} queues, and `default` for what no rule matches")
 
 
 @app.command("create-user")

@@ -40,6 +40,7 @@ from quorum.apps.console.pages import (
     again,
     appeal,
     case,
+    desk,
     groups,
     holds,
     login,
@@ -119,6 +120,7 @@ def create_console(
         releases,
         chosen.undo,
         chosen.notices,
+        chosen.desk,
     )
     watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
 
@@ -168,6 +170,7 @@ def create_console(
     for module in (
         login,
         queue,
+        desk,
         case,
         groups,
         again,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from quorum.apps.console.desk.replies import Replies
+from quorum.apps.console.desk.routing import Desk
 from quorum.core.settings import MediaAccess
 from quorum.core.sign_on_settings import SignOnSettings
 from quorum.models.prompt.translation import Translator
@@ -44,6 +45,7 @@ class ConsoleSettings:
         answer: A published decision that led to no verdict by then is told on every page.
         quiet: Detectors that were not heard for so long are told; None where uploads come seldom.
         replies: Templates and macros of replies to uploaders.
+        desk: The queues with their rules, limits of exposure, and breaks.
         dwell: After a case opened, keys and clicks decide nothing for this long.
         sso: Log-in through an identity provider; None for none.
         sso_secret: The secret of the console as a client of that provider.
@@ -72,6 +74,7 @@ class ConsoleSettings:
     answer: timedelta = timedelta(seconds=60)
     quiet: timedelta | None = timedelta(minutes=30)
     replies: Replies = field(default_factory=Replies)
+    desk: Desk = field(default_factory=Desk)
     dwell: timedelta = timedelta(seconds=0.7)
     sso: SignOnSettings | None = None
     sso_secret: str | None = field(default=None, repr=False)

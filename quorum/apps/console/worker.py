@@ -11,9 +11,11 @@ from datetime import timedelta
 from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.desk import likeness, noticed, outbox, reported, standing, tasks
 from quorum.apps.console.desk.account_outbox import publish_orders
+from quorum.apps.console.desk.filing import file_tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
+from quorum.apps.console.desk.routing import Desk
 from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.indexing import fill
@@ -25,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _PUBLISH_SECONDS = 0.5
 _SYNC_SECONDS = 2.0
+#: Seconds after which age may have moved a task to another queue.
+_REFILE_SECONDS = 60.0
 _TURN_SECONDS = 0.0005
 
 #: Seconds that the worker waits for its step at the end.
@@ -47,6 +51,7 @@ class Worker:
         releases: Publishes activated policies; None where no topic was named.
         undo: How long a decision that later members of a campaign get can be undone.
         notices: The terms of legal notices.
+        desk: The queues that tasks are filed in.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Worker:
         releases: ReleaseSender | None = None,
         undo: timedelta = timedelta(0),
         notices: NoticeRules | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
@@ -68,6 +74,9 @@ class Worker:
         self._releases = releases
         self._undo = undo
         self._notices = notices or NoticeRules()
+        self._desk = desk or Desk()
+        #: When all open tasks were last held against the rules.
+        self._filed_at: float | None = None
         self._stopping = threading.Event()
         #: When a round succeeded last, and why none did since.
         self._round_at = time.monotonic()
@@ -131,6 +140,7 @@ class Worker:
                     standing.follow(self._ledger, self._undo)
                     reported.sync(self._ledger)
                     noticed.sync(self._ledger, self._notices)
+                    self._file()
                     self._note_stuck(self._ledger.transact(outbox.stuck))
                     if self._releases is not None:
                         self._send_release(self._releases)
@@ -158,6 +168,13 @@ class Worker:
             releases.step()
         except EngineUnavailable as error:
             _log.warning("%s", error)
+
+    def _file(self) -> None:
+        at = time.monotonic()
+        every = self._filed_at is None or at - self._filed_at > _REFILE_SECONDS
+        file_tasks(self._ledger, self._desk, all_of_them=every)
+        if every:
+            self._filed_at = at
 
     def _note_stuck(self, count: int) -> None:
         if not count:

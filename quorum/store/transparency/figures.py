@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, case, exists, func, literal, or_, select
 
 from quorum.aggregator.policy.categories import DSA_CATEGORIES, SHIPPED_CATEGORIES, Category
+from quorum.store.ledger.accounts_schema import account_verdicts
 from quorum.store.ledger.console_schema import appeals, decisions, samples
 from quorum.store.ledger.reports_schema import report_cases, reporters, reports
 from quorum.store.ledger.schema import UtcTime, cases, predictions, reviews, uploads, verdicts
@@ -176,13 +177,47 @@ def _count_measures(
             automated[row.id] = (row.upload_id, row.at)
         if not row.noticed:
             own[category.ground, DSA_CATEGORIES[category.dsa]].add(one)
+    _count_orders(connection, asked, found, named, own)
     found.own = dict(own)
     return automated
 
 
+def _count_orders(
+    connection: Connection,
+    asked: Asked,
+    found: Figures,
+    named: Any,
+    own: dict[tuple[str, str], Measures],
+) -> None:
+    """Count suspensions and bans by people, whose reviews leave the action on the upload.
+
+    Later revisions of the upload repeat such a decision; its review is counted once.
+    """
+    a, v = account_verdicts.c, verdicts.c
+    query = (
+        select(a.upload_id, a.action, a.body, v.category, _in(a.at, asked).label("asked"))
+        .join(verdicts, v.id == a.verdict_id)
+        .where(a.state == "holds", a.action.in_(("suspend", "ban")))
+        .order_by(a.at)
+    )
+    seen: set[str] = set()
+    for row in connection.execute(_of_asked(query, a.upload_id, asked)):
+        review = json.loads(row.body).get("review")
+        if review is None or review in seen:
+            continue
+        seen.add(review)
+        if not row.asked:
+            continue
+        one = Measures(suspended=int(row.action == "suspend"), ended=int(row.action == "ban"))
+        found.all_measures.add(one)
+        category = named(row.category)
+        own[category.ground, DSA_CATEGORIES[category.dsa]].add(one)
+
+
 def _suspends(body: str | None) -> bool:
+    """Whether a rule's decision on the account suspends it."""
     account = json.loads(body).get("account") if body else None
-    if not isinstance(account, dict):
+    if not isinstance(account, dict) or account.get("review") is not None:
         return False
     return account.get("action") == "suspend" and account.get("state") == "holds"
 

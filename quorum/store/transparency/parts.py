@@ -173,8 +173,11 @@ class _Parts:
             for column in OWN_FIGURES[9:14]:
                 values.append("0" if own.total == 0 else self._gap(part, name, column, money))
             values.append(str(own.suspended))
-            ended = "the ledger suspends accounts; whether one was closed the platform knows"
-            values.append("0" if own.total == 0 else self._gap(part, name, OWN_FIGURES[15], ended))
+            ended = (
+                "no account was banned in the console; whether one was closed the platform knows"
+            )
+            closed = str(own.ended) if own.ended or own.total == 0 else ""
+            values.append(closed or self._gap(part, name, OWN_FIGURES[15], ended))
             context = ["" for _ in OWN_FIGURES]
             if name == TOTAL:
                 context[0] = (

@@ -39,6 +39,7 @@ class Measures:
         disabled: It is not visible in some territories.
         restricted: It is visible with limits, which the platform knows.
         suspended: The uploader's account was suspended as well.
+        ended: People banned the uploader's account.
     """
 
     total: int = 0
@@ -48,6 +49,7 @@ class Measures:
     disabled: int = 0
     restricted: int = 0
     suspended: int = 0
+    ended: int = 0
 
     def add(self, other: Measures) -> None:
         """Add another count."""

@@ -34,6 +34,8 @@ _PAGES = (
     "/overview",
     "/search?text=title&label=violence",
     "/appeals",
+    "/queues",
+    "/preferences",
     "/accounts",
     "/account?uploader=bot",
     "/quality",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,9 +23,11 @@ from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.http.keys import Keyring, new_key, read_keys
 from quorum.core.errors import EngineUnavailable
 from quorum.core.messages import AccountVerdict, Action, now
-from quorum.store.ledger import Ledger
+from quorum.store.ledger import Ledger, TimeRange
 from quorum.store.ledger.accounts_schema import account_orders as table
 from quorum.store.ledger.accounts_schema import account_verdicts
+from quorum.store.transparency.figures import count
+from quorum.store.transparency.values import Asked
 from tests.apps.console.cases_for_console import XSS, record_case
 from tests.apps.console.conftest import soon
 
@@ -305,3 +308,26 @@ def test_the_pages_from_warning_to_lifting(console, struck: Ledger) -> None:
     assert lea.post("/account/decide", action="none", **given).status_code == 200
     soon(lambda: current(struck, 60) is None)
     assert "may upload" in eve.get("/account?uploader=bot").text
+
+
+def test_the_transparency_report_counts_what_people_decided_once(struck: Ledger) -> None:
+    place(struck, "suspend", number=61, until=now() + timedelta(days=7))
+    publish(struck)
+    made = place(struck, "ban")
+    account_orders.confirm(struck, made.id, LEA, AT_ONCE)
+    publish(struck)
+    ban = current(struck, 60)
+    assert ban is not None
+    # A later revision repeats the ban.
+    verdict = struck.get_case("up-60").verdict  # type: ignore[union-attr]
+    assert verdict is not None
+    again = {"id": "later", "revision": verdict.revision + 1, "at": now(), "account": ban}
+    struck.record([verdict.model_copy(update=again)])
+    day = timedelta(days=1)
+    for period, wanted in (
+        (TimeRange(now() - day, now() + day), (1, 1)),
+        (TimeRange(now() + day, now() + 2 * day), (0, 0)),
+    ):
+        asked = Asked(period)
+        found = struck.transact(partial(count, asked=asked, categories=POLICY.categories))
+        assert (found.all_measures.suspended, found.all_measures.ended) == wanted

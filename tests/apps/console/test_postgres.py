@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts import audit, sessions
-from quorum.apps.console.accounts.access import Role, User, create_user
+from quorum.apps.console.accounts.access import Role, User, create_user, set_skills
 from quorum.apps.console.desk import (
     account_appeals,
     account_orders,
@@ -19,6 +19,8 @@ from quorum.apps.console.desk import (
     appeals,
     bulk,
     claims,
+    exposure,
+    filing,
     golden,
     groups,
     likeness,
@@ -33,6 +35,8 @@ from quorum.apps.console.desk.groups import Group, LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
+from quorum.apps.console.desk.routing import Desk
+from quorum.apps.console.desk.shift import Shift, shift_of
 from quorum.core.messages import Action, Review, now
 from quorum.store.ledger import Ledger, LedgerUnavailable
 from tests.apps.console.cases_for_console import choose, record_case, take
@@ -160,3 +164,62 @@ def test_accounts(postgres_ledger: Ledger):
     mark = (now(), "z")
     assert len(ledger.transact(lambda c: account_appeals.newest(c, before=mark))) == 1
     assert audit.verify(ledger).broken is None
+
+
+def test_the_desk(postgres_ledger: Ledger):
+    """Queues, rights, clocks, assignment and exposure, as test_desk and test_exposure have them."""
+    ledger = postgres_ledger
+    create_user(ledger, "rita", Role.REVIEWER, PASSWORD, "test")
+    for number, more in ((70, {"language": "de-AT", "territories": ("AT",)}), (71, {})):
+        record_case(ledger, number, id=f"desk-{number}", category="violence", views=7, **more)
+    tasks.sync(ledger)
+    desk = Desk.model_validate(
+        {
+            "queues": [
+                {
+                    "name": "german",
+                    "when": {
+                        "language": ["de"], "territory": ["AT"], "severity": 4, "reach": 7,
+                        "category": ["violence", "none"], "older_than": "1 min",
+                        "kind": ["review"],
+                    },
+                    "skills": ["german"],
+                    "answer_within": "30 min",
+                }
+            ],
+            "exposure": {
+                "limits": [{"name": "v", "categories": ["violence"], "minutes_a_day": 0.01}]
+            },
+            "breaks": {"after": "1 h", "rest": "1 min"},
+        }
+    )  # fmt: skip
+    named = Queue(name="german")
+    (task,) = queues.queue_page(ledger, named, None, shift=Shift(desk, now()))
+    assert claims.claim(ledger, task.id, "rita", desk) is None
+    assert filing.file_tasks(ledger, desk, all_of_them=True) > 0
+    assert filing.file_tasks(ledger, desk, all_of_them=True) == 0
+    (task,) = queues.queue_page(ledger, named, None, shift=Shift(desk, now()))
+    assert (task.upload_id, task.queue) == ("desk-70", "german")
+    assert task.due_at - task.opened_at == timedelta(minutes=30)
+    assert claims.claim(ledger, task.id, "rita", desk) is None
+    set_skills(ledger, "rita", ["german"], "root")
+    filing.assign_to(ledger, desk, task.id, "rita", timedelta(hours=1), "lea")
+    first = claims.claim_next(ledger, Queue(), "rita", desk)
+    assert first is not None
+    assert first.id == task.id
+    states = {one.name: one for one in ledger.transact(lambda c: filing.queue_states(c, desk))}
+    assert states["german"].open == 1
+    assert states["german"].oldest == task.opened_at
+    at = now()
+    for second in range(3):
+        exposure.note(ledger, desk, "rita", "desk-70", at + timedelta(seconds=second))
+    shift = ledger.transact(lambda c: shift_of(c, desk, "rita", at))
+    assert shift.hidden == ("violence",)
+    chosen = exposure.Preferences(blur=False, grey=True)
+    for _ in range(2):
+        ledger.transact(lambda c: exposure.save_preferences(c, "rita", chosen), writes=True)
+    assert ledger.transact(lambda c: exposure.preferences_of(c, "rita")) == chosen
+    with pytest.raises(Conflict, match="None of the selected"):
+        bulk.decide_many(
+            ledger, [task.id], "ana", Action.ALLOW, None, "", timedelta(0), "x", desk=desk
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -36,6 +36,8 @@ __all__ = [
     "list_users",
     "row_digest",
     "set_disabled",
+    "set_skills",
+    "skills_of",
 ]
 
 #: NIST SP 800-63B requires at least eight without a second factor.
@@ -43,6 +45,8 @@ MIN_PASSWORD: Final = 10
 #: Argon2 accepts any length; this bounds the work of one log-in.
 MAX_PASSWORD: Final = 1024
 
+MAX_SKILLS: Final = 50
+_SKILL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
@@ -213,6 +217,37 @@ def set_disabled(ledger: Ledger, name: str, *, disabled: bool, by: str) -> bool:
         return True
 
     return ledger.transact(work, writes=True)
+
+
+def set_skills(ledger: Ledger, name: str, skills: Sequence[str], by: str) -> bool:
+    """Set what queues may ask of a user; False if the user does not exist.
+
+    Raises:
+        ConfigurationError: If a skill's name is invalid, or they are too many.
+    """
+    given = sorted(set(skills))
+    if len(given) > MAX_SKILLS or not all(_SKILL.fullmatch(one) for one in given):
+        msg = f"a skill has a-z, 0-9 and -, such as german or minors; at most {MAX_SKILLS} of them"
+        raise ConfigurationError(msg)
+
+    def work(connection: Connection) -> bool:
+        values = {"skills": ",".join(given) or None}
+        done = connection.execute(update(users).where(users.c.name == name).values(**values))
+        if not done.rowcount:
+            return False
+        row = row_digest(connection, name)
+        audit.append(connection, by, "user.skills", name, skills=given, row=row)
+        return True
+
+    return ledger.transact(work, writes=True)
+
+
+def skills_of(ledger: Ledger) -> dict[str, tuple[str, ...]]:
+    """The skills of each user that has some."""
+    query = select(users.c.name, users.c.skills).where(users.c.skills.is_not(None))
+    return ledger.transact(
+        lambda c: {row.name: tuple(row.skills.split(",")) for row in c.execute(query)}
+    )
 
 
 def find_user(connection: Connection, name: str) -> User | None:

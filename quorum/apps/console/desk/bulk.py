@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import decision_digest
@@ -27,6 +27,8 @@ from quorum.apps.console.desk.decisions import (
 )
 from quorum.apps.console.desk.groups import MOST, decided_one_by_one
 from quorum.apps.console.desk.replies import Replying, no_reply
+from quorum.apps.console.desk.routing import Desk
+from quorum.apps.console.desk.shift import shift_of
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.core.messages import Action, digest, now
 from quorum.store.ledger import Ledger
@@ -86,6 +88,7 @@ def decide_many(
     reply: Replying = no_reply,
     *,
     standing: str | None = None,
+    desk: Desk | None = None,
 ) -> str:
     """Decide all of the selected cases that nobody else holds or decided.
 
@@ -100,6 +103,7 @@ def decide_many(
         group: What the cases have in common, for the audit log.
         reply: What each uploader is told in the reviewer's words.
         standing: The decision on a campaign that these later members follow, for the audit log.
+        desk: Whose queues and limits hold.
 
     Returns:
         The id of the decision on all of them.
@@ -127,6 +131,7 @@ def decide_many(
         # Again, behind the locks: what another reviewer did until then is seen.
         found = {one.id: one for one in _tasks(connection, chosen)}
         reasons = _reasons(connection, chosen, found, reviewer, at)
+        reasons |= _not_given(connection, desk, [i for i in chosen if i not in reasons], reviewer)
         taken = [found[one] for one in chosen if one not in reasons]
         bulk = digest("bulk", reviewer, str(at), *chosen)
         rows = [
@@ -194,6 +199,29 @@ def _reasons(
             reasons[task_id] = "is selected twice"
         seen.add("" if one is None or task_id in reasons else one.upload_id)
     return reasons
+
+
+def _not_given(
+    connection: Connection, desk: Desk | None, ids: Sequence[str], reviewer: str
+) -> dict[str, str]:
+    """Which of some tasks the desk's rules do not give to the reviewer."""
+    if desk is None:
+        return {}
+    at, t = now(), tasks.c
+    shift = shift_of(connection, desk, reviewer, at)
+    if shift.rest_until is not None:
+        return dict.fromkeys(ids, "may wait until after your break")
+    free = or_(t.assigned_to.is_(None), t.assigned_to == reviewer, t.assigned_until <= at)
+    given = {
+        one
+        for chunk in in_chunks(ids)
+        for one in connection.execute(
+            select(t.id).where(t.id.in_(chunk), free, *shift.conditions())
+        ).scalars()
+    }
+    return {
+        one: "is for other reviewers, or beyond your limit today" for one in ids if one not in given
+    }
 
 
 def _tasks(connection: Connection, ids: Sequence[str]) -> list[ReviewTask]:

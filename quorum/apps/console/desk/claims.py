@@ -11,37 +11,68 @@ from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.queues import Queue, matching, order_of
+from quorum.apps.console.desk.routing import Desk
+from quorum.apps.console.desk.shift import shift_of
 from quorum.apps.console.desk.tasks import ReviewTask, get_task
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import skips, tasks
 from quorum.store.ledger.statements import lock_name
 
-__all__ = ["LEASE", "claim", "claim_next", "lock_case", "release", "skip"]
+__all__ = ["LEASE", "claim", "claim_next", "lock_case", "release", "skip", "why_not"]
 
 #: A reviewer's exclusive hold on a case; work on the page renews it.
 LEASE: Final = timedelta(minutes=10)
 
-
-def claim(ledger: Ledger, task_id: str, reviewer: str) -> ReviewTask | None:
-    """Lease a task to a reviewer; None if another reviewer holds it or it is closed."""
-    return ledger.transact(lambda c: _claim(c, task_id, reviewer), writes=True)
+_OPEN: Final = Desk()
 
 
-def claim_next(ledger: Ledger, queue: Queue, reviewer: str) -> ReviewTask | None:
-    """Lease the first free task of a queue that the reviewer has not skipped."""
+def claim(ledger: Ledger, task_id: str, reviewer: str, desk: Desk = _OPEN) -> ReviewTask | None:
+    """Lease a task to a reviewer; None if they may not have it, or it is closed.
+
+    Args:
+        ledger: The ledger.
+        task_id: The task.
+        reviewer: The reviewer.
+        desk: Whose queues, limits and breaks hold; what the reviewer holds already stays theirs.
+    """
+    return ledger.transact(lambda c: _claim(c, task_id, reviewer, desk), writes=True)
+
+
+def why_not(ledger: Ledger, task_id: str, reviewer: str, desk: Desk) -> str | None:
+    """Why the desk's rules do not give a task to a reviewer; None if they do."""
+    return ledger.transact(lambda c: shift_of(c, desk, reviewer, now()).refusal(c, task_id))
+
+
+def claim_next(
+    ledger: Ledger, queue: Queue, reviewer: str, desk: Desk = _OPEN
+) -> ReviewTask | None:
+    """Lease the first free task of a queue that the reviewer has not skipped.
+
+    What was assigned to them comes first.
+
+    Args:
+        ledger: The ledger.
+        queue: The filter and the order.
+        reviewer: The reviewer.
+        desk: Whose queues, limits and breaks hold.
+    """
 
     def work(connection: Connection) -> ReviewTask | None:
         at, t = now(), tasks.c
+        shift = shift_of(connection, desk, reviewer, at)
+        if shift.rest_until is not None:
+            return None
         skipped = exists().where(skips.c.task_id == t.id, skips.c.reviewer == reviewer)
         query = (
             select(t.id)
-            .where(*matching(queue, reviewer, at), ~skipped, _free(reviewer, at))
+            .where(*matching(queue, reviewer, at, shift), ~skipped, _free(reviewer, at))
             .order_by(*order_of(queue))
             .limit(20)
         )
-        for task_id in list(connection.execute(query).scalars()):
-            found = _claim(connection, task_id, reviewer)
+        mine = query.where(t.assigned_to == reviewer, t.assigned_until > at)
+        for task_id in (*connection.execute(mine).scalars(), *connection.execute(query).scalars()):
+            found = _claim(connection, task_id, reviewer, desk)
             if found is not None:
                 return found
         return None
@@ -54,7 +85,7 @@ def _free(reviewer: str, at: datetime) -> ColumnElement[bool]:
     return or_(t.claimed_by.is_(None), t.claimed_by == reviewer, t.claimed_until <= at)
 
 
-def _claim(connection: Connection, task_id: str, reviewer: str) -> ReviewTask | None:
+def _claim(connection: Connection, task_id: str, reviewer: str, desk: Desk) -> ReviewTask | None:
     at, t = now(), tasks.c
     known = get_task(connection, task_id)
     if known is None:
@@ -72,10 +103,15 @@ def _claim(connection: Connection, task_id: str, reviewer: str) -> ReviewTask | 
         return None
     if known.not_for is not None and one_person(connection, known.not_for, reviewer):
         return None
+    if known.held(at) != reviewer and known.kind != "again":
+        shift = shift_of(connection, desk, reviewer, at)
+        if shift.refusal(connection, task_id) is not None:
+            return None
     done = connection.execute(
         update(tasks)
         .where(
             and_(t.id == task_id, t.state == "open"),
+            or_(t.assigned_to.is_(None), t.assigned_to == reviewer, t.assigned_until <= at),
             _free(reviewer, at),
             or_(t.not_for.is_(None), t.not_for != folded(reviewer)),
             or_(t.only_for.is_(None), t.only_for == reviewer),

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, exists, insert, select
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.claims import claim
+from quorum.apps.console.desk.routing import Desk
 from quorum.apps.console.desk.tasks import ReviewTask, open_task
 from quorum.core.messages import Action, now
 from quorum.store.ledger import Ledger
@@ -36,7 +37,7 @@ def set_answer(
     return True
 
 
-def assign(ledger: Ledger, reviewer: str) -> ReviewTask | None:
+def assign(ledger: Ledger, reviewer: str, desk: Desk | None = None) -> ReviewTask | None:
     """Lease a random unseen golden case to the reviewer; None if there is none."""
     g, t = golden_answers.c, tasks.c
     seen = exists().where(
@@ -57,4 +58,4 @@ def assign(ledger: Ledger, reviewer: str) -> ReviewTask | None:
         )
 
     task_id = ledger.transact(make, writes=True)
-    return None if task_id is None else claim(ledger, task_id, reviewer)
+    return None if task_id is None else claim(ledger, task_id, reviewer, desk or Desk())

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
 from quorum.apps.console.accounts.names import folded
+from quorum.apps.console.desk.routing import Desk
+from quorum.apps.console.desk.shift import Shift
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
@@ -27,6 +29,7 @@ class Queue:
         severity: Tasks of at least this severity.
         older_than: Tasks that are open for longer than this.
         kind: Tasks of this kind only.
+        name: Tasks of this queue of the desk only.
         order: ``harm`` for the greatest expected harm first, ``age`` for the oldest first.
     """
 
@@ -35,11 +38,21 @@ class Queue:
     severity: int | None = None
     older_than: timedelta | None = None
     kind: str | None = None
+    name: str | None = None
     order: Literal["harm", "age"] = "harm"
 
 
-def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnElement[bool]]:
-    """Build the SQL conditions of a queue; with a reviewer, only tasks that they may take."""
+def matching(
+    queue: Queue, reviewer: str | None, at: datetime, shift: Shift | None = None
+) -> list[ColumnElement[bool]]:
+    """Build the SQL conditions of a queue; with a reviewer, only tasks that they may take.
+
+    Args:
+        queue: The filter.
+        reviewer: Who asks; None for somebody who takes none.
+        at: The time.
+        shift: What the reviewer may be given; None without a desk's file.
+    """
     t = tasks.c
     found: list[ColumnElement[bool]] = [t.state == "open"]
     if queue.category is not None:
@@ -56,7 +69,14 @@ def matching(queue: Queue, reviewer: str | None, at: datetime) -> list[ColumnEle
         found.append(t.opened_at < at - queue.older_than)
     if queue.kind is not None:
         found.append(t.kind == queue.kind)
+    if queue.name is not None:
+        desk = Desk() if shift is None else shift.desk
+        found.append(desk.in_queue(queue.name, at))
     if reviewer is not None:
+        if shift is not None:
+            found += shift.conditions()
+        free = t.assigned_to.is_(None) | (t.assigned_until <= at)
+        found.append(or_(free, t.assigned_to == reviewer))
         found.append(or_(t.not_for.is_(None), t.not_for != folded(reviewer)))
         found.append(or_(t.only_for.is_(None), t.only_for == reviewer))
     return found
@@ -69,17 +89,30 @@ def order_of(queue: Queue) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 
 
 def queue_page(
-    ledger: Ledger, queue: Queue, reviewer: str | None, *, offset: int = 0, limit: int = 50
+    ledger: Ledger,
+    queue: Queue,
+    reviewer: str | None,
+    *,
+    offset: int = 0,
+    limit: int = 50,
+    shift: Shift | None = None,
 ) -> list[ReviewTask]:
     """Return one page of a queue, in its order."""
-    return ledger.transact(lambda connection: _page(connection, queue, reviewer, offset, limit))
+    return ledger.transact(
+        lambda connection: _page(connection, queue, reviewer, offset, limit, shift)
+    )
 
 
 def _page(
-    connection: Connection, queue: Queue, reviewer: str | None, offset: int, limit: int
+    connection: Connection,
+    queue: Queue,
+    reviewer: str | None,
+    offset: int,
+    limit: int,
+    shift: Shift | None,
 ) -> list[ReviewTask]:
     t = tasks.c
-    query = select(tasks).where(*matching(queue, reviewer, now()), t.kind != "golden")
+    query = select(tasks).where(*matching(queue, reviewer, now(), shift), t.kind != "golden")
     found = connection.execute(query.order_by(*order_of(queue)).limit(limit).offset(offset))
     return [task_from_row(row) for row in found]
 

@@ -8,10 +8,20 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Connection, select
 from starlette.responses import Response
 
-from quorum.apps.console.accounts.access import User
-from quorum.apps.console.desk import bulk, claims, decisions, disputes, tasks
+from quorum.apps.console.accounts.access import Permission, User
+from quorum.apps.console.desk import (
+    bulk,
+    claims,
+    decisions,
+    disputes,
+    exposure,
+    filing,
+    tasks,
+)
 from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.exposure import preferences_of
 from quorum.apps.console.desk.replies import replier
+from quorum.apps.console.desk.routing import DEFAULT
 from quorum.apps.console.pages import case_view
 from quorum.apps.console.pages.base import (
     Console,
@@ -22,9 +32,9 @@ from quorum.apps.console.pages.base import (
     UploadId,
     console_of,
 )
-from quorum.apps.console.pages.queue import redirect_to_next
+from quorum.apps.console.pages.queue import redirect_to_next, shift_for
 from quorum.apps.console.pages.rendering import redirect, render
-from quorum.core.messages import Action
+from quorum.core.messages import Action, now
 from quorum.store.ledger.schema import cases
 
 __all__ = ["router"]
@@ -40,6 +50,9 @@ def case_page(request: Request, session: CurrentSession, upload: UploadId) -> Re
 
 def _page(request: Request, user: User, upload_id: str, status: int = 200, **more: Any) -> Response:
     console = console_of(request)
+    reviews = user.may(Permission.DECIDE)
+    if reviews:
+        exposure.note(console.ledger, console.settings.desk, user.name, upload_id, now())
     view = case_view.load(console, upload_id, user)
     if view is None:
         message = (
@@ -62,6 +75,13 @@ def _page(request: Request, user: User, upload_id: str, status: int = 200, **mor
         "claims": disputes.owner_claims(console.ledger, view.case),
         "highlighting": sorted({d for f in view.fields for p in f.parts for d in p.detectors}),
     }
+    shift = shift_for(request, user.name)
+    given["shift"] = shift if reviews else None
+    seen = console.ledger.transact(lambda c: preferences_of(c, user.name))
+    task = view.task
+    over = task is not None and task.category in shift.hidden
+    given["blur"], given["grey"] = seen.blur or over, seen.grey
+    given["takers"] = _takers(console, view) if user.may(Permission.LEAD) else []
     return render(request, "case.html", status, view=view, **{**given, **more})
 
 
@@ -72,6 +92,15 @@ def _translates(console: Console, view: case_view.CaseView) -> bool:
         return False
     known = (upload.language or "").lower().split("-")[0]
     return known != translator.recipe.to.lower().split("-")[0]
+
+
+def _takers(console: Console, view: case_view.CaseView) -> list[str]:
+    """Whom a lead may give the case to."""
+    task, desk = view.task, console.settings.desk
+    if task is None or task.only_for is not None:
+        return []
+    found = console.ledger.transact(lambda c: filing.takers(c, desk))
+    return found.get(task.queue or DEFAULT, [])
 
 
 def replying(console: Console, view: case_view.CaseView | None) -> dict[str, Any]:
@@ -96,6 +125,10 @@ def status(request: Request, session: CurrentSession, upload: UploadId, seen: st
         query = select(cases).where(cases.c.upload_id == upload)
         return connection.execute(query).first(), decisions.of_case(connection, upload)
 
+    name = session.user.name
+    reviews = session.user.may(Permission.DECIDE)
+    if reviews:
+        exposure.note(console.ledger, console.settings.desk, name, upload, now())
     row, made = console.ledger.transact(work)
     holds = console.ledger.transact(lambda c: tasks.held_by(c, session.user.name, upload))
     blind = holds is not None and holds.kind in ("double", "golden")
@@ -107,6 +140,7 @@ def status(request: Request, session: CurrentSession, upload: UploadId, seen: st
         seen=seen,
         upload_id=upload,
         decision=mine[-1] if mine and not blind else None,
+        shift=shift_for(request, name) if reviews else None,
     )
 
 
@@ -122,6 +156,8 @@ def decide(request: Request, given: FormFields, user: Reviewer) -> Response:
         message = "Choose an action: allow, restrict, second review, or remove."
         raise PageError(422, message) from None
     known = console.policy.categories
+    desk, upload = console.settings.desk, given.get("upload", "")
+    exposure.note(console.ledger, desk, user.name, upload, now(), ends=True)
     if category is not None and category not in known:
         raise PageError(422, "The policy in force has no such category; choose another.")
     try:
@@ -170,5 +206,6 @@ def release(request: Request, given: FormFields, user: Reviewer) -> Response:
 @router.post("/renew")
 def renew(request: Request, given: FormFields, user: Reviewer) -> Response:
     """Renew a lease: 204, or 409 if the case can no longer be held."""
-    found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
+    console = console_of(request)
+    found = claims.claim(console.ledger, given.get("task", ""), user.name, console.settings.desk)
     return Response(status_code=204 if found is not None else 409)

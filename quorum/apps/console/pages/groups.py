@@ -24,7 +24,7 @@ from quorum.apps.console.pages.base import (
 )
 from quorum.apps.console.pages.case import replying
 from quorum.apps.console.pages.case_view import categories_of
-from quorum.apps.console.pages.queue import QueueFilter
+from quorum.apps.console.pages.queue import QueueFilter, shift_for
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.pages.search import SearchQuery, search_query
 from quorum.core.messages import Action
@@ -101,7 +101,9 @@ def group_page(
 
 def _of_queue(request: Request, queue: queues.Queue, reader: str) -> Members:
     ledger = console_of(request).ledger
-    listed = queues.queue_page(ledger, queue, reader, limit=MOST + 1)
+    listed = queues.queue_page(
+        ledger, queue, reader, limit=MOST + 1, shift=shift_for(request, reader)
+    )
     return _sorted_out(request, listed[:MOST], reader, more=len(listed) > MOST)
 
 
@@ -180,6 +182,7 @@ def decide(
             console.settings.undo,
             by if by in KINDS else "selection",
             replier(given.get("reply", ""), console.policy.categories),
+            desk=console.settings.desk,
         )
     except Conflict as error:
         raise PageError(409, str(error)) from None

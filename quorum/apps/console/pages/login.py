@@ -167,6 +167,7 @@ def users_page(request: Request, user: Admin) -> Response:
 
 def _users(request: Request, message: str, status: int) -> Response:
     ledger = console_of(request).ledger
+    desk = console_of(request).settings.desk
     return render(
         request,
         "users.html",
@@ -174,6 +175,8 @@ def _users(request: Request, message: str, status: int) -> Response:
         users=access.list_users(ledger),
         identities=access.list_identities(ledger),
         roles=list(Role),
+        skills=access.skills_of(ledger),
+        asked=sorted({one for queue in desk.queues for one in queue.skills}),
         message=message,
     )
 
@@ -184,13 +187,19 @@ def change_user(
     given: FormFields,
     user: Admin,
 ) -> Response:
-    """Create, change, disable or enable a user."""
+    """Create, change, disable or enable a user, or set their skills."""
     ledger, name = console_of(request).ledger, given.get("name", "")
     what = given.get("what")
     if what in ("disable", "enable"):
         if name == user.name:
             raise PageError(409, "You cannot disable yourself; another admin can.")
         access.set_disabled(ledger, name, disabled=what == "disable", by=user.name)
+        return redirect(request, "/users")
+    if what == "skills":
+        try:
+            access.set_skills(ledger, name, given.get("skills", "").split(), user.name)
+        except ConfigurationError as error:
+            return _users(request, str(error), 422)
         return redirect(request, "/users")
     try:
         role = Role(given.get("role", ""))

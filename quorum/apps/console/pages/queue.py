@@ -15,6 +15,7 @@ from starlette.responses import Response
 from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import claims, golden, queues
 from quorum.apps.console.desk.queues import Queue
+from quorum.apps.console.desk.shift import Shift, shift_of
 from quorum.apps.console.pages.base import (
     CurrentSession,
     FormFields,
@@ -23,9 +24,10 @@ from quorum.apps.console.pages.base import (
     console_of,
 )
 from quorum.apps.console.pages.rendering import redirect, render
+from quorum.core.messages import now
 from quorum.store.ledger.schema import cases
 
-__all__ = ["router"]
+__all__ = ["QueueFilter", "queue_filter", "redirect_to_next", "router", "shift_for"]
 
 router = APIRouter()
 _PAGE = 50
@@ -44,6 +46,7 @@ def queue_filter(
     hours: str = "",
     kind: str = "",
     order: str = "harm",
+    queue: str = "",
 ) -> Queue:
     """Read the queue from the query string; invalid values do not filter."""
     age = timedelta(hours=int(hours)) if _small(hours, 100_000) else None
@@ -53,8 +56,16 @@ def queue_filter(
         severity=int(severity) if _small(severity, 10) else None,
         older_than=age,
         kind=kind[:16] or None,
+        name=queue[:64] or None,
         order="age" if order == "age" else "harm",
     )
+
+
+def shift_for(request: Request, name: str) -> Shift:
+    """What a user may be given now."""
+    console = console_of(request)
+    desk = console.settings.desk
+    return console.ledger.transact(lambda c: shift_of(c, desk, name, now()))
 
 
 QueueFilter = Annotated[Queue, Depends(queue_filter)]
@@ -76,7 +87,10 @@ def queue(
     """Show one page of a queue, with the counts of all queues."""
     ledger = console_of(request).ledger
     reviewer = session.user.name if session.user.may(Permission.DECIDE) else None
-    found = queues.queue_page(ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE + 1)
+    shift = shift_for(request, session.user.name)
+    found = queues.queue_page(
+        ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE + 1, shift=shift
+    )
     return render(
         request,
         "queue.html",
@@ -88,6 +102,8 @@ def queue(
         nothing=_is_empty(request),
         query=request.url.query,
         hours=request.query_params.get("hours", ""),
+        names=console_of(request).settings.desk.names,
+        shift=shift if reviewer else None,
     )
 
 
@@ -101,7 +117,12 @@ def rows(
     """Render rows and counts only; the page polls this."""
     reviewer = session.user.name if session.user.may(Permission.DECIDE) else None
     found = queues.queue_page(
-        console_of(request).ledger, queue, reviewer, offset=page * _PAGE, limit=_PAGE
+        console_of(request).ledger,
+        queue,
+        reviewer,
+        offset=page * _PAGE,
+        limit=_PAGE,
+        shift=shift_for(request, session.user.name),
     )
     return render(
         request,
@@ -145,13 +166,13 @@ def redirect_to_next(request: Request, user: User, given: Mapping[str, str]) -> 
     console = console_of(request)
     wanted = {
         name: given.get(f"queue_{name}", "")
-        for name in ("category", "territory", "severity", "hours", "kind", "order")
+        for name in ("category", "territory", "severity", "hours", "kind", "order", "queue")
     }
     queue = queue_filter(**wanted)
     found = None
     if random.random() < console.settings.golden_rate:  # noqa: S311
-        found = golden.assign(console.ledger, user.name)
-    found = found or claims.claim_next(console.ledger, queue, user.name)
+        found = golden.assign(console.ledger, user.name, console.settings.desk)
+    found = found or claims.claim_next(console.ledger, queue, user.name, console.settings.desk)
     kept = {name: value for name, value in wanted.items() if value}
     if found is None:
         return redirect(request, "/queue", **kept)
@@ -163,8 +184,12 @@ def redirect_to_next(request: Request, user: User, given: Mapping[str, str]) -> 
 @router.post("/claim")
 def claim(request: Request, given: FormFields, user: Reviewer) -> Response:
     """Claim one case."""
-    found = claims.claim(console_of(request).ledger, given.get("task", ""), user.name)
+    console, task_id = console_of(request), given.get("task", "")
+    desk = console.settings.desk
+    found = claims.claim(console.ledger, task_id, user.name, desk)
     if found is None:
+        if (why := claims.why_not(console.ledger, task_id, user.name, desk)) is not None:
+            raise PageError(409, why)
         message = (
             "Another reviewer holds this case, it was decided meanwhile, or you decided it before. "
             "Take another case."

@@ -25,6 +25,7 @@ __all__ = ["inside", "redirect", "render", "set_cookie", "set_new_cookie"]
 #: The pages of the main navigation, with the permission to see them.
 _PAGES = (
     ("/queue", "Queue", Permission.READ),
+    ("/queues", "Queues", Permission.READ),
     ("/overview", "Overview", Permission.READ),
     ("/search", "Search", Permission.READ),
     ("/reports", "Reports", Permission.READ),

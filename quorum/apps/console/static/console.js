@@ -23,10 +23,10 @@
   }
   const revealed = () => document.querySelector(".unveiled") !== null;
 
-  function grey(on) {
+  function grey(on, stays = true) {
     document.documentElement.classList.toggle("grey", on);
     if ($("#grey")) $("#grey").setAttribute("aria-pressed", String(on));
-    keep("grey", on ? "1" : "");
+    if (stays) keep("grey", on ? "1" : "0");
   }
 
   // The server's and the browser's clock may differ, so only the difference is used.
@@ -46,7 +46,9 @@
     $("#reveal")?.addEventListener("click", () => reveal(true));
     $("#cover")?.addEventListener("click", () => reveal(false));
     $("#grey")?.addEventListener("click", () => grey(!document.documentElement.classList.contains("grey")));
-    grey(kept("grey") === "1");
+    // What was chosen in this browser stands before the default, until that is changed.
+    grey((kept("grey") ?? $("#grey")?.dataset.default ?? "") === "1", false);
+    $("#preferences")?.addEventListener("submit", () => { try { localStorage.removeItem("grey"); } catch { /* forbidden */ } });
 
     const toast = $("#toast");
     if (toast) countdown(toast, (left) => {

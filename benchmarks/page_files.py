@@ -71,7 +71,7 @@ PAGES: Mapping[str, Setting] = {
     ),
     "README.md": Setting(f"cp -r {ROOT}/examples ."),
     "docs/web.md": Setting(
-        "printf 'endpoints: []\\n' > hooks.yaml\n"
+        "printf '[]\\n' > hooks.yaml\n"
         "quorum serve --new-key shop --scopes moderate,read | grep '^shop' > keys.txt\n"
         "quorum ledger init --database postgresql://db/quorum",
     ),

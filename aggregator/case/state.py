@@ -282,8 +282,12 @@ class CaseState:
 def _row(one: CompactPrediction) -> Sequence[Any]:
     """A prediction without what is empty at its end, nor the digest, which is the case's own."""
     if one.works:
-        return (*one[:9], None, *one[10:])
-    return one[:9] if one.reason or one.shadow else one[:7]
+        last = 12
+    elif one.seen is not None:
+        last = 11
+    else:
+        last = 9 if one.reason or one.shadow else 7
+    return one._replace(digest=None)[:last]
 
 
 def _trimmed(*parts: Any) -> Sequence[Any]:

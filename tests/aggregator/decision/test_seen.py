@@ -2,12 +2,13 @@
 
 import pytest
 
+from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import decide
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.record import _parse_prediction, _prediction_json
 from quorum.core.messages import SEEN, Action, Evidence, Status
-from tests.aggregator.aggregator_cases import said, upload
+from tests.aggregator.aggregator_cases import START, after, said, upload
 
 POLICY = Policy.from_text(
     """
@@ -65,3 +66,22 @@ def test_a_record_keeps_the_share():
 def test_an_outstanding_detector_is_waited_for():
     decision = decide(POLICY, upload(), {}, {"violence": "no answer"})
     assert decision.rule == "missing:violence"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_the_share_outlives_the_state_of_an_engine(share):
+    both = Policy.from_text(
+        POLICY.text.replace("  violence: {}\n", "  violence: {}\n  spam: {}\n").replace(
+            'seen("violence") < 0.5', 'seen("violence") < 0.5 && score("spam") > 0.05'
+        )
+    )
+    case = Case(both)
+    case.on_upload(upload(), START)
+    assert case.on_prediction(looked(share), after(1)) == ()
+    case = Case.restore(both, case.snapshot())
+    (made,) = [
+        effect.verdict
+        for effect in case.on_prediction(said("spam", 0.1), after(2))
+        if isinstance(effect, Emit)
+    ]
+    assert (made.action, made.rule) == (Action.REVIEW, "too-little")

@@ -46,6 +46,7 @@ SCRAPE, RATE = 5, 20
 
 #: Panels that may have no data in a short run, and why.
 MAY_BE_EMPTY = {
+    "Alerts to people: open, and notices in an hour": "`quorum alerts` does not run",
     "Model servers: calls and tokens": "no model runs elsewhere",
     "Oldest message that waits": "no job is on a cluster",
     "Policies that decide": "no policy was released (--policies)",

@@ -25,7 +25,8 @@ JOBS = {
 }
 
 
-#: Of what never happened there is no share and no quantile; no policy decides here.
+#: Of what never happened there is no share and no quantile; no policy decides here, and
+#: `quorum alerts` does not run.
 NO_NUMBER = {
     "Met in the range shown",
     "Budget burned (1 is as fast as allowed)",
@@ -37,6 +38,7 @@ NO_NUMBER = {
     "Failed",
     "Time in a detector, 95 %",
     "Policies that decide",
+    "Alerts to people: open, and notices in an hour",
 }
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quorum.aggregator.case.case import Case, Emit
@@ -268,8 +268,22 @@ def play(stream, **how):
         mild = overruled is not None and most.severity < overruled.severity
         return Action.REVIEW if mild else most
 
+    def note(at_least):
+        """Since when each rule applies: from the first verdict, or what came after it."""
+        nonlocal first, begin
+        if first is None and played.case.decided:
+            first = next(
+                (one.at - START).total_seconds()
+                for one in played.verdicts
+                if one.digest == played.content.digest
+            )
+        if first is not None:
+            names, _ = applying()
+            begin = {name: begin.get(name, max(first, at_least)) for name in names}
+
     for what, pause in [*stream, ("timer", 60.0)]:
         played.run(played.now + pause)
+        note(0.0)
         if isinstance(what, Action) and not played.case.decided:
             continue
         before = len(played.verdicts)
@@ -281,21 +295,14 @@ def play(stream, **how):
             known[made.detector] = made
         if isinstance(what, Action):
             review = what
-        if first is None and played.case.decided:
-            first = next(
-                (one.at - START).total_seconds()
-                for one in played.verdicts
-                if one.digest == played.content.digest
-            )
+        note(played.now if made is not None else 0.0)
         if first is not None:
-            names, _ = applying()
-            at = max(first, played.now if made is not None else first)
-            begin = {name: begin.get(name, at) for name in names}
             expected.append((should(played.now), played.action, len(played.verdicts) - before))
     return played, expected, should
 
 
 @settings(max_examples=150, deadline=None)
+@example([(("nsfw", 0.6), 0.0), (("spam", 0.0), HOUR), ("upload", 2 * HOUR)], False)
 @given(events, st.booleans())
 def test_at_any_time_what_the_rules_say_holds(stream, restart):
     played, expected, should = play(stream, restart=restart)

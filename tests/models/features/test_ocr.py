@@ -17,6 +17,7 @@ from quorum.models.features.grid import Pages
 from quorum.models.features.ocr import shared_reader
 from quorum.models.spam.detector import SpamDetector
 from quorum.models.violence.detector import ViolenceDetector
+from quorum.models.violence.readings import readings_of
 from tests.models.features.media_files import audio, captions, video
 
 SPAM = "SUBSCRIBE to my channel for free gift cards"
@@ -94,7 +95,7 @@ def test_a_threat_in_the_frames_counts_as_one_in_the_title(folder):
         ]
     )
     detector = ViolenceDetector()
-    words = [detector._score_text(detector._readings(one.text))[0] for one in batch]
+    words = [detector._score_text(readings_of(one.text))[0] for one in batch]
     assert words[0] > 0.5 > words[1]
     (evidence, *_) = detector._sentence_evidence(batch[0].text)
     assert (evidence.kind, evidence.start) == ("video", 2.0)

@@ -45,7 +45,7 @@ class CompactPrediction(NamedTuple):
     def of_row(cls, row: Sequence[Any]) -> CompactPrediction:
         """A prediction from the list that it is as JSON."""
         made = cls(*row)
-        return made._replace(works=tuple(made.works)) if made.works else made
+        return made if type(made.works) is tuple else made._replace(works=tuple(made.works))
 
     @classmethod
     def of(cls, prediction: Prediction) -> CompactPrediction:

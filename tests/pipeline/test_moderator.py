@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +21,19 @@ def upload(number: int, title: str) -> Upload:
 
 def moderator(*detectors: object, **more: DetectorSettings) -> Moderator:
     made = Ensemble.of(detectors or (Words(), Slow()), Settings(detectors=more or None))  # type: ignore[arg-type]
-    return Moderator(policy=POLICY, ensemble=made)
+    MADE.append(Moderator(policy=POLICY, ensemble=made))
+    return MADE[-1]
+
+
+#: What a test made; each has threads of its own.
+MADE: list[Moderator] = []
+
+
+@pytest.fixture(autouse=True)
+def end() -> Iterator[None]:
+    yield
+    while MADE:
+        MADE.pop().close()
 
 
 def test_each_upload_gets_its_verdict_in_order() -> None:

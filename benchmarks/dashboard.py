@@ -54,6 +54,8 @@ MAY_BE_EMPTY = {
     "Drift of scores (alarm above 0.25)": "it needs more scores",
     "Log-ins to the console, by outcome, in an hour": "nobody logged in",
     "Failed": "no detector failed",
+    "Silent: failed or missed": "no detector failed or was missed",
+    "Workers ended in an hour": "no worker was killed or died",
     "Made at the deadline, something missing": "no verdict was made at the deadline",
     "Late detectors of the web service": "none was late",
     "Capped": "nothing was capped",

@@ -78,7 +78,7 @@ def rechained(ledger: Ledger, folder: Path, *, keep_mac: bool) -> None:
         ("UPDATE users SET disabled=1 WHERE name='max'", "user max is not what"),
         ("UPDATE users SET password=(SELECT password FROM users LIMIT 1)", "is not what"),
         (
-            "INSERT INTO users SELECT 'mal', 'admin', password, created_at, 0, NULL FROM users",
+            "INSERT INTO users SELECT 'mal','admin',password,created_at,0,NULL FROM users LIMIT 1",
             "user mal was added by no line",
         ),
         ("DELETE FROM users WHERE name='aud'", "user aud was deleted"),

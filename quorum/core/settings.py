@@ -16,14 +16,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from quorum.core.alert_settings import AlertSettings
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 from quorum.core.sign_on_settings import SignOnSettings
+from quorum.core.yaml_files import line_of, read_yaml, tree_of
 
 __all__ = [
     "AttributeSource",
@@ -35,7 +33,6 @@ __all__ = [
     "Settings",
     "WorkerSettings",
     "check_timeouts",
-    "line_of",
     "load_settings",
 ]
 
@@ -286,23 +283,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     if not chosen:
         return Settings()
     file = Path(chosen)
-    try:
-        text = file.read_text(encoding="utf-8")
-        data = YAML(typ="safe", pure=True).load(text)
-    except OSError as error:
-        msg = f"cannot read the settings {file}: {error.strerror or error}"
-        raise ConfigurationError(msg) from None
-    except UnicodeDecodeError as error:
-        msg = f"{file}: not valid UTF-8 at byte {error.start}; save it as UTF-8"
-        raise ConfigurationError(msg) from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        problem = " ".join((error.problem or "cannot be read").split())
-        msg = f"{file}:{line}: not valid YAML: {problem}"
-        raise ConfigurationError(msg) from None
-    except (YAMLError, RecursionError, ValueError) as error:
-        msg = f"{file}: not valid YAML: {' '.join(str(error).split())}"
-        raise ConfigurationError(msg) from None
+    data, text = read_yaml(file, f"cannot read the settings {file}")
     if data is None:
         return Settings()
     if not isinstance(data, dict):
@@ -311,7 +292,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        tree = YAML(typ="safe", pure=True).compose(text)
+        tree = tree_of(text)
         msg = "; ".join(
             f"{file}:{line_of(tree, item['loc'])}: {_problem(item)}"
             for item in error.errors(include_url=False, include_input=False)
@@ -334,29 +315,13 @@ def check_timeouts(settings: Settings, deadline: float, path: str | Path | None 
         if "timeout" in one.model_fields_set and one.timeout > deadline:
             where = ""
             if chosen := path or os.environ.get("QUORUM_SETTINGS"):
-                tree = YAML(typ="safe", pure=True).compose(Path(chosen).read_text("utf-8"))
+                tree = tree_of(Path(chosen).read_text("utf-8"))
                 where = f"{chosen}:{line_of(tree, ('detectors', name, 'timeout'))}: "
             msg = (
                 f"{where}detectors.{name}.timeout: {one.timeout:g} s exceeds the policy's deadline "
                 f"of {deadline:g} s, by which each upload is decided; set at most {deadline:g}"
             )
             raise ConfigurationError(msg)
-
-
-def line_of(node: Node, path: tuple[int | str, ...]) -> int:
-    """The line, from 1, of the deepest part of a path that the file holds."""
-    line: int = node.start_mark.line + 1
-    for part in path:
-        # A part may be the name of a type instead, where a setting has several.
-        if isinstance(node, MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    line, node = key.start_mark.line + 1, value
-                    break
-        elif isinstance(node, SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
 
 
 def _problem(item: ErrorDetails) -> str:

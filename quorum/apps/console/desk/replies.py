@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from quorum.aggregator.policy.categories import Category
 from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, now
-from quorum.core.settings import line_of
+from quorum.core.yaml_files import line_of, read_yaml, tree_of
 
 __all__ = [
     "FIELDS",
@@ -162,20 +160,8 @@ def load_replies(path: Path, categories: Collection[str]) -> Replies:
         ConfigurationError: If the file cannot be read, or has what is unknown; the text names the
             file, the line and the mend.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = YAML(typ="safe", pure=True).compose(text)
-        data = YAML(typ="safe", pure=True).load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the replies {path}: {getattr(error, 'strerror', None) or error}"
-        raise ConfigurationError(msg) from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        msg = f"{path}:{line}: not valid YAML: {' '.join((error.problem or 'unreadable').split())}"
-        raise ConfigurationError(msg) from None
-    except (YAMLError, RecursionError, ValueError) as error:
-        msg = f"{path}: not valid YAML: {' '.join(str(error).split())}"
-        raise ConfigurationError(msg) from None
+    data, text = read_yaml(path, f"cannot read the replies {path}")
+    tree = tree_of(text)
     try:
         found = Replies.model_validate({} if data is None else data)
     except ValidationError as error:

@@ -14,15 +14,13 @@ from typing import Annotated, Any, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from sqlalchemy import ColumnElement, String, and_, case, func, literal, or_
 
 from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.text import Duration
 from quorum.core.errors import ConfigurationError
-from quorum.core.settings import line_of
 from quorum.core.territories import why_no_territory
+from quorum.core.yaml_files import line_of, read_yaml, tree_of
 from quorum.store.ledger.console_schema import tasks
 
 __all__ = [
@@ -273,20 +271,8 @@ def load_desk(path: Path, categories: Collection[str]) -> Desk:
         ConfigurationError: If the file cannot be read, or has what is unknown; the text names the
             file, each line and the mend.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = YAML(typ="safe", pure=True).compose(text)
-        data = YAML(typ="safe", pure=True).load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"cannot read the desk {path}: {getattr(error, 'strerror', None) or error}"
-        raise ConfigurationError(msg) from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        msg = f"{path}:{line}: not valid YAML: {' '.join((error.problem or 'unreadable').split())}"
-        raise ConfigurationError(msg) from None
-    except (YAMLError, RecursionError, ValueError) as error:
-        msg = f"{path}: not valid YAML: {' '.join(str(error).split())}"
-        raise ConfigurationError(msg) from None
+    data, text = read_yaml(path, f"cannot read the desk {path}")
+    tree = tree_of(text)
     try:
         found = Desk.model_validate({} if data is None else data)
     except ValidationError as error:

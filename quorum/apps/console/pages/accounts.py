@@ -171,7 +171,7 @@ def preview(request: Request, given: FormFields, user: Reviewer) -> Response:
     return render(request, "_preview.html", shown=shown, most=account_orders.MAX_REASON)
 
 
-def _decided(request: Request, user: User, order: account_orders.Order) -> Response:
+def _decided(request: Request, order: account_orders.Order) -> Response:
     return redirect(request, "/account", uploader=order.uploader)
 
 
@@ -185,7 +185,7 @@ def confirm(request: Request, given: FormFields, user: Lead) -> Response:
         )
     except Conflict as error:
         raise PageError(409, str(error)) from None
-    return _decided(request, user, done)
+    return _decided(request, done)
 
 
 @router.post("/account/refuse")
@@ -195,7 +195,7 @@ def refuse(request: Request, given: FormFields, user: Reviewer) -> Response:
         done = account_orders.refuse(console_of(request).ledger, given.get("order", ""), user)
     except Conflict as error:
         raise PageError(409, str(error)) from None
-    return _decided(request, user, done)
+    return _decided(request, done)
 
 
 @router.post("/account/undo")
@@ -205,7 +205,7 @@ def undo(request: Request, given: FormFields, user: Reviewer) -> Response:
         done = account_orders.undo(console_of(request).ledger, given.get("order", ""), user)
     except Conflict as error:
         raise PageError(409, str(error)) from None
-    return _decided(request, user, done)
+    return _decided(request, done)
 
 
 @router.post("/account/appeal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import select
 
@@ -23,6 +24,11 @@ from quorum.core.messages import (
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions as decision_table
 from quorum.store.ledger.console_schema import tasks as task_table
+
+
+def upload_of(url: str) -> str | None:
+    """The upload that the page of a case is about; None on another page."""
+    return parse_qs(urlsplit(url).query).get("upload", [None])[0]
 
 
 def record_case(

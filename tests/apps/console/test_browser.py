@@ -7,7 +7,7 @@ import pytest
 from quorum.apps.console.desk import appeals, tasks
 from quorum.core.messages import Action, Evidence
 from quorum.store.ledger import Ledger
-from tests.apps.console.cases_for_console import record_case
+from tests.apps.console.cases_for_console import record_case, upload_of
 from tests.apps.console.conftest import soon
 
 pytestmark = pytest.mark.browser
@@ -26,11 +26,12 @@ def test_two_reviewers_decide_by_keyboard_and_never_meet(browse, cases: Ledger):
     ana.wait_for_url(lambda url: url != first)
     ana.wait_for_selector("html[data-ready] #toast")
     ana.keyboard.press("u")
+    ana.wait_for_url(lambda url: upload_of(url) == upload_of(first))
     ana.wait_for_selector("html[data-ready] #decide")
-    assert ana.url.split("upload=")[1] == first.split("upload=")[1].split("&")[0]
+    upload_id = upload_of(first)
+    assert upload_id
     ana.keyboard.press("a")
-    ana.wait_for_selector("html[data-ready] #toast")
-    upload_id = first.split("upload=")[1].split("&")[0]
+    ana.wait_for_url(lambda url: upload_of(url) != upload_id)
     ana.goto(f"/case?upload={upload_id}")
     ana.wait_for_selector("text=New verdict", timeout=30_000)
     case = cases.get_case(upload_id)

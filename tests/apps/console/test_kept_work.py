@@ -18,7 +18,7 @@ from quorum.core.settings import MediaAccess
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions as decision_table
 from quorum.store.ledger.console_schema import sessions
-from tests.apps.console.cases_for_console import record_case, take
+from tests.apps.console.cases_for_console import record_case, take, upload_of
 from tests.apps.console.conftest import PASSWORD
 
 SPAM = "Unwanted or misleading bulk promotion is not allowed."
@@ -196,6 +196,7 @@ def test_a_draft_survives_a_closed_page_and_is_gone_with_the_decision(browse: An
     page.wait_for_selector("html[data-ready] #toast")
     # An undo brings the note back; so would a conflict.
     page.keyboard.press("u")
+    page.wait_for_url(lambda url: upload_of(url) == upload_of(case))
     page.wait_for_selector("html[data-ready] #decide")
     assert page.input_value("#note") == "A long thought about it"
     page.click("text=Discard it")

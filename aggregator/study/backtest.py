@@ -15,12 +15,13 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Final
 
+from quorum.aggregator.decision.evaluate import Decision
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
 
-__all__ = ["Backtest", "Sample", "backtest", "backtest_lines"]
+__all__ = ["Backtest", "Retried", "Sample", "backtest", "backtest_lines", "retry"]
 
 #: Samples kept for each kind of change.
 SAMPLES: Final = 20
@@ -49,6 +50,49 @@ class Sample:
     before_rule: str
     after_rule: str
     review: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A case that was decided again.
+
+    Attributes:
+        case: The case, with the predictions under test.
+        before: The action before; ``undecided`` if none was recorded.
+        before_rule: The rule that decided before.
+        decision: The decision of the candidate.
+        earlier: The decision of the policy that it is compared with; None for the recorded one.
+    """
+
+    case: PastCase
+    before: str
+    before_rule: str
+    decision: Decision
+    earlier: Decision | None = None
+
+
+def retry(
+    case: PastCase,
+    candidate: Policy,
+    base: Policy | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Retried:
+    """Decide one case again.
+
+    Args:
+        case: The case.
+        candidate: The policy under test.
+        base: The policy to compare with; by default, the recorded action.
+        versions: Detector versions under test, by detector.
+    """
+    tried = case.under(versions) if versions else case
+    decision = tried.decide(candidate)
+    if base is not None:
+        earlier = case.decide(base)
+        return Retried(tried, earlier.action.value, earlier.rule, decision, earlier)
+    if case.action is not None:
+        return Retried(tried, case.action.value, case.rule or "unknown", decision)
+    return Retried(tried, "undecided", "none", decision)
 
 
 @dataclass
@@ -112,6 +156,52 @@ class Backtest:
             kept = self.samples.setdefault(change, [])
             kept.extend(samples[: SAMPLES - len(kept)])
 
+    def count(
+        self,
+        tried: Retried,
+        candidate: Policy,
+        group: Callable[[PastCase], str] | None = None,
+    ) -> None:
+        """Count one case that was decided again.
+
+        Args:
+            tried: The case, with both decisions.
+            candidate: The policy that decided it now.
+            group: Gives the group of a case's uploader; by default by its history.
+        """
+        case, decision = tried.case, tried.decision
+        old, new = tried.before, decision.action.value
+        if any(rule.then is not None for rule in candidate.rules):
+            later = case.plan(candidate)
+            if later is not None:
+                self.planned[later.rule, new, later.action.value] += 1
+        self.cases += 1
+        self.changes[old, new] += 1
+        if case.review is not None:
+            truth = case.review.value
+            self.before[old, truth] += 1
+            self.after[new, truth] += 1
+        if old == new:
+            return
+        self.by_rule[decision.rule, old, new] += 1
+        self.by_category[decision.category or "none", old, new] += 1
+        for code in case.facts.get("territories") or ("everywhere",):
+            self.by_territory[str(code), old, new] += 1
+        self.by_group[(group or uploader_group)(case), old, new] += 1
+        kept = self.samples.setdefault((old, new), [])
+        if len(kept) < SAMPLES:
+            kept.append(
+                Sample(
+                    upload_id=str(case.facts["id"]),
+                    title=str(case.facts.get("title", ""))[:200],
+                    before=old,
+                    after=new,
+                    before_rule=tried.before_rule,
+                    after_rule=decision.rule,
+                    review=None if case.review is None else case.review.value,
+                )
+            )
+
     def wrongful_removals(self, *, candidate: bool) -> tuple[int, int]:
         """Reviewed removals that the reviewer did not uphold, and all reviewed removals."""
         table = self.after if candidate else self.before
@@ -157,8 +247,8 @@ def _add(
     group: Callable[[PastCase], str],
     versions: Mapping[str, str],
 ) -> None:
-    tried = case.under(versions) if versions else case
-    found.retried += tried is not case
+    tried = retry(case, candidate, base, versions)
+    found.retried += tried.case is not case
     if versions:
         found.versions.update(
             {
@@ -167,45 +257,7 @@ def _add(
                 if versions.get(one.detector) == one.version
             }
         )
-    decision = tried.decide(candidate)
-    if base is not None:
-        earlier = case.decide(base)
-        old, old_rule = earlier.action.value, earlier.rule
-    elif case.action is not None:
-        old, old_rule = case.action.value, case.rule or "unknown"
-    else:
-        old, old_rule = "undecided", "none"
-    new = decision.action.value
-    if any(rule.then is not None for rule in candidate.rules):
-        later = tried.plan(candidate)
-        if later is not None:
-            found.planned[later.rule, new, later.action.value] += 1
-    found.cases += 1
-    found.changes[old, new] += 1
-    if case.review is not None:
-        truth = case.review.value
-        found.before[old, truth] += 1
-        found.after[new, truth] += 1
-    if old == new:
-        return
-    found.by_rule[decision.rule, old, new] += 1
-    found.by_category[decision.category or "none", old, new] += 1
-    for code in case.facts.get("territories") or ("everywhere",):
-        found.by_territory[str(code), old, new] += 1
-    found.by_group[group(case), old, new] += 1
-    kept = found.samples.setdefault((old, new), [])
-    if len(kept) < SAMPLES:
-        kept.append(
-            Sample(
-                upload_id=str(case.facts["id"]),
-                title=str(case.facts.get("title", ""))[:200],
-                before=old,
-                after=new,
-                before_rule=old_rule,
-                after_rule=decision.rule,
-                review=None if case.review is None else case.review.value,
-            )
-        )
+    found.count(tried, candidate, group)
 
 
 def backtest_lines(

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from quorum.aggregator.study.ratio import ratio
 from quorum.core.messages import ACTIONS
 
 __all__ = ["Difference", "Outcome", "RolloutReport", "Side", "compare"]
@@ -63,16 +64,12 @@ class _Ratio:
 
     @property
     def mean(self) -> float | None:
-        return sum(total for total, _ in self.sums.values()) / self.count if self.sums else None
+        return ratio(self.sums.values())[0]
 
     @property
     def variance(self) -> float:
         """Of the mean."""
-        mean, number = self.mean or 0.0, len(self.sums)
-        if number < 2:
-            return math.inf
-        squares = sum((total - mean * count) ** 2 for total, count in self.sums.values())
-        return squares * number / (number - 1) / self.count**2
+        return ratio(self.sums.values())[1]
 
 
 @dataclass(frozen=True, slots=True)

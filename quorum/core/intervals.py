@@ -7,12 +7,13 @@ import math
 __all__ = ["difference", "wilson"]
 
 
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(hits: float, total: float, z: float = 1.96) -> tuple[float, float]:
     """The Wilson interval of a share (Journal of the American Statistical Association 22, 1927).
 
     Args:
         hits: How many of them hit.
-        total: How many there are; without any, the interval is from 0 to 1.
+        total: How many there are; without any, the interval is from 0 to 1. Of draws that depend
+            on each other, as many independent ones as tell the same (their effective size).
         z: The quantile; 1.96 for 95 %.
     """
     if total == 0:

@@ -16,7 +16,7 @@ from quorum.aggregator.policy.policy import Policy, load_policy, shipped_policie
 from quorum.aggregator.policy.text import policy_schema
 from quorum.aggregator.study.backtest import Backtest, backtest_lines
 from quorum.aggregator.study.check import check_policy
-from quorum.aggregator.study.difference import differences
+from quorum.aggregator.study.difference import differences, in_short
 from quorum.aggregator.study.golden import load_golden, run_golden
 from quorum.apps.cli import policy_learn
 from quorum.apps.cli.parameters import expanded
@@ -32,6 +32,7 @@ from quorum.apps.cli.policy_json import (
     print_json,
     refused_json,
 )
+from quorum.apps.cli.policy_radius import blast_radius
 from quorum.apps.cli.policy_release import activate, publish, releases
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_rollout import rollout
@@ -165,11 +166,16 @@ def diff(
     old: Name,
     new: Name,
     cases: CaseSelection,
+    short: Annotated[
+        bool, typer.Option("--short", help="One line for each part that changes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Describe the changes between two policies, and count their effect on past cases.
 
-    Example: quorum policy diff balanced strict --cases cases.jsonl
+    \b
+    quorum policy diff balanced strict --cases cases.jsonl
+    quorum policy diff balanced mine.yaml --short
     """
     before, after = load_policy(old), load_policy(new)
     sentences = differences(before, after)
@@ -183,12 +189,13 @@ def diff(
                 "old": before.version,
                 "new": after.version,
                 "differences": list(sentences),
+                "in_short": list(in_short(before, after)),
                 "backtest": counted,
             }
         )
         return
     console = Console()
-    for sentence in sentences:
+    for sentence in in_short(before, after) if short else sentences:
         console.print(f"- {sentence}", soft_wrap=True, markup=False, highlight=False)
     if not sentences:
         console.print("The policies have the same content.")
@@ -239,6 +246,9 @@ def backtest(
         typer.echo(f"{found.retried:,} of them have predictions of these versions")
     if report is not None:
         typer.echo(f"the report is in {report}")
+
+
+app.command("blast-radius")(blast_radius)
 
 
 @app.command("cases")

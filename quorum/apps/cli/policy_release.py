@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.aggregator.study.check import check_policy
+from quorum.aggregator.study.difference import texts_in_short
 from quorum.aggregator.study.golden import load_golden, run_golden
 from quorum.apps.cli.options import LedgerDatabase, SettingsFile
 from quorum.apps.cli.policy_cases import Name
@@ -109,29 +111,43 @@ def activate(
 def releases(
     database: LedgerDatabase = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="Say what each changed against the one before it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the released policies, that in force first.
 
-    Example: quorum policy releases
+    \b
+    quorum policy releases
+    quorum policy releases --changes --limit 5
     """
     from quorum.store.ledger import Ledger
     from quorum.store.ledger.releases import history
 
     with Ledger(database) as ledger:
-        found = ledger.transact(lambda connection: history(connection, limit))
+        found = ledger.transact(lambda connection: history(connection, limit + 1))
+    told = texts_in_short([one.release.text for one in found]) if changes else ()
+    found = found[:limit]
     if as_json:
-        print_json({"releases": [_json(one) for one in found]})
+        listed = [_json(one) for one in found]
+        if changes:
+            for one, lines in zip_longest(listed, told[: len(found)]):
+                one["changes"] = list(lines or ())
+        print_json({"releases": listed})
         return
     if not found:
         typer.echo("no policy was released; each job decides by its --policy")
         return
-    table = Table("", "policy", "released (UTC)", "by", "note")
+    table = Table("", "policy", "released (UTC)", "by", "note", *(["changed"] if changes else []))
     for number, one in enumerate(found):
         release = one.release
         state = "in force" if number == 0 else ""
         at = f"{release.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(state, release.policy_version, at, escape(release.by), escape(release.note))
+        lines = [escape("\n".join(told[number]) if number < len(told) else "")] if changes else []
+        table.add_row(
+            state, release.policy_version, at, escape(release.by), escape(release.note), *lines
+        )
     Console().print(table)
 
 

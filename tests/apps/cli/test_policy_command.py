@@ -92,6 +92,8 @@ def test_diff(cases):
     assert "The rule spam-certain applies when" in out
     assert "4 cases decided again; 1 actions change" in out
     assert "The policies have the same content" in run("diff", "strict", "strict").stdout
+    short = run("diff", "balanced", "strict", "--short").stdout
+    assert "- rule spam-certain: threshold 0.98 -> 0.95; another reason\n" in short
 
 
 def test_backtest_with_its_page(cases, tmp_path):
@@ -335,6 +337,7 @@ def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
         "explain": ["explain", "u1", *past],
         "diff": ["diff", "balanced", "strict", *past],
         "backtest": ["backtest", "strict", *past, "--workers", "1"],
+        "blast-radius": ["blast-radius", "strict", "--against", "balanced", *past],
         "tune": ["tune", "balanced", "--score", "spam", "--bound", "0.05", "--cases", labelled],
         "fit": ["fit", "--score", "spam", "--score", "violence", "--cases", labelled],
         "drift": ["drift", *past, "--save", reference],
@@ -353,6 +356,7 @@ def test_every_verb_prints_one_json_object_alone(cases, tmp_path):
     assert made["list"]["policies"][0]["name"] == "balanced"
     assert made["explain"]["action"] == "restrict"
     assert made["diff"]["backtest"]["changed"] == 1
+    assert made["blast-radius"]["uploads"] == {"value": 1, "low": 1, "high": 1}
     assert made["backtest"]["changes"][0].keys() == {"before", "after", "cases"}
     again = json.loads(run("drift", *past, "--reference", reference, "--json").stdout)
     assert again["alarm"] is False

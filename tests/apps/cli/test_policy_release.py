@@ -173,3 +173,41 @@ def test_a_rollout_is_compared_and_its_guard_goes_back(database: str, tmp_path: 
     assert found.release.policy_version == former
     with pytest.raises(InputError, match="names the rollout of the rule other"):
         run("rollout", "other")
+
+
+def test_last_weeks_cases_are_held_against_the_released_policy(database: str, tmp_path: Path):
+    policy = Policy.from_text(MINE)
+    with Ledger(database) as ledger:
+        for number in range(30):
+            upload = Upload(id=f"u{number}", uploader=f"by-{number % 10}", published_at=now())
+            made = Decider(policy).first(upload, (), arrived=now(), at=now()).verdict
+            ledger.record([upload, made])
+    told = run("blast-radius", write(tmp_path, MINE)).stdout
+    assert "30 cases were decided again (all), compared with the recorded actions" in told
+    assert "unknown: no upload says its views" in told
+    run("publish", write(tmp_path, MINE))
+    milder = MINE.replace("missing: review", "missing: ignore").replace("quorum: 1", "quorum: 0")
+    milder = milder.replace("required: true", "required: false")
+    assert milder != MINE
+    words = ("blast-radius", write(tmp_path, milder.replace("mine", "ours", 1)))
+    found = json.loads(run(*words, "--json").stdout)
+    assert found["against"] == policy.version
+    assert found["of"] == {"uploads": 30, "uploaders": 10}
+    assert found["sampled"] is False
+    assert "of" in run(*words).stdout
+    nothing = json.loads(run(*words, "--until", "2020-01-01", "--json").stdout)
+    assert nothing["of"] == {"uploads": 0, "uploaders": 0}
+    assert nothing["uploads"]["value"] == 0
+
+
+def test_releases_say_what_each_changed(database: str, tmp_path: Path):
+    run("publish", write(tmp_path, MINE), "--note", "the first")
+    stricter = MINE.replace('score("spam") >= 0.98', 'score("spam") >= 0.9')
+    run("publish", write(tmp_path, stricter), "--note", "more spam")
+    line = "rule spam-certain: threshold 0.98 -> 0.9"
+    assert line in run("releases", "--changes").stdout
+    listed = json.loads(run("releases", "--changes", "--limit", "1", "--json").stdout)["releases"]
+    assert [one["changes"] for one in listed] == [[line]]
+    listed = json.loads(run("releases", "--changes", "--json").stdout)["releases"]
+    assert [one["changes"] for one in listed] == [[line], []]
+    assert "changes" not in json.loads(run("releases", "--json").stdout)["releases"][0]

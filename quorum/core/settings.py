@@ -207,6 +207,8 @@ class NoticeSettings(_Section):
     #: Uploads that are down because of copyright notices, from which an uploader is told to be a
     #: repeat infringer.
     repeat_infringer: Annotated[int, Field(ge=1, le=1000)] = 3
+    #: The YAML file of letters in your words; null for those that ship.
+    letters: Annotated[str, Field(min_length=1)] | None = None
     #: Notices an hour of one user of a platform, or from one network.
     per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 20
 

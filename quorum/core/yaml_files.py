@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from quorum.core.errors import ConfigurationError
 
-__all__ = ["line_of", "read_yaml", "tree_of"]
+__all__ = ["line_of", "read_model", "read_yaml", "tree_of"]
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_yaml(path: Path, unreadable: str) -> tuple[Any, str]:
@@ -50,6 +54,50 @@ def tree_of(text: str) -> Node:
     """The nodes of YAML that ``read_yaml`` has read, with their lines."""
     found: Node = YAML(typ="safe", pure=True).compose(text)
     return found
+
+
+def read_model(model: type[M], path: Path, unreadable: str) -> tuple[M, Node]:
+    """Read a YAML file as a model.
+
+    An error of the model that names a part of a text in its context, as ``at``, is told with the
+    line of that part.
+
+    Args:
+        model: What the file has.
+        path: The file.
+        unreadable: See ``read_yaml``.
+
+    Returns:
+        The model, and the file's nodes, of which ``line_of`` tells the lines.
+
+    Raises:
+        ConfigurationError: If it cannot be read, or has what the model refuses; the text names the
+            file, the line and what is wrong.
+    """
+    data, text = read_yaml(path, unreadable)
+    tree = tree_of(text)
+    try:
+        return model.model_validate({} if data is None else data), tree
+    except ValidationError as error:
+        lines = text.splitlines()
+        msg = "; ".join(
+            f"{path}:{_line(item, tree, lines)}: "
+            f"{'.'.join(str(part) for part in item['loc'])}: "
+            f"{item['msg'].removeprefix('Value error, ')}".replace(": :", ":")
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigurationError(msg) from None
+
+
+def _line(item: ErrorDetails, tree: Node, lines: list[str]) -> int:
+    """The line of an error: of the part that it names, or of the setting."""
+    first = line_of(tree, item["loc"])
+    part = str(item.get("ctx", {}).get("at", "")).split("\n", 1)[0]
+    if part:
+        for number, line in enumerate(lines[first - 1 :], first):
+            if part in line:
+                return number
+    return first
 
 
 def line_of(node: Node, path: tuple[int | str, ...]) -> int:

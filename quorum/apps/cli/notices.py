@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -164,6 +165,38 @@ def _kind(text: str | None) -> Kind | None:
         msg = f"--kind {text}: there are {', '.join(KINDS)}"
         raise ConfigurationError(msg)
     return found
+
+
+@app.command()
+def letters(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file of your letters; without one, those that ship.")
+    ] = None,
+    settings: options.SettingsFile = None,
+) -> None:
+    r"""Print the letters that ship as a file to change, or check yours and show each as it is sent.
+
+    \b
+    quorum notices letters > letters.yaml
+    quorum notices letters letters.yaml
+    """
+    from quorum.core.settings import load_settings
+    from quorum.store.notices.letter_templates import load_letters, shipped_file
+    from quorum.store.notices.letters import examples
+    from quorum.store.notices.values import NoticeRules
+
+    if file is None:
+        typer.echo(shipped_file().read_text("utf-8"), nl=False)
+        return
+    own = load_letters(file)
+    chosen = load_settings(settings).notices.model_copy(update={"letters": None})
+    rules = replace(NoticeRules.of(chosen), letters=own)
+    for one in examples(rules, now()):
+        marks = [one.language, None if one.own else "ships"]
+        told = "".join(f", {mark}" for mark in marks if mark is not None)
+        typer.echo(f"{one.kind} {one.letter.event} to the {one.letter.to}{told}")
+        typer.echo(f"    {one.letter.text}")
+    typer.echo(f"{file}: {len(own.own)} letters", err=True)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from quorum.store.ledger.notices_schema import notice_events, notices
 from quorum.store.ledger.schema import deliveries
 from quorum.store.notices import changing
 from quorum.store.notices.intake import NoticeIntake
-from quorum.store.notices.letters import asks, letters
+from quorum.store.notices.letters import asks, keep_letters, letters
 from quorum.store.notices.reading import events_of, notice_at
 from quorum.store.notices.values import NoticeRules, Person, Submission, TakenNotice
 from quorum.store.reports.intake import MAX_TEXT
@@ -85,6 +85,8 @@ class NoticeBody(BaseModel):
     """Consent to a federal district court and to service of process (counter-notice)."""
     reference: Identifier | None = None
     """Your own id of this notice."""
+    language: Annotated[str, Field(max_length=35)] | None = None
+    """The language in which its sender is told, such as `de`, where your letters have it."""
 
 
 class SuitBody(BaseModel):
@@ -255,6 +257,7 @@ class NoticeDesk:
                 jurisdiction=body.jurisdiction,
                 forged=self._forged(data, headers),
                 reference=body.reference,
+                language=body.language,
             )
         )
 
@@ -274,7 +277,7 @@ class NoticeDesk:
             row = notice_at(connection, token)
             if row is None:
                 return None
-            told = letters(row, events_of(connection, row.id), self.rules.days.zone)
+            told = letters(connection, row, events_of(connection, row.id), self.rules)
             return NoticeState(
                 id=row.id,
                 kind=row.kind,
@@ -316,7 +319,7 @@ class NoticeDesk:
         rows = connection.execute(query).all()
         for row in rows:
             one = next(x for x in events_of(connection, row.id) if x.number == row.number)
-            said = letters(row, [one], self.rules.days.zone)
+            said = keep_letters(connection, row, one, self.rules)
             news = NoticeNews(
                 id=row.id,
                 kind=row.kind,

@@ -43,6 +43,8 @@ notices = Table(
     Column("reporter_id", String(64), nullable=False),
     #: SHA-256 of the secret in its address.
     Column("token", String(64), nullable=False),
+    #: The language in which who sent it is told; null for any.
+    Column("language", String(35)),
     #: The reviewers' task, or the task of the put-back.
     Column("task_id", _KEY),
     Column("decided_at", UtcTime),
@@ -86,6 +88,8 @@ notice_events = Table(
     Column("actor", _KEY, nullable=False),
     #: JSON; never the name or the words of who sent the notice.
     Column("details", Text, nullable=False),
+    #: The letters that were told, as JSON: side, event and text of each; null before that.
+    Column("letters", Text),
     #: Whether the console's audit log has it.
     Column("logged", Boolean, nullable=False),
     #: When its webhooks were queued; null where none are due.

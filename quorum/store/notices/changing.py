@@ -73,7 +73,8 @@ def admit(
     """
     row = _found(connection, notice_id)
     due = rules.clock(row.kind, row.at).due
-    _move(connection, row, "admitted", by, at, values={"due_at": due}, lacks=row.lacks)
+    told = {"lacks": row.lacks, "due": due.isoformat()}
+    _move(connection, row, "admitted", by, at, values={"due_at": due}, **told)
 
 
 def reject(connection: Connection, notice_id: str, *, why: str, by: str, at: datetime) -> None:

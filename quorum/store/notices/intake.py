@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import fields, replace
 from datetime import datetime
@@ -26,6 +27,7 @@ __all__ = ["NoticeIntake"]
 
 _MOST: Final = {"text": MAX_TEXT, "work": MAX_TEXT, "location": 2048, "address": 1000}
 _SHORT: Final = 256
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}\Z")
 
 
 class NoticeIntake:
@@ -100,6 +102,7 @@ class NoticeIntake:
                 lacks=",".join(lacks),
                 client=given.reporter.client,
                 reference=given.reference,
+                language=given.language,
                 reporter_id=name,
                 token=token_digest(token),
             )
@@ -109,6 +112,8 @@ class NoticeIntake:
         told: dict[str, Any] = {"kind": given.kind, "lacks": list(lacks)}
         if given.upload_id is not None:
             told["upload"] = given.upload_id
+        if due is not None:
+            told["due"] = due.isoformat()
         if given.forged:
             told["forged"] = given.forged
         note(connection, notice_id, "received", COMPLAINANT, at, **told)
@@ -170,6 +175,10 @@ def _checked(given: Submission) -> Submission:
     if upload_id is not None and (len(upload_id) > _SHORT or plain_text(upload_id) != upload_id):
         msg = "upload_id has 1 to 256 characters"
         raise InputError(msg)
+    language = given.language or None
+    if language is not None and not _LANGUAGE.match(language):
+        msg = "language is a code such as de or pt-BR"
+        raise InputError(msg)
     person = {one.name: getattr(given.person, one.name) for one in fields(Person)}
     texts = {"text": given.text, "work": given.work, "location": location, **person}
     texts["reference"] = given.reference or ""
@@ -185,5 +194,6 @@ def _checked(given: Submission) -> Submission:
         location=plain_text(location),
         work=plain_text(given.work),
         text=plain_text(given.text),
+        language=language,
         reference=None if given.reference is None else plain_text(given.reference),
     )

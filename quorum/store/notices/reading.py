@@ -30,6 +30,7 @@ __all__ = [
     "clock_of",
     "copies_of",
     "counts",
+    "event_from_row",
     "events_of",
     "every_notice",
     "exported",
@@ -58,13 +59,17 @@ _STANDING: Final = ("removed", "suit")
 
 @dataclass(frozen=True, slots=True)
 class NoticeEvent:
-    """One event of a notice's log; see ``note`` in ``events``."""
+    """One event of a notice's log; see ``note`` in ``events``.
+
+    ``letters`` are those that were told: side, event and text of each; None before somebody was.
+    """
 
     number: int
     at: datetime
     event: str
     actor: str
     details: dict[str, Any]
+    letters: tuple[tuple[Literal["complainant", "uploader"], str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +161,14 @@ def events_of(connection: Connection, notice_id: str) -> list[NoticeEvent]:
     """The log of a notice, oldest first."""
     e = notice_events.c
     query = select(notice_events).where(e.notice_id == notice_id).order_by(e.number)
-    return [
-        NoticeEvent(row.number, row.at, row.event, row.actor, json.loads(row.details))
-        for row in connection.execute(query)
-    ]
+    return [event_from_row(row) for row in connection.execute(query)]
+
+
+def event_from_row(row: Any) -> NoticeEvent:
+    """Convert a row of ``notice_events``."""
+    told = None if row.letters is None else tuple(map(tuple, json.loads(row.letters)))
+    details = json.loads(row.details)
+    return NoticeEvent(row.number, row.at, row.event, row.actor, details, told)
 
 
 def copies_of(connection: Connection, notice_id: str) -> Sequence[Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, Literal, get_args
 
 from quorum.core.errors import InputError
 from quorum.core.settings import NoticeSettings
 from quorum.store.notices.calendar import BusinessDays
+from quorum.store.notices.letter_templates import Letters, load_letters
 from quorum.store.reports.values import Reporter
 
 __all__ = [
@@ -111,6 +113,7 @@ class Submission:
         forged: Why a digital signature of the notice does not hold; empty if there is none or it
             does.
         reference: The client's own name of the notice.
+        language: The language in which its sender is told, such as ``de``; None for any.
     """
 
     kind: Kind
@@ -125,6 +128,7 @@ class Submission:
     jurisdiction: bool = False
     forged: str = ""
     reference: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class NoticeRules:
         repeat: Standing copyright notices after which an uploader is a repeat infringer.
         least: Business days before a put-back (17 U.S.C. 512(g)(2)(C)).
         most: The business day of the put-back at last.
+        letters: The words in which each side is told.
     """
 
     days: BusinessDays = field(default_factory=lambda: BusinessDays.of("America/New_York"))
@@ -169,16 +174,22 @@ class NoticeRules:
     repeat: int = 3
     least: int = 10
     most: int = 14
+    letters: Letters = field(default_factory=Letters)
 
     @classmethod
     def of(cls, settings: NoticeSettings) -> NoticeRules:
-        """The terms that a deployment's settings give."""
+        """The terms that a deployment's settings give.
+
+        Raises:
+            ConfigurationError: If the file of letters is wrong; the text names the line.
+        """
         return cls(
             days=BusinessDays.of(settings.timezone, settings.holidays),
             intimate_hours=settings.intimate_hours,
             copyright_hours=settings.copyright_hours,
             counter_hours=settings.counter_hours,
             repeat=settings.repeat_infringer,
+            letters=Letters() if settings.letters is None else load_letters(Path(settings.letters)),
         )
 
     def clock(self, kind: Kind, at: datetime) -> Clock:

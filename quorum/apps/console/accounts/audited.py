@@ -27,6 +27,7 @@ __all__ = [
     "event_digest",
     "hold_digest",
     "identity_digest",
+    "letters_digest",
     "order_digest",
     "user_digest",
 ]
@@ -96,6 +97,11 @@ def event_digest(row: Row[Any]) -> str:
     return _digest([_plain(getattr(row, name)) for name in names])
 
 
+def letters_digest(row: Row[Any]) -> str | None:
+    """The digest of the letters that were told after an event; None if none were."""
+    return _digest([row.letters]) if row.letters not in (None, "[]") else None
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -116,8 +122,8 @@ class AuditedRows:
         self._holds: dict[str, str] = {}
         #: By issuer and subject: the digest that the line on the identity gives its row.
         self._identities: dict[tuple[str, str], str] = {}
-        #: By notice and number: the digest of that event.
-        self._events: dict[tuple[str, int], str] = {}
+        #: By notice and number: the digests of that event, and of its letters.
+        self._events: dict[tuple[str, int], tuple[str, str | None]] = {}
         #: By decision on an account: the digest of its row by its last line, and its upload.
         self._orders: dict[str, tuple[str, str]] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
@@ -143,7 +149,7 @@ class AuditedRows:
             self._holds[told["hold"]] = told["row"]
         elif event.startswith("notice."):
             told = json.loads(details)
-            self._events[subject, told["number"]] = told["row"]
+            self._events[subject, told["number"]] = (told["row"], told.get("letters"))
         elif event.startswith("account.") and (told := json.loads(details)).get("order"):
             self._orders[told["order"]] = (told["row"], subject)
         elif event == "cases.decided":
@@ -202,8 +208,10 @@ class AuditedRows:
             known = left.pop((row.notice_id, row.number), None)
             if known is None:
                 return f"event {row.number} of the notice {row.notice_id} was made by no line"
-            if known != event_digest(row):
+            if known[0] != event_digest(row):
                 return f"event {row.number} of the notice {row.notice_id} was changed"
+            if known[1] is not None and known[1] != letters_digest(row):
+                return f"letters of event {row.number} of the notice {row.notice_id} were changed"
         there = set(connection.execute(select(notices.c.id)).scalars())
         gone = sorted(one for one in left if one[0] in there)
         return f"event {gone[0][1]} of the notice {gone[0][0]} was deleted" if gone else None

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, select, update
 
 from quorum.apps.console.accounts import audit
-from quorum.apps.console.accounts.audited import event_digest
+from quorum.apps.console.accounts.audited import event_digest, letters_digest
 from quorum.apps.console.accounts.separation import one_person
 from quorum.apps.console.desk.copies import CATEGORY, sync_copies
 from quorum.apps.console.desk.decisions import decision_from_row
@@ -31,7 +31,14 @@ from quorum.store.ledger.notices_schema import notice_copies, notice_events, not
 from quorum.store.ledger.reading import load_cases
 from quorum.store.notices import changing
 from quorum.store.notices.events import THE_CLOCK, note
-from quorum.store.notices.reading import events_of, find_notice, on_upload, person_of
+from quorum.store.notices.letters import keep_letters
+from quorum.store.notices.reading import (
+    event_from_row,
+    events_of,
+    find_notice,
+    on_upload,
+    person_of,
+)
 from quorum.store.notices.values import OPEN, NoticeRules, Person
 
 __all__ = [
@@ -67,7 +74,7 @@ def sync(ledger: Ledger, rules: NoticeRules) -> None:
         _close_tasks(connection)
         _put_back(connection)
         sync_copies(connection, now())
-        log_events(connection)
+        log_events(connection, rules)
 
     ledger.transact(work, writes=True)
 
@@ -81,8 +88,13 @@ def _any_work(connection: Connection) -> bool:
     return any(connection.execute(query).first() is not None for query in queries)
 
 
-def log_events(connection: Connection) -> int:
-    """Append the events of notices to the audit log, which has no words of people."""
+def log_events(connection: Connection, rules: NoticeRules | None = None) -> int:
+    """Append the events of notices to the audit log, which has no words of people.
+
+    Args:
+        connection: A transaction that writes.
+        rules: The terms, by which the letters of each event are made and kept; None for no letters.
+    """
     e = notice_events.c
     query = (
         select(notice_events)
@@ -91,12 +103,17 @@ def log_events(connection: Connection) -> int:
         .limit(_BATCH)
     )
     rows = connection.execute(query).all()
+    if rules is not None and any(row.letters is None for row in rows):
+        _keep_letters(connection, rows, rules)
+        rows = connection.execute(query).all()
     for row in rows:
         told = json.loads(row.details)
         for name in _WORDS:
             if name in told:
                 told[name] = hashlib.sha256(told[name].encode()).hexdigest()[:32]
         told |= {"number": row.number, "happened": row.at.isoformat(), "row": event_digest(row)}
+        if (letters := letters_digest(row)) is not None:
+            told["letters"] = letters
         audit.append(connection, row.actor, f"notice.{row.event}", row.notice_id, **told)
         connection.execute(
             update(notice_events)
@@ -104,6 +121,14 @@ def log_events(connection: Connection) -> int:
             .values(logged=True)
         )
     return len(rows)
+
+
+def _keep_letters(connection: Connection, rows: Sequence[Any], rules: NoticeRules) -> None:
+    names = {row.notice_id for row in rows}
+    query = select(notices).where(notices.c.id.in_(names))
+    about = {one.id: one for one in connection.execute(query)}
+    for row in rows:
+        keep_letters(connection, about[row.notice_id], event_from_row(row), rules)
 
 
 def _open_tasks(connection: Connection) -> None:
@@ -239,12 +264,14 @@ def _decide_put_back(connection: Connection, row: Any, at: datetime) -> None:
     connection.execute(update(notices).where(notices.c.id == row.id).values(task_id=task_id))
 
 
-def _changed(ledger: Ledger, work: Callable[[Connection], T]) -> T:
+def _changed(
+    ledger: Ledger, work: Callable[[Connection], T], rules: NoticeRules | None = None
+) -> T:
     """Change a notice, and log it in the same transaction."""
 
     def both(connection: Connection) -> T:
         made = work(connection)
-        log_events(connection)
+        log_events(connection, rules)
         return made
 
     return ledger.transact(both, writes=True)
@@ -252,17 +279,17 @@ def _changed(ledger: Ledger, work: Callable[[Connection], T]) -> T:
 
 def admit(ledger: Ledger, notice_id: str, rules: NoticeRules, by: str) -> None:
     """Treat an invalid notice as valid; see ``changing.admit``."""
-    _changed(ledger, lambda c: changing.admit(c, notice_id, rules, by=by, at=now()))
+    _changed(ledger, lambda c: changing.admit(c, notice_id, rules, by=by, at=now()), rules)
 
 
-def reject(ledger: Ledger, notice_id: str, why: str, by: str) -> None:
+def reject(ledger: Ledger, notice_id: str, why: str, rules: NoticeRules, by: str) -> None:
     """Answer a notice without acting on it; see ``changing.reject``."""
-    _changed(ledger, lambda c: changing.reject(c, notice_id, why=why, by=by, at=now()))
+    _changed(ledger, lambda c: changing.reject(c, notice_id, why=why, by=by, at=now()), rules)
 
 
-def sued(ledger: Ledger, notice_id: str, case: str, by: str) -> None:
+def sued(ledger: Ledger, notice_id: str, case: str, rules: NoticeRules, by: str) -> None:
     """Record a suit; see ``changing.sued``."""
-    _changed(ledger, lambda c: changing.sued(c, notice_id, case=case, by=by, at=now()))
+    _changed(ledger, lambda c: changing.sued(c, notice_id, case=case, by=by, at=now()), rules)
 
 
 def link(ledger: Ledger, notice_id: str, upload_id: str, by: str) -> None:
@@ -288,7 +315,7 @@ def accept(ledger: Ledger, notice_id: str, rules: NoticeRules, by: str) -> None:
                 raise InputError(msg)
         changing.accept_counter(connection, notice_id, rules, by=by, at=now())
 
-    _changed(ledger, work)
+    _changed(ledger, work, rules)
 
 
 def open_identity(ledger: Ledger, notice_id: str, by: str) -> Person | None:

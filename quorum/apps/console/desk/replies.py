@@ -6,19 +6,18 @@ have are replaced, and everything else, such as code, stays as it is written. No
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from quorum.aggregator.policy.categories import Category
 from quorum.apps.console.desk.tasks import ReviewTask
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Action, now
-from quorum.core.yaml_files import line_of, read_yaml, tree_of
+from quorum.core.text_templates import filled_in, unknown_field
+from quorum.core.yaml_files import line_of, read_model
 
 __all__ = [
     "FIELDS",
@@ -47,19 +46,15 @@ FIELDS: Final[Mapping[str, str]] = {
     "date": "today, as 2026-01-31 (UTC)",
 }
 
-#: A name in single braces; what is in double braces, or has more than a name, is text.
-_FIELD: Final = re.compile(r"(?<!\{)\{([a-z_]+)\}(?!\})")
-
 #: The reply to an uploader, for a task and the category that was decided; None for none.
 Replying = Callable[[ReviewTask, str | None], str | None]
 
 
 def _known_fields(text: str) -> str:
-    for name in _FIELD.findall(text):
-        if name not in FIELDS:
-            known = ", ".join(f"{{{one}}}" for one in FIELDS)
-            msg = f"there is no field {{{name}}}; there are {known}"
-            raise ValueError(msg)
+    if (name := unknown_field(text, FIELDS)) is not None:
+        known = ", ".join(f"{{{one}}}" for one in FIELDS)
+        msg = f"there is no field {{{name}}}; there are {known}"
+        raise ValueError(msg)
     return text
 
 
@@ -160,17 +155,7 @@ def load_replies(path: Path, categories: Collection[str]) -> Replies:
         ConfigurationError: If the file cannot be read, or has what is unknown; the text names the
             file, the line and the mend.
     """
-    data, text = read_yaml(path, f"cannot read the replies {path}")
-    tree = tree_of(text)
-    try:
-        found = Replies.model_validate({} if data is None else data)
-    except ValidationError as error:
-        msg = "; ".join(
-            f"{path}:{line_of(tree, item['loc'])}: {'.'.join(str(part) for part in item['loc'])}: "
-            f"{item['msg'].removeprefix('Value error, ')}".replace(": :", ":")
-            for item in error.errors(include_url=False, include_input=False)
-        )
-        raise ConfigurationError(msg) from None
+    found, tree = read_model(Replies, path, f"cannot read the replies {path}")
     named = [(("templates", n), one.category) for n, one in enumerate(found.templates)]
     named += [(("macros", n), one.category) for n, one in enumerate(found.macros)]
     for place, category in named:
@@ -180,16 +165,6 @@ def load_replies(path: Path, categories: Collection[str]) -> Replies:
             msg = f"{path}:{line}: the policy has no category {category!r}; it has {known}"
             raise ConfigurationError(msg)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """The values of the fields for one case."""
-
-    values: Mapping[str, str]
-
-    def __call__(self, match: re.Match[str]) -> str:
-        return self.values.get(match[1], match[0])
 
 
 def filled(
@@ -213,8 +188,7 @@ def filled(
         "explanation": "" if known is None else known.explanation,
         "date": now().date().isoformat(),
     }
-    # One pass: what an uploader wrote into a title is no field.
-    return _FIELD.sub(_Fields(values), text).replace("\x00", "\ufffd").strip()
+    return filled_in(text, values)
 
 
 def replier(text: str, categories: Mapping[str, Category]) -> Replying:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -28,7 +28,17 @@ __all__ = ["router"]
 router = APIRouter()
 
 _PERSON = ("name", "email", "phone", "address", "on_behalf", "signature")
-_TYPED = ("kind", "upload", "location", "work", "text", "good_faith", "accurate", *_PERSON)
+_TYPED = (
+    "kind",
+    "language",
+    "upload",
+    "location",
+    "work",
+    "text",
+    "good_faith",
+    "accurate",
+    *_PERSON,
+)
 
 
 def public(request: Request) -> NoticeIntake:
@@ -59,7 +69,24 @@ def _form(
 ) -> Response:
     given: dict[str, Any] = {name: typed.get(name, "") for name in _TYPED}
     given["kind"] = "copyright" if given["kind"] == "copyright" else "intimate"
-    return render(request, "notice_form.html", status, typed=given, message=message)
+    languages = ("en", *console_of(request).settings.notices.letters.languages)
+    chosen = given["language"] or _accepted(request, languages)
+    given["language"] = chosen if chosen in languages else "en"
+    return render(
+        request,
+        "notice_form.html",
+        status,
+        typed=given,
+        message=message,
+        languages=sorted(set(languages)),
+    )
+
+
+def _accepted(request: Request, languages: Sequence[str]) -> str:
+    """The language of the letters that the browser asks for first; English without one."""
+    wanted = request.headers.get("accept-language", "")[:256].split(",")
+    short = (one.split(";")[0].strip().split("-")[0].lower() for one in wanted)
+    return next((one for one in short if one in languages), "en")
 
 
 @router.post("/notice")
@@ -76,6 +103,7 @@ def send(request: Request, given: Given, intake: Public) -> Response:
         text=given.get("text", ""),
         good_faith=given.get("good_faith") == "yes",
         accurate=given.get("accurate") == "yes",
+        language=given.get("language") or None,
     )
     try:
         taken = intake.take(submission)
@@ -112,7 +140,7 @@ def _status(request: Request, token: str, code: int = 200, message: str = "") ->
             counter = next((one for one in sent if one.state in ("waiting", row.state)), None)
         return {
             "one": row,
-            "letters": letters(row, events, console.settings.notices.days.zone),
+            "letters": letters(connection, row, events, console.settings.notices),
             "counter": counter,
             "counter_by": None if counter is None else person_of(connection, counter.id),
         }
@@ -126,12 +154,13 @@ def _status(request: Request, token: str, code: int = 200, message: str = "") ->
 @router.post("/notice/status/{token}")
 def suit(request: Request, token: str, given: Given, intake: Public) -> Response:
     """Take the word of a complainant that they sue: the content stays down."""
-    ledger = console_of(request).ledger
+    console = console_of(request)
+    ledger, rules = console.ledger, console.settings.notices
 
     def work(connection: Connection) -> None:
         case = given.get("case", "")
         changing.sued_by_token(connection, token[:256], case=case, at=now())
-        noticed.log_events(connection)
+        noticed.log_events(connection, rules)
 
     try:
         ledger.transact(work, writes=True)

@@ -29,7 +29,7 @@ from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.errors import InputError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger
-from quorum.store.notices.letters import asks, letters
+from quorum.store.notices.letters import asks, examples, letters
 from quorum.store.notices.reading import (
     COLUMNS,
     Shown,
@@ -111,9 +111,11 @@ def _one(request: Request, notice_id: str, status: int = 200, **more: Any) -> Re
             return None
         waits = row.kind == "counter" and row.state == "waiting" and row.task_id is None
         about = on_upload(connection, row.upload_id) if row.upload_id else []
+        events = events_of(connection, row.id)
         return {
             "one": row,
-            "events": events_of(connection, row.id),
+            "events": events,
+            "letters": letters(connection, row, events, rules),
             "copies": copies_of(connection, row.id),
             "others": [other for other in about if other.id != row.id],
             "standing": standing_against(connection, row.uploader) if row.uploader else 0,
@@ -134,7 +136,6 @@ def _one(request: Request, notice_id: str, status: int = 200, **more: Any) -> Re
         clock_of_it=clock_of(row),
         term=rules.put_back(row.at) if row.kind == "counter" else None,
         asks=asks(row.kind, lacks),
-        letters=letters(row, found["events"], rules.days.zone),
         most=rules.repeat,
         **given,
     )
@@ -150,11 +151,11 @@ def change(request: Request, given: FormFields, user: Lead) -> Response:
             case "admit":
                 noticed.admit(ledger, notice_id, rules, user.name)
             case "reject":
-                noticed.reject(ledger, notice_id, given.get("why", ""), user.name)
+                noticed.reject(ledger, notice_id, given.get("why", ""), rules, user.name)
             case "accept":
                 noticed.accept(ledger, notice_id, rules, user.name)
             case "suit":
-                noticed.sued(ledger, notice_id, given.get("why", ""), user.name)
+                noticed.sued(ledger, notice_id, given.get("why", ""), rules, user.name)
             case "link":
                 noticed.link(ledger, notice_id, given.get("upload", "").strip(), user.name)
             case _:
@@ -185,6 +186,14 @@ def infringers_page(request: Request, session: CurrentSession) -> Response:
     console = console_of(request)
     found = console.ledger.transact(lambda c: infringers(c, 1))
     return render(request, "infringers.html", found=found, most=console.settings.notices.repeat)
+
+
+@router.get("/notices/letters")
+def letters_page(request: Request, session: CurrentSession) -> Response:
+    """Show each letter as it would be sent about an example."""
+    rules = console_of(request).settings.notices
+    found = list(examples(rules, now()))
+    return render(request, "letters.html", found=found, kinds=KINDS)
 
 
 @router.get("/case/notices")

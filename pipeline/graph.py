@@ -23,6 +23,7 @@ from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
 from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, DetectInProcess, Times
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
+from quorum.pipeline.streams.busy import awaited_calmly
 
 __all__ = ["decide", "detect", "stream"]
 
@@ -63,15 +64,17 @@ def stream(
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
     predicted = _detected(decoded.uploads, uploads, ensemble, Times.of(policy, _live(options)))
+    calm = uploads.in_process
     if predictions:
-        _publish(predicted, predictions)
+        _publish(predicted, predictions, calm=calm)
     keyed, dead = _keyed(pipeline, others, admission)
     own: beam.PCollection[KEYED] = predicted | "Key uploads" >> beam.Map(
         _keyed_arrival
     ).with_output_types(KEYED)
     decided = _decided((own, *keyed), (uploads, *others), policy, options)
-    _publish_verdicts(decided, policy, _live(options), verdicts)
-    _publish_dead_letters([decoded.dead, *(each.dead for each in decided), *dead], dead_letters)
+    _publish_verdicts(decided, policy, _live(options), verdicts, calm=calm)
+    letters = [decoded.dead, *(each.dead for each in decided), *dead]
+    _publish_dead_letters(letters, dead_letters, calm=calm)
 
 
 def detect(
@@ -86,8 +89,8 @@ def detect(
     """Add the first half: an upload is acked once all of its predictions are published."""
     decoded = _decode(pipeline, uploads, "detect.uploads", admission=admission)
     predicted = _detected(decoded.uploads, uploads, ensemble, _own_times(ensemble))
-    _publish(predicted, predictions)
-    _publish_dead_letters([decoded.dead], dead_letters)
+    _publish(predicted, predictions, calm=uploads.in_process)
+    _publish_dead_letters([decoded.dead], dead_letters, calm=uploads.in_process)
 
 
 def decide(
@@ -103,8 +106,10 @@ def decide(
     """Add the second half: its messages are acked once their verdict is published."""
     keyed, dead = _keyed(pipeline, sources, admission)
     decided = _decided(keyed, sources, policy, options)
-    _publish_verdicts(decided, policy, _live(options), verdicts)
-    _publish_dead_letters([*(each.dead for each in decided), *dead], dead_letters)
+    calm = any(source.in_process for source in sources)
+    _publish_verdicts(decided, policy, _live(options), verdicts, calm=calm)
+    letters = [*(each.dead for each in decided), *dead]
+    _publish_dead_letters(letters, dead_letters, calm=calm)
 
 
 def _decode(
@@ -175,23 +180,35 @@ def _decided(
     return (joined | "Decide" >> Decide(policy, bounded=bounded, options=options),)
 
 
-def _publish(predicted: beam.PCollection[Arrival], sink: Sink) -> None:
+def _sunk(outgoing: _Outgoing, label: str, sink: Sink, *, calm: bool) -> None:
+    """Publish; ``calm`` for Prism, which waits busily for a stage without an output."""
+    done = outgoing | label >> sink.transform()
+    if calm and isinstance(done, beam.PCollection):
+        awaited_calmly(done, f"{label}: done")
+
+
+def _publish(predicted: beam.PCollection[Arrival], sink: Sink, *, calm: bool) -> None:
     outgoing = predicted | "To publish" >> beam.Map(_published)
-    outgoing | "Publish predictions" >> sink.transform()
+    _sunk(outgoing, "Publish predictions", sink, calm=calm)
 
 
 def _publish_verdicts(
-    decided: Sequence[DoOutputsTuple], policy: Policy, live: LivePolicy | None, sink: Sink
+    decided: Sequence[DoOutputsTuple],
+    policy: Policy,
+    live: LivePolicy | None,
+    sink: Sink,
+    *,
+    calm: bool,
 ) -> None:
     made: tuple[_Outgoing, ...] = tuple(each.verdicts for each in decided)
     if live is not None or are_capped(policy):
         made = made | "Cap removals" >> CapRemovals(policy, live)
     for number, verdicts in enumerate(made):
-        verdicts | f"Publish verdicts {number}" >> sink.transform()
+        _sunk(verdicts, f"Publish verdicts {number}", sink, calm=calm)
 
 
-def _publish_dead_letters(dead: Sequence[_Outgoing], sink: Sink) -> None:
-    dead | "All dead letters" >> beam.Flatten() | "Publish dead letters" >> sink.transform()
+def _publish_dead_letters(dead: Sequence[_Outgoing], sink: Sink, *, calm: bool) -> None:
+    _sunk(dead | "All dead letters" >> beam.Flatten(), "Publish dead letters", sink, calm=calm)
 
 
 def _published(arrival: Arrival) -> Outgoing:

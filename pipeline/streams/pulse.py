@@ -15,6 +15,7 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
+from quorum.pipeline.streams.busy import awaited_calmly
 from quorum.pipeline.streams.unbounded import Unbounded
 
 __all__ = ["STILL_SECONDS", "Pulse", "beat", "not_begun", "standstill"]
@@ -76,7 +77,7 @@ class Pulse(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[None]]):
             | "Name" >> beam.Create([self.name], reshuffle=False)
             | "Beat" >> beam.ParDo(take).with_output_types(type(None))
         )
-        return beats
+        return awaited_calmly(beats, "Apart")
 
 
 class _Beat(beam.DoFn):

@@ -11,8 +11,22 @@ _FOREVER = OffsetRange(0, 2**62)
 
 
 class _Tracker(OffsetRestrictionTracker):
+    """A range that is deferred as a whole, and never divided.
+
+    An engine divides an element that makes no progress, as a source does not that waits for its
+    next message. Prism would process both parts in one bundle, one after the other: what the first
+    has taken would wait until the second has waited, too.
+    """
+
     def is_bounded(self) -> bool:
         return False
+
+    def try_split(self, fraction_of_remainder: float) -> tuple[OffsetRange, OffsetRange] | None:
+        if fraction_of_remainder > 0.0:
+            return None
+        made: tuple[OffsetRange, OffsetRange] | None
+        made = super().try_split(fraction_of_remainder)  # type: ignore[no-untyped-call]
+        return made
 
 
 class Unbounded(RestrictionProvider):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from collections import defaultdict
 from pathlib import Path
 
 import httpx
 import pytest
 
+from benchmarks.soak.processes import descendants
 from quorum.core.messages import Action, Review, now
 from quorum.pipeline.streams.emulator import free_port
 from tests.pipeline.doubles import upload
@@ -30,6 +33,19 @@ def mixed(prefix: str, count: int) -> dict[str, bytes]:
         )
         for index in range(count)
     }
+
+
+def engine_seconds(job: int, seconds: float) -> float:
+    """Processor seconds that the Prism of a job uses in so many seconds."""
+
+    def spent() -> float:
+        (prism,) = [one.pid for one in descendants(job) if one.is_prism]
+        fields = Path(f"/proc/{prism}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = spent()
+    time.sleep(seconds)
+    return spent() - before
 
 
 def test_a_stream_decides_reports_is_reviewed_and_drains(
@@ -74,6 +90,7 @@ def test_a_stream_decides_reports_is_reviewed_and_drains(
         assert second.decided_by == "reviewer"
         assert second.action is review.action
 
+        assert engine_seconds(job.process.pid, 2.0) < 1.0, "the idle engine keeps a processor busy"
         assert job.stop() == 0, job.log()
         told = [json.loads(line) for line in job.whole_log().splitlines()]
         assert {line["upload_id"] for line in told if line["message"] == "verdict"} == set(uploads)

@@ -49,7 +49,6 @@ MAY_BE_EMPTY = {
     "Alerts to people: open, and notices in an hour": "`quorum alerts` does not run",
     "Model servers: calls and tokens": "no model runs elsewhere",
     "Oldest message that waits": "no job is on a cluster",
-    "Policies that decide": "no policy was released (--policies)",
     "Removals against the band of the week": "it needs a week",
     "Drift of scores (alarm above 0.25)": "it needs more scores",
     "Log-ins to the console, by outcome, in an hour": "nobody logged in",

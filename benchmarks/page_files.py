@@ -65,7 +65,15 @@ PAGES: Mapping[str, Setting] = {
     "docs/policy.md": Setting(
         f"{_MAKE} cases\n{_MAKE} ledger\ncp cases.jsonl last-month.jsonl\n"
         "head -n 300 cases.jsonl > today.jsonl",
-        instead={"explain UPLOAD": "explain u7", "spam@VERSION": "spam@v1"},
+        instead={
+            "explain UPLOAD": "explain u7",
+            "spam@VERSION": "spam@v1",
+            # The version of one's own policy is a digest of its text.
+            "mine@1234567890abcdef": (
+                "$(quorum policy releases --json | grep -o 'mine@[0-9a-f]*' | tail -1)"
+            ),
+            "--since 2026-03-01": "--since 2026-01-31",
+        },
         left_out={"quorum replay": "needs the topics of a stream; benchmarks.smoke runs it"},
         codes={"quorum policy drift": (0, 1)},
     ),
@@ -186,7 +194,10 @@ def site() -> None:
 
 
 def ledger() -> None:
-    """``quorum.db``: a ledger of 60 decided uploads, 40 of them reviewed by another tool."""
+    """``quorum.db``: a ledger of 60 decided uploads, 40 of them reviewed by another tool.
+
+    A rule ``spam-new`` was rolled out to two of the seven uploaders.
+    """
     from quorum.core.messages import (
         Action,
         Prediction,
@@ -221,6 +232,7 @@ def ledger() -> None:
                 category="spam" if spam else None, reasons=("It was decided.",),
                 predictions=(used,),
                 decided_by="policy", at=at, latency=1,
+                rollout={"spam-new": "in" if index % 7 < 2 else "out"},
             )  # fmt: skip
             messages += [upload, prediction, verdict]
             if index < 40:

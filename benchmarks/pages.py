@@ -53,6 +53,9 @@ NOT_HERE = {
     r"^R=": "needs containers or a cloud",
 }
 
+#: The web service of the tutorial; it takes its port, 8081 where none is given.
+_RIDES = "python -m examples.rides.serve"
+
 #: A stream of Pub/Sub.
 _STREAMS = re.compile(r"\bprojects/[\w-]+/(topics|subscriptions)/|--project my-project")
 
@@ -152,6 +155,8 @@ def _commands_of(body: str, line: int) -> Iterator[Command]:
 def is_service(command: str) -> bool:
     """Whether a command runs until it is stopped."""
     words = _words(command)
+    if _RIDES in command:
+        return True
     if words[:2] == ["quorum", "serve"]:
         return "--new-key" not in words
     if words[:2] == ["quorum", "console"]:
@@ -276,6 +281,7 @@ class Reader:
             text = text.replace(part, value)
         for port, free in self._ports.items():
             text = text.replace(f":{port}", f":{free}").replace(f" {port}", f" {free}")
+        text = text.replace(_RIDES, f"{_RIDES} {self._ports['8081']}")
         for name, port in (("serve", "8080"), ("console", "8081")):
             if is_service(text) and f"quorum {name}" in text and "--port" not in text:
                 text = text.replace(

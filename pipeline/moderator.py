@@ -25,7 +25,7 @@ from quorum.models.supervision.shared import start_supervisor
 from quorum.models.supervision.spec import DetectorInfo, EnsembleSpec
 from quorum.models.supervision.supervisor import Supervisor
 from quorum.pipeline.capped import count_capped
-from quorum.pipeline.policies.live import LivePolicy
+from quorum.pipeline.policies.live import LivePolicy, show_decides
 from quorum.pipeline.traced import decided as trace_of_case
 
 __all__ = [
@@ -125,6 +125,7 @@ class Moderator:
         self.policy = policy or load_policy(settings.policy)
         self.decider = Decider(self.policy, self.shadows, on_capped=count_capped)
         self._live = live
+        show_decides(self.policy, live)
         self._shared = supervisor is not None
         if supervisor is None:
             policies = (self.policy, *self.shadows)

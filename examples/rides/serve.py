@@ -1,6 +1,11 @@
-"""The same models behind a request: POST a ride, get three estimates."""
+"""The same models behind a request: POST a ride, get three estimates.
+
+python -m examples.rides.serve [PORT]
+"""
 
 from __future__ import annotations
+
+import sys
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -31,4 +36,4 @@ def create_app() -> FastAPI:
 if __name__ == "__main__":
     import uvicorn
 
-    uvicorn.run(create_app(), host="127.0.0.1", port=8081)
+    uvicorn.run(create_app(), host="127.0.0.1", port=int((sys.argv[1:] or ["8081"])[0]))

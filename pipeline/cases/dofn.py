@@ -22,6 +22,7 @@ from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.cases.stored import StoredCase
 from quorum.pipeline.drift import process_watch
 from quorum.pipeline.metrics import Meter
+from quorum.pipeline.policies.live import show_decides
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, dead_letter
 from quorum.pipeline.traced import decided
 from quorum.store.histories import Histories
@@ -57,6 +58,7 @@ class CaseDoFn(beam.DoFn):
         table = feature_table(self.counts, (self.policy, *self.options.shadows))
         self._decider = Decider(self.policy, self.options.shadows, features=table)
         self._meter = Meter()
+        show_decides(self.policy, self.options.live)
         self._watch = process_watch(self.options.reference)
         self._histories: Histories | None = None
         self._ledger: Ledger | None = None

@@ -23,7 +23,7 @@ from quorum.core.identity import Publisher
 from quorum.core.metrics import POLICY, POLICY_CHANGES, POLICY_STALE
 from quorum.pipeline.policies.readers import Candidate, Reader, open_reader
 
-__all__ = ["LivePolicy", "PolicyWatcher", "watcher_of"]
+__all__ = ["LivePolicy", "PolicyWatcher", "show_decides", "watcher_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +65,17 @@ class LivePolicy:
     def problem(self) -> str | None:
         """Why this process may not decide by the newest policy; None if it does."""
         return watcher_of(self).problem()
+
+
+def show_decides(policy: Policy, live: LivePolicy | None) -> None:
+    """Show in the metrics which policy decides in this process, followed or not.
+
+    Args:
+        policy: Decides where none is followed.
+        live: Follows the policies that are released, and shows the one in force itself.
+    """
+    if live is None:
+        POLICY.labels(policy.version).set(1)
 
 
 class PolicyWatcher:

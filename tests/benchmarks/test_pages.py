@@ -70,6 +70,7 @@ def test_commands_are_found_in_their_order_and_with_their_lines() -> None:
         ("quorum console create-user ana", False),
         ("quorum stream --uploads projects/p/subscriptions/s", True),
         ("quorum stream --uploads uploads.jsonl", False),
+        ("python -m examples.rides.serve &", True),
         ("quorum topics create --project p", False),
     ],
 )

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from asyncio import run
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from quorum.aggregator.policy.policy import Policy
 from quorum.core import metrics
+from quorum.models.ensemble import Ensemble
+from quorum.pipeline.cases.in_state import BoundedCaseDoFn
+from quorum.pipeline.moderator import Moderator
 from tests.deploy.promql import known_series, labels_of, series_of
+from tests.pipeline.doubles import Scripted, policy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "quorum.json").read_text(encoding="utf-8"))
@@ -49,6 +56,42 @@ def test_what_a_process_serves_is_what_the_dashboard_asks_of_it() -> None:
         served |= set(re.findall(r"^(\w+)[{ ]", text, re.MULTILINE))
     asked = set().union(*(series_of(expression) for _, expression in ASKED))
     assert asked - RECORDED <= served
+
+
+def _by_cases(rules: Policy) -> None:
+    step = BoundedCaseDoFn(rules)
+    step.setup()
+    step.teardown()
+
+
+def _by_uploads(rules: Policy) -> None:
+    Moderator(policy=rules, ensemble=Ensemble.of([Scripted("alpha")])).close()
+
+
+async def _by_requests(rules: Policy) -> None:
+    pytest.importorskip("fastapi", reason="needs quorum-moderation[web]")
+    from quorum.apps.web.service import Service
+
+    await Service(rules, Ensemble.of([Scripted("alpha")])).close()
+
+
+@pytest.mark.parametrize(
+    ("process", "begin"),
+    [("decide", _by_cases), ("batch", _by_uploads), ("serve", lambda p: run(_by_requests(p)))],
+    ids=["stream and decide", "batch", "serve"],
+)
+def test_the_policy_that_decides_is_shown_though_no_releases_are_followed(
+    process: str, begin: Callable[[Policy], None]
+) -> None:
+    rules = policy(name=f"of-{process}")
+    (panel,) = [one for one in PANELS if one["title"] == "Policies that decide"]
+    assert {name for one in panel["targets"] for name in series_of(one["expr"])} == {
+        "quorum_policy"
+    }
+    shown = f'quorum_policy{{version="{rules.version}"}} 1.0'
+    assert shown not in metrics.page(process, {})[0].decode()
+    begin(rules)
+    assert shown in metrics.page(process, {})[0].decode().splitlines()
 
 
 def test_each_family_is_on_the_dashboard_or_a_detail_of_one_that_is() -> None:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.dashboard import Panel, Prometheus, panels
+from quorum.aggregator.policy.policy import load_policy
 from quorum.core import health, metrics, monitoring
 from quorum.core.monitoring import Listen
+from quorum.pipeline.policies.live import show_decides
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="needs Debian's package prometheus"
@@ -25,8 +27,7 @@ JOBS = {
 }
 
 
-#: Of what never happened there is no share and no quantile; no policy decides here, and
-#: `quorum alerts` does not run.
+#: Of what never happened there is no share and no quantile, and `quorum alerts` does not run.
 NO_NUMBER = {
     "Met in the range shown",
     "Budget burned (1 is as fast as allowed)",
@@ -37,7 +38,6 @@ NO_NUMBER = {
     "Removals against the band of the week",
     "Failed",
     "Time in a detector, 95 %",
-    "Policies that decide",
     "Alerts to people: open, and notices in an hour",
 }
 
@@ -48,6 +48,8 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     for metric, _ in metrics.FAMILIES.values():
         if metric._labelnames:
             metric.labels(*("some" for _ in metric._labelnames))
+    # As each process that decides does when it begins, whether it follows releases or not.
+    show_decides(load_policy("balanced"), None)
     ended = health.register("test", lambda: None)
     servers = {job: monitoring.serve(Listen(process, 0)) for job, process in JOBS.items()}
     targets = {job: f"127.0.0.1:{server.server_port}" for job, (server, _) in servers.items()}

@@ -81,7 +81,13 @@ def test_compose_needs_what_it_names() -> None:
     made = compose()
     for service in made["services"].values():
         assert set(service.get("depends_on", {})) <= set(made["services"])
-    assert {name for _, name, _ in OURS} == {"topics", "migrate", "stream", "record", "web"}
+    names = {"topics", "migrate", "stream", "record", "alerts", "web"}
+    assert {name for _, name, _ in OURS} == names
+    # Those that the settings as shipped cannot run have to be asked for.
+    asked = {name for name, one in made["services"].items() if "profiles" in one}
+    assert asked == {"alerts"}
+    (secrets,) = made["services"]["alerts"]["env_file"]
+    assert secrets["required"] is False
     plan = planned("quorum", "quorum", record=True)
     known = {*plan.topics, *(each.path for each in plan.subscriptions)}
     named = set(re.findall(r"projects/quorum/\w+/[\w-]+", str(made["services"])))
@@ -237,7 +243,7 @@ def test_compose_mounts_settings_that_are_settings() -> None:
         for name, service in compose()["services"].items()
         if "--settings=/etc/quorum/settings.yaml" in service.get("command", ())
     }
-    assert reads == {"stream", "record", "web"}
+    assert reads == {"stream", "record", "alerts", "web"}
     for name in ("stream", "workers"):
         (settings,) = FLINK[name]["volumes"]
         file = DEPLOY / re.findall(r":-\./(.+?)}", settings)[0]

@@ -18,6 +18,26 @@ helm = pytest.importorskip("helm_python", reason="needs Helm: pip install helm-p
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "quorum"
 DIGEST = "sha256:" + "0" * 64
+#: Whom alerts are sent to.
+CHANNELS = [
+    {"name": "team", "kind": "slack", "url_env": "SLACK_URL"},
+    {
+        "name": "mail",
+        "kind": "email",
+        "host": "smtp.example.org",
+        "sender": "quorum@example.org",
+        "to": ["desk@example.org"],
+    },
+    {
+        "name": "deputy",
+        "kind": "email",
+        "host": "smtp.example.org",
+        "port": 465,
+        "security": "tls",
+        "sender": "quorum@example.org",
+        "to": ["deputy@example.org"],
+    },
+]
 #: By name, values that together reach every branch of the templates.
 VALUES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -41,6 +61,14 @@ VALUES: dict[str, dict[str, Any]] = {
         "nodeSelector": {"pool": "cpu"},
         "tolerations": [{"key": "x", "operator": "Exists"}],
         "image": {"digest": DIGEST},
+        "livePolicies": True,
+    },
+    "told": {
+        "alerts": {"enabled": True},
+        "livePolicies": True,
+        "settings": {"alerts": {"channels": CHANNELS}},
+        "secrets": {"alerts": "quorum-alerts"},
+        "networkPolicy": {"smtp": {"cidr": "10.0.0.7/32"}},
     },
     "keda": {"autoscaling": {"by": "keda"}, "web": {"enabled": False}},
     "scraped": {
@@ -49,6 +77,8 @@ VALUES: dict[str, dict[str, Any]] = {
             "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
         },
         "batch": {"enabled": True},
+        "alerts": {"enabled": True},
+        "settings": {"alerts": {"channels": CHANNELS[:1]}},
     },
     "small": {
         "autoscaling": {"by": "none"},
@@ -125,7 +155,8 @@ def test_what_is_rendered_is_of_kubernetes_own_schema(name: str) -> None:
 def test_each_job_is_there_and_calls_a_command_that_is(name: str) -> None:
     apart = VALUES[name].get("mode", "apart") == "apart"
     wanted = {"record", "migrate"} | ({"detect", "decide"} if apart else {"stream"})
-    for job, usual in {"web": True, "console": True, "prune": True, "batch": False}.items():
+    usually = {"web": True, "console": True, "prune": True, "batch": False, "alerts": False}
+    for job, usual in usually.items():
         if VALUES[name].get(job, {}).get("enabled", usual):
             wanted.add(job)
     assert set(pods(name)) == wanted
@@ -246,6 +277,61 @@ def test_who_has_which_secret() -> None:
         assert image == f"quorum@{DIGEST}"
         mounted = [v["name"] for v in pod["spec"].get("volumes", []) if "secret" in v]
         assert mounted == (["keys"] if job in ("web", "console") else [])
+
+
+def test_alerts_have_the_database_their_secrets_and_a_way_to_the_mail_server() -> None:
+    assert "alerts" not in pods("default")
+    (container,) = pods("told")["alerts"]["spec"]["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "quorum-alerts"}}]
+    given = {each["name"] for each in container["env"] if "valueFrom" in each}
+    assert given == {"QUORUM_DATABASE"}
+    for job, pod in pods("told").items():
+        assert ("quorum-alerts" in str(pod)) is (job == "alerts")
+    assert "envFrom" not in pods("scraped")["alerts"]["spec"]["containers"][0]
+    reached = {}
+    for name in ("told", "scraped"):
+        policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(name, "NetworkPolicy")}
+        reached[name] = {
+            (each["to"][0]["ipBlock"]["cidr"], each["ports"][0]["port"])
+            for each in policies["q-alerts"]["egress"]
+        }
+    assert reached["told"] - reached["scraped"] == {("10.0.0.7/32", 587), ("10.0.0.7/32", 465)}
+    assert {("10.0.0.0/8", 5432), ("0.0.0.0/0", 443)} <= reached["scraped"]
+
+
+@pytest.mark.parametrize(
+    ("values", "mend"),
+    [
+        ({"alerts": {"enabled": True}}, "settings.alerts.channels"),
+        (
+            {"alerts": {"enabled": True}, "settings": {"alerts": {"channels": CHANNELS}}},
+            "channel mail: set networkPolicy.smtp.cidr",
+        ),
+    ],
+    ids=["nobody to tell", "no way to the mail server"],
+)
+def test_alerts_that_would_tell_nobody_are_refused_with_the_mend(
+    values: dict[str, Any], mend: str
+) -> None:
+    with helm.Chart.load(str(CHART)) as chart, pytest.raises(helm.HelmError, match=mend):
+        chart.render(values, name="q", namespace="moderation")
+
+
+def test_jobs_follow_released_policies_where_that_is_on() -> None:
+    def given(name: str) -> dict[str, str]:
+        found = {}
+        for job, pod in pods(name).items():
+            for word in pod["spec"]["containers"][0]["args"]:
+                if word.startswith("--policies="):
+                    found[job] = word.partition("=")[2]
+        return found
+
+    project = "projects/my-project"
+    recorded = {"record": f"{project}/subscriptions/quorum-policies-record"}
+    shared = recorded | {"web": "ledger", "console": f"{project}/topics/quorum-policies"}
+    assert given("default") == recorded
+    assert given("told") == shared | {"decide": f"{project}/subscriptions/quorum-policies-decide"}
+    assert given("fused") == shared | {"stream": f"{project}/subscriptions/quorum-policies-stream"}
 
 
 def test_detectors_grow_with_their_backlog() -> None:

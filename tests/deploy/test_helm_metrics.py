@@ -21,7 +21,7 @@ from quorum.core import monitoring
 from quorum.core.monitoring import Listen
 from tests.deploy.test_helm import CHART, helm, of_kind, pods
 
-JOBS = ("detect", "decide", "record", "console")
+JOBS = ("detect", "decide", "record", "console", "alerts")
 FOLDER = CHART.parents[1]
 
 
@@ -53,7 +53,7 @@ def keys(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     return file, {"authorization": f"Bearer {secret}"}
 
 
-@pytest.mark.parametrize("job", ["detect", "decide", "record"])
+@pytest.mark.parametrize("job", ["detect", "decide", "record", "alerts"])
 def test_probes_need_no_key_where_metrics_do(job: str, keys: tuple[Path, dict[str, str]]) -> None:
     (container,) = pods("scraped")[job]["spec"]["containers"]
     listen = options(container, keys[0]).listen("record")
@@ -96,14 +96,15 @@ def test_where_metrics_are_served(job: str) -> None:
         return {one for one in container(name)["args"] if one.startswith("--metrics")}
 
     own = set() if job == "console" else {"--metrics-port=9464"}
-    assert arguments("default") == own  # loopback
+    unscraped = "told" if job == "alerts" else "default"
+    assert arguments(unscraped) == own  # loopback
     assert arguments("scraped") == {
         "--metrics-port=9464",
         "--metrics-host=0.0.0.0",
         "--metrics-keys=/etc/quorum-metrics/keys.txt",
     }
     assert {"name": "metrics", "containerPort": 9464} in container("scraped")["ports"]
-    assert "metrics" not in str(container("default").get("ports"))
+    assert "metrics" not in str(container(unscraped).get("ports"))
     mounts = {one["name"]: one["mountPath"] for one in container("scraped")["volumeMounts"]}
     assert mounts["metrics"] == "/etc/quorum-metrics"
     (volume,) = [v for v in pods("scraped")[job]["spec"]["volumes"] if v["name"] == "metrics"]
@@ -150,6 +151,7 @@ def test_the_operator_scrapes_each_pod_once_under_the_name_that_the_rules_have()
         "decide": "quorum-decide",
         "record": "quorum-record",
         "console": "quorum-console",
+        "alerts": "quorum-alerts",
         "web": "quorum-serve",
     }
     scraped = YAML(typ="safe").load((FOLDER / "prometheus" / "prometheus.yaml").read_text())

@@ -25,7 +25,7 @@ from quorum.models.supervision.supervisor import Supervisor
 from quorum.models.supervision.task import Task
 from quorum.pipeline.capped import count_capped
 from quorum.pipeline.moderator import Moderated
-from quorum.pipeline.policies.live import LivePolicy
+from quorum.pipeline.policies.live import LivePolicy, show_decides
 from quorum.pipeline.traced import decided as trace_of_case
 from quorum.store.histories import Histories
 
@@ -77,6 +77,7 @@ class Service:
     ) -> None:
         self.policy = policy
         self._live = live
+        show_decides(policy, live)
         self._shadows = tuple(shadows)
         self._decider = Decider(policy, shadows, on_capped=count_capped)
         self._histories = histories

@@ -14,6 +14,7 @@ from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import tasks as task_table
 from tests.apps.console.cases_for_console import XSS, gone, record_case, take
 from tests.apps.console.conftest import soon
+from tests.apps.web.test_bad_pictures import SVGS
 
 
 def test_an_unknown_upload(console):
@@ -120,6 +121,27 @@ def test_media_is_served_from_allowed_folders_only(serve, ledger: Ledger, tmp_pa
     assert (part.status_code, part.content) == (206, b"234")
     assert "no longer exists" in ana.get("/case?upload=up-5").text
     assert ana.get("/case/frame?upload=up-0&at=1").status_code == 404
+
+
+def test_a_picture_that_cannot_be_read_is_no_frame(serve, ledger: Ledger, tmp_path: Path):
+    from quorum.core.settings import MediaAccess
+
+    for number, (name, data) in enumerate(
+        [(name, data) for name in ("a.svg", "b.mp4", "c.webm") for data in SVGS.values()]
+    ):
+        path = tmp_path / f"{number}-{name}"
+        path.write_bytes(data)
+        record_case(ledger, number, media=path.as_uri())
+    ana = serve(media=MediaAccess(folders=(str(tmp_path),)))("ana")
+    for number in range(3 * len(SVGS)):
+        upload = f"up-{number}"
+        assert ana.get(f"/case/frame?upload={upload}&at=1").status_code == 404
+        assert ana.get(f"/case?upload={upload}").status_code == 200
+        played = ana.get(f"/case/media?upload={upload}")
+        # What is called a film is served as one, so that no browser takes it for a page.
+        assert played.status_code == (404 if number < len(SVGS) else 200)
+        assert "svg" not in played.headers["content-type"]
+        assert played.headers["x-content-type-options"] == "nosniff"
 
 
 def test_an_edit_is_shown_with_its_own_verdict_and_predictions(console, ledger: Ledger):

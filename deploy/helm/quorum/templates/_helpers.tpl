@@ -47,7 +47,7 @@ capabilities: {drop: [ALL]}
 
 {{- /*
 A pod: root, job, args (YAML), values of the job, grace in seconds, and optionally restart, database,
-audit, signing (which secrets it has), keys, anchors, registry, webhooks, http (port), cache, image. Its metrics
+audit, signing (which secrets it has), keys, anchors, registry, webhooks, alerts, http (port), cache, image. Its metrics
 have a port of their own where metrics are on, except for those of the web service.
 */ -}}
 {{- define "quorum.pod" -}}
@@ -120,6 +120,9 @@ spec:
       {{- end }}
       {{- if and .webhooks $root.Values.secrets.webhooks }}
       {{- $from = append $from (dict "secretRef" (dict "name" $root.Values.secrets.webhooks)) }}
+      {{- end }}
+      {{- if and .alerts $root.Values.secrets.alerts }}
+      {{- $from = append $from (dict "secretRef" (dict "name" $root.Values.secrets.alerts)) }}
       {{- end }}
       {{- with $from }}
       envFrom: {{ toJson . }}
@@ -255,6 +258,9 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --uploads={{ include "quorum.subscription" (dict "root" . "of" "uploads-decide") }}
 - --predictions={{ include "quorum.subscription" (dict "root" . "of" "predictions-decide") }}
 - --reviews={{ include "quorum.subscription" (dict "root" . "of" "reviews-decide") }}
+{{- if .Values.livePolicies }}
+- --policies={{ include "quorum.subscription" (dict "root" . "of" "policies-decide") }}
+{{- end }}
 - --verdicts={{ include "quorum.topic" (dict "root" . "of" "verdicts") }}
 - --dead-letters={{ include "quorum.topic" (dict "root" . "of" "dead-letters") }}
 - --settings=/etc/quorum/settings.yaml
@@ -266,6 +272,9 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - stream
 - --uploads={{ include "quorum.subscription" (dict "root" . "of" "uploads-stream") }}
 - --reviews={{ include "quorum.subscription" (dict "root" . "of" "reviews-stream") }}
+{{- if .Values.livePolicies }}
+- --policies={{ include "quorum.subscription" (dict "root" . "of" "policies-stream") }}
+{{- end }}
 - --predictions={{ include "quorum.topic" (dict "root" . "of" "predictions") }}
 - --verdicts={{ include "quorum.topic" (dict "root" . "of" "verdicts") }}
 - --dead-letters={{ include "quorum.topic" (dict "root" . "of" "dead-letters") }}
@@ -276,7 +285,7 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 {{- end -}}
 {{- define "quorum.args.record" -}}
 - record
-{{- range list "uploads" "predictions" "verdicts" "reviews" "dead-letters" }}
+{{- range list "uploads" "predictions" "verdicts" "reviews" "policies" "dead-letters" }}
 - --{{ . }}={{ include "quorum.subscription" (dict "root" $ "of" (printf "%s-record" .)) }}
 {{- end }}
 - --settings=/etc/quorum/settings.yaml
@@ -292,6 +301,9 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --port=8080
 - --settings=/etc/quorum/settings.yaml
 - --keys=/etc/quorum-keys/keys.txt
+{{- if .Values.livePolicies }}
+- --policies=ledger
+{{- end }}
 - --drain-seconds=25
 - --log-format=json
 {{- end -}}
@@ -310,10 +322,20 @@ webhooks.yaml: {{ toYaml .Values.webhooks | quote }}
 - --proxy={{ . }}
 {{- end }}
 - --reviews={{ include "quorum.topic" (dict "root" . "of" "reviews") }}
+{{- if .Values.livePolicies }}
+- --policies={{ include "quorum.topic" (dict "root" . "of" "policies") }}
+{{- end }}
 - --keys=/etc/quorum-keys/keys.txt
 - --settings=/etc/quorum/settings.yaml
 {{- if .Values.metrics.enabled }}
 {{ include "quorum.args.metrics" . }}
 {{- end }}
+- --log-format=json
+{{- end -}}
+{{- define "quorum.args.alerts" -}}
+- alerts
+- run
+- --settings=/etc/quorum/settings.yaml
+{{ include "quorum.args.metrics" . }}
 - --log-format=json
 {{- end -}}

@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 #   make demo PIP_OPTIONS="--extra-index-url URL"
 PIP_OPTIONS ?=
 EXTRAS ?= console,postgres,web
-# Of `make soak`: how long, the seed of a run to repeat, and further options.
+# Of `make soak`: the engine (prism, flink), how long, the seed of a run to repeat, and further options.
+ENGINE ?= prism
 SECONDS ?= 3600
 SEED ?=
 SOAK ?=
@@ -21,6 +22,10 @@ FILES ?= 10000
 # taken from there.
 ifneq ($(wildcard ../shared/tools/prism),)
 export QUORUM_PRISM ?= $(abspath ../shared/tools/prism)
+endif
+# A Flink cluster of this machine, for its tests and benchmarks.
+ifneq ($(wildcard ../shared/tools/flink),)
+export QUORUM_FLINK ?= $(abspath ../shared/tools/flink)
 endif
 export HF_HUB_OFFLINE = 1
 
@@ -77,8 +82,8 @@ smoke: setup ## Run every benchmark, example and documented command at its small
 pages: setup ## Follow every page of the docs in an empty folder, and compare what it prints
 	$(BIN)/python -m benchmarks.pages
 
-soak: setup ## Run the stream for an hour under faults, and check what was recorded (SECONDS=, SEED=, SOAK=)
-	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK)
+soak: setup ## Run the stream for an hour under faults, and check what was recorded (ENGINE=, SECONDS=, SEED=, SOAK=)
+	$(BIN)/python -m benchmarks.soak --engine $(ENGINE) --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SOAK)
 
 fuzz: setup ## Read damaged media files, and look for faults (FILES=, SEED=)
 	$(BIN)/python -m tests.models.media.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED))

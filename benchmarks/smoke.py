@@ -84,6 +84,18 @@ def shell_blocks(page: Path, section: str) -> str:
     return "".join(block for comment, block in found if not comment)
 
 
+#: Each starts a cluster of its own. The load is short: its exit code says whether the machine has
+#: room for the burst, which it need not here.
+FLINK = """
+python -m benchmarks.flink.checkpoints --checkpoints 16 --milliseconds 300 --retention 3 \\
+  --phase 2 --samples checkpoints.csv || grep -q ^busy checkpoints.csv
+python -m benchmarks.flink.state --cases 50 150 --real 0 0
+python -m benchmarks.flink.engines --uploads 100 --rates 5 --seconds 2 --rounds 1
+python -m benchmarks.flink.scaling --workers 1 2 --uploads 20 --bursts 1
+python -m benchmarks.flink.load --seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md
+"""
+
+
 @dataclass(frozen=True)
 class Check:
     """Something to run.
@@ -135,6 +147,7 @@ def _first_rows(source: Path, target: Path, count: int) -> None:
 
 def checks(data: Path, work: Path) -> Iterator[Check]:
     """All that is run, the longest first."""
+    from benchmarks.flink.cluster import flink_home
     from quorum.pipeline.engines import find_prism
     from quorum.pipeline.streams.emulator import find_emulator
 
@@ -170,6 +183,12 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     # Half the pace and twice the slack of a quiet machine: it may be shared.
     soak = "--seconds 60 --rate 2 --slack 20 --seed 510720 --folder soak"
     yield Check("soak", f"python -m benchmarks.soak {soak}", no_stream)
+    yield Check("flink", FLINK, no_stream or flink_home()[1])
+    yield Check(
+        "soak-flink",
+        f"python -m benchmarks.soak --engine flink {soak.replace('--slack 20', '--slack 60')}",
+        no_stream or flink_home()[1],
+    )
     yield bench("detectors", f"--data {data} --texts 4 --clips 2 --rounds 1")
     media = "--codecs h264 --sizes 360p --seconds 1 --rounds 1 --before"
     yield bench("media", f"{media} {ROOT}", "")

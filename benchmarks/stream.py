@@ -39,7 +39,7 @@ from quorum.pipeline.streams.emulator import emulator
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
 from quorum.pipeline.streams.topics import create_topics, planned
 
-_PROJECT, _PREFIX = "quorum-bench", "bench"
+PROJECT, PREFIX = "quorum-bench", "bench"
 _BATCH = 32
 _TRIVIAL_POLICY = """
 name: trivial
@@ -150,7 +150,7 @@ def job(kind: str, *, isolation: bool) -> None:
     origin = "/quorum/bench"
 
     def address(what: str, name: str) -> str:
-        return f"projects/{_PROJECT}/{what}/{_PREFIX}-{name}"
+        return f"projects/{PROJECT}/{what}/{PREFIX}-{name}"
 
     from quorum.models.supervision.spec import EnsembleSpec
     from quorum.pipeline import graph
@@ -185,15 +185,20 @@ class Platform:
     """Publishes uploads and notes when each verdict comes."""
 
     def __init__(self) -> None:
-        create_topics(planned(_PROJECT, _PREFIX))
+        create_topics(planned(PROJECT, PREFIX))
         self.publisher = publisher_client()
         self.subscriber = subscriber_client()
         self.came: dict[str, float] = {}
+        self._ended = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
+    def close(self) -> None:
+        """Stop listening."""
+        self._ended.set()
+
     def _listen(self) -> None:
-        subscription = f"projects/{_PROJECT}/subscriptions/{_PREFIX}-verdicts-platform"
-        while True:
+        subscription = f"projects/{PROJECT}/subscriptions/{PREFIX}-verdicts-platform"
+        while not self._ended.is_set():
             try:
                 response = self.subscriber.pull(
                     subscription=subscription, max_messages=1000, timeout=30.0
@@ -211,7 +216,7 @@ class Platform:
 
     def publish(self, data: list[bytes]) -> None:
         """Publish uploads, as fast as the broker takes them."""
-        topic = f"projects/{_PROJECT}/topics/{_PREFIX}-uploads"
+        topic = f"projects/{PROJECT}/topics/{PREFIX}-uploads"
         for start in range(0, len(data), 500):
             chunk = [PubsubMessage(data=each) for each in data[start : start + 500]]
             self.publisher.publish(topic=topic, messages=chunk)

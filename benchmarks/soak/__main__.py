@@ -1,6 +1,6 @@
-"""Soak the stream on the real emulator and Prism, with faults, and check what was recorded.
+"""Soak the stream on a real emulator and Prism or Flink, with faults; check what was recorded.
 
-    python -m benchmarks.soak [--seconds 60] [--seed 7] [--scenario kill,pause] [--rate 10]
+    python -m benchmarks.soak [--seconds 60] [--seed 7] [--scenario kill,pause] [--engine flink]
 
 Exits with 1 if anything broke. The history, the job's log and the report page stay in the folder.
 """
@@ -21,7 +21,7 @@ from benchmarks.soak.facts import Facts
 from benchmarks.soak.history import read_history
 from benchmarks.soak.report import summary, write_page
 from benchmarks.soak.run import Soak, soak
-from benchmarks.soak.scenarios import SCENARIOS, selected
+from benchmarks.soak.scenarios import ENGINES, SCENARIOS, on_engine, selected
 from benchmarks.soak.setting import Setting
 from benchmarks.soak.workload import Shape, clips
 from quorum.core.errors import QuorumError
@@ -41,6 +41,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of workload and faults; default: a random one")
     parser.add_argument("--scenario", default="default", help="names by comma; default, all, none")
     parser.add_argument("--without", default="none", help="scenarios to leave out, by comma")
+    parser.add_argument("--engine", choices=list(ENGINES), default="prism", help="what runs it")
     parser.add_argument("--rate", type=float, default=10.0, help="text uploads a second")
     parser.add_argument("--media", type=float, help="share of uploads with media beside them")
     parser.add_argument("--flood", type=int, default=6000, help="messages of a flood")
@@ -59,7 +60,7 @@ def main() -> int:
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(10**6)
     try:
         without = selected(args.without.split(",")) - {"text"}
-        scenarios = selected(args.scenario.split(",")) - without
+        scenarios = on_engine(selected(args.scenario.split(",")) - without, args.engine)
     except ValueError as error:
         sys.exit(str(error))
     words = [each for each in sys.argv[1:] if each != "--check"]
@@ -79,6 +80,7 @@ def main() -> int:
         every=args.every,
         command=command,
         root=_ROOT,
+        engine=args.engine,
     )
     if not args.check:
         # So that the broker, the engine and the job end with it.

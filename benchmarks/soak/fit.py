@@ -72,7 +72,7 @@ def fit(uploads: Sequence[float], memory: Sequence[float]) -> Slope | None:
 
 
 def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
-    """The lines of worker, children and Prism over the longest life of the job."""
+    """The lines of the processes, by name, over the longest life of the job."""
     lives = [list(group) for _, group in groupby(samples, key=lambda one: one.pid)]
     if not lives:
         return {}
@@ -80,7 +80,7 @@ def slopes(samples: Sequence[Sample]) -> dict[str, Slope]:
     kept = longest[int(len(longest) * _WARM) :]
     uploads = [float(one.uploads) for one in kept]
     found = {}
-    for name in ("worker", "children", "prism"):
+    for name in ("worker", "children", "prism", "taskmanager", "jobmanager"):
         memory = [float(getattr(one, name)) for one in kept]
         line = fit(uploads, memory) if any(memory) else None
         if line is not None:

@@ -87,12 +87,14 @@ class Started(Event):
         policy: The text of the policy.
         deadline: Of the policy, in seconds.
         slack: Seconds beyond it that are allowed.
+        engine: ``prism`` or ``flink``.
     """
 
     command: str
     policy: str
     deadline: float
     slack: float
+    engine: str = "prism"
 
 
 @_kept
@@ -245,6 +247,11 @@ class Sample(Event):
         prism: Of Prism.
         breakers: State of each detector's circuit breaker, from 0 (closed) to 2 (open).
         held: Messages pulled and not acknowledged.
+        taskmanager: Resident memory of Flink's TaskManager, in MiB.
+        jobmanager: Of its JobManager.
+        checkpoint: Bytes of the last checkpoint.
+        state: Bytes of the cases in it.
+        lag: Messages that must end as a verdict or a dead letter, and have not yet.
     """
 
     pid: int
@@ -255,6 +262,11 @@ class Sample(Event):
     prism: float
     breakers: Mapping[str, float] = field(default_factory=dict)
     held: float = 0.0
+    taskmanager: float = 0.0
+    jobmanager: float = 0.0
+    checkpoint: float = 0.0
+    state: float = 0.0
+    lag: int = 0
 
 
 class History:

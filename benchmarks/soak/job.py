@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.soak.history import History, JobEnded, JobStarted, Survivors
-from benchmarks.soak.processes import Process, descendants, of_session
+from benchmarks.soak.processes import Process, descendants, of_session, resident_mebibytes
 
 __all__ = ["Job"]
 
@@ -87,6 +87,31 @@ class Job:
         """Send a signal to the main process and all children."""
         self.signal(number)
         self.signal(number, lambda _: True)
+
+    def limited(self) -> Sequence[int]:
+        """The ids of the main process and of all children."""
+        return [self.pid, *(one.pid for one in self.processes())]
+
+    def kill(self, kind: str, seconds: float) -> None:
+        """Kill the worker (``kill``) or Prism, and wait so long for the next process."""
+        before = self.pid
+        self.expect_end(kind)
+        if kind == "kill":
+            self.signal(signal.SIGKILL)
+        else:
+            self.signal(signal.SIGKILL, lambda one: one.is_prism)
+        deadline = time.monotonic() + seconds
+        while self.pid in (0, before) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def loses_state(self, kind: str) -> bool:
+        """Whether a fault ends the process: what it knows is in its memory."""
+        return kind in ("kill", "prism")
+
+    def engine_sample(self) -> Mapping[str, float]:
+        """The memory of Prism."""
+        engines = [one.pid for one in self.processes() if one.is_prism]
+        return {"prism": sum(resident_mebibytes(pid) for pid in engines)}
 
     def expect_end(self, by: str) -> None:
         """The next end of the process is by our doing."""

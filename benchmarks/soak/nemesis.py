@@ -14,8 +14,8 @@ from typing import Final
 
 from benchmarks.soak.broker import Broker
 from benchmarks.soak.history import History, Outage
-from benchmarks.soak.job import Job
-from benchmarks.soak.scenarios import FAULTS
+from benchmarks.soak.scenarios import FAULTS, KILLS
+from benchmarks.soak.under_test import UnderTest
 
 __all__ = ["Fault", "Nemesis", "faults"]
 
@@ -23,6 +23,8 @@ __all__ = ["Fault", "Nemesis", "faults"]
 _LENGTHS: Final = {
     "kill": (0.0, 0.0),
     "prism": (0.0, 0.0),
+    "taskmanager": (0.0, 0.0),
+    "jobmanager": (0.0, 0.0),
     "pause": (2.0, 12.0),
     "slow": (3.0, 10.0),
     "stall": (3.0, 15.0),
@@ -81,7 +83,7 @@ class Nemesis:
         history: Takes each fault when it is over.
     """
 
-    def __init__(self, job: Job, broker: Broker, history: History) -> None:
+    def __init__(self, job: UnderTest, broker: Broker, history: History) -> None:
         self._job = job
         self._broker = broker
         self._history = history
@@ -104,7 +106,7 @@ class Nemesis:
     def do(self, fault: Fault) -> None:
         """Do one fault, and undo it."""
         begun = time.time()
-        if fault.kind in ("kill", "prism"):
+        if fault.kind in KILLS:
             self._kill(fault.kind)
         else:
             done, undone = self._switch(fault.kind)
@@ -116,7 +118,7 @@ class Nemesis:
                 at=begun,
                 kind=fault.kind,
                 until=time.time(),
-                loses_state=fault.kind in ("kill", "prism"),
+                loses_state=self._job.loses_state(fault.kind),
             )
         )
 
@@ -135,22 +137,15 @@ class Nemesis:
         }[kind]
 
     def _kill(self, kind: str) -> None:
-        before = self._job.pid
-        self._job.expect_end(kind)
-        if kind == "kill":
-            self._job.signal(signal.SIGKILL)
-        else:
-            self._job.signal(signal.SIGKILL, lambda one: one.is_prism)
         deadline = time.monotonic() + _TO_BE_BACK
-        while self._job.pid in (0, before) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._job.kill(kind, _TO_BE_BACK)
         pulls = self._broker.tap.pulls
         while self._broker.tap.pulls <= pulls and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _limit_files(self, size: int | None) -> None:
         """Let no file of the job grow beyond ``size`` bytes; None for no limit."""
-        for pid in (self._job.pid, *(one.pid for one in self._job.processes())):
+        for pid in self._job.limited():
             with suppress(ProcessLookupError, PermissionError):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
                 limit = hard if size is None else size

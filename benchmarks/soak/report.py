@@ -20,6 +20,13 @@ __all__ = ["summary", "write_page"]
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _COLUMNS = 120
+#: Title, unit and field of what Flink alone has.
+_OF_FLINK = (
+    ("Memory of the TaskManager", "MiB", "taskmanager"),
+    ("Memory of the JobManager", "MiB", "jobmanager"),
+    ("Checkpoint", "bytes of the last one", "checkpoint"),
+    ("State", "bytes of the cases in the last checkpoint", "state"),
+)
 _OF_EACH, _OF_EACH_ON_PAGE = 3, 50
 
 
@@ -214,8 +221,15 @@ def _plots(facts: Facts, times: Sequence[datetime], starts: Sequence[float]) -> 
     samples: Sequence[Sample] = facts.samples
     sampled("Memory of the worker", "MiB", [(one.at, one.worker) for one in samples])
     sampled("Memory of its children", "MiB", [(one.at, one.children) for one in samples])
-    sampled("Memory of Prism", "MiB", [(one.at, one.prism) for one in samples])
-    sampled("Messages held", "pulled, not acknowledged", [(one.at, one.held) for one in samples])
+    sampled("Lag", "messages without an outcome", [(one.at, one.lag) for one in samples])
+    if facts.started.engine == "flink":
+        for title, unit, name in _OF_FLINK:
+            values = [(one.at, getattr(one, name)) for one in samples if getattr(one, name)]
+            sampled(title, unit, values)
+    else:
+        sampled("Memory of Prism", "MiB", [(one.at, one.prism) for one in samples])
+        held = [(one.at, one.held) for one in samples]
+        sampled("Messages held", "pulled, not acknowledged", held)
     for name in sorted({name for one in samples for name in one.breakers}):
         values = [(one.at, one.breakers.get(name, 0.0)) for one in samples]
         sampled(f"Breaker of {name}", "0 closed, 1 half-open, 2 open", values)

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.flink.cluster import flink_home
 from benchmarks.soak.broker import Broker
+from benchmarks.soak.flink_job import FlinkJob
 from benchmarks.soak.history import History, Left, Started, key_of
 from benchmarks.soak.job import Job
 from benchmarks.soak.nemesis import Nemesis, faults
 from benchmarks.soak.platform import Platform
 from benchmarks.soak.sampling import Sampler
 from benchmarks.soak.setting import Setting
+from benchmarks.soak.under_test import UnderTest
 from benchmarks.soak.workload import Shape, operations
 from quorum.core.errors import EngineUnavailable
 from quorum.pipeline.streams.emulator import free_port
@@ -24,7 +27,8 @@ from quorum.pipeline.streams.emulator import free_port
 __all__ = ["Soak", "soak"]
 
 _TO_START = 120.0
-_DRAIN = 40.0
+#: By engine: on Flink the open cases end by their deadline first, after a savepoint and a start.
+_DRAIN = {"prism": 40.0, "flink": 300.0}
 #: Longer than a lease: what the job neither acked nor nacked is delivered again by then.
 _LEASE = 17.0
 _SUBSCRIPTIONS = ("uploads-stream", "partner-stream", "reviews-stream")
@@ -42,6 +46,7 @@ class Soak:
         every: Seconds between samples.
         command: Repeats it.
         root: The repository, for the job's path.
+        engine: ``prism`` or ``flink``.
     """
 
     seed: int
@@ -51,6 +56,7 @@ class Soak:
     every: float
     command: str
     root: Path
+    engine: str = "prism"
 
     @property
     def history_path(self) -> Path:
@@ -76,6 +82,7 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
                 policy=one.setting.policy_text,
                 deadline=one.setting.deadline,
                 slack=one.slack,
+                engine=one.engine,
             )
         )
         broker = Broker(history)
@@ -85,7 +92,7 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
             "PUBSUB_EMULATOR_HOST": broker.host,
             "PYTHONPATH": f"{one.setting.folder / 'plugin'}:{one.root}",
         }
-        job = Job(one.setting.arguments(port), environment, history, one.setting.folder / "job.log")
+        job = _job(one, port, environment, history)
         stack.callback(job.close)
         _wait_for_start(broker, job)
         platform = Platform(broker, history)
@@ -94,7 +101,7 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
         _load(one, broker, job, platform, history, tell)
         _settle(one, platform, tell)
         sampler.close()
-        code = job.drain(_DRAIN)
+        code = job.drain(_DRAIN[one.engine])
         tell(f"drained with {code}")
         time.sleep(1.0)
         for name in _SUBSCRIPTIONS:
@@ -102,7 +109,17 @@ def soak(one: Soak, tell: Callable[[str], None]) -> None:
             history.add(Left(at=time.time(), stream=name, keys=left))
 
 
-def _wait_for_start(broker: Broker, job: Job) -> None:
+def _job(one: Soak, port: int, environment: dict[str, str], history: History) -> UnderTest:
+    folder = one.setting.folder
+    if one.engine != "flink":
+        return Job(one.setting.arguments(port), environment, history, folder / "job.log")
+    home, reason = flink_home()
+    if home is None:
+        raise EngineUnavailable(reason)
+    return FlinkJob(home, folder / "flink", one.setting.arguments(None), environment, history)
+
+
+def _wait_for_start(broker: Broker, job: UnderTest) -> None:
     deadline = time.monotonic() + _TO_START
     while not broker.tap.pulls:
         if job.ends:
@@ -117,7 +134,7 @@ def _wait_for_start(broker: Broker, job: Job) -> None:
 def _load(
     one: Soak,
     broker: Broker,
-    job: Job,
+    job: UnderTest,
     platform: Platform,
     history: History,
     tell: Callable[[str], None],

@@ -9,9 +9,9 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from benchmarks.soak.history import History, Sample
-from benchmarks.soak.job import Job
 from benchmarks.soak.platform import Platform
 from benchmarks.soak.processes import resident_mebibytes
+from benchmarks.soak.under_test import UnderTest
 
 __all__ = ["Sampler", "gauges"]
 
@@ -49,7 +49,7 @@ class Sampler:
     """
 
     def __init__(
-        self, job: Job, platform: Platform, metrics_port: int, history: History, every: float
+        self, job: UnderTest, platform: Platform, metrics_port: int, history: History, every: float
     ) -> None:
         self._job = job
         self._platform = platform
@@ -84,7 +84,8 @@ class Sampler:
             verdicts=self._platform.verdicts,
             worker=resident_mebibytes(pid),
             children=sum(resident_mebibytes(one.pid) for one in children if not one.is_prism),
-            prism=sum(resident_mebibytes(one.pid) for one in children if one.is_prism),
             breakers=gauges(told, _BREAKER, "detector"),
             held=sum(gauges(told, "quorum_held_messages", "").values()),
+            lag=self._platform.waiting,
+            **{"prism": 0.0, **self._job.engine_sample()},
         )

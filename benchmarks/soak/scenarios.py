@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["DEFAULT", "FAULTS", "SCENARIOS", "scenario_of", "selected"]
+__all__ = [
+    "DEFAULT",
+    "ENGINES",
+    "FAULTS",
+    "KILLS",
+    "SCENARIOS",
+    "on_engine",
+    "scenario_of",
+    "selected",
+]
 
 #: Each scenario, and what it does. ``text`` is always there.
 SCENARIOS: Final[dict[str, str]] = {
@@ -22,6 +31,8 @@ SCENARIOS: Final[dict[str, str]] = {
     "answers": "a detector that raises or answers what cannot be sent",
     "kill": "SIGKILL of the worker",
     "prism": "SIGKILL of Prism",
+    "taskmanager": "on Flink: SIGKILL of the TaskManager",
+    "jobmanager": "on Flink: SIGKILL of the JobManager, which forgets its jobs, then jobs resume",
     "pause": "SIGSTOP of the whole job, then SIGCONT",
     "slow": "each packet between job and broker late",
     "stall": "no packet between job and broker passes",
@@ -40,7 +51,18 @@ FAULTS: Final[tuple[str, ...]] = (
     "away",
     "remade",
     "disk",
+    "taskmanager",
+    "jobmanager",
 )
+
+#: Faults that end a part of the job, which is then started anew.
+KILLS: Final = ("kill", "prism", "taskmanager", "jobmanager")
+
+#: The scenarios that an engine alone has.
+ENGINES: Final[dict[str, frozenset[str]]] = {
+    "prism": frozenset({"prism"}),
+    "flink": frozenset({"taskmanager", "jobmanager"}),
+}
 
 #: Those that hold, and are run by default.
 DEFAULT: Final = (
@@ -62,6 +84,8 @@ DEFAULT: Final = (
     "away",
     "remade",
     "disk",
+    "taskmanager",
+    "jobmanager",
 )
 
 _OF_KIND: Final = {
@@ -96,3 +120,9 @@ def selected(names: Iterable[str]) -> frozenset[str]:
             msg = f"there is no scenario {name}; there are {', '.join(SCENARIOS)}"
             raise ValueError(msg)
     return frozenset(chosen)
+
+
+def on_engine(scenarios: frozenset[str], engine: str) -> frozenset[str]:
+    """Those scenarios that there are on an engine."""
+    others = frozenset().union(*(names for name, names in ENGINES.items() if name != engine))
+    return scenarios - others

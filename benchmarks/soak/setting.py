@@ -87,8 +87,9 @@ class Setting:
             _SETTINGS.format(timeout=self.deadline * 0.6, media=self.media)
         )
 
-    def arguments(self, metrics_port: int) -> list[str]:
-        """The command line after ``quorum``."""
+    def arguments(self, metrics_port: int | None) -> list[str]:
+        """The command line after ``quorum``; the metrics of a cluster's workers are its own."""
+        metrics = () if metrics_port is None else ("--metrics-port", str(metrics_port))
         return [
             "stream",
             *("--uploads", subscription("uploads-stream")),
@@ -99,5 +100,5 @@ class Setting:
             *("--dead-letters", topic("dead-letters")),
             *("--settings", str(self.settings_path)),
             *("--policy", str(self.folder / "policy.yaml")),
-            *("--metrics-port", str(metrics_port)),
+            *metrics,
         ]

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.flink.cluster import Flink
 from tests.conftest import REPOSITORY
-from tests.pipeline.flink.running import Flink
+from tests.hanging import hanging_environment
+from tests.pipeline.flink.deployed import Deployment
 
 
 @pytest.fixture(autouse=True)
@@ -35,5 +37,16 @@ def flink_home() -> Path:
 def flink(flink_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     """A cluster for the session."""
     made = Flink(flink_home, tmp_path_factory.mktemp("flink"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def deployment(
+    flink: Flink, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Deployment]:
+    monkeypatch.setenv("QUORUM_FLINK_JOB_SERVER", str(flink.jars))
+    monkeypatch.setenv("PYTHONPATH", hanging_environment(tmp_path / "plugin")["PYTHONPATH"])
+    made = Deployment(flink, tmp_path)
     yield made
     made.close()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.flink.cluster import Flink, Pool
 from tests.hanging import hanging_environment, install_hanging
 from tests.pipeline.doubles import upload
-from tests.pipeline.flink.running import Flink, Pool
 from tests.pipeline.jobs import Job, Streams, fused, wait_until
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -3,121 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from quorum.core.messages import Prediction, Status, now, prediction_id
+from benchmarks.flink.cluster import Flink, Pool
 from tests.conftest import REPOSITORY
-from tests.hanging import hanging_environment, install_hanging
-from tests.pipeline.doubles import upload
-from tests.pipeline.flink.running import Flink, Pool
-from tests.pipeline.jobs import Streams, wait_until
+from tests.pipeline.flink.deployed import Deployment
+from tests.pipeline.jobs import wait_until
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(2400)]
-
-#: A case is open until the prediction of a detector elsewhere comes.
-POLICY = """
-name: {name}
-deadline: {deadline} s
-retention: 1 h
-orphan_wait: {deadline} s
-detectors:
-  hanging: {{required: true, missing: review, failed: review, abstained: ignore}}
-  elsewhere: {{required: true, missing: review, failed: review, abstained: ignore}}
-rules:
-  - {{name: sure, when: score("elsewhere") >= 0.9, action: remove, category: spam, reason: Sure.}}
-"""
-
-
-class Deployment:
-    """What a user has: streams, pools, a policy, and the command line."""
-
-    def __init__(self, flink: Flink, folder: Path) -> None:
-        self.flink = flink
-        self.folder = folder
-        self.streams = Streams()
-        self.settings = install_hanging(folder / "plugin")[1]
-        self.pool = Pool(folder)
-
-    def policy(self, name: str, deadline: float) -> str:
-        path = self.folder / f"{name}.yaml"
-        path.write_text(POLICY.format(name=name, deadline=f"{deadline:g}"))
-        return str(path)
-
-    def command(self, policy: str, pool: str) -> list[str]:
-        return [
-            "stream",
-            *("--settings", self.settings, "--policy", policy),
-            *("--uploads", self.streams.subscription("uploads-stream")),
-            *("--other-predictions", self.streams.subscription("predictions-decide")),
-            *("--verdicts", self.streams.topic("verdicts")),
-            *("--dead-letters", self.streams.topic("dead-letters")),
-            *("--runner", "flink", "--flink-master", self.flink.master, "--flink-pool", pool),
-        ]
-
-    def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "quorum", *args],
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-        assert done.returncode == code, (args, done.stdout, done.stderr[-3000:])
-        return done
-
-    def jobs(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        verb, *more = args
-        return self.run("jobs", verb, "--flink-master", self.flink.master, *more, code=code)
-
-    def publish(self, names: list[str]) -> None:
-        self.streams.publish("uploads", [upload(name) for name in names])
-
-    def predict(self, names: list[str]) -> None:
-        made = [
-            Prediction(
-                id=prediction_id(name, "elsewhere", "1"),
-                upload_id=name,
-                detector="elsewhere",
-                version="1",
-                status=Status.SCORED,
-                score=0.95,
-                at=now(),
-            )
-            for name in names
-        ]
-        self.streams.publish("predictions", [one.to_bytes() for one in made])
-
-    def await_verdicts(self, names: list[str]) -> None:
-        def arrived() -> bool:
-            self.streams.listen()
-            return set(names) <= self.streams.decided()
-
-        lacking = lambda: f"{sorted(set(names) - self.streams.decided())[:5]}"  # noqa: E731
-        wait_until(arrived, 300, lacking)
-
-    def versions(self, names: list[str]) -> set[str]:
-        chosen = [one for one in self.streams.verdicts if one.upload_id in names]
-        return {one.policy_version.partition("@")[0] for one in chosen}
-
-    def close(self) -> None:
-        self.pool.close()
-
-
-@pytest.fixture
-def deployment(
-    flink: Flink, emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Deployment]:
-    monkeypatch.setenv("QUORUM_FLINK_JOB_SERVER", str(flink.jars))
-    monkeypatch.setenv("PYTHONPATH", hanging_environment(tmp_path / "plugin")["PYTHONPATH"])
-    made = Deployment(flink, tmp_path)
-    yield made
-    made.close()
 
 
 def test_open_cases_outlive_upgrades_a_failed_one_a_lost_jobmanager_and_a_drain(
@@ -191,5 +87,51 @@ def test_open_cases_outlive_upgrades_a_failed_one_a_lost_jobmanager_and_a_drain(
     for verdict in deployment.streams.verdicts:
         ids[verdict.upload_id].add(verdict.id)
     assert set(ids) == {*names, "last"}
+    assert all(len(each) == 1 for each in ids.values())
+    assert not deployment.streams.dead
+
+
+def test_a_rollback_puts_the_version_before_back_with_its_open_cases(
+    deployment: Deployment, flink: Flink
+) -> None:
+    names = [f"u{number}" for number in range(40)]
+    parts = [names[at : at + 10] for at in range(0, 40, 10)]
+    old, new = (
+        deployment.command(deployment.policy(name, 3000), deployment.pool.address)
+        for name in ("old", "new")
+    )
+    first = deployment.run(*old, "--detach").stdout.strip()
+
+    # There is nothing before the first version, and the job is left alone.
+    told = deployment.jobs("rollback", first, code=78).stderr
+    assert "no version before this one" in told
+    assert flink.running() == first
+
+    deployment.publish(names)
+    deployment.predict(parts[0])
+    deployment.await_verdicts(parts[0])
+    assert deployment.versions(parts[0]) == {"old"}
+
+    second = deployment.jobs("upgrade", first, "--", *new).stdout.strip()
+    deployment.predict(parts[1])
+    deployment.await_verdicts(parts[1])
+    assert deployment.versions(parts[1]) == {"new"}
+
+    # Back, and forward again: what was rolled back is the version before now.
+    third = deployment.jobs("rollback", second).stdout.strip()
+    assert flink.running() == third not in ("", first, second)
+    deployment.predict(parts[2])
+    deployment.await_verdicts(parts[2])
+    assert deployment.versions(parts[2]) == {"old"}
+    fourth = deployment.jobs("rollback", third).stdout.strip()
+    deployment.predict(parts[3])
+    deployment.await_verdicts(parts[3])
+    assert deployment.versions(parts[3]) == {"new"}
+    flink.cancel(fourth)
+
+    ids: dict[str, set[str]] = defaultdict(set)
+    for verdict in deployment.streams.verdicts:
+        ids[verdict.upload_id].add(verdict.id)
+    assert set(ids) == set(names)
     assert all(len(each) == 1 for each in ids.values())
     assert not deployment.streams.dead

@@ -1,0 +1,163 @@
+"""The load gate: the stream on Flink at 80 % of its capacity, with a burst of ten times the rate.
+
+``python -m benchmarks.flink.load`` measures the capacity by bursts, publishes at 80 % of it for 10
+minutes, with a burst in the middle, and exits with 1 unless every verdict came within the policy's
+deadline and the lag is back to what it was before the burst. A section of ``docs/benchmarks.md`` is
+written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.document import machine, table, write_section
+from benchmarks.flink.deployment import Given, cluster, running
+from benchmarks.stream import Platform, uploads
+
+_SHARE, _TIMES = 0.8, 10.0
+#: The most messages of a publication.
+_AT_ONCE = 50
+_TO_END = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What was published, and when each verdict came; in seconds after the beginning.
+
+    Attributes:
+        sent: When each upload was published, in order.
+        came: When its verdict came.
+        burst: When the burst began and ended.
+    """
+
+    sent: Sequence[float]
+    came: Sequence[float]
+    burst: tuple[float, float]
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds from publication to verdict, sorted."""
+        return sorted(came - sent for sent, came in zip(self.sent, self.came, strict=True))
+
+    def lag(self, at: float) -> int:
+        """How many uploads were published and not decided at a time."""
+        done = bisect.bisect_right(sorted(self.came), at)
+        return bisect.bisect_right(list(self.sent), at) - done
+
+    def recovered(self, step: float = 0.5) -> float | None:
+        """Seconds from the burst's end until the lag is what it was before; None for never."""
+        began, ended = self.burst
+        came, sent = sorted(self.came), list(self.sent)
+
+        def lag(at: float) -> int:
+            return bisect.bisect_right(sent, at) - bisect.bisect_right(came, at)
+
+        # The highest of the second half before the burst: the lag of a steady stream.
+        before = [lag(began * (0.5 + 0.5 * part / 40)) for part in range(40)]
+        at = ended
+        while at <= sent[-1]:
+            if lag(at) <= max(before):
+                return at - ended
+            at += step
+        return None
+
+
+def times(rate: float, seconds: float, burst: float) -> list[float]:
+    """When each upload is published: steadily, and ten times as often in a burst in the middle."""
+    made = []
+    at, middle = 0.0, seconds / 2
+    while at < seconds:
+        made.append(at)
+        at += 1 / (rate * (_TIMES if middle <= at < middle + burst else 1.0))
+    return made
+
+
+def publish(platform: Platform, planned: Sequence[float]) -> tuple[float, list[float]]:
+    """Publish at these times; when that began, and when each was published."""
+    data = uploads(len(planned), "load")
+    sent: list[float] = []
+    began = time.perf_counter()
+    while len(sent) < len(planned):
+        due = bisect.bisect_right(planned, time.perf_counter() - began)
+        chunk = data[len(sent) : min(due, len(sent) + _AT_ONCE)]
+        if chunk:
+            sent += [time.perf_counter() - began] * len(chunk)
+            platform.publish(chunk)
+        else:
+            time.sleep(max(0.0, began + planned[len(sent)] - time.perf_counter()))
+    return began, sent
+
+
+def measure(count: int, seconds: float, burst: float, given: Given) -> tuple[float, Load]:
+    """The capacity in uploads a second, and the load at 80 % of it."""
+    with cluster() as flink, running(given, flink) as job:
+        platform = job.platform
+        platform.throughput(count, "first")
+        capacity = statistics.median(
+            platform.throughput(count, f"capacity{turn}") for turn in range(3)
+        )
+        print(f"capacity: {capacity:,.0f} uploads/s", flush=True)
+        planned = times(_SHARE * capacity, seconds, burst)
+        began, sent = publish(platform, planned)
+        platform.await_all(len(planned), "load", _TO_END)
+        came = [platform.came[f"load-{index}"] - began for index in range(len(planned))]
+    return capacity, Load(sent, came, (seconds / 2, seconds / 2 + burst))
+
+
+def main() -> None:
+    """Run the gate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long there is load")
+    parser.add_argument("--burst", type=float, default=2.0, help="how long the burst is, seconds")
+    parser.add_argument("--deadline", type=float, default=60.0, help="of the policy, in seconds")
+    parser.add_argument("--uploads", type=int, default=2000, help="for the capacity, a burst")
+    parser.add_argument("--note", default="", help="a sentence about the machine, for the page")
+    parser.add_argument("--dry-run", action="store_true", help="do not write the page")
+    args = parser.parse_args()
+    given = Given(deadline=args.deadline)
+    capacity, load = measure(args.uploads, args.seconds, args.burst, given)
+    spent = load.latencies
+    recovered = load.recovered()
+    late = sum(one > args.deadline for one in spent)
+    row = [
+        f"{capacity:,.0f}",
+        f"{_SHARE * capacity:,.0f}",
+        f"{len(spent):,}",
+        f"{statistics.median(spent):.2f}",
+        f"{spent[int(len(spent) * 0.99)]:.2f}",
+        f"{spent[-1]:.2f}",
+        str(late),
+        f"{load.lag(load.burst[1]):,}",
+        "not within the run" if recovered is None else f"{recovered:.0f}",
+    ]
+    head = ["capacity, uploads/s", "rate", "uploads", "p50, s", "p99, s", "worst, s"]
+    head += ["after the deadline", "lag at the burst's end", "lag back after, s"]
+    made = table(head, [row])
+    print(made)
+    if not args.dry_run:
+        write_section(
+            "flink-load",
+            f"""## The load gate
+
+`python -m benchmarks.flink.load --seconds {args.seconds:g}`, on {machine()}. {args.note}
+
+`quorum stream --runner flink` with trivial detectors at {_SHARE:.0%} of its capacity (the median of
+three bursts of {args.uploads:,}) for {args.seconds:g} s, and at {_TIMES:g} times that rate for
+{args.burst:g} s in the middle; a deadline of {args.deadline:g} s. The lag is what was published and
+not decided.
+
+{made}
+""",
+        )
+    if late or recovered is None:
+        sys.exit("the gate is not passed")
+
+
+if __name__ == "__main__":
+    main()

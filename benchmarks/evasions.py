@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +64,8 @@ def fitted(raw: list[str], labels: list[int]) -> SpamModel:
     return SpamModel(heads, shipped.stacks, dict.fromkeys(GROUPS, Platt(1.0, 0.0)), shipped.clear)
 
 
-def measure(folder: Path, seed: int, percent: float, most: int) -> dict[str, list[float]]:
-    """Recall by evasion, one value per held-out video; of at most so much spam of each."""
+def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
+    """Recall by evasion, one value per held-out video."""
     files = sorted(folder.glob("*.csv"))
     raw, labels, videos = [], [], []
     for index, path in enumerate(files):
@@ -85,8 +84,6 @@ def measure(folder: Path, seed: int, percent: float, most: int) -> dict[str, lis
         spam = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 1))]
         calm = np.sort(score(model, innocent))
         threshold = calm[int(np.ceil((1 - percent / 100) * len(calm))) - 1]
-        chosen = np.random.default_rng(seed).permutation(len(spam))[:most]
-        spam = [spam[int(row)] for row in sorted(chosen)]
         forms = {"unchanged": spam}
         for name, evade in {**EVASIONS, **UNICODE_EVASIONS}.items():
             forms[name] = [evade(text, rng) for text in spam]
@@ -95,8 +92,7 @@ def measure(folder: Path, seed: int, percent: float, most: int) -> dict[str, lis
         forms["padding on the same line"] = [text.replace("\n", " ") for text in pads]
         for name, evaded in forms.items():
             found.setdefault(name, []).append(float((score(model, evaded) > threshold).mean()))
-            print(f"video {left_out}, {name}: {found[name][-1]:.3f}", file=sys.stderr, flush=True)
-        pads = [padded(str(rng.choice(innocent)), innocent, rng) for _ in range(min(most, 100))]
+        pads = [padded(str(rng.choice(innocent)), innocent, rng) for _ in range(100)]
         for name, texts_of in (
             ("(false positives: 150 innocent words)", pads),
             ("(the same on one line)", [text.replace("\n", " ") for text in pads]),
@@ -115,14 +111,13 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--false-positives", type=float, default=1.0, help="percent")
-    parser.add_argument("--most", type=int, default=1000, help="spam of each video at most")
     given = parser.parse_args()
     if given.words:
         seeds = range(given.seed, given.seed + 60)
         for name, evade in UNICODE_EVASIONS.items():
             print(f"{name:40} {words_read(evade, SENTENCES, seeds):.3f}")
         return
-    found = measure(given.data, given.seed, given.false_positives, given.most)
+    found = measure(given.data, given.seed, given.false_positives)
     base = np.mean(found["unchanged"])
     print("| evasion | recall | change in points |\n|---|---|---|")
     for name, values in found.items():

@@ -53,6 +53,8 @@ from quorum.aggregator.policy.zones import PARTS, ZONED
 
 __all__ = [
     "MAX_LENGTH",
+    "METHODS",
+    "READS",
     "VARIABLES",
     "Expression",
     "ExpressionError",
@@ -67,7 +69,8 @@ MAX_LENGTH: Final = 1000
 #: The variables of conditions, beside the six functions.
 VARIABLES: Final = ("upload", "uploader", "lists", "predictions", "missing")
 
-_READS: Final = ("score", "label", "status", "combined", "seen", "feature")
+#: The functions that ask the detectors, and the calls on a value.
+READS: Final = ("score", "label", "status", "combined", "seen", "feature")
 _EXAMPLES: Final = {
     "score": 'score("spam")',
     "label": 'label("violence/fight")',
@@ -76,6 +79,7 @@ _EXAMPLES: Final = {
     "seen": 'seen("violence")',
     "feature": 'feature("uploads_1h")',
 }
+METHODS: Final = ("contains", "startsWith", "endsWith", "matches", "size", *MACROS, *PARTS)
 _FUNCTIONS: Final = frozenset(
     {
         *("contains", "startsWith", "endsWith", "matches", "size"),
@@ -190,7 +194,7 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
         raise ExpressionError(msg)
     check_depth(source, solid)
     used = frozenset(compile_checked(source).variables())
-    bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *_READS}))
+    bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *READS}))
     check_patterns(source, solid, inside)
     check_sums(source, solid)
     zoned = list(zoned_calls(source, solid, did_you_mean))
@@ -229,13 +233,13 @@ def _unknown_names(
     source: str, solid: Tokens, used: Iterable[str], called: Iterable[str]
 ) -> Iterator[ExpressionError]:
     for name in sorted(set(used) - set(VARIABLES)):
-        help_text = did_you_mean(name, [*VARIABLES, *_READS]) or (
+        help_text = did_you_mean(name, [*VARIABLES, *READS]) or (
             f"; there are {', '.join(VARIABLES)}"
         )
         msg = f"`{name}` is unknown{help_text}"
         yield error_at(source, find_word(solid, name), msg)
     for name in sorted(set(called) - _FUNCTIONS - ZONED.keys()):
-        help_text = did_you_mean(name, [*_FUNCTIONS, *_READS, *MACROS])
+        help_text = did_you_mean(name, [*_FUNCTIONS, *READS, *MACROS])
         msg = f"the function `{name}` is unknown{help_text}"
         yield error_at(source, find_word(solid, name), msg)
 
@@ -300,7 +304,7 @@ def _replace_reads(
             key, close = called
         elif text == "uploader":
             key, close = HISTORY, at + len(text)
-        elif text in _READS:
+        elif text in READS:
             read, close = _read_call(source, solid, index)
             reads.append(read)
             key = read.variable

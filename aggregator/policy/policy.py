@@ -39,6 +39,15 @@ class Policy(PolicyContent):
         """
         return _read(text, file)
 
+    @classmethod
+    def of_draft(cls, text: str) -> Policy:
+        """Read a policy that is being written: it is not kept for the next who asks for it.
+
+        Raises:
+            PolicyError: As ``from_text``.
+        """
+        return cls(**vars(read_content(text)))
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Policy.from_text, (self.text, self.file))
 

@@ -16,7 +16,14 @@ from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.text import SECTIONS, PolicyText
 from quorum.core.errors import PolicyError
 
-__all__ = ["MAX_POLICY_BYTES", "place", "read_tree", "shape_errors", "without_mistakes"]
+__all__ = [
+    "MAX_POLICY_BYTES",
+    "first_alias",
+    "place",
+    "read_tree",
+    "shape_errors",
+    "without_mistakes",
+]
 
 #: A larger file is a mistake, or an attack on the parser.
 MAX_POLICY_BYTES: Final = 256 * 1024
@@ -55,7 +62,7 @@ def read_tree(text: str, file: str | None) -> CommentedMap:
         raise PolicyError(msg, file=file)
     _check_nesting(text, file)
     if re.search(r"(?m)(^|[\s,\[{:-])[&*][\w]", re.sub(r"\"[^\"\n]*\"|'[^'\n]*'|#.*", "", text)):
-        aliases = _aliases(text)
+        aliases = first_alias(text)
         if aliases is not None:
             msg = "anchors and aliases (& and *) are not taken; write the value out"
             raise PolicyError(msg, file=file, line=aliases[0], column=aliases[1])
@@ -94,7 +101,7 @@ def _check_nesting(text: str, file: str | None) -> None:
             raise PolicyError(msg, file=file, line=number)
 
 
-def _aliases(text: str) -> tuple[int, int] | None:
+def first_alias(text: str) -> tuple[int, int] | None:
     """The place of the first anchor or alias; they can expand a small file to a huge value."""
     from ruamel.yaml.tokens import AliasToken, AnchorToken
 

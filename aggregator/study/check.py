@@ -9,8 +9,10 @@ Rules that read the upload or its uploader are evaluated for sample uploads (``c
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -51,9 +53,16 @@ class PolicyProblem:
     column: int | None = None
 
 
-def check_policy(policy: Policy) -> tuple[PolicyProblem, ...]:
-    """Check a policy; errors come first."""
-    found = [*_rules(policy), *_detectors(policy), *_unused(policy), *_removals(policy)]
+def check_policy(policy: Policy, seconds: float | None = None) -> tuple[PolicyProblem, ...]:
+    """Check a policy; errors come first.
+
+    Args:
+        policy: The policy.
+        seconds: After this time the search for rules that never apply or decide ends, and a note
+            says so; None for no end.
+    """
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    found = [*_rules(policy, end), *_detectors(policy), *_unused(policy), *_removals(policy)]
     tree = read_tree(policy.text, policy.file)
     places = {
         rule.name: place(tree, ("rules", index, "name")) for index, rule in enumerate(policy.rules)
@@ -111,7 +120,7 @@ class _Tried:
         return outcome
 
 
-def _rules(policy: Policy) -> Iterator[PolicyProblem]:
+def _rules(policy: Policy, end: float) -> Iterator[PolicyProblem]:
     live = [_Tried(rule) for rule in policy.rules if not rule.shadow]
     for index, tried in enumerate(live):
         rule = tried.rule
@@ -131,7 +140,13 @@ def _rules(policy: Policy) -> Iterator[PolicyProblem]:
         if tried.variables:
             yield from _unevaluable(policy, rule)
             continue
-        yield from _reach(tried, [other for at, other in enumerate(live) if at != index], policy)
+        others = [other for at, other in enumerate(live) if at != index]
+        try:
+            yield from _reach(tried, others, policy, end)
+        except TimeoutError:
+            message = "the search for rules that never decide took too long and ended at this one"
+            yield PolicyProblem("note", rule.name, message)
+            return
 
 
 def _unevaluable(policy: Policy, rule: Rule) -> Iterator[PolicyProblem]:
@@ -153,8 +168,14 @@ def _unevaluable(policy: Policy, rule: Rule) -> Iterator[PolicyProblem]:
                 yield PolicyProblem("error", rule.name, message)
 
 
-def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[PolicyProblem]:
-    """Whether a rule can apply, and whether it can decide."""
+def _reach(
+    tried: _Tried, others: list[_Tried], policy: Policy, end: float
+) -> Iterator[PolicyProblem]:
+    """Whether a rule can apply, and whether it can decide.
+
+    Raises:
+        TimeoutError: If it is later than ``end``.
+    """
     rule = tried.rule
     place = policy.rules.index(rule)
     over = [
@@ -170,6 +191,8 @@ def _reach(tried: _Tried, others: list[_Tried], policy: Policy) -> Iterator[Poli
     blockers: dict[str, int] = {}
     fired = 0
     for point in _points(rule, policy):
+        if time.monotonic() > end:
+            raise TimeoutError
         context = Context(point)
         if tried.outcome(context) != "true":
             continue

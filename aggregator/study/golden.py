@@ -43,7 +43,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action
 
-__all__ = ["GoldenCase", "Result", "load_golden", "read_golden", "run_golden"]
+__all__ = ["GoldenCase", "Result", "golden_text", "load_golden", "read_golden", "run_golden"]
 
 #: Begins what decided where a rule could not be evaluated.
 ERROR: Final = "error:"
@@ -128,23 +128,36 @@ def load_golden(policy: Policy, file: Path | None = None) -> tuple[GoldenCase, .
     Raises:
         PolicyError: If there are none, or they are invalid.
     """
+    text, name = golden_text(policy, file)
+    return read_golden(policy, text, name)
+
+
+def golden_text(policy: Policy, file: Path | None = None) -> tuple[str, str]:
+    """The text of the golden cases beside a policy, and the name of their file.
+
+    Args:
+        policy: The policy; its cases are beside its file.
+        file: Another file of cases.
+
+    Raises:
+        PolicyError: If there are none.
+    """
     if file is None and policy.file is not None:
         beside = Path(policy.file)
         shipped = resources.files("quorum.aggregator.policy").joinpath(
             "shipped", f"{beside.stem}.cases.yaml"
         )
         if beside.parent == Path() and not beside.exists() and shipped.is_file():
-            return read_golden(policy, shipped.read_text(encoding="utf-8"), shipped.name)
+            return shipped.read_text(encoding="utf-8"), shipped.name
         file = beside.with_suffix(".cases.yaml")
     if file is None:
         msg = "a policy without a file has no golden cases beside it; name their file"
         raise PolicyError(msg)
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read the golden cases {file}: {getattr(error, 'strerror', None) or error}"
         raise PolicyError(msg) from None
-    return read_golden(policy, text, str(file))
 
 
 def read_golden(policy: Policy, text: str, file: str | None = None) -> tuple[GoldenCase, ...]:

@@ -148,10 +148,6 @@ class Catalogue:
         """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
         return self._snapshot.search(queries, radius)
 
-    def search_nearly(self, queries: NDArray[np.uint8], radius: int) -> Hits:
-        """Most entries within any Hamming radius of the given hashes, shape (m, 32)."""
-        return self._snapshot.search_nearly(queries, radius)
-
     def search_local(self, queries: NDArray[np.uint8], radius: int) -> Hits:
         """Most local features within a Hamming radius of the given ones, shape (m, 32)."""
         return self._snapshot.search_local(queries, radius)

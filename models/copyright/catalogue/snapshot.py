@@ -47,10 +47,6 @@ class Snapshot:
         """All entries within a Hamming radius of the given hashes, shape (m, 32)."""
         return self._registered(search(self.segments, queries, radius))
 
-    def search_nearly(self, queries: NDArray[np.uint8], radius: int) -> Hits:
-        """Most entries within any Hamming radius of the given hashes, shape (m, 32)."""
-        return self._registered(search_nearly(self.segments, queries, radius))
-
     def search_local(self, queries: NDArray[np.uint8], radius: int) -> Hits:
         """Most local features within a Hamming radius of the given ones, shape (m, 32)."""
         return self._registered(search_nearly(self.local, queries, radius))

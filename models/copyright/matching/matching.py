@@ -40,9 +40,6 @@ _WHOLE = 0.9
 #: Every second audio word of an upload is looked up, four a second.
 _WORD_STEP = 2
 
-#: Maximum number of works that are looked for under speech, for each minute of an upload.
-_BURIED = 8
-
 
 @dataclass(frozen=True, slots=True)
 class CopyMatch:
@@ -150,8 +147,6 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
                 _match(found, work, kept, run, "audio") for run in runs if run.score >= MIN_SCORE
             ]
         matches += _merged(of_work)
-    if audio is not None:
-        matches = _with_buried(found, audio, catalogue, matches)
     return _with_disguised(found, catalogue, matches)
 
 
@@ -162,36 +157,6 @@ def _heard(audio: AudioPrint, catalogue: Catalogue) -> tuple[AudioPrint, NDArray
     return audio, items, hits.where(hits.kinds == KIND_SOUND)
 
 
-def _by_work(matches: list[CopyMatch]) -> dict[str, list[CopyMatch]]:
-    made: dict[str, list[CopyMatch]] = {}
-    for match in matches:
-        made.setdefault(match.work.id, []).append(match)
-    return made
-
-
-def _with_buried(
-    found: Fingerprint, audio: AudioPrint, catalogue: Catalogue, matches: list[CopyMatch]
-) -> list[CopyMatch]:
-    """The matches, and those of sound under speech or other sound."""
-    words, items = sound.words_of(audio, _WORD_STEP)
-    hits = catalogue.search_nearly(words, sound.NEAR)
-    hits = hits.where(hits.kinds == KIND_SOUND)
-    by_work = _by_work(matches)
-    most = max(1, round(found.duration / 60)) * _BURIED
-    for serial, alignment in sound.buried(items, hits, most):
-        pair = catalogue.by_serial(serial)
-        if pair is None:
-            continue
-        work, kept = pair
-        known = by_work.setdefault(work.id, [])
-        if sum(one.upload_fraction for one in known if one.medium != "video") >= _ENOUGH:
-            continue
-        run = sound.follow(audio, kept.audio, alignment)
-        if run is not None and (run := replace(run, buried=True)).score >= MIN_SCORE:
-            by_work[work.id] = _merged([*known, _match(found, work, kept, run, "audio")])
-    return [match for each in by_work.values() for match in each]
-
-
 def _with_disguised(
     found: Fingerprint, catalogue: Catalogue, matches: list[CopyMatch]
 ) -> list[CopyMatch]:
@@ -199,7 +164,9 @@ def _with_disguised(
     video, local = found.video, found.local
     if video is None or local is None or not len(local):
         return matches
-    by_work = _by_work(matches)
+    by_work: dict[str, list[CopyMatch]] = {}
+    for match in matches:
+        by_work.setdefault(match.work.id, []).append(match)
     for frames, features in disguised.parts_of(video, local):
         hits = catalogue.search_local(disguised.queries_of(features), disguised.RADIUS)
         for serial, mirrored in disguised.candidates(features, hits, _DISGUISED):

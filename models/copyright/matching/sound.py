@@ -1,8 +1,4 @@
-"""Match the sound of an upload with the sound of a work.
-
-Under speech hardly any word of a second is within the radius of the index. Words that are farther
-apart are seeds then (``buried``): several must agree on one shift, and the run must be longer.
-"""
+"""Match the sound of an upload with the sound of a work."""
 
 from __future__ import annotations
 
@@ -15,7 +11,7 @@ from quorum.models.copyright.index.segments import Hits
 from quorum.models.copyright.matching.alignment import Alignment, Seeds, align_seeds, best_run
 from quorum.models.fingerprint.audio import ITEM_SECONDS, WORD_ITEMS, AudioPrint
 
-__all__ = ["NEAR", "SoundRun", "buried", "follow", "runs_of", "words_of"]
+__all__ = ["SoundRun", "runs_of", "words_of"]
 
 #: Bit error rate at which an item is neutral evidence; random items have 0.5.
 _EVEN = 0.38
@@ -35,21 +31,6 @@ _PACE_COSTS = 0.02
 #: Minimum length of a run, in seconds.
 MIN_SECONDS = 2.4
 
-#: Bits within which a word is a seed of sound under speech.
-NEAR = 72
-
-#: Bit error rate that is tolerated under speech, its reduction for each second that is missing to a
-#: length, and the minimum length, in seconds: an agreement of few seeds may be chance.
-_BURIED_ERRORS = 0.33
-_BURIED_COSTS = 0.005
-_BURIED_SECONDS = 12.0
-_BURIED_MIN = 5.0
-
-#: Moments that must agree on a shift, width of a shift in seconds, and shifts of a work.
-_AGREE = 3
-_WIDTH = 0.5
-_EACH = 2
-
 #: Shifts of the refinement, in items.
 _SHIFTS = tuple(sorted(range(-4, 5), key=abs))
 
@@ -64,7 +45,6 @@ class SoundRun:
         alignment: Map to times of the work.
         errors: Bit error rate.
         pace: Speed at which the upload's sound was compared; its inverse is the change of pitch.
-        buried: Whether only distant words suggested it, as under speech.
     """
 
     start: float
@@ -72,17 +52,14 @@ class SoundRun:
     alignment: Alignment
     errors: float
     pace: float = 1.0
-    buried: bool = False
 
     @property
     def score(self) -> float:
         """Probability that it is the work's sound."""
         length = self.end - self.start
-        if length < (_BURIED_MIN if self.buried else MIN_SECONDS):
+        if length < MIN_SECONDS:
             return 0.0
         allowed = _ERRORS - _SHORT_COSTS * max(0.0, _SECONDS - length)
-        if self.buried:
-            allowed = _BURIED_ERRORS - _BURIED_COSTS * max(0.0, _BURIED_SECONDS - length)
         # Each speed that is tried is another chance to agree.
         allowed -= _PACE_COSTS * (self.pace != 1.0)
         return float(1 / (1 + np.exp((self.errors - allowed) / _SHARPNESS)))
@@ -110,7 +87,7 @@ def runs_of(
         hits.seconds.astype(np.float64),
         1.0 - hits.distances / 64,
     )
-    found = (follow(audio, work, alignment) for alignment in align_seeds(seeds))
+    found = (_follow(audio, work, alignment) for alignment in align_seeds(seeds))
     return [_as_uploaded(run, audio.pace) for run in found if run]
 
 
@@ -122,37 +99,7 @@ def _as_uploaded(run: SoundRun, pace: float) -> SoundRun:
     return SoundRun(run.start * pace, run.end * pace, moved, run.errors, pace)
 
 
-def buried(items: NDArray[np.intp], hits: Hits, most: int) -> list[tuple[int, Alignment]]:
-    """Works whose distant words agree on a shift, and the shift; those of most words first.
-
-    Args:
-        items: Start item of each word that was looked up.
-        hits: Their hits on sounds.
-        most: The most pairs of a work and a shift.
-    """
-    at = items[hits.queries].astype(np.float64) * ITEM_SECONDS
-    shifts = hits.seconds.astype(np.float64) - at
-    found: list[tuple[int, int, float]] = []
-    for half in (0.0, 0.5):
-        bins = np.floor(shifts / _WIDTH + half).astype(np.int64)
-        keys = np.stack([hits.works.astype(np.int64), bins, hits.queries], axis=1)
-        # Of the hits of one word in one bin, only one votes.
-        one = np.unique(keys, axis=0)
-        pairs, votes = np.unique(one[:, :2], axis=0, return_counts=True)
-        for (work, bin_), count in zip(pairs.tolist(), votes.tolist(), strict=True):
-            if count >= _AGREE:
-                inside = (hits.works == work) & (bins == bin_)
-                found.append((-count, work, float(np.median(shifts[inside]))))
-    kept: list[tuple[int, Alignment]] = []
-    for count, work, shift in sorted(found):
-        known = [one.offset for each, one in kept if each == work]
-        if len(known) < _EACH and all(abs(shift - other) > _WIDTH for other in known):
-            kept.append((work, Alignment(1.0, shift, -count)))
-    return kept[:most]
-
-
-def follow(audio: AudioPrint, work: AudioPrint, alignment: Alignment) -> SoundRun | None:
-    """The best run of an upload's sound along an alignment; None if there is hardly any."""
+def _follow(audio: AudioPrint, work: AudioPrint, alignment: Alignment) -> SoundRun | None:
     at = np.arange(len(audio), dtype=np.float64) * ITEM_SECONDS
     wanted = np.round(alignment.at(at) / ITEM_SECONDS).astype(np.int64)
     best, errors = 0, np.zeros(0)

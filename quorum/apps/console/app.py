@@ -34,6 +34,7 @@ from quorum.apps.console.desk.meaning import Meanings
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
+from quorum.apps.console.desk.trials import TrialRunner
 from quorum.apps.console.desk.viewing import Viewings
 from quorum.apps.console.pages import (
     accounts,
@@ -52,6 +53,7 @@ from quorum.apps.console.pages import (
     notices,
     overview,
     policies,
+    policy_edit,
     probes,
     pulse,
     quality,
@@ -111,6 +113,7 @@ def create_console(
     releases = None if chosen.policies is None else ReleaseSender(ledger, chosen.policies)
     viewings = Viewings(chosen.media)
     meanings = Meanings(ledger, chosen.meanings)
+    policy_trials = TrialRunner(ledger, active_policy.current)
     worker = Worker(
         ledger,
         reviews,
@@ -130,6 +133,7 @@ def create_console(
         worker.start()
         watch.start()
         meanings.start()
+        policy_trials.start()
         checks = [
             health.register("policy", active_policy.problem),
             health.register("queues", worker.problem),
@@ -151,11 +155,13 @@ def create_console(
             worker.close()
             viewings.close()
             meanings.close()
+            policy_trials.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.overview_cache = overview_cache
     app.state.viewings = viewings
     app.state.meanings = meanings
+    app.state.policy_trials = policy_trials
     app.state.largest_groups = LargestGroups(ledger)
     sign_on = None if chosen.sso is None else SignOn(ledger, chosen.sso, chosen.sso_secret)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring, sign_on)
@@ -181,6 +187,7 @@ def create_console(
         mine,
         overview,
         policies,
+        policy_edit,
         search,
         quality,
         appeal,

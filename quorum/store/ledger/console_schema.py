@@ -313,10 +313,22 @@ drafts = Table(
     Column("at", UtcTime, nullable=False),
     #: draft, proposed, active or retired.
     Column("state", String(16), nullable=False),
-    #: The backtest, as JSON.
+    #: The backtest and the blast radius, as JSON.
     Column("report", Text),
     Column("activated_by", _KEY),
     Column("activated_at", UtcTime),
+    #: Why its author made it; null for drafts from before.
+    Column("reason", Text),
+    #: Its golden cases, as YAML; null for none.
+    Column("golden", Text),
+    #: waiting, running, done or failed; null for a draft that was never tried.
+    Column("trial", String(16)),
+    Column("trial_done", Integer),
+    Column("trial_total", Integer),
+    Column("trial_by", _KEY),
+    #: When it was asked for, or last told how far it is.
+    Column("trial_at", UtcTime),
+    Column("trial_error", Text),
     Index("ix_policy_drafts_state_at", "state", "at"),
 )
 

@@ -10,7 +10,7 @@ import pytest
 
 from quorum.apps.console.accounts.access import Role, User
 from quorum.apps.console.demo.reviews import seed_reviews
-from quorum.apps.console.desk import appeals, drafts, tasks
+from quorum.apps.console.desk import appeals, drafts, tasks, trials
 from quorum.apps.console.desk.account_appeals import appeal_account
 from quorum.apps.console.desk.account_orders import place
 from quorum.apps.console.desk.account_outbox import publish_orders
@@ -140,8 +140,8 @@ def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger):
     page.goto("/case?upload=up-70")
     page.keyboard.press("n")
     page.wait_for_selector("html[data-ready] #decide")
-    draft = drafts.save(busy, "axe", DRAFT, "lea")
-    drafts.run_backtest(busy, draft, "lea")
+    draft = drafts.save(busy, "axe", DRAFT, "lea", "Why not")
+    trials.run_backtest(busy, draft, "lea")
     for address in (*_PAGES, f"/policy/draft?id={draft}"):
         page.goto(address)
         page.wait_for_selector("html[data-ready]")

@@ -10,7 +10,7 @@ from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts import access, separation
 from quorum.apps.console.accounts.access import Role
 from quorum.apps.console.accounts.separation import one_person
-from quorum.apps.console.desk import drafts
+from quorum.apps.console.desk import drafts, trials
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.tasks import open_task
 from quorum.core.errors import ConfigurationError
@@ -24,8 +24,8 @@ def why(ledger: Ledger, first: str, second: str) -> str | None:
 
 
 def proposed(ledger: Ledger, author: str) -> str:
-    draft = drafts.save(ledger, "mine", load_policy("balanced").text, author)
-    drafts.run_backtest(ledger, draft, author)
+    draft = drafts.save(ledger, "mine", load_policy("balanced").text, author, "Why not")
+    trials.run_backtest(ledger, draft, author)
     drafts.propose(ledger, draft, author)
     return draft
 

@@ -7,7 +7,7 @@ import pytest
 
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
-from quorum.apps.console.desk import drafts, releasing
+from quorum.apps.console.desk import drafts, releasing, trials
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.rollback import propose_rollback
@@ -16,6 +16,7 @@ from quorum.core.messages import PolicyRelease, Upload, now
 from quorum.store.ledger import Ledger, SignedRelease
 from quorum.store.ledger.releases import in_force
 from tests.apps.console.cases_for_console import record_case
+from tests.apps.console.conftest import soon
 
 POLICY = load_policy("balanced")
 TEXT = POLICY.text
@@ -27,7 +28,7 @@ def test_four_eyes_from_the_page(serve, cases: Ledger, tmp_path: Path):
     file = tmp_path / "policy.yaml"
     people = serve(policy_file=file)
     lea, other = people("lea"), people("max")
-    page = lea.post("/policy", text=DRAFT, name="<b>stricter</b>")
+    page = lea.post("/policy", text=DRAFT, name="<b>stricter</b>", reason="less <i>spam</i>")
     assert page.url.path == "/policy/draft"
     assert "&lt;b&gt;stricter" in page.text
     draft_id = page.url.params["id"]
@@ -37,7 +38,14 @@ def test_four_eyes_from_the_page(serve, cases: Ledger, tmp_path: Path):
 
     assert ask(lea, "propose").status_code == 409
     assert ask(lea, "activate").status_code == 409
-    assert "of 10 actions change" in " ".join(ask(lea, "try").text.split()).replace("</b>", "")
+    assert ask(lea, "try").status_code == 200
+    soon(lambda: drafts.get(cases, draft_id).trial == "done")
+    page = lea.get(f"/policy/draft?id={draft_id}").text
+    assert "of 10 actions change" in " ".join(page.split()).replace("</b>", "")
+    assert "of 10 uploads change" in page
+    assert "of 3 uploaders are concerned" in page
+    assert "&lt;i&gt;spam" in page
+    assert "had it tried on past cases (10 cases)" in page
     assert ask(lea, "propose").status_code == 200
     assert "second person" in ask(lea, "activate").text
     assert not file.exists()
@@ -55,8 +63,8 @@ def test_an_activated_policy_is_in_force_without_a_restart(serve, cases: Ledger)
     lea = serve()("lea")
     other_console = serve()("ana")
     assert "violence-likely" in other_console.get("/search").text
-    draft = drafts.save(cases, "renamed", renamed, "lea")
-    drafts.run_backtest(cases, draft, "lea")
+    draft = drafts.save(cases, "renamed", renamed, "lea", "Why not")
+    trials.run_backtest(cases, draft, "lea")
     drafts.propose(cases, draft, "lea")
     drafts.activate(cases, draft, "max", None)
     for person in (lea, other_console):
@@ -82,8 +90,8 @@ def test_what_is_activated_is_released_to_jobs_and_to_the_topic(
     record_case(ledger, 1)
     versions = []
     for text in (TEXT, DRAFT):
-        draft = drafts.save(ledger, "x", text, "lea")
-        drafts.run_backtest(ledger, draft, "lea")
+        draft = drafts.save(ledger, "x", text, "lea", "Why not")
+        trials.run_backtest(ledger, draft, "lea")
         drafts.propose(ledger, draft, "lea")
         drafts.activate(ledger, draft, "max", None)
         versions.append((draft, drafts.get(ledger, draft).version))
@@ -93,7 +101,9 @@ def test_what_is_activated_is_released_to_jobs_and_to_the_topic(
     now_in_force = Policy.from_text(found.release.text)
     with pytest.raises(Conflict, match="Only a proposed policy"):
         drafts.activate(ledger, versions[0][0], "max", None)
-    back = propose_rollback(ledger, load_policy("balanced"), now_in_force, versions[0][0], "lea")
+    back = propose_rollback(
+        ledger, load_policy("balanced"), now_in_force, versions[0][0], "lea", "back"
+    )
     drafts.activate(ledger, back, "max", None)
     found = ledger.transact(in_force)
     assert found is not None
@@ -138,13 +148,13 @@ def test_a_job_that_decides_by_another_policy_is_shown(serve, ledger: Ledger):
 def test_reviewers_read_policies_and_leads_write_them(console):
     ana = console("ana")
     assert ana.get("/policy").status_code == 200
-    assert ana.post("/policy", text=TEXT, name="x").status_code == 403
+    assert ana.post("/policy", text=TEXT, name="x", reason="y").status_code == 403
     assert ana.get("/policy/draft?id=x").status_code == 404
 
 
 def test_an_invalid_policy_is_returned_with_the_line_of_the_error(console):
     broken = TEXT + "\nrules: 7\n</textarea><script>alert(1)</script>\n"
-    page = console("lea").post("/policy", text=broken, name="x")
+    page = console("lea").post("/policy", text=broken, name="x", reason="y")
     assert page.status_code == 422
     assert "<script>alert" not in page.text
     assert "rules: 7" in page.text
@@ -153,9 +163,9 @@ def test_an_invalid_policy_is_returned_with_the_line_of_the_error(console):
 def test_a_file_that_cannot_be_written_activates_nothing(ledger: Ledger, tmp_path: Path):
     record_case(ledger, 1)
     with pytest.raises(PolicyError):
-        drafts.save(ledger, "x", "no: policy", "lea")
-    draft_id = drafts.save(ledger, "x", DRAFT, "lea")
-    drafts.run_backtest(ledger, draft_id, "lea")
+        drafts.save(ledger, "x", "no: policy", "lea", "Why not")
+    draft_id = drafts.save(ledger, "x", DRAFT, "lea", "Why not")
+    trials.run_backtest(ledger, draft_id, "lea")
     drafts.propose(ledger, draft_id, "lea")
     with pytest.raises(Conflict, match="nothing was activated"):
         drafts.activate(ledger, draft_id, "max", tmp_path / "no" / "policy.yaml")
@@ -164,7 +174,7 @@ def test_a_file_that_cannot_be_written_activates_nothing(ledger: Ledger, tmp_pat
 
 def test_all_mistakes_of_a_draft_are_shown(console):
     broken = TEXT.replace("quorum: 1", "quorum: 99").replace("deadline:", "deadlin:", 1)
-    page = console("lea").post("/policy", text=broken, name="x")
+    page = console("lea").post("/policy", text=broken, name="x", reason="y")
     assert page.status_code == 422
     assert "did you mean `deadline`?" in page.text
     assert "a quorum of 99 cannot be met" in page.text
@@ -174,26 +184,26 @@ def test_rolling_back_takes_two_clicks_of_two_people(serve, cases: Ledger, tmp_p
     file = tmp_path / "policy.yaml"
     people = serve(policy_file=file)
     lea, other = people("lea"), people("max")
-    draft = drafts.save(cases, "stricter", DRAFT, "lea")
-    drafts.run_backtest(cases, draft, "lea")
+    draft = drafts.save(cases, "stricter", DRAFT, "lea", "Why not")
+    trials.run_backtest(cases, draft, "lea")
     drafts.propose(cases, draft, "lea")
     drafts.activate(cases, draft, "max", None)
     before = load_policy("balanced").version
     page = lea.get("/policy").text
     assert "ships with Quorum" in page
     assert load_policy("cautious").version in page
-    assert people("ana").post("/policy/rollback", key="start").status_code == 403
-    assert lea.post("/policy/rollback", key="no such").status_code == 409
-    page = lea.post("/policy/rollback", key="start")
+    assert people("ana").post("/policy/rollback", key="start", reason="too many").status_code == 403
+    assert lea.post("/policy/rollback", key="no such", reason="x").status_code == 409
+    page = lea.post("/policy/rollback", key="start", reason="too many")
     assert f"Roll back to {before}" in page.text
     assert "A second person must activate it." in page.text
     (proposed,) = [row for row in drafts.newest(cases) if row.state == "proposed"]
     assert lea.post("/policy/draft", id=proposed.id, what="activate").status_code == 409
-    assert lea.post("/policy/rollback", key="start").status_code == 200
+    assert lea.post("/policy/rollback", key="start", reason="too many").status_code == 200
     assert len([row for row in drafts.newest(cases) if row.state == "proposed"]) == 1
     assert other.post("/policy/draft", id=proposed.id, what="activate").status_code == 200
     assert file.read_text() == TEXT
-    assert other.post("/policy/rollback", key="start").status_code == 409
+    assert other.post("/policy/rollback", key="start", reason="too many").status_code == 409
     # What was rolled back from can be rolled forward to.
     assert "was in force: stricter" in other.get("/policy").text
     assert "policy.rollback" in people("aud").get("/audit").text

@@ -59,35 +59,10 @@ def remux(source: Path, target: Path) -> Path:
     return target
 
 
-def _voice(rng: np.random.Generator, count: int, rate: int) -> np.ndarray:
-    """Syllables of a fifth of a second: a low tone that glides, with overtones up to 3 kHz."""
-    made = np.zeros(count, np.float32)
-    size = rate // 5
-    at = np.arange(size) / rate
-    swell = np.sin(np.pi * at * 5)
-    for start in range(0, count - size, size):
-        if rng.random() < 0.2:  # a pause
-            continue
-        low = rng.uniform(90, 180) * (1 + rng.uniform(-1, 1) * at)
-        loud = rng.uniform(0.1, 1.0, 20)
-        for overtone in range(1, 21):
-            tone = loud[overtone - 1] * np.sin(2 * np.pi * overtone * low * at)
-            made[start : start + size] += (tone * swell).astype(np.float32)
-    return made
-
-
 def write_sound(
-    path: Path,
-    seed: int | None,
-    seconds: float = 10.0,
-    rate: int = 22_050,
-    speed: float = 1.0,
-    voice: tuple[int, float] | None = None,
+    path: Path, seed: int | None, seconds: float = 10.0, rate: int = 22_050, speed: float = 1.0
 ) -> Path:
-    """Encode a synthetic tune as AAC, played at a speed; silence without a seed.
-
-    With a voice, its seed and its level in decibels over the tune, somebody hums syllables.
-    """
+    """Encode a synthetic tune as AAC, played at a speed; silence without a seed."""
     count = int(seconds * rate)
     samples = np.zeros(count, np.float32)
     if seed is not None:
@@ -99,10 +74,6 @@ def write_sound(
                 pitch = 220 * 2 ** (step / 12)
                 samples[start : start + note] += np.sin(2 * np.pi * pitch * at) * np.exp(-3 * at)
         samples *= 0.25
-    if voice is not None:
-        hum = _voice(np.random.default_rng(voice[0]), count, rate)
-        samples += hum * np.sqrt(np.mean(samples**2) / np.mean(hum**2)) * 10 ** (voice[1] / 20)
-        samples /= max(1.0, float(np.abs(samples).max()))
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=rate)
         stream.layout = "mono"

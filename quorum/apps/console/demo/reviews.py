@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, select, update
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.apps.console.desk import appeals, claims, decisions, drafts, golden, outbox
+from quorum.apps.console.desk import appeals, claims, decisions, drafts, golden, outbox, trials
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
 from quorum.apps.console.desk.tasks import ReviewTask
@@ -102,7 +102,8 @@ def _draft(ledger: Ledger, policy: Policy) -> None:
     for old, new in (("0.75", "0.65"), ("0.80", "0.70"), ("0.90", "0.85")):
         text = policy.text.replace(f">= {old}", f">= {new}")
         if text != policy.text:
-            draft_id = drafts.save(ledger, "A little stricter", text, "lea")
-            drafts.run_backtest(ledger, draft_id, "lea")
+            why = "Fights were found too late last week."
+            draft_id = drafts.save(ledger, "A little stricter", text, "lea", why)
+            trials.run_backtest(ledger, draft_id, "lea", policy)
             drafts.propose(ledger, draft_id, "lea")
             return

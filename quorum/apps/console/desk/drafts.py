@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.study.backtest import Backtest, backtest
 from quorum.aggregator.study.check import check_policy
-from quorum.aggregator.study.record import PastCase
+from quorum.aggregator.study.checked import failed_golden
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.accounts.separation import one_person
@@ -23,23 +22,37 @@ from quorum.apps.console.desk.releasing import release_of
 from quorum.core.errors import PolicyError
 from quorum.core.messages import PolicyRelease, digest, now
 from quorum.pipeline.policies.releasing import release_time
-from quorum.store.ledger import CaseFilter, Ledger
+from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import drafts
 from quorum.store.ledger.releases import release_row, write_releases
 
-__all__ = ["BACKTEST_CASES", "activate", "get", "newest", "propose", "run_backtest", "save"]
-
-#: The newest cases; ``quorum policy backtest`` takes more.
-BACKTEST_CASES: Final = 1000
+__all__ = ["activate", "get", "newest", "propose", "save"]
 
 
-def save(ledger: Ledger, name: str, text: str, author: str) -> str:
+def save(
+    ledger: Ledger, name: str, text: str, author: str, reason: str, golden: str | None = None
+) -> str:
     """Save a draft and return its id.
 
+    Args:
+        ledger: The ledger.
+        name: What people call it.
+        text: The policy's YAML.
+        author: Who wrote it.
+        reason: Why; it is told with the release.
+        golden: Its golden cases as YAML; None for none.
+
     Raises:
-        PolicyError: If the text is not a valid policy; the message names the line.
+        PolicyError: If the text is not a valid policy, or the golden cases cannot be read; the
+            message names the line.
+        Conflict: If no reason is given.
     """
+    reason = reason.replace("\x00", "�").strip()[:500]
+    if not reason:
+        msg = "Say why the policy changes: the history tells it to everybody."
+        raise Conflict(msg)
     policy = Policy.from_text(text)
+    failed_golden(policy, golden or "")
     at = now()
     draft_id = digest("draft", text, author, str(at))
 
@@ -53,6 +66,8 @@ def save(ledger: Ledger, name: str, text: str, author: str) -> str:
                 author=author,
                 at=at,
                 state="draft",
+                reason=reason,
+                golden=golden or None,
             )
         )
         audit.append(connection, author, "policy.drafted", draft_id, version=policy.version)
@@ -73,73 +88,24 @@ def newest(ledger: Ledger, limit: int = 30) -> Sequence[Any]:
     return ledger.transact(lambda connection: connection.execute(query).all())
 
 
-def run_backtest(ledger: Ledger, draft_id: str, by: str) -> None:
-    """Backtest a draft on the newest cases and store the report.
-
-    Raises:
-        Conflict: If there is no such draft.
-    """
-    row = get(ledger, draft_id)
-    if row is None:
-        msg = "There is no such draft."
-        raise Conflict(msg)
-    found = backtest(_past(ledger), Policy.from_text(row.text))
-    report = json.dumps(_report(found))
-
-    def work(connection: Connection) -> None:
-        connection.execute(update(drafts).where(drafts.c.id == draft_id).values(report=report))
-        audit.append(connection, by, "policy.tried", draft_id, cases=found.cases)
-
-    ledger.transact(work, writes=True)
-
-
-def _past(ledger: Ledger) -> Iterator[PastCase]:
-    rows = ledger.find(CaseFilter(), limit=BACKTEST_CASES)
-    for start in range(0, len(rows), 200):
-        ids = [row.upload_id for row in rows[start : start + 200]]
-        for case in ledger.get_cases(ids):
-            if case.upload is not None:
-                yield PastCase.gather(
-                    case.upload, case.current_predictions, case.verdicts, case.current_reviews
-                )
-
-
-def _report(found: Backtest) -> dict[str, Any]:
-    before, after = (found.wrongful_removals(candidate=chosen) for chosen in (False, True))
-    changes = {change: count for change, count in found.changes.items() if change[0] != change[1]}
-    return {
-        "cases": found.cases,
-        "changed": found.changed,
-        "changes": [
-            [old, new, count]
-            for (old, new), count in sorted(changes.items(), key=lambda item: -item[1])
-        ],
-        "wrongful_before": list(before),
-        "wrongful_after": list(after),
-        "samples": [
-            [one.upload_id, one.title[:120], one.before, one.after, one.after_rule, one.review]
-            for samples in found.samples.values()
-            for one in samples[:4]
-            if one.before != one.after
-        ],
-    }
-
-
 def propose(ledger: Ledger, draft_id: str, by: str) -> None:
     """Propose a draft for activation by a second person.
 
     Raises:
-        Conflict: If it is not a draft, or was never backtested.
+        Conflict: If it is not a draft, was never tried, has mistakes, or a golden case fails.
     """
 
     def work(connection: Connection) -> None:
-        done = connection.execute(
-            update(drafts)
-            .where(drafts.c.id == draft_id, drafts.c.state == "draft", drafts.c.report.is_not(None))
-            .values(state="proposed")
-        )
-        if done.rowcount != 1:
+        d = drafts.c
+        row = connection.execute(select(drafts).where(d.id == draft_id)).first()
+        tried = row is not None and row.report is not None and "radius" in json.loads(row.report)
+        if row is None or row.state != "draft" or not tried:
             msg = "Only a draft that was backtested can be proposed."
+            raise Conflict(msg)
+        _check(row.text, row.golden)
+        proposed = update(drafts).where(d.id == draft_id, d.state == "draft")
+        if connection.execute(proposed.values(state="proposed")).rowcount != 1:
+            msg = "The draft was changed meanwhile; reload the page."
             raise Conflict(msg)
         audit.append(connection, by, "policy.proposed", draft_id)
 
@@ -171,7 +137,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
                 else f"A second person must activate this policy, and {why}."
             )
             raise Conflict(msg)
-        _check(row.text)
+        _check(row.text, row.golden)
         at = release_time(connection)
         connection.execute(update(drafts).where(drafts.c.state == "active").values(state="retired"))
         done = connection.execute(
@@ -190,7 +156,7 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
             text=row.text,
             by=by,
             at=at,
-            note=row.name,
+            note=row.reason or row.name,
         )
         write_releases(connection, [release_row(release_of(release))])
         if file is not None:
@@ -199,20 +165,26 @@ def activate(ledger: Ledger, draft_id: str, by: str, file: Path | None) -> None:
     ledger.transact(work, writes=True)
 
 
-def _check(text: str) -> None:
-    """Refuse a policy that a job could not decide by.
+def _check(text: str, golden: str | None) -> None:
+    """Refuse a policy that a job could not decide by, or that fails its own golden cases.
 
     Raises:
-        Conflict: If it has mistakes.
+        Conflict: If it has mistakes, or a golden case is decided otherwise than it expects.
     """
     try:
-        problems = check_policy(Policy.from_text(text))
+        policy = Policy.from_text(text)
+        problems = check_policy(policy)
+        failed = failed_golden(policy, golden or "")
     except PolicyError as error:
         msg = f"It is not a valid policy of this version: {'; '.join(error.lines)}"
         raise Conflict(msg) from None
     if errors := [one for one in problems if one.severity == "error"]:
         told = "; ".join(f"rule {one.rule}: {one.message}" for one in errors)
         msg = f"The policy has mistakes, and nothing was activated: {told}"
+        raise Conflict(msg)
+    if failed:
+        names = "; ".join(failed[:5])
+        msg = f"{len(failed)} golden cases fail, and nothing was activated: {names}"
         raise Conflict(msg)
 
 

@@ -66,7 +66,9 @@ def _known(ledger: Ledger, start: Policy) -> list[tuple[Earlier, str]]:
     return list(seen.values())
 
 
-def propose_rollback(ledger: Ledger, start: Policy, current: Policy, key: str, by: str) -> str:
+def propose_rollback(
+    ledger: Ledger, start: Policy, current: Policy, key: str, by: str, reason: str
+) -> str:
     """Propose an earlier policy; it needs no backtest, because it was in force or ships.
 
     Args:
@@ -75,13 +77,19 @@ def propose_rollback(ledger: Ledger, start: Policy, current: Policy, key: str, b
         current: The policy in force.
         key: Which one, as ``Earlier.key``.
         by: Who proposes it; another person activates it.
+        reason: Why; it is told with the release.
 
     Returns:
         The id of the proposed draft; of the one that is proposed already, if there is one.
 
     Raises:
-        Conflict: If there is no such policy, it is in force, or this version cannot read it.
+        Conflict: If there is no such policy, it is in force, this version cannot read it, or no
+            reason is given.
     """
+    reason = reason.replace("\x00", "�").strip()[:500]
+    if not reason:
+        msg = "Say why you roll back: the history tells it to everybody."
+        raise Conflict(msg)
     chosen = next((pair for pair in _known(ledger, start) if pair[0].key == key), None)
     if chosen is None:
         msg = "There is no such earlier policy; reload the page."
@@ -112,6 +120,7 @@ def propose_rollback(ledger: Ledger, start: Policy, current: Policy, key: str, b
                 author=by,
                 at=at,
                 state="proposed",
+                reason=reason,
             )
         )
         audit.append(connection, by, "policy.rollback", draft_id, version=target.version)

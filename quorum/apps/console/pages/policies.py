@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.study.difference import differences
-from quorum.apps.console.desk import drafts, rollback
+from quorum.aggregator.study.difference import in_short
+from quorum.apps.console.desk import drafts, rollback, trials
 from quorum.apps.console.desk.decisions import Conflict
+from quorum.apps.console.desk.policy_history import events_of, past_releases
 from quorum.apps.console.desk.versions import deciding
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
@@ -24,38 +26,26 @@ router = APIRouter()
 @router.get("/policy")
 def policy_page(request: Request, session: CurrentSession) -> Response:
     """Show the policy in force as text and as a diagram, and the drafts."""
-    return _page(request)
-
-
-def _page(request: Request, status: int = 200, **more: str) -> Response:
     console = console_of(request)
     policy, found = console.policy, drafts.newest(console.ledger)
-    given = {"message": "", "text": policy.text, "name": ""}
     return render(
         request,
         "policy.html",
-        status,
         policy=policy,
         active=next((row for row in found if row.state == "active"), None),
         drafts=found,
         deciding=console.ledger.transact(deciding),
         problem=console.active_policy.problem(),
         earlier=rollback.earlier(console.ledger, console.active_policy.start),
-        **{**given, **more},
     )
 
 
-@router.post("/policy")
-def save(request: Request, given: FormFields, user: Lead) -> Response:
-    """Save a draft."""
-    ledger, text = console_of(request).ledger, given.get("text", "").replace("\r\n", "\n")
-    try:
-        draft_id = drafts.save(ledger, given.get("name", ""), text, user.name)
-    except PolicyError as error:
-        return _page(
-            request, 422, message="\n".join(error.lines), text=text, name=given.get("name", "")
-        )
-    return redirect(request, "/policy/draft", id=draft_id)
+@router.get("/policy/history")
+def history_page(request: Request, session: CurrentSession) -> Response:
+    """Show who put which policy in force, when and why, and what it changed."""
+    return render(
+        request, "policy_history.html", releases=past_releases(console_of(request).ledger)
+    )
 
 
 @router.post("/policy/rollback")
@@ -64,7 +54,12 @@ def roll_back(request: Request, given: FormFields, user: Lead) -> Response:
     console, active = console_of(request), console_of(request).active_policy
     try:
         rollback.propose_rollback(
-            console.ledger, active.start, active.current(), given.get("key", ""), user.name
+            console.ledger,
+            active.start,
+            active.current(),
+            given.get("key", ""),
+            user.name,
+            given.get("reason", ""),
         )
     except Conflict as error:
         raise PageError(409, str(error)) from None
@@ -79,27 +74,47 @@ def draft_page(request: Request, session: CurrentSession, id: str) -> Response: 
     if row is None:
         raise PageError(404, "There is no such draft.")
     try:
-        changes = differences(console.policy, Policy.from_text(row.text))
+        changes = in_short(console.policy, Policy.from_text(row.text))
     except PolicyError as error:
         changes = tuple(f"Not a valid policy of this version: {line}" for line in error.lines)
     return render(
         request,
         "draft.html",
-        row=row,
-        report=None if row.report is None else json.loads(row.report),
         differences=changes,
-        backtest_cases=drafts.BACKTEST_CASES,
+        events=console.ledger.transact(lambda connection: events_of(connection, row.id)),
+        **_trial(row),
     )
+
+
+@router.get("/policy/draft/trial")
+def trial(request: Request, session: CurrentSession, id: str) -> Response:  # noqa: A002
+    """Render how far the trial of a draft is, or what it found."""
+    row = drafts.get(console_of(request).ledger, id[:256])
+    if row is None:
+        raise PageError(404, "There is no such draft.")
+    return render(request, "_trial.html", **_trial(row))
+
+
+def _trial(row: Any) -> dict[str, Any]:
+    report = None if row.report is None else json.loads(row.report)
+    return {
+        "row": row,
+        "report": report,
+        "radius": None if report is None else report.get("radius"),
+        "running": row.trial in ("waiting", "running"),
+        "most_cases": trials.MOST_CASES,
+    }
 
 
 @router.post("/policy/draft")
 def change(request: Request, given: FormFields, user: Lead) -> Response:
-    """Backtest, propose or activate a draft."""
+    """Have a draft tried, ask for its approval, or activate it."""
     console, draft_id = console_of(request), given.get("id", "")
     try:
         match given.get("what"):
             case "try":
-                drafts.run_backtest(console.ledger, draft_id, user.name)
+                trials.ask_for_trial(console.ledger, draft_id, user.name)
+                request.app.state.policy_trials.wake()
             case "propose":
                 drafts.propose(console.ledger, draft_id, user.name)
             case "activate":

@@ -7,9 +7,7 @@ import pytest
 
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.copyright.catalogue.works import Work, WorkPrint
-from quorum.models.copyright.index.segments import Hits
-from quorum.models.copyright.matching import matching, picture, sound
-from quorum.models.copyright.matching.alignment import Alignment
+from quorum.models.copyright.matching import picture
 from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.fingerprint import audio
 from quorum.models.fingerprint.fingerprint import WORK_RATE, fingerprint
@@ -107,58 +105,6 @@ def test_sound_that_is_slowed_with_its_pitch_is_followed_at_its_times(tmp_path, 
     assert any("its pitch" in edit for edit in match.edits)
     plain = dataclasses.replace(again, audio=audio.AudioPrint(again.audio.items))
     assert find_matches(plain, catalogue_of(song, other)) == []
-
-
-@pytest.mark.skipif(not audio.AudioHasher.available(), reason="Chromaprint is not installed")
-def test_sound_under_a_voice_is_found_where_it_is(tmp_path, monkeypatch):
-    song = write_sound(tmp_path / "song.m4a", 3, seconds=25)
-    other = write_sound(tmp_path / "other.m4a", 4, seconds=25)
-    catalogue = catalogue_of(song, other)
-    spoken = fingerprint(write_sound(tmp_path / "spoken.m4a", 3, seconds=20, voice=(7, 0.0)))
-    (match,) = find_matches(spoken, catalogue)
-    assert match.work.id == "song"
-    assert match.medium == "audio"
-    assert match.seconds > 10
-    assert match.work_start == pytest.approx(match.start, abs=0.5)
-    assert match.speed == 1.0
-    strange = fingerprint(write_sound(tmp_path / "strange.m4a", 5, seconds=20, voice=(7, 0.0)))
-    assert find_matches(strange, catalogue) == []
-    monkeypatch.setattr(matching, "_BURIED", 0)
-    assert find_matches(spoken, catalogue) == []
-
-
-def _hits(rows: list[tuple[int, int, float]]) -> Hits:
-    """Hits of sounds: query, work and second in the work."""
-    queries, works, seconds = (np.array(column) for column in zip(*rows, strict=True))
-    zeros = np.zeros(len(rows), np.uint8)
-    return Hits(
-        queries.astype(np.int64), works.astype(np.uint32), seconds.astype(np.float32), zeros, zeros
-    )
-
-
-def test_distant_words_count_where_three_moments_agree_on_one_shift():
-    step = audio.ITEM_SECONDS
-    items = np.arange(0, 80, 8)
-    agreeing = [(query, 1, items[query] * step + 5.0) for query in (0, 3, 6)]
-    # Two moments of work 2 agree; one moment of work 3 has many hits; work 4 agrees on nothing.
-    two = [(query, 2, items[query] * step + 9.0) for query in (1, 2)]
-    one = [(4, 3, 20.0 + 0.01 * index) for index in range(9)]
-    none = [(query, 4, 7.0 * query) for query in range(10)]
-    found = sound.buried(items, _hits([*agreeing, *two, *one, *none]), 8)
-    assert [work for work, _ in found] == [1]
-    assert found[0][1].offset == pytest.approx(5.0, abs=0.05)
-    assert found[0][1].votes == 3
-    assert sound.buried(items, _hits(agreeing), 0) == []
-
-
-@pytest.mark.parametrize(
-    ("seconds", "errors", "certain"),
-    [(4.0, 0.20, False), (6.0, 0.28, True), (6.0, 0.32, False), (20.0, 0.32, True),
-     (20.0, 0.34, False)],
-)  # fmt: skip
-def test_sound_under_speech_must_be_longer_or_more_alike(seconds, errors, certain):
-    run = sound.SoundRun(0.0, seconds, Alignment(1.0, 0.0, 3), errors, buried=True)
-    assert (run.score >= matching.MIN_SCORE) == certain
 
 
 @needs_clips

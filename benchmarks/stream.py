@@ -190,6 +190,7 @@ class Platform:
         self.subscriber = subscriber_client()
         self.came: dict[str, float] = {}
         self._ended = threading.Event()
+        self.by_deadline: set[str] = set()
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
@@ -208,7 +209,10 @@ class Platform:
             at = time.perf_counter()
             received = response.received_messages
             for one in received:
-                self.came.setdefault(json.loads(one.message.data)["upload_id"], at)
+                verdict = json.loads(one.message.data)
+                self.came.setdefault(verdict["upload_id"], at)
+                if verdict["decided_by"] == "deadline":
+                    self.by_deadline.add(verdict["upload_id"])
             if received:
                 self.subscriber.acknowledge(
                     subscription=subscription, ack_ids=[one.ack_id for one in received]

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, NoReturn, Self, TypeVar
 
 from quorum.core.errors import MediaRefused
 from quorum.core.process_end import waited
+from quorum.core.yielding import let_others_go_first
 from quorum.models.media.sandbox import confine, protection
 
 __all__ = [
@@ -81,16 +82,18 @@ class Bounds:
             the others as ``grow_memory`` is told of the seconds that were read.
         seconds: Seconds after which it is killed; 0 for never.
         limits: Limits of the system (``resource.RLIMIT_CPU`` and others) with their values.
+        nice: Its niceness, at least (``nice(2)``).
     """
 
     folder: Path
     memory: int
     seconds: int = 0
     limits: Mapping[int, int] = field(default_factory=dict)
+    nice: int = -20
 
     @classmethod
     def inherited(cls, folder: Path, memory: int) -> Self:
-        """With the limits of this process, of its processor time what is left."""
+        """As this process is bounded; of its processor time what is left."""
         limits = {}
         for kind in _INHERITED:
             value, _ = resource.getrlimit(kind)
@@ -100,7 +103,7 @@ class Bounds:
             used = resource.getrusage(resource.RUSAGE_SELF)
             left = limits[resource.RLIMIT_CPU] - used.ru_utime - used.ru_stime
             limits[resource.RLIMIT_CPU] = max(1, int(left))
-        return cls(folder, memory, 0, limits)
+        return cls(folder, memory, 0, limits, os.nice(0))
 
 
 @contextmanager
@@ -207,6 +210,8 @@ def be_apart(work: Callable[[BinaryIO], None], bounds: Bounds, sink: int, parent
             os._exit(code)
         for kind, value in bounds.limits.items():
             _limit_to(kind, value)
+        if bounds.nice > os.nice(0):
+            let_others_go_first()
         if bounds.seconds:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(bounds.seconds)

@@ -94,6 +94,7 @@ class Template:
             "memory": bounds.memory,
             "seconds": bounds.seconds,
             "limits": list(bounds.limits.items()),
+            "nice": bounds.nice,
         }
         life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with life:

@@ -95,7 +95,7 @@ def _asked(control: socket.socket, office: Any, begun: float) -> _Forked | None:
     life, sink = files
     asked = json.loads(message)
     limits = {int(kind): int(value) for kind, value in asked["limits"]}
-    bounds = Bounds(Path(asked["folder"]), asked["memory"], asked["seconds"], limits)
+    bounds = Bounds(Path(asked["folder"]), asked["memory"], asked["seconds"], limits, asked["nice"])
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:

@@ -21,6 +21,7 @@ from pathlib import Path
 from quorum.core.errors import QuorumError
 from quorum.core.logs import configure_logs
 from quorum.core.process_end import waited
+from quorum.core.yielding import let_others_go_first
 from quorum.models.configured import needs_of
 from quorum.models.features.extract import MEDIA_FEATURES
 from quorum.models.plan import Plan
@@ -104,7 +105,7 @@ def main(control: Connection) -> None:
                 pid = os.fork()
                 if pid == 0:
                     control.close()
-                    _work(plan, spec, Connection(file), question["fork"])
+                    _work(plan, spec, Connection(file), question["fork"], yields=question["yields"])
                 os.close(file)
                 children.add(pid)
                 control.send_bytes(json.dumps({"pid": pid}).encode())
@@ -118,11 +119,15 @@ def main(control: Connection) -> None:
             _end(pid, 0.0)
 
 
-def _work(plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str) -> None:
+def _work(
+    plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str, *, yields: bool
+) -> None:
     """Be a worker; never returns."""
     code = 1
     try:
         os.setsid()
+        if yields:
+            let_others_go_first()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         tempfile.tempdir = folder

@@ -45,8 +45,11 @@ class Launcher(ABC):
     plan: dict[str, str]
 
     @abstractmethod
-    def launch(self) -> Worker:
+    def launch(self, *, yields: bool = False) -> Worker:
         """Start a worker, with its models warm.
+
+        Args:
+            yields: Whether others go before it where there are not processors for all.
 
         Raises:
             QuorumError: If none can be started.
@@ -83,8 +86,9 @@ class InThread(Launcher):
         self.detectors = describe(ensemble.detectors)
         self.plan = steps_of(self._plan)
 
-    def launch(self) -> Worker:
-        """See Launcher."""
+    def launch(self, *, yields: bool = False) -> Worker:
+        """See Launcher; threads of one process are all alike to the system."""
+        del yields
         return _Thread(self._plan, self._folder, self._memory)
 
     def close(self) -> None:

@@ -55,6 +55,9 @@ _LEAST_SECONDS = 2.0
 _MARGIN = 0.1
 _MOST_MARGIN = 0.5
 
+#: Seconds in which media let nobody go first, after one of their batches was too slow.
+_PRESSED_SECONDS = 60.0
+
 #: Seconds after which an idle worker beside the first one of a lane is ended.
 _IDLE_SECONDS = 30.0
 
@@ -90,6 +93,7 @@ class Supervisor:
         self._retries = Lane("retries", 1, 1)
         self._lanes = (self._texts, self._media, self._retries)
         self._busy: set[Worker] = set()
+        self._pressed_until = 0.0
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -187,6 +191,7 @@ class Supervisor:
     def _serve(self, lane: Lane, eager: bool) -> None:
         """Process the batches of a lane, in one worker at a time."""
         worker: Worker | None = None
+        yields = False
         batches = 0
         pause = _BACKOFF[0]
         while (tasks := lane.take(_IDLE_SECONDS, eager=eager)) is not None:
@@ -198,9 +203,13 @@ class Supervisor:
             admitted = self._admitted(tasks)
             if not admitted:
                 continue
+            if worker is not None and yields and not self._yields(lane, admitted):
+                self._end(worker)
+                worker = None
             if worker is None:
                 try:
-                    worker, batches = self._launcher.launch(), 0
+                    yields = self._yields(lane, admitted)
+                    worker, batches = self._launcher.launch(yields=yields), 0
                 except QuorumError as error:
                     _log.error("no worker for the detectors, again in %.1f s: %s", pause, error)
                     self._ending.wait(pause)
@@ -221,6 +230,15 @@ class Supervisor:
                 worker = None
         if worker is not None:
             self._end(worker)
+
+    def _yields(self, lane: Lane, tasks: Sequence[Task]) -> bool:
+        """Whether a batch lets other processes go first.
+
+        Texts are many and quick: media take what they leave. What is scored again does not yield,
+        nor do others while media were too slow, so that they are done by their deadline.
+        """
+        hurried = all(task.due != math.inf for task in tasks)
+        return lane is self._media and hurried and time.monotonic() >= self._pressed_until
 
     def _end(self, worker: Worker) -> None:
         with self._lock:
@@ -302,6 +320,8 @@ class Supervisor:
             pass
         except (OSError, ValidationError) as error:
             why = f"its process does not answer as it should: {type(error).__name__}"
+        if timed_out and lane is self._media:
+            self._pressed_until = time.monotonic() + _PRESSED_SECONDS
         how = worker.end()
         WORKERS_ENDED.labels("killed" if timed_out else "died").inc()
         why = why or f"its process {how}"

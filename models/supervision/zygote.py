@@ -77,7 +77,7 @@ class Zygote(Launcher):
             assert self._process is not None
             return self._process.pid
 
-    def launch(self) -> Worker:
+    def launch(self, *, yields: bool = False) -> Worker:
         """See Launcher."""
         with self._lock:
             if self._process is None or self._process.poll() is not None:
@@ -86,7 +86,7 @@ class Zygote(Launcher):
             ours, theirs = socket.socketpair()
             try:
                 folder = tempfile.mkdtemp(dir=self._folder)
-                answer = self._ask({"fork": folder}, theirs)
+                answer = self._ask({"fork": folder, "yields": yields}, theirs)
             except BaseException:
                 ours.close()
                 raise

@@ -61,6 +61,13 @@ def test_it_does_what_it_is_asked(template, tmp_path):
     assert int(told(template, tmp_path, do="parent")) != os.getpid()
 
 
+def test_it_is_as_nice_as_who_asks(template, tmp_path):
+    own = os.nice(0)
+    assert int(told(template, tmp_path, do="nice")) == own
+    asking = Bounds(tmp_path, 256 * MIB, nice=min(19, own + 1))
+    assert int(told(template, tmp_path, asking, do="nice")) == min(19, own + 5)
+
+
 def test_a_process_that_dies_takes_no_other_along(template, tmp_path):
     parent = told(template, tmp_path, do="parent")
     for task, why in (("crash", "crashed"), ("end", "exit code 3")):

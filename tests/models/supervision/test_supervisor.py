@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -89,6 +90,35 @@ def test_a_mad_upload_costs_itself_one_detector_and_the_others_nothing(
                 assert reason == "timed out"
         else:
             assert made["mad"].score == made["sane"].score == 0.25, upload.title
+
+
+def test_media_let_texts_go_first_unless_they_are_late_or_nobody_waits() -> None:
+    """What ``nice`` scores is the niceness of its process."""
+    own = min(os.nice(0), 14)
+    if own != os.nice(0):
+        pytest.skip("this process is as nice as can be")
+    names = mad.detectors(20.0, ("mad", "nice"))
+    supervisor = start_supervisor(EnsembleSpec(names, MediaAccess(), workers=WORKERS))
+    numbers = iter(range(1000))
+
+    def niceness(media: str | None, deadline: float = 20.0) -> int:
+        one = mad.upload(next(numbers), media=media)
+        if deadline == math.inf:
+            (made,) = supervisor.score([one])
+            by_name = {each.detector: each for each in made}
+        else:
+            by_name = score(supervisor, [one], deadline)[one.id]
+        return round((by_name["nice"].score or 0.0) * 40) - 20 - own
+
+    try:
+        assert niceness(None) == 0
+        assert niceness("file:///nowhere.mp4") == 5
+        assert niceness("file:///nowhere.mp4", math.inf) == 0
+        late = mad.upload(next(numbers), "sleep 60", "file:///nowhere.mp4")
+        score(supervisor, [late], 3.0)
+        assert niceness("file:///nowhere.mp4") == 0, "media were too slow a moment ago"
+    finally:
+        supervisor.close()
 
 
 def test_workers_that_were_killed_are_gone(supervisor: Supervisor) -> None:

@@ -68,3 +68,6 @@ class SignOnSettings(BaseModel):
     ]
     #: Whether users with a password may still log in with it.
     passwords: bool = True
+    #: Whether *Log out* ends the session at the provider, too (OpenID Connect RP-Initiated Logout
+    #: 1.0). The provider must know ``https://HOST/login`` as an address to come back to.
+    logout: bool = False

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from quorum.core.sign_on_settings import SignOnSettings
@@ -30,6 +31,7 @@ class IdentityProvider:
         person: The claims of the person whose browser comes.
         fault: What it does wrong; empty for nothing.
         asked: The paths of the calls so far.
+        ended: Whose sessions were ended here.
     """
 
     def __init__(self) -> None:
@@ -48,6 +50,7 @@ class IdentityProvider:
         }
         self.fault = ""
         self.asked.clear()
+        self.ended: list[str] = []
         self.userinfo: dict[str, Any] = {}
 
     @staticmethod
@@ -107,6 +110,13 @@ class IdentityProvider:
             handler.send_header("location", self.authorized(query))
             handler.end_headers()
             return
+        if path == "/logout":
+            back = self._logged_out(query)
+            handler.send_response(400 if back is None else 302)
+            if back is not None:
+                handler.send_header("location", back)
+            handler.end_headers()
+            return
         status, body = 404, {}
         if path == "/.well-known/openid-configuration":
             status, body = 200, self._discovery()
@@ -138,6 +148,7 @@ class IdentityProvider:
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/keys",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
+            **({} if self.fault == "no logout" else {"end_session_endpoint": self.logout}),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
@@ -161,6 +172,24 @@ class IdentityProvider:
         if self.fault == "mixed up":
             back["iss"] = "https://evil.example"
         return f"{query['redirect_uri']}?{urlencode(back)}"
+
+    @property
+    def logout(self) -> str:
+        """Where browsers log out; it has a query of its own, as some have."""
+        return f"{self.issuer}/logout?theme=plain"
+
+    def _logged_out(self, query: dict[str, str]) -> str | None:
+        """End the session that the ID token names; where the browser goes, None if refused."""
+        try:
+            token = jwt.decode(query["id_token_hint"], self.key, algorithms=["ES256"])
+        except (KeyError, ValueError, JoseError):
+            return None
+        back = query.get("post_logout_redirect_uri")
+        known = urlsplit(back or "").path == "/login"
+        if not known or query.get("client_id") != CLIENT or token.claims["aud"] != CLIENT:
+            return None
+        self.ended.append(token.claims["sub"])
+        return back
 
     def _token(self, authorization: str, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from quorum.core.messages import Upload
 from quorum.models.copyright.catalogue.database import Database
@@ -119,6 +119,12 @@ class KeptUploads:
             kept = self.get(name)
             if kept is not None:
                 yield when, kept
+
+    def count_after(self, at: str) -> int:
+        """The number of uploads that were compared after a time; see ``after``."""
+        with self._database.reading() as connection:
+            query = select(func.count()).select_from(uploads).where(uploads.c.at > at)
+            return int(connection.execute(query).scalar_one())
 
     def get(self, upload_id: str) -> KeptUpload | None:
         """One upload; None if it is not kept."""

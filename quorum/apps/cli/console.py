@@ -20,8 +20,11 @@ from quorum.apps.http.loopback import is_loopback
 from quorum.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quorum.aggregator.policy.policy import Policy
     from quorum.core.settings import Settings
+    from quorum.models.copyright.catalogue.catalogue import Catalogue
     from quorum.models.prompt.translation import Translator
     from quorum.store.ledger import Ledger
 
@@ -124,6 +127,14 @@ class ReviewOptions:
             "of the settings limit a network.",
         ),
     ] = False
+    sweep_seconds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Look for copies of removed intimate images each so many seconds, among the "
+            "uploads that the catalogue of the settings keeps; 0 for never.",
+        ),
+    ] = 0
     no_storyboard: Annotated[
         bool,
         typer.Option(
@@ -260,6 +271,8 @@ def console(
                 quiet=timedelta(minutes=review.quiet_minutes) if review.quiet_minutes else None,
                 public_reports=chosen.reports.public_per_hour if review.public_reports else 0,
                 notices=NoticeRules.of(chosen.notices),
+                sweep=timedelta(seconds=review.sweep_seconds) if review.sweep_seconds else None,
+                catalogue=_kept_uploads(chosen) if review.sweep_seconds else None,
                 notices_per_hour=chosen.notices.per_hour,
                 policies=_policies_topic(review.policies, chosen),
                 sso=chosen.sso,
@@ -388,6 +401,34 @@ def unlink_user(
     with Ledger(database) as ledger:
         count = identities.unlink(ledger, name, "command line")
     typer.echo(f"{name} had {count} identities, and has none")
+
+
+def _kept_uploads(settings: Settings) -> Callable[[], Catalogue]:
+    """What opens the catalogue that keeps uploads.
+
+    Raises:
+        ConfigurationError: If there is none, or it keeps none.
+    """
+    from quorum.models.copyright.catalogue.catalogue import Catalogue
+
+    where = settings.catalogue
+    if where is None:
+        msg = "--sweep-seconds: name the catalogue that keeps uploads: `catalogue` in the settings"
+        raise ConfigurationError(msg)
+    folder, database = (where, None) if isinstance(where, str) else (where.folder, where.database)
+    opened = Catalogue(folder, database)
+    try:
+        kept = opened.kept_uploads()
+        if kept is None:
+            msg = (
+                "--sweep-seconds: the catalogue keeps no uploads; start with: quorum catalogue "
+                "keep --days 365"
+            )
+            raise ConfigurationError(msg)
+        kept.close()
+    finally:
+        opened.close()
+    return lambda: Catalogue(folder, database)
 
 
 def _tell_unprotected(*, demo: bool) -> None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from quorum.apps.cli import options
-from quorum.core.errors import ConfigurationError, InputError
+from quorum.core.errors import ConfigurationError, EngineUnavailable, InputError
 from quorum.core.messages import now
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from quorum.core.settings import CatalogueSettings
     from quorum.store.notices.values import Clock, Kind
 
@@ -219,10 +221,12 @@ def sweep(
     \b
     quorum notices sweep --catalogue catalogue
     quorum notices sweep --settings quorum.yaml --every 60
+
+    `quorum console --sweep-seconds 60` does the same within the console.
     """
     from quorum.core.settings import load_settings
     from quorum.models.copyright.catalogue.catalogue import Catalogue
-    from quorum.store.ledger import Ledger
+    from quorum.store.ledger import Ledger, LedgerUnavailable
     from quorum.store.notices.sweeping import sweep as run
     from quorum.store.notices.values import NoticeRules
 
@@ -233,7 +237,16 @@ def sweep(
     try:
         with Ledger(database) as ledger:
             while True:
-                done = run(ledger, opened, rules)
+                try:
+                    done = run(ledger, opened, rules, _progress())
+                except (EngineUnavailable, LedgerUnavailable) as error:
+                    if every is None:
+                        raise
+                    typer.echo(f"{error}; the next sweep is in {every:g} s", err=True)
+                    time.sleep(every)
+                    continue
+                if sys.stderr.isatty():
+                    typer.echo("\r\033[K", err=True, nl=False)
                 typer.echo(
                     f"{done.originals:,} removed contents compared with {done.compared:,} "
                     f"uploads: {done.found:,} new copies"
@@ -245,6 +258,27 @@ def sweep(
                 time.sleep(every)
     finally:
         opened.close()
+
+
+def _progress() -> Callable[[int, int], bool]:
+    """Tells how far a sweep is: on a terminal all the time, else each ten seconds."""
+    told = time.monotonic()
+
+    def tell(done: int, total: int) -> bool:
+        nonlocal told
+        terminal = sys.stderr.isatty()
+        if time.monotonic() - told >= (0.2 if terminal else 10.0):
+            told = time.monotonic()
+            typer.echo(
+                f"\r{done:,} of {total:,} uploads"
+                if terminal
+                else f"{done:,} of {total:,} uploads",
+                err=True,
+                nl=not terminal,
+            )
+        return True
+
+    return tell
 
 
 def _catalogue(

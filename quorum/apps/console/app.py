@@ -68,6 +68,7 @@ from quorum.apps.console.pages import sign_on as sign_on_page
 from quorum.apps.console.pages.base import Console, LoginRequired, PageError
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
+from quorum.apps.console.sweeper import Sweeper
 from quorum.apps.console.watch import Watch
 from quorum.apps.console.worker import Worker
 from quorum.apps.http.body import BodyLimits
@@ -125,7 +126,16 @@ def create_console(
         chosen.notices,
         chosen.desk,
     )
-    watch = Watch(ledger, active_policy.current, bounds, lambda: worker.ended() or worker.problem())
+    sweeper = None
+    if chosen.sweep is not None and chosen.catalogue is not None:
+        sweeper = Sweeper(ledger, chosen.catalogue, chosen.notices, chosen.sweep)
+    watch = Watch(
+        ledger,
+        active_policy.current,
+        bounds,
+        lambda: worker.ended() or worker.problem(),
+        lambda: None if sweeper is None else sweeper.alarm(),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -134,6 +144,8 @@ def create_console(
         watch.start()
         meanings.start()
         policy_trials.start()
+        if sweeper is not None:
+            sweeper.start()
         checks = [
             health.register("policy", active_policy.problem),
             health.register("queues", worker.problem),
@@ -153,6 +165,8 @@ def create_console(
                 end_check()
             watch.close()
             worker.close()
+            if sweeper is not None:
+                sweeper.close()
             viewings.close()
             meanings.close()
             policy_trials.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from quorum.apps.console.desk.replies import Replies
 from quorum.apps.console.desk.routing import Desk
 from quorum.core.settings import MediaAccess
 from quorum.core.sign_on_settings import SignOnSettings
+from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.prompt.translation import Translator
 from quorum.store.notices.values import NoticeRules
 
@@ -39,6 +41,8 @@ class ConsoleSettings:
         public_reports: Reports an hour that the form without an account takes from one network;
             0 for no form.
         notices: The terms of legal notices.
+        sweep: The time between two searches for copies of removed intimate images; None for none.
+        catalogue: Opens the catalogue whose kept uploads are searched.
         notices_per_hour: Notices that the form without an account takes from one network.
         policies: The topic that activated policies are published to, beside the ledger.
         body_seconds: Time for a browser to send a form.
@@ -68,6 +72,8 @@ class ConsoleSettings:
     policy_file: Path | None = None
     public_reports: int = 0
     notices: NoticeRules = field(default_factory=NoticeRules)
+    sweep: timedelta | None = None
+    catalogue: Callable[[], Catalogue] | None = None
     notices_per_hour: int = 20
     policies: str | None = None
     body_seconds: float = 20.0

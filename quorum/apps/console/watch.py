@@ -44,6 +44,7 @@ class Watch:
         policy: Returns the policy in force.
         bounds: From when on something is behind.
         worker: Returns why the console's worker does nothing; None if it works.
+        copies: Returns that copies of removed content are not looked for; None if they are.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Watch:
         policy: Callable[[], Policy],
         bounds: Bounds,
         worker: Callable[[], str | None],
+        copies: Callable[[], Alarm | None] = lambda: None,
     ) -> None:
         self._ledger = ledger
         self._policy = policy
         self._bounds = bounds
         self._worker = worker
+        self._copies = copies
         self._stopping = threading.Event()
         self._found: tuple[Alarm, ...] = ()
         #: When the database answered last, by the steady clock.
@@ -107,6 +110,9 @@ class Watch:
         known = self._waiting
         self._waiting = {name: known.get(name, at) for name in undecided(connection, at)}
         found = measure(connection, policy, self._bounds, self._waiting, at)
+        if (copies := self._copies()) is not None:
+            found.append(copies)
+            found.sort(key=lambda one: NAMES.index(one.name))
         if self._worker() is None:
             self._worker_since = None
         else:

@@ -73,6 +73,7 @@ class Configuration:
         methods: How clients may prove themselves.
         challenges: The methods of PKCE that it names.
         names_issuer: Whether its answers name the issuer (RFC 9207).
+        end_session_endpoint: Where browsers are sent to log out there; None if nowhere.
     """
 
     authorization_endpoint: str
@@ -83,6 +84,7 @@ class Configuration:
     methods: tuple[str, ...]
     challenges: tuple[str, ...]
     names_issuer: bool
+    end_session_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Provider:
             msg = f"the discovery document is of the issuer {found.get('issuer')!r}, not {issuer!r}"
             raise ProviderUnavailable(msg)
         wanted = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-        for name in (*wanted, "userinfo_endpoint"):
+        for name in (*wanted, "userinfo_endpoint", "end_session_endpoint"):
             url = found.get(name)
             if url is None and name not in wanted:
                 continue
@@ -174,6 +176,7 @@ class Provider:
             _strings(found.get("token_endpoint_auth_methods_supported")),
             _strings(found.get("code_challenge_methods_supported")),
             found.get("authorization_response_iss_parameter_supported") is True,
+            found.get("end_session_endpoint"),
         )
 
     def keys(self, *, anew: bool = False) -> KeySet:
@@ -209,6 +212,9 @@ class Provider:
         if found.algorithms and not set(found.algorithms) & set(ALGORITHMS):
             msg = f"the identity provider signs with none of {', '.join(ALGORITHMS)}"
             raise ProviderUnavailable(msg)
+        if self._settings.logout and found.end_session_endpoint is None:
+            msg = "the identity provider has no end_session_endpoint: set sso.logout to false"
+            raise ProviderUnavailable(msg)
         secret = "a secret" if self._secret else "no secret: a public client"
         return f"{self._settings.issuer}, keys: {len(self.keys().keys)}, {secret}"
 
@@ -236,10 +242,28 @@ class Provider:
         )
         return Departure(url, state, nonce, verifier)
 
+    def farewell(self, id_token: str, back_to: str) -> str | None:
+        """Where a browser goes to log out at the provider; None if it has no such address.
+
+        See OpenID Connect RP-Initiated Logout 1.0, section 2.
+
+        Args:
+            id_token: The ID token of the log-in, by which the provider knows whose session ends.
+            back_to: Where the browser comes back to; the provider must know it.
+
+        Raises:
+            ProviderUnavailable: If the provider was never read, and does not answer.
+        """
+        endpoint = self.configuration().end_session_endpoint
+        if endpoint is None:
+            return None
+        asked = {"client_id": self._settings.client_id, "post_logout_redirect_uri": back_to}
+        return str(httpx.URL(endpoint).copy_merge_params({"id_token_hint": id_token, **asked}))
+
     def finish(
         self, code: str, *, verifier: str, nonce: str, redirect_uri: str, issuer: str | None
-    ) -> dict[str, Any]:
-        """Exchange a code for the verified claims of the person who logged in.
+    ) -> tuple[dict[str, Any], str]:
+        """Exchange a code for the verified claims of the person who logged in, and the ID token.
 
         Args:
             code: The code that the browser came back with.
@@ -274,7 +298,7 @@ class Provider:
                 msg = "the provider's further claims are of somebody else"
                 raise TokenRefused(msg)
             claims = {**more, **claims}
-        return claims
+        return claims, token
 
     def _verified(
         self, token: str, keys: KeySet, nonce: str, access: str | None, known: Configuration

@@ -79,6 +79,8 @@ sessions = Table(
     Column("csrf", String(64), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
+    #: The ID token of a log-in through an identity provider, where logging out there needs it.
+    Column("id_token", Text),
     Index("ix_sessions_user", "user"),
     Index("ix_sessions_expires_at", "expires_at"),
 )

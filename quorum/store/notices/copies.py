@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from quorum.store.ledger.notices_schema import notice_copies, notices
 from quorum.store.notices.events import THE_CLOCK, note
@@ -70,8 +70,13 @@ def add_copy(
 
 
 def swept(connection: Connection, notice_id: str, to: str) -> None:
-    """Note up to which upload copies of a notice's content were looked for."""
-    connection.execute(update(notices).where(notices.c.id == notice_id).values(swept_to=to))
+    """Note up to which upload copies of a notice's content were looked for; never an earlier."""
+    n = notices.c
+    connection.execute(
+        update(notices)
+        .where(n.id == notice_id, or_(n.swept_to.is_(None), n.swept_to < to))
+        .values(swept_to=to)
+    )
 
 
 def found_copies(connection: Connection, limit: int) -> Sequence[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,12 +17,16 @@ from quorum.models.copyright.catalogue.works import OwnerRule, Work, WorkPrint
 from quorum.models.copyright.copies import Copy, Originals
 from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.statements import lock_name
 from quorum.store.notices.copies import add_copy, originals, swept, work_id
 from quorum.store.notices.events import THE_CLOCK, note
 from quorum.store.notices.reading import events_of
 from quorum.store.notices.values import NoticeRules
 
 __all__ = ["Sweep", "sweep"]
+
+#: After so many compared uploads what was reached is kept: a sweep that is stopped goes on there.
+_KEEP_EVERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +38,22 @@ class Sweep:
         compared: Uploads that they were compared with.
         found: Copies that were not known.
         without: Ids of notices whose content has no fingerprint.
+        whole: Whether it came to its end.
     """
 
     originals: int
     compared: int
     found: int
     without: tuple[str, ...]
+    whole: bool = True
 
 
-def sweep(ledger: Ledger, catalogue: Catalogue, rules: NoticeRules) -> Sweep:
+def sweep(
+    ledger: Ledger,
+    catalogue: Catalogue,
+    rules: NoticeRules,
+    tell: Callable[[int, int], bool] | None = None,
+) -> Sweep:
     """Compare the uploads whose fingerprints are kept with what notices had removed.
 
     Uploads that were compared by an earlier sweep are left out. Each removed content is registered
@@ -51,6 +63,8 @@ def sweep(ledger: Ledger, catalogue: Catalogue, rules: NoticeRules) -> Sweep:
         ledger: The ledger.
         catalogue: The catalogue, which keeps uploads.
         rules: The terms.
+        tell: Is told after each upload how many were compared, of how many; the sweep stops where
+            it returns false, and the next one goes on there. None to run to the end.
 
     Raises:
         ConfigurationError: If the catalogue does not keep the fingerprints of uploads.
@@ -62,12 +76,18 @@ def sweep(ledger: Ledger, catalogue: Catalogue, rules: NoticeRules) -> Sweep:
         msg = "the catalogue keeps no uploads; start with: quorum catalogue keep --days 365"
         raise ConfigurationError(msg)
     try:
-        return _sweep(ledger, catalogue, kept, rules)
+        return _sweep(ledger, catalogue, kept, rules, tell or (lambda _done, _all: True))
     finally:
         kept.close()
 
 
-def _sweep(ledger: Ledger, catalogue: Catalogue, kept: KeptUploads, rules: NoticeRules) -> Sweep:
+def _sweep(
+    ledger: Ledger,
+    catalogue: Catalogue,
+    kept: KeptUploads,
+    rules: NoticeRules,
+    tell: Callable[[int, int], bool],
+) -> Sweep:
     rows = {row.id: row for row in ledger.transact(originals)}
     prints: dict[str, Fingerprint] = {}
     without = []
@@ -84,10 +104,17 @@ def _sweep(ledger: Ledger, catalogue: Catalogue, kept: KeptUploads, rules: Notic
     if not prints:
         return Sweep(0, 0, 0, tuple(without))
     start = min(rows[name].swept_to or "" for name in prints)
-    compared, fresh, last = 0, 0, start
+    compared, fresh, last, noted = 0, 0, start, 0
+    total, whole = kept.count_after(start), True
+    reached = partial(_swept, names=tuple(prints))
     looked = Originals(prints)
     try:
-        for last, upload in kept.after(start):  # noqa: B007
+        for when, upload in kept.after(start):
+            if when != last and compared - noted >= _KEEP_EVERY:
+                # All that were kept at the time of the last one are compared.
+                ledger.transact(partial(reached, to=last), writes=True)
+                noted = compared
+            last = when
             compared += 1
             copies = [
                 one
@@ -101,10 +128,14 @@ def _sweep(ledger: Ledger, catalogue: Catalogue, kept: KeptUploads, rules: Notic
                     ),
                     writes=True,
                 )
+            if not tell(compared, total):
+                whole = False
+                break
     finally:
         looked.close()
-    ledger.transact(partial(_swept, names=tuple(prints), to=last), writes=True)
-    return Sweep(len(prints), compared, fresh, tuple(without))
+    if whole:
+        ledger.transact(partial(reached, to=last), writes=True)
+    return Sweep(len(prints), compared, fresh, tuple(without), whole)
 
 
 def _add(
@@ -115,6 +146,8 @@ def _add(
     rules: NoticeRules,
 ) -> int:
     at = now()
+    # Several processes may sweep at once.
+    lock_name(connection, f"copies of {upload_id}")
     return sum(
         add_copy(connection, rows[one.original], upload_id, one.how, one.score, rules, at)
         for one in copies

@@ -16,6 +16,7 @@ from quorum.apps.console.accounts.access import Role, User
 from quorum.apps.console.app import create_console
 from quorum.apps.console.desk import account_appeals, account_orders, accounts
 from quorum.apps.console.desk.account_outbox import publish_orders
+from quorum.apps.console.desk.alarms import Alarm, Bounds, measure
 from quorum.apps.console.desk.appeals import AppealRefused
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
@@ -80,6 +81,38 @@ def test_strikes_and_their_decay_are_shown(console, struck: Ledger) -> None:
     assert "Decide on the account" not in page
     assert "Decide on the account" in console("ana").get("/account?uploader=bot").text
     assert console("ana").get("/account?uploader=nobody").status_code == 404
+
+
+def test_decisions_on_accounts_are_told_where_the_stream_or_the_publisher_is_behind(
+    struck: Ledger,
+) -> None:
+    def told(**later: float) -> dict[str, Alarm]:
+        at = now() + timedelta(**later)
+        found = struck.transact(lambda c: measure(c, POLICY, Bounds(), {}, at))
+        return {one.name: one for one in found if one.grave}
+
+    def away(_: object) -> None:
+        msg = "the broker is away"
+        raise EngineUnavailable(msg)
+
+    made = place(struck, "warn")
+    publish_orders(struck, away)
+    assert told(seconds=9) == {}
+    alarm = told(seconds=11)["publisher"]
+    assert (alarm.what, alarm.since) == ("1 decision could not be published.", made.due_at)
+    publish_orders(struck, lambda _: None)
+    assert told(seconds=59) == {}
+    alarm = told(seconds=61)["verdicts"]
+    assert (alarm.what, alarm.since) == (
+        "1 published decision led to no verdict yet.",
+        made.due_at,
+    )
+    assert told(days=8) == {}
+    # The stream is back: the verdict carries the decision.
+    review = made.review(struck.get_case("up-60").verdict)
+    LedgerReviewPublisher(struck, POLICY).publish([review])
+    assert current(struck, 60).action == "warn"
+    assert told(seconds=61) == {}
 
 
 def test_a_warning_and_a_suspension_are_published_and_lifted(struck: Ledger) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -82,6 +84,57 @@ def test_a_person_logs_in_and_has_the_role_of_their_group(staff, provider, ledge
     # No flow is left in the browser, and the password page is not theirs.
     assert {one.name for one in kim.client.cookies.jar} == {"quorum_session"}
     assert kim.get("/password").status_code == 404
+
+
+def test_logging_out_ends_the_session_at_the_provider_too(staff, provider, ledger: Ledger):
+    people = staff(logout=True)
+    kim = people(None)
+    log_in(kim)
+    answer = kim.post("/logout")
+    assert answer.status_code == 200
+    assert kim.get("/queue").url.path == "/login"
+    (found,) = re.findall(r'http-equiv="refresh" content="0;url=([^"]+)"', answer.text)
+    address = html.unescape(found)
+    asked = parse_qs(urlsplit(address).query)
+    assert asked["theme"] == ["plain"]
+    gone = httpx.get(address)
+    assert (gone.status_code, gone.headers["location"]) == (302, "http://localhost/login")
+    assert provider.ended == ["sub-1"]
+    # Nothing of the log-in is kept, and who has a password goes nowhere.
+    assert ledger.transact(lambda c: c.execute(select(session_table.c.id_token)).all()) == []
+    ana = people("ana")
+    assert ana.post("/logout").url.path == "/login"
+    assert provider.ended == ["sub-1"]
+    assert audit.verify(ledger).broken is None
+
+
+def test_without_the_setting_logging_out_stays_here(staff, provider, ledger: Ledger):
+    kim = staff()(None)
+    log_in(kim)
+    tokens = select(session_table.c.id_token).where(session_table.c.user == "kim")
+    assert ledger.transact(lambda c: c.execute(tokens).scalars().all()) == [None]
+    assert kim.post("/logout").url.path == "/login"
+    provider.fault = "no logout"
+    other = staff(logout=True)(None)
+    log_in(other)
+    assert other.post("/logout").url.path == "/login"
+    assert provider.ended == []
+
+
+def test_a_provider_that_is_away_at_the_end_is_told_and_the_session_is_over(staff, provider):
+    people = staff(logout=True)
+    kim = people(None)
+    log_in(kim)
+    kim.client.app.state.console.sign_on.provider._configuration = None
+    csrf = kim.csrf()
+    provider.stop()
+    try:
+        answer = kim.client.post("/logout", data={"csrf": csrf})
+        assert answer.status_code == 503
+        assert "You are logged out here. Staff ID does not answer" in answer.text
+        assert kim.get("/queue").url.path == "/login"
+    finally:
+        provider.start_again()
 
 
 def test_another_group_gives_another_role_at_the_next_log_in(staff, provider, ledger: Ledger):
@@ -367,7 +420,7 @@ def test_a_person_without_a_name_gets_one():
 class TestInABrowser:
     @pytest.fixture
     def console_settings(self, provider: IdentityProvider) -> dict[str, Any]:
-        return {"sso": provider.settings(), "sso_secret": SECRET, "dwell": timedelta(0)}
+        return {"sso": provider.settings(logout=True), "sso_secret": SECRET, "dwell": timedelta(0)}
 
     def test_a_session_that_ends_is_renewed_in_place(self, chromium: Any, url: str, cases: Ledger):
         context = chromium.new_context(base_url=url)
@@ -389,4 +442,18 @@ class TestInABrowser:
         (made,) = cases.transact(lambda c: c.execute(select(decision_table)).all())
         assert (made.reviewer, made.action, made.note) == ("kim", "allow", "what I was typing")
         assert audit.verify(cases).broken is None
+        context.close()
+
+    def test_logging_out_goes_to_the_provider_and_back(
+        self, chromium: Any, url: str, provider: IdentityProvider
+    ):
+        context = chromium.new_context(base_url=url)
+        page = context.new_page()
+        page.goto("/queue")
+        page.click("text=Log in with Staff ID")
+        page.wait_for_selector("html[data-ready] nav")
+        page.click("form[action='/logout'] button")
+        page.wait_for_selector("text=Log in with Staff ID")
+        assert urlsplit(page.url).path == "/login"
+        assert provider.ended == ["sub-1"]
         context.close()

@@ -78,7 +78,14 @@ def identity_digest_of(identity: Identity) -> str:
     return identity_digest({"issuer": identity.issuer, "subject": identity.subject, "account": ""})
 
 
-def admit(ledger: Ledger, identity: Identity, role: Role, wanted: str, address: str) -> str:
+def admit(
+    ledger: Ledger,
+    identity: Identity,
+    role: Role,
+    wanted: str,
+    address: str,
+    id_token: str | None = None,
+) -> str:
     """Open a session for a person whom the identity provider vouches for.
 
     Account, role, session and the lines of the audit log are written in one transaction.
@@ -89,6 +96,7 @@ def admit(ledger: Ledger, identity: Identity, role: Role, wanted: str, address: 
         role: The role that their groups give now.
         wanted: What they are called, for the name of a new account.
         address: The client's IP address.
+        id_token: What logging out at the provider needs; None to keep none.
 
     Returns:
         The value of the session's cookie.
@@ -124,7 +132,7 @@ def admit(ledger: Ledger, identity: Identity, role: Role, wanted: str, address: 
             issuer=identity.issuer,
             person=identity.subject,
         )
-        return open_session(connection, User(name, role))
+        return open_session(connection, User(name, role), id_token)
 
     return ledger.transact(work, writes=True)
 

@@ -153,8 +153,14 @@ def open_session_by_proxy(connection: Connection, user: User, address: str) -> s
     return open_session(connection, user)
 
 
-def open_session(connection: Connection, user: User) -> str:
-    """Open a session and return its cookie."""
+def open_session(connection: Connection, user: User, id_token: str | None = None) -> str:
+    """Open a session and return its cookie.
+
+    Args:
+        connection: A transaction that writes.
+        user: The user.
+        id_token: The provider's ID token, where logging out there needs it; None without one.
+    """
     cookie = secrets.token_urlsafe(32)
     at = now()
     connection.execute(delete(sessions).where(sessions.c.expires_at < at))
@@ -165,6 +171,7 @@ def open_session(connection: Connection, user: User) -> str:
             csrf=secrets.token_urlsafe(32),
             created_at=at,
             expires_at=at + LIFETIME,
+            id_token=id_token,
         )
     )
     return cookie
@@ -205,14 +212,17 @@ def find_session(ledger: Ledger, cookie: str, *, active: bool = True) -> Session
     return replace(found, ends=ends)
 
 
-def log_out(ledger: Ledger, session: Session) -> None:
-    """Delete a session."""
+def log_out(ledger: Ledger, session: Session) -> str | None:
+    """Delete a session; returns the ID token by which it was opened, if it was kept."""
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> str | None:
+        query = select(sessions.c.id_token).where(sessions.c.digest == session.digest)
+        id_token: str | None = connection.execute(query).scalar_one_or_none()
         connection.execute(delete(sessions).where(sessions.c.digest == session.digest))
         audit.append(connection, session.user.name, "logout", session.user.name)
+        return id_token
 
-    ledger.transact(work, writes=True)
+    return ledger.transact(work, writes=True)
 
 
 def _digest(cookie: str) -> str:

@@ -120,13 +120,13 @@ class SignOn:
         counted = (Counter(f"sso:{network_of(address)}", _FREE),)
         self._ledger.transact(lambda c: count_attempt(c, counted, now()), writes=True)
         try:
-            claims = self._claims(flow, answer, redirect_uri)
+            claims, token = self._claims(flow, answer, redirect_uri)
         except (ProviderUnavailable, TokenRefused) as error:
             identities.refuse(self._ledger, None, _why(error), address)
             raise
         person = Identity(self.settings.issuer, str(claims["sub"]))
         try:
-            cookie = self._admitted(person, claims, address)
+            cookie = self._admitted(person, claims, address, token)
         except NotAdmitted:
             identities.refuse(self._ledger, person, "not admitted", address)
             raise
@@ -137,7 +137,26 @@ class SignOn:
         self._ledger.transact(succeeded, writes=True)
         return cookie
 
-    def _claims(self, flow: Flow, answer: Mapping[str, str], redirect_uri: str) -> dict[str, Any]:
+    def farewell(self, id_token: str | None, back_to: str) -> str | None:
+        """Where a browser goes to end its session at the provider, too.
+
+        Args:
+            id_token: The ID token of the session; None if it was not opened by the provider.
+            back_to: Where it comes back to.
+
+        Returns:
+            The address; None if the settings or the provider do not ask for it.
+
+        Raises:
+            ProviderUnavailable: If it is not known where, as the provider does not answer.
+        """
+        if id_token is None or not self.settings.logout:
+            return None
+        return self.provider.farewell(id_token, back_to)
+
+    def _claims(
+        self, flow: Flow, answer: Mapping[str, str], redirect_uri: str
+    ) -> tuple[dict[str, Any], str]:
         if told := answer.get("error"):
             kind = told[:40] if told.isidentifier() else "an error"
             msg = f"the provider says {kind}"
@@ -153,7 +172,9 @@ class SignOn:
             issuer=answer.get("iss"),
         )
 
-    def _admitted(self, person: Identity, claims: Mapping[str, Any], address: str) -> str:
+    def _admitted(
+        self, person: Identity, claims: Mapping[str, Any], address: str, token: str
+    ) -> str:
         groups = groups_of(claims, self.settings.groups_claim)
         if groups is None:
             msg = (
@@ -167,7 +188,8 @@ class SignOn:
             raise NotAdmitted(msg)
         named = (claim_of(claims, name) for name in (self.settings.name_claim, "email", "name"))
         wanted = next((one for one in named if isinstance(one, str) and one.strip()), "")
-        return identities.admit(self._ledger, person, role, wanted, address)
+        kept = token if self.settings.logout else None
+        return identities.admit(self._ledger, person, role, wanted, address, kept)
 
 
 def _why(error: Exception) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, exists, func, select
 
 from quorum.aggregator.policy.policy import Policy
+from quorum.store.ledger.accounts_schema import account_orders
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.schema import cases, dead_letters, predictions
 
@@ -29,7 +30,9 @@ __all__ = [
 ]
 
 #: All alarms, the gravest first; they are label values of a metric.
-NAMES: Final = ("ledger", "worker", "publisher", "verdicts", "uploads", "stream", "detectors")
+NAMES: Final = (
+    *("ledger", "worker", "publisher", "verdicts", "uploads", "copies", "stream", "detectors"),
+)
 
 #: Kinds of decisions that become reviews, and so new verdicts.
 PUBLIC_KINDS: Final = ("review", "second", "appeal", "report", "notice", "again")
@@ -129,7 +132,11 @@ def undecided(connection: Connection, at: datetime) -> list[str]:
 
 
 def unanswered(connection: Connection, bounds: Bounds, at: datetime) -> tuple[int, datetime | None]:
-    """Count published decisions that another verdict should have followed, and the first's time."""
+    """Count published decisions that another verdict should have followed, and the first's time.
+
+    Decisions on accounts count, too: each is published as a review of an upload, and its verdict
+    carries it.
+    """
     d, c = decisions.c, cases.c
     query = (
         select(func.count(), func.min(d.due_at))
@@ -146,7 +153,20 @@ def unanswered(connection: Connection, bounds: Bounds, at: datetime) -> tuple[in
         )
     )
     count, first = connection.execute(query).one()
-    return int(count), first
+    o = account_orders.c
+    on_accounts = (
+        select(func.count(), func.min(o.due_at))
+        .select_from(account_orders)
+        .join(cases, c.upload_id == o.upload_id)
+        .where(
+            o.state == "published",
+            o.due_at < at - bounds.answer,
+            o.due_at > at - _OLDEST,
+            c.verdict_id == o.verdict_id,
+        )
+    )
+    more, also = connection.execute(on_accounts).one()
+    return int(count) + int(more), min((one for one in (first, also) if one), default=None)
 
 
 def _unanswered(connection: Connection, bounds: Bounds, at: datetime) -> Alarm | None:
@@ -168,7 +188,13 @@ def _unpublished(connection: Connection, bounds: Bounds, at: datetime) -> Alarm 
     query = select(func.count(), func.min(d.due_at)).where(
         d.state == "waiting", d.error.is_not(None), d.due_at < at - bounds.publish
     )
-    count, first = connection.execute(query).one()
+    o = account_orders.c
+    on_accounts = select(func.count(), func.min(o.due_at)).where(
+        o.state == "waiting", o.error.is_not(None), o.due_at < at - bounds.publish
+    )
+    found = [connection.execute(one).one() for one in (query, on_accounts)]
+    count = sum(int(one[0]) for one in found)
+    first = min((one[1] for one in found if one[1] is not None), default=None)
     if first is None:
         return None
     return Alarm(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -32,10 +33,13 @@ from quorum.apps.console.pages.rendering import (
     set_cookie,
     set_new_cookie,
 )
+from quorum.apps.oidc.provider import ProviderUnavailable
 from quorum.core import metrics
 from quorum.core.errors import ConfigurationError
 
 __all__ = ["router"]
+
+_log = logging.getLogger(__name__)
 
 router = APIRouter()
 
@@ -151,12 +155,35 @@ def change_password(request: Request, session: CurrentSession, given: FormFields
 
 @router.post("/logout")
 def logout(request: Request, session: CurrentSession, given: FormFields) -> Response:
-    """Log out."""
+    """Log out; through the identity provider, if the settings ask for it and it opened this."""
     console = console_of(request)
-    sessions.log_out(console.ledger, session)
-    response = redirect(request, "/login")
+    id_token = sessions.log_out(console.ledger, session)
+    request.state.session = None
+    sign_on, told, farewell = console.sign_on, "", None
+    if sign_on is not None:
+        try:
+            farewell = sign_on.farewell(id_token, _address(request, "/login"))
+        except ProviderUnavailable as error:
+            _log.warning("the identity provider is not available: %s", error)
+            told = (
+                f"You are logged out here. {sign_on.settings.name} does not answer: log out there "
+                "too, or close the browser."
+            )
+    if farewell is not None:
+        # A redirect of a form to another host is refused by the page's own rules (form-action).
+        response = render(request, "signed_off.html", farewell=farewell)
+    elif told:
+        response = render(request, "login.html", 503, next="/", message=told, name="")
+    else:
+        response = redirect(request, "/login")
     response.delete_cookie(cookie_name(console), path="/")
     return response
+
+
+def _address(request: Request, path: str) -> str:
+    # The host is one of those that were allowed (SecurityMiddleware).
+    scheme = "https" if console_of(request).settings.secure else "http"
+    return f"{scheme}://{request.headers['host']}{path}"
 
 
 @router.get("/users")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +20,7 @@ from quorum.apps.console.desk import (
     appeals,
     bulk,
     claims,
+    drafts,
     exposure,
     filing,
     golden,
@@ -28,11 +30,13 @@ from quorum.apps.console.desk import (
     quality,
     queues,
     tasks,
+    trials,
 )
 from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.groups import Group, LargestGroups
 from quorum.apps.console.desk.overview import OverviewCache
+from quorum.apps.console.desk.policy_history import past_releases
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.desk.queues import Queue
 from quorum.apps.console.desk.routing import Desk
@@ -95,6 +99,25 @@ def test_the_other_statements(postgres_ledger: Ledger):
     assert quality.measure(ledger).speed
     assert OverviewCache(ledger, lambda: ["violence"]).current().cases == 13
     assert queues.open_counts(ledger)
+
+
+def test_a_draft_is_tried_on_a_sample(postgres_ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    ledger, policy = postgres_ledger, load_policy("balanced")
+    monkeypatch.setattr(trials, "MOST_CASES", 10)
+    draft = drafts.save(ledger, "n", policy.text.replace("0.75", "0.55"), "lea", "r")
+    runner = trials.TrialRunner(ledger, lambda: policy)
+    assert runner.step() is False
+    trials.ask_for_trial(ledger, draft, "lea")
+    assert runner.step() is True
+    row = drafts.get(ledger, draft)
+    assert (row.trial, row.trial_error) == ("done", None)
+    radius = json.loads(row.report)["radius"]
+    assert radius["sampled"] is True
+    assert radius["of"]["uploads"] >= 12
+    assert 0 < radius["read"] <= 10
+    drafts.propose(ledger, draft, "lea")
+    drafts.activate(ledger, draft, "max", None)
+    assert [one.author for one in past_releases(ledger)] == ["lea"]
 
 
 def test_two_reviewers_race_for_one_group(postgres_ledger: Ledger):

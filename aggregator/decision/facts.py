@@ -111,6 +111,7 @@ class RuleInputs:
     def __init__(self, policy: Policy, rules: Iterable[Rule]) -> None:
         conditions = [one for rule in rules for one in rule.conditions]
         self._policy = policy
+        self._keys = {name: one.key for name, one in policy.features.items()}
         self._live = [name for name, one in policy.detectors.items() if not one.shadow]
         self._lists = {name: list(items) for name, items in policy.lists.items()}
         self.reads = list({r.variable: r for one in conditions for r in one.reads}.values())
@@ -123,16 +124,22 @@ class RuleInputs:
         known = 0
         bit = 1
         live, outstanding = facts.live, facts.outstanding
+        found: Any
         for read in self.reads:
-            what, detector = read.what, read.detector
+            what = read.what
+            if what == "feature":
+                found = facts.features.get(self._keys[read.name], read.default)
+                if found is not None:
+                    values[read.variable] = found
+                    known |= bit
+                bit <<= 1
+                continue
+            detector = read.detector
             prediction = live.get(detector)
-            found: Any
             if what == "score" and prediction is not None and prediction.score is not None:
                 found = prediction.score
             elif what == "combined":
                 found = self.combined(read.name, facts)
-            elif what == "feature":
-                found = facts.features.get(self._policy.features[read.name].key, read.default)
             elif detector in outstanding:
                 found = None
             elif what == "status":

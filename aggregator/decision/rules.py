@@ -51,8 +51,11 @@ _HISTORIES: Final = tuple(
     for strikes, removals, verdicts in product((0.0, 1e6), (0, 1_000_000), (0, 1_000_000))
 )
 
-#: A condition that compares one score or label with one number.
-_COMPARISON: Final = re.compile(r"""\s*(?:score|label)\("[^"\\]+"\)\s*>(=?)\s*(\d+\.\d+)\s*""")
+#: A condition that compares one score, label or feature with one number.
+_COMPARISON: Final = re.compile(
+    r"""\s*(?:(?:score|label)\("[^"\\]+"\)|feature\("[^"\\]+",\s*\d+(?:\.\d+)?\))"""
+    r"""\s*>(=?)\s*(\d+(?:\.\d+)?(?:[eE]\d+)?)\s*"""
+)
 
 #: Negative severity, then place: the least one decides.
 Rank = tuple[int, int]

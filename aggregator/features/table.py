@@ -100,14 +100,15 @@ class FeatureTable:
             cache: dict[str, tuple[int, ...]] = {}
             found: dict[str, float] = {}
             campaigns: list[Campaign] = []
+            at = upload.published_at.timestamp()
             for one in self._kept:
-                value = one.take(upload, new, cache)
+                value = one.take(upload, at, new, cache)
                 if isinstance(value, tuple):
                     value, campaign = value
                     if campaign is not None:
                         campaigns.append(campaign)
                 if value is not None:
-                    found[one.feature.key] = value
+                    found[one.key] = value
             return Counted(found, tuple(campaigns))
 
     def warm(self, uploads: Callable[[], Iterable[Upload]]) -> int:
@@ -153,6 +154,8 @@ class _Kept:
 
     def __init__(self, feature: Feature) -> None:
         self.feature = feature
+        self.key = feature.key
+        self.lateness = int(feature.lateness)
         self.levels = levels_of(feature.over)
         self.windows: OrderedDict[int, Window] = OrderedDict()
         self.given_up = 0
@@ -161,11 +164,15 @@ class _Kept:
         """How many numbers are kept."""
         return sum(window.size() for window in self.windows.values())
 
-    def take(self, upload: Upload, new: bool, cache: dict[str, tuple[int, ...]]) -> float | None:
+    def take(
+        self, upload: Upload, at: float, new: bool, cache: dict[str, tuple[int, ...]]
+    ) -> float | None:
         feature = self.feature
-        if feature.by not in cache:
-            cache[feature.by] = keys_of(upload, feature.by)
-        keys = cache[feature.by]
+        keys = cache.get(feature.by)
+        if keys is None:
+            keys = cache[feature.by] = keys_of(upload, feature.by)
+        if not keys:
+            return None
         own: tuple[int, ...] = ()
         amount: float | None = 1.0
         if feature.kind == "distinct":
@@ -174,16 +181,15 @@ class _Kept:
             own = cache[feature.of][:1]
         elif feature.kind == "sum":
             amount = number_of(upload, feature.of)
-        if not keys:
-            return None
-        at = upload.published_at.timestamp()
         whole = 0 if amount is None else round(amount * _UNITS)
         edge = int(at - feature.lateness)
-        windows = [self.windows[key] for key in keys if key in self.windows]
+        kept = self.windows
+        windows = [found for key in keys if (found := kept.get(key)) is not None]
         value = self._value(windows, at, edge, own, whole)
         if new and amount is not None:
+            second = int(at)
             for key in keys:
-                self._count(key, int(at), own, whole)
+                self._count(key, second, own, whole)
         return value
 
     def _count(self, key: int, second: int, own: tuple[int, ...], amount: int) -> None:
@@ -197,13 +203,13 @@ class _Kept:
         else:
             self.windows.move_to_end(key)
         if feature.kind == "last_seen":
-            window.add_time(second, 2 * int(feature.lateness) + 2)
+            window.add_time(second, 2 * self.lateness + 2)
             return
         distinct = feature.kind == "distinct"
         if distinct and not own:
             return
         window.add(levels, second, own[0] if distinct else amount, distinct=distinct)
-        window.forget(levels, second, feature.over, int(feature.lateness) + 1)
+        window.forget(levels, second, feature.over, self.lateness + 1)
 
     def _value(
         self, windows: list[Window], at: float, edge: int, own: tuple[int, ...], amount: int
@@ -215,8 +221,11 @@ class _Kept:
             return None if not seen or at - max(seen) > over else float(int(at) - max(seen))
         if kind == "distinct":
             return estimate({*own, *(v for one in windows for v in one.values(levels, edge, over))})
-        totals = [one.total(levels, edge, over) for one in windows]
-        total = (amount + max(totals, default=0)) / _UNITS
+        if len(windows) == 1:
+            most = windows[0].total(levels, edge, over)
+        else:
+            most = max([one.total(levels, edge, over) for one in windows], default=0)
+        total = (amount + most) / _UNITS
         return total * 60.0 / over if kind == "rate" else total
 
 

@@ -99,6 +99,7 @@ class KeptWaves:
 
     def __init__(self, feature: Feature) -> None:
         self.feature = feature
+        self.key = feature.key
         self.levels = levels_of(feature.over)
         self.windows: OrderedDict[int, _Key] = OrderedDict()
         self.given_up = 0
@@ -108,12 +109,13 @@ class KeptWaves:
         return sum(one.size() for one in self.windows.values())
 
     def take(
-        self, upload: Upload, new: bool, cache: dict[str, tuple[int, ...]]
+        self, upload: Upload, at: float, new: bool, cache: dict[str, tuple[int, ...]]
     ) -> tuple[float, Campaign | None] | None:
         """Count an upload, and tell its campaign.
 
         Args:
             upload: The upload.
+            at: When it was published, in seconds since 1970.
             new: Whether it came for the first time.
             cache: The keys of the upload that were made for other features.
 
@@ -127,7 +129,6 @@ class KeptWaves:
         keys = cache[feature.by]
         if not keys or (feature.words and words_in(upload, feature.words) < feature.words):
             return None
-        at = upload.published_at.timestamp()
         own, edge, second = hashed(upload.uploader), int(at - feature.lateness), int(at)
         found = [one for key in keys if (one := self._counted(key, edge, own)) is not None]
         campaign, name = None, None

@@ -96,9 +96,11 @@ class Window:
                 self.few = tuple(one for at in kept for one in few[at : at + 2])
             return
         for number, (size, steps) in enumerate(zip(levels, self.steps, strict=True)):
+            if len(steps) <= 8:
+                continue
             wide = int(over) if number + 1 == len(levels) else levels[number + 1]
             first = (second - 2 * lateness - wide) // size - 1
-            if len(steps) > 8 and min(steps) < first:
+            if min(steps) < first:
                 for index in [one for one in steps if one < first]:
                     del steps[index]
 
@@ -106,7 +108,10 @@ class Window:
         """The steps of the window that ends before a second; the amounts while there are few."""
         found: list[Any] = []
         if self.steps is None:
-            few, far = self.few, -(-(edge - int(over)) // levels[-1]) * levels[-1]
+            few = self.few
+            if not few:
+                return found
+            far = -(-(edge - int(over)) // levels[-1]) * levels[-1]
             return [few[at + 1] for at in range(0, len(few), 2) if far <= few[at] < edge]
         end = edge
         for number, (size, steps) in enumerate(zip(levels, self.steps, strict=True)):

@@ -77,10 +77,12 @@ class Running:
     Attributes:
         platform: Publishes, and notes when each verdict comes.
         job: Its id on Flink; empty on Prism.
+        processes: The ids of the processes that it consists of; they have children.
     """
 
     platform: Platform
     job: str
+    processes: Sequence[int]
 
 
 @contextmanager
@@ -125,26 +127,29 @@ def running(given: Given, flink: Flink | None, warm: int = 64) -> Iterator[Runni
         words = [sys.executable, "-m", "quorum", *given.arguments(folder)]
         job = ""
         if flink is None:
-            _start_on_prism(words, environment, folder, held)
+            processes = [_start_on_prism(words, environment, folder, held)]
         else:
             pool = Pool(folder, environment)
             held.callback(pool.close)
             job = _start_on_flink(words, environment, given, flink, pool)
             held.callback(flink.cancel, job, given.parallelism)
+            parts = (pool.process, flink.taskmanager, flink.jobmanager)
+            processes = [each.pid for each in parts]
         if warm:
             platform.publish(uploads(warm, "warm"))
             platform.await_all(warm, "warm", _TO_START)
-        yield Running(platform, job)
+        yield Running(platform, job, processes)
 
 
 def _start_on_prism(
     words: Sequence[str], environment: dict[str, str], folder: Path, held: ExitStack
-) -> None:
+) -> int:
     with (folder / "job.log").open("wb") as log:
         process = subprocess.Popen(
             words, stdout=log, stderr=log, env=environment, start_new_session=True
         )
     held.callback(kill, process)
+    return process.pid
 
 
 def _start_on_flink(

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.document import machine, table, write_section
 from benchmarks.flink.cluster import Flink
 from benchmarks.flink.deployment import Given, cluster, running
+from benchmarks.soak.processes import processor_seconds
 
 _Latencies = dict[tuple[str, float], list[float]]
 
@@ -35,9 +36,15 @@ def plain(count: int) -> float:
 
 def measure(
     flink: Flink, count: int, rates: Sequence[float], seconds: float, rounds: int
-) -> tuple[dict[str, list[float]], _Latencies]:
-    """Throughput by engine, and milliseconds to the verdict by engine and rate."""
+) -> tuple[dict[str, list[float]], dict[str, list[float]], _Latencies]:
+    """Throughput by engine, its processor time, and milliseconds to the verdict.
+
+    Returns:
+        By engine: uploads a second; milliseconds of one core an upload. By engine and rate: the
+        latencies.
+    """
     through: dict[str, list[float]] = defaultdict(list)
+    costs: dict[str, list[float]] = defaultdict(list)
     spent: _Latencies = defaultdict(list)
     for number in range(rounds):
         through["plain loop"].append(plain(count))
@@ -47,18 +54,24 @@ def measure(
                 for rate in rates:
                     made = job.platform.latencies(rate, round(rate * seconds), f"steady{rate:g}")
                     spent[name, rate] += made
+                before = processor_seconds(job.processes)
                 through[name].append(job.platform.throughput(count, f"burst{number}"))
-            print(f"{name}: {through[name][-1]:,.0f} uploads/s", flush=True)
-    return dict(through), dict(spent)
+                costs[name].append((processor_seconds(job.processes) - before) * 1000 / count)
+            told = f"{through[name][-1]:,.0f} uploads/s, {costs[name][-1]:.2f} ms each"
+            print(f"{name}: {told}", flush=True)
+    return dict(through), dict(costs), dict(spent)
 
 
-def _throughputs(through: Mapping[str, Sequence[float]]) -> str:
+def _throughputs(
+    through: Mapping[str, Sequence[float]], costs: Mapping[str, Sequence[float]]
+) -> str:
     bare = statistics.median(through["plain loop"])
     rows = []
     for name in ("plain loop", "Prism", "Flink"):
         found = statistics.median(through[name])
-        rows.append([name, f"{found:,.0f}", f"{found / bare:.2f}"])
-    return table(["engine", "uploads/s", "of the plain loop"], rows)
+        cost = f"{statistics.median(costs[name]):.1f}" if name in costs else ""
+        rows.append([name, f"{found:,.0f}", f"{found / bare:.2f}", cost])
+    return table(["engine", "uploads/s", "of the plain loop", "processor an upload, ms"], rows)
 
 
 def _latencies(spent: _Latencies, rates: Sequence[float]) -> str:
@@ -90,8 +103,8 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="do not write the page")
     args = parser.parse_args()
     with cluster() as flink:
-        through, spent = measure(flink, args.uploads, args.rates, args.seconds, args.rounds)
-    made = f"{_throughputs(through)}\n\n{_latencies(spent, args.rates)}"
+        through, costs, spent = measure(flink, args.uploads, args.rates, args.seconds, args.rounds)
+    made = f"{_throughputs(through, costs)}\n\n{_latencies(spent, args.rates)}"
     print(made)
     if args.dry_run:
         return
@@ -104,7 +117,8 @@ def main() -> None:
 `quorum stream` with three trivial detectors over the Pub/Sub emulator, on Prism and on a Flink
 cluster of one TaskManager with one slot, in turn, {args.rounds} rounds; the plain loop has the same
 features and decisions, and neither streams nor engine. Medians of bursts of {args.uploads:,}, and
-from publication to the verdict at a steady rate for {args.seconds:g} s a round.
+from publication to the verdict at a steady rate for {args.seconds:g} s a round. Processor time is
+that of all processes of the job in a burst, without the broker.
 
 {made}
 """,

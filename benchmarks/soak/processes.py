@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "descendants", "of_session", "resident_mebibytes"]
+__all__ = ["Process", "descendants", "of_session", "processor_seconds", "resident_mebibytes"]
 
 _PROC = Path("/proc")
 
@@ -65,6 +67,19 @@ def descendants(pid: int) -> list[Process]:
 def of_session(session: int) -> list[Process]:
     """The processes of a session, whoever their parents are."""
     return [one for one in _processes() if one.session == session]
+
+
+def processor_seconds(pids: Iterable[int]) -> float:
+    """What processes and their descendants have computed, with children that have ended."""
+    ticks = 0
+    for pid in {each for root in pids for each in (root, *(one.pid for one in descendants(root)))}:
+        try:
+            stat = (_PROC / str(pid) / "stat").read_text()
+        except OSError:
+            continue
+        # utime, stime, cutime and cstime; see proc(5).
+        ticks += sum(int(value) for value in stat.rsplit(")", 1)[1].split()[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mebibytes(pid: int) -> float:

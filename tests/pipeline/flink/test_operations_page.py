@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.pipeline.doubles import upload
 from tests.pipeline.flink.deployed import Deployment
 
-pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.emulator, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 
 _MARK = "<!-- run by tests/pipeline/flink/test_operations_page.py -->\n```\n"
 #: Longer than a step takes, since cases must be open through it; the drain takes as long.
@@ -51,7 +51,7 @@ class Shell:
             env={**os.environ, "PATH": f"{self._folder}/bin:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=1700,
             check=False,
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr[-3000:])

@@ -89,7 +89,7 @@ def test_the_pages_of_the_policy_meet_wcag_aa(browse, cases: Ledger):
     trials.run_backtest(cases, draft, "lea", POLICY)
     drafts.propose(cases, draft, "lea")
     drafts.activate(cases, draft, "max", None)
-    for address in (f"/policy/draft?id={draft}", "/policy/history"):
+    for address in ("/policy", f"/policy/draft?id={draft}", "/policy/history"):
         page.goto(address)
         page.wait_for_selector("html[data-ready] h1")
         check(page)

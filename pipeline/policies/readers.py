@@ -1,8 +1,9 @@
-"""Where released policies are read: the ledger, a subscription, or a policy's file.
+"""Where released policies are read: the ledger, a subscription, a topic of Kafka, or a file.
 
 Each of them keeps the newest release until there is a newer one, so that a process that starts, or
-starts again after a kill, finds the policy in force: the ledger and the file by what they are, the
-subscription because its readers give the newest message back and acknowledge older ones alone.
+starts again after a kill, finds the policy in force: the ledger, the file and the topic by what
+they are, the subscription because its readers give the newest message back and acknowledge older
+ones alone.
 """
 
 from __future__ import annotations
@@ -25,11 +26,19 @@ from quorum.core.errors import (
 from quorum.core.identity import Admission, Publisher
 from quorum.core.messages import PolicyRelease, digest
 from quorum.core.metrics import REFUSED_POLICIES
-from quorum.pipeline.streams.address import AddressKind, parse_address
+from quorum.pipeline.streams.address import KAFKA, AddressKind, KafkaAddress, parse_address
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.releases import in_force
 
-__all__ = ["Candidate", "FileReader", "LedgerReader", "Reader", "SubscriptionReader", "open_reader"]
+__all__ = [
+    "Candidate",
+    "FileReader",
+    "KafkaReader",
+    "LedgerReader",
+    "Reader",
+    "SubscriptionReader",
+    "open_reader",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -204,8 +213,28 @@ class SubscriptionReader:
             )
 
 
+class KafkaReader:
+    """Reads a topic of Kafka.
+
+    Args:
+        path: ``kafka://BROKERS/TOPIC``.
+        admission: Who may release policies.
+    """
+
+    def __init__(self, path: str, admission: Admission) -> None:
+        # Kafka's client is an extra.
+        from quorum.pipeline.policies.kafka_reader import TopicReader
+
+        self._topic = TopicReader(path, admission)
+
+    def read(self) -> Candidate | None:
+        """See Reader."""
+        found = self._topic.read()
+        return None if found is None else _candidate(found)
+
+
 def open_reader(address: str, publishers: Mapping[str, Publisher]) -> Reader:
-    """The reader of an address: ``ledger``, a ledger's URL, a subscription, or a policy's file.
+    """The reader of an address: ``ledger``, a ledger's URL, a stream, or a policy's file.
 
     Raises:
         ConfigurationError: If the address is none of these.
@@ -216,6 +245,8 @@ def open_reader(address: str, publishers: Mapping[str, Publisher]) -> Reader:
 def _opener(address: str) -> Callable[[Admission], Reader]:
     if address == LEDGER:
         return lambda admission: LedgerReader(None, admission)
+    if address.startswith(KAFKA):
+        return _kafka_opener(KafkaAddress.parse(address))
     if "://" in address and not address.startswith("file:"):
         return lambda admission: LedgerReader(address, admission)
     if address.endswith((".yaml", ".yml")):
@@ -227,11 +258,22 @@ def _opener(address: str) -> Callable[[Admission], Reader]:
     if parsed is None or parsed.kind is not AddressKind.SUBSCRIPTION:
         msg = (
             f"policies cannot be followed at {address!r}: give `ledger` for that of "
-            "QUORUM_DATABASE, a ledger's URL, projects/P/subscriptions/S, or a policy's .yaml file"
+            "QUORUM_DATABASE, a ledger's URL, projects/P/subscriptions/S, kafka://HOST:PORT/TOPIC, "
+            "or a policy's .yaml file"
         )
         raise ConfigurationError(msg)
     path = parsed.path
     return lambda admission: SubscriptionReader(path, admission)
+
+
+def _kafka_opener(address: KafkaAddress) -> Callable[[Admission], Reader]:
+    if str(address) != str(KafkaAddress(address.brokers, address.topic)):
+        msg = (
+            f"policies on {KAFKA}{address.brokers}/{address.topic} are read whole by each process, "
+            "without a group: leave out what stands after the topic"
+        )
+        raise ConfigurationError(msg)
+    return lambda admission: KafkaReader(str(address), admission)
 
 
 def _candidate(release: PolicyRelease) -> Candidate:

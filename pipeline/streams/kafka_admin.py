@@ -30,8 +30,12 @@ _READERS: Final = {
     "stream": ("uploads", "reviews"),
     "detect": ("uploads",),
     "decide": ("uploads", "predictions", "reviews"),
-    "record": ("uploads", "predictions", "verdicts", "reviews", "dead-letters"),
+    "record": ("uploads", "predictions", "verdicts", "reviews", "policies", "dead-letters"),
 }
+
+#: The end of the name of a topic with released policies, which keeps the newest release of each
+#: version for good: a job that starts in a year finds the policy in force.
+_POLICIES: Final = "-policies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +159,13 @@ class KafkaCluster:
             # A confirmed message outlives a broker.
             "min.insync.replicas": str(min(2, replication)),
         }
+        kept = {"cleanup.policy": "compact"}
         wanted = [
             admin.NewTopic(
-                each, num_partitions=partitions, replication_factor=replication, config=config
+                each,
+                num_partitions=partitions,
+                replication_factor=replication,
+                config=config | (kept if each.endswith(_POLICIES) else {}),
             )
             for each in absent
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from quorum.core.errors import ConfigurationError
@@ -18,6 +18,7 @@ from quorum.pipeline.streams.away import ABSENCE_SECONDS
 
 __all__ = [
     "admin_client",
+    "attributes_of",
     "consumer_client",
     "library",
     "producer_client",
@@ -238,6 +239,14 @@ def admin_client(brokers: str, failed: Callable[[Any], None] | None = None) -> A
     library()
     admin = import_module("confluent_kafka.admin")
     return _made(admin.AdminClient, _shared(brokers, failed))
+
+
+def attributes_of(headers: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:
+    """The headers of a message as attributes; of several with one name, the last."""
+    return {
+        name: "" if value is None else value.decode("utf-8", errors="replace")
+        for name, value in headers or ()
+    }
 
 
 def refuses_credentials(error: Any) -> bool:

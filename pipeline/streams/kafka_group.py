@@ -20,7 +20,7 @@ from quorum.core.metrics import BACKLOG
 from quorum.pipeline.streams.address import KafkaAddress
 from quorum.pipeline.streams.away import ABSENCE_SECONDS
 from quorum.pipeline.streams.holding import MAX_HELD, Holding
-from quorum.pipeline.streams.kafka_clients import consumer_client, library
+from quorum.pipeline.streams.kafka_clients import attributes_of, consumer_client, library
 from quorum.pipeline.streams.kafka_offsets import DONE, PartitionOffsets
 from quorum.pipeline.streams.waiting import Held
 
@@ -175,7 +175,7 @@ class KafkaGroup(Holding):
                 if attempt == DONE:
                     continue
                 lease = f"{partition}-{offset}~{self._lives[partition]}"
-                attributes = _attributes(message.headers())
+                attributes = attributes_of(message.headers())
                 pulled.append(
                     self._delivery(lease, attempt, message.value() or b"", attributes, now)
                 )
@@ -402,11 +402,3 @@ def _place(held: Held) -> tuple[int, int]:
     """The partition and the offset of a message."""
     partition, _, offset = held.lease.partition("~")[0].partition("-")
     return int(partition), int(offset)
-
-
-def _attributes(headers: Iterable[tuple[str, bytes | None]] | None) -> dict[str, str]:
-    """The headers as attributes; of several with one name, the last."""
-    return {
-        name: "" if value is None else value.decode("utf-8", errors="replace")
-        for name, value in headers or ()
-    }

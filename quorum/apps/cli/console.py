@@ -466,8 +466,7 @@ def _policies_topic(address: str | None, settings: Settings) -> str | None:
     Raises:
         ConfigurationError: If it is none, or this console may not publish policies.
     """
-    from quorum.pipeline.policies.releasing import may_release
-    from quorum.pipeline.streams.address import AddressKind, parse_address
+    from quorum.pipeline.policies.releasing import may_release, topic_of
 
     refused = may_release(settings.publishers)
     if address is None:
@@ -476,13 +475,10 @@ def _policies_topic(address: str | None, settings: Settings) -> str | None:
                 "jobs that follow the ledger refuse what this console activates: %s", refused
             )
         return None
-    parsed = parse_address(address)
-    if parsed.kind is not AddressKind.TOPIC:
-        msg = f"{address} is no topic: policies are published to projects/P/topics/T"
-        raise ConfigurationError(msg)
+    topic = topic_of(address)
     if refused is not None:
         raise ConfigurationError(refused)
-    return parsed.path
+    return topic
 
 
 def _seed(ledger: Ledger, rules: Policy, chosen: Settings, examples: Path) -> None:

@@ -71,8 +71,8 @@ PoliciesAddress = Annotated[
     typer.Option(
         "--policies",
         help="Follow the policies that are released while it runs, without a restart: `ledger` "
-        "(that of QUORUM_DATABASE), a ledger's URL, a subscription of the policies topic, or a "
-        "policy's .yaml file. Until one is released, --policy decides.",
+        "(that of QUORUM_DATABASE), a ledger's URL, a subscription of the policies topic, that "
+        "topic of Kafka, or a policy's .yaml file. Until one is released, --policy decides.",
         metavar="ADDRESS",
         show_default=False,
     ),
@@ -154,9 +154,9 @@ class PolicyOptions:
 
     @property
     def subscription(self) -> str | None:
-        """The subscription that policies are read from; None if they are read elsewhere."""
-        given = self.policies
-        return given if given is not None and "projects/" in given else None
+        """The stream that policies are read from; None if they are read elsewhere."""
+        given = self.policies or ""
+        return given if "projects/" in given or given.startswith("kafka:") else None
 
     def live(self, settings: Settings, policy: Policy) -> LivePolicy | None:
         """How the policies are followed that are released while the command runs; None for none.

@@ -33,8 +33,8 @@ To = Annotated[
     str | None,
     typer.Option(
         "--to",
-        help="Also publish it to this topic (projects/P/topics/T), which jobs follow by their "
-        "subscriptions.",
+        help="Also publish it to this topic (projects/P/topics/T, which jobs follow by their "
+        "subscriptions, or kafka://HOST:PORT/TOPIC).",
         show_default=False,
     ),
 ]
@@ -183,15 +183,18 @@ def _release(
     settings: str | None,
 ) -> SignedRelease:
     from quorum.core.settings import load_settings
-    from quorum.pipeline.policies.releasing import may_release, release_time, send, signed
-    from quorum.pipeline.streams.address import AddressKind, parse_address
+    from quorum.pipeline.policies.releasing import (
+        may_release,
+        release_time,
+        send,
+        signed,
+        topic_of,
+    )
     from quorum.store.ledger import Ledger
 
-    if topic is not None and parse_address(topic).kind is not AddressKind.TOPIC:
-        msg = f"{topic} is no topic: give --to projects/P/topics/T"
-        raise ConfigurationError(msg)
+    path = None if topic is None else topic_of(topic)
     if topic is None and no_ledger:
-        msg = "with --no-ledger, give --to projects/P/topics/T"
+        msg = "with --no-ledger, give --to projects/P/topics/T or --to kafka://HOST:PORT/TOPIC"
         raise ConfigurationError(msg)
     refused = may_release(load_settings(settings).publishers)
     if refused is not None:
@@ -208,8 +211,8 @@ def _release(
         with Ledger(database) as ledger:
             one = made(ledger.transact(release_time))
             ledger.record([one])
-    if topic is not None:
-        send(one, parse_address(topic).path)
+    if path is not None:
+        send(one, path)
     return one
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from quorum.core.messages import DeadLetter, Verdict
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.messages import DeadLetter, PolicyRelease, Verdict, now
+from quorum.pipeline.policies.releasing import send as send_policy
 from quorum.pipeline.record import SubscriptionFeed
 from quorum.pipeline.streams.kafka_topic import KafkaRecord, KafkaTopic
+from quorum.store.ledger import SignedRelease
 from tests.hanging import hanging_environment, install_hanging
 from tests.kafka_mock import KafkaMock
 from tests.pipeline.doubles import upload
@@ -17,7 +20,7 @@ from tests.pipeline.jobs import Job, wait_until
 
 pytest.importorskip("confluent_kafka", reason="needs Kafka's client: the extra kafka")
 
-STREAMS = ("uploads", "verdicts", "dead-letters")
+STREAMS = ("uploads", "verdicts", "dead-letters", "policies")
 
 
 @pytest.mark.prism
@@ -38,6 +41,11 @@ def test_nothing_is_lost_when_the_worker_is_killed(
             each: SubscriptionFeed(f"{at[each]}?group=platform")
             for each in ("verdicts", "dead-letters")
         }
+        # In force from the first upload on, before and after the kill.
+        start = Path(options[options.index("--policy") + 1]).read_text()
+        released = Policy.from_text(start.replace("name: hanging", "name: released"))
+        one = PolicyRelease(policy_version=released.version, text=released.text, by="ana", at=now())
+        send_policy(SignedRelease(one, one.to_bytes(), one.attributes("/test")), at["policies"])
         verdicts: list[Verdict] = []
         letters: list[DeadLetter] = []
 
@@ -65,6 +73,7 @@ def test_nothing_is_lost_when_the_worker_is_killed(
             send(names[200:])
             wait_until(lambda: decided(set(names)), 120, job.log)
             assert job.stop() == 0, job.log()
+        assert {one.policy_version for one in verdicts} == {released.version}
         ids = {(one.upload_id, one.id) for one in verdicts}
         repeated = Counter(one.upload_id for one in verdicts)
         assert len(ids) == len(names), "two verdicts on one upload differ"

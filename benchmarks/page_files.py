@@ -99,6 +99,7 @@ PAGES: Mapping[str, Setting] = {
     ),
     "docs/reports.md": Setting(f"{_MAKE} ledger"),
     "docs/notices.md": Setting(f"{_MAKE} ledger"),
+    "docs/child-safety.md": Setting(f"{_MAKE} ledger"),
     "docs/transparency.md": Setting(f"{_MAKE} ledger"),
     "docs/copyright.md": Setting(
         f"cp {ROOT}/examples/media/lights.mp4 film.mp4\ncp film.mp4 upload.mp4\nmkdir films\n"

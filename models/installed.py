@@ -32,6 +32,9 @@ __all__ = [
 #: The group of entry points that a plug-in's package names its detectors in.
 GROUP = "quorum.detectors"
 
+#: The detector of listed hashes, which runs where the settings have some.
+_HASHES = "hashes"
+
 _loading = threading.Lock()
 #: The detectors of this process, by name and loader. Models are large: threads and stages share
 #: them.
@@ -89,12 +92,19 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
         ConfigurationError: If the settings name a detector that is not installed.
     """
     known = installed()
-    if settings.detectors is None:
-        return {name: DetectorSettings() for name in sorted(known)}
-    for name, chosen in settings.detectors.items():
-        if name not in known and not is_recipe(chosen.model):
+    chosen = settings.detectors
+    if chosen is None:
+        chosen = {name: DetectorSettings() for name in known}
+    for name, one in chosen.items():
+        if name == _HASHES and not settings.hashes.on:
+            msg = "the detector hashes needs `hashes` in the settings: lists, or a database"
+            raise ConfigurationError(msg)
+        if name not in known and name != _HASHES and not is_recipe(one.model):
             raise ConfigurationError(_unknown(name, known))
-    return {name: settings.detectors[name] for name in sorted(settings.detectors)}
+    if settings.hashes.on:
+        # Whoever names a hash list means it to be compared, whatever else runs.
+        chosen = {_HASHES: DetectorSettings(), **chosen}
+    return {name: chosen[name] for name in sorted(chosen)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +175,10 @@ def _make(name: str, settings: Settings) -> Detector:
         from quorum.models.huggingface import HuggingFaceDetector
 
         return HuggingFaceDetector.of(name, settings)
+    if name == _HASHES and settings.hashes.on:
+        from quorum.models.known.detector import KnownHashDetector
+
+        return KnownHashDetector.from_settings(settings)
     kind = load_class(name)
     try:
         return kind.from_settings(settings)

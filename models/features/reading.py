@@ -13,7 +13,7 @@ from quorum.models.fingerprint.fingerprint import (
     UPLOAD_RATE,
     Fingerprint,
     Fingerprinting,
-    digest_of,
+    digests_of,
     fingerprint,
     unreadable,
 )
@@ -116,7 +116,7 @@ def _read_once(path: Path, wanted: Wanted) -> Reading:
             decoded = decoding.finish()
             if making is not None:
                 try:
-                    found = making.finish(digest_of(path))
+                    found = making.finish(digests_of(path))
                 except Exception as error:  # the other features are still usable
                     none = _told(error, path)
     except MediaRefused as error:

@@ -30,9 +30,10 @@ from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 __all__ = [
     "UPLOAD_RATE",
     "WORK_RATE",
+    "FileDigests",
     "Fingerprint",
     "Fingerprinting",
-    "digest_of",
+    "digests_of",
     "fingerprint",
     "unreadable",
 ]
@@ -77,12 +78,14 @@ class Fingerprint:
             in file order.
         duration: Seconds of the media.
         video: Hashes of the frames; None without video.
-        local: Local features of keyframes; None without video.
         audio: Hashes of the sound; None without audio or without Chromaprint.
         notices: Human-readable warnings about missing or damaged parts.
         others: Hashes of the other tracks, and of a transparent picture on the other ground; they
             have no digests of their own.
         unread: Tracks of which nothing could be hashed, with why.
+        local: Local features of keyframes; None without video.
+        md5: MD5 of the file, and its SHA-1 as ``sha1``: hash exchanges list them. Empty in
+            fingerprints that were kept before they were computed.
     """
 
     digest: str
@@ -94,6 +97,8 @@ class Fingerprint:
     others: tuple[Fingerprint, ...] = ()
     unread: tuple[str, ...] = ()
     local: LocalPrint | None = None
+    md5: str = ""
+    sha1: str = ""
 
     def digests(self) -> frozenset[str]:
         """All exact digests; two files that share one have equal coded content."""
@@ -132,6 +137,8 @@ class Fingerprint:
             "notices": list(self.notices),
             "others": len(self.others),
             "unread": list(self.unread),
+            "md5": self.md5,
+            "sha1": self.sha1,
         }
         return pack(facts, arrays)
 
@@ -159,6 +166,8 @@ class Fingerprint:
             notices=tuple(facts["notices"]),
             others=tuple(others),
             unread=tuple(facts.get("unread", ())),
+            md5=str(facts.get("md5", "")),
+            sha1=str(facts.get("sha1", "")),
         )
 
 
@@ -225,12 +234,12 @@ def fingerprint(
         bounded=max_seconds is not None,
     )
     try:
-        digest = digest_of(path)
+        digests = digests_of(path)
         with open_media(path, limits) as media:
             making = Fingerprinting(media, path.name, rate)
             for one in media.read(making.kinds, draft=rate, listener=making.listener):
                 making.take(one)
-            return making.finish(digest)
+            return making.finish(digests)
     except MediaRefused as refused:
         raise unreadable(refused, path.name) from None
     except OSError as error:
@@ -250,20 +259,33 @@ def unreadable(refused: MediaRefused, name: str) -> InputError:
     return InputError(f"{name} is not readable media: {str(refused).removeprefix(_UNREADABLE)}")
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+@dataclass(frozen=True, slots=True)
+class FileDigests:
+    """Digests of a file as it is, in hexadecimal."""
+
+    sha256: str
+    sha1: str = ""
+    md5: str = ""
+
+
+def digests_of(path: Path) -> FileDigests:
+    """The digests of a file, read once.
 
     Raises:
         InputError: If it is empty.
     """
-    sha = hashlib.sha256()
+    sha256 = hashlib.sha256()
+    # Hash exchanges list these two; nothing here rests on their strength.
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    md5 = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(_CHUNK):
-            sha.update(block)
+            for one in (sha256, sha1, md5):
+                one.update(block)
         if file.tell() == 0:
             msg = f"{path.name} is empty"
             raise InputError(msg)
-    return sha.hexdigest()
+    return FileDigests(sha256.hexdigest(), sha1.hexdigest(), md5.hexdigest())
 
 
 class _PacketDigest:
@@ -377,11 +399,11 @@ class Fingerprinting:
             self._sounds[one.track] = AudioHasher(PACES if self._rate < WORK_RATE else ())
         self._sounds[one.track].add(one.frame)
 
-    def finish(self, digest: str) -> Fingerprint:
+    def finish(self, digests: FileDigests) -> Fingerprint:
         """The fingerprint, once the file has been read.
 
         Args:
-            digest: SHA-256 of the file.
+            digests: Of the file.
 
         Raises:
             MediaRefused: If nothing of it could be hashed.
@@ -404,7 +426,7 @@ class Fingerprinting:
             for seen, sound in zip_longest(videos[1:], sounds[1:])
         )
         return Fingerprint(
-            digest,
+            digests.sha256,
             self.listener.result() if media.complete else (),
             max(media.length, self._end),
             videos[0][0] if videos else None,
@@ -413,6 +435,8 @@ class Fingerprinting:
             others,
             tuple(self._unread),
             videos[0][1] if videos else None,
+            md5=digests.md5,
+            sha1=digests.sha1,
         )
 
     def _hashings(self, shown: Shown) -> list[_Hashing]:

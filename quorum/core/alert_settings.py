@@ -10,10 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from quorum.core.secure_urls import LOOPBACK, is_secure_url
 
 __all__ = [
+    "Address",
     "AlertSettings",
     "Channel",
     "EmailChannel",
+    "Name",
     "SlackChannel",
+    "Url",
+    "Variable",
     "WatchedKind",
     "WebhookChannel",
 ]

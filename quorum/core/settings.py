@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Container
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from quorum.core.alert_settings import AlertSettings
+from quorum.core.child_safety_settings import ChildSafetySettings, HashSettings
 from quorum.core.errors import ConfigurationError
 from quorum.core.identity import Publisher, PublisherKey, Publishers
 from quorum.core.sign_on_settings import SignOnSettings
@@ -26,12 +28,15 @@ from quorum.core.yaml_files import line_of, read_yaml, tree_of
 __all__ = [
     "AttributeSource",
     "CatalogueSettings",
+    "ChildSafetySettings",
     "DetectorSettings",
+    "HashSettings",
     "MediaAccess",
     "NoticeSettings",
     "ReportSettings",
     "Settings",
     "WorkerSettings",
+    "check_hashes",
     "check_timeouts",
     "load_settings",
 ]
@@ -250,6 +255,12 @@ class Settings(_Section):
     reports: Annotated[ReportSettings, BeforeValidator(_defaults_if_empty)] = ReportSettings()
     #: Legal notices. See ``docs/notices.md``.
     notices: Annotated[NoticeSettings, BeforeValidator(_defaults_if_empty)] = NoticeSettings()
+    #: Listed hashes, and the exchanges that list them. See ``docs/child-safety.md``.
+    hashes: Annotated[HashSettings, BeforeValidator(_defaults_if_empty)] = HashSettings()
+    #: Child-abuse material. See ``docs/child-safety.md``.
+    child_safety: Annotated[ChildSafetySettings, BeforeValidator(_defaults_if_empty)] = (
+        ChildSafetySettings()
+    )
     #: Single sign-on to the console; None for passwords and reverse proxies only. See
     #: ``docs/console.md``.
     sso: SignOnSettings | None = None
@@ -266,6 +277,8 @@ _SECTIONS: dict[object, type[BaseModel]] = {
     "perspective": AttributeSource,
     "reports": ReportSettings,
     "notices": NoticeSettings,
+    "hashes": HashSettings,
+    "child_safety": ChildSafetySettings,
     "sso": SignOnSettings,
     "alerts": AlertSettings,
 }
@@ -324,6 +337,26 @@ def check_timeouts(settings: Settings, deadline: float, path: str | Path | None 
                 f"of {deadline:g} s, by which each upload is decided; set at most {deadline:g}"
             )
             raise ConfigurationError(msg)
+
+
+def check_hashes(settings: Settings, policy: str, reads: Container[str]) -> None:
+    """Refuse a policy that reads nothing of the listed hashes that the settings name.
+
+    Args:
+        settings: The settings.
+        policy: The policy's name.
+        reads: The detectors that its rules read.
+
+    Raises:
+        ConfigurationError: If a match would change no verdict.
+    """
+    if settings.hashes.on and "hashes" not in reads:
+        msg = (
+            f"the settings name hash lists (hashes), but no rule of the policy {policy} reads "
+            "them, so that a match would change nothing: add the rules of "
+            "docs/child-safety.md#the-policy"
+        )
+        raise ConfigurationError(msg)
 
 
 def _problem(item: ErrorDetails) -> str:

@@ -62,7 +62,7 @@ class SignOnSettings(BaseModel):
     roles: Annotated[
         dict[
             Annotated[str, Field(min_length=1, max_length=256)],
-            Literal["reviewer", "lead", "admin", "auditor", "read-only"],
+            Literal["reviewer", "lead", "admin", "auditor", "read-only", "specialist"],
         ],
         Field(min_length=1),
     ]

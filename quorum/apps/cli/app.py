@@ -39,6 +39,8 @@ _VERBS: dict[str, str] = {
     "replay": "Decide past cases again and publish the changes.  [quorum replay --help]",
     "ledger": "Create and maintain the ledger.  [quorum ledger init]",
     "notices": "List, show and export legal notices with their clocks.  [quorum notices list]",
+    "sealed": "List, report and export child-abuse cases.  [quorum sealed list]",
+    "hashes": "Import, pull, deny and check listed hashes.  [quorum hashes list]",
     "schemas": "Write the messages' JSON Schemas.  [quorum schemas]",
     "doctor": "Say what this machine lacks, and what then does not work.  [quorum doctor]",
     "health": "Check whether a job on this machine is alive.  [quorum health]",

@@ -274,6 +274,7 @@ def console(
                 sweep=timedelta(seconds=review.sweep_seconds) if review.sweep_seconds else None,
                 catalogue=_kept_uploads(chosen) if review.sweep_seconds else None,
                 notices_per_hour=chosen.notices.per_hour,
+                child_safety=chosen.child_safety,
                 policies=_policies_topic(review.policies, chosen),
                 sso=chosen.sso,
                 sso_secret=None if chosen.sso is None else client_secret(),
@@ -317,7 +318,7 @@ def check_desk(
 def create_user(
     name: Annotated[str, typer.Argument(help="Letters, digits and _ . @ -")],
     role: Annotated[
-        str, typer.Option(help="reviewer, lead, admin, auditor or read-only.")
+        str, typer.Option(help="reviewer, lead, admin, auditor, read-only or specialist.")
     ] = "reviewer",
     database: options.LedgerDatabase = None,
     no_password: Annotated[

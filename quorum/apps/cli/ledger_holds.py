@@ -14,7 +14,7 @@ from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.holds import active_holds, newest_holds
 
-__all__ = ["hold", "list_holds", "release"]
+__all__ = ["By", "hold", "list_holds", "release", "who"]
 
 _MOST = 1000
 
@@ -54,7 +54,7 @@ def hold(
     if until is not None and until.tzinfo is None:
         until = until.replace(tzinfo=UTC)
     with Ledger(database) as ledger:
-        made, known = place(ledger, kind, subject or "", why=why, by=_who(by), until=until)
+        made, known = place(ledger, kind, subject or "", why=why, by=who(by), until=until)
     end = "until it is released" if made.until is None else f"until {made.until.isoformat()}"
     typer.echo(f"hold {made.id}: the {kind} {subject} is kept {end}")
     if not known:
@@ -75,7 +75,7 @@ def release(
     from quorum.apps.console.desk.holding import waiting_erasure
 
     with Ledger(database) as ledger:
-        ended = end(ledger, hold_id, why=why, by=_who(by))
+        ended = end(ledger, hold_id, why=why, by=who(by))
         uploader = waiting_erasure(ledger, ended)
     typer.echo(f"released {ended.id}: the {ended.kind} {ended.subject}")
     if uploader is not None:
@@ -105,7 +105,8 @@ def list_holds(
     typer.echo(f"{len(found):,} holds")
 
 
-def _who(by: str | None) -> str:
+def who(by: str | None) -> str:
+    """Who does it: the name that was given, else this system's user."""
     if by:
         return by
     try:

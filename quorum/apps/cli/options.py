@@ -128,7 +128,14 @@ Webhooks = Annotated[
 
 def _fits(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
     """Refuse a released policy that this job could not have begun with."""
+    from quorum.core.settings import check_hashes
+
     check(settings, policy.deadline)
+    _check_hashes(settings, check_hashes, policy)
+
+
+def _check_hashes(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
+    check(settings, policy.name, {name for rule in policy.rules for name in rule.detectors})
 
 
 @dataclass(frozen=True)
@@ -189,12 +196,13 @@ class PolicyOptions:
             ConfigurationError: If one of them cannot be used.
         """
         from quorum.aggregator.policy.policy import load_policy
-        from quorum.core.settings import check_timeouts, load_settings
+        from quorum.core.settings import check_hashes, check_timeouts, load_settings
 
         settings = load_settings(self.settings)
         shadows = tuple(load_policy(name) for name in self.shadow_policy or ())
         policy = load_policy(self.policy or settings.policy)
         check_timeouts(settings, policy.deadline, self.settings)
+        _check_hashes(settings, check_hashes, policy)
         return settings, policy, shadows
 
 

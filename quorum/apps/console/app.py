@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.access import Permission
 from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.accounts.audit_key import anchors_file, audit_key
 from quorum.apps.console.accounts.security import (
@@ -59,13 +60,14 @@ from quorum.apps.console.pages import (
     quality,
     queue,
     reports,
+    sealed,
     search,
     translation,
     transparency,
     viewing,
 )
 from quorum.apps.console.pages import sign_on as sign_on_page
-from quorum.apps.console.pages.base import Console, LoginRequired, PageError
+from quorum.apps.console.pages.base import Console, LoginRequired, PageError, SealedCase
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.console.sweeper import Sweeper
@@ -81,6 +83,7 @@ from quorum.store.ledger import Ledger, LedgerRefused, LedgerUnavailable
 from quorum.store.notices.intake import NoticeIntake
 from quorum.store.reports.intake import Intake
 from quorum.store.reports.values import ReportLimits
+from quorum.store.sealed.values import SealedRules
 
 __all__ = ["create_console"]
 
@@ -125,6 +128,7 @@ def create_console(
         chosen.undo,
         chosen.notices,
         chosen.desk,
+        SealedRules.of(chosen.child_safety),
     )
     sweeper = None
     if chosen.sweep is not None and chosen.catalogue is not None:
@@ -212,6 +216,7 @@ def create_console(
         sign_on_page,
         notices,
         notice_form,
+        sealed,
         transparency,
     ):
         app.include_router(module.router)
@@ -259,6 +264,11 @@ def _install_errors(app: FastAPI) -> None:
     async def on_page_error(request: Request, error: Any) -> Response:
         return error_page(request, error.status, error.message)
 
+    async def on_sealed(request: Request, error: Any) -> Response:
+        if request.url.path == "/case" and error.user.may(Permission.SEALED):
+            return redirect(request, "/sealed/one", case=error.case_id)
+        return error_page(request, 403, "This case is sealed: child safety decides it.")
+
     async def on_http(request: Request, error: Any) -> Response:
         known = {404: "There is no such page.", 405: "This page does not support this method."}
         text = known.get(error.status_code, str(error.detail))
@@ -290,6 +300,7 @@ def _install_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(LoginRequired, on_login)
     app.add_exception_handler(PageError, on_page_error)
+    app.add_exception_handler(SealedCase, on_sealed)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(LedgerRefused, on_refused)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quorum.apps.console.desk.replies import Replies
 from quorum.apps.console.desk.routing import Desk
-from quorum.core.settings import MediaAccess
+from quorum.core.settings import ChildSafetySettings, MediaAccess
 from quorum.core.sign_on_settings import SignOnSettings
 from quorum.models.copyright.catalogue.catalogue import Catalogue
 from quorum.models.prompt.translation import Translator
@@ -44,6 +44,7 @@ class ConsoleSettings:
         sweep: The time between two searches for copies of removed intimate images; None for none.
         catalogue: Opens the catalogue whose kept uploads are searched.
         notices_per_hour: Notices that the form without an account takes from one network.
+        child_safety: The clock of sealed cases, and what reports say of the platform.
         policies: The topic that activated policies are published to, beside the ledger.
         body_seconds: Time for a browser to send a form.
         answer: A published decision that led to no verdict by then is told on every page.
@@ -75,6 +76,7 @@ class ConsoleSettings:
     sweep: timedelta | None = None
     catalogue: Callable[[], Catalogue] | None = None
     notices_per_hour: int = 20
+    child_safety: ChildSafetySettings = field(default_factory=ChildSafetySettings)
     policies: str | None = None
     body_seconds: float = 20.0
     answer: timedelta = timedelta(seconds=60)

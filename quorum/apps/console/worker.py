@@ -9,7 +9,7 @@ import time
 from datetime import timedelta
 
 from quorum.apps.console.accounts.anchors import AnchorWriter
-from quorum.apps.console.desk import likeness, noticed, outbox, reported, standing, tasks
+from quorum.apps.console.desk import likeness, noticed, outbox, reported, sealed, standing, tasks
 from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.filing import file_tasks
 from quorum.apps.console.desk.overview import OverviewCache
@@ -20,6 +20,7 @@ from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.indexing import fill
 from quorum.store.notices.values import NoticeRules
+from quorum.store.sealed.values import SealedRules
 
 __all__ = ["Worker"]
 
@@ -52,6 +53,7 @@ class Worker:
         undo: How long a decision that later members of a campaign get can be undone.
         notices: The terms of legal notices.
         desk: The queues that tasks are filed in.
+        sealed: The terms of sealed cases.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Worker:
         undo: timedelta = timedelta(0),
         notices: NoticeRules | None = None,
         desk: Desk | None = None,
+        sealed: SealedRules | None = None,
     ) -> None:
         self._ledger = ledger
         self._reviews = reviews
@@ -75,6 +78,7 @@ class Worker:
         self._undo = undo
         self._notices = notices or NoticeRules()
         self._desk = desk or Desk()
+        self._sealed = sealed or SealedRules()
         #: When all open tasks were last held against the rules.
         self._filed_at: float | None = None
         self._stopping = threading.Event()
@@ -140,6 +144,7 @@ class Worker:
                     standing.follow(self._ledger, self._undo)
                     reported.sync(self._ledger)
                     noticed.sync(self._ledger, self._notices)
+                    sealed.sync(self._ledger, self._sealed)
                     self._file()
                     self._note_stuck(self._ledger.transact(outbox.stuck))
                     if self._releases is not None:

@@ -31,6 +31,7 @@ from quorum.store.ledger import (
     notices_schema,
     reports_schema,
     schema,
+    sealed_schema,
     search_schema,
     vectors_schema,
 )
@@ -73,6 +74,8 @@ _DERIVED = (
             reports_schema.reports,
             reports_schema.report_cases,
             notices_schema.notice_copies,
+            sealed_schema.sealed_cases,
+            sealed_schema.sealed_matches,
             accounts_schema.account_verdicts,
             accounts_schema.account_orders,
             accounts_schema.account_appeals,
@@ -312,6 +315,10 @@ def _remove_cases(connection: Connection, upload_ids: Sequence[str], *, dry_run:
     for chunk in in_chunks(upload_ids):
         for key in _COUNTED:
             counts[key.table.name] += remove(key.table, key.in_(chunk), connection)
+        if not dry_run:
+            sealed, events = sealed_schema.sealed_cases.c, sealed_schema.sealed_events
+            ids = select(sealed.id).where(sealed.upload_id.in_(chunk))
+            _delete(events, events.c.case_id.in_(ids), connection)
         # After the cases: ``indexing.fill`` locks a case while it writes its words.
         for derived in () if dry_run else _DERIVED:
             _delete(derived.table, derived.in_(chunk), connection)

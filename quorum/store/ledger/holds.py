@@ -1,5 +1,7 @@
 """Legal holds: what erasure and retention must keep until a hold ends.
 
+Sealed cases (child-abuse material) are kept as if a hold were on them, for as long as the law says.
+
 A hold is on one upload, or on an uploader with all of their uploads, those to come too. It keeps
 rows; an edit still replaces an upload's content.
 """
@@ -29,6 +31,8 @@ from sqlalchemy import (
 from quorum.core.errors import InputError
 from quorum.store.ledger import schema
 from quorum.store.ledger.holds_schema import holds
+from quorum.store.ledger.sealed_schema import sealed_cases
+from quorum.store.ledger.sealing import in_preservation, preserved
 
 __all__ = [
     "Hold",
@@ -213,7 +217,7 @@ def holds_on(
 def covers(
     upload_id: ColumnElement[Any], at: datetime, uploader: ColumnElement[Any] | None = None
 ) -> ColumnElement[bool]:
-    """The condition that a hold in force covers the upload of a row.
+    """The condition that a hold in force covers the upload of a row, or that it is preserved.
 
     Args:
         upload_id: The column with the upload's id.
@@ -230,11 +234,11 @@ def covers(
         )
     else:
         on_uploader = on_uploader.where(h.subject == uploader)
-    return or_(on_upload, on_uploader)
+    return or_(on_upload, on_uploader, preserved(upload_id, at))
 
 
 def held_among(connection: Connection, upload_ids: Sequence[str], at: datetime) -> set[str]:
-    """Those of these uploads, of one chunk, that a hold in force covers."""
+    """Those of these uploads, of one chunk, that a hold in force covers, or that are preserved."""
     h, c = holds.c, schema.cases.c
     by_id = select(h.subject).where(h.kind == "upload", h.subject.in_(upload_ids), _in_force(at))
     by_uploader = (
@@ -242,8 +246,10 @@ def held_among(connection: Connection, upload_ids: Sequence[str], at: datetime) 
         .join(holds, and_(h.kind == "uploader", h.subject == c.uploader))
         .where(c.upload_id.in_(upload_ids), _in_force(at))
     )
-    found = set(connection.execute(by_id).scalars())
-    return found | set(connection.execute(by_uploader).scalars())
+    s = sealed_cases.c
+    sealed = select(s.upload_id).where(s.upload_id.in_(upload_ids), in_preservation(at))
+    queries = (by_id, by_uploader, sealed)
+    return {one for query in queries for one in connection.execute(query).scalars()}
 
 
 def _in_force(at: datetime) -> ColumnElement[bool]:

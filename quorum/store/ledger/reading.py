@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from quorum.core.messages import Action, DeadLetter, Message, Prediction, Review, Upload, Verdict
 from quorum.store.ledger import schema
+from quorum.store.ledger.sealing import unsealed
 from quorum.store.ledger.values import (
     CaseFilter,
     CaseSummary,
@@ -296,4 +297,6 @@ def matching(chosen: CaseFilter) -> list[ColumnElement[bool]]:
         )
     if chosen.title:
         found.append(table.title.icontains(chosen.title, autoescape=True))
+    if chosen.unsealed:
+        found.append(unsealed(table.upload_id))
     return found

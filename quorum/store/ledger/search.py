@@ -208,7 +208,10 @@ def _kept(
     connection: Connection, chosen: CaseFilter, upload_ids: Sequence[str], more: Iterable[Any]
 ) -> dict[str, CaseSummary]:
     query = select(*(cases.c[name] for name in CaseSummary.__dataclass_fields__)).where(
-        cases.c.upload_id.in_(upload_ids), cases.c.at.is_not(None), *matching(chosen), *more
+        cases.c.upload_id.in_(upload_ids),
+        cases.c.at.is_not(None),
+        *matching(chosen),
+        *more,
     )
     return {row.upload_id: to_summary(row) for row in connection.execute(query)}
 

@@ -276,6 +276,7 @@ class CaseFilter:
         decided: The period of the current verdict's time.
         reviewed: Whether a human has decided.
         title: A part of the title, in any case; ``%`` and ``_`` have no special meaning.
+        unsealed: Without sealed cases, which pages do not show.
     """
 
     actions: tuple[Action, ...] = ()
@@ -286,6 +287,7 @@ class CaseFilter:
     decided: TimeRange = field(default_factory=TimeRange)
     reviewed: bool | None = None
     title: str | None = None
+    unsealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

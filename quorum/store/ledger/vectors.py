@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, delete, select
 
 from quorum.store.ledger.reading import to_summary
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import unsealed
 from quorum.store.ledger.search_schema import texts
 from quorum.store.ledger.statements import in_chunks
 from quorum.store.ledger.values import CaseSummary
@@ -127,7 +128,9 @@ def summaries_of(connection: Connection, upload_ids: Collection[str]) -> dict[st
     columns = [c[name] for name in CaseSummary.__dataclass_fields__]
     found: dict[str, CaseSummary] = {}
     for chunk in in_chunks(sorted(upload_ids)):
-        query = select(*columns).where(c.upload_id.in_(chunk), c.at.is_not(None))
+        query = select(*columns).where(
+            c.upload_id.in_(chunk), c.at.is_not(None), unsealed(c.upload_id)
+        )
         found.update((row.upload_id, to_summary(row)) for row in connection.execute(query))
     return found
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, liter
 from quorum.store.ledger import schema
 from quorum.store.ledger.accounts_schema import account_verdicts
 from quorum.store.ledger.indexing import write_labels, write_texts
+from quorum.store.ledger.sealing import seal_matched
 from quorum.store.ledger.writing_rows import Row, newer, upsert
 
 __all__ = [
@@ -69,8 +70,9 @@ def write_uploads(connection: Connection, rows: Sequence[Row]) -> None:
 
 
 def write_predictions(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert predictions; of two with one id, the later one wins."""
+    """Insert predictions; of two with one id, the later one wins. A known hash seals the upload."""
     upsert(connection, schema.predictions, rows, "id", newer(schema.predictions, "at"))
+    seal_matched(connection, rows)
 
 
 def write_verdicts(connection: Connection, rows: Sequence[Row]) -> None:

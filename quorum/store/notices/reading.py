@@ -19,6 +19,7 @@ from quorum.store.ledger.notices_schema import (
     notices,
 )
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import shown_title
 from quorum.store.notices.values import OPEN, Clock, Kind, Person
 from quorum.store.reports.intake import token_digest
 
@@ -105,7 +106,7 @@ def notice_page(
     """One page of a kind's notices: open ones by their clock, others newest first."""
     n = notices.c
     query = (
-        select(notices, cases.c.title, cases.c.action.label("current"))
+        select(notices, shown_title(), cases.c.action.label("current"))
         .join(cases, cases.c.upload_id == n.upload_id, isouter=True)
         # Answered ones are nearly all of a kind: read by their time, not by an index of the kind.
         .where((n.kind.concat("") if what == "closed" else n.kind) == kind, _shown(what))

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, select, tuple_, up
 from quorum.core.errors import InputError
 from quorum.store.ledger.reports_schema import report_cases, reporters, reports
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import shown_title
 from quorum.store.reports.intake import token_digest
 from quorum.store.reports.values import Track
 
@@ -115,7 +116,7 @@ def case_page(
     """
     c = report_cases.c
     query = (
-        select(report_cases, cases.c.title, cases.c.uploader, cases.c.action.label("current"))
+        select(report_cases, shown_title(), cases.c.uploader, cases.c.action.label("current"))
         .join(cases, cases.c.upload_id == c.upload_id, isouter=True)
         .where(*_shown(what))
         .limit(limit)

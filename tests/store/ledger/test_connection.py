@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from quorum.apps.cli.ledger import app
 from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.models.copyright.catalogue.tables import metadata as catalogue
+from quorum.models.known.tables import metadata as known
 from quorum.pipeline.batch.sources import TableBatch
 from quorum.store.ledger import (
     Ledger,
@@ -37,7 +38,7 @@ def test_migrations_make_the_tables_of_the_schema(url: str) -> None:
             "include_object": lambda _o, name, *_: not name.startswith(("texts_", "ix_texts_w")),
         }
         context = MigrationContext.configure(connection, opts=opts)
-        assert compare_metadata(context, [metadata, catalogue]) == []
+        assert compare_metadata(context, [metadata, catalogue, known]) == []
     engine.dispose()
     with Ledger(url, create=True) as again:
         assert again.revision() == wanted_revision()

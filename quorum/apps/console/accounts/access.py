@@ -58,6 +58,8 @@ class Role(StrEnum):
     ADMIN = "admin"
     AUDITOR = "auditor"
     READ_ONLY = "read-only"
+    #: Child safety: the only role that sees sealed cases.
+    SPECIALIST = "specialist"
 
 
 class Permission(StrEnum):
@@ -71,6 +73,8 @@ class Permission(StrEnum):
     IDENTITY = "identity"
     AUDIT = "audit"
     ADMIN = "admin"
+    #: Sealed cases: child-abuse material.
+    SEALED = "sealed"
 
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
@@ -78,9 +82,11 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.LEAD: frozenset(
         {Permission.READ, Permission.DECIDE, Permission.LEAD, Permission.IDENTITY}
     ),
-    Role.ADMIN: frozenset(Permission),
+    #: An admin may give themselves the role of a specialist, which the audit log tells.
+    Role.ADMIN: frozenset(Permission) - {Permission.SEALED},
     Role.AUDITOR: frozenset({Permission.READ, Permission.AUDIT}),
     Role.READ_ONLY: frozenset({Permission.READ}),
+    Role.SPECIALIST: frozenset({Permission.READ, Permission.DECIDE, Permission.SEALED}),
 }
 
 

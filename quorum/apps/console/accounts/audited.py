@@ -19,6 +19,7 @@ from quorum.store.ledger.holds import Hold
 from quorum.store.ledger.holds_schema import holds
 from quorum.store.ledger.notices_schema import notice_events, notices
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealed_schema import sealed_cases, sealed_events
 from quorum.store.ledger.statements import in_chunks
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "identity_digest",
     "letters_digest",
     "order_digest",
+    "sealed_digest",
     "user_digest",
 ]
 
@@ -102,6 +104,12 @@ def letters_digest(row: Row[Any]) -> str | None:
     return _digest([row.letters]) if row.letters not in (None, "[]") else None
 
 
+def sealed_digest(row: Row[Any]) -> str:
+    """The digest of an event in the log of a sealed case."""
+    names = ("case_id", "number", "at", "event", "actor", "details")
+    return _digest([_plain(getattr(row, name)) for name in names])
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -124,6 +132,8 @@ class AuditedRows:
         self._identities: dict[tuple[str, str], str] = {}
         #: By notice and number: the digests of that event, and of its letters.
         self._events: dict[tuple[str, int], tuple[str, str | None]] = {}
+        #: By sealed case and number: the digest of that event.
+        self._sealed: dict[tuple[str, int], str] = {}
         #: By decision on an account: the digest of its row by its last line, and its upload.
         self._orders: dict[str, tuple[str, str]] = {}
         #: Lines of versions that named no decision: (upload, reviewer, action, kind).
@@ -147,6 +157,9 @@ class AuditedRows:
         elif event in ("hold.placed", "hold.released"):
             told = json.loads(details)
             self._holds[told["hold"]] = told["row"]
+        elif event.startswith("sealed."):
+            told = json.loads(details)
+            self._sealed[subject, told["number"]] = told["row"]
         elif event.startswith("notice."):
             told = json.loads(details)
             self._events[subject, told["number"]] = (told["row"], told.get("letters"))
@@ -176,6 +189,7 @@ class AuditedRows:
             or ledger.transact(self._of_identities)
             or ledger.transact(self._of_holds)
             or ledger.transact(self._of_notices)
+            or ledger.transact(self._of_sealed)
             or ledger.transact(self._of_orders)
             or self._of_decisions(ledger)
         )
@@ -215,6 +229,20 @@ class AuditedRows:
         there = set(connection.execute(select(notices.c.id)).scalars())
         gone = sorted(one for one in left if one[0] in there)
         return f"event {gone[0][1]} of the notice {gone[0][0]} was deleted" if gone else None
+
+    def _of_sealed(self, connection: Connection) -> str | None:
+        """Events of a case that was erased after its preservation are gone with it."""
+        left = dict(self._sealed)
+        e = sealed_events.c
+        for row in connection.execute(select(sealed_events).where(e.logged.is_(True))):
+            known = left.pop((row.case_id, row.number), None)
+            if known is None:
+                return f"event {row.number} of the sealed case {row.case_id} was made by no line"
+            if known != sealed_digest(row):
+                return f"event {row.number} of the sealed case {row.case_id} was changed"
+        there = set(connection.execute(select(sealed_cases.c.id)).scalars())
+        gone = sorted(one for one in left if one[0] in there)
+        return f"event {gone[0][1]} of the sealed case {gone[0][0]} was deleted" if gone else None
 
     def _of_orders(self, connection: Connection) -> str | None:
         left = dict(self._orders)

@@ -19,6 +19,7 @@ from quorum.store.ledger import LedgerCase
 from quorum.store.ledger.accounts_schema import account_appeals, account_orders, account_verdicts
 from quorum.store.ledger.past_verdicts import past_verdicts
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import unsealed
 
 __all__ = [
     "AccountDecision",
@@ -152,6 +153,7 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
     grounds = connection.execute(
         select(c.upload_id, c.title, c.action, c.at, c.verdict_id)
         .where(
+            unsealed(c.upload_id),
             c.uploader == uploader,
             c.action.in_((Action.ALLOW.value, Action.RESTRICT.value, Action.REMOVE.value)),
             c.decided_by != "cap",

@@ -17,6 +17,7 @@ from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import appeals, decisions
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases, verdicts
+from quorum.store.ledger.sealing import shown_title
 
 __all__ = ["MAX_TEXT", "AppealCounts", "AppealRefused", "appeal", "counts", "find_appeal", "newest"]
 
@@ -136,7 +137,7 @@ def newest(
     """
     a, c, v = appeals.c, cases.c, verdicts.c
     query = (
-        select(appeals, c.title, c.uploader, c.action, v.action.label("stopped"))
+        select(appeals, shown_title(), c.uploader, c.action, v.action.label("stopped"))
         .join(cases, c.upload_id == a.upload_id, isouter=True)
         .join(verdicts, v.id == a.verdict_id, isouter=True)
         .order_by(a.at.desc(), a.id.desc())

@@ -12,6 +12,7 @@ from quorum.apps.console.desk.decisions import ReviewDecision
 from quorum.core.messages import Action
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import shown_title
 
 __all__ = ["OwnDecision", "of_reviewer"]
 
@@ -51,7 +52,7 @@ def of_reviewer(
     """
     d, c = decisions.c, cases.c
     query = (
-        select(decisions, c.title, c.action.label("current"))
+        select(decisions, shown_title(), c.action.label("current"))
         .join(cases, c.upload_id == d.upload_id, isouter=True)
         .where(d.reviewer == reviewer)
         .order_by(d.at.desc(), d.id.desc())

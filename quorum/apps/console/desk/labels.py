@@ -105,7 +105,7 @@ def draw(
     query = select(samples.c.upload_id)
     known = set(ledger.transact(lambda c: list(c.execute(query).scalars())))
     actions = (Action.ALLOW, Action.RESTRICT, Action.REMOVE)
-    chosen = CaseFilter(actions=actions, reviewed=False, decided=span or TimeRange())
+    chosen = CaseFilter(actions=actions, reviewed=False, unsealed=True, decided=span or TimeRange())
     found: list[tuple[str, float, float]] = []
     after = None
     while rows := ledger.find(chosen, after=after, limit=_CHUNK):

@@ -18,6 +18,7 @@ from quorum.store.ledger import Ledger, LedgerCase
 from quorum.store.ledger.console_schema import tasks
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import is_sealed
 
 __all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_row"]
 
@@ -75,7 +76,7 @@ def open_task(
     due_at: datetime | None = None,
     first: float = 0.0,
 ) -> str:
-    """Create a task unless it exists, and return its id.
+    """Create a task unless it exists, and return its id; that of a sealed case waits for nobody.
 
     Args:
         connection: A transaction.
@@ -95,13 +96,16 @@ def open_task(
         shown = ",".join(upload.territories) if upload is not None else ""
         scores = [one.score for one in verdict.predictions if one.score is not None]
         harm = category or verdict.category
+        sealed = is_sealed(connection, verdict.upload_id)
         connection.execute(
             insert(tasks).values(
                 id=task_id,
                 upload_id=verdict.upload_id,
                 verdict_id=verdict.id,
                 kind=kind,
-                state="open",
+                state="closed" if sealed else "open",
+                outcome="sealed" if sealed else None,
+                closed_at=at if sealed else None,
                 category=None if harm is None else harm[:256],
                 territories=f",{shown}," if shown else "",
                 severity=severity(harm),

@@ -23,6 +23,7 @@ from quorum.apps.console.watch import Watch
 from quorum.apps.http.keys import Keyring
 from quorum.core import metrics
 from quorum.store.ledger import Ledger, LedgerUnavailable
+from quorum.store.ledger.sealing import sealed_id
 
 __all__ = [
     "Admin",
@@ -35,6 +36,8 @@ __all__ = [
     "LoginRequired",
     "PageError",
     "Reviewer",
+    "SealedCase",
+    "Specialist",
     "UploadId",
     "client_address",
     "console_of",
@@ -69,6 +72,9 @@ class Console:
 PROXY_SECRET_HEADER = "quorum-proxy-secret"  # noqa: S105
 
 
+#: The names under which addresses and forms name an upload.
+_UPLOADS = ("upload", "of")
+
 #: Fields of a form: more than one decision takes cases, so that it can say what is too many.
 _MAX_FIELDS = 20_000
 
@@ -89,6 +95,20 @@ class PageError(Exception):
 
 class LoginRequired(Exception):
     """The request has no valid session."""
+
+
+class SealedCase(Exception):
+    """The request is about a sealed case, which no ordinary page shows.
+
+    Args:
+        case_id: The case.
+        user: Who asks.
+    """
+
+    def __init__(self, case_id: str, user: User) -> None:
+        super().__init__(case_id)
+        self.case_id = case_id
+        self.user = user
 
 
 def console_of(request: Request) -> Console:
@@ -139,7 +159,19 @@ def current_session(request: Request) -> Session:
     if found is None:
         raise LoginRequired
     request.state.session = found
+    refuse_sealed(console, found.user, *(request.query_params.get(name) for name in _UPLOADS))
     return found
+
+
+def refuse_sealed(console: Console, user: User, *upload_ids: str | None) -> None:
+    """Refuse what is about a sealed case, whoever asks: its media is shown to nobody here.
+
+    Raises:
+        SealedCase: If one of the uploads is sealed.
+    """
+    asked = [one for one in upload_ids if one]
+    if asked and (sealed := console.ledger.transact(lambda c: sealed_id(c, asked))) is not None:
+        raise SealedCase(sealed, user)
 
 
 def _proxy_user(request: Request, console: Console) -> str | None:
@@ -208,6 +240,7 @@ Reviewer = Annotated[User, Depends(_require(Permission.DECIDE))]
 Lead = Annotated[User, Depends(_require(Permission.LEAD))]
 Auditor = Annotated[User, Depends(_require(Permission.AUDIT))]
 IdentityReader = Annotated[User, Depends(_require(Permission.IDENTITY))]
+Specialist = Annotated[User, Depends(_require(Permission.SEALED))]
 Admin = Annotated[User, Depends(_require(Permission.ADMIN))]
 
 UploadId = Annotated[str, Query(max_length=256)]
@@ -221,16 +254,20 @@ async def form_fields(request: Request) -> Mapping[str, str]:
 
 
 def verified_fields(
-    session: CurrentSession, given: Annotated[Mapping[str, str], Depends(form_fields)]
+    request: Request,
+    session: CurrentSession,
+    given: Annotated[Mapping[str, str], Depends(form_fields)],
 ) -> Mapping[str, str]:
     """Return the fields of a form after checking its CSRF token.
 
     Raises:
         PageError: If the token is not that of the session.
+        SealedCase: If it is about a sealed case.
     """
     if not sessions.tokens_equal(given.get("csrf", ""), session.csrf):
         msg = "This form is from an earlier session. Go back, reload the page, and send it again."
         raise PageError(403, msg)
+    refuse_sealed(console_of(request), session.user, *(given.get(name) for name in _UPLOADS))
     return given
 
 

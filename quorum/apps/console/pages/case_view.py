@@ -205,7 +205,7 @@ def _score(one: Prediction | UsedPrediction, *, used: bool) -> ScoreRow:
 def _history(console: Console, uploader: str | None, upload_id: str) -> UploaderHistory:
     if uploader is None:
         return UploaderHistory({}, ())
-    chosen = CaseFilter(uploader=uploader)
+    chosen = CaseFilter(uploader=uploader, unsealed=True)
     recent = console.ledger.find(chosen, limit=_RECENT + 1)
 
     def work(connection: Connection) -> Counter[str]:

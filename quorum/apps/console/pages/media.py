@@ -16,6 +16,7 @@ from quorum.core.messages import Upload
 from quorum.models.features.decoders import pictures_apart
 from quorum.models.media.limits import Limits
 from quorum.models.media.stills import jpeg
+from quorum.store.ledger.sealing import is_sealed
 
 __all__ = ["media_link", "router"]
 
@@ -41,6 +42,8 @@ def media_link(console: Console, upload: Upload | None) -> tuple[str | None, str
     """Return the media's URL and an empty text, or None and the reason."""
     if upload is None or not upload.media:
         return None, "The upload has no media."
+    if console.ledger.transact(lambda c: is_sealed(c, upload.id)):
+        return None, "The upload is sealed: nobody is shown its media."
     try:
         parts = urlsplit(upload.media)
         if parts.scheme == "https":
@@ -62,6 +65,8 @@ def media_link(console: Console, upload: Upload | None) -> tuple[str | None, str
 
 
 def _upload(console: Console, upload_id: str) -> Upload | None:
+    if console.ledger.transact(lambda c: is_sealed(c, upload_id)):
+        return None
     return console.ledger.get_cases([upload_id], ["upload"])[0].upload
 
 

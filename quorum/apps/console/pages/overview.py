@@ -18,7 +18,9 @@ from quorum.apps.console.pages.base import Console, CurrentSession, PageError, c
 from quorum.apps.console.pages.rendering import render
 from quorum.core.messages import now
 from quorum.core.report.plots import bars, line
+from quorum.store.ledger import CaseFilter
 from quorum.store.ledger.schema import cases, verdicts
+from quorum.store.ledger.sealing import unsealed
 
 __all__ = ["router"]
 
@@ -48,7 +50,7 @@ def overview(
         request,
         "overview.html",
         found=found,
-        recent=console_of(request).ledger.find(limit=8),
+        recent=console_of(request).ledger.find(CaseFilter(unsealed=True), limit=8),
         trend=trend,
         window=window,
         windows=list(WINDOWS),
@@ -94,7 +96,7 @@ def _newer(console: Console, mark: tuple[Any, str]) -> Sequence[Any]:
     query = (
         select(v.at, v.id, v.upload_id, v.action, v.rule, v.decided_by, cases.c.title)
         .join(cases, cases.c.upload_id == v.upload_id, isouter=True)
-        .where(here > there)
+        .where(here > there, unsealed(v.upload_id))
         .order_by(v.at, v.id)
         .limit(20)
     )

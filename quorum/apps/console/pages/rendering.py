@@ -30,6 +30,7 @@ _PAGES = (
     ("/search", "Search", Permission.READ),
     ("/reports", "Reports", Permission.READ),
     ("/notices", "Notices", Permission.READ),
+    ("/sealed", "Sealed", Permission.SEALED),
     ("/mine", "Mine", Permission.DECIDE),
     ("/appeals", "Appeals", Permission.READ),
     ("/accounts", "Accounts", Permission.READ),

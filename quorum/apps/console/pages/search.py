@@ -47,6 +47,7 @@ def search_query(request: Request) -> SearchQuery:
         message, until = "The end is before the start; the end was ignored.", None
     actions = tuple(action for action in Action if action.value == given["action"])
     chosen = CaseFilter(
+        unsealed=True,
         actions=actions,
         categories=(given["category"],) if given["category"] else (),
         rules=(given["rule"],) if given["rule"] else (),

@@ -1,0 +1,1 @@
+"""Hashes that exchanges and authorities list: which uploads match, which entries were denied."""

@@ -24,6 +24,7 @@ __all__ = [
     "add_opinion",
     "counts",
     "every_entry",
+    "exchange_states",
     "failed_opinion",
     "get_state",
     "listed_by",
@@ -36,6 +37,7 @@ __all__ = [
     "version_of",
     "waiting_opinions",
     "withdraw",
+    "withdraw_hashes",
     "withdraw_references",
 ]
 
@@ -116,6 +118,17 @@ def withdraw_references(connection: Connection, source: str, references: Sequenc
     return count
 
 
+def withdraw_hashes(connection: Connection, source: str, hashes: Sequence[tuple[str, str]]) -> int:
+    """Delete what a source no longer lists, by kind and value."""
+    c, count = entries.c, 0
+    for kind, value in hashes:
+        gone = delete(entries).where(c.source == source, c.kind == kind, c.value == value)
+        count += connection.execute(gone).rowcount
+    if count:
+        _renew(connection)
+    return count
+
+
 def every_entry(connection: Connection) -> Iterator[Listed]:
     """All entries."""
     c = entries.c
@@ -181,6 +194,25 @@ def remove_standing(connection: Connection, kind: str, value: str) -> bool:
     if gone.rowcount:
         _renew(connection)
     return bool(gone.rowcount)
+
+
+def exchange_states(connection: Connection) -> list[tuple[str, str, str, int]]:
+    """Of each exchange its name, when it was pulled, why not since, and what it is to be told."""
+    o = opinions.c
+    query = select(o.source, func.count()).where(o.sent_at.is_(None)).group_by(o.source)
+    waiting = {source: int(count) for source, count in connection.execute(query)}
+    rows = connection.execute(select(state.c.name, state.c.value))
+    known = {str(name): str(value) for name, value in rows}
+    names = {name.partition(":")[2] for name in known if ":" in name} | waiting.keys()
+    return [
+        (
+            name,
+            known.get(f"pulled:{name}", ""),
+            known.get(f"error:{name}", ""),
+            waiting.get(name, 0),
+        )
+        for name in sorted(names)
+    ]
 
 
 def add_opinion(

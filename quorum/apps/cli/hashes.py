@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,11 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.ledger_holds import By, who
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.core.messages import now
 
 if TYPE_CHECKING:
-    from quorum.core.child_safety_settings import HashCategory
+    from quorum.core.child_safety_settings import Exchange, HashCategory
 
 __all__ = ["app"]
 
@@ -93,11 +94,137 @@ def list_hashes(database: options.LedgerDatabase = None) -> None:
     with Ledger(database) as ledger:
         counted = ledger.transact(records.counts)
         said = ledger.transact(records.standings_of)
+        states = ledger.transact(records.exchange_states)
     for source, kind, category, count in counted:
         typer.echo(f"{source:20}  {kind:6}  {category:10}  {count:,}")
     for one in said:
         typer.echo(f"{one.standing:8}  {one.kind}:{one.value}  by {one.by}, {one.at}: {one.why}")
+    for name, pulled, error, waiting in states:
+        trouble = f"; {error}" if error else ""
+        typer.echo(f"{name}: pulled {pulled or 'never'}, {waiting:,} to push{trouble}")
     typer.echo(f"{sum(row[3] for row in counted):,} hashes, {len(said):,} with a standing")
+
+
+@app.command()
+def pull(
+    exchange: Annotated[
+        str | None, typer.Argument(help="Its name in the settings; by default all of them.")
+    ] = None,
+    every: Annotated[
+        float | None, typer.Option(min=10, help="Go on, and pull each so many seconds.")
+    ] = None,
+    settings: options.SettingsFile = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    r"""Take what exchanges list since the last pull; running detectors find it within seconds.
+
+    A pull that was cut off goes on where it was. Credentials come from the environment.
+
+    \b
+    quorum hashes pull ncmec --settings quorum.yaml
+    quorum hashes pull --settings quorum.yaml --every 3600
+    """
+    from quorum.apps.exchanges.syncing import client_of
+    from quorum.apps.exchanges.syncing import pull as run
+    from quorum.store.ledger import Ledger
+
+    clients = {name: client_of(name, one) for name, one in _exchanges(exchange, settings).items()}
+    with Ledger(database) as ledger:
+        while True:
+            troubles: list[QuorumError] = []
+            for name, client in clients.items():
+                try:
+                    done = run(ledger, name, client)
+                except QuorumError as error:
+                    typer.echo(f"{name}: {error}", err=True)
+                    troubles.append(error)
+                    continue
+                typer.echo(
+                    f"{name}: {done.new:,} hashes came, {done.gone:,} went, {done.passed:,} of "
+                    "other kinds"
+                )
+            if every is None:
+                if troubles:
+                    raise typer.Exit(troubles[0].exit_code)
+                return
+            time.sleep(every)
+
+
+@app.command()
+def push(
+    exchange: Annotated[
+        str | None, typer.Argument(help="Its name in the settings; by default all of them.")
+    ] = None,
+    settings: options.SettingsFile = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    """Tell exchanges which of their entries people here confirmed and denied.
+
+    What is refused is kept, with why, and told at the next push.
+
+    Example: quorum hashes push ncmec --settings quorum.yaml
+    """
+    from quorum.apps.exchanges.syncing import client_of
+    from quorum.apps.exchanges.syncing import push as run
+    from quorum.store.ledger import Ledger
+
+    chosen = _exchanges(exchange, settings)
+    code = 0
+    with Ledger(database) as ledger:
+        for name, one in chosen.items():
+            try:
+                done = run(ledger, name, client_of(name, one))
+            except QuorumError as error:
+                typer.echo(f"{name}: {error}", err=True)
+                code = error.exit_code
+                continue
+            typer.echo(f"{name}: {done.sent:,} sent, {len(done.failed):,} refused")
+            for hashed, why in done.failed:
+                typer.echo(f"    {hashed}: {why}", err=True)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def share(
+    hashed: Hash,
+    exchange: Annotated[str, typer.Argument(help="The exchange's name in the settings.")],
+    by: By = None,
+    settings: options.SettingsFile = None,
+    database: options.LedgerDatabase = None,
+) -> None:
+    """Queue a hash that an exchange does not list, for the next push; StopNCII takes such.
+
+    Example: quorum hashes share pdq:f8f8… stopncii --settings quorum.yaml
+    """
+    from quorum.models.known import records
+    from quorum.models.known.hashes import Listed, hash_of
+    from quorum.store.ledger import Ledger
+
+    (name,) = _exchanges(exchange, settings)
+    kind, value = hash_of(*hashed.partition(":")[::2])
+    one = Listed(kind, value, source=name)
+    with Ledger(database) as ledger:
+        fresh = ledger.transact(
+            lambda c: records.add_opinion(c, "share", one, of="", by=who(by), at=now()),
+            writes=True,
+        )
+    typer.echo(f"{one.name}: {'queued' if fresh else 'was queued before'} for {name}")
+
+
+def _exchanges(name: str | None, file: Path | None) -> dict[str, Exchange]:
+    from quorum.core.settings import load_settings
+
+    known = load_settings(file).hashes.exchanges
+    if not known:
+        msg = "the settings name no exchange: set hashes.exchanges (docs/child-safety.md)"
+        raise ConfigurationError(msg)
+    if name is None:
+        return known
+    if name not in known:
+        msg = f"the settings name no exchange {name}; there are {', '.join(known)}"
+        raise ConfigurationError(msg)
+    return {name: known[name]}
 
 
 @app.command()

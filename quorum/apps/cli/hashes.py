@@ -212,7 +212,7 @@ def share(
     typer.echo(f"{one.name}: {'queued' if fresh else 'was queued before'} for {name}")
 
 
-def _exchanges(name: str | None, file: Path | None) -> dict[str, Exchange]:
+def _exchanges(name: str | None, file: str | None) -> dict[str, Exchange]:
     from quorum.core.settings import load_settings
 
     known = load_settings(file).hashes.exchanges

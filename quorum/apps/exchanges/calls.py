@@ -40,7 +40,7 @@ class CallRefused(QuorumError):
         status: The HTTP status.
     """
 
-    exit_code = 76
+    exit_code = 69
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)

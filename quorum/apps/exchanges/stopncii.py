@@ -69,7 +69,9 @@ class StopNcii:
 
     def changes(self, checkpoint: str | None) -> Iterator[Changes]:
         """See ExchangeClient."""
-        at = json.loads(checkpoint) if checkpoint else {"start": _BEGINNING, "page": ""}
+        at: dict[str, Any] = {"start": _BEGINNING, "page": ""}
+        if checkpoint:
+            at = json.loads(checkpoint)
         start, token = at["start"], at["page"]
         resumed = bool(token)
         calls = self._calls(self.settings.fetch_env)

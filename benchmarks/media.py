@@ -7,7 +7,9 @@ picture with grain. Printed are seconds of video for each second of processor ti
 thread: the best of several rounds, in which all alternate.
 
 - Quorum: from the file to frames, sound, pages for OCR and fingerprint, in a process apart, as in
-  a worker. ``--findings`` adds the reading of words and the shipped detectors of pictures.
+  a worker. ``--findings`` adds the reading of words and the shipped detectors of pictures, and a
+  table of what each of them costs.
+- door: the part of it that PyAV does, too: the door decodes, frames and sound are kept.
 - PyAV: decodes all frames, scales four a second to 256 pixels, resamples the sound.
 - ffmpeg: the tool does the same.
 - before: Quorum's path in another checkout, such as ``git worktree add ../before COMMIT``.
@@ -113,6 +115,17 @@ def one_process(path: Path) -> None:
     assert made.fingerprint is not None, made.no_fingerprint
 
 
+def door(path: Path) -> None:
+    """Frames and sound through Quorum's door, in this process, without pages and fingerprint."""
+    from quorum.models.features.decode import decode
+
+    decode(path, frames=True, audio=True, max_seconds=600, max_pixels=40_000_000)
+
+
+#: Processor seconds of each part of the findings, for each file; the best of the rounds.
+parts: dict[str, dict[str, float]] = {}
+
+
 def findings() -> Callable[[Path], None]:
     """Quorum's path, the reading of words, and the detectors that look at pictures."""
     from datetime import UTC, datetime
@@ -122,6 +135,7 @@ def findings() -> Callable[[Path], None]:
     from quorum.models.detectors import Detector, Feature
     from quorum.models.features import decoders
     from quorum.models.features.extract import Extractor
+    from quorum.models.features.ocr import shared_reader
     from quorum.models.nsfw.detector import NsfwDetector
     from quorum.models.runner import score_safely
     from quorum.models.spam.detector import SpamDetector
@@ -133,15 +147,38 @@ def findings() -> Callable[[Path], None]:
     folder = Path(tempfile.mkdtemp(prefix="quorum-media-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
+    reader: Any = shared_reader()
+    read, words = reader.read, 0.0
+
+    def timed(pages: Any) -> Any:
+        nonlocal words
+        begun = used()
+        try:
+            return read(pages)
+        finally:
+            words = used() - begun
+
+    reader.read = timed
+
     def judge(path: Path) -> None:
+        mine = parts.setdefault(path.stem, {})
+
+        def note(name: str, spent: float) -> None:
+            mine[name] = min(mine.get(name, spent), spent)
+
+        begun = used()
         decoders.decode_apart(folder, 2 * 1024**3)
         access = MediaAccess(folders=(str(path.parent),))
         upload = Upload(
             id="u", uploader="u", media=path.as_uri(), published_at=datetime(2026, 1, 1, tzinfo=UTC)
         )
         features = Extractor(needs, access).extract([upload])
+        note("media path", used() - begun - words)
+        note("words in frames", words)
         for one in detectors:
+            begun = used()
             score_safely(one, features, 600.0)
+            note(one.name, used() - begun)
 
     return judge
 
@@ -179,15 +216,16 @@ def ffmpeg(path: Path) -> None:
     )  # fmt: skip
 
 
+def used() -> float:
+    """Processor seconds so far of this process and of those that it started."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    own = sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
+    decoders = sys.modules.get("quorum.models.features.decoders")
+    return own + (decoders.template.spent if decoders is not None else 0.0)
+
+
 def cost(work: Callable[[Path], None], path: Path) -> float:
     """Processor seconds of this process and of those that it started."""
-
-    def used() -> float:
-        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        own = sum(sum(resource.getrusage(kind)[:2]) for kind in kinds)
-        decoders = sys.modules.get("quorum.models.features.decoders")
-        return own + (decoders.template.spent if decoders is not None else 0.0)
-
     start = used()
     work(path)
     return used() - start
@@ -239,6 +277,7 @@ def table(given: argparse.Namespace, folder: Path) -> None:
     before = Served(given.before) if given.before else None
     ways: dict[str, Callable[[Path], float]] = {
         "Quorum": now.cost,
+        "door": lambda path: cost(door, path),
         "PyAV": lambda path: cost(bare, path),
         "ffmpeg": lambda path: cost(ffmpeg, path),
     }
@@ -247,7 +286,7 @@ def table(given: argparse.Namespace, folder: Path) -> None:
     if given.findings:
         judge = findings()
         ways["findings"] = lambda path: cost(judge, path)
-    ratios = ["of PyAV", *(["of before"] if before else [])]
+    ratios = ["of PyAV", "door of PyAV", *(["of before"] if before else [])]
     print(f"| film | {' | '.join([*ways, *ratios])} |\n|---{'|---' * (len(ways) + len(ratios))}|")
     for codec in given.codecs:
         for size in given.sizes:
@@ -259,13 +298,26 @@ def table(given: argparse.Namespace, folder: Path) -> None:
                     if turn:  # the first one warms up
                         best[name] = min(best[name], spent)
             cells = [f"{given.seconds / spent:.1f}" for spent in best.values()]
-            cells.append(f"{best['PyAV'] / best['Quorum']:.2f}")
+            cells += [f"{best['PyAV'] / best[name]:.2f}" for name in ("Quorum", "door")]
             if before is not None:
                 cells.append(f"{best['before'] / best['Quorum']:.2f}")
             print(f"| {codec} {size} | {' | '.join(cells)} |", flush=True)
             path.unlink()
     for served in filter(None, (now, before)):
         served.close()
+    if parts:
+        shares(given.seconds)
+
+
+def shares(seconds: float) -> None:
+    """Print what each part of the findings costs, and its share."""
+    names = list(next(iter(parts.values())))
+    print("\nProcessor milliseconds for a second of video, and the share of all findings:\n")
+    print(f"| film | {' | '.join(names)} |\n|---{'|---' * len(names)}|")
+    for film, mine in parts.items():
+        whole = sum(mine.values())
+        cells = (f"{1000 * mine[n] / seconds:.0f} ({mine[n] / whole:.0%})" for n in names)
+        print(f"| {film.replace('-', ' ')} | {' | '.join(cells)} |")
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.picture import GROUNDS
+from quorum.models.media.sound import MonoSound
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["AUDIO_RATE", "BURST", "GRID", "MAX_BURSTS", "Decoded", "Decoding", "decode"]
@@ -131,15 +132,14 @@ class _Sound:
         self.track = track
         self._left = int(max_seconds * AUDIO_RATE)
         self._parts: list[NDArray[np.float32]] = []
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=AUDIO_RATE)
+        self._mono = MonoSound("flt", AUDIO_RATE)
         self._errors = (av.error.FFmpegError, ValueError)
 
     def add(self, frame: Any) -> None:
         """Add a piece; None flushes the rest."""
         with contextlib.suppress(*self._errors):
-            for part in self._resampler.resample(frame):
-                samples = np.asarray(part.to_ndarray(), dtype=np.float32).reshape(-1)
-                samples = samples[: max(0, self._left)]
+            for part in self._mono.samples(frame):
+                samples = part[: max(0, self._left)]
                 self._left -= len(samples)
                 if len(samples):
                     self._parts.append(samples)

@@ -22,6 +22,7 @@ def prepare() -> None:
     """Load what reads media, so that processes that are forked from this one have it."""
     import av
     import PIL.Image
+    import PIL.ImageCms
 
     from quorum.models.fingerprint.audio import AudioHasher
     from quorum.models.fingerprint.local import load_opencv

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.media.sound import MonoSound
+
 __all__ = ["ABSENT", "ITEM_SECONDS", "PACES", "WORD_ITEMS", "AudioHasher", "AudioPrint"]
 
 #: Sample rate of Chromaprint, in Hz.
@@ -99,8 +101,6 @@ class AudioHasher:
         return _library() is not None
 
     def __init__(self, paces: tuple[float, ...] = ()) -> None:
-        import av
-
         library = _library()
         if library is None:
             raise ImportError(ABSENT)
@@ -108,7 +108,7 @@ class AudioHasher:
         self._fed = 0
         self._waiting: list[bytes] = []
         self._held = 0
-        self._resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
+        self._mono = MonoSound("s16", _RATE)
         self._printers = {pace: library.Fingerprinter() for pace in (1.0, *paces)}
         for pace, printer in self._printers.items():
             # Samples of a higher rate are shorter: the sound is played faster.
@@ -116,11 +116,10 @@ class AudioHasher:
 
     def add(self, frame: Any) -> None:
         """Add one decoded frame (``av.AudioFrame``)."""
-        for part in self._resampler.resample(frame):
-            self._feed(part)
+        for samples in self._mono.samples(frame):
+            self._feed(samples)
 
-    def _feed(self, part: Any) -> None:
-        samples = part.to_ndarray()
+    def _feed(self, samples: NDArray[Any]) -> None:
         self._fed += samples.size
         self._waiting.append(samples.tobytes())
         self._held += samples.size
@@ -136,8 +135,8 @@ class AudioHasher:
     def finish(self) -> AudioPrint:
         """Flush, and return the fingerprint of all added frames."""
         if self._fed:
-            for part in self._resampler.resample(None):
-                self._feed(part)
+            for samples in self._mono.samples(None):
+                self._feed(samples)
             self._print()
         made = [AudioPrint(self._items(printer), pace) for pace, printer in self._printers.items()]
         return AudioPrint(made[0].items, paced=tuple(made[1:]))

@@ -390,7 +390,7 @@ class Fingerprinting:
         """Hash one thing; others than of its kinds are ignored."""
         if isinstance(one, MediaLine) or one.track.kind not in self.kinds:
             return
-        self._end = max(self._end, one.start)
+        self._end = max(self._end, one.end if isinstance(one, Shown) else one.start)
         if isinstance(one, Shown):
             for hashing in self._hashings(one):
                 hashing.show(one)
@@ -418,7 +418,7 @@ class Fingerprinting:
             Fingerprint(
                 "",
                 (),
-                max(media.length, self._end),
+                self._length(),
                 seen[0] if seen else None,
                 sound,
                 local=seen[1] if seen else None,
@@ -428,7 +428,7 @@ class Fingerprinting:
         return Fingerprint(
             digests.sha256,
             self.listener.result() if media.complete else (),
-            max(media.length, self._end),
+            self._length(),
             videos[0][0] if videos else None,
             sounds[0] if sounds else None,
             (*self._notices, *told),
@@ -438,6 +438,13 @@ class Fingerprinting:
             md5=digests.md5,
             sha1=digests.sha1,
         )
+
+    def _length(self) -> float:
+        """Seconds of the media: those that were read, if all was; what a file says may be wrong."""
+        heard = TrackKind.AUDIO in self.kinds or not self._media.of(TrackKind.AUDIO)
+        if self._media.complete and heard and self._end > 0:
+            return self._end
+        return max(self._media.length, self._end)
 
     def _hashings(self, shown: Shown) -> list[_Hashing]:
         if shown.track not in self._hashing:

@@ -24,6 +24,8 @@ _ENTRIES_EACH_BYTE: Final = 0.25
 _FREE_ENTRIES: Final = 200_000
 _MAX_BOXES: Final = 200_000
 _MAX_DEPTH: Final = 12
+#: The most descriptions of samples of a track that are looked at; FFmpeg takes as many.
+_MAX_CODINGS: Final = 1024
 #: A table is read from the file only up to this size.
 _MAX_TABLE: Final = 64 * 1024 * 1024
 
@@ -45,6 +47,7 @@ class _Track:
         self.edits = 1
         self.chunks = 0
         self.largest_chunk = 0
+        self.codings: list[str] = []
 
     def entries(self) -> int:
         """Index entries that FFmpeg makes for it."""
@@ -54,19 +57,23 @@ class _Track:
         return self.edits * self.samples
 
 
-def check_tables(file: BinaryIO | Tail, size: int) -> None:
+def check_tables(file: BinaryIO | Tail, size: int) -> list[str]:
     """Check the announced samples of an MP4 or MOV file; other files pass.
 
     Args:
         file: The file; its position is restored.
         size: Its length in bytes.
 
+    Returns:
+        Parts of its tracks that FFmpeg leaves out without a word: a track may change its coding, of
+        which it decodes the first.
+
     Raises:
         MediaRefused: If its tables announce more than a file of its size can hold.
     """
     if file.read(8)[4:8] not in _STARTS:
         file.seek(0)
-        return
+        return []
     tracks: list[_Track] = []
     total = 0
     limit = min(_MAX_ENTRIES, _FREE_ENTRIES + int(size * _ENTRIES_EACH_BYTE))
@@ -87,6 +94,11 @@ def check_tables(file: BinaryIO | Tail, size: int) -> None:
             f"{limit:,}"
         )
         raise MediaRefused(msg)
+    return [
+        f"track {number} changes its coding ({', '.join(codings)}): only the first was decoded"
+        for number, codings in enumerate((track.codings for track in tracks), 1)
+        if len(codings) > 1
+    ]
 
 
 def _read(file: BinaryIO | Tail, track: _Track, kind: bytes, start: int, end: int) -> None:
@@ -99,6 +111,8 @@ def _read(file: BinaryIO | Tail, track: _Track, kind: bytes, start: int, end: in
         if not track.constant:
             # A table that is cut off has fewer.
             track.samples = min(track.samples, 2 * max(0, end - start - 12))
+    elif kind == b"stsd":
+        track.codings = _codings(file, start, end)
     elif kind == b"stts":
         track.one_tick = _number(file, start + 4) == 1 and _number(file, start + 12) == 1
     elif kind in (b"stco", b"co64"):
@@ -114,6 +128,19 @@ def _read(file: BinaryIO | Tail, track: _Track, kind: bytes, start: int, end: in
         track.largest_chunk = max(
             (samples for _, samples, _ in struct.iter_unpack(">III", table[:usable])), default=0
         )
+
+
+def _codings(file: BinaryIO | Tail, start: int, end: int) -> list[str]:
+    """The different codings of a track's samples, by their names of four letters, in order."""
+    found: dict[str, None] = {}
+    at = start + 8
+    for _ in range(min(_number(file, start + 4), _MAX_CODINGS)):
+        size = _number(file, at)
+        if at + 8 > end or size < 8:
+            break
+        found[file.read(4).decode("latin-1")] = None
+        at += size
+    return list(found)
 
 
 def _number(file: BinaryIO | Tail, at: int) -> int:

@@ -28,6 +28,8 @@ _RESETS: Final = 0x0200
 _TIMELESS: Final = 0x0080
 #: These containers say of each frame when it is shown, not when it is decoded.
 _TIMES_SHOWN: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "mpegts"})
+#: In these all packets of sound are timed as if they were as long as the first.
+_ONE_PACE: Final = frozenset({"aac"})
 #: Above this many times the sampling rate, a draft leaves out frames that no other one needs.
 _SKIP_ABOVE: Final = 3.5
 #: Pixels of frames that wait for the collector: eight frames of 4K.
@@ -80,6 +82,7 @@ class _Playing:
         self.begun = False
         self.rotation = 0
         self.skips = False
+        self.counted = False
 
 
 class ContainerReader:
@@ -108,7 +111,7 @@ class ContainerReader:
         import av
 
         av.logging.set_level(av.logging.PANIC)
-        check_tables(file, size)
+        unread = check_tables(file, size)
         self._errors = (av.error.FFmpegError, ValueError, OSError, IndexError)
         try:
             opened: Any = av.open(
@@ -126,7 +129,8 @@ class ContainerReader:
             msg = "media cannot be read: it holds no streams"
             raise MediaRefused(msg)
         self.problems: list[str] = []
-        self.left_out: dict[int, str] = {}
+        # Numbers below zero are not those of tracks.
+        self.left_out: dict[int, str] = {-1 - n: told for n, told in enumerate(unread)}
         self._refused: dict[int, str] = {}
         self.tracks = self._tracks()
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
@@ -330,6 +334,7 @@ class ContainerReader:
                 one.decoder = self._alpha_decoder(name)
         began = self._container.start_time
         resets = bool(self._flags & _RESETS) and not sought
+        one.counted = self._container.format.name in _ONE_PACE and not sought
         one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
         if track.kind is TrackKind.VIDEO and self._container.format.name in _TIMES_SHOWN:
             one.ahead = Ahead(one.clock, moments, resets=resets)
@@ -420,7 +425,7 @@ class ContainerReader:
             duration = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         else:
             duration = float(frame.duration or 0) * base
-        return one.clock.seconds(frame.time, duration)
+        return one.clock.seconds(None if one.counted else frame.time, duration)
 
     def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
         text = subtitle_text(one.track.codec, bytes(packet)) if packet.size else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.media.appended import Tail, behind
@@ -20,6 +22,9 @@ from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 __all__ = ["Media", "open_media", "picture_at", "pictures_at"]
 
 _HEAD = 512
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: Browsers do not show it either; a file may have a picture on each of many pages.
+_NO_TIFF = "media refused: TIFF cannot be read; give it to Quorum as JPEG, PNG, WebP or AVIF"
 #: No package decodes its animations, and of none is the size checked before it is decoded.
 _JPEG_XL = (
     "media refused: JPEG XL cannot be read; give it to Quorum as JPEG, PNG, WebP or AVIF, as "
@@ -167,12 +172,14 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
         file.seek(0)
         if is_jpeg_xl(head):
             raise MediaRefused(_JPEG_XL)
+        if head.startswith(_TIFF):
+            raise MediaRefused(_NO_TIFF)
         form = picture_format(head)
         try:
             if form is not None:
-                readers.append(StillReader(file, form, limits))
+                readers += _stills(file, size, form, limits)
             with path.open("rb") as film:
-                if form is None or (form == "HEIF" and b"moov" in _top_boxes(path, size)):
+                if form is None or (form == "HEIF" and b"moov" in _top_boxes(file, size)[0]):
                     readers.append(ContainerReader(film, size, limits))
                 elif (found := behind(film, form)) is not None:
                     start, kind = found
@@ -183,21 +190,57 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
                 reader.close()
 
 
-def _top_boxes(path: Path, size: int) -> set[bytes]:
+def _stills(
+    file: BinaryIO, size: int, form: str, limits: Limits
+) -> list[StillReader | ContainerReader]:
+    """The readers of the pictures in a file of pictures.
+
+    An AVIF file may hold a picture and an animation. Its first brand says which of them is shown by
+    programs that can show both; the others show the picture.
+    """
+    boxes, whole = _top_boxes(file, size) if form in ("AVIF", "HEIF") else (set(), True)
+    readers: list[StillReader | ContainerReader] = []
+    if form != "AVIF" or b"moov" not in boxes:
+        readers.append(StillReader(file, form, limits))
+    else:
+        data = file.read()
+        moves = data[8:12] == b"avis"
+        unread = False
+        for brand in (b"avis", b"avif") if moves else (b"avif", b"avis"):
+            part = BytesIO(data[:8] + brand + data[12:])
+            first = 2 * len(readers)
+            try:
+                readers.append(StillReader(part, form, limits, first=first, chosen=not readers))
+            except MediaRefused as refused:
+                problem = refused
+                unread |= brand == b"avis"
+        if not readers:
+            raise problem
+        if unread:
+            readers[0].problems.append("damaged: its animation cannot be read")
+    if not whole:
+        readers[0].problems.append("damaged: the file is cut off")
+    return readers
+
+
+def _top_boxes(file: BinaryIO, size: int) -> tuple[set[bytes], bool]:
+    """The boxes of a file of ISO media, and whether the last one ends within it."""
     found: set[bytes] = set()
     at = 0
-    with path.open("rb") as file:
-        while at + 8 <= size and len(found) < 64:
-            file.seek(at)
-            head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
-            found.add(head[4:8])
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            if length < 8:
-                break
-            at += length
-    return found
+    while at + 8 <= size and len(found) < 64:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        found.add(head[4:8])
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        elif length == 0:
+            length = size - at
+        if length < 8:
+            break
+        at += length
+    file.seek(0)
+    return found, at <= size
 
 
 def pictures_at(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from quorum.core.errors import MediaRefused
+from quorum.models.media import loops
+from quorum.models.media.colours import on_screen
 from quorum.models.media.limits import Limits, Work
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
@@ -88,12 +92,16 @@ class StillReader:
         file: The file.
         form: Its format, by ``picture_format``.
         limits: How much of it is decoded.
+        first: The number of its first track.
+        chosen: Whether this is what a player would show of the file.
 
     Raises:
         MediaRefused: If it cannot be read or is too large.
     """
 
-    def __init__(self, file: BinaryIO, form: str, limits: Limits) -> None:
+    def __init__(
+        self, file: BinaryIO, form: str, limits: Limits, *, first: int = 0, chosen: bool = True
+    ) -> None:
         self.problems: list[str] = []
         self._limits = limits
         if form == "WEBP":
@@ -112,60 +120,98 @@ class StillReader:
         default = self._animated and bool(getattr(self._image, "default_image", False))
         codec = form.lower()
         size = self._image.size
-        self._main = Track(0, TrackKind.VIDEO, codec, True, size, still=not self._animated)
+        kind = TrackKind.VIDEO if chosen or self._animated else TrackKind.ATTACHED
+        self._main = Track(first, kind, codec, chosen, size, still=not self._animated)
         self._default = (
-            Track(1, TrackKind.ATTACHED, codec, False, size, still=True) if default else None
+            Track(first + 1, TrackKind.ATTACHED, codec, False, size, still=True)
+            if default
+            else None
         )
         self.tracks = (self._main, *([self._default] if self._default else ()))
         if self._separate:
             count = min(int(getattr(self._image, "n_frames", 1)), 8)
             self.tracks += tuple(
-                Track(index, TrackKind.ATTACHED, codec, False, size, still=True)
+                Track(first + index, TrackKind.ATTACHED, codec, False, size, still=True)
                 for index in range(1, count)
             )
         self.length = 0.0
 
     def read(self, work: Work) -> Iterator[Shown]:
         """The pictures with the seconds in which they are shown."""
+        yield from self._played(work) if self._animated else self._stills(work)
+
+    def _stills(self, work: Work) -> Iterator[Shown]:
+        renderer = Renderer()
+        for index, track in enumerate(self.tracks):
+            picture = self._picture(index, renderer, work, 0.0)
+            if picture is None:
+                return
+            yield Shown(track, picture, 0.0, 0.0)
+
+    def _played(self, work: Work) -> Iterator[Shown]:
+        """The pictures of an animation; then what comes again too fast, or stays at its end."""
         renderer = Renderer()
         at = 0.0
         index = -1
-        while True:
+        shown: Shown | None = None
+        looks: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        while at < self._limits.max_seconds:
             index += 1
-            try:
-                if index:
-                    self._image.seek(index)
-                if self._separate and index >= len(self.tracks):
-                    return
-                self._limits.check_size(*self._image.size)
-                pixels = self._pixels()
-            except EOFError:
-                return
-            except MediaRefused as refused:
-                self.problems.append(str(refused))
-                return
-            except Exception as error:  # whatever a damaged file makes of a decoder
-                self.problems.append(f"damaged at {at:.1f} s: {type(error).__name__}")
-                return
-            picture = Picture(_frame(pixels), renderer, self._orientation)
-            work.spend(_COST * pixels.shape[0] * pixels.shape[1], at)
-            if self._separate:
-                yield Shown(self.tracks[index], picture, 0.0, 0.0)
-                continue
+            picture = self._picture(index, renderer, work, at)
+            if picture is None:
+                break
             if index == 0 and self._default is not None:
                 yield Shown(self._default, picture, 0.0, 0.0)
                 continue
-            if not self._animated:
-                yield Shown(self._main, picture, 0.0, 0.0)
-                return
+            if shown is not None:
+                yield shown
             told = float(self._image.info.get("duration") or 0.0) / 1000
             end = at + (told if told >= _LEAST else _TENTH)
-            yield Shown(self._main, picture, at, min(end, self._limits.max_seconds))
+            if at < loops.SHORT:
+                looks.append(picture.gray(*loops.LOOK))
+            shown = Shown(self._main, picture, at, end)
             at = end
-            self.length = at
-            if at >= self._limits.max_seconds:
-                self.problems.append(f"only the first {self._limits.max_seconds:.0f} s were read")
+        else:
+            self.problems.append(f"only the first {self._limits.max_seconds:.0f} s were read")
+        if shown is None:
+            return
+        if loops.stays(self._image):
+            at += loops.held_seconds(at)
+        shown = dataclasses.replace(shown, end=min(at, self._limits.max_seconds))
+        yield shown
+        self.length = shown.end
+        if len(looks) == index - (self._default is not None) and shown.start < loops.SHORT:
+            yield from self._again(loops.missed(looks), renderer, work)
+
+    def _again(self, chosen: list[int], renderer: Renderer, work: Work) -> Iterator[Shown]:
+        """Some pictures of a short loop once more, slowly."""
+        at = math.ceil(self.length / loops.PAGE) * loops.PAGE
+        for index in chosen:
+            number = index + (self._default is not None)
+            picture = self._picture(number, renderer, work, at)
+            if picture is None:
                 return
+            yield Shown(self._main, picture, at, at + loops.GLANCE)
+            self.length = at + loops.GLANCE
+            at += loops.PAGE
+
+    def _picture(self, index: int, renderer: Renderer, work: Work, at: float) -> Picture | None:
+        """A picture of the file; None if there is none, or it cannot be read."""
+        try:
+            if index:
+                self._image.seek(index)
+            self._limits.check_size(*self._image.size)
+            pixels = self._pixels()
+        except EOFError:
+            return None
+        except MediaRefused as refused:
+            self.problems.append(str(refused))
+            return None
+        except Exception as error:  # whatever a damaged file makes of a decoder
+            self.problems.append(f"damaged at {at:.1f} s: {type(error).__name__}")
+            return None
+        work.spend(_COST * pixels.shape[0] * pixels.shape[1], at)
+        return Picture(_frame(pixels), renderer, self._orientation)
 
     def close(self) -> None:
         """Release the decoder."""
@@ -186,7 +232,7 @@ class StillReader:
                 finally:
                     ImageFile.LOAD_TRUNCATED_IMAGES = False
             self.problems.append("damaged: the picture is cut off")
-        image = self._image
+        image = on_screen(self._image)
         transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or (
             "transparency" in image.info
         )
@@ -217,7 +263,14 @@ def _orientation(image: Any, form: str) -> Orientation:
     if form in ("HEIF", "GIF", "BMP"):  # libheif turns the picture itself
         return UPRIGHT
     try:
-        return Orientation.of_exif(image.getexif().get(_EXIF_ORIENTATION))
+        from PIL import Image
+
+        if form == "PNG" and "exif" not in image.info:
+            image.load()  # it may stand behind the pixels
+        # Not Pillow's own reading, which takes XMP, too: browsers do not.
+        exif = Image.Exif()
+        exif.load(image.info.get("exif") or b"")
+        return Orientation.of_exif(exif.get(_EXIF_ORIENTATION))
     except Exception:  # a damaged EXIF block: a browser ignores it
         return UPRIGHT
 

@@ -1,0 +1,347 @@
+"""Odd but playable files that carry a picture, a film or a sound, made by hand and by the tool."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageCms
+
+from tests.models.media.carriers import X264, blank, ffmpeg, mask
+
+Make = Callable[[Path, Path], None]
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def words(*values: int) -> bytes:
+    return struct.pack(f">{len(values)}I", *values)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_chunk(path: Path, kind: bytes, data: bytes) -> None:
+    """Put a chunk behind the header of a PNG file."""
+    made = path.read_bytes()
+    path.write_bytes(made[:33] + png_chunk(kind, data) + made[33:])
+
+
+def gif(loop: int | None, *delays: int) -> Make:
+    """Nothing in all pictures but the last, which has the words."""
+
+    def make(source: Path, out: Path) -> None:
+        grounds = [Image.new("RGB", (640, 360), (90, 90, 90 + n)) for n in range(len(delays) - 1)]
+        options = {} if loop is None else {"loop": loop}
+        grounds[0].save(
+            out, save_all=True, append_images=[*grounds[1:], Image.open(source).convert("RGB")],
+            duration=list(delays), **options,
+        )  # fmt: skip
+
+    return make
+
+
+def xmp_turned(source: Path, out: Path) -> None:
+    """An upright JPEG whose XMP, which browsers ignore, says that it is turned."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-'
+        b'rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+        b'tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    plain = io.BytesIO()
+    Image.open(source).save(plain, "JPEG", quality=95)
+    data = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+    out.write_bytes(plain.getvalue()[:2] + segment + plain.getvalue()[2:])
+
+
+def other_thumbnail(source: Path, out: Path) -> None:
+    """The words, with an innocent thumbnail in EXIF and a turn that is taken back."""
+    small = io.BytesIO()
+    Image.new("RGB", (160, 90), "gray").save(small, "JPEG")
+    first = struct.pack(">HHHII", 1, 0x0112, 3, 1, 5 << 16) + words(26)
+    second = struct.pack(">HHHII", 2, 0x0201, 4, 1, 56)
+    second += struct.pack(">HHII", 0x0202, 4, 1, len(small.getvalue())) + words(0)
+    exif = b"Exif\0\0MM\0*" + words(8) + first + second + small.getvalue()
+    turned = Image.open(source).transpose(Image.Transpose.TRANSPOSE)
+    turned.save(out, quality=95, exif=exif)
+
+
+#: A gamma that spreads the four brightest values.
+GAMMA = 150
+
+
+def faint() -> Image.Image:
+    """The words in the brightest values, where nobody sees them."""
+    return Image.fromarray((np.asarray(mask()) // 64 + 252).astype(np.uint8)).convert("RGB")
+
+
+def seen_by_gamma(_source: Path, out: Path) -> None:
+    """A PNG file of the brightest values, which its gamma spreads."""
+    faint().save(out)
+    with_chunk(out, b"gAMA", words(round(100_000 / GAMMA)))
+
+
+def profile(gamma: float) -> bytes:
+    """An ICC profile of sRGB's primaries with another gamma for each channel's curve."""
+    base = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack(">I", base[128:132])[0]
+    curve = b"para" + bytes(4) + struct.pack(">HHi", 0, 0, round(gamma * 65536))
+    for number in range(count):
+        at = 132 + 12 * number
+        name, _, _ = struct.unpack(">4sII", base[at : at + 12])
+        if name in (b"rTRC", b"gTRC", b"bTRC"):
+            base[at + 4 : at + 12] = words(len(base), len(curve))
+    base += curve
+    base[:4] = words(len(base))
+    return bytes(base)
+
+
+def seen_by_profile(**options: object) -> Make:
+    """The brightest values, which the file's colour profile spreads."""
+    return lambda _, out: faint().save(out, icc_profile=profile(GAMMA), **options)
+
+
+def animated_behind(major: bytes) -> Make:
+    """AVIF whose still picture is nothing and whose animation has the words, by a brand."""
+
+    def make(source: Path, out: Path) -> None:
+        held = out.with_suffix(".held.avif")
+        picture = Image.open(source).convert("RGB")
+        blank().save(held, save_all=True, append_images=[picture] * 2, duration=[100, 2500, 2500])
+        data = held.read_bytes()
+        out.write_bytes(data[:8] + major + data[12:])
+
+    return make
+
+
+def attachment(source: Path, out: Path) -> None:
+    """The words are on a picture that is attached to a film of nothing."""
+    film = ("-f", "lavfi", "-i", "color=gray:s=320x180:r=5:d=3")
+    ffmpeg(
+        *film, *X264, "-attach", source, "-metadata:s:t", "mimetype=image/png",
+        "-metadata:s:t", "filename=page.png", out,
+    )  # fmt: skip
+
+
+def covers(source: Path, out: Path) -> None:
+    """The words are on the second of two covers of a sound."""
+    plain = out.with_suffix(".blank.png")
+    blank().save(plain)
+    ffmpeg(
+        "-f", "lavfi", "-i", "sine=d=1", "-i", plain, "-i", source, "-map", 0, "-map", 1,
+        "-map", 2, "-c:v", "png", "-disposition:v", "attached_pic", out,
+    )  # fmt: skip
+
+
+def film_of(source: Path, out: Path, *options: object) -> Path:
+    ffmpeg(
+        "-loop", 1, "-framerate", 5, "-t", 3, "-i", source, "-pix_fmt", "yuv420p", "-bf", 0,
+        *options, out,
+    )  # fmt: skip
+    return out
+
+
+def film_of_nothing(out: Path, *options: object, size: str = "640x360") -> Path:
+    ffmpeg(
+        "-f", "lavfi", "-i", f"color=gray:s={size}:r=5:d=2", "-pix_fmt", "yuv420p", "-bf", 0,
+        *options, out,
+    )  # fmt: skip
+    return out
+
+
+def entry(data: bytes) -> bytes:
+    """The first sample description of an MP4 file."""
+    at = data.index(b"stsd") + 12
+    return data[at : at + int.from_bytes(data[at : at + 4], "big")]
+
+
+def samples(path: Path) -> list[bytes]:
+    with av.open(str(path)) as opened:
+        return [bytes(one) for one in opened.demux(video=0) if one.size]
+
+
+def one_track(out: Path, *parts: Path, edits: bytes = b"", timescale: int = 5) -> None:
+    """An MP4 file with one track of five pictures a second, each part by its own description."""
+    coded = [samples(one) for one in parts]
+    count = sum(map(len, coded))
+    bodies = [b"".join(one) for one in coded]
+    head = box(b"ftyp", b"isom", words(0), b"isommp42")
+    starts = [len(head) + 8 + sum(map(len, bodies[:n])) for n in range(len(bodies))]
+    matrix = words(0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    step = timescale // 5
+    table = box(
+        b"stbl",
+        box(b"stsd", words(0, len(parts)), *(entry(one.read_bytes()) for one in parts)),
+        box(b"stts", words(0, 1, count, step)),
+        box(b"stsc", words(0, len(parts)), *(
+            words(n + 1, len(one), n + 1) for n, one in enumerate(coded)
+        )),
+        box(b"stsz", words(0, 0, count), *(words(len(x)) for one in coded for x in one)),
+        box(b"stco", words(0, len(parts), *starts)),
+    )  # fmt: skip
+    media = box(
+        b"mdia",
+        box(b"mdhd", words(0, 0, 0, timescale, count * step, 0x55C40000)),
+        box(b"hdlr", words(0, 0), b"vide", bytes(13)),
+        box(
+            b"minf", box(b"vmhd", words(1, 0, 0)),
+            box(b"dinf", box(b"dref", words(0, 1), box(b"url ", words(1)))), table,
+        ),
+    )  # fmt: skip
+    track = box(
+        b"trak",
+        box(
+            b"tkhd", words(7, 0, 0, 1, 0, count * step, 0, 0, 0, 0), matrix,
+            words(640 << 16, 360 << 16),
+        ),
+        box(b"edts", edits) if edits else b"",
+        media,
+    )  # fmt: skip
+    moov = box(
+        b"moov",
+        box(
+            b"mvhd", words(0, 0, 0, timescale, count * step, 0x10000, 0x01000000, 0, 0), matrix,
+            bytes(24), words(2),
+        ),
+        track,
+    )  # fmt: skip
+    out.write_bytes(head + box(b"mdat", *bodies) + moov)
+
+
+def described_twice(first: tuple, second: tuple, size: str = "640x360") -> Make:
+    """An MP4 file whose track begins with nothing and goes on by another description."""
+
+    def make(source: Path, out: Path) -> None:
+        one = film_of_nothing(out.with_suffix(".1.mp4"), *first, size=size)
+        two = film_of(source, out.with_suffix(".2.mp4"), *second)
+        one_track(out, one, two)
+
+    return make
+
+
+def edited(*entries: tuple[int, int]) -> Make:
+    """Five pictures a second: two seconds of nothing, three of words; an edit list chooses."""
+
+    def make(source: Path, out: Path) -> None:
+        one = film_of_nothing(out.with_suffix(".1.mp4"), *X264, "-g", 1)
+        two = film_of(source, out.with_suffix(".2.mp4"), *X264, "-g", 1)
+        pieces = b"".join(struct.pack(">IiI", length, at, 0x10000) for length, at in entries)
+        one_track(out, one, two, edits=box(b"elst", words(0, len(entries)), pieces))
+
+    return make
+
+
+def joined(suffix: str, *options: object, size: str = "320x180") -> Make:
+    """A raw stream whose picture changes its size."""
+
+    def make(source: Path, out: Path) -> None:
+        one = film_of_nothing(out.with_suffix(f".1{suffix}"), *options, size=size)
+        two = film_of(source, out.with_suffix(f".2{suffix}"), *options)
+        out.write_bytes(one.read_bytes() + two.read_bytes())
+
+    return make
+
+
+def ordered_chapters(source: Path, out: Path) -> None:
+    """Nothing at first, then the words; chapters in another order."""
+    film = out.with_suffix(".1.mp4")
+    edited()(source, film)
+    facts = out.with_suffix(".txt")
+    facts.write_text(
+        ";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=3\nEND=5\ntitle=one\n"
+        "[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=2\ntitle=two\n"
+    )
+    ffmpeg("-i", film, "-i", facts, "-map_metadata", 1, "-c", "copy", out)
+
+
+HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
+
+#: Ways in which a viewer sees the words.
+PICTURES: dict[str, Make] = {
+    "no-delay.gif": gif(0, 0, 0),
+    "once.gif": gif(None, 100, 100),
+    "once-late.gif": gif(None, 3000, 3000, 50),
+    "twice.gif": gif(2, 1500, 1500, 1500, 50),
+    "last.png": lambda source, out: blank().save(
+        out, save_all=True, append_images=[Image.open(source)], duration=[40, 40], loop=0
+    ),
+    "last.webp": lambda source, out: blank().save(
+        out, save_all=True, append_images=[Image.open(source)], duration=[40, 40], lossless=True
+    ),
+    "xmp.jpg": xmp_turned,
+    "thumbnail.jpg": other_thumbnail,
+    "gamma.png": seen_by_gamma,
+    "profile.png": seen_by_profile(),
+    "profile.jpg": seen_by_profile(quality=100, subsampling=0),
+    "profile.webp": seen_by_profile(lossless=True),
+    "gray16.png": lambda source, out: ffmpeg("-i", source, "-pix_fmt", "gray16be", out),
+    "two-bits.png": lambda source, out: Image.open(source).quantize(4).save(out, bits=2),
+    "avif.avif": animated_behind(b"avif"),
+    "avis.avif": animated_behind(b"avis"),
+    "attached.mkv": attachment,
+    "covers.mp3": covers,
+    "covers.flac": covers,
+    "covers.m4a": covers,
+    "same-coding.mp4": described_twice(X264, X264),
+    "larger.mp4": described_twice(X264, X264, size="320x180"),
+    "gap.mp4": edited((10, -1), (15, 10)),
+    "backwards.mp4": edited((10, 15), (5, 0)),
+    "beyond.mp4": edited((5, 0), (20, 10)),
+    "larger.h264": joined(".h264", *X264),
+    "larger.hevc": joined(".hevc", *HEVC[:4]),
+    "larger.ts": joined(".ts", *X264),
+    "larger.mpg": joined(".mpg", "-c:v", "mpeg2video", "-q:v", 3, "-r", 25),
+    "chapters.mkv": ordered_chapters,
+}  # fmt: skip
+
+
+def parts_of(source: Path, out: Path, suffix: str, first: tuple, second: tuple) -> None:
+    """Two files one after the other: a tone of three seconds, then the sound."""
+    one, two = out.with_suffix(f".1{suffix}"), out.with_suffix(f".2{suffix}")
+    ffmpeg("-f", "lavfi", "-i", "sine=300:duration=3", *first, one)
+    ffmpeg("-i", source, *second, two)
+    out.write_bytes(one.read_bytes() + two.read_bytes())
+
+
+def endless(source: Path, out: Path) -> None:
+    """A WAV file that does not know its length, as of a recording that goes on."""
+    ffmpeg("-i", source, "-c:a", "pcm_s16le", out)
+    data = bytearray(out.read_bytes())
+    at = data.index(b"data") + 4
+    data[4:8] = data[at : at + 4] = b"\xff" * 4
+    out.write_bytes(data)
+
+
+AAC, VORBIS = ("-c:a", "aac"), ("-c:a", "libvorbis")
+#: Ways in which a listener hears the sound.
+SOUNDS: dict[str, Make] = {
+    "rates.aac": lambda source, out: parts_of(
+        source, out, ".aac", (*AAC, "-ar", 16000), (*AAC, "-ar", 44100, "-ac", 2)
+    ),
+    "chained.ogg": lambda source, out: parts_of(
+        source, out, ".ogg", (*VORBIS, "-ar", 22050), VORBIS
+    ),
+    "rates.mp3": lambda source, out: parts_of(
+        source, out, ".mp3", ("-ar", 24000), ("-ar", 44100, "-id3v2_version", 3)
+    ),
+    "endless.wav": endless,
+}
+
+#: Files whose words no reader finds: nobody may say that all was seen.
+UNSEEN: dict[str, Make] = {
+    "other-coding.mp4": described_twice(("-c:v", "mpeg4", "-q:v", 2), X264),
+    "jpegs-then-film.mp4": described_twice(("-c:v", "mjpeg", "-q:v", 2), X264),
+    "pages.tif": lambda source, out: blank().save(
+        out, save_all=True, append_images=[Image.open(source)]
+    ),
+}

@@ -66,8 +66,8 @@ def plain_score(judge, picture):
 #: Kinds that were read before, too, and whose like are in the grid of carriers.
 USUAL = {
     "once-late.gif", "xmp.jpg", "thumbnail.jpg", "gray16.png", "two-bits.png", "avis.avif",
-    "attached.mkv", "covers.mp3", "covers.flac", "covers.m4a", "same-coding.mp4", "larger.mp4", "gap.mp4",
-    "beyond.mp4", "larger.hevc", "larger.ts", "larger.mpg", "chapters.mkv",
+    "attached.mkv", "covers.mp3", "covers.flac", "covers.m4a", "same-coding.mp4", "larger.mp4",
+    "gap.mp4", "beyond.mp4", "larger.hevc", "larger.ts", "larger.mpg", "chapters.mkv",
 }  # fmt: skip
 
 

@@ -15,9 +15,10 @@ from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.policy_history import golden_of, past_releases
 from quorum.apps.console.pages.policy_edit import Turns
 from quorum.core.errors import PolicyError
-from quorum.core.messages import PolicyRelease, now
+from quorum.core.messages import Action, PolicyRelease, now
 from quorum.store.ledger import Ledger, SignedRelease
 from quorum.store.ledger.console_schema import drafts as table
+from quorum.store.ledger.sealing import seal
 from tests.apps.console.cases_for_console import record_case
 
 POLICY = load_policy("balanced")
@@ -126,6 +127,22 @@ def test_a_week_beyond_the_bound_is_sampled_with_intervals(
     page = serve()("eve").get(f"/policy/draft?id={draft}").text
     assert "Whole uploaders were drawn" in page
     assert " to " in page
+
+
+def test_the_title_of_a_sealed_upload_is_no_example(cases: Ledger, serve):
+    record_case(cases, 20, action=Action.ALLOW)
+    draft = drafts.save(cases, "n", STRICTER, "lea", "r")
+    trials.run_backtest(cases, draft, "lea")
+    eve = serve()("eve")
+    title = ">Title 20<"
+    assert title in eve.get(f"/policy/draft?id={draft}").text
+    cases.transact(
+        lambda c: seal(c, "up-20", how="person", by="ana", at=now()),
+        writes=True,
+    )
+    page = eve.get(f"/policy/draft?id={draft}").text
+    assert title not in page
+    assert "(no title)" in page
 
 
 def test_a_trial_that_fails_or_whose_console_went_away(cases: Ledger, monkeypatch):

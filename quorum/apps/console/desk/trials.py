@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from quorum.core.errors import QuorumError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger, TimeRange
 from quorum.store.ledger.console_schema import drafts
+from quorum.store.ledger.schema import cases
+from quorum.store.ledger.sealing import shown_title
 from quorum.store.past_cases import draw_sample, read_sample
 
-__all__ = ["MOST_CASES", "WEEK", "TrialRunner", "ask_for_trial", "run_backtest"]
+__all__ = ["MOST_CASES", "WEEK", "TrialRunner", "ask_for_trial", "run_backtest", "samples_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -113,8 +115,8 @@ def run_backtest(
         connection.execute(
             update(drafts).where(drafts.c.id == draft_id).values(report=report, **done)
         )
-        cases = found.backtest.cases
-        audit.append(connection, by, "policy.tried", draft_id, cases=cases)
+        tried = found.backtest.cases
+        audit.append(connection, by, "policy.tried", draft_id, cases=tried)
 
     ledger.transact(work, writes=True)
 
@@ -135,12 +137,27 @@ def _report(found: Trial, base: Policy | None) -> dict[str, Any]:
         "wrongful_after": list(after),
         "radius": found.radius.to_json(),
         "samples": [
-            [one.upload_id, one.title[:120], one.before, one.after, one.after_rule, one.review]
+            [one.upload_id, one.before, one.after, one.after_rule, one.review]
             for samples in tried.samples.values()
             for one in samples[:4]
             if one.before != one.after
         ],
     }
+
+
+def samples_of(ledger: Ledger, report: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Give the examples of a report, with titles as lists may show them now.
+
+    Returns:
+        For each: the upload, its title (None of a sealed one), its action before, that with the
+        draft, the rule that chooses it, and what a reviewer chose.
+    """
+    # Reports of earlier versions have a title after the upload.
+    kept = [(one[0], *one[-4:]) for one in report["samples"]]
+    c = cases.c
+    query = select(c.upload_id, shown_title()).where(c.upload_id.in_([one[0] for one in kept]))
+    titles = ledger.transact(lambda k: {row.upload_id: row.title for row in k.execute(query)})
+    return [(one[0], titles.get(one[0]), *one[1:]) for one in kept]
 
 
 class TrialRunner:

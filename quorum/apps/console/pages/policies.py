@@ -17,6 +17,7 @@ from quorum.apps.console.desk.versions import deciding
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.errors import PolicyError
+from quorum.store.ledger import Ledger
 
 __all__ = ["router"]
 
@@ -82,24 +83,26 @@ def draft_page(request: Request, session: CurrentSession, id: str) -> Response: 
         "draft.html",
         differences=changes,
         events=console.ledger.transact(lambda connection: events_of(connection, row.id)),
-        **_trial(row),
+        **_trial(console.ledger, row),
     )
 
 
 @router.get("/policy/draft/trial")
 def trial(request: Request, session: CurrentSession, id: str) -> Response:  # noqa: A002
     """Render how far the trial of a draft is, or what it found."""
-    row = drafts.get(console_of(request).ledger, id[:256])
+    ledger = console_of(request).ledger
+    row = drafts.get(ledger, id[:256])
     if row is None:
         raise PageError(404, "There is no such draft.")
-    return render(request, "_trial.html", **_trial(row))
+    return render(request, "_trial.html", **_trial(ledger, row))
 
 
-def _trial(row: Any) -> dict[str, Any]:
+def _trial(ledger: Ledger, row: Any) -> dict[str, Any]:
     report = None if row.report is None else json.loads(row.report)
     return {
         "row": row,
         "report": report,
+        "samples": [] if report is None else trials.samples_of(ledger, report),
         "radius": None if report is None else report.get("radius"),
         "running": row.trial in ("waiting", "running"),
         "most_cases": trials.MOST_CASES,

@@ -7,11 +7,14 @@ from typing import Final
 
 from quorum.core.messages import Prediction, Review
 
-__all__ = ["MAX_ORPHANS", "Orphans"]
+__all__ = ["MAX_ORPHANS", "MAX_ORPHAN_BYTES", "Orphans"]
 
 #: Messages that wait for one unknown upload; more end as dead letters at once: the stream is open
 #: to all, and a flood must not fill the state.
 MAX_ORPHANS: Final = 200
+
+#: The same in characters of JSON: an engine writes the state anew for each message.
+MAX_ORPHAN_BYTES: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -33,6 +36,8 @@ class Orphans:
         if held in self.held:
             return True
         if len(self.held) >= MAX_ORPHANS:
+            return False
+        if sum(len(text) for _, text in self.held) + len(held[1]) > MAX_ORPHAN_BYTES:
             return False
         self.held.append(held)
         return True

@@ -1,5 +1,7 @@
 """Places of the messages whose upload is unknown, bounded for each stream and publisher.
 
+On Prism all of them are in one table, and a worker of another engine sees one case at a time.
+
 Anyone who may publish can send predictions for uploads that do not exist. Each holds a message of
 its subscription until its upload comes or its time is over. Beyond the bound the oldest gives up
 its place at once: a message that is only a little ahead of its upload keeps it.
@@ -11,9 +13,18 @@ import collections
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from quorum.core.identity.signing import PUBLISHER
 from quorum.core.metrics import ORPHANS
+from quorum.pipeline.streams.base import Received
 
-__all__ = ["MOST_OF_A_PUBLISHER", "MOST_OF_A_STREAM", "OrphanPlaces", "Place", "Waiting"]
+__all__ = [
+    "MOST_OF_A_PUBLISHER",
+    "MOST_OF_A_STREAM",
+    "OrphanPace",
+    "OrphanPlaces",
+    "Place",
+    "Waiting",
+]
 
 #: Messages that wait for unknown uploads, of one publisher and of one stream; less than half of
 #: what a subscription may hold, so that the others always have room.
@@ -24,12 +35,20 @@ MOST_OF_A_STREAM: Final = 2_000
 MOST_BYTES_OF_A_PUBLISHER: Final = 32 * 1024 * 1024
 MOST_BYTES_OF_A_STREAM: Final = 64 * 1024 * 1024
 
+#: Seconds for which a message waits on other engines, however many there are.
+LEAST_WAIT: Final = 1.0
+
 
 class Place(NamedTuple):
     """Who shares a bound: the messages of one publisher on one stream."""
 
     stream: str
     publisher: str
+
+    @classmethod
+    def of(cls, received: Received) -> Place:
+        """The place of a message, whose publisher was checked."""
+        return cls(received.stream, received.attributes.get(PUBLISHER, ""))
 
 
 class Waiting(NamedTuple):
@@ -46,6 +65,40 @@ class Waiting(NamedTuple):
     place: Place
     messages: int
     size: int
+
+
+class OrphanPace:
+    """How long a message may wait where each case has a state of its own.
+
+    No case can take the place of a message of another one there. Instead a message waits for as
+    long as the last messages of its publisher took to come, as many as the bound: so long it would
+    have its place in one queue of that bound at that pace.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[Place | str, collections.deque[float]] = {}
+
+    def wait(self, place: Place, at: float) -> float | None:
+        """Count a message whose upload is unknown.
+
+        Args:
+            place: Where it is counted.
+            at: When it came, in seconds.
+
+        Returns:
+            Seconds for which it may wait; None if no bound is reached.
+        """
+        waits: list[float] = []
+        bounds: tuple[tuple[Place | str, int], ...] = (
+            (place, MOST_OF_A_PUBLISHER),
+            (place.stream, MOST_OF_A_STREAM),
+        )
+        for key, most in bounds:
+            times = self._times.setdefault(key, collections.deque(maxlen=most))
+            if len(times) == most:
+                waits.append(max(LEAST_WAIT, at - times[0]))
+            times.append(at)
+        return min(waits, default=None)
 
 
 class _Queue:

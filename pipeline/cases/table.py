@@ -18,7 +18,6 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.utils.timestamp import Duration
 
-from quorum.core.identity.signing import PUBLISHER
 from quorum.core.metrics import OPEN_CASES
 from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.stored import Orphan, StoredCase
@@ -227,9 +226,8 @@ def case_table(job: str) -> CaseTable:
 
 
 def _waiting(orphan: Orphan) -> Waiting:
-    received = orphan.received
-    place = Place(received.stream, received.attributes.get(PUBLISHER, ""))
-    return Waiting(orphan.key, place, max(1, len(orphan.ack_ids)), len(received.data))
+    place = Place.of(orphan.received)
+    return Waiting(orphan.key, place, max(1, len(orphan.ack_ids)), len(orphan.received.data))
 
 
 class DueCases(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[tuple[str, Joined]]]):

@@ -14,9 +14,12 @@ from google.pubsub_v1.types import PubsubMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.core.identity.signing import PUBLISHER
 from quorum.core.messages import DeadLetter, Prediction, Review, Verdict, now, prediction_id
 from quorum.pipeline.cases import orphans as module
+from quorum.pipeline.cases.dofn import _NO_PLACE
 from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
+from quorum.pipeline.cases.in_state import StreamCaseDoFn
 from quorum.pipeline.cases.orphans import OrphanPlaces, Place, Waiting
 from quorum.pipeline.cases.table import CaseTable, case_table
 from quorum.pipeline.streams.acks import acknowledge, register
@@ -221,6 +224,114 @@ def test_the_heap_of_a_table_does_not_grow_with_what_is_gone() -> None:
         table.remove(f"u{number}")
     assert len(table._heap) <= 1_001
     assert not table._due
+
+
+class _Bag:
+    """The state of one case, as an engine keeps it."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+
+    def read(self) -> list[bytes]:
+        return self.kept
+
+    def add(self, data: bytes) -> None:
+        self.kept.append(data)
+
+    def clear(self) -> None:
+        self.kept = []
+
+
+class _Timer:
+    """The timer of one case."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+    def set(self, at: Any) -> None:
+        self.at = float(at)
+
+    def clear(self) -> None:
+        self.at = None
+
+
+class Engine:
+    """A decide step with its cases in an engine's state, under a clock that the test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at = now()
+        monkeypatch.setattr("quorum.pipeline.cases.dofn.now", lambda: self.at)
+        monkeypatch.setattr("quorum.pipeline.cases.in_state.now", lambda: self.at)
+        self.step = StreamCaseDoFn(policy())
+        self.step.setup()
+        self.cases: dict[str, tuple[_Bag, _Timer]] = {}
+        self.dead: list[DeadLetter] = []
+        self.verdicts: list[Verdict] = []
+
+    @property
+    def kept(self) -> int:
+        return sum(bool(bag.kept) for bag, _ in self.cases.values())
+
+    def give(self, upload_id: str, stream: str, data: bytes, publisher: str = "") -> None:
+        attributes = {PUBLISHER: publisher} if publisher else {}
+        received = Received(data, attributes, "", stream, self.at.timestamp())
+        bag, timer = self.cases.setdefault(upload_id, (_Bag(), _Timer()))
+        self._take(self.step.process((upload_id, Joined((received,))), bag, timer))
+
+    def move(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        for bag, timer in self.cases.values():
+            if timer.at is not None and timer.at <= self.at.timestamp():
+                timer.at = None
+                self._take(self.step.on_due(bag, timer))
+
+    def _take(self, outputs: Iterable[Any]) -> None:
+        for one in outputs:
+            if isinstance(one, TaggedOutput):
+                self.dead += one.value.messages
+            else:
+                self.verdicts += one.messages
+
+
+def test_a_publishers_flood_is_short_lived_in_the_state_of_an_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_OF_A_PUBLISHER", 10)
+    monkeypatch.setattr(module, "MOST_OF_A_STREAM", 1_000)
+    engine = Engine(monkeypatch)
+    for name in ("alpha", "beta"):
+        engine.give("true", "predictions", prediction("true", name), "honest")
+    most = 0
+    for number in range(200):
+        engine.give(
+            f"nobody-{number}", "predictions", prediction(f"nobody-{number}", "alpha"), "flood"
+        )
+        engine.move(0.2)
+        most = max(most, engine.kept)
+    # The first ten wait as a message should; each later one as long as ten take to come.
+    assert most <= 1 + 10 + 11
+    engine.move(3)
+    assert engine.kept == 11
+    assert {one.error for one in engine.dead} == {_NO_PLACE}
+    assert len(engine.dead) == 190
+    engine.give("true", "uploads", upload("true"))
+    assert [(one.upload_id, one.action.value) for one in engine.verdicts] == [("true", "allow")]
+    engine.move(600)
+    assert len(engine.dead) == 200
+
+
+def test_a_late_timer_of_an_engine_gives_no_message_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_OF_A_PUBLISHER", 1)
+    engine = Engine(monkeypatch)
+    for name in ("first", "second"):
+        engine.give(name, "predictions", prediction(name, "alpha"), "flood")
+    assert engine.cases["second"][1].at == pytest.approx(engine.at.timestamp() + module.LEAST_WAIT)
+    engine.at += timedelta(seconds=5)
+    engine.give("second", "uploads", upload("second"))
+    assert [one.error for one in engine.dead] == [_NO_PLACE]
+    assert engine.kept == 2
 
 
 @pytest.mark.long

@@ -4,7 +4,7 @@ import pytest
 
 from quorum.aggregator.case.case import Case, Discard, Emit, Forget
 from quorum.aggregator.case.evidence import MAX_STRANGERS
-from quorum.aggregator.case.orphans import MAX_ORPHANS
+from quorum.aggregator.case.orphans import MAX_ORPHAN_BYTES, MAX_ORPHANS
 from quorum.aggregator.case.state import MAX_EARLIER
 from quorum.aggregator.decision.evaluate import Uploader
 from quorum.aggregator.policy.policy import Policy
@@ -336,6 +336,17 @@ def test_a_flood_before_the_upload_ends_as_dead_letters():
         effects += case.on_prediction(said(f"invented-{number}", 0.5), after(1))
     assert [type(effect) for effect in effects] == [Discard] * 5
     assert len(case.on_deadline(after(601))) == MAX_ORPHANS + 1
+
+
+def test_large_messages_before_the_upload_have_a_bound_in_bytes():
+    case = Case(BALANCED)
+    effects = []
+    for number in range(20):
+        large = said(f"invented-{number}", 0.5).model_copy(update={"reason": "x" * 100_000})
+        effects += case.on_prediction(large, after(1))
+    assert {type(effect) for effect in effects} == {Discard}
+    assert 9 <= len(effects) <= 11
+    assert len(case.snapshot()) < MAX_ORPHAN_BYTES + 1_000
 
 
 def test_a_case_resumed_under_another_policy_revises_once():

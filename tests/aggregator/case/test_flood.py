@@ -141,7 +141,9 @@ def test_the_buckets_are_bounded_and_the_emptiest_stay() -> None:
 def test_the_section_is_checked_versioned_and_told() -> None:
     balanced = load_policy("balanced")
     assert POLICY.version != balanced.version
-    assert differences(balanced, POLICY) == ("The cap on removals by one work or hash changes.",)
+    assert differences(balanced, POLICY) == (
+        "The cap on removals by one work or hash changes: each match none -> 5 in 3600 s.",
+    )
     assert POLICY.caps.each_match is not None and balanced.caps.each_match is None
     only = Policy.from_text(
         "name: x\ndetectors: {copyright: {}}\ncaps: {each_match: {removals: 1, per: 60}}\n"

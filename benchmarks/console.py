@@ -194,7 +194,7 @@ def measure(
             n=chance.randrange(count),
             u=chance.randrange(5000),
             word=chance.choice(WORDS[: len(WORDS) // 2]),
-            few=chance.randrange(1, 20),
+            few=chance.randrange(1, 20 if count >= 10_000 else 3),
             notice=console_desk.notice_of(chance.randrange(count)),
         )
         if index == 1:

@@ -86,14 +86,15 @@ def shell_blocks(page: Path, section: str) -> str:
 
 #: Each starts a cluster of its own. The load is short: its exit code says whether the machine has
 #: room for the burst, which it need not here.
-FLINK = """
-python -m benchmarks.flink.checkpoints --checkpoints 16 --milliseconds 300 --retention 3 \\
-  --phase 2 --samples checkpoints.csv || grep -q ^busy checkpoints.csv
-python -m benchmarks.flink.state --cases 50 150 --real 0 0
-python -m benchmarks.flink.engines --uploads 100 --rates 5 --seconds 2 --rounds 1
-python -m benchmarks.flink.scaling --workers 1 2 --uploads 20 --bursts 1
-python -m benchmarks.flink.load --seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md
-"""
+FLINK_SOAK = "--seconds 30 --rate 2 --slack 60 --seed 510720 --folder soak"
+FLINK = {
+    "checkpoints": "--checkpoints 16 --milliseconds 300 --retention 3 --phase 2 "
+    "--samples checkpoints.csv || grep -q ^busy checkpoints.csv",
+    "state": "--cases 50 150 --real 0 0",
+    "engines": "--uploads 100 --rates 5 --seconds 2 --rounds 1",
+    "scaling": "--workers 1 2 --uploads 20 --bursts 1",
+    "load": "--seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md",
+}
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,12 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     # Half the pace and twice the slack of a quiet machine: it may be shared.
     soak = "--seconds 60 --rate 2 --slack 20 --seed 510720 --folder soak"
     yield Check("soak", f"python -m benchmarks.soak {soak}", no_stream)
-    yield Check("flink", FLINK, no_stream or flink_home()[1])
+    for name, options in FLINK.items():
+        script = f"python -m benchmarks.flink.{name} {options}"
+        yield Check(f"flink-{name}", script, no_stream or flink_home()[1])
     yield Check(
         "soak-flink",
-        f"python -m benchmarks.soak --engine flink {soak.replace('--slack 20', '--slack 60')}",
+        f"python -m benchmarks.soak --engine flink {FLINK_SOAK}",
         no_stream or flink_home()[1],
     )
     yield bench("detectors", f"--data {data} --texts 4 --clips 2 --rounds 1")

@@ -86,7 +86,6 @@ def shell_blocks(page: Path, section: str) -> str:
 
 #: Each starts a cluster of its own. The load is short: its exit code says whether the machine has
 #: room for the burst, which it need not here.
-FLINK_SOAK = "--seconds 30 --rate 2 --slack 60 --seed 510720 --folder soak"
 FLINK = {
     "checkpoints": "--checkpoints 16 --milliseconds 300 --retention 3 --phase 2 "
     "--samples checkpoints.csv || grep -q ^busy checkpoints.csv",
@@ -95,6 +94,8 @@ FLINK = {
     "scaling": "--workers 1 2 --uploads 20 --bursts 1",
     "load": "--seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md",
 }
+
+FLINK_SOAK = "--seconds 30 --rate 2 --slack 60 --seed 510720 --folder soak"
 
 
 @dataclass(frozen=True)

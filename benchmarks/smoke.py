@@ -95,8 +95,6 @@ FLINK = {
     "load": "--seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md",
 }
 
-FLINK_SOAK = "--seconds 30 --rate 2 --slack 60 --seed 510720 --folder soak"
-
 
 @dataclass(frozen=True)
 class Check:
@@ -188,11 +186,6 @@ def checks(data: Path, work: Path) -> Iterator[Check]:
     for name, options in FLINK.items():
         script = f"python -m benchmarks.flink.{name} {options}"
         yield Check(f"flink-{name}", script, no_stream or flink_home()[1])
-    yield Check(
-        "soak-flink",
-        f"python -m benchmarks.soak --engine flink {FLINK_SOAK}",
-        no_stream or flink_home()[1],
-    )
     yield bench("detectors", f"--data {data} --texts 4 --clips 2 --rounds 1")
     media = "--codecs h264 --sizes 360p --seconds 1 --rounds 1 --before"
     yield bench("media", f"{media} {ROOT}", "")

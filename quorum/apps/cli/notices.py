@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quorum.apps.cli import options
+from quorum.apps.cli.exported import OutFile, check_out, plain, write_rows
 from quorum.core.errors import ConfigurationError, EngineUnavailable, InputError
 from quorum.core.messages import now
 
@@ -98,11 +97,11 @@ def show(
         raise InputError(msg)
     row, told = found
     if as_json:
-        typer.echo(json.dumps(told, default=_plain))
+        typer.echo(json.dumps(told, default=plain))
         return
     for name, value in told.items():
         if name not in ("log", "copies") and value not in (None, ""):
-            typer.echo(f"{name:12} {_plain(value)}")
+            typer.echo(f"{name:12} {plain(value)}")
     typer.echo(f"{'clock':12} {_told(clock_of(row), now())}")
     for event in told["log"]:
         facts = {k: v for k, v in event.items() if k not in ("at", "event", "actor")}
@@ -114,9 +113,7 @@ def show(
 
 @app.command()
 def export(
-    out: Annotated[
-        Path | None, typer.Option(help="The file, .csv or .jsonl; by default stdout as .jsonl.")
-    ] = None,
+    out: OutFile = None,
     kind: KindOption = None,
     database: options.LedgerDatabase = None,
 ) -> None:
@@ -131,32 +128,11 @@ def export(
     from quorum.store.ledger import Ledger
     from quorum.store.notices.reading import COLUMNS, every_notice
 
-    if out is not None and out.suffix not in (".csv", ".jsonl"):
-        msg = f"--out {out}: name a file that ends in .csv or .jsonl"
-        raise ConfigurationError(msg)
+    check_out(out)
     chosen = _kind(kind)
-    with ExitStack() as stack:
-        ledger = stack.enter_context(Ledger(database))
-        file: TextIO = sys.stdout
-        if out is not None:
-            file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
-        count = 0
-        table = csv.writer(file) if out is not None and out.suffix == ".csv" else None
-        if table is not None:
-            table.writerow(COLUMNS)
-        for one in every_notice(ledger, chosen):
-            count += 1
-            if table is None:
-                file.write(json.dumps(one, default=_plain) + "\n")
-            else:
-                table.writerow([_plain(one[name]) for name in COLUMNS])
+    with Ledger(database) as ledger:
+        count = write_rows(out, COLUMNS, every_notice(ledger, chosen))
     typer.echo(f"{count:,} notices", err=True)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _kind(text: str | None) -> Kind | None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quorum.apps.cli import options
+from quorum.apps.cli.exported import OutFile, check_out, plain, write_rows
 from quorum.apps.cli.ledger_holds import By, who
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 
 if TYPE_CHECKING:
-    from quorum.store.ledger import Ledger
+    pass
 
 __all__ = ["app"]
 
@@ -80,7 +78,7 @@ def show(case: Case, database: options.LedgerDatabase = None) -> None:
 
     with Ledger(database) as ledger:
         told = ledger.transact(lambda c: next(with_logs(c, [found(c, case)])))
-    typer.echo(json.dumps(told, default=_plain))
+    typer.echo(json.dumps(told, default=plain))
 
 
 @app.command()
@@ -162,9 +160,7 @@ def reported(
 
 @app.command()
 def export(
-    out: Annotated[
-        Path | None, typer.Option(help="The file, .csv or .jsonl; by default stdout as .jsonl.")
-    ] = None,
+    out: OutFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
     """Export sealed cases: CSV, or JSON lines with logs and matches.
@@ -174,28 +170,7 @@ def export(
     from quorum.store.ledger import Ledger
     from quorum.store.sealed.reading import COLUMNS, every_sealed
 
-    if out is not None and out.suffix not in (".csv", ".jsonl"):
-        msg = f"--out {out}: name a file that ends in .csv or .jsonl"
-        raise ConfigurationError(msg)
-    with ExitStack() as stack:
-        ledger: Ledger = stack.enter_context(Ledger(database))
-        file: TextIO = sys.stdout
-        if out is not None:
-            file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
-        table = csv.writer(file) if out is not None and out.suffix == ".csv" else None
-        if table is not None:
-            table.writerow(COLUMNS)
-        count = 0
-        for one in every_sealed(ledger):
-            count += 1
-            if table is None:
-                file.write(json.dumps(one, default=_plain) + "\n")
-            else:
-                table.writerow([_plain(one[name]) for name in COLUMNS])
+    check_out(out)
+    with Ledger(database) as ledger:
+        count = write_rows(out, COLUMNS, every_sealed(ledger))
     typer.echo(f"{count:,} cases", err=True)
-
-
-def _plain(value: Any) -> str:
-    if value is None:
-        return ""
-    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -6,7 +6,6 @@ upload between the two. A sealed case is preserved against erasure and retention
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +16,6 @@ from sqlalchemy import (
     and_,
     case,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -26,6 +24,7 @@ from sqlalchemy import (
 
 from quorum.core.messages import Evidence, Prediction, digest, now
 from quorum.store.ledger import console_schema, schema
+from quorum.store.ledger.event_log import append_event
 from quorum.store.ledger.sealed_schema import sealed_cases, sealed_events, sealed_matches
 
 __all__ = [
@@ -69,21 +68,7 @@ def note(
         at: When.
         details: Facts, never the upload, its words, or whose it is.
     """
-    e = sealed_events.c
-    last = connection.execute(
-        select(func.max(e.number)).where(e.case_id == case_id)
-    ).scalar_one_or_none()
-    connection.execute(
-        insert(sealed_events).values(
-            case_id=case_id,
-            number=(last or 0) + 1,
-            at=at,
-            event=event,
-            actor=actor[:256],
-            details=json.dumps(details, sort_keys=True),
-            logged=False,
-        )
-    )
+    append_event(connection, sealed_events.c.case_id, case_id, event, actor, at, details)
 
 
 def seal(

@@ -13,7 +13,7 @@ from quorum.store.ledger.schema import cases
 from quorum.store.notices.events import COMPLAINANT, note
 from quorum.store.notices.reading import find_notice, on_upload
 from quorum.store.notices.values import NoticeRules, moved
-from quorum.store.reports.intake import plain_text, token_digest
+from quorum.store.reports.intake import stated_reason, token_digest
 
 __all__ = [
     "accept_counter",
@@ -28,7 +28,6 @@ __all__ = [
     "sued_by_token",
 ]
 
-_MOST_WHY: Final = 1000
 _BATCH: Final = 500
 
 
@@ -55,14 +54,6 @@ def _found(connection: Connection, notice_id: str) -> Any:
     return row
 
 
-def _why(text: str) -> str:
-    text = plain_text(text).strip()
-    if not text or len(text) > _MOST_WHY:
-        msg = f"state why, in 1 to {_MOST_WHY:,} characters"
-        raise InputError(msg)
-    return text
-
-
 def admit(
     connection: Connection, notice_id: str, rules: NoticeRules, *, by: str, at: datetime
 ) -> None:
@@ -85,7 +76,7 @@ def reject(connection: Connection, notice_id: str, *, why: str, by: str, at: dat
     """
     row = _found(connection, notice_id)
     values = {"due_at": None, "decided_at": at, "decided_by": by}
-    _move(connection, row, "rejected", by, at, values=values, why=_why(why))
+    _move(connection, row, "rejected", by, at, values=values, why=stated_reason(why))
 
 
 def decide_notice(
@@ -144,7 +135,7 @@ def sued(connection: Connection, notice_id: str, *, case: str, by: str, at: date
     Raises:
         InputError: If there is none, it does not wait for this, or no case is named.
     """
-    row, named = _found(connection, notice_id), _why(case)
+    row, named = _found(connection, notice_id), stated_reason(case)
     standing = on_upload(connection, row.upload_id, kinds=("copyright", "counter"))
     waiting = [one for one in standing if one.state in ("waiting", "countered")]
     if row.state not in ("waiting", "countered") or not waiting:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection
 
+from quorum.store.ledger.event_log import append_event
 from quorum.store.ledger.notices_schema import notice_events
 
 __all__ = ["COMPLAINANT", "THE_CLOCK", "note"]
@@ -30,18 +30,4 @@ def note(
         at: When.
         details: Facts, never the name or the words of who sent the notice.
     """
-    e = notice_events.c
-    last = connection.execute(
-        select(func.max(e.number)).where(e.notice_id == notice_id)
-    ).scalar_one_or_none()
-    connection.execute(
-        insert(notice_events).values(
-            notice_id=notice_id,
-            number=(last or 0) + 1,
-            at=at,
-            event=event,
-            actor=actor[:256],
-            details=json.dumps(details, sort_keys=True),
-            logged=False,
-        )
-    )
+    append_event(connection, notice_events.c.notice_id, notice_id, event, actor, at, details)

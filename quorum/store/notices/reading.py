@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select, tuple_
 
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.event_log import find_by_id
 from quorum.store.ledger.notices_schema import (
     notice_copies,
     notice_events,
@@ -133,13 +134,7 @@ def counts(connection: Connection, at: datetime) -> dict[str, dict[str, int]]:
 
 def find_notice(connection: Connection, notice_id: str) -> Any:
     """The row of a notice, by its id or the unique beginning of it; None if there is none."""
-    n = notices.c
-    exact = connection.execute(select(notices).where(n.id == notice_id)).first()
-    if exact is not None or len(notice_id) < 8:
-        return exact
-    query = select(notices).where(n.id.startswith(notice_id, autoescape=True)).limit(2)
-    found = connection.execute(query).all()
-    return found[0] if len(found) == 1 else None
+    return find_by_id(connection, notices, notice_id)
 
 
 def notice_at(connection: Connection, token: str) -> Any:

@@ -20,10 +20,19 @@ from quorum.store.ledger.statements import lock_name
 from quorum.store.reports.throttle import Refused, ReporterRefused, Throttle, reporter_id
 from quorum.store.reports.values import Notice, ReportLimits, Taken, Track
 
-__all__ = ["MAX_TEXT", "Intake", "ReporterRefused", "due_after", "plain_text", "token_digest"]
+__all__ = [
+    "MAX_TEXT",
+    "Intake",
+    "ReporterRefused",
+    "due_after",
+    "plain_text",
+    "stated_reason",
+    "token_digest",
+]
 
 MAX_TEXT: Final = 4000
 _MAX_LOCATION: Final = 2048
+_MAX_REASON: Final = 1000
 #: An answer that a person gave to a report is given to the next on the same content and category.
 _ANSWER_HOLDS: Final = timedelta(days=30)
 
@@ -158,6 +167,19 @@ def _checked(notice: Notice) -> Notice:
 def plain_text(value: str) -> str:
     """Text that every database takes: without NUL and lone surrogates."""
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def stated_reason(text: str) -> str:
+    """A reason that a person states, as it is kept.
+
+    Raises:
+        InputError: If it is empty or too long.
+    """
+    text = plain_text(text).strip()
+    if not text or len(text) > _MAX_REASON:
+        msg = f"state why, in 1 to {_MAX_REASON:,} characters"
+        raise InputError(msg)
+    return text
 
 
 def _content(

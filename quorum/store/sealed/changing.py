@@ -12,7 +12,7 @@ from quorum.core.errors import InputError
 from quorum.store.ledger import schema
 from quorum.store.ledger.sealed_schema import sealed_cases, sealed_matches
 from quorum.store.ledger.sealing import note, seal
-from quorum.store.reports.intake import plain_text
+from quorum.store.reports.intake import stated_reason
 from quorum.store.sealed.reading import find_sealed
 from quorum.store.sealed.values import SealedRules, a_year_after, moved
 
@@ -24,7 +24,6 @@ __all__ = [
     "fill_content",
     "found",
     "noted_package",
-    "reason",
     "reported",
     "seal_by_person",
     "set_flooded",
@@ -33,7 +32,6 @@ __all__ = [
 #: Who does what no person does.
 CLOCK: Final = "clock"
 
-_MOST_WHY: Final = 1000
 _NUMBER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _BATCH: Final = 500
 
@@ -64,19 +62,6 @@ def found(connection: Connection, case_id: str) -> Any:
         msg = f"there is no sealed case {case_id!r}; list them with: quorum sealed list --all"
         raise InputError(msg)
     return row
-
-
-def reason(text: str) -> str:
-    """A reason as it is kept.
-
-    Raises:
-        InputError: If it is empty or too long.
-    """
-    text = plain_text(text).strip()
-    if not text or len(text) > _MOST_WHY:
-        msg = f"state why, in 1 to {_MOST_WHY:,} characters"
-        raise InputError(msg)
-    return text
 
 
 def seal_by_person(
@@ -125,7 +110,7 @@ def deny(connection: Connection, case_id: str, *, why: str, by: str, at: datetim
     """
     row = found(connection, case_id)
     values = {"decided_at": at, "decided_by": by, "due_at": None, "flooded": False}
-    _move(connection, row, "denied", by, at, values=values, why=reason(why))
+    _move(connection, row, "denied", by, at, values=values, why=stated_reason(why))
     return row
 
 

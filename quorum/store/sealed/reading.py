@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from quorum.core.messages import Upload
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.event_log import find_by_id
 from quorum.store.ledger.sealed_schema import sealed_cases, sealed_events, sealed_matches
 from quorum.store.sealed.values import OPEN
 
@@ -95,13 +96,7 @@ def counts(connection: Connection, at: datetime, tell: timedelta) -> dict[str, i
 
 def find_sealed(connection: Connection, case_id: str) -> Any:
     """The row of a sealed case, by its id or the unique beginning of it; None if there is none."""
-    c = sealed_cases.c
-    exact = connection.execute(select(sealed_cases).where(c.id == case_id)).first()
-    if exact is not None or len(case_id) < 8:
-        return exact
-    query = select(sealed_cases).where(c.id.startswith(case_id, autoescape=True)).limit(2)
-    found = connection.execute(query).all()
-    return found[0] if len(found) == 1 else None
+    return find_by_id(connection, sealed_cases, case_id)
 
 
 def content_of(row: Any) -> Upload | None:

@@ -29,6 +29,7 @@ from quorum.store.ledger import Ledger
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.sealed_schema import sealed_cases, sealed_events, sealed_matches
 from quorum.store.ledger.sealing import DETECTOR
+from quorum.store.reports.intake import stated_reason
 from quorum.store.sealed import changing, cybertip
 from quorum.store.sealed.reading import content_of, events_of, floods, matches_of
 from quorum.store.sealed.values import SealedRules
@@ -249,7 +250,7 @@ def stand(
         InputError: If it is no hash, nothing is said of it, or no reason is given.
     """
     kind, value = hash_of(*hashed.partition(":")[::2])
-    reason = changing.reason(why)
+    reason = stated_reason(why)
 
     def work(connection: Connection) -> None:
         if standing is None:

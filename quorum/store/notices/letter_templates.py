@@ -79,15 +79,10 @@ _MUST: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 #: What laws ask of notices, by name; see ``ELEMENTS`` of ``validity``.
-ELEMENT_NAMES: Final = (
-    "signature",
-    "work",
-    "material",
-    "contact",
-    "good_faith",
-    "accurate",
-    "jurisdiction",
-)
+ElementName = Literal[
+    "signature", "work", "material", "contact", "good_faith", "accurate", "jurisdiction"
+]
+ELEMENT_NAMES: Final[tuple[str, ...]] = get_args(ElementName)
 
 Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
@@ -161,18 +156,7 @@ class Words(BaseModel):
     what: Mapping[NoticeKind, Text] = {}
     asks: Mapping[
         NoticeKind,
-        Mapping[
-            Literal[
-                "signature",
-                "work",
-                "material",
-                "contact",
-                "good_faith",
-                "accurate",
-                "jurisdiction",
-            ],
-            Text,
-        ],
+        Mapping[ElementName, Text],
     ] = {}
 
 

@@ -47,6 +47,8 @@ class Feature(StrEnum):
     """The sound: ``Features.audio``."""
     FINGERPRINT = "fingerprint"
     """Fingerprints of picture and sound: ``Features.fingerprint``."""
+    DIGESTS = "digests"
+    """Digests of the media's file, whether it can be decoded or not: ``Features.digests``."""
     OCR = "ocr"
     """Words seen in frames; they become part of ``Features.text``."""
     SPEECH = "speech"
@@ -184,6 +186,7 @@ class Features:
         frames: Frames of the media.
         audio: Sound of the media.
         fingerprint: What the copyright detector compares; its type is that detector's.
+        digests: SHA-256, SHA-1 and MD5 of the file: a ``FileDigests`` of the fingerprints.
         speech: What is said in the media.
         absent: For each feature that was asked for and is None: why, in words that a person
             can read ("no media", "media is gone: HTTP 404").
@@ -197,6 +200,7 @@ class Features:
     frames: Frames | None = None
     audio: Audio | None = None
     fingerprint: Any = None
+    digests: Any = None
     speech: Speech | None = None
     absent: Mapping[Feature, str] = field(default_factory=dict)
     partial: Mapping[Feature, str] = field(default_factory=dict)
@@ -209,7 +213,8 @@ class Features:
         language = self.speech.text.language
         nothing = {"title": "", "description": "", "tags": (), "comments": (), "media": None}
         upload = self.upload.model_copy(update={**nothing, "language": language})
-        absent = dict.fromkeys((Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT), "no media")
+        media = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS)
+        absent = dict.fromkeys(media, "no media")
         return Features(
             upload, text=self.speech.text, embedding=self.speech.embedding, absent=absent
         )

@@ -30,7 +30,7 @@ __all__ = ["Ensemble"]
 _TEXT = frozenset({Feature.TEXT, Feature.EMBEDDING})
 #: What the first stage leaves to the second: words for which media is decoded.
 _WORDS_OF_MEDIA = frozenset({Feature.OCR, Feature.SPEECH})
-_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
+_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS})
 
 #: The ensembles of this process that are not closed: equal settings give them the same detectors.
 _open: WeakSet[Ensemble] = WeakSet()

@@ -35,7 +35,7 @@ __all__ = [
 Settled = Callable[[Upload, Sequence[Prediction]], str | None]
 
 _EMBEDDING = frozenset({Feature.EMBEDDING})
-_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT})
+_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS})
 
 
 @dataclass(frozen=True, slots=True)

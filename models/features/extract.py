@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.core.errors import MediaRefused
+from quorum.core.errors import InputError, MediaRefused
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.detectors import Audio, Feature, Features, Frames, Speech, Text
@@ -32,6 +32,7 @@ MEDIA_FEATURES = (
     Feature.FRAMES,
     Feature.AUDIO,
     Feature.FINGERPRINT,
+    Feature.DIGESTS,
     Feature.OCR,
     Feature.SPEECH,
 )
@@ -68,6 +69,7 @@ class _Draft:
     frames: Frames | None = None
     audio: Audio | None = None
     fingerprint: Any = None
+    digests: Any = None
     speech: Speech | None = None
     absent: dict[Feature, str] = field(default_factory=dict)
     partial: dict[Feature, str] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class _Draft:
             frames=self.frames,
             audio=self.audio,
             fingerprint=self.fingerprint,
+            digests=self.digests,
             speech=self.speech,
             absent=self.absent,
             partial=self.partial,
@@ -264,6 +267,18 @@ class Extractor:
             draft.mark_absent(decoded & {*self._wanted}, read.refused)
         if read.decoded is not None:
             self._take(draft, read.decoded, frames=wanted.frames)
+        if Feature.DIGESTS in self._needs:
+            self._digest(draft, path)
+
+    def _digest(self, draft: _Draft, path: Path) -> None:
+        """Digest the file, unless its fingerprint did."""
+        from quorum.models.fingerprint.fingerprint import Fingerprint, digests_of
+
+        made = draft.fingerprint
+        try:
+            draft.digests = made.file if isinstance(made, Fingerprint) else digests_of(path)
+        except (InputError, OSError) as error:
+            draft.mark_absent([Feature.DIGESTS], str(error).replace(path.name, "the media"))
 
     def _take(self, draft: _Draft, made: Decoded, *, frames: bool) -> None:
         audio = Feature.AUDIO in self._needs

@@ -105,6 +105,11 @@ class Fingerprint:
         return frozenset(filter(None, (self.digest, *self.streams)))
 
     @property
+    def file(self) -> FileDigests:
+        """The digests of the file."""
+        return FileDigests(self.digest, self.sha1, self.md5)
+
+    @property
     def sights(self) -> tuple[Fingerprint, ...]:
         """This fingerprint and the others: all that a viewer may see or hear."""
         return (self, *self.others)

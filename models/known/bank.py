@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.fingerprint import pdq
-from quorum.models.fingerprint.fingerprint import Fingerprint
+from quorum.models.fingerprint.fingerprint import FileDigests, Fingerprint
 from quorum.models.fingerprint.video import VideoPrint, View
 from quorum.models.known.hashes import Listed
 
@@ -80,9 +80,14 @@ class HashBank:
     def __len__(self) -> int:
         return len(self._exact) + len(self._similar)
 
-    def matches(self, found: Fingerprint) -> list[Match]:
-        """The listed hashes that a file matches, exact ones first, then the nearest."""
-        own = {"sha256": found.digest, "sha1": found.sha1, "md5": found.md5}
+    def matches(self, found: Fingerprint | FileDigests) -> list[Match]:
+        """The listed hashes that a file matches, exact ones first, then the nearest.
+
+        Args:
+            found: Its fingerprint; its digests, if it cannot be decoded.
+        """
+        file = found.file if isinstance(found, Fingerprint) else found
+        own = {"sha256": file.sha256, "sha1": file.sha1, "md5": file.md5}
         if any((kind, value) in self._denied for kind, value in own.items()):
             return []  # a person saw exactly this file, and denied it
         exact = [
@@ -90,7 +95,9 @@ class HashBank:
             for key in own.items()
             if key in self._exact
         ]
-        near = self._near(found) if len(self._words) else {}
+        near = {}
+        if isinstance(found, Fingerprint) and len(self._words):
+            near = self._near(found)
         return exact + sorted(near.values(), key=lambda one: (one.distance, one.entries[0].value))
 
     def _near(self, found: Fingerprint) -> dict[int, Match]:

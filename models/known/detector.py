@@ -46,7 +46,8 @@ _SIMILAR: Final = 0.9
 class KnownHashDetector(Detector):
     """Compares the digests and picture hashes of an upload with those that are listed.
 
-    The score is 1 for the same file, 0.9 for a picture that is alike, and 0 without a match.
+    The score is 1 for the same file, 0.9 for a picture that is alike, and 0 without a match. A file
+    that cannot be decoded is the same file still; if no list has it, its pictures are not known.
 
     Args:
         settings: The lists, and the database.
@@ -57,7 +58,7 @@ class KnownHashDetector(Detector):
     """
 
     name = NAME
-    needs = frozenset({Feature.FINGERPRINT})
+    needs = frozenset({Feature.FINGERPRINT, Feature.DIGESTS})
 
     def __init__(self, settings: HashSettings) -> None:
         from quorum.models.known.hashes import read_list
@@ -126,18 +127,20 @@ class KnownHashDetector(Detector):
         return [self._score_one(features) for features in batch]
 
     def _score_one(self, features: Features) -> Finding:
-        from quorum.models.fingerprint.fingerprint import Fingerprint
+        from quorum.models.fingerprint.fingerprint import FileDigests, Fingerprint
 
+        if features.upload.media is None:
+            return Finding.abstained("no media")
         found = features.fingerprint
-        if found is None:
-            if features.upload.media is None:
-                return Finding.abstained("no media")
-            return Finding.failed(features.absent.get(Feature.FINGERPRINT, "no fingerprint"))
-        if not isinstance(found, Fingerprint):
+        if found is not None and not isinstance(found, Fingerprint):
             return Finding.failed(f"the fingerprint is a {type(found).__name__}")
-        matched = self._bank.matches(found)[:_MOST]
-        file = f"sha256={found.digest} sha1={found.sha1} md5={found.md5}"
-        evidence = [Evidence(kind="video", field="file", what=file)]
+        unseen = features.absent.get(Feature.FINGERPRINT, "no fingerprint")
+        file: FileDigests | None = features.digests if found is None else found.file
+        if file is None:
+            return Finding.failed(unseen)
+        matched = self._bank.matches(found or file)[:_MOST]
+        told = f"sha256={file.sha256} sha1={file.sha1} md5={file.md5}"
+        evidence = [Evidence(kind="video", field="file", what=told)]
         labels: dict[str, float] = {}
         for one in matched:
             score = _CERTAIN if one.how == "exact" else _SIMILAR
@@ -146,8 +149,9 @@ class KnownHashDetector(Detector):
                 for label in (f"{NAME}/{category}", f"{NAME}/{category}/{last}"):
                     labels[label] = max(labels.get(label, 0.0), score)
             evidence.append(_evidence(one, score))
-        if not matched and found.unread:
-            return Finding.failed("; ".join(found.unread)[:500])
+        unread = (unseen,) if found is None else found.unread
+        if not matched and unread:
+            return Finding.failed("; ".join(unread)[:500])
         return Finding.scored(max(labels.values(), default=0.0), labels, evidence)
 
     def close(self) -> None:

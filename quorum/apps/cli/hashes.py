@@ -10,7 +10,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.ledger_holds import By, who
-from quorum.core.errors import ConfigurationError, QuorumError
+from quorum.core.errors import ConfigurationError, InputError, QuorumError
 from quorum.core.messages import now
 
 if TYPE_CHECKING:
@@ -240,20 +240,25 @@ def check(
     from quorum.core.settings import load_settings
     from quorum.models.detectors import Features
     from quorum.models.fingerprint import pdq
-    from quorum.models.fingerprint.fingerprint import fingerprint
+    from quorum.models.fingerprint.fingerprint import Fingerprint, digests_of, fingerprint
     from quorum.models.known.detector import KnownHashDetector
 
     chosen = load_settings(settings)
-    found = fingerprint(file)
-    typer.echo(f"sha256:{found.digest}\nsha1:{found.sha1}\nmd5:{found.md5}")
-    if found.video is not None and len(found.video) == 1:
+    found: Fingerprint | None = None
+    try:
+        found = fingerprint(file)
+    except InputError as error:
+        typer.echo(f"only its digests are compared: {error}", err=True)
+    own = digests_of(file) if found is None else found.file
+    typer.echo(f"sha256:{own.sha256}\nsha1:{own.sha1}\nmd5:{own.md5}")
+    if found is not None and found.video is not None and len(found.video) == 1:
         typer.echo(f"pdq:{pdq.to_hex(found.video.published[0])}")
     if not chosen.hashes.on:
         typer.echo("the settings name no hash list: nothing was compared")
         return
     detector = KnownHashDetector(chosen.hashes)
     upload = Upload(id="check", uploader="check", title="", media="file:///x", published_at=now())
-    (finding,) = detector.score([Features(upload, fingerprint=found)])
+    (finding,) = detector.score([Features(upload, fingerprint=found, digests=own)])
     detector.close()
     for one in finding.evidence:
         if one.kind == "match":

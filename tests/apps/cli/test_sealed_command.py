@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -97,3 +98,8 @@ def test_a_file_is_checked_against_a_list(tmp_path: Path) -> None:
     told = run(hashes, "check", str(film), "--settings", str(settings))
     assert f"{md5}: the same file, listed by list as csam" in told
     assert "hashes/csam, hashes/csam/exact" in told
+    (tmp_path / "damaged.mp4").write_bytes(b"no film")
+    damaged = hashlib.md5(b"no film").hexdigest()
+    (tmp_path / "list.txt").write_text(f"md5:{damaged}\n")
+    told = run(hashes, "check", str(tmp_path / "damaged.mp4"), "--settings", str(settings))
+    assert f"md5:{damaged}: the same file, listed by list as csam" in told

@@ -76,6 +76,7 @@ def test_what_is_not_there_is_said(folder):
         Feature.FRAMES: "no media",
         Feature.AUDIO: "no media",
         Feature.FINGERPRINT: "no media",
+        Feature.DIGESTS: "no media",
         Feature.OCR: "no media",
     }
     no_video = "no video in the media"

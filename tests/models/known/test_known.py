@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,15 @@ from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.core.child_safety_settings import HashList, HashSettings
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Status, Upload, now
-from quorum.core.settings import DetectorSettings, Settings, check_hashes, load_settings
+from quorum.core.settings import (
+    DetectorSettings,
+    MediaAccess,
+    Settings,
+    check_hashes,
+    load_settings,
+)
 from quorum.models.detectors import Features
+from quorum.models.features.extract import Extractor
 from quorum.models.fingerprint import pdq
 from quorum.models.fingerprint.fingerprint import Fingerprint, fingerprint
 from quorum.models.installed import load_detector, release, selected
@@ -117,6 +125,27 @@ def test_a_finding_says_what_matches_and_for_whom(tmp_path: Path) -> None:
     assert (text.status, broken.status) == (Status.ABSTAINED, Status.FAILED)
 
 
+def test_media_that_cannot_be_decoded_is_found_by_the_digests_of_its_bytes(tmp_path: Path) -> None:
+    detector = KnownHashDetector(
+        HashSettings(lists=(HashList(file=str(_digest_list(tmp_path, b"no film"))),))
+    )
+    for name, data in (("listed", b"no film"), ("other", b"nor this"), ("empty", b"")):
+        (tmp_path / f"{name}.mp4").write_bytes(data)
+    uploads = [upload((tmp_path / f"{one}.mp4").as_uri()) for one in ("listed", "other", "empty")]
+    access = MediaAccess(folders=(str(tmp_path),))
+    listed, other, empty = detector.score(Extractor(detector.needs, access).extract(uploads))
+    assert (listed.score, listed.labels["hashes/csam/exact"]) == (1.0, 1.0)
+    assert hashlib.md5(b"no film").hexdigest() in listed.evidence[0].what
+    assert [one.status for one in (other, empty)] == [Status.FAILED] * 2
+    assert "the media is not readable media" in str(other.reason)
+
+
+def _digest_list(folder: Path, *files: bytes) -> Path:
+    lines = [f"sha1:{hashlib.sha1(one).hexdigest()}" for one in files]
+    (folder / "digests.txt").write_text("\n".join(lines))
+    return folder / "digests.txt"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -135,8 +164,6 @@ def test_a_line_that_is_no_hash_stops_the_start(tmp_path: Path, text: str, why: 
 
 
 def test_a_real_file_has_the_digests_that_exchanges_list(tmp_path: Path) -> None:
-    import hashlib
-
     film = EXAMPLES / "lights.mp4"
     found = fingerprint(film, max_seconds=1)
     data = film.read_bytes()

@@ -265,7 +265,8 @@ def _install_errors(app: FastAPI) -> None:
         return error_page(request, error.status, error.message)
 
     async def on_sealed(request: Request, error: Any) -> Response:
-        if request.url.path == "/case" and error.user.may(Permission.SEALED):
+        pages = ("/case", "/notices/one", "/reports/case")
+        if request.url.path in pages and error.user.may(Permission.SEALED):
             return redirect(request, "/sealed/one", case=error.case_id)
         return error_page(request, 403, "This case is sealed: child safety decides it.")
 

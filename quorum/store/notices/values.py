@@ -57,6 +57,8 @@ _MOVES: Final[Mapping[tuple[Kind, State, str], State]] = {
     ("counter", "invalid", "rejected"): "rejected",
     ("counter", "invalid", "admitted"): "received",
     ("counter", "waiting", "suit"): "suit",
+    # Of what it would put back, something else was found.
+    ("counter", "waiting", "rejected"): "rejected",
     ("counter", "waiting", "restored"): "restored",
 }
 

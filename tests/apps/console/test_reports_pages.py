@@ -83,9 +83,9 @@ def test_an_unknown_upload_is_named_or_answered_by_a_lead(cases: Ledger, serve) 
         shown = lea.get(f"/reports/case?case={case_id}").text
         if "x.example" in shown:
             assert ana.post("/reports/case", case=case_id, what="reject").status_code == 403
-            wrong = lea.post("/reports/case", case=case_id, what="link", upload="nothing")
+            wrong = lea.post("/reports/case", case=case_id, what="link", named="nothing")
             assert wrong.status_code == 422
-            lea.post("/reports/case", case=case_id, what="link", upload="up-4")
+            lea.post("/reports/case", case=case_id, what="link", named="up-4")
         else:
             lea.post("/reports/case", case=case_id, what="reject")
     assert "does not know" not in lea.get("/reports?show=unknown").text

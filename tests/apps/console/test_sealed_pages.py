@@ -13,7 +13,7 @@ from sqlalchemy import select
 from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.access import Role, create_user
-from quorum.apps.console.desk import outbox, sealed, tasks
+from quorum.apps.console.desk import appeals, noticed, outbox, reported, sealed, tasks
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
 from quorum.apps.console.pages import rendering
 from quorum.apps.console.pages import sealed as pages
@@ -24,12 +24,17 @@ from quorum.core.settings import MediaAccess
 from quorum.models.known import records
 from quorum.models.known.hashes import Listed
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.console_schema import appeals as appeal_table
 from quorum.store.ledger.console_schema import tasks as task_table
+from quorum.store.ledger.notices_schema import notices
+from quorum.store.ledger.reports_schema import report_cases
 from quorum.store.ledger.sealed_schema import sealed_cases
 from quorum.store.sealed.reading import events_of
 from quorum.store.sealed.values import SealedRules, a_year_after
+from tests.apps.console import test_notices_pages as notes
 from tests.apps.console.cases_for_console import record_case
 from tests.apps.console.conftest import PASSWORD
+from tests.apps.console.test_reports_pages import send as report
 
 RULES = SealedRules()
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
@@ -237,6 +242,110 @@ def test_a_reviewer_seals_what_they_suspect(cases: Ledger, serve: Any, sam: str)
     number = int(held.removeprefix("up-"))
     assert (case_of(cases, number).how, case_of(cases, number).sealed_by) == ("person", "ana")
     assert "sealed by ana" in people(sam).get("/sealed").text
+
+
+def waiting_on(ledger: Ledger, number: int) -> dict[str, datetime]:
+    """The open tasks of an upload by kind, with when each is due."""
+    t = task_table.c
+    query = select(t.kind, t.due_at).where(t.upload_id == f"up-{number}", t.state == "open")
+    return {row.kind: row.due_at for row in ledger.transact(lambda c: c.execute(query).all())}
+
+
+def state_of(ledger: Ledger, table: Any, number: int) -> Any:
+    query = select(table).where(table.c.upload_id == f"up-{number}")
+    return ledger.transact(lambda c: c.execute(query).one())
+
+
+def sync(ledger: Ledger) -> None:
+    publish(ledger)
+    reported.sync(ledger)
+    noticed.sync(ledger, notes.RULES)
+
+
+def test_what_others_send_about_a_sealed_upload_is_a_specialists_with_its_clock(
+    cases: Ledger, serve: Any, sam: str
+) -> None:
+    """One was sent before the seal, one after it; one is confirmed, one denied."""
+    for number in (60, 61, 62):
+        record_case(cases, number, title="Secret words", action=Action.ALLOW)
+    for number in (60, 61):
+        report(cases, f"up-{number}", text=f"They hurt a child {number}")
+        notes.send(cases, number)
+    sync(cases)
+    before = waiting_on(cases, 60)
+    assert before.keys() == waiting_on(cases, 61).keys() == {"report", "notice"}
+    for number in (60, 61, 62):
+        match(cases, number)
+    report(cases, "up-62", text="Late words")
+    notice = notes.send(cases, 62)
+    sync(cases)
+    assert [waiting_on(cases, number) for number in (60, 61, 62)] == [{}] * 3
+    people = serve()
+    where = (f"/reports/case?case={state_of(cases, report_cases, 62).id}",
+             f"/notices/one?notice={notice.id}")  # fmt: skip
+    for name in ("ana", "lea"):
+        person = people(name)
+        assert [person.get(page).status_code for page in where] == [403, 403], name
+        listed = "".join(person.get(page).text for page in ("/queue", "/reports", "/notices"))
+        assert "Secret words" not in listed and "Late words" not in listed
+    lea, person = people("lea"), people(sam)
+    refused = lea.post("/notices/one", notice=notice.id, what="reject", why="no")
+    assert refused.status_code == 403 and notes.state(cases, notice) == "received"
+    assert [person.get(page).url.path for page in where] == ["/sealed/one"] * 2
+    first, second, third = (case_of(cases, number).id for number in (60, 61, 62))
+    page = person.get(f"/sealed/one?case={third}").text
+    assert "Late words" in page and "Copyright notice" in page and page.count("left</span>") == 2
+
+    def answers(what: str, why: str) -> int:
+        matter = state_of(cases, report_cases, 62).id
+        given = {"case": third, "matter": matter, "what": what, "why": why}
+        return int(person.post("/sealed/one", **given).status_code)
+
+    assert (answers("agree", ""), answers("refuse", " ")) == (422, 422)
+    assert answers("refuse", "a lawful film") == 200
+    assert answers("refuse", "again") == 422
+    assert state_of(cases, report_cases, 62).outcome == "rejected"
+
+    person.post("/sealed/one", case=first, what="confirm", viewed="no")
+    done = state_of(cases, report_cases, 60)
+    assert (done.state, done.outcome, done.action) == ("closed", "upheld", "remove")
+    assert state_of(cases, notices, 60).state == "removed"
+    for case, then in ((second, "queue"), (third, "queue")):
+        person.post("/sealed/one", case=case, what="deny", why="no child", then=then)
+    sync(cases)
+    assert waiting_on(cases, 60) == {}
+    assert cases.get_case("up-60").verdict.action is Action.REMOVE
+    again = waiting_on(cases, 61)
+    assert again.keys() == {"review", "report", "notice"}
+    assert again["report"] == state_of(cases, report_cases, 61).due_at
+    assert again["notice"] == state_of(cases, notices, 61).due_at
+    assert waiting_on(cases, 62)["notice"] == state_of(cases, notices, 62).due_at
+    assert "Secret words" in lea.get("/queue?kind=notice").text
+    assert audit.verify(cases).broken is None
+
+
+def test_the_clock_puts_nothing_back_that_is_sealed(cases: Ledger, sam: str) -> None:
+    record_case(cases, 60, action=Action.ALLOW, uploader="by-2")
+    notes.send(cases, 60)
+    notes.take_down(cases, 60)
+    counter = notes.send(cases, 60, "by-2", kind="counter")
+    noticed.accept(cases, counter.id, notes.RULES, "lea")
+    n = notices.c
+    over = notices.update().where(n.id == counter.id).values(earliest_at=now(), due_at=now())
+    cases.transact(lambda c: c.execute(over), writes=True)
+    removed = cases.get_case("up-60").verdict
+    appeals.appeal(cases, "up-60", removed.id, "It is mine.", "letter")
+    match(cases, 60)
+    sync(cases)
+    sync(cases)
+    assert cases.get_case("up-60").verdict.action is Action.REMOVE
+    assert notes.state(cases, counter) == "waiting"
+    sealed.confirm(cases, case_of(cases, 60).id, sam, viewed=False)
+    assert notes.state(cases, counter) == "rejected"
+    assert state_of(cases, appeal_table, 60).state == "upheld"
+    sync(cases)
+    assert waiting_on(cases, 60) == {}
+    assert audit.verify(cases).broken is None
 
 
 def test_two_specialists_decide_one_case_once(cases: Ledger, sam: str) -> None:

@@ -243,4 +243,4 @@ def test_only_the_moves_of_the_law_are_possible() -> None:
     assert not {one for one in possible if one[1] in ends}
     assert ("counter", "received", "restored") not in possible
     assert ("copyright", "removed", "restored") not in possible
-    assert len(possible) == 17
+    assert len(possible) == 18

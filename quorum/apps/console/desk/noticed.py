@@ -29,6 +29,7 @@ from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import decisions, tasks
 from quorum.store.ledger.notices_schema import notice_copies, notice_events, notices
 from quorum.store.ledger.reading import load_cases
+from quorum.store.ledger.sealing import is_sealed
 from quorum.store.notices import changing
 from quorum.store.notices.events import THE_CLOCK, note
 from quorum.store.notices.letters import keep_letters
@@ -227,6 +228,8 @@ def put_back_problem(connection: Connection, row: Any) -> str | None:
 
     Only what is down by a decision on the notices that it answers returns by itself.
     """
+    if is_sealed(connection, row.upload_id):
+        return "the upload is sealed: child safety decides it"
     (case,) = load_cases(connection, [row.upload_id], ("upload", "verdicts"))
     if case.verdict is None or case.upload is None:
         return "the ledger no longer has the upload: put it back where it is, and say so here"

@@ -15,6 +15,7 @@ from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import tasks
 from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.reports_schema import report_cases
+from quorum.store.ledger.sealing import unsealed
 from quorum.store.reports import reading
 from quorum.store.reports.reading import ReporterRow
 from quorum.store.reports.settling import close_case, link_uploads, settle
@@ -28,6 +29,8 @@ FIRST: Final = 1000.0
 
 def sync(ledger: Ledger) -> tuple[int, int]:
     """Open a task for each reported case with a verdict; close those that were decided.
+
+    A sealed upload has none: see ``sealed_matters``.
 
     Returns:
         The numbers of opened tasks and of closed cases.
@@ -53,7 +56,7 @@ def _open(connection: Connection) -> int:
     c = report_cases.c
     found = connection.execute(
         select(report_cases)
-        .where(c.state == "open", c.known.is_(True), c.task_id.is_(None))
+        .where(c.state == "open", c.known.is_(True), c.task_id.is_(None), unsealed(c.upload_id))
         .limit(_BATCH)
     ).all()
     opened = 0

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select, update
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.audited import sealed_digest
 from quorum.apps.console.desk.follow_up import decide_after
+from quorum.apps.console.desk.sealed_matters import answer_all, give_back
 from quorum.apps.console.desk.tasks import open_task
 from quorum.core.errors import InputError
 from quorum.core.messages import Action, Status, now
@@ -146,6 +147,8 @@ def seal(ledger: Ledger, upload_id: str, rules: SealedRules, by: str) -> str:
 def confirm(ledger: Ledger, case_id: str, by: str, *, viewed: bool) -> None:
     """Confirm a case: the upload is removed, and the exchanges are told that their entry is right.
 
+    That answers what others sent about it, too.
+
     Raises:
         InputError: If there is none, or it does not wait for this.
     """
@@ -155,6 +158,7 @@ def confirm(ledger: Ledger, case_id: str, by: str, *, viewed: bool) -> None:
         row = changing.confirm(connection, case_id, viewed=viewed, by=by, at=at)
         _tell_exchanges(connection, row, "confirm", by, at)
         _decide(connection, row, Action.REMOVE, CATEGORY, by, at)
+        answer_all(connection, row.upload_id, by, at)
 
     _changed(ledger, work)
 
@@ -186,6 +190,7 @@ def deny(ledger: Ledger, case_id: str, why: str, by: str, *, then: Then) -> None
             _decide(connection, row, Action.ALLOW, None, by, at)
         else:
             _to_the_queue(connection, row)
+        give_back(connection, row.upload_id)
 
     _changed(ledger, work)
 

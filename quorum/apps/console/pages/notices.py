@@ -14,8 +14,10 @@ from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.accounts import audit
+from quorum.apps.console.accounts.access import User
 from quorum.apps.console.desk import noticed
 from quorum.apps.console.pages.base import (
+    Console,
     CurrentSession,
     FormFields,
     IdentityReader,
@@ -23,6 +25,7 @@ from quorum.apps.console.pages.base import (
     PageError,
     UploadId,
     console_of,
+    refuse_sealed,
 )
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.pages.spreadsheet import cell
@@ -126,6 +129,7 @@ def _one(request: Request, notice_id: str, status: int = 200, **more: Any) -> Re
     if found is None:
         raise PageError(404, "There is no such notice.")
     row = found["one"]
+    refuse_sealed(console, request.state.session.user, row.upload_id)
     lacks = tuple(row.lacks.split(",")) if row.lacks else ()
     given: dict[str, Any] = {"message": "", "person": None, "opened": False, **more}
     return render(
@@ -145,6 +149,7 @@ def _one(request: Request, notice_id: str, status: int = 200, **more: Any) -> Re
 def change(request: Request, given: FormFields, user: Lead) -> Response:
     """Admit, reject or link a notice, accept a counter-notice, or record a suit."""
     console, notice_id = console_of(request), given.get("notice", "")
+    _open_to(console, user, notice_id)
     ledger, rules = console.ledger, console.settings.notices
     try:
         match given.get("what"):
@@ -157,12 +162,18 @@ def change(request: Request, given: FormFields, user: Lead) -> Response:
             case "suit":
                 noticed.sued(ledger, notice_id, given.get("why", ""), rules, user.name)
             case "link":
-                noticed.link(ledger, notice_id, given.get("upload", "").strip(), user.name)
+                noticed.link(ledger, notice_id, given.get("named", "").strip(), user.name)
             case _:
                 raise PageError(422, "Choose what to do with the notice.")
     except InputError as error:
         return _one(request, notice_id, 422, message=f"{_capital(str(error))}.")
     return redirect(request, "/notices/one", notice=notice_id)
+
+
+def _open_to(console: Console, user: User, notice_id: str) -> None:
+    """Refuse a notice on a sealed upload: who sees the case answers it there."""
+    row = console.ledger.transact(lambda c: find_notice(c, notice_id))
+    refuse_sealed(console, user, None if row is None else row.upload_id)
 
 
 def _capital(text: str) -> str:
@@ -173,6 +184,7 @@ def _capital(text: str) -> str:
 def identity(request: Request, given: FormFields, user: IdentityReader) -> Response:
     """Show who sent a notice, which is a line of the audit log."""
     notice_id = given.get("notice", "")
+    _open_to(console_of(request), user, notice_id)
     try:
         person = noticed.open_identity(console_of(request).ledger, notice_id, user.name)
     except InputError:

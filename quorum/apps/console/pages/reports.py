@@ -15,7 +15,14 @@ from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk import reported
-from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
+from quorum.apps.console.pages.base import (
+    CurrentSession,
+    FormFields,
+    Lead,
+    PageError,
+    console_of,
+    refuse_sealed,
+)
 from quorum.apps.console.pages.rendering import redirect, render
 from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.errors import InputError
@@ -99,6 +106,7 @@ def _case(request: Request, case_id: str, status: int = 200, message: str = "") 
     row, found = console_of(request).ledger.transact(work)
     if row is None:
         raise PageError(404, "There is no such report.")
+    refuse_sealed(console_of(request), request.state.session.user, row.upload_id)
     return render(
         request,
         "report_case.html",
@@ -126,7 +134,7 @@ def answer_case(request: Request, given: FormFields, user: Lead) -> Response:
     ledger, case_id = console_of(request).ledger, given.get("case", "")
     try:
         if given.get("what") == "link":
-            reported.link(ledger, case_id, given.get("upload", "").strip(), user.name)
+            reported.link(ledger, case_id, given.get("named", "").strip(), user.name)
         else:
             upheld = given.get("what") == "uphold"
             reported.dismiss(ledger, case_id, upheld=upheld, by=user.name)

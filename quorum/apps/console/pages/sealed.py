@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk import sealed as desk
+from quorum.apps.console.desk.sealed_matters import answer, matters_on
 from quorum.apps.console.pages.base import (
     Console,
     FormFields,
@@ -110,6 +111,7 @@ def _one(request: Request, case_id: str, reader: str, status: int = 200, **more:
             },
             "events": events_of(connection, row.id),
             "digests": desk.file_digests(connection, row.upload_id),
+            "matters": [] if row.state == "denied" else matters_on(connection, row.upload_id),
         }
 
     found = console.ledger.transact(work, writes=True)
@@ -123,7 +125,7 @@ def _one(request: Request, case_id: str, reader: str, status: int = 200, **more:
 
 @router.post("/sealed/one")
 def change(request: Request, given: FormFields, user: Specialist) -> Response:
-    """Confirm or deny a case, write its report, or note the report's number."""
+    """Confirm or deny a case, report it, or answer what others sent about it."""
     console, case_id = console_of(request), given.get("case", "")
     ledger, rules = console.ledger, _rules(console)
     try:
@@ -140,6 +142,15 @@ def change(request: Request, given: FormFields, user: Specialist) -> Response:
                 )
             case "reported":
                 desk.reported(ledger, case_id, given.get("number", ""), rules, user.name)
+            case "agree" | "refuse" as said:
+                answer(
+                    ledger,
+                    case_id,
+                    given.get("matter", ""),
+                    user.name,
+                    agree=said == "agree",
+                    why=given.get("why", ""),
+                )
             case _:
                 raise PageError(422, "Choose what to do with the case.")
     except QuorumError as error:

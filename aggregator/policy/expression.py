@@ -37,6 +37,7 @@ from quorum.aggregator.policy.fields import (
     HISTORY_NAME,
     UPLOAD_FIELDS,
     FieldRead,
+    FieldType,
     field_reads,
     has_call,
     unknown_field,
@@ -47,6 +48,12 @@ from quorum.aggregator.policy.program import (
     Context,
     Program,
     evaluate,
+)
+from quorum.aggregator.policy.written import (
+    PREDICTION_FIELDS,
+    check_conversions,
+    compared,
+    keys,
 )
 from quorum.aggregator.policy.zone_calls import zoned_calls
 from quorum.aggregator.policy.zones import PARTS, ZONED
@@ -150,6 +157,9 @@ class Expression:
         variables: Those of ``VARIABLES`` that it reads.
         fields: The fields of ``upload`` that it reads.
         listed: The lists that it reads, such as ``trusted`` for ``lists.trusted``.
+        keys: The keys of ``predictions`` and ``missing`` that it writes out, such as ``("missing",
+            "spam")``.
+        compared: The fields that it compares with a value written out, and the type of that.
         safe: Whether each evaluation is true, false or unknown, never an error.
     """
 
@@ -159,6 +169,8 @@ class Expression:
     variables: frozenset[str]
     fields: frozenset[str]
     listed: frozenset[str]
+    keys: frozenset[tuple[str, ...]]
+    compared: frozenset[tuple[str, FieldType]]
     safe: bool
 
     @property
@@ -197,6 +209,7 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
     bound, inside = check_macros(source, solid, frozenset({*VARIABLES, *READS}))
     check_patterns(source, solid, inside)
     check_sums(source, solid)
+    check_conversions(source, solid)
     zoned = list(zoned_calls(source, solid, did_you_mean))
     compiled, reads = _replace_reads(source, solid, zoned)
     program = compile_checked(compiled)
@@ -204,10 +217,12 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
     called = {name for name in program.functions() if name[0].isalpha()}
     fields = field_reads("upload", source, solid)
     history = field_reads(HISTORY_NAME, source, solid)
+    written = list(keys(solid))
     wrong = [
         *_unknown_names(source, solid, used, called),
         *_unknown_fields(source, fields, (*UPLOAD_FIELDS, *declared)),
         *_unknown_fields(source, history, HISTORY_FIELDS),
+        *_unknown_of_predictions(source, written),
     ]
     safe = not (used or called or bound or wrong) and _is_boolean(Program(compiled), reads)
     lists = _fields("lists", solid)
@@ -222,6 +237,8 @@ def parse(source: str, declared: Iterable[str] = ()) -> Expression:
         variables=used,
         fields=frozenset(one.name for one in fields),
         listed=lists,
+        keys=frozenset(path for path, _ in written),
+        compared=frozenset(compared(solid)),
         safe=safe,
     )
     if wrong:
@@ -253,6 +270,17 @@ def _unknown_fields(
             seen.add(one.name)
             msg = unknown_field(one, did_you_mean(one.name, known), known)
             yield error_at(source, one.at, msg)
+
+
+def _unknown_of_predictions(
+    source: str, written: Iterable[tuple[tuple[str, ...], int]]
+) -> Iterator[ExpressionError]:
+    for path, at in written:
+        if path[0] == "predictions" and len(path) == 3 and path[2] not in PREDICTION_FIELDS:
+            help_text = did_you_mean(path[2], PREDICTION_FIELDS) or (
+                f"; there are {', '.join(PREDICTION_FIELDS)}"
+            )
+            yield error_at(source, at, f"a prediction has no `{path[2]}`{help_text}")
 
 
 def _is_boolean(program: Program, reads: list[Read]) -> bool:

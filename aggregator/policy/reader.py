@@ -380,6 +380,12 @@ class _Reader:
                     )
                     msg = f"the detector `{read.detector}` is unknown{help_text}"
                 yield ExpressionError(msg, *spot)
+        for of, name in sorted(path[:2] for path in condition.keys):
+            live = [one for one in detectors if not detectors[one].shadow]
+            if of == "missing" and name and name not in live:
+                help_text = did_you_mean(name, live) or f"; there are {', '.join(live) or 'none'}"
+                msg = f"the detector `{name}` is never in `missing`{help_text}"
+                yield ExpressionError(msg, *_spot(condition.source, name))
         for name in condition.listed:
             if name not in self._written.lists:
                 help_text = did_you_mean(name, list(self._written.lists))

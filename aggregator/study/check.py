@@ -23,7 +23,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.program import Context, Outcome, Program, evaluate
 from quorum.aggregator.policy.tree import place, read_tree
 from quorum.aggregator.policy.values import Rule
-from quorum.aggregator.study.check_fields import unevaluable
+from quorum.aggregator.study.check_fields import unequal, unevaluable
 from quorum.core.messages import Action
 
 __all__ = ["PolicyProblem", "check_policy", "turning_points"]
@@ -150,7 +150,10 @@ def _rules(policy: Policy, end: float) -> Iterator[PolicyProblem]:
 
 
 def _unevaluable(policy: Policy, rule: Rule) -> Iterator[PolicyProblem]:
-    """Uploads for which the rule cannot be evaluated."""
+    """Uploads for which the rule cannot be evaluated, and comparisons that are never equal."""
+    for condition in rule.conditions:
+        for wrong in unequal(policy, condition):
+            yield PolicyProblem("error", rule.name, wrong)
     for which, wrong in unevaluable(policy, rule.when):
         message = f"cannot be evaluated for {which} upload, which then goes to review: {wrong}"
         if which == "every":
@@ -160,6 +163,8 @@ def _unevaluable(policy: Policy, rule: Rule) -> Iterator[PolicyProblem]:
             if "without" in which:
                 field = which.split("`")[1]
                 message += f"; ask has({field}) first"
+                if field.startswith("predictions."):
+                    message += ", or use score(), label() or status()"
             yield PolicyProblem("note", rule.name, message)
     if rule.unless is not None:
         for which, wrong in unevaluable(policy, rule.unless):

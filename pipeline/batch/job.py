@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -19,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.core.messages import now
-from quorum.pipeline.batch.outputs import refusal
+from quorum.pipeline.batch.outputs import Output, refusal
 from quorum.pipeline.batch.run import BatchOptions, ModerateBatch, progress, speed
 from quorum.pipeline.batch.sources import BatchSource, Range
 from quorum.pipeline.batch.tally import Tally
@@ -80,12 +79,14 @@ class BatchJob:
         # Some file systems need the options before there is a pipeline.
         FileSystems.set_options(PipelineOptions(list(self._beam_args)))
         ranges = self._source.ranges(span, self._parts)
-        options = self._options
+        outputs = self._options.outputs
         if several and span.since is not None:
             begin = span.since
-            outputs = tuple(output.of_window(begin) for output in options.outputs)
-            options = replace(options, outputs=outputs)
-        tally = self._launch(options, ranges, self._source.size(span)) if ranges else Tally()
+            outputs = tuple(output.of_window(begin) for output in outputs)
+        size = self._source.size(span)
+        # A window without uploads needs no job, unless it has a file to write.
+        empty = not ranges or (size == 0 and not outputs)
+        tally = Tally() if empty else self._launch(outputs, ranges, size)
         policy = begun_with.version
         run = Run(uuid.uuid4().hex, started, now(), policy, tally.as_json())
         if not self._options.dry_run:
@@ -93,7 +94,7 @@ class BatchJob:
                 ledger.record_run(run)
         return run, tally
 
-    def _launch(self, options: BatchOptions, ranges: list[Range], total: int | None) -> Tally:
+    def _launch(self, outputs: Sequence[Output], ranges: list[Range], total: int | None) -> Tally:
         extra = self._beam_args
         with tempfile.TemporaryDirectory(prefix="quorum-batch-") as folder:
             out = Path(folder) / "tally.json"
@@ -105,7 +106,7 @@ class BatchJob:
             def build(pipeline: beam.Pipeline) -> None:
                 (
                     pipeline
-                    | "Batch" >> ModerateBatch(self._source, ranges, options, extra)
+                    | "Batch" >> ModerateBatch(self._source, ranges, self._options, extra, outputs)
                     | "As JSON" >> beam.Map(lambda tally: json.dumps(tally.as_json()))
                     | "Tally" >> beam.io.WriteToText(path, shard_name_template="")
                 )

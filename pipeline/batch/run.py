@@ -292,6 +292,7 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         ranges: The parts of it to read.
         options: How.
         beam_args: Beam's options of the run.
+        outputs: Where this run writes the kinds of the options' outputs; by default as those say.
     """
 
     def __init__(
@@ -300,9 +301,11 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         ranges: Sequence[Range],
         options: BatchOptions,
         beam_args: Sequence[str] = (),
+        outputs: Sequence[Output] | None = None,
     ) -> None:
         super().__init__()
         self.beam_args = tuple(beam_args)
+        self.outputs = options.outputs if outputs is None else tuple(outputs)
         self.source = source
         self.ranges = list(ranges)
         self.options = options
@@ -312,11 +315,11 @@ class ModerateBatch(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[Tally]]
         """See PTransform."""
         moderate = _Moderate(self.options, recorded=self.source.is_ledger(self.options.ledger))
         add_up = AddUp()  # type: ignore[no-untyped-call]
-        kinds = sorted({output.kind for output in self.options.outputs})
+        kinds = sorted({output.kind for output in self.outputs})
         moderated = self.source.rows(begin, self.ranges) | "Moderate" >> beam.ParDo(
             moderate
         ).with_outputs(*kinds, main="tallies")
-        for output in self.options.outputs:
+        for output in self.outputs:
             output.write(moderated[output.kind], self.beam_args)
         tally: beam.PCollection[Tally] = moderated["tallies"] | "Add up" >> beam.CombineGlobally(
             add_up

@@ -82,11 +82,28 @@ def test_what_cannot_be_meant_is_refused(source):
         ("upload[upload.title] == 1", 1, "followed by a dot"),
         ('upload.exists(k, k == "x")', 1, "followed by a dot"),
         ("size(upload) > 3", 6, "followed by a dot"),
+        ("predictions.spam.scoree > 0.5", 18, "did you mean `score`?"),
+        ("predictions.exists(d, predictions[d].colour == 1)", 38, "no `colour`; there are status"),
     ],
 )
-def test_a_field_that_no_upload_has_is_refused_with_its_place(source, column, told):
+def test_a_field_that_is_never_there_is_refused_with_its_place(source, column, told):
     with pytest.raises(ExpressionError) as caught:
         parse(source, ["verified"])
+    assert told in caught.value.message
+    assert (caught.value.line, caught.value.column) == (1, column)
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "told"),
+    [
+        ('upload.published_at > timestamp("2026-13-01T00:00:00Z")', 33, "`timestamp` cannot read"),
+        ('upload.published_at - upload.since < duration("3d")', 47, 'write it as "72h" or "90m"'),
+        ('double("1,5") > 1.0 || int(string("x")) > 1', 8, '`double` cannot read "1,5"'),
+    ],
+)
+def test_a_text_that_its_conversion_never_reads_is_refused(source, column, told):
+    with pytest.raises(ExpressionError) as caught:
+        parse(source, ["since"])
     assert told in caught.value.message
     assert (caught.value.line, caught.value.column) == (1, column)
 

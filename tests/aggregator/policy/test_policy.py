@@ -232,7 +232,7 @@ detectors:
 rules:
   - name: a
     when: score("spma") > upload.durration && lists.x && upload.views == 1
-    unless: combined("rsk") > 1.0
+    unless: combined("rsk") > 1.0 || "spma" in missing
     action: delete
     category: violense
     reason: Bad {spma} {violence}
@@ -267,6 +267,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place_and_once():
         (10, 34): "did you mean `duration`",
         (10, 53): "the list `x` is unknown",
         (11, 23): "did you mean `risk`",
+        (11, 39): "never in `missing`; did you mean `spam`",
         (12, 5): "'remove'",
         (13, 5): "did you mean `violence`",
         (14, 5): "did you mean `spam`",

@@ -26,7 +26,7 @@ def run(source, **values):
         ('score("a") > 0.5 || uploader.strikes > 1.0', ("error", UNKNOWN_HISTORY)),
         ('uploader.strikes > 1.0 || score("a") > 0.5', ("unknown", "")),
         ('1 / 0 > 1 || score("a") > 0.5', ("unknown", "")),
-        ('score("a") > 0.5 || int("x") > 1', ("error", "Function 'int' error")),
+        ('score("a") > 0.5 || int(string("x")) > 1', ("error", "Function 'int' error")),
         ("upload.none > 1", ("error", "key not found 'none'")),
         ("predictions.uploader.score > 0.5", ("error", "key not found 'uploader'")),
         ("upload.tags[5] == 'x'", ("error", "index out of bounds: 5")),

@@ -64,7 +64,8 @@ PAGES: Mapping[str, Setting] = {
     ),
     "docs/policy.md": Setting(
         f"{_MAKE} cases\n{_MAKE} ledger\ncp cases.jsonl last-month.jsonl\n"
-        "head -n 300 cases.jsonl > today.jsonl",
+        "head -n 300 cases.jsonl > today.jsonl\n"
+        f"cp {ROOT}/aggregator/policy/shipped/cautious.yaml stricter.yaml",
         instead={
             "explain UPLOAD": "explain u7",
             "spam@VERSION": "spam@v1",
@@ -198,7 +199,7 @@ def site() -> None:
 def ledger() -> None:
     """``quorum.db``: a ledger of 60 decided uploads, 40 of them reviewed by another tool.
 
-    A rule ``spam-new`` was rolled out to two of the seven uploaders.
+    A rule and a candidate were rolled out to two of the seven uploaders.
     """
     from quorum.core.messages import (
         Action,
@@ -234,7 +235,9 @@ def ledger() -> None:
                 category="spam" if spam else None, reasons=("It was decided.",),
                 predictions=(used,),
                 decided_by="policy", at=at, latency=1,
-                rollout={"spam-new": "in" if index % 7 < 2 else "out"},
+                rollout=dict.fromkeys(
+                    ("spam-new", "stricter@1234567890abcdef"), "in" if index % 7 < 2 else "out"
+                ),
             )  # fmt: skip
             messages += [upload, prediction, verdict]
             if index < 40:

@@ -29,7 +29,7 @@ __all__ = ["CapRemovals", "are_capped"]
 
 def are_capped(policy: Policy) -> bool:
     """Whether a policy has a cap; without one, verdicts need not pass ``CapRemovals``."""
-    return policy.caps.removals or policy.caps.reviews is not None
+    return any(one.caps.removals or one.caps.reviews is not None for one in policy.sides)
 
 
 _Verdicts = tuple[beam.PCollection[Outgoing], ...]

@@ -81,8 +81,9 @@ class Times:
 
     @classmethod
     def of(cls, policy: Policy, live: LivePolicy | None = None) -> Times:
-        """The times that a policy gives."""
-        deadlines = [one.deadline for one in policy.detectors.values() if not one.shadow]
+        """The times that a policy gives, and its candidate where it has one."""
+        detectors = (one for side in policy.sides for one in side.detectors.values())
+        deadlines = [one.deadline for one in detectors if not one.shadow]
         return cls(min([policy.deadline, *deadlines]), policy.deadline, live)
 
     def now(self) -> Times:

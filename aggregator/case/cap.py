@@ -109,6 +109,8 @@ class Cap:
 
     def concerns(self, verdict: Verdict) -> bool:
         """Whether a cap applies to a verdict: no human decided it, and it is bounded."""
+        if (side := self._side(verdict)) is not None:
+            return side.concerns(verdict)
         return (self._caps.removals and _removes(verdict)) or (
             self._caps.reviews is not None and _holds(verdict)
         )
@@ -116,8 +118,11 @@ class Cap:
     def apply(self, verdict: Verdict) -> CapResult:
         """Spend a token for a removal or a review, or make it milder where none is left.
 
-        The changed verdict keeps its id: later revisions name it.
+        The changed verdict keeps its id: later revisions name it. A verdict of a candidate has the
+        candidate's budgets, and spends from the same buckets.
         """
+        if (side := self._side(verdict)) is not None:
+            return side.apply(verdict)
         if not self.concerns(verdict):
             return CapResult(verdict)
         removes = _removes(verdict)
@@ -140,6 +145,13 @@ class Cap:
             why = self._why(known, removes=True)
             return CapResult(self._held(verdict, why), bucket=known)
         return CapResult(self._restricted(verdict, known), bucket=known, of="reviews")
+
+    def _side(self, verdict: Verdict) -> Cap | None:
+        """The caps of the candidate, if it made the verdict."""
+        candidate = self._policy.candidate
+        if candidate is None or candidate.version != verdict.policy_version:
+            return None
+        return self.under(candidate)
 
     def _spend_removal(self, verdict: Verdict, at: int) -> str:
         """Spend a token of each work that it rests on, of its rule and of all rules.

@@ -51,7 +51,7 @@ class Case:
     """
 
     def __init__(self, policy: Policy, shadows: Sequence[Policy] = ()) -> None:
-        self._policy = policy
+        self._given = policy
         self._shadows = tuple(shadows)
         self._state = CaseState()
 
@@ -92,7 +92,8 @@ class Case:
             earlier: The other verdicts, in any order; ``last`` may be among them.
         """
         case = cls(policy, shadows)
-        case._state = resumed_state(policy, upload, predictions, reviews, last, uploader, earlier)
+        side = policy.decides(upload.uploader, upload.id)
+        case._state = resumed_state(side, upload, predictions, reviews, last, uploader, earlier)
         return case
 
     @classmethod
@@ -120,7 +121,18 @@ class Case:
 
         The case is due when it was, or earlier: a deadline that was promised is kept.
         """
-        self._policy, self._shadows = policy, tuple(shadows)
+        self._given, self._shadows = policy, tuple(shadows)
+
+    @property
+    def _policy(self) -> Policy:
+        """Decides it: with a rollout, the side that its uploader is on."""
+        return self._side(self._given)
+
+    def _side(self, policy: Policy) -> Policy:
+        if policy.rollout is None or not self._state.has_upload:
+            return policy
+        upload = self._state.facts()
+        return policy.decides(upload.uploader, upload.id)
 
     @property
     def decided(self) -> bool:
@@ -390,8 +402,8 @@ class Case:
 
     def _read_fields(self) -> frozenset[str]:
         """The fields of the upload that the policies read."""
-        policies = (self._policy, *self._shadows)
-        return frozenset[str]().union(*(compiled(one).upload_fields for one in policies))
+        sides = (one for policy in (self._given, *self._shadows) for one in policy.sides)
+        return frozenset[str]().union(*(compiled(one).upload_fields for one in sides))
 
     def _has_facts(self) -> bool:
         """Whether the state holds all fields of the upload that the policies read."""
@@ -425,9 +437,7 @@ class Case:
             state.since,
             at,
             effect_of(state, decision),
-            lambda gone: self._held_for_review(
-                self._evaluate(self._policy, awaited, gone).decision
-            ),
+            lambda gone: self._held_for_review(self._evaluate(self._given, awaited, gone).decision),
             lambda one: effect_of(state, one),
         )
 
@@ -441,7 +451,7 @@ class Case:
         at = micros(now)
         awaited = {} if ended else outstanding(state, self._policy, at)
         gone = passed(self._policy, state.since, at)
-        evaluation = self._evaluate(self._policy, awaited, gone)
+        evaluation = self._evaluate(self._given, awaited, gone)
         case_is_due = ended or at >= state.opened + span(self._policy.deadline)
         effects: Sequence[Effect] = ()
         if state.review is not None or evaluation.settled or case_is_due:
@@ -534,6 +544,7 @@ class Case:
         The live policy may decide before the one in shadow would: then ``waiting_for`` names the
         detectors whose predictions may still change the latter's action.
         """
+        policy = self._side(policy)
         awaited = {} if ended else outstanding(self._state, policy, at)
         try:
             gone = passed(policy, self._state.since, at)

@@ -77,9 +77,10 @@ class History:
 
 
 def counted_actions(policy: Policy) -> frozenset[Action]:
-    """The actions that an uploader's strikes and removals are counted from."""
-    weights = policy.strikes.weights
-    return frozenset({Action.REMOVE, *(action for action in Action if weights.get(action))})
+    """The actions that an uploader's strikes and removals are counted from, on any side."""
+    weights = [side.strikes.weights for side in policy.sides]
+    counted = (one for one in Action if any(each.get(one) for each in weights))
+    return frozenset({Action.REMOVE, *counted})
 
 
 def known_uploader(

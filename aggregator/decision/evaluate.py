@@ -69,7 +69,8 @@ class Decision:
         used: All predictions, by detector; shadow ones last.
         missing: Detectors of the policy without a prediction, and why.
         territories: Where a more severe action than ``action`` applies, and which.
-        rollout: The rules for a share of uploaders, and whether it holds this one.
+        rollout: The rules for a share of uploaders and the candidate, by its version, and
+            whether each holds this one.
     """
 
     action: Action
@@ -136,8 +137,8 @@ def evaluate(
     """Decide while predictions of some detectors are outstanding.
 
     Args:
-        policy: The rules.
-        upload: Returns the upload; called only if a rule reads it.
+        policy: The rules; with a rollout, those of the side that the uploader is on.
+        upload: Returns the upload; called only if a rule or a rollout reads it.
         predictions: In any order, at most one live one for each detector.
         missing: Why a detector has no prediction, where that is known.
         outstanding: Detectors of the policy that may still predict; they do not count as missing.
@@ -145,6 +146,12 @@ def evaluate(
         passed: Rules whose ``then`` has come, which gives them their other action.
         features: Values of features over time, by ``Feature.key``.
     """
+    sides: tuple[tuple[str, bool], ...] = ()
+    if policy.candidate is not None:
+        whose = upload()
+        side = policy.decides(whose.uploader, whose.id)
+        sides = ((policy.candidate.version, side is not policy),)
+        policy = side
     rules = compiled(policy)
     everything = sorted(predictions, key=_sort_key)
     live: dict[str, PredictionLike] = {}
@@ -199,7 +206,7 @@ def evaluate(
             [(n, missing.get(n) or _why(n, outstanding)) for n in rules.live if n not in live]
         ),
         territories=territories,
-        rollout=rules.sides(facts),
+        rollout=(*sides, *rules.sides(facts)),
     )
     rank = best.rank
     return Evaluation(

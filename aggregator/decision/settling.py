@@ -36,7 +36,8 @@ def settled(
     made = tuple(predictions)
     done = {one.detector for one in made if not one.shadow}
     decisions = []
-    for policy in policies:
+    for given in policies:
+        policy = given.decides(upload.uploader, upload.id)
         outstanding = frozenset(policy.detectors.keys() - done)
         evaluation = evaluate(policy, lambda: upload, made, {}, outstanding)
         if not evaluation.fixed or not _holds_for_any_uploader(policy, evaluation.decision):

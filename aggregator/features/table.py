@@ -234,7 +234,8 @@ def _made(feature: Feature) -> _Kept | KeptWaves:
 
 
 def _defined(policies: Iterable[Policy]) -> dict[str, Feature]:
-    return {one.key: one for policy in policies for one in policy.features.values()}
+    sides = (side for policy in policies for side in policy.sides)
+    return {one.key: one for side in sides for one in side.features.values()}
 
 
 _TABLES: dict[str, FeatureTable] = {}

@@ -6,9 +6,11 @@ A ``Policy`` is cheap to send to another process: its text is pickled, and read 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
+from json import dumps
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 
 from quorum.aggregator.policy.expression import did_you_mean
@@ -47,6 +49,57 @@ class Policy(PolicyContent):
             PolicyError: As ``from_text``.
         """
         return cls(**vars(read_content(text)))
+
+    @cached_property
+    def candidate(self) -> Policy | None:
+        """The policy of its rollout."""
+        return None if self.rollout is None else Policy(**vars(self.rollout.policy))
+
+    @property
+    def sides(self) -> tuple[Policy, ...]:
+        """All policies that decide: itself, and its candidate."""
+        return (self,) if self.candidate is None else (self, self.candidate)
+
+    @property
+    def rollouts(self) -> frozenset[str]:
+        """What is rolled out, as ``Verdict.rollout`` names it."""
+        found = {rule.name for side in self.sides for rule in side.rules if rule.rollout}
+        return frozenset(found if self.rollout is None else {*found, self.rollout.policy.version})
+
+    def decides(self, uploader: str, upload_id: str) -> Policy:
+        """The side of a rollout that an uploader is on; itself without one.
+
+        Args:
+            uploader: The uploader; empty where there is none.
+            upload_id: Stands for the uploader where there is none.
+        """
+        if self.rollout is None or not self.rollout.share.takes(uploader, upload_id):
+            return self
+        return self.candidate or self
+
+    def with_candidate(self, candidate: Policy, percent: float, salt: str | None = None) -> Policy:
+        """This policy with a rollout of another one.
+
+        Args:
+            candidate: Decides the uploads of a share of uploaders.
+            percent: The share.
+            salt: Chooses which uploaders come first; by default the candidate's name.
+
+        Raises:
+            PolicyError: If the two do not go together.
+        """
+        if self.rollout is not None:
+            msg = f"{self.version} has a `rollout` already; take it out of the file"
+            raise PolicyError(msg, file=self.file)
+        share = [f"  percent: {percent:g}", *([] if salt is None else [f"  salt: {dumps(salt)}"])]
+        text = "\n".join(
+            [self.text, "rollout:", *share, "  policy:", indent(candidate.text, " " * 4)]
+        )
+        made = Policy.from_text(text, self.file)
+        if made.candidate != candidate:
+            msg = f"{candidate.version} cannot be written into another policy; write it in blocks"
+            raise PolicyError(msg, file=candidate.file)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Policy.from_text, (self.text, self.file))

@@ -34,7 +34,13 @@ from quorum.aggregator.policy.text import (
     RuleText,
     ThenText,
 )
-from quorum.aggregator.policy.tree import place, read_tree, shape_errors, without_mistakes
+from quorum.aggregator.policy.tree import (
+    place,
+    read_tree,
+    shape_errors,
+    without_mistakes,
+    write_tree,
+)
 from quorum.aggregator.policy.values import (
     AccountRule,
     Budget,
@@ -43,6 +49,7 @@ from quorum.aggregator.policy.values import (
     Feature,
     Meaning,
     PolicyContent,
+    PolicyRollout,
     ReviewBudget,
     ReviewCaps,
     Rule,
@@ -59,7 +66,10 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 def read_content(text: str, file: str | None = None) -> PolicyContent:
     """Read the values of a policy; see ``Policy.from_text``."""
-    tree = read_tree(text, file)
+    return _content(read_tree(text, file), text, file)
+
+
+def _content(tree: CommentedMap, text: str, file: str | None) -> PolicyContent:
     try:
         values = json.loads(json.dumps(tree))
         written = PolicyText.model_validate(values)
@@ -119,8 +129,9 @@ class _Reader:
             if (rule := self.rule(index, entry)) is not None
         )
         self.check_names()
+        rollout = self.rollout()
         canonical = json.dumps(
-            _meant(written, self.known_groups),
+            _meant(written, self.known_groups, rollout),
             sort_keys=True,
             ensure_ascii=False,
             separators=(",", ":"),
@@ -143,6 +154,7 @@ class _Reader:
             fields=MappingProxyType(fields),
             caps=self.caps(),
             features=MappingProxyType(features),
+            rollout=rollout,
             strikes=Strikes(
                 written.strikes.half_life,
                 MappingProxyType(
@@ -414,6 +426,29 @@ class _Reader:
                 self._error(msg, "rules", index, "name")
             seen[rule.name] = index
 
+    def rollout(self) -> PolicyRollout | None:
+        """The candidate, read as a policy of its own; its mistakes have their lines here."""
+        written = self._written.rollout
+        if written is None:
+            return None
+        tree = self._tree["rollout"]["policy"]
+        try:
+            candidate = _content(tree, write_tree(tree), self._file)
+        except PolicyError as error:
+            self.wrong += [error, *error.others]
+            return None
+        if candidate.rollout is not None:
+            msg = "a candidate has no `rollout` of its own; take it out"
+            self._error(msg, "rollout", "policy", "rollout")
+        if candidate.deadline != self._written.deadline:
+            msg = (
+                f"the candidate's deadline ({candidate.deadline:g} s) is not the policy's "
+                f"({self._written.deadline:g} s), by which every upload gets its answer; make "
+                "them one"
+            )
+            self._error(msg, "rollout", "policy", "deadline")
+        return PolicyRollout(candidate, Rollout(written.percent, written.salt or candidate.name))
+
     def quorum(self) -> int:
         live = sum(not entry.shadow for entry in self._written.detectors.values())
         wanted = self._written.quorum
@@ -465,13 +500,18 @@ class _Reader:
         )
 
 
-def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _meant(
+    written: PolicyText, groups: Mapping[str, tuple[str, ...]], rollout: PolicyRollout | None
+) -> dict[str, Any]:
     """What the version of a policy is a digest of.
 
     A section that is younger than 0.2 counts only where it is there, so that the other policies
-    keep their versions. Groups of countries count as the countries that rules name by them.
+    keep their versions. Groups of countries count as the countries that rules name by them, and a
+    candidate by its version.
     """
     values = written.model_dump(mode="json")
+    if rollout is not None:
+        values["rollout"]["policy"] = rollout.policy.version
     del values["groups"]
     for rule in values["rules"]:
         rule["territories"] = list(expand(rule["territories"], groups))
@@ -486,6 +526,7 @@ def _meant(written: PolicyText, groups: Mapping[str, tuple[str, ...]]) -> dict[s
     young_sections = (
         (values, "fields"),
         (values, "features"),
+        (values, "rollout"),
         (caps, "reviews"),
         (caps, "each_match"),
     )

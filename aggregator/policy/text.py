@@ -129,15 +129,24 @@ class ThenText(_Section):
 
 
 class RolloutText(_Section):
-    """The share of uploaders that a rule applies to."""
+    """A share of uploaders."""
 
     percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
         description="Of all uploaders; one that is in stays in when it grows."
     )
     salt: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
         default=None,
-        description="Chooses which uploaders come first (default: the rule's name); rules with "
-        "one salt take the same ones.",
+        description="Chooses which uploaders come first (default: the name of the rule, or of "
+        "the candidate); with one salt the same ones are taken.",
+    )
+
+
+class PolicyRolloutText(RolloutText):
+    """A candidate that decides the uploads of a share of uploaders."""
+
+    policy: dict[str, Any] = Field(
+        description="The candidate: a whole policy, with the same deadline and without a rollout "
+        "of its own. `quorum policy publish --candidate` writes it here."
     )
 
 
@@ -336,6 +345,11 @@ class PolicyText(_Section):
     )
     caps: CapsText = CapsText()
     strikes: StrikesText = StrikesText()
+    rollout: PolicyRolloutText | None = Field(
+        default=None,
+        description="Another policy decides the uploads of a share of uploaders; the same uploader "
+        "always falls on the same side.",
+    )
 
 
 #: The model of each named section of a policy.
@@ -347,6 +361,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "features": FeatureText,
     "caps": CapsText,
     "strikes": StrikesText,
+    "rollout": PolicyRolloutText,
 }
 
 

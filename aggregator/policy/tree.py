@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ __all__ = [
     "read_tree",
     "shape_errors",
     "without_mistakes",
+    "write_tree",
 ]
 
 #: A larger file is a mistake, or an attack on the parser.
@@ -85,6 +87,14 @@ def read_tree(text: str, file: str | None) -> CommentedMap:
         msg = "a policy is a mapping with `name`, `detectors` and `rules`"
         raise PolicyError(msg, file=file, line=1, column=1)
     return tree
+
+
+def write_tree(tree: CommentedMap) -> str:
+    """The YAML of a part of a tree, as a text of its own."""
+    written, yaml = StringIO(), YAML(typ="rt")
+    yaml.width = MAX_POLICY_BYTES
+    yaml.dump(tree, written)
+    return written.getvalue()
 
 
 def _check_nesting(text: str, file: str | None) -> None:

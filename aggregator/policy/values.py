@@ -20,6 +20,7 @@ __all__ = [
     "Feature",
     "Meaning",
     "PolicyContent",
+    "PolicyRollout",
     "ReviewBudget",
     "ReviewCaps",
     "Rule",
@@ -257,6 +258,19 @@ class Strikes:
     weights: Mapping[Action, float]
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyRollout:
+    """A candidate that decides the uploads of a share of uploaders.
+
+    Attributes:
+        policy: The candidate.
+        share: The uploaders that it decides.
+    """
+
+    policy: PolicyContent
+    share: Rollout
+
+
 @dataclass(frozen=True)
 class PolicyContent:
     """All values of a policy that passed its checks.
@@ -280,6 +294,7 @@ class PolicyContent:
         caps: Bounds on removals.
         strikes: How past verdicts count.
         features: Features over time, by name.
+        rollout: A candidate for a share of uploaders; None without.
     """
 
     name: str
@@ -300,12 +315,14 @@ class PolicyContent:
     caps: Caps = field(repr=False)
     strikes: Strikes = field(repr=False)
     features: Mapping[str, Feature] = field(repr=False, default_factory=dict)
+    rollout: PolicyRollout | None = field(repr=False, default=None)
 
     @property
     def reads_history(self) -> bool:
-        """Whether a rule reads the past verdicts on the uploader."""
+        """Whether a rule of it or of its candidate reads the past verdicts on the uploader."""
+        candidate = () if self.rollout is None else self.rollout.policy.rules
         return any(
             "uploader" in condition.variables
-            for rule in self.rules
+            for rule in (*self.rules, *candidate)
             for condition in rule.conditions
         )

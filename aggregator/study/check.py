@@ -62,16 +62,18 @@ def check_policy(policy: Policy, seconds: float | None = None) -> tuple[PolicyPr
             says so; None for no end.
     """
     end = math.inf if seconds is None else time.monotonic() + seconds
-    found = [*_rules(policy, end), *_detectors(policy), *_unused(policy), *_removals(policy)]
-    tree = read_tree(policy.text, policy.file)
-    places = {
-        rule.name: place(tree, ("rules", index, "name")) for index, rule in enumerate(policy.rules)
-    }
+    whole = read_tree(policy.text, policy.file)
     nowhere = (None, None)
     placed = []
-    for one in found:
-        line, column = places.get(one.rule or "", nowhere)
-        placed.append(replace(one, line=line, column=column))
+    for side in policy.sides:
+        tree = whole if side is policy else whole["rollout"]["policy"]
+        places = {
+            rule.name: place(tree, ("rules", index, "name"))
+            for index, rule in enumerate(side.rules)
+        }
+        for one in (*_rules(side, end), *_detectors(side), *_unused(side), *_removals(side)):
+            line, column = places.get(one.rule or "", nowhere)
+            placed.append(replace(one, line=line, column=column))
     return tuple(sorted(placed, key=lambda problem: problem.severity))
 
 

@@ -13,6 +13,7 @@ from quorum.aggregator.policy.values import (
     Budget,
     DetectorPolicy,
     Meaning,
+    PolicyRollout,
     ReviewBudget,
     Rule,
 )
@@ -102,10 +103,20 @@ def _changes(old: Policy, new: Policy) -> Iterator[Change]:
             f"instead of {old.quorum}."
         )
         yield Change("policy", f"quorum {old.quorum} -> {new.quorum}", sentence)
+    if old.rollout != new.rollout:
+        told = _candidate(new.rollout)
+        yield Change("rollout", told, f"Of the uploaders, {told}.")
     yield from _detectors(old, new)
     yield from _rules(old, new)
     yield from _caps(old, new)
     yield from _others(old, new)
+
+
+def _candidate(rollout: PolicyRollout | None) -> str:
+    if rollout is None:
+        return "no candidate decides any more"
+    share = rollout.share
+    return f"{rollout.policy.version} decides {share.percent:g} % (salt {share.salt})"
 
 
 def _detectors(old: Policy, new: Policy) -> Iterator[Change]:

@@ -80,7 +80,8 @@ class Explanation:
 
 
 def explain(policy: Policy, case: PastCase) -> Explanation:
-    """Explain how a policy decides a case."""
+    """Explain how a policy decides a case, with a rollout by the side that it is on."""
+    policy = case.side(policy)
     decision = case.decide(policy)
     live = {one.detector: one for one in case.predictions if not one.shadow}
     rules = compiled(policy)

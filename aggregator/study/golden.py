@@ -229,7 +229,7 @@ def _run(policy: Policy, golden: GoldenCase) -> Result:
     if golden.territories is not None and dict(decision.territories) != golden.territories:
         found = ", ".join(f"{code}: {act}" for code, act in decision.territories) or "none"
         wrong.append(f"expected other territories, are {found}")
-    choice = account_choice(policy, decision.rule, decision.action)
+    choice = account_choice(golden.case.side(policy), decision.rule, decision.action)
     account = "none" if choice is None else choice.action.value
     if golden.account is not None and account != golden.account:
         wrong.append(f"expected {golden.account} for the account, is {account}")

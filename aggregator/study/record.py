@@ -222,12 +222,17 @@ class PastCase:
         others = tuple(one for one in self.predictions if one.shadow or one.detector not in chosen)
         return replace(self, predictions=(*others, *chosen.values()))
 
+    def side(self, policy: Policy) -> Policy:
+        """The side of a policy's rollout that the uploader is on; the policy without one."""
+        return policy.decides(str(self.facts.get("uploader") or ""), str(self.facts["id"]))
+
     def decide(self, policy: Policy) -> Decision:
         """What a policy decides."""
-        return self._decide(policy, passed(policy, self._since(policy), 0))
+        return self._decide(policy, passed(self.side(policy), self._since(policy), 0))
 
     def plan(self, policy: Policy) -> Plan | None:
         """What time alone brings after that; ``at`` counts from the decision."""
+        policy = self.side(policy)
         since = self._since(policy)
         decision = self.decide(policy)
         applies = clocks(policy, since, decision.matched, 0)
@@ -242,7 +247,7 @@ class PastCase:
     def _since(self, policy: Policy) -> dict[str, int]:
         return {
             rule.name: -round(self.ages.get(rule.name, self.later) * 1e6)
-            for rule in policy.rules
+            for rule in self.side(policy).rules
             if rule.then is not None
         }
 

@@ -1,4 +1,4 @@
-"""What a rule for a share of uploaders does: both sides, and when their difference is real.
+"""What is rolled out to a share of uploaders: both sides, and when their difference is real.
 
 The intervals are always valid: whoever looks every hour, and stops at the first difference that
 is real, is wrong with at most the stated probability. They invert the mixture sequential
@@ -18,7 +18,7 @@ from typing import Final
 from quorum.aggregator.study.ratio import ratio
 from quorum.core.messages import ACTIONS
 
-__all__ = ["Difference", "Outcome", "RolloutReport", "Side", "compare"]
+__all__ = ["Difference", "Outcome", "RolloutReport", "Side", "compare", "measure_text"]
 
 #: The standard deviation of the differences that the test is most powerful for: of rates one
 #: percentage point, of latencies a tenth of their mean.
@@ -31,11 +31,11 @@ LEAST_UPLOADERS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one upload while the rule was rolled out.
+    """What became of one upload during a rollout.
 
     Attributes:
         uploader: Its uploader.
-        taken: Whether the rule applies to the uploader.
+        taken: Whether the rollout takes the uploader.
         action: What the policy decided.
         overturned: Whether a reviewer decided otherwise; None without a review.
         latency: Seconds from its arrival to the first verdict.
@@ -89,7 +89,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference of one measure: with the rule less without it.
+    """The difference of one measure: with the rollout less without it.
 
     Attributes:
         value: The difference; None where a side has nothing.
@@ -135,6 +135,13 @@ def compare(outcomes: Iterable[Outcome], confidence: float = 0.95) -> RolloutRep
         _side(others),
         {name: _difference(name, taken[name], others[name], 1.0 - confidence) for name in taken},
     )
+
+
+def measure_text(name: str, value: float | None) -> str:
+    """The value of a measure for people: a share, or seconds for the latency."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:.2f} s" if name == "latency" else f"{value:.2%}"
 
 
 def _measures() -> dict[str, _Ratio]:

@@ -158,7 +158,8 @@ class PolicyWatcher:
                 msg = f"its text is {policy.version} to this version of Quorum"
                 raise PolicyError(msg)
             self._fits(policy)
-            compiled(policy)  # here, and not while a case waits
+            for side in policy.sides:
+                compiled(side)  # here, and not while a case waits
         except QuorumError as error:
             name = found.version or "the policy"
             self._refused = (

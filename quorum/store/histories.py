@@ -87,7 +87,8 @@ def _uploader(policy: Policy, past: PastVerdicts, upload: Upload, at: datetime) 
     """The history that rules read; it leaves out earlier verdicts on this very upload."""
     others = [(action, when) for key, action, when in past.chosen if key != upload.id]
     own = len(past.chosen) - len(others)
-    return known_uploader(policy, others, at, past.decided - own)
+    side = policy.decides(upload.uploader, upload.id)
+    return known_uploader(side, others, at, past.decided - own)
 
 
 class Histories:

@@ -123,7 +123,7 @@ def read_sample(
     """
     policies = [candidate] if base is None else [candidate, base]
     found = _read(ledger, sample, policies)
-    if any(one.features for one in policies):
+    if any(side.features for one in policies for side in one.sides):
         found = iter(with_features(found, policies))
     for case in found:
         yield case, sample.weights.get(str(case.facts["id"]), 1.0)

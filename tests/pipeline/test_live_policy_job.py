@@ -1,4 +1,7 @@
-"""A policy that is released while a job runs: two versions in flight, and a kill between them."""
+"""A policy that is released while a job runs: two versions in flight, and a kill between them.
+
+The second one is rolled out to half of the uploaders, and the roll-back stops that.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ MILD = Policy.from_text(START.text.replace("name: scripted", "name: mild"))
 STRICT = Policy.from_text(
     START.text.replace("name: scripted", "name: strict").replace(">= 0.9", ">= 0.6")
 )
+ROLLED = MILD.with_candidate(STRICT, 50)
 SCORES = {"alpha": 0.7, "beta": 0.1}
 
 
@@ -41,7 +45,7 @@ def predictions(upload_id: str) -> list[Prediction]:
 
 
 def publish(streams: Streams, names: list[str]) -> None:
-    streams.publish("uploads", [upload(name) for name in names])
+    streams.publish("uploads", [upload(name, uploader=name) for name in names])
     streams.publish("predictions", [one.to_bytes() for name in names for one in predictions(name)])
 
 
@@ -86,7 +90,7 @@ def test_each_verdict_is_by_the_version_that_it_names_through_a_change_and_a_kil
         streams.await_verdicts(set(published), first)
         assert {each.policy_version for each in of(streams, "before")} == {MILD.version}
 
-        release(streams, STRICT)
+        release(streams, ROLLED)
         # Uploads go on arriving until one is decided by the new version.
         batches = iter(range(1000))
 
@@ -116,15 +120,22 @@ def test_each_verdict_is_by_the_version_that_it_names_through_a_change_and_a_kil
         streams.await_verdicts(set(published), second)
         assert second.stop() == 0, second.log()
 
-    assert {each.policy_version for each in of(streams, "after")} == {STRICT.version}
+    for each in of(streams, "after"):
+        side = ROLLED.decides(each.upload_id, each.upload_id)
+        assert each.policy_version == side.version
+        assert each.rollout == {STRICT.version: "in" if side == STRICT else "out"}
+    assert {each.policy_version for each in of(streams, "after")} == {
+        STRICT.version,
+        ROLLED.version,
+    }
     assert streams.decided() == set(published)
     assert not streams.dead
-    by_version = {made.version: made for made in (MILD, STRICT)}
+    by_version = {made.version: made for made in (MILD, STRICT, ROLLED)}
     for verdict in streams.verdicts:
         named = by_version[verdict.policy_version]
         again = decide(
             named,
-            Upload.model_validate_json(upload(verdict.upload_id)),
+            Upload.model_validate_json(upload(verdict.upload_id, uploader=verdict.upload_id)),
             {one.detector: one for one in verdict.predictions},
         )
         assert (verdict.action, verdict.rule) == (again.action, again.rule)

@@ -135,7 +135,9 @@ def _fits(settings: Settings, check: Callable[..., None], policy: Policy) -> Non
 
 
 def _check_hashes(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
-    check(settings, policy.name, {name for rule in policy.rules for name in rule.detectors})
+    rules = (rule for side in policy.sides for rule in side.rules)
+    asked = {name for rule in rules for name in rule.detectors}
+    check(settings, policy.name, asked)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class CaseSelection:
         in which they were published.
         """
         policies = [one for one in (policy, base) if one is not None]
-        if any(one.features for one in policies):
+        if any(side.features for one in policies for side in one.sides):
             cases = with_features(self.read(policy, versions), policies)
             return (case.to_json().encode() for case in cases)
         if self.database is None and self.cases:
@@ -156,6 +156,7 @@ def _ledger_cases(
 
 def _remember(histories: dict[str, History], case: LedgerCase, policy: Policy) -> None:
     if case.upload is not None:
-        history = histories.setdefault(case.upload.uploader, History(policy))
+        side = policy.decides(case.upload.uploader, case.upload.id)
+        history = histories.setdefault(case.upload.uploader, History(side))
         for verdict in case.verdicts:
             history.on_verdict(verdict)

@@ -69,6 +69,7 @@ def explain(
         if policy is None and (named := _named(case, database, made)) != made:
             made = named
             case = _find(upload, selection.read(made))
+    made = case.side(made)
     found = explain_case(made, case)
     if as_json:
         print_json(explain_json(made, case, found))

@@ -47,6 +47,23 @@ OnlyTopic = Annotated[
 
 def publish(
     name: Name,
+    candidate: Annotated[
+        str | None,
+        typer.Option(
+            help="A policy that decides the uploads of --percent of uploaders, and this one the "
+            "others'.",
+            show_default=False,
+        ),
+    ] = None,
+    percent: Annotated[
+        float | None, typer.Option(min=0, max=100, help="With --candidate: the share.")
+    ] = None,
+    salt: Annotated[
+        str | None,
+        typer.Option(
+            help="With --candidate: chooses which uploaders come first (default: its name)."
+        ),
+    ] = None,
     to: To = None,
     database: LedgerDatabase = None,
     no_ledger: OnlyTopic = False,
@@ -63,9 +80,17 @@ def publish(
     \b
     quorum policy publish mine.yaml --note "stricter on spam"
     quorum policy publish mine.yaml --to projects/P/topics/quorum-policies
+    quorum policy publish mine.yaml --candidate stricter.yaml --percent 5
     """
     policy = load_policy(name)
     _check(policy)
+    if (candidate is None) != (percent is None):
+        msg = "--candidate and --percent go together, such as --candidate new.yaml --percent 5"
+        raise ConfigurationError(msg)
+    if candidate is not None and percent is not None:
+        other = load_policy(candidate)
+        _check(other)
+        policy = policy.with_candidate(other, percent, salt)
     made = _release(policy, policy.text, to, database, no_ledger, by, note, settings)
     _tell(made, to, no_ledger, as_json)
 

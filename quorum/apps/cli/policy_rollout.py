@@ -1,4 +1,4 @@
-"""``quorum policy rollout``: both sides of a rule for a share of uploaders, and its guard."""
+"""``quorum policy rollout``: both sides of what is rolled out to a share, and its guard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from quorum.aggregator.study.rollout import Difference, Outcome, RolloutReport, compare
+from quorum.aggregator.policy.policy import Policy
+from quorum.aggregator.study.rollout import (
+    Difference,
+    Outcome,
+    RolloutReport,
+    compare,
+    measure_text,
+)
 from quorum.apps.cli.options import LedgerDatabase, SettingsFile
 from quorum.apps.cli.policy_cases import Since, Until, time_range
 from quorum.apps.cli.policy_json import AsJson, print_json
@@ -22,9 +29,17 @@ __all__ = ["rollout"]
 
 _PASSED = 1
 
+#: Releases among which the one before the rollout is looked for, the newest first.
+_RELEASES = 1000
+
 
 def rollout(
-    rule: Annotated[str, typer.Argument(help="The rule with `rollout`.")],
+    rule: Annotated[
+        str,
+        typer.Argument(
+            help="What is rolled out: a rule by its name, a candidate policy by its version.",
+        ),
+    ],
     database: LedgerDatabase = None,
     since: Since = None,
     until: Until = None,
@@ -34,7 +49,7 @@ def rollout(
     guard: Annotated[
         list[str] | None,
         typer.Option(
-            help="The most that the rule's side may exceed the other, such as remove=0.01, "
+            help="The most that the side with it may exceed the other, such as remove=0.01, "
             "overturned=0.05 or latency=0.5 (seconds). Repeatable.",
             show_default=False,
         ),
@@ -43,24 +58,28 @@ def rollout(
         str | None,
         typer.Option(help="A released version to put in force if a guard is passed."),
     ] = None,
+    stop: Annotated[
+        bool,
+        typer.Option("--stop", help="As --back-to, with the release before the rollout began."),
+    ] = False,
     to: Annotated[str | None, typer.Option(help="Topic to publish that to, as well.")] = None,
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the uploaders that a rule's rollout takes with the others, from the ledger.
+    """Compare the uploaders that a rollout takes with the others, from the ledger.
 
     A difference is called real by a sequential test, so that you may look as often as you like. A
     guard is passed when the whole interval lies above it: then the exit code is 1, and with
-    --back-to the former policy is put in force. Run it from a timer.
+    --stop or --back-to the former policy is put in force. Run it from a timer.
 
     \b
     quorum policy rollout spam-new --since 2026-03-01
-    quorum policy rollout spam-new --guard remove=0.01 --back-to mine@1234567890abcdef
+    quorum policy rollout stricter@1234567890abcdef --guard remove=0.01 --stop
     """
     bounds = _bounds(guard or [])
     report = compare(_outcomes(rule, database, since, until), confidence)
     if not report.taken.uploads and not report.others.uploads:
-        msg = f"no verdict of that time names the rollout of the rule {rule}"
+        msg = f"no verdict of that time names the rollout of {rule}"
         raise InputError(msg)
     passed = [
         name
@@ -75,6 +94,8 @@ def rollout(
             typer.echo(f"the guard {name}={bounds[name]:g} is passed")
     if not passed:
         return
+    if stop and back_to is None:
+        back_to = _former(rule, database)
     if back_to is not None:
         note = f"rollout of {rule}: the guard of {', '.join(passed)} is passed"
         activate(back_to, to=to, database=database, by="rollout", note=note, settings=settings)
@@ -97,34 +118,28 @@ def _bounds(given: list[str]) -> dict[str, float]:
 
 
 def _outcomes(
-    rule: str, database: str | None, since: datetime | None, until: datetime | None
+    name: str, database: str | None, since: datetime | None, until: datetime | None
 ) -> Iterator[Outcome]:
-    """The uploads whose last verdict by software names the rule's rollout."""
     from quorum.store.ledger import Ledger
+    from quorum.store.rollouts import PARTS, rollout_outcomes
 
     with Ledger(database) as ledger:
-        for case in ledger.cases(
-            time_range(since, until), order="decided", parts=("upload", "verdicts", "reviews")
-        ):
-            decided = max(
-                (one for one in case.verdicts if one.decided_by != "reviewer"),
-                key=lambda verdict: verdict.order,
-                default=None,
-            )
-            side = None if decided is None else (decided.rollout or {}).get(rule)
-            if case.upload is None or decided is None or side is None:
-                continue
-            review = max(
-                case.current_reviews, key=lambda one: (one.at, one.event_id()), default=None
-            )
-            first = min(case.verdicts, key=lambda verdict: verdict.order)
-            yield Outcome(
-                case.upload.uploader,
-                side == "in",
-                decided.action.value,
-                None if review is None else review.action is not decided.action,
-                first.latency,
-            )
+        cases = ledger.cases(time_range(since, until), order="decided", parts=PARTS)
+        yield from (found for named, found in rollout_outcomes(cases) if named == name)
+
+
+def _former(name: str, database: str | None) -> str | None:
+    """The policy that was in force before this was rolled out; None if it is not any more."""
+    from quorum.store.ledger import Ledger
+    from quorum.store.ledger.releases import history
+
+    with Ledger(database) as ledger:
+        found = ledger.transact(lambda connection: history(connection, _RELEASES))
+    for number, one in enumerate(found):
+        if name not in Policy.from_text(one.release.text).rollouts:
+            return one.release.policy_version if number else None
+    msg = f"no release is from before the rollout of {name}; give --back-to"
+    raise InputError(msg)
 
 
 def _show(rule: str, report: RolloutReport, confidence: float) -> None:
@@ -133,24 +148,15 @@ def _show(rule: str, report: RolloutReport, confidence: float) -> None:
     table.add_row("uploads", f"{taken.uploads:,}", f"{others.uploads:,}", "", "", "")
     table.add_row("uploaders", f"{taken.uploaders:,}", f"{others.uploaders:,}", "", "", "")
     for name, difference in report.differences.items():
-        told = _seconds if name == "latency" else _share
         table.add_row(
             name,
-            told(taken.values[name]),
-            told(others.values[name]),
-            told(difference.value),
-            f"{told(difference.low)} to {told(difference.high)}",
+            measure_text(name, taken.values[name]),
+            measure_text(name, others.values[name]),
+            measure_text(name, difference.value),
+            f"{measure_text(name, difference.low)} to {measure_text(name, difference.high)}",
             "yes" if difference.real else "not yet",
         )
     Console().print(table)
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.2%}"
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.2f} s"
 
 
 def _json(rule: str, report: RolloutReport, passed: list[str]) -> dict[str, Any]:

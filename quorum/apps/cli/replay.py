@@ -102,7 +102,8 @@ def is_due(case: LedgerCase) -> bool:
 
 def _window(policy: Policy) -> timedelta:
     """How far back plans that are due are looked for: twice the longest, and a day."""
-    longest = max((rule.then.after for rule in policy.rules if rule.then is not None), default=0.0)
+    rules = (rule for side in policy.sides for rule in side.rules)
+    longest = max((rule.then.after for rule in rules if rule.then is not None), default=0.0)
     return timedelta(days=1, seconds=2 * longest)
 
 

@@ -259,10 +259,11 @@ class Service:
 
     def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> Job:
         at = self._loop.time()
+        policy = self.policy.decides(upload.uploader, upload.id)
         deadlines = {
-            name: at + _seconds(self.policy, name)
+            name: at + _seconds(policy, name)
             for name, detector in self.detectors.items()
-            if (declared := self.policy.detectors.get(name)) is not None
+            if (declared := policy.detectors.get(name)) is not None
             # A shadow never decides, so nothing waits for it.
             and not declared.shadow
             and not detector.shadow
@@ -309,7 +310,8 @@ class Service:
         at = self._loop.time()
         for name in [name for name in job.awaited if job.deadlines[name] <= at]:
             job.awaited.discard(name)
-            job.waited = max(job.waited, _seconds(job.decider.policy, name))
+            policy = job.decider.policy.decides(job.upload.uploader, job.upload.id)
+            job.waited = max(job.waited, _seconds(policy, name))
             metrics.DETECTOR_LATE.labels(name).inc()
         if not job.awaited:
             self._decide(job)

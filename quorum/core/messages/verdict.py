@@ -141,7 +141,10 @@ class Verdict(Message):
     latency: Seconds
     """Seconds from the arrival of the upload to this verdict."""
     rollout: dict[str, Literal["in", "out"]] | None = None
-    """The policy's rules for a share of uploaders, and on which side this one is."""
+    """What is rolled out to a share of uploaders, and on which side this one is.
+
+    A rule by its name, a candidate policy by its version.
+    """
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""
     reply: Annotated[str, Field(max_length=8000)] | None = None

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from quorum.aggregator.policy.policy import Policy
+from quorum.core.errors import PolicyError
 from quorum.core.messages import PolicyRelease
 from quorum.store.ledger import schema
 from quorum.store.ledger.values import SignedRelease
@@ -56,10 +59,22 @@ def history(connection: Connection, limit: int = 100) -> list[SignedRelease]:
 
 
 def policy_texts(connection: Connection, versions: Collection[str]) -> Mapping[str, str]:
-    """The texts of these versions of policies, as far as they were released."""
+    """The texts of these versions of policies, as far as they were released.
+
+    A candidate was released within the policy that it is rolled out in.
+    """
     table = schema.policies.c
-    query = select(table.version, table.text).where(table.version.in_(sorted(versions)))
-    return {row.version: row.text for row in connection.execute(query)}
+    query = select(table.version, table.text)
+    chosen = query.where(table.version.in_(sorted(versions)))
+    found = {row.version: row.text for row in connection.execute(chosen)}
+    if len(found) == len(set(versions)):
+        return found
+    for row in connection.execute(query.where(table.text.contains("rollout:")).order_by(*_NEWEST)):
+        with suppress(PolicyError):  # of a later version of Quorum
+            candidate = Policy.from_text(row.text).candidate
+            if candidate is not None and candidate.version in versions:
+                found.setdefault(candidate.version, candidate.text)
+    return found
 
 
 def mark_sent(connection: Connection, release_id: str, at: datetime) -> None:

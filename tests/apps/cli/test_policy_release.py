@@ -18,7 +18,7 @@ from quorum.core.identity import SigningKey
 from quorum.core.identity.signing import ENVIRONMENT
 from quorum.core.messages import Upload, now
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.releases import in_force
+from quorum.store.ledger.releases import history, in_force, policy_texts
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
 MINE = load_policy("balanced").text.replace("name: balanced", "name: mine")
@@ -171,8 +171,49 @@ def test_a_rollout_is_compared_and_its_guard_goes_back(database: str, tmp_path: 
         found = ledger.transact(in_force)
     assert found is not None
     assert found.release.policy_version == former
-    with pytest.raises(InputError, match="names the rollout of the rule other"):
+    with pytest.raises(InputError, match="names the rollout of other"):
         run("rollout", "other")
+
+
+def test_a_candidate_is_published_for_a_share_and_its_guard_stops_it(database: str, tmp_path: Path):
+    rule = """
+  - {name: all-of-them, when: upload.title == "t", action: remove, reason: All.}
+"""
+    candidate = Policy.from_text(MINE.replace("\nrules:\n", f"\nrules:{rule}", 1))
+    other = tmp_path / "other.yaml"
+    other.write_text(candidate.text)
+    file = write(tmp_path, MINE)
+    run("publish", file)
+    with pytest.raises(ConfigurationError, match="go together"):
+        run("publish", file, "--candidate", str(other))
+    run("publish", file, "--candidate", str(other), "--percent", "50", "--salt", "s")
+    with Ledger(database) as ledger:
+        found = ledger.transact(in_force)
+        assert found is not None
+        decider, at = Decider(Policy.from_text(found.release.text)), now()
+        uploads = [
+            Upload(id=f"u{each}", uploader=f"c{each}", title="t", published_at=at)
+            for each in range(300)
+        ]
+        made = [decider.first(one, (), arrived=at, at=at).verdict for one in uploads]
+        ledger.record([*uploads, *made])
+        texts = ledger.transact(lambda one: policy_texts(one, [candidate.version, "x@1"]))
+    assert {version: Policy.from_text(text).version for version, text in texts.items()} == {
+        candidate.version: candidate.version
+    }
+    told = json.loads(run("rollout", candidate.version, "--json").stdout)
+    assert (told["with"]["remove"], told["without"]["remove"]) == (1.0, 0.0)
+    words = ("rollout", candidate.version, "--guard", "remove=0.5", "--stop")
+    for _ in range(2):
+        assert run(*words).exit_code == 1
+    with Ledger(database) as ledger:
+        after = ledger.transact(history)
+    # Once, however often one looks.
+    assert [one.release.policy_version for one in after] == [
+        Policy.from_text(MINE).version,
+        decider.policy.version,
+        Policy.from_text(MINE).version,
+    ]
 
 
 def test_last_weeks_cases_are_held_against_the_released_policy(database: str, tmp_path: Path):

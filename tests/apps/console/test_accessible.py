@@ -40,6 +40,7 @@ _PAGES = (
     "/account?uploader=bot",
     "/quality",
     "/policy",
+    "/policy/rollouts",
     "/holds",
     "/transparency?first=2020-01-01",
     "/reports",

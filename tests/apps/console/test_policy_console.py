@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.console.desk import drafts, trials
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.policy_history import golden_of, past_releases
+from quorum.apps.console.desk.rollouts import compare_rollouts
 from quorum.apps.console.pages.policy_edit import Turns
 from quorum.core.errors import PolicyError
-from quorum.core.messages import Action, PolicyRelease, now
+from quorum.core.messages import Action, PolicyRelease, Upload, now
 from quorum.store.ledger import Ledger, SignedRelease
 from quorum.store.ledger.console_schema import drafts as table
 from quorum.store.ledger.sealing import seal
@@ -215,6 +218,26 @@ def test_the_history_says_who_changed_what_and_why(cases: Ledger, serve):
     assert "fights &lt;b&gt;slip" in page
     assert "threshold 0.75 -&gt; 0.55" in page
     assert "written by lea, activated by max" in page
+
+
+def test_both_sides_of_a_rollout_are_shown(console, cases: Ledger):
+    assert "Nothing was rolled out" in console("eve").get("/policy/rollouts").text
+    always = "rules:\n  - {name: all, when: 'true', action: remove, reason: All.}\n"
+    candidate = Policy.from_text(TEXT.replace("rules:\n", always, 1))
+    decider, at = Decider(POLICY.with_candidate(candidate, 50)), now()
+    uploads = [Upload(id=f"r{each}", uploader=f"by-{each}", published_at=at) for each in range(200)]
+    made = [decider.first(one, (), arrived=at, at=at).verdict for one in uploads]
+    cases.record([*uploads, *made])
+    page = console("eve").get("/policy/rollouts").text
+    (row,) = re.findall(r'<th scope="row">remove</th>.*?</tr>', page)
+    assert f"<bdi>{candidate.version}</bdi>" in page
+    assert "100.00%" in row
+    assert "<b>yes</b>" in row
+    few = compare_rollouts(cases, most=50)
+    assert few.read <= 50 < few.of
+    report = few.reports[candidate.version]
+    assert report.taken.uploads + report.others.uploads <= 50
+    assert (report.taken.values["remove"], report.others.values["remove"]) == (1.0, 0.0)
 
 
 def test_golden_cases_follow_their_policy(cases: Ledger):

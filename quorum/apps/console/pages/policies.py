@@ -10,9 +10,11 @@ from starlette.responses import Response
 
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.difference import in_short
+from quorum.aggregator.study.rollout import measure_text
 from quorum.apps.console.desk import drafts, rollback, trials
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.policy_history import events_of, past_releases
+from quorum.apps.console.desk.rollouts import compare_rollouts
 from quorum.apps.console.desk.versions import deciding
 from quorum.apps.console.pages.base import CurrentSession, FormFields, Lead, PageError, console_of
 from quorum.apps.console.pages.rendering import redirect, render
@@ -47,6 +49,13 @@ def history_page(request: Request, session: CurrentSession) -> Response:
     return render(
         request, "policy_history.html", releases=past_releases(console_of(request).ledger)
     )
+
+
+@router.get("/policy/rollouts")
+def rollouts_page(request: Request, session: CurrentSession) -> Response:
+    """Show both sides of what is rolled out to a share of uploaders."""
+    found = compare_rollouts(console_of(request).ledger)
+    return render(request, "rollouts.html", found=found, told=measure_text)
 
 
 @router.post("/policy/rollback")

@@ -85,9 +85,9 @@ def uploads(count: int) -> list[tuple[Upload, list[Prediction]]]:
 
 
 def rates(counts: Sequence[int], day: Sequence[tuple[Upload, list[Prediction]]]) -> list[float]:
-    """Seconds of processor time a decision, by number of features; the best of 3, in turns."""
+    """Seconds of processor time a decision, by number of features; the best of 7, in turns."""
     best = [float("inf")] * len(counts)
-    for _ in range(3):
+    for _ in range(7):
         for place, count in enumerate(counts):
             decider = Decider(policy(count))
             for one, said in day[:50]:
@@ -157,7 +157,7 @@ def main() -> None:
 `python -m benchmarks.features`, on {machine()}.
 
 {chosen.uploads:,} uploads of a made-up day are decided under `balanced` with so many features of
-all kinds, keys and windows, each read by a rule (processor time, best of 3); with their verdicts,
+all kinds, keys and windows, each read by a rule (processor time, best of 7); with their verdicts,
 without a stream.
 
 {speed}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from quorum.aggregator.policy.expression import Read
 from quorum.aggregator.policy.fields import as_read, has_type
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Rule
@@ -128,7 +129,7 @@ class RuleInputs:
         for read in self.reads:
             what = read.what
             if what == "feature":
-                found = facts.features.get(self._keys[read.name], read.default)
+                found = self.feature(read, facts)
                 if found is not None:
                     values[read.variable] = found
                     known |= bit
@@ -215,6 +216,10 @@ class RuleInputs:
                 msg = f"{name} has {len(value)} items"
                 raise ValueError(msg)
         return found
+
+    def feature(self, read: Read, facts: Facts) -> float | None:
+        """The value of a feature over time, or what stands for an unknown one."""
+        return facts.features.get(self._keys[read.name], read.default)
 
     def combined(self, name: str, facts: Facts) -> float | None:
         """A combiner's probability; None where a score that it needs is not there."""

@@ -150,11 +150,24 @@ class Rules:
         everything = [_compile(order, rule) for order, rule in enumerate(policy.rules)]
         self._rules = [one for one in everything if not one.rule.shadow]
         self._shadow = [one for one in everything if one.rule.shadow]
-        self._inputs = RuleInputs(policy, [one.rule for one in self._rules])
+        self._everything = RuleInputs(policy, [one.rule for one in self._rules])
+        #: Rules that only compare a feature over time with a number: each with the feature's key,
+        #: what stands for an unknown value, and the least value that is true.
+        self._counted = [
+            (one, policy.features[asked.name].key, asked.default, one.threshold[1])
+            for one in self._rules
+            if one.threshold is not None
+            and one.unless is None
+            and (asked := one.rule.when.reads[0]).what == "feature"
+            and asked.default is not None
+        ]
+        counted = {one.order for one, *_ in self._counted}
+        self._others = [one for one in self._rules if one.order not in counted]
+        self._inputs = RuleInputs(policy, [one.rule for one in self._others])
         self._shadow_inputs = RuleInputs(policy, [one.rule for one in self._shadow])
         self.upload_fields = RuleInputs(policy, policy.rules).fields
         self._plans: dict[int, _Plan] = {}
-        self._all = _Plan((), (), tuple(self._rules), ())
+        self._all = _Plan((), (), tuple(self._others), ())
         self._opaque = any(one.opaque for one in self._rules)
         self._rolled = [one.rule for one in self._rules if one.rule.rollout is not None]
         silent = frozenset(name for name, one in self.live.items() if one.silences)
@@ -198,6 +211,13 @@ class Rules:
                     if waits and one.rule.name not in out:
                         self._wait(one, facts, unsure)
         candidates = [one for one, read, limit in plan.compared if values[read] >= limit]
+        get = facts.features.get
+        for one in [
+            one for one, key, default, limit in self._counted if get(key, default) >= limit
+        ]:
+            read = one.rule.when.reads[0]
+            values[read.variable] = self._everything.feature(read, facts)
+            candidates.append(one)
         context: Any = None
         try:
             variables = inputs.facts(facts) if inputs.variables else {}
@@ -226,7 +246,7 @@ class Rules:
         ``uploader.strikes >= 3.0 || score("spam") >= 0.9`` is unknown without either, but may be
         true of this uploader; one that is unknown whatever the history does not apply anyway.
         """
-        for one in self._rules:
+        for one in self._others:
             if (
                 one.rule.name not in out
                 and any("uploader" in condition.variables for condition in one.rule.conditions)
@@ -245,7 +265,7 @@ class Rules:
             read.variable for bit, read in enumerate(self._inputs.reads) if known >> bit & 1
         }
         silent, partly, wholly = [], [], []
-        for one in self._rules:
+        for one in self._others:
             reads = {read.variable for condition in one.rule.conditions for read in condition.reads}
             if reads <= variables:
                 wholly.append(one)
@@ -319,8 +339,8 @@ class Rules:
 
     def outcomes(self, facts: Facts) -> list[tuple[Rule, Outcome, str]]:
         """The outcome of each live rule, for explanations."""
-        values, _ = self._inputs.values(facts)
-        context = Context(values | self._inputs.facts(facts))
+        values, _ = self._everything.values(facts)
+        context = Context(values | self._everything.facts(facts))
         out = {name for name, taken in self.sides(facts) if not taken}
         return [
             (one.rule, *(("false", "") if one.rule.name in out else _outcome(one, context)))
@@ -370,7 +390,7 @@ class Rules:
                 out.append(piece)
                 continue
             if piece in self._policy.combiners and piece not in self._policy.detectors:
-                value = self._inputs.combined(piece, facts)
+                value = self._everything.combined(piece, facts)
             else:
                 value = number_of(piece, facts.live)
             out.append("unknown" if value is None else f"{value:.2f}")

@@ -14,9 +14,11 @@ from collections import OrderedDict
 from typing import Final
 
 from quorum.aggregator.features.keys import hashed, keys_of, words_in
-from quorum.aggregator.features.windows import SKETCH, Window, estimate, levels_of
+from quorum.aggregator.features.sizes import sampled
+from quorum.aggregator.features.windows import History, Spans, distinct_values
 from quorum.aggregator.policy.values import Feature
 from quorum.core.messages import Campaign, Upload
+from quorum.core.metrics import FEATURE_KEYS_GIVEN_UP
 
 __all__ = ["MAX_EARLIER", "KeptWaves"]
 
@@ -30,34 +32,14 @@ _Name = tuple[int, int]
 class _Key:
     """What is kept for one key: who sent what, the names of campaigns, and what came before."""
 
-    __slots__ = ("_at", "accounts", "before", "marks", "uploads")
+    __slots__ = ("before", "history", "marks")
 
     def __init__(self) -> None:
-        self.accounts = Window()
-        self.uploads = Window()
+        self.history = History(1, 1)
         #: The name of the campaign of an upload of this second, in order.
         self.marks: list[tuple[int, _Name]] = []
         #: Second and id of uploads that were part of none, in order.
         self.before: list[tuple[int, str]] = []
-        #: What was found at an edge: the uploads of a second ask for the same.
-        self._at: tuple[int, int, set[int]] | None = None
-
-    def add(self, levels: tuple[int, ...], second: int, own: int, over: float, late: int) -> None:
-        """Count an upload of this second by this uploader."""
-        for window, amount, distinct in ((self.accounts, own, True), (self.uploads, 1, False)):
-            window.add(levels, second, amount, distinct=distinct)
-            window.forget(levels, second, over, late)
-        if self._at is not None and second < self._at[0]:
-            self._at = None
-
-    def counted(self, levels: tuple[int, ...], edge: int, over: float) -> tuple[int, set[int]]:
-        """The uploads before the edge, and as many hashes of their uploaders as estimates need."""
-        if self._at is None or self._at[0] != edge:
-            values = self.accounts.values(levels, edge, over)
-            if len(values) > SKETCH + 1:
-                values = set(sorted(values)[: SKETCH + 1])
-            self._at = (edge, self.uploads.total(levels, edge, over), values)
-        return self._at[1], self._at[2]
 
     def mark(self, second: int, name: _Name, keep: int) -> None:
         """Note a name: all within ``keep`` seconds of the newest, and one before."""
@@ -85,9 +67,7 @@ class _Key:
 
     def size(self) -> int:
         """How many numbers it keeps."""
-        both = self.accounts.size() + self.uploads.size()
-        found = 0 if self._at is None else len(self._at[2])
-        return both + 3 * len(self.marks) + 2 * len(self.before) + found
+        return self.history.size() + 3 * len(self.marks) + 2 * len(self.before)
 
 
 class KeptWaves:
@@ -100,13 +80,14 @@ class KeptWaves:
     def __init__(self, feature: Feature) -> None:
         self.feature = feature
         self.key = feature.key
-        self.levels = levels_of(feature.over)
+        self.spans = Spans.of((feature.over,), feature.lateness)
         self.windows: OrderedDict[int, _Key] = OrderedDict()
-        self.given_up = 0
+        self.by = f"wave/{feature.by}"
+        self._given_up = FEATURE_KEYS_GIVEN_UP.labels(self.by)
 
     def size(self) -> int:
-        """How many numbers are kept."""
-        return sum(one.size() for one in self.windows.values())
+        """How many numbers are kept; of many keys, told from a part of them."""
+        return sampled(self.windows.values(), _Key.size)
 
     def take(
         self, upload: Upload, at: float, new: bool, cache: dict[str, tuple[int, ...]]
@@ -148,14 +129,16 @@ class KeptWaves:
 
     def _counted(self, key: int, edge: int, own: int) -> tuple[int, int, int] | None:
         """A key with its uploads and uploaders, this upload's too; None if these are too few."""
-        feature, kept = self.feature, self.windows.get(key)
+        feature, kept, spans = self.feature, self.windows.get(key), self.spans
         if kept is None:
             return None
-        uploads, accounts = kept.counted(self.levels, edge, feature.over)
-        if 1 + uploads < feature.uploads:
+        begins = spans.begins(edge)
+        uploads = 1 + kept.history.within(edge, begins, spans)[0][0]
+        if uploads < feature.uploads:
             return None
-        uploaders = round(estimate({own, *accounts}))
-        return None if uploaders < feature.uploaders else (key, 1 + uploads, uploaders)
+        (accounts,) = distinct_values(kept.history.distinct, own, edge, begins)
+        uploaders = round(accounts)
+        return None if uploaders < feature.uploaders else (key, uploads, uploaders)
 
     def _name(self, found: list[tuple[int, int, int]], edge: int, second: int) -> _Name:
         """The oldest name on the keys; else one after the least of them."""
@@ -175,7 +158,7 @@ class KeptWaves:
             earlier = sorted({two for one in kept for two in one.before if begin <= two[0] < edge})
         return Campaign(
             id=f"{name[1]:016x}",
-            label=f"wave/{self.feature.by}",
+            label=self.by,
             feature=self.feature.key,
             uploads=max(uploads for _, uploads, _ in found),
             uploaders=max(accounts for _, _, accounts in found),
@@ -183,18 +166,16 @@ class KeptWaves:
         )
 
     def _count(self, keys: tuple[int, ...], second: int, own: int) -> None:
-        feature, levels = self.feature, self.levels
-        late = int(feature.lateness) + 1
         for key in keys:
             kept = self.windows.get(key)
             if kept is None:
                 kept = self.windows[key] = _Key()
-                if len(self.windows) > feature.keys:
+                if len(self.windows) > self.feature.keys:
                     self.windows.popitem(last=False)
-                    self.given_up += 1
+                    self._given_up.inc()
             else:
                 self.windows.move_to_end(key)
-            kept.add(levels, second, own, feature.over, late)
+            kept.history.add(second, (1,), (own,), self.spans)
 
     def _kept_before(self, key: int, second: int, upload_id: str) -> None:
         kept = self.windows.get(key)

@@ -1,168 +1,392 @@
-"""What is kept for one key of one feature: totals of steps of time, coarser the older they are.
+"""What is kept for one key: cumulated totals, distinct values and the last times, for all windows.
 
-A value looks back from an *edge*, a whole second. The newest events are kept by seconds, older ones
-by 5 s, minutes, 5 minutes, hours, 6 hours or days, none longer than 1/24 of the window: at most
-about 320 steps, however many events there are. So the near end of a window is exact to the second,
-and its far end to a step. What a step holds depends on its events alone, not on their order.
+A value looks back from an *edge*, a whole second. Totals are cumulated: those of a window are the
+difference of two places, found by bisection, so that all windows and sums of a key share one list
+of times. The newest events are kept by seconds. Older ones are merged into steps of the shortest
+window that still reaches them, none longer than 1/24 of it: at most a few hundred, however many
+events there are. So the near end of a window is exact to the second, and its far end to a step.
+What a step holds depends on its events alone, not on their order.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import ClassVar, Final
 
-__all__ = ["SKETCH", "Window", "estimate", "levels_of"]
+__all__ = ["SKETCH", "Distinct", "History", "Spans", "distinct_values", "step_of"]
 
-#: Sizes of steps in seconds.
+#: Sizes of steps in seconds; each divides the next one.
 _SIZES: Final = (1, 5, 60, 300, 3600, 21600, 86400)
-#: The hashes that a sketch of distinct values keeps: up to so many it is exact, and its standard
-#: error is 6.3% from there.
+#: Distinct values are counted exactly up to so many; the standard error is 6.3% from there.
 SKETCH: Final = 256
 _SPACE: Final = float(1 << 64)
-#: Events of a key that are kept one by one.
+#: Distinct values of a key that are kept one by one, and entries before they are merged first.
 FEW: Final = 6
+_FIRST_MERGE: Final = 16
+_HASH: Final = (1 << 64) - 1
+#: The times of keys without any: most keys have few events, and share it.
+_NONE: Final[list[int]] = []
 
 
-def levels_of(over: float) -> tuple[int, ...]:
-    """The sizes of steps that a window of so many seconds needs."""
-    return (1, *(size for size in _SIZES[1:] if size <= over / 24))
+def step_of(over: float) -> int:
+    """The size of the steps at the far end of a window of so many seconds."""
+    return max(size for size in _SIZES if size == 1 or size <= over / 24)
 
 
-class Window:
-    """The events of one key: their sum, or which of their values are distinct.
+@dataclass(frozen=True)
+class Spans:
+    """The windows that look at one key.
 
-    Most keys have few events: these are kept one by one, and steps are made of them later.
-    Distinct values are counted by their least hashes (k minimum values: Bar-Yossef and others,
-    2002; the estimate is that of Beyer and others, 2007). Unlike HyperLogLog it is exact for the
-    few values that rules ask about, and unions of steps lose nothing.
+    Attributes:
+        overs: Their seconds, ascending, each with its step.
+        margin: Seconds by which an edge may be before the newest event.
     """
 
-    __slots__ = ("few", "last", "newest", "steps")
+    overs: tuple[tuple[int, int], ...]
+    margin: int
+
+    @classmethod
+    def of(cls, overs: Iterable[float], lateness: float) -> Spans:
+        """The spans of windows of so many seconds; the same object for the same ones."""
+        return _spans(tuple(sorted(set(overs))), lateness)
+
+    def begins(self, edge: int) -> list[int]:
+        """Where each window begins that ends before the edge."""
+        last = self._begins
+        if last[0] != edge:
+            last = (edge, [-(-(edge - over) // step) * step for over, step in self.overs])
+            object.__setattr__(self, "_begins", last)
+        return last[1]
+
+    #: The last edge with what it gave: the keys of an upload ask for the same.
+    _begins: ClassVar[tuple[int, list[int]]] = (-1, [])
+
+    @property
+    def reach(self) -> int:
+        """Seconds of the longest one."""
+        return self.overs[-1][0] if self.overs else 0
+
+    def step(self, age: int) -> int:
+        """The size of the step of an event that is so much older than the newest; 0 for none."""
+        if age <= self.margin:
+            return 1
+        return next((step for over, step in self.overs if age <= self.margin + over), 0)
+
+
+@lru_cache(maxsize=64)
+def _spans(overs: tuple[float, ...], lateness: float) -> Spans:
+    found = tuple((int(over), step_of(over)) for over in overs)
+    return Spans(found, 2 * int(lateness) + 2)
+
+
+class Distinct:
+    """The distinct values of one key: when each came last.
+
+    So one list of times serves all windows. Values are hashes; of many, only those are kept that
+    may be among the least of a window (k minimum values: Bar-Yossef and others, 2002, over a
+    sliding window). Unlike HyperLogLog it is exact for the few values that rules ask about, and
+    unions lose nothing.
+    """
+
+    __slots__ = ("found", "last", "limit", "ranked", "recent", "times")
 
     def __init__(self) -> None:
-        #: Second and amount, or second and hash, of each event, while there are few.
-        self.few: tuple[int, ...] = ()
-        self.steps: tuple[dict[int, Any], ...] | None = None
-        self.newest = 0
-        #: For ``last_seen``: the newest seconds with an event, in order.
-        self.last: list[int] | None = None
+        #: Second and value in one number, ascending: those that an edge may divide, or few.
+        self.recent: list[int] = []
+        #: The last second of each older value, and these seconds in order.
+        self.last: dict[int, int] | None = None
+        self.times = _NONE
+        #: The older values in order, where there are more than are counted exactly.
+        self.ranked: list[int] | None = None
+        self.limit = 2 * SKETCH
+        #: What was found in a window: the uploads of a second ask for the same.
+        self.found: tuple[int, int, list[int]] | None = None
 
-    def add(self, levels: tuple[int, ...], second: int, amount: int, *, distinct: bool) -> None:
+    def add(self, second: int, value: int, newest: int, spans: Spans) -> None:
+        """Note that a value came in this second."""
+        pair = second << 64 | value
+        recent = self.recent
+        if not recent or recent[-1] < pair:
+            recent.append(pair)
+        else:
+            at = bisect_left(recent, pair)
+            if recent[at] == pair:
+                return
+            recent.insert(at, pair)
+        floor = newest - spans.margin
+        if len(recent) > FEW and recent[0] >> 64 < floor:
+            old = bisect_left(recent, floor << 64)
+            if self.last is None:
+                self.last, self.times = {}, []
+            for one in recent[:old]:
+                self._age(one >> 64, one & _HASH)
+            del recent[:old]
+            # One that is far over its time goes at once, many are looked through seldom.
+            if len(self.times) > self.limit or self.times[0] < floor - 2 * spans.reach:
+                self._prune(floor - spans.reach)
+
+    def _age(self, second: int, value: int) -> None:
+        """Move a value to the older ones."""
+        assert self.last is not None
+        self.found = None
+        times, former = self.times, self.last.get(value)
+        if former is not None:
+            if former >= second:
+                return
+            del times[bisect_left(times, former)]
+        elif self.ranked is not None:
+            insort(self.ranked, value)
+        self.last[value] = second
+        insort(times, second)
+
+    def _prune(self, begin: int) -> None:
+        """Drop values that came last before ``begin``, and those that cannot count any more.
+
+        A value with more than ``SKETCH`` lesser ones, none of which came last before it, is
+        among the least of no window.
+        """
+        assert self.last is not None
+        newest_first = sorted(self.last.items(), key=lambda one: (-one[1], one[0]))
+        kept: dict[int, int] = {}
+        least: list[int] = []
+        for value, second in newest_first:
+            if second < begin:
+                break
+            if len(least) <= SKETCH:
+                insort(least, value)
+            elif value < least[-1]:
+                least.pop()
+                insort(least, value)
+            else:
+                continue
+            kept[value] = second
+        self.last = kept
+        self.times = sorted(kept.values())
+        self.ranked = sorted(kept) if len(kept) > SKETCH else None
+        self.limit = 2 * max(SKETCH, len(kept))
+
+    def least(self, begin: int, edge: int) -> list[int]:
+        """The least of the older values within a window, as many as an estimate needs."""
+        last = self.last or {}
+        if self.ranked is None:
+            return [value for value, second in last.items() if begin <= second < edge]
+        found = self.found
+        if found is None or found[:2] != (begin, edge):
+            within = (value for value in self.ranked if begin <= last[value] < edge)
+            found = self.found = (begin, edge, list(islice(within, SKETCH)))
+        return found[2]
+
+    def size(self) -> int:
+        """How many numbers it keeps."""
+        return len(self.recent) + 3 * len(self.times)
+
+    def copy(self) -> Distinct:
+        """The same, which goes its own way from now on."""
+        other = Distinct()
+        other.recent, other.times, other.limit = self.recent[:], self.times[:], self.limit
+        other.last = None if self.last is None else dict(self.last)
+        other.ranked = None if self.ranked is None else self.ranked[:]
+        return other
+
+
+def distinct_values(
+    kept: Sequence[Distinct], own: int | None, edge: int, begins: Sequence[int]
+) -> list[float]:
+    """How many distinct values of all keys together each window has, this upload's own too.
+
+    Args:
+        kept: Those of each key.
+        own: The upload's own value.
+        edge: Where all windows end.
+        begins: Where each begins.
+    """
+    main = kept[0] if len(kept) == 1 else max(kept, key=_age_of, default=None)
+    last = None if main is None else main.last
+    more: dict[int, int] = {}
+    for one in kept:
+        if one is not main and one.last:
+            # What is the same in both needs no look at each.
+            for value, second in one.last.items() - (last or {}).items():
+                if more.get(value, -1) < second < edge:
+                    more[value] = second
+    end = edge << 64
+    for one in kept:
+        for pair in one.recent:
+            if pair >= end:
+                break
+            value = pair & _HASH
+            if (second := pair >> 64) > more.get(value, -1):
+                more[value] = second
+    if own is not None:
+        more[own] = edge
+    if main is None or not last:
+        seconds = sorted(more.values())
+        counts = [len(seconds) - bisect_left(seconds, begin) for begin in begins]
+    else:
+        moved = [(old, at) for value, at in more.items() if (old := last.get(value, -1)) < at]
+        was, now = sorted(old for old, _ in moved), sorted(at for _, at in moved)
+        times = main.times
+        end = bisect_left(times, edge)
+        counts = [
+            end - bisect_left(times, begin) + bisect_left(was, begin) - bisect_left(now, begin)
+            for begin in begins
+        ]
+    return [
+        float(count) if count <= SKETCH else _estimate(main, more, edge, begin)
+        for count, begin in zip(counts, begins, strict=True)
+    ]
+
+
+def _age_of(one: Distinct) -> int:
+    return len(one.times)
+
+
+def _estimate(main: Distinct | None, more: dict[int, int], edge: int, begin: int) -> float:
+    """How many distinct values there are, by the least of them (Beyer and others, 2007)."""
+    older = [] if main is None else main.least(begin, edge)
+    values = {*older, *(value for value, second in more.items() if second >= begin)}
+    return (SKETCH - 1) * _SPACE / (sorted(values)[SKETCH - 1] + 1)
+
+
+class History:
+    """The events of one key, or of several keys that had the same ones.
+
+    Args:
+        sums: How many totals are kept; the first counts events.
+        distinct: How many kinds of values are.
+        last: Whether the last times are.
+
+    Attributes:
+        shared: The keys that have it.
+    """
+
+    __slots__ = ("distinct", "last", "merge_at", "newest", "seconds", "shared", "totals")
+
+    def __init__(self, sums: int, distinct: int = 0, *, last: bool = False) -> None:
+        self.newest = 0
+        self.seconds: list[int] = []
+        #: Cumulated, each with what was before the first second in front.
+        self.totals: tuple[list[int], ...] = tuple([0] for _ in range(sums))
+        self.merge_at = _FIRST_MERGE
+        self.distinct = tuple(Distinct() for _ in range(distinct))
+        self.last: list[int] | None = [] if last else None
+        self.shared = 1
+
+    def add(
+        self, second: int, amounts: Sequence[int], values: Sequence[int | None], spans: Spans
+    ) -> None:
         """Count an event.
 
         Args:
-            levels: From ``levels_of``.
             second: When it was.
-            amount: What is added, a whole number, so that no order gives another sum; or the hash
-                of a value.
-            distinct: Whether it is a hash.
+            amounts: What is added to each total: whole numbers, so that no order gives another sum.
+            values: The value of each kind; None where it has none.
+            spans: The windows.
         """
-        if self.steps is None:
-            self.few += (second, amount)
-            if len(self.few) <= 2 * FEW:
-                return
-            pairs, self.few = self.few, ()
-            self.steps = tuple({} for _ in levels)
-        else:
-            pairs = (second, amount)
-        for at in range(0, len(pairs), 2):
-            for size, steps in zip(levels, self.steps, strict=True):
-                index = pairs[at] // size
-                if distinct:
-                    _least(steps.setdefault(index, []), pairs[at + 1])
-                else:
-                    steps[index] = steps.get(index, 0) + pairs[at + 1]
-
-    def add_time(self, second: int, keep: int) -> None:
-        """Note when an event was: all within ``keep`` seconds of the newest, and one before."""
-        if self.last is None:
-            self.last = []
-        if second not in self.last:
-            insort(self.last, second)
-        older = bisect_left(self.last, self.last[-1] - keep)
-        if older > 1:
-            del self.last[: older - 1]
-
-    def forget(self, levels: tuple[int, ...], second: int, over: float, lateness: int) -> None:
-        """Drop what no value needs any more once an event of this second came."""
-        if second <= self.newest:
-            return
-        self.newest = second
-        if self.steps is None:
-            begin = second - 2 * lateness - int(over) - levels[-1]
-            if self.few[0] < begin:
-                few = self.few
-                kept = [at for at in range(0, len(few), 2) if few[at] >= begin]
-                self.few = tuple(one for at in kept for one in few[at : at + 2])
-            return
-        for number, (size, steps) in enumerate(zip(levels, self.steps, strict=True)):
-            if len(steps) <= 8:
-                continue
-            wide = int(over) if number + 1 == len(levels) else levels[number + 1]
-            first = (second - 2 * lateness - wide) // size - 1
-            if min(steps) < first:
-                for index in [one for one in steps if one < first]:
-                    del steps[index]
-
-    def _within(self, levels: tuple[int, ...], edge: int, over: float) -> list[Any]:
-        """The steps of the window that ends before a second; the amounts while there are few."""
-        found: list[Any] = []
-        if self.steps is None:
-            few = self.few
-            if not few:
-                return found
-            far = -(-(edge - int(over)) // levels[-1]) * levels[-1]
-            return [few[at + 1] for at in range(0, len(few), 2) if far <= few[at] < edge]
-        end = edge
-        for number, (size, steps) in enumerate(zip(levels, self.steps, strict=True)):
-            last = number + 1 == len(levels)
-            begin = edge - int(over) if last else end // levels[number + 1] * levels[number + 1]
-            first, stop = -(-begin // size) if last else begin // size, end // size
-            if stop - first > len(steps):
-                found += [one for index, one in steps.items() if first <= index < stop]
+        self.newest = newest = max(self.newest, second)
+        if self.totals:
+            seconds = self.seconds
+            if not seconds:
+                # Lists of the least size: most keys have one event.
+                self.seconds = [second]
+                each = zip(self.totals, amounts, strict=True)
+                self.totals = tuple([one[0], one[0] + amount] for one, amount in each)
+            elif second > seconds[-1]:
+                seconds.append(second)
+                for total, amount in zip(self.totals, amounts, strict=True):
+                    total.append(total[-1] + amount)
+                if len(seconds) > self.merge_at:
+                    self._merge(spans)
+            elif second == seconds[-1]:
+                for total, amount in zip(self.totals, amounts, strict=True):
+                    total[-1] += amount
             else:
-                found += [steps[index] for index in range(first, stop) if index in steps]
-            end = first * size
-        return found
+                self._add_late(second, amounts, spans)
+        for one, value in zip(self.distinct, values, strict=True):
+            if value is not None:
+                one.add(second, value, newest, spans)
+        if self.last is not None:
+            self._add_time(second, spans)
 
-    def total(self, levels: tuple[int, ...], edge: int, over: float) -> int:
-        """The sum of the events before the edge, no older than the window."""
-        return sum(self._within(levels, edge, over))
+    def _add_late(self, second: int, amounts: Sequence[int], spans: Spans) -> None:
+        step = spans.step(self.newest - second)
+        if not step:
+            return
+        second = second // step * step
+        at = bisect_left(self.seconds, second)
+        new = self.seconds[at] != second
+        if new:
+            self.seconds.insert(at, second)
+        for total, amount in zip(self.totals, amounts, strict=True):
+            if new:
+                total.insert(at + 1, total[at])
+            total[at + 1 :] = [one + amount for one in total[at + 1 :]]
 
-    def values(self, levels: tuple[int, ...], edge: int, over: float) -> set[int]:
-        """The least hashes of the distinct values before the edge, at least ``SKETCH`` of them."""
-        within = self._within(levels, edge, over)
-        return set(within) if self.steps is None else set().union(*within)
+    def _merge(self, spans: Spans) -> None:
+        """Merge events into steps that no window can divide any more, and drop what is over."""
+        seconds = self.seconds
+        steps = [one // s * s if (s := spans.step(self.newest - one)) else None for one in seconds]
+        gone = steps.count(None)
+        # The last event of each step has the total that is cumulated up to there.
+        ends = [
+            at
+            for at in range(gone, len(steps))
+            if at + 1 == len(steps) or steps[at + 1] != steps[at]
+        ]
+        self.seconds = [one for at in ends if (one := steps[at]) is not None]
+        self.totals = tuple([total[gone], *(total[at + 1] for at in ends)] for total in self.totals)
+        self.merge_at = max(_FIRST_MERGE, 2 * len(ends))
+
+    def _add_time(self, second: int, spans: Spans) -> None:
+        """Note when an event was: all of the margin, and one before."""
+        times = self.last
+        assert times is not None
+        if not times or second > times[-1]:
+            times.append(second)
+        elif second not in times:
+            insort(times, second)
+        if len(times) > 2:
+            older = bisect_left(times, times[-1] - spans.margin)
+            if older > 1:
+                del times[: older - 1]
+
+    def within(self, edge: int, begins: Sequence[int], spans: Spans) -> list[list[int]]:
+        """The totals of each window, for each of the sums."""
+        seconds = self.seconds
+        if edge < self.newest - spans.margin:
+            # It is later than it may be: steps may be longer by now than those of its windows.
+            floor = self.newest - spans.margin
+            begins = [
+                min(edge, max(begin, floor - over))
+                for begin, (over, _) in zip(begins, spans.overs, strict=True)
+            ]
+        end = bisect_left(seconds, edge)
+        places = [bisect_left(seconds, begin, 0, end) for begin in begins]
+        return [[total[end] - total[place] for place in places] for total in self.totals]
 
     def before(self, edge: int) -> int | None:
         """The last second with an event before the edge; None without one."""
-        at = bisect_left(self.last or [], edge)
-        return self.last[at - 1] if at and self.last else None
+        times = self.last
+        at = bisect_left(times, edge) if times else 0
+        return times[at - 1] if times and at else None
 
     def size(self) -> int:
         """How many numbers it keeps."""
         return (
-            len(self.few)
+            len(self.seconds) * (1 + len(self.totals))
+            + sum(one.size() for one in self.distinct)
             + len(self.last or ())
-            + sum(
-                len(one) if isinstance(one, list) else 1
-                for steps in self.steps or ()
-                for one in steps.values()
-            )
         )
 
-
-def estimate(values: set[int]) -> float:
-    """How many distinct values there are, by their least hashes; exact up to ``SKETCH``."""
-    if len(values) <= SKETCH:
-        return float(len(values))
-    return (SKETCH - 1) * _SPACE / (sorted(values)[SKETCH - 1] + 1)
-
-
-def _least(kept: list[int], value: int) -> None:
-    """Keep the least hashes, in order and each once."""
-    if len(kept) == SKETCH and value >= kept[-1]:
-        return
-    if value not in kept:
-        insort(kept, value)
-        del kept[SKETCH:]
+    def copy(self) -> History:
+        """The same, which goes its own way from now on."""
+        other = History(0)
+        other.newest, other.seconds, other.merge_at = self.newest, self.seconds[:], self.merge_at
+        other.totals = tuple(total[:] for total in self.totals)
+        other.distinct = tuple(one.copy() for one in self.distinct)
+        other.last = None if self.last is None else self.last[:]
+        return other

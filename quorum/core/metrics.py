@@ -252,6 +252,28 @@ UNKNOWN_HISTORIES = _served(
 OPEN_CASES = _served(
     prometheus.Gauge("quorum_open_cases", "Cases kept in this process, decided ones too."), *_CASES
 )
+FEATURE_KEYS = _served(
+    prometheus.Gauge(
+        "quorum_feature_keys", "Keys that features over time keep in this process.", ("by",)
+    ),
+    *_DECIDES,
+)
+FEATURE_NUMBERS = _served(
+    prometheus.Gauge(
+        "quorum_feature_numbers",
+        "Numbers that features over time keep for these keys, which is their memory.",
+        ("by",),
+    ),
+    *_DECIDES,
+)
+FEATURE_KEYS_GIVEN_UP = _served(
+    prometheus.Counter(
+        "quorum_feature_keys_given_up",
+        "Keys that gave way to newer ones: a feature had more than its `keys`.",
+        ("by",),
+    ),
+    *_DECIDES,
+)
 ORPHANS = _served(
     prometheus.Gauge(
         "quorum_orphans", "Messages that wait for an upload that has not arrived.", ("stream",)

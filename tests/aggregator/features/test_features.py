@@ -1,5 +1,6 @@
 """Features over time: the same values in any order, point in time, in bounded memory."""
 
+import re
 import threading
 from datetime import timedelta
 
@@ -11,13 +12,14 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.settling import settled
 from quorum.aggregator.features.keys import keys_of
 from quorum.aggregator.features.table import FeatureTable
-from quorum.aggregator.features.windows import SKETCH, levels_of
+from quorum.aggregator.features.windows import step_of
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.study.backtest import backtest
 from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.features import with_features
 from quorum.aggregator.study.golden import read_golden, run_golden
 from quorum.aggregator.study.record import PastCase
+from quorum.core import metrics
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action, Upload
 from tests.aggregator.aggregator_cases import START, after, said
@@ -69,7 +71,7 @@ def expected(upload, others):
         keys = set(keys_of(upload, one.by))
         if not keys:
             continue
-        level = levels_of(one.over)[-1]
+        level = step_of(one.over)
         if one.kind == "last_seen":
             past = [
                 int(other.published_at.timestamp())
@@ -211,17 +213,35 @@ def test_near_texts_share_a_key_and_others_do_not():
     )
 
 
-def test_memory_is_bounded_however_many_come():
-    text = POLICY.text.replace("by: uploader, over: 1 h", "by: uploader, keys: 50, over: 1 h")
-    table = FeatureTable([Policy.from_text(text)])
+def test_memory_is_bounded_and_shown_however_many_come():
+    gone = metrics.FEATURE_KEYS_GIVEN_UP.labels("uploader")._value.get()
+    table = FeatureTable(
+        [Policy.from_text(POLICY.text.replace("by: uploader", "by: uploader, keys: 50"))]
+    )
     for number in range(4000):
         table.take(an_upload(number, 37.0 * number, f"c{number % 90}", ip="10.0.0.1"))
-    sizes = {name: (keys, numbers, gone) for name, keys, numbers, gone in table.sizes()}
-    assert sizes["uploads_1h"][0] == 50
-    assert sizes["uploads_1h"][2] > 0
-    assert sizes["uploads_1d"][0] == 1
-    assert sizes["uploads_1d"][1] < 400
-    assert sizes["accounts_of_ip"][1] < 320 * SKETCH
+    sizes = {by: (keys, numbers) for by, keys, numbers in table.sizes()}
+    assert sizes["uploader"][0] == 50
+    keys, numbers = sizes["ip"]
+    assert keys == 1
+    assert 100 < numbers < 1000, "2 numbers a step, 3 a distinct account"
+    shown = metrics.page("stream", {})[0].decode()
+    assert 'quorum_feature_keys{by="ip"}' in shown
+    assert f'quorum_feature_keys_given_up_total{{by="uploader"}} {4000 - 50 + gone:.1f}' in shown
+    everything = sum(int(n) for n in re.findall(r"quorum_feature_numbers{by=.ip.} (\d+)", shown))
+    assert everything >= numbers
+
+
+def test_keys_that_had_the_same_events_share_what_is_kept():
+    table = FeatureTable([POLICY])
+    text = "buy cheap pills now at our great shop today"
+    for number in range(9):
+        table.take(an_upload(number, 10 * number, f"bot{number}", title=text))
+    (numbers,) = [numbers for by, _, numbers in table.sizes() if by == "text"]
+    assert numbers == pytest.approx(9 + 2 * 3, abs=20), "six bands, and what one of them has"
+    first = table.take(an_upload(10, 100, "bot10", title=text.replace("great shop", "big store")))
+    assert first[KEY["accounts_of_text"]] == 10.0
+    assert table.take(an_upload(11, 120, "bot11", title=text))[KEY["accounts_of_text"]] == 11.0
 
 
 def test_many_distinct_values_are_estimated():
@@ -330,7 +350,7 @@ def test_another_policy_counts_on_with_what_is_defined_alike():
 
     assert value(decider, 1, POLICY) == [1.0, None]
     after_change = decider.under(other)
-    assert value(after_change, 2, other) == [1.0, 10.0], "its window is new, the other is not"
-    assert value(after_change, 3, other) == [2.0, 10.0]
+    assert value(after_change, 2, other) == [2.0, 10.0], "a new window sees what others have kept"
+    assert value(after_change, 3, other) == [3.0, 10.0]
     back = after_change.under(POLICY)
     assert value(back, 4, POLICY) == [4.0, 10.0], "a return finds all that was counted"

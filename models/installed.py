@@ -20,6 +20,7 @@ from quorum.models.registry.references import is_recipe
 
 __all__ = [
     "GROUP",
+    "HASHES",
     "installed",
     "load_class",
     "load_detector",
@@ -33,7 +34,7 @@ __all__ = [
 GROUP = "quorum.detectors"
 
 #: The detector of listed hashes, which runs where the settings have some.
-_HASHES = "hashes"
+HASHES = "hashes"
 
 _loading = threading.Lock()
 #: The detectors of this process, by name and loader. Models are large: threads and stages share
@@ -96,14 +97,14 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
     if chosen is None:
         chosen = {name: DetectorSettings() for name in known}
     for name, one in chosen.items():
-        if name == _HASHES and not settings.hashes.on:
+        if name == HASHES and not settings.hashes.on:
             msg = "the detector hashes needs `hashes` in the settings: lists, or a database"
             raise ConfigurationError(msg)
-        if name not in known and name != _HASHES and not is_recipe(one.model):
+        if name not in known and name != HASHES and not is_recipe(one.model):
             raise ConfigurationError(_unknown(name, known))
     if settings.hashes.on:
         # Whoever names a hash list means it to be compared, whatever else runs.
-        chosen = {_HASHES: DetectorSettings(), **chosen}
+        chosen = {HASHES: DetectorSettings(), **chosen}
     return {name: chosen[name] for name in sorted(chosen)}
 
 
@@ -175,7 +176,7 @@ def _make(name: str, settings: Settings) -> Detector:
         from quorum.models.huggingface import HuggingFaceDetector
 
         return HuggingFaceDetector.of(name, settings)
-    if name == _HASHES and settings.hashes.on:
+    if name == HASHES and settings.hashes.on:
         from quorum.models.known.detector import KnownHashDetector
 
         return KnownHashDetector.from_settings(settings)

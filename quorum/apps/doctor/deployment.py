@@ -13,9 +13,16 @@ from quorum.aggregator.policy.policy import load_policy
 from quorum.apps.doctor.findings import Finding, attempt
 from quorum.apps.oidc.secret import client_secret
 from quorum.core.errors import ConfigurationError, EngineUnavailable
-from quorum.core.settings import CatalogueSettings, Settings, check_timeouts, load_settings
+from quorum.core.settings import (
+    CatalogueSettings,
+    DetectorSettings,
+    Settings,
+    check_timeouts,
+    load_settings,
+)
 from quorum.models.configured import ConfiguredDetector, choose_detectors
 from quorum.models.copyright.catalogue.catalogue import Catalogue
+from quorum.models.installed import HASHES, installed
 from quorum.models.registry.artifacts import open_artifact
 from quorum.models.registry.mlflow_registry import resolve_version
 from quorum.models.registry.references import local_folder
@@ -64,24 +71,22 @@ def _policy(settings: Settings, file: str | None, policy: str | None) -> Iterato
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
+    """Each detector by itself, so that one which is missing hides no other."""
     without = "every upload: no job starts without the models that it names"
-    try:
-        chosen = choose_detectors(settings)
-    except Exception as error:
-        yield Finding.lacking("detectors", str(error), without, "quorum models list", needed=True)
-        return
-    for one in chosen:
+    named = settings.detectors or dict.fromkeys(installed(), DetectorSettings())
+    hashes = [HASHES] if settings.hashes.on and HASHES not in named else []
+    for name in sorted([*named, *hashes]):
 
-        def look(one: ConfiguredDetector = one) -> str:
-            return _model(one)
+        def look(name: str = name) -> str:
+            own = {name: named.get(name, DetectorSettings())}
+            chosen = choose_detectors(settings.model_copy(update={"detectors": own}))
+            return next(_model(one) for one in chosen if one.name == name)
 
-        yield from attempt(f"model {one.name}", look, without, "quorum models list")
+        yield from attempt(f"model {name}", look, without, "quorum models list")
 
 
 def _model(one: ConfiguredDetector) -> str:
     """The version of a detector's model: its files have the digests that its manifest names."""
-    from quorum.models.installed import installed
-
     entry = installed().get(one.name)
     if one.settings.model is None and entry is not None:
         package = entry.value.partition(":")[0].rpartition(".")[0]

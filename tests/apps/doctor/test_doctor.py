@@ -57,19 +57,25 @@ def test_the_defaults_need_nothing_that_is_not_here() -> None:
     assert {"prism", "java", "chromaprint", "port 8080", "port 9464"} <= set(found)
 
 
-def test_what_the_settings_need_and_is_not_here_is_missing(tmp_path: Path) -> None:
+def test_what_the_settings_need_and_is_not_here_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI", raising=False)
     port = free_port()
     settings = tmp_path / "quorum.yaml"
     settings.write_text(
         "policy: no-such-policy\n"
-        "detectors: {spam: {}, violence: {model: 'file:no-such-folder'}}\n"
+        "detectors:\n  spam: {}\n  violence: {model: 'file:no-such-folder'}\n  violance: {}\n"
+        "  nsfw: {model: 'mlflow:models:/nsfw@champion'}\n"
         f"catalogue: {tmp_path / 'none'}\n"
         f"media: {{folders: [{tmp_path / 'gone'}]}}\n"
         f"endpoints: ['http://127.0.0.1:{port}']\n"
     )
     code, found = asked("--settings", str(settings), "--database", f"sqlite:///{tmp_path}/l.db")
     assert code == 1
-    for name in ("policy", "model violence", "catalogue", "media", "ledger"):
+    models = ("model violence", "model violance", "model nsfw")
+    for name in ("policy", *models, "catalogue", "media", "ledger"):
         assert found[name]["state"] == "missing", found[name]
         assert found[name]["without"]
     assert found[f"endpoint http://127.0.0.1:{port}"]["state"] == "missing"

@@ -92,7 +92,7 @@ def write_parcel(
 ) -> None:
     """Write what was read of a media file; the arguments are those of ``Reading``."""
     arrays: list[Any] = []
-    printed = None if fingerprint is None else fingerprint.to_bytes()
+    printed = None if fingerprint is None else fingerprint.to_bytes(effort=0)
     head = _Head(
         decoded=None if decoded is None else _facts_of(decoded, arrays),
         refused=refused[:4000],

@@ -119,14 +119,18 @@ class Fingerprint:
         local = None if self.local is None else self.local.thinned()
         return replace(self, local=local, others=tuple(one.thinned() for one in self.others))
 
-    def to_bytes(self) -> bytes:
-        """Serialise: about 40 KB per second of video."""
+    def to_bytes(self, *, effort: int = 6) -> bytes:
+        """Serialise: about 40 KB per second of video.
+
+        Args:
+            effort: To make it small, from 0 to 9; 0 for what is not stored.
+        """
         arrays: dict[str, NDArray[Any]] = {}
         for index, one in enumerate(self.sights):
             prefix = f"{index}_" if index else ""
             if one.video is not None:
                 arrays |= {f"{prefix}video_{name}": getattr(one.video, name) for name in _VIDEO}
-                arrays[f"{prefix}video_luma"] = squeezed(one.video.luma)
+                arrays[f"{prefix}video_luma"] = squeezed(one.video.luma, effort)
             if one.local is not None:
                 arrays |= {f"{prefix}local_{name}": getattr(one.local, name) for name in LOCAL}
             if one.audio is not None:

@@ -54,14 +54,15 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         raise ArtifactError(msg) from None
 
 
-def squeezed(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def squeezed(frames: NDArray[np.uint8], effort: int = 6) -> NDArray[np.uint8]:
     """Compress small pictures of a video without loss: each as the change from the one before.
 
     Args:
         frames: Shape (n, side, side).
+        effort: From 0, as large as they are, to 9.
     """
     changes = np.diff(frames, axis=0, prepend=np.zeros_like(frames[:1]))
-    return np.frombuffer(zlib.compress(changes.tobytes(), 6), np.uint8)
+    return np.frombuffer(zlib.compress(changes.tobytes(), effort), np.uint8)
 
 
 def unsqueezed(data: NDArray[np.uint8], count: int, side: int) -> NDArray[np.uint8]:

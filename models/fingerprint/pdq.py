@@ -19,10 +19,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 __all__ = [
     "BITS",
     "RASTER",
+    "cells",
     "distances",
     "hashes",
     "mirrored",
@@ -131,22 +133,25 @@ def mirrored(coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
     return coefficients * _FLIP
 
 
-@lru_cache(maxsize=256)
-def _turn(degrees: float, aspect: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """For each raster cell, the four source cells of a rotation and their bilinear weights."""
+@lru_cache(maxsize=64)
+def _turn(degrees: float, aspect: float) -> csr_array:
+    """Each raster cell of a rotation as the sum of four source cells by their bilinear weights."""
     angle = np.deg2rad(degrees)
     middle = (RASTER - 1) / 2
     y, x = (np.mgrid[:RASTER, :RASTER] - middle).astype(np.float64)
     from_x = np.cos(angle) * x - np.sin(angle) * y / aspect + middle
     from_y = np.sin(angle) * x * aspect + np.cos(angle) * y + middle
     from_x, from_y = np.clip(from_x, 0, RASTER - 1.001), np.clip(from_y, 0, RASTER - 1.001)
-    left, top = np.floor(from_x).astype(np.intp), np.floor(from_y).astype(np.intp)
+    left, top = np.floor(from_x).astype(np.int32), np.floor(from_y).astype(np.int32)
     right_part, low_part = from_x - left, from_y - top
-    cells = [(top + i) * RASTER + left + j for i in (0, 1) for j in (0, 1)]
-    weights = [
-        np.abs(1 - i - low_part) * np.abs(1 - j - right_part) for i in (0, 1) for j in (0, 1)
-    ]
-    return np.stack(cells), np.stack(weights).astype(np.float32)
+    corners = [(i, j) for i in (0, 1) for j in (0, 1)]
+    cells = np.stack([(top + i) * RASTER + left + j for i, j in corners], axis=-1)
+    weights = np.stack(
+        [np.abs(1 - i - low_part) * np.abs(1 - j - right_part) for i, j in corners], axis=-1
+    )
+    size = RASTER * RASTER
+    rows = np.arange(size + 1, dtype=np.int32) * len(corners)
+    return csr_array((weights.astype(np.float32).ravel(), cells.ravel(), rows), (size, size))
 
 
 def turned(
@@ -159,17 +164,9 @@ def turned(
         degrees: The angle.
         aspect: Width divided by height of the displayed frame.
     """
-    cells, weights = _turn(-degrees, round(aspect, 2))
-    flat = luma.reshape(len(luma), -1)
-    return np.asarray(
-        sum(
-            (
-                np.take(flat, cell, axis=1) * weight
-                for cell, weight in zip(cells, weights, strict=True)
-            ),
-            np.zeros((len(luma), RASTER, RASTER), np.float32),
-        )
-    )
+    columns = np.ascontiguousarray(luma.reshape(len(luma), -1).T, np.float32)
+    made = _turn(-degrees, round(aspect, 2)) @ columns
+    return np.ascontiguousarray(made.T).reshape(luma.shape)
 
 
 def hashes(coefficients: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -189,17 +186,27 @@ def hashes(coefficients: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.packbits(bits, axis=1)
 
 
+def cells(luma: NDArray[np.uint8] | NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Average frames to a number of rows and columns that divides theirs, shape (n, side, side)."""
+    step = luma.shape[1] // side
+    wide = luma.astype(np.float32, copy=False)
+    rows, columns = wide[:, ::step].copy(), np.zeros((len(luma), side, side), np.float32)
+    for start in range(1, step):
+        rows += wide[:, start::step]
+    for start in range(step):
+        columns += rows[:, :, start::step]
+    return columns / np.float32(step * step)
+
+
 def quality(luma: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.uint8]:
     """PDQ quality, 0 to 100: the amount of gradient in each frame.
 
     Args:
         luma: Rasters, shape (n, 128, 128).
     """
-    wide = luma.astype(np.float32)
-    pairs = wide[:, 0::2] + wide[:, 1::2]
-    cells = (pairs[:, :, 0::2] + pairs[:, :, 1::2]) / 4
-    down = np.trunc(np.abs(np.diff(cells, axis=1)) * (100 / 255)).sum(axis=(1, 2))
-    across = np.trunc(np.abs(np.diff(cells, axis=2)) * (100 / 255)).sum(axis=(1, 2))
+    means = cells(luma, _CELLS)
+    down = np.trunc(np.abs(np.diff(means, axis=1)) * (100 / 255)).sum(axis=(1, 2))
+    across = np.trunc(np.abs(np.diff(means, axis=2)) * (100 / 255)).sum(axis=(1, 2))
     return np.asarray(np.minimum((down + across) // 90, 100), np.uint8)
 
 

@@ -420,11 +420,10 @@ class ContainerReader:
 
     @staticmethod
     def _seconds(one: _Playing, frame: Any) -> float:
-        base = float(frame.time_base or 0)
         if one.track.kind is TrackKind.AUDIO:
             duration = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         else:
-            duration = float(frame.duration or 0) * base
+            duration = float(frame.duration or 0) * float(frame.time_base or 0)
         return one.clock.seconds(None if one.counted else frame.time, duration)
 
     def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:

@@ -65,7 +65,10 @@ class Renderer:
             if len(self._scalers) >= 16:
                 self._scalers.clear()
             self._scalers[key] = VideoReformatter()
-        made = self._scalers[key].reformat(frame, width, height, form, interpolation=interpolation)
+        # One thread: others cost more than a small picture takes, and wait for each scaler.
+        made = self._scalers[key].reformat(
+            frame, width, height, form, interpolation=interpolation, threads=1
+        )
         return np.asarray(made.to_ndarray())
 
 

@@ -56,7 +56,7 @@ def run(
         ),
     ] = False,
 ) -> None:
-    r"""Look every few minutes, and send what begins and ends through each channel, once.
+    """Look every few minutes, and send what begins and ends through each channel, once.
 
     What is watched and who is told is the section `alerts` of the settings (docs/operations.md).
     Several of these processes may share one ledger.
@@ -107,7 +107,7 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Look once and print what has left its weekly pattern; record and send nothing.
+    """Look once and print what has left its weekly pattern; record and send nothing.
 
     \b
     quorum alerts check --settings quorum.yaml
@@ -129,7 +129,7 @@ def check(
 def test_channels(
     settings: options.SettingsFile = None,
 ) -> None:
-    r"""Send a test through each channel; exit with 69 if one does not take it.
+    """Send a test through each channel; exit with 69 if one does not take it.
 
     \b
     quorum alerts test --settings quorum.yaml
@@ -167,7 +167,7 @@ def list_alerts(
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    r"""Print the newest alerts: since when, until when, what was found.
+    """Print the newest alerts: since when, until when, what was found.
 
     \b
     quorum alerts list --database sqlite:///quorum.db

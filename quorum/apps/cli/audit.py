@@ -42,7 +42,7 @@ def verify(
         typer.Option(help="The file of anchors; by default the one of QUORUM_AUDIT_ANCHORS."),
     ] = None,
 ) -> None:
-    r"""Check the log, its anchors, and the users and decisions that it records.
+    """Check the log, its anchors, and the users and decisions that it records.
 
     The key is that of QUORUM_AUDIT_KEY or QUORUM_AUDIT_KEY_FILE.
 
@@ -76,7 +76,7 @@ def new_key(
         Path | None, typer.Option(help="New file for the key, which only its owner may read.")
     ] = None,
 ) -> None:
-    r"""Make a key for the audit log, to be kept outside the database.
+    """Make a key for the audit log, to be kept outside the database.
 
     \b
     quorum audit new-key --to audit.key
@@ -95,7 +95,7 @@ def new_key(
 
 @app.command()
 def adopt(database: Database = None) -> None:
-    r"""Take in users and decisions of earlier versions as they are now; look at them before.
+    """Take in users and decisions of earlier versions as they are now; look at them before.
 
     \b
     quorum audit adopt --database sqlite:///quorum.db

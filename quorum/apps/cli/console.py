@@ -195,7 +195,7 @@ def console(
     settings: options.SettingsFile = None,
     policy: options.PolicyName = None,
 ) -> None:
-    r"""Serve the reviewers' console.
+    """Serve the reviewers' console.
 
     \b
     quorum console create-user ana --role lead
@@ -295,7 +295,7 @@ def check_desk(
     settings: options.SettingsFile = None,
     policy: options.PolicyName = None,
 ) -> None:
-    r"""Check a desk's file: queues, limits of exposure, breaks.
+    """Check a desk's file: queues, limits of exposure, breaks.
 
     \b
     quorum console check-desk desk.yaml
@@ -359,7 +359,7 @@ def link_user(
     settings: options.SettingsFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Give a user to a person of the identity provider; their password no longer holds.
+    """Give a user to a person of the identity provider; their password no longer holds.
 
     Without it, the first log-in through the provider makes a new user. The role comes from the
     person's groups at each log-in.

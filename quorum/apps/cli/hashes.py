@@ -46,7 +46,7 @@ def import_list(
     ] = False,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Take a list of hashes into the ledger's database, where all detectors find it.
+    """Take a list of hashes into the ledger's database, where all detectors find it.
 
     Kinds: sha256, sha1, md5 and pdq, in hexadecimal.
 
@@ -116,7 +116,7 @@ def pull(
     settings: options.SettingsFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Take what exchanges list since the last pull; running detectors find it within seconds.
+    """Take what exchanges list since the last pull; running detectors find it within seconds.
 
     A pull that was cut off goes on where it was. Credentials come from the environment.
 

@@ -26,7 +26,7 @@ def sample(
         float, typer.Option(min=0, help="Share drawn where a shadow disagrees.")
     ] = 1.0,
 ) -> None:
-    r"""Draw cases that were never in review, for people to label in the console.
+    """Draw cases that were never in review, for people to label in the console.
 
     \b
     quorum models sample --count 200
@@ -44,7 +44,7 @@ def export_labels(
     out: Annotated[Path, typer.Option(help="The .jsonl file to write.")],
     database: _Database = None,
 ) -> None:
-    r"""Write what reviewers decided as labelled examples, with weights.
+    """Write what reviewers decided as labelled examples, with weights.
 
     Reviews count whether they were made in the console or came by the stream of reviews.
 

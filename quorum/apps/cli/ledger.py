@@ -107,7 +107,7 @@ def forget(
     database: Database = None,
     yes: Yes = False,
 ) -> None:
-    r"""Erasure: take all of one uploader, and keep a replay from bringing it back.
+    """Erasure: take all of one uploader, and keep a replay from bringing it back.
 
     What a legal hold covers stays, and is named: run it again when the hold has ended. With
     --notice, who sent that legal notice is erased; its states, times and decisions stay as proof.

@@ -37,7 +37,7 @@ def hold(
     by: By = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Hold an upload or an uploader: `ledger forget` and `ledger prune` then keep it.
+    """Hold an upload or an uploader: `ledger forget` and `ledger prune` then keep it.
 
     A hold is written to the audit log. An edit still replaces an upload's content.
 

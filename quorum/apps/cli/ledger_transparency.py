@@ -36,7 +36,7 @@ def transparency(
     settings: options.SettingsFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Write the transparency report of the DSA (Articles 15, 24, 42) for a period.
+    """Write the transparency report of the DSA (Articles 15, 24, 42) for a period.
 
     The CSV parts of the harmonised template of Implementing Regulation (EU) 2024/2835, and
     needs-a-person.csv: the cells that the ledger cannot know. The policy gives grounds and

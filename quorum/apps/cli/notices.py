@@ -117,7 +117,7 @@ def export(
     kind: KindOption = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Export notices, oldest first: CSV, or JSON lines with logs and copies.
+    """Export notices, oldest first: CSV, or JSON lines with logs and copies.
 
     It has nothing of who sent a notice, and none of their words.
 
@@ -152,7 +152,7 @@ def letters(
     ] = None,
     settings: options.SettingsFile = None,
 ) -> None:
-    r"""Print the letters that ship as a file to change, or check yours and show each as it is sent.
+    """Print the letters that ship as a file to change, or check yours and show each as it is sent.
 
     \b
     quorum notices letters > letters.yaml
@@ -189,7 +189,7 @@ def sweep(
     settings: options.SettingsFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Look for copies of removed intimate images among uploads kept and to come.
+    """Look for copies of removed intimate images among uploads kept and to come.
 
     It compares fingerprints that the catalogue keeps (`quorum catalogue keep`). The console then
     removes identical copies by the decision on the notice, and asks a person about similar ones.

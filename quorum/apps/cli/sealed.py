@@ -113,7 +113,7 @@ def report(
     settings: options.SettingsFile = None,
     database: options.LedgerDatabase = None,
 ) -> None:
-    r"""Write the package of a report, in the elements of NCMEC's CyberTipline API.
+    """Write the package of a report, in the elements of NCMEC's CyberTipline API.
 
     Nothing is sent. The folder of the case has report.xml, file-details.xml, log.jsonl, and
     manifest.json with the steps; it has no media.

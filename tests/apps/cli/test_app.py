@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import signal
 import subprocess
@@ -70,6 +71,14 @@ def test_every_module_with_a_command_is_a_verb() -> None:
     helpers = {name for name in with_app if any(name.startswith(f"{verb}_") for verb in verbs)}
     assert with_app - helpers <= verbs
     assert verbs <= modules
+
+
+def test_no_help_shows_the_sign_that_keeps_its_examples_lines_apart() -> None:
+    """In a raw text the sign is two characters, which are printed, and the lines run together."""
+    for file in Path(quorum.apps.cli.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                assert "\\b" not in (ast.get_docstring(node) or ""), (file.name, node.name)
 
 
 @pytest.mark.parametrize("verb", ["stream", "detect", "decide", "demo", "topics", "health"])

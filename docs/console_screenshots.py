@@ -11,19 +11,37 @@ import re
 import shutil
 import tempfile
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from ruamel.yaml import YAML
 
 from quorum.aggregator.policy.policy import load_policy
+from quorum.apps.console.accounts.access import Role, User
 from quorum.apps.console.app import create_console
 from quorum.apps.console.demo.cases import DEMO_PASSWORD, demo_settings, seed
+from quorum.apps.console.desk.account_orders import place
+from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
+from quorum.apps.console.desk.routing import Desk
 from quorum.apps.console.settings import ConsoleSettings
 from quorum.apps.http.server import Server, bind
-from quorum.store.ledger import Ledger
+from quorum.core.messages import Action
+from quorum.store.ledger import CaseFilter, Ledger
+from quorum.store.notices.intake import NoticeIntake
+from quorum.store.notices.values import Kind, Person, Submission
+from quorum.store.reports.intake import Intake
+from quorum.store.reports.values import Notice, Reporter
 
+DESK = """
+queues:
+  - {name: german, when: {territory: [DE, AT]}}
+  - {name: violent, when: {category: [violence], severity: 3}, answer_within: 30 min}
+  - {name: far-reaching, when: {reach: 100000}}
+  - {name: reports, when: {kind: [report, notice]}}
+"""
 FOLDER = Path(__file__).parent / "images" / "console"
 
 
@@ -41,6 +59,37 @@ def log_in(page: Page, url: str, name: str) -> None:
     page.fill("[name=password]", DEMO_PASSWORD)
     page.click("button.primary")
     page.wait_for_selector("html[data-ready] nav")
+
+
+def fill(ledger: Ledger, reviewer: LedgerReviewPublisher) -> None:
+    """Write what the demo has none of: decisions on accounts, legal notices, reports."""
+    found = ledger.find(CaseFilter(actions=(Action.REMOVE,)), limit=3)
+    ana = User("ana", Role.REVIEWER)
+    for row, action in zip(found, ("warn", "suspend", "ban"), strict=True):
+        reason = "Spam after a warning: the same link in five uploads."
+        place(ledger, row.upload_id, ana, action, reason, timedelta(0))
+    publish_orders(ledger, reviewer.publish)
+    people = NoticeIntake(ledger)
+    shown = ledger.find(CaseFilter(actions=(Action.ALLOW,)), limit=6)
+    kinds: tuple[Kind, ...] = ("copyright", "copyright", "intimate", "intimate")
+    for number, (row, kind) in enumerate(zip(shown[:4], kinds, strict=True)):
+        people.take(
+            Submission(
+                kind,
+                Reporter("notice", f"sender-{number}", "shop"),
+                Person("Ada Example", "ada@example.org", signature="Ada Example"),
+                upload_id=row.upload_id,
+                work="The film Example (2020)" if kind == "copyright" else "",
+                text="It shows all of it." if kind == "copyright" else "I did not agree to it.",
+                good_faith=True,
+                accurate=number != 1,
+            )
+        )
+    for number, row in enumerate(shown):
+        reporter = Reporter("trusted" if number == 0 else "user", f"user-{number}", "shop")
+        Intake(ledger).take(
+            Notice(reporter, row.upload_id, category="violence", text="Somebody is hit.")
+        )
 
 
 def take(url: str, chromium: str) -> None:
@@ -70,6 +119,14 @@ def take(url: str, chromium: str) -> None:
         shoot(dark, "overview-dark")
         light.goto(f"{url}/policy")
         shoot(light, "policy")
+        light.goto(f"{url}/queues")
+        shoot(light, "queues")
+        dark.goto(f"{url}/accounts")
+        shoot(dark, "accounts-dark")
+        light.goto(f"{url}/notices?kind=copyright")
+        shoot(light, "notices")
+        light.goto(f"{url}/reports")
+        shoot(light, "reports")
         light.goto(f"{url}/appeals")
         shoot(light, "appeals")
         light.goto(f"{url}/search?text=free+win*")
@@ -99,9 +156,15 @@ def main() -> None:
             if not given.seeded:
                 seed(ledger, policy, settings, examples)
             chosen = ConsoleSettings(
-                media=settings.media, works=examples / "media", golden_rate=0, double_rate=0
+                media=settings.media,
+                works=examples / "media",
+                golden_rate=0,
+                double_rate=0,
+                desk=Desk.model_validate(YAML(typ="safe", pure=True).load(DESK)),
             )
-            app = create_console(ledger, policy, LedgerReviewPublisher(ledger, policy), chosen)
+            reviewer = LedgerReviewPublisher(ledger, policy)
+            fill(ledger, reviewer)
+            app = create_console(ledger, policy, reviewer, chosen)
             server = Server(app, drain=1)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
             thread.start()

@@ -12,7 +12,7 @@ from quorum.core.messages import Action
 from quorum.store.ledger import schema
 from quorum.store.ledger.values import PastVerdicts
 
-__all__ = ["past_verdicts", "verdicts_before"]
+__all__ = ["newest_verdicts", "past_verdicts", "verdicts_before"]
 
 #: The most verdicts that are listed for one uploader; older ones have decayed.
 PAST_VERDICTS = 200
@@ -41,6 +41,27 @@ def past_verdicts(
         uploader: PastVerdicts(decided.get(uploader, 0), tuple(chosen.get(uploader, ())))
         for uploader in uploaders
     }
+
+
+def newest_verdicts(
+    connection: Connection, uploader: str, actions: Collection[Action], limit: int = PAST_VERDICTS
+) -> list[tuple[str, Action, datetime]]:
+    """The newest current verdicts of some actions on one uploader's uploads, newest first.
+
+    Each action is read by itself, from its end of an index: an account may have a million uploads.
+    """
+    cases = schema.cases.c
+    found: list[tuple[str, Action, datetime]] = []
+    for action in actions:
+        query = (
+            select(cases.upload_id, cases.at)
+            .where(cases.uploader == uploader, cases.action == action.value)
+            .where(cases.at.is_not(None), cases.decided_by != "cap")
+            .order_by(cases.at.desc())
+            .limit(limit)
+        )
+        found += [(row.upload_id, action, row.at) for row in connection.execute(query)]
+    return sorted(found, key=lambda one: one[2], reverse=True)[:limit]
 
 
 def verdicts_before(

@@ -207,6 +207,8 @@ cases = Table(
     Index("ix_cases_category_at_upload_id", "category", "at", "upload_id"),
     Index("ix_cases_rule_at_upload_id", "rule", "at", "upload_id"),
     Index("ix_cases_uploader_at_upload_id", "uploader", "at", "upload_id"),
+    # Covers the counts of an account, and finds the newest of its removals among many uploads.
+    Index("ix_cases_uploader_action_at", "uploader", "action", "at"),
 )
 
 #: The client of the web service that made an upload; none for uploads of streams and batches.

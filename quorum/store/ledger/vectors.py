@@ -17,7 +17,17 @@ from quorum.store.ledger.values import CaseSummary
 from quorum.store.ledger.vectors_schema import case_vectors
 from quorum.store.ledger.writing_rows import upsert
 
-__all__ = ["CasePlace", "VectorRow", "kept", "page", "read", "summaries_of", "trim", "write"]
+__all__ = [
+    "CasePlace",
+    "VectorRow",
+    "kept",
+    "page",
+    "read",
+    "summaries_of",
+    "trim",
+    "vector_of",
+    "write",
+]
 
 
 class CasePlace(NamedTuple):
@@ -110,6 +120,17 @@ def read(connection: Connection, embedding: str, after: int, limit: int) -> list
         .limit(limit)
     )
     return [VectorRow(*row) for row in connection.execute(query)]
+
+
+def vector_of(
+    connection: Connection, embedding: str, upload_id: str, published_at: datetime
+) -> bytes | None:
+    """The embedding of an upload's content of a time; None if none of it is kept."""
+    v = case_vectors.c
+    query = select(v.vector).where(
+        v.upload_id == upload_id, v.embedding == embedding, v.published_at >= published_at
+    )
+    return connection.execute(query).scalar_one_or_none()
 
 
 def kept(connection: Connection, upload_ids: Collection[str]) -> set[str]:

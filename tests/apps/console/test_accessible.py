@@ -8,17 +8,22 @@ from typing import Any
 
 import pytest
 
-from quorum.apps.console.accounts.access import Role, User
+from quorum.apps.console.accounts.access import Role, User, create_user
 from quorum.apps.console.demo.reviews import seed_reviews
 from quorum.apps.console.desk import appeals, drafts, tasks, trials
 from quorum.apps.console.desk.account_appeals import appeal_account
 from quorum.apps.console.desk.account_orders import place
 from quorum.apps.console.desk.account_outbox import publish_orders
 from quorum.apps.console.desk.publishing import LedgerReviewPublisher
-from quorum.core.messages import Action, Evidence
+from quorum.core.messages import Action, Evidence, now
+from quorum.models.known import records
 from quorum.store.ledger import Ledger
+from tests.apps.console import test_notices_pages as notes
 from tests.apps.console.cases_for_console import record_case
+from tests.apps.console.conftest import PASSWORD
 from tests.apps.console.test_policy_pages import DRAFT, POLICY
+from tests.apps.console.test_reports_pages import send as report
+from tests.apps.console.test_sealed_pages import MD5, match
 
 pytestmark = pytest.mark.browser
 
@@ -46,6 +51,7 @@ _PAGES = (
     "/reports",
     "/reports?show=unknown",
     "/reports/reporters",
+    "/notices/letters",
     "/report",
     "/audit",
     "/users",
@@ -79,7 +85,24 @@ def busy(cases: Ledger) -> Ledger:
     removed = record_case(cases, 71, action=Action.REMOVE)
     appeals.appeal(cases, "up-71", removed.id, "It is a game.", "letter")
     _accounts(cases)
+    _sealed(cases)
     return cases
+
+
+def _sealed(ledger: Ledger) -> None:
+    """Sealed cases for a specialist: one with a notice and a report, one whose hash floods."""
+    create_user(ledger, "sam", Role.SPECIALIST, PASSWORD, "test")
+    record_case(ledger, 72, action=Action.REMOVE)
+    notes.send(ledger, 72)
+    report(ledger, "up-73", text="Look at this.")
+    for number, label in ((72, "exact"), (73, "flooded")):
+        match(ledger, number, label=label)
+    ledger.transact(
+        lambda c: records.set_standing(
+            c, "md5", MD5, "flooded", by="clock", at=now(), why="it matched 20 uploads in 60 min"
+        ),
+        writes=True,
+    )
 
 
 def _accounts(ledger: Ledger) -> None:
@@ -150,3 +173,11 @@ def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger):
     page.keyboard.press("?")
     check(page)
     assert [one for one in page.troubles if "404" not in one] == []
+    sam = browse("sam")
+    sam.set_default_timeout(60_000)
+    for address in ("/sealed", "/sealed?show=flooded", "/case?upload=up-72"):
+        sam.goto(address)
+        sam.wait_for_selector("html[data-ready]")
+        check(sam)
+    assert sam.locator("text=Copyright notice").count()
+    assert sam.troubles == []

@@ -17,7 +17,7 @@ from quorum.apps.console.desk.account_orders import Order, order_from_row
 from quorum.core.messages import AccountAction, AccountState, AccountVerdict, Action, now
 from quorum.store.ledger import LedgerCase
 from quorum.store.ledger.accounts_schema import account_appeals, account_orders, account_verdicts
-from quorum.store.ledger.past_verdicts import past_verdicts
+from quorum.store.ledger.past_verdicts import newest_verdicts
 from quorum.store.ledger.schema import cases
 from quorum.store.ledger.sealing import unsealed
 
@@ -136,8 +136,8 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
     if not by_action and not decided:
         return None
     at = now()
-    known = past_verdicts(connection, [uploader], counted_actions(policy))[uploader]
-    strikes = strikes_of(policy, known.chosen, at)
+    known = newest_verdicts(connection, uploader, counted_actions(policy))
+    strikes = strikes_of(policy, known, at)
     rates = policy.strikes
     total = sum(one.worth for one in strikes)
     forecast = {
@@ -149,18 +149,6 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
     appeals = connection.execute(
         select(account_appeals).where(p.uploader == uploader).order_by(p.at.desc()).limit(_LISTED)
     )
-    severe = (c.action == Action.REMOVE.value).desc(), (c.action == Action.RESTRICT.value).desc()
-    grounds = connection.execute(
-        select(c.upload_id, c.title, c.action, c.at, c.verdict_id)
-        .where(
-            unsealed(c.upload_id),
-            c.uploader == uploader,
-            c.action.in_((Action.ALLOW.value, Action.RESTRICT.value, Action.REMOVE.value)),
-            c.decided_by != "cap",
-        )
-        .order_by(*severe, c.at.desc())
-        .limit(_LISTED)
-    )
     return AccountFile(
         uploader=uploader,
         by_action={one.value: by_action[one.value] for one in Action if one.value in by_action},
@@ -170,8 +158,24 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
         decided=[decision_from_row(row) for row in decided],
         orders=[order_from_row(row) for row in orders],
         appeals=appeals.all(),
-        grounds=grounds.all(),
+        grounds=_grounds(connection, uploader),
     )
+
+
+def _grounds(connection: Connection, uploader: str) -> list[Any]:
+    """The uploads that a decision may rest on: of the severest action first, the newest of each."""
+    c = cases.c
+    found: list[Any] = []
+    for action in (Action.REMOVE, Action.RESTRICT, Action.ALLOW):
+        query = (
+            select(c.upload_id, c.title, c.action, c.at, c.verdict_id)
+            .where(c.uploader == uploader, c.action == action.value)
+            .where(unsealed(c.upload_id), c.decided_by != "cap")
+            .order_by(c.at.desc())
+            .limit(_LISTED - len(found))
+        )
+        found += connection.execute(query).all()
+    return found
 
 
 def preview(case: LedgerCase, action: str, reason: str, until: datetime | None) -> str:

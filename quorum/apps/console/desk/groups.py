@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, exists, func, or_, select
 
 from quorum.apps.console.desk.likeness import ALIKE, links_of, resemblance
 from quorum.apps.console.desk.tasks import ReviewTask, task_from_row
@@ -80,17 +80,27 @@ class Members:
     """The cases of a group that wait.
 
     Attributes:
-        tasks: Those that one decision may take, most expected harm first.
+        tasks: Those that one decision may take, most expected harm first, as many as asked for.
         left_out: How many more wait that are decided one by one: second reviews, appeals, golden
             cases.
         more: Whether the group has more cases than were read.
         resemblance: Of a group by text, how alike each upload's text is to the named one's.
+        size: How many tasks there are.
+        categories: Their categories.
     """
 
     tasks: tuple[ReviewTask, ...]
     left_out: int
     more: bool
     resemblance: dict[str, float]
+    size: int = 0
+    categories: frozenset[str | None] = frozenset()
+
+    @classmethod
+    def of(cls, found: Sequence[ReviewTask], left_out: int, *, more: bool, shown: int) -> Members:
+        """Those of tasks that were all read, with the first of them."""
+        harms = frozenset(one.category for one in found)
+        return cls(tuple(found[:shown]), left_out, more, {}, len(found), harms)
 
 
 def decided_one_by_one(connection: Connection, found: Iterable[ReviewTask]) -> set[str]:
@@ -121,20 +131,50 @@ def sort_out(
     return [one for one in seen if one.id not in special], len(special)
 
 
-def members_of(connection: Connection, group: Group, reader: str) -> Members:
-    """The cases of a group that wait."""
+def members_of(connection: Connection, group: Group, reader: str, shown: int = READ) -> Members:
+    """The cases of a group that wait.
+
+    Args:
+        connection: A connection.
+        group: The group.
+        reader: Who asks.
+        shown: How many of them are read in full.
+    """
     query = _waiting(connection, group)
     if query is None:
         return Members((), 0, more=False, resemblance={})
     t = tasks.c
-    rows = connection.execute(query.order_by(t.harm.desc(), t.id.desc()).limit(READ + 1)).all()
-    found = [task_from_row(row) for row in rows[:READ]]
+    golden = exists().where(golden_answers.c.upload_id == t.upload_id)
+    alone = or_(t.kind != "review", t.not_for.is_not(None), t.only_for.is_not(None), golden)
+    # Of most members only this is read: sizes are of thousands, pages of a hundred.
+    narrow = query.with_only_columns(
+        t.id, t.upload_id, t.only_for, t.category, alone.label("alone")
+    )
+    rows = connection.execute(narrow.order_by(t.harm.desc(), t.id.desc()).limit(READ + 1)).all()
+    found = rows[:READ]
     alike: dict[str, float] = {}
     if group.by == "text":
-        alike = _resemblance(connection, group.of, found)
-        found = [one for one in found if one.upload_id in alike]
-    kept, left_out = sort_out(connection, found, reader)
-    return Members(tuple(kept), left_out, more=len(rows) > READ, resemblance=alike)
+        alike = _resemblance(connection, group.of, [row.upload_id for row in found])
+        found = [row for row in found if row.upload_id in alike]
+    kept = [row for row in found if not row.alone]
+    left_out = sum(1 for row in found if row.alone and row.only_for in (None, reader))
+    return Members(
+        _in_full(connection, [row.id for row in kept[:shown]]),
+        left_out,
+        more=len(rows) > READ,
+        resemblance=alike,
+        size=len(kept),
+        categories=frozenset(row.category for row in kept),
+    )
+
+
+def _in_full(connection: Connection, ids: Sequence[str]) -> tuple[ReviewTask, ...]:
+    """These tasks, in their order."""
+    found: dict[str, ReviewTask] = {}
+    for chunk in in_chunks(ids):
+        query = select(tasks).where(tasks.c.id.in_(chunk))
+        found |= {row.id: task_from_row(row) for row in connection.execute(query)}
+    return tuple(found[one] for one in ids)
 
 
 def _waiting(connection: Connection, group: Group) -> Select[Any] | None:
@@ -161,19 +201,17 @@ def _keys(connection: Connection, group: Group) -> list[str]:
     return [key for key in rows if key.startswith(kinds)] if kinds else []
 
 
-def _resemblance(
-    connection: Connection, upload_id: str, found: Sequence[ReviewTask]
-) -> dict[str, float]:
+def _resemblance(connection: Connection, upload_id: str, found: Sequence[str]) -> dict[str, float]:
     """Those of the uploads whose texts are alike, with how much."""
     k = likeness_keys.c
     exact = select(k.key).where(k.upload_id == upload_id, k.key.like("text:%"))
     same = set(connection.execute(select(k.upload_id).where(k.key.in_(exact))).scalars())
-    alike = {one.upload_id: 1.0 for one in found if one.upload_id in same}
+    alike = {one: 1.0 for one in found if one in same}
     s = sketches.c
     here = connection.execute(
         select(s.sketch).where(s.upload_id == upload_id, s.sketch.is_not(None))
     ).scalar()
-    rest = sorted({one.upload_id for one in found} - alike.keys())
+    rest = sorted(set(found) - alike.keys())
     if here is None or not rest:
         return alike
     for chunk in in_chunks(rest):
@@ -215,8 +253,8 @@ def _sized(
     """The group with its size; None if no other case of it waits."""
     if group.by == "text":
         # Sketches tell which are alike; for the others the number of rows is enough.
-        listed = members_of(connection, group, reader)
-        waiting, more = len(listed.tasks), listed.more
+        listed = members_of(connection, group, reader, shown=2)
+        waiting, more = listed.size, listed.more
         others = any(one.upload_id != upload_id for one in listed.tasks)
     else:
         query = _waiting(connection, group)

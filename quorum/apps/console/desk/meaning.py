@@ -23,7 +23,7 @@ from quorum.core.messages import Upload
 from quorum.models.features.embedding import DIMENSIONS, EMBEDDING, shared_embedder
 from quorum.models.features.text import text_of
 from quorum.store.ledger import Ledger
-from quorum.store.ledger.vectors import CasePlace, kept, page, read, trim, write
+from quorum.store.ledger.vectors import CasePlace, kept, page, read, trim, vector_of, write
 
 __all__ = ["MOST", "Alike", "Meanings", "packed", "words_of_upload"]
 
@@ -124,10 +124,9 @@ class Meanings:
             most: The most cases.
         """
         own = wanted.id if isinstance(wanted, Upload) else None
-        words = words_of_upload(wanted) if isinstance(wanted, Upload) else wanted
-        if not words.strip():
+        vector = self._vector(wanted)
+        if vector is None:
             return []
-        vector = self._embed([words])[0]
         with self._lock:
             scores = self._scores(vector)
             count = min(len(scores), most + 1)
@@ -142,6 +141,18 @@ class Meanings:
         there = self._ledger.transact(lambda c: kept(c, [one.upload_id for one in found]))
         self._drop([one.upload_id for one in found if one.upload_id not in there])
         return [one for one in found if one.upload_id in there and one.upload_id != own][:most]
+
+    def _vector(self, wanted: Upload | str) -> NDArray[np.float32] | None:
+        """The embedding of an upload or of words: that which is kept, if it is of this content."""
+        if isinstance(wanted, str):
+            return self._embed([wanted])[0] if wanted.strip() else None
+        kept_one = self._ledger.transact(
+            lambda c: vector_of(c, EMBEDDING, wanted.id, wanted.published_at)
+        )
+        if kept_one is not None and len(kept_one) == DIMENSIONS:
+            found = np.frombuffer(kept_one, np.int8).astype(np.float32)
+            return found / max(float(np.linalg.norm(found)), 1.0)
+        return self._vector(words_of_upload(wanted))
 
     def step(self) -> bool:
         """Embed one batch of what is missing, and read what is new; whether there was any."""

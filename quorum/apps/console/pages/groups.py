@@ -64,20 +64,19 @@ def group_page(
 ) -> Response:
     """Show the cases of a group that wait."""
     console, reader = console_of(request), session.user.name
+    shown = MOST if request.query_params.get("all") else _FIRST
     if by == "queue":
-        found = _of_queue(request, queue, reader)
+        found = _of_queue(request, queue, reader, shown)
     elif by == "search":
-        found = _of_search(request, query, reader)
+        found = _of_search(request, query, reader, shown)
     elif by in KINDS and of:
         group = Group(by, of)
-        found = console.ledger.transact(lambda c: groups.members_of(c, group, reader))
+        found = console.ledger.transact(lambda c: groups.members_of(c, group, reader, shown))
     else:
         raise PageError(404, f"There is no such group. Groups are by {', '.join(KINDS)}.")
     holds = None
     if by == "wave":
         holds = console.ledger.transact(lambda c: standing.of_campaign(c, of))
-    shown = MOST if request.query_params.get("all") else _FIRST
-    harms = {one.category for one in found.tasks}
     return render(
         request,
         "group.html",
@@ -85,7 +84,7 @@ def group_page(
         of=of,
         name=NAMES[by],
         members=found,
-        tasks=found.tasks[:shown],
+        tasks=found.tasks,
         shown=shown,
         most=MOST,
         address=request.url.query,
@@ -95,19 +94,19 @@ def group_page(
         reply="",
         **replying(console, None),
         dwell=int(console.settings.dwell.total_seconds() * 1000),
-        category=next(iter(harms)) if len(harms) == 1 else None,
+        category=next(iter(found.categories)) if len(found.categories) == 1 else None,
     )
 
 
-def _of_queue(request: Request, queue: queues.Queue, reader: str) -> Members:
+def _of_queue(request: Request, queue: queues.Queue, reader: str, shown: int) -> Members:
     ledger = console_of(request).ledger
     listed = queues.queue_page(
         ledger, queue, reader, limit=MOST + 1, shift=shift_for(request, reader)
     )
-    return _sorted_out(request, listed[:MOST], reader, more=len(listed) > MOST)
+    return _sorted_out(request, listed[:MOST], reader, shown, more=len(listed) > MOST)
 
 
-def _of_search(request: Request, query: SearchQuery, reader: str) -> Members:
+def _of_search(request: Request, query: SearchQuery, reader: str, shown: int) -> Members:
     """The cases of a search that wait; of a search with many results only those of the newest."""
 
     def work(connection: Connection) -> tuple[list[ReviewTask], bool]:
@@ -128,15 +127,15 @@ def _of_search(request: Request, query: SearchQuery, reader: str) -> Members:
         return found, after is not None
 
     listed, more = console_of(request).ledger.transact(work)
-    return _sorted_out(request, listed, reader, more=more)
+    return _sorted_out(request, listed, reader, shown, more=more)
 
 
 def _sorted_out(
-    request: Request, listed: Sequence[ReviewTask], reader: str, *, more: bool
+    request: Request, listed: Sequence[ReviewTask], reader: str, shown: int, *, more: bool
 ) -> Members:
     ledger = console_of(request).ledger
     kept, left_out = ledger.transact(lambda c: groups.sort_out(c, listed, reader))
-    return Members(tuple(kept), left_out, more, {})
+    return Members.of(kept, left_out, more=more, shown=shown)
 
 
 async def selected(request: Request) -> tuple[str, ...]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
-from quorum.apps.console.desk.meaning import Meanings
+from quorum.apps.console.desk.meaning import Alike, Meanings
 from quorum.apps.console.pages.base import CurrentSession, PageError, console_of
 from quorum.apps.console.pages.rendering import render
 from quorum.core.messages import Action
+from quorum.store.ledger.statements import in_chunks
+from quorum.store.ledger.values import CaseSummary
 from quorum.store.ledger.vectors import summaries_of
 
 __all__ = ["router"]
@@ -42,18 +46,12 @@ def like(
         found = meanings.alike(of, _NEAREST)
     elif meanings.most and wanted:
         found = meanings.alike(wanted, _NEAREST)
-    ids = [one.upload_id for one in found]
-    known = console.ledger.transact(lambda c: summaries_of(c, ids))
     chosen = next((one for one in Action if one.value == action), None)
-    rows = [
-        (known[one.upload_id], one.similarity)
-        for one in found
-        if one.upload_id in known and chosen in (None, known[one.upload_id].action)
-    ]
+    rows = console.ledger.transact(lambda c: _shown(c, found, chosen))
     return render(
         request,
         "like.html",
-        rows=rows[:_SHOWN],
+        rows=rows,
         of=of,
         text=wanted,
         action=action,
@@ -61,3 +59,17 @@ def like(
         size=meanings.size,
         most=meanings.most,
     )
+
+
+def _shown(
+    connection: Connection, found: Sequence[Alike], action: Action | None
+) -> list[tuple[CaseSummary, float]]:
+    """The nearest cases with an action, read until a page is full."""
+    rows: list[tuple[CaseSummary, float]] = []
+    for chunk in in_chunks(found, 2 * _SHOWN):
+        known = summaries_of(connection, [one.upload_id for one in chunk])
+        pairs = ((known.get(one.upload_id), one.similarity) for one in chunk)
+        rows += [(one, near) for one, near in pairs if one and action in (None, one.action)]
+        if len(rows) >= _SHOWN:
+            break
+    return rows[:_SHOWN]

@@ -195,7 +195,7 @@ def measure(
             u=chance.randrange(5000),
             word=chance.choice(WORDS[: len(WORDS) // 2]),
             few=chance.randrange(1, 20 if count >= 10_000 else 3),
-            notice=console_desk.notice_of(chance.randrange(count)),
+            notice=console_desk.notice_of(chance.randrange(min(count, console_desk.NOTICES))),
         )
         if index == 1:
             used = processor_time(postmaster)

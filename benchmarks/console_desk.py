@@ -24,7 +24,7 @@ from quorum.store.ledger.reports_schema import report_cases, reporters, reports
 from quorum.store.ledger.schema import verdicts
 from quorum.store.ledger.vectors_schema import case_vectors
 
-__all__ = ["DESK", "MEANINGS", "PAGES", "fill_desk", "notice_of", "processor_of"]
+__all__ = ["DESK", "MEANINGS", "NOTICES", "PAGES", "fill_desk", "notice_of", "processor_of"]
 
 PAGES = {
     "queues of a desk": "/queues",
@@ -51,8 +51,9 @@ PAGES = {
     "my decisions": "/mine",
     "holds": "/holds",
 }
-#: The most vectors that are made.
+#: The most vectors that are made, and the most notices.
 MEANINGS = 100_000
+NOTICES = 100_000
 _AT_ONCE = 2000
 _OPEN = {"received", "waiting"}
 
@@ -67,10 +68,13 @@ queues:
 
 
 def fill_desk(ledger: Ledger, count: int) -> None:
-    """Write so many notices, and what else the pages of the desk show, unless it is there."""
+    """Write so many notices, and what else the pages of the desk show, unless it is there.
+
+    Of a ledger with more cases than ``NOTICES`` one in so many has a notice or a report.
+    """
     if ledger.transact(lambda c: c.execute(select(func.count(notices.c.id))).scalar_one()):
         return
-    at = now()
+    at, count = now(), min(count, NOTICES)
     for table, rows in (
         (notices, _notices(count, at)),
         (notice_people, _people(count)),

@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -92,8 +93,8 @@ def fill(ledger: Ledger, reviewer: LedgerReviewPublisher) -> None:
         )
 
 
-def take(url: str, chromium: str) -> None:
-    """Take all screenshots."""
+def take(url: str, chromium: str, more: Callable[[], None]) -> None:
+    """Take all screenshots; ``more`` fills the pages that the demo leaves empty."""
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         light = browser.new_page(viewport={"width": 1280, "height": 840})
@@ -104,6 +105,8 @@ def take(url: str, chromium: str) -> None:
             light.keyboard.press("n")
             light.wait_for_selector("html[data-ready] #decide")
             before = light.url
+            if key in "rx":
+                light.keyboard.press("1")
             light.keyboard.press(key)
             light.wait_for_url(re.compile("^(?!" + re.escape(before) + "$)"))
             light.wait_for_selector("html[data-ready] #toast")
@@ -119,6 +122,8 @@ def take(url: str, chromium: str) -> None:
         shoot(dark, "overview-dark")
         light.goto(f"{url}/policy")
         shoot(light, "policy")
+        more()
+        light.wait_for_timeout(5000)  # the console files what is new
         light.goto(f"{url}/queues")
         shoot(light, "queues")
         dark.goto(f"{url}/accounts")
@@ -160,16 +165,20 @@ def main() -> None:
                 works=examples / "media",
                 golden_rate=0,
                 double_rate=0,
+                dwell=timedelta(0),
                 desk=Desk.model_validate(YAML(typ="safe", pure=True).load(DESK)),
             )
             reviewer = LedgerReviewPublisher(ledger, policy)
-            fill(ledger, reviewer)
             app = create_console(ledger, policy, reviewer, chosen)
             server = Server(app, drain=1)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
             thread.start()
             try:
-                take(f"http://127.0.0.1:{taken.getsockname()[1]}", given.chromium)
+                take(
+                    f"http://127.0.0.1:{taken.getsockname()[1]}",
+                    given.chromium,
+                    lambda: fill(ledger, reviewer),
+                )
             finally:
                 server.should_exit = True
                 thread.join()

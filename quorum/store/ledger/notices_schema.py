@@ -60,6 +60,8 @@ notices = Table(
     Index("ix_notices_token", "token"),
     Index("ix_notices_task_id", "task_id"),
     Index("ix_notices_at_id", "at", "id"),
+    # Covers the list of a kind's answered notices, which are nearly all of it, newest first.
+    Index("ix_notices_kind_at_id_state", "kind", "at", "id", "state"),
 )
 
 #: Who sent a notice. Nothing else of a notice names them: a row is erased apart.

@@ -106,16 +106,16 @@ def notice_page(
 ) -> Sequence[Any]:
     """One page of a kind's notices: open ones by their clock, others newest first."""
     n = notices.c
+    order = (n.due_at, n.id) if what == "open" else (n.at.desc(), n.id.desc())
+    narrow = select(n.id).where(n.kind == kind, _shown(what)).order_by(*order)
+    # What stands beside a notice is read for those of the page alone, not for those before it.
     query = (
         select(notices, shown_title(), cases.c.action.label("current"))
         .join(cases, cases.c.upload_id == n.upload_id, isouter=True)
-        # Answered ones are nearly all of a kind: read by their time, not by an index of the kind.
-        .where((n.kind.concat("") if what == "closed" else n.kind) == kind, _shown(what))
-        .limit(limit)
-        .offset(offset)
+        .where(n.id.in_(narrow.limit(limit).offset(offset).scalar_subquery()))
+        .order_by(*order)
     )
-    order = (n.due_at, n.id) if what == "open" else (n.at.desc(), n.id.desc())
-    return connection.execute(query.order_by(*order)).all()
+    return connection.execute(query).all()
 
 
 def counts(connection: Connection, at: datetime) -> dict[str, dict[str, int]]:

@@ -180,4 +180,8 @@ def test_pages_meet_wcag_aa(chromium, url, browse, busy: Ledger):
         sam.wait_for_selector("html[data-ready]")
         check(sam)
     assert sam.locator("text=Copyright notice").count()
+    sam.select_option("[name=viewed]", "no")
+    sam.click("button[value=confirm]")
+    sam.wait_for_selector("text=It was reported")
+    assert not sam.locator("text=Copyright notice").count()
     assert sam.troubles == []

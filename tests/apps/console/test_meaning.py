@@ -103,7 +103,11 @@ def test_what_is_edited_or_erased_is_not_found_any_more(
     again = Meanings(ledger, 100, counting)
     while again.step():
         pass
+    upload = ledger.get_case("up-0").upload
+    assert set(ids(again, upload)) == {"up-3", "up-5"}
     assert calls == []
+    ids(again, upload.model_copy(update={"published_at": later}))  # an edit that is not embedded
+    assert calls == [1]
     assert set(ids(again, "pills offer")) == {"up-0", "up-3", "up-5"}
 
 

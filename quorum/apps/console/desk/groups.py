@@ -173,7 +173,7 @@ def _in_full(connection: Connection, ids: Sequence[str]) -> tuple[ReviewTask, ..
     found: dict[str, ReviewTask] = {}
     for chunk in in_chunks(ids):
         query = select(tasks).where(tasks.c.id.in_(chunk))
-        found |= {row.id: task_from_row(row) for row in connection.execute(query)}
+        found |= {row.id: task_from_row(row) for row in connection.execute(query).all()}
     return tuple(found[one] for one in ids)
 
 

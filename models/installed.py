@@ -100,8 +100,15 @@ def selected(settings: Settings) -> Mapping[str, DetectorSettings]:
         if name == HASHES and not settings.hashes.on:
             msg = "the detector hashes needs `hashes` in the settings: lists, or a database"
             raise ConfigurationError(msg)
-        if name not in known and name != HASHES and not is_recipe(one.model):
-            raise ConfigurationError(_unknown(name, known))
+        kind = one.version_of or name
+        if kind not in known and kind != HASHES and not is_recipe(one.model):
+            raise ConfigurationError(_unknown(kind, known))
+        if one.version_of is not None and (name in known or one.version_of == name):
+            msg = (
+                f"detectors.{name}: a version of {one.version_of} needs a name that no installed "
+                f"detector has, such as {one.version_of}-next"
+            )
+            raise ConfigurationError(msg)
     if settings.hashes.on:
         # Whoever names a hash list means it to be compared, whatever else runs.
         chosen = {HASHES: DetectorSettings(), **chosen}
@@ -168,6 +175,12 @@ def release(detector: Detector) -> None:
 
 def _make(name: str, settings: Settings) -> Detector:
     chosen = (settings.detectors or {}).get(name)
+    if chosen is not None and chosen.version_of is not None:
+        own = chosen.model_copy(update={"version_of": None})
+        alone = settings.model_copy(update={"detectors": {chosen.version_of: own}})
+        made = _make(chosen.version_of, alone)
+        made.name = name
+        return made
     if chosen is not None and is_recipe(chosen.model):
         if task_of(str(chosen.model)) == "policy-prompt":
             from quorum.models.prompt.detector import PolicyPromptDetector

@@ -73,16 +73,18 @@ class Detect(beam.PTransform[beam.PCollection[Arrival], beam.PCollection[Arrival
 
     Args:
         ensemble: The ensemble.
-        times: How long an upload may be scored; None for as long as its detectors' timeouts allow.
+        times: How long an upload may be scored.
+        bounded: Whether it may be scored for as long as its detectors' timeouts allow.
     """
 
-    def __init__(self, ensemble: EnsembleSpec, times: Times | None = None) -> None:
+    def __init__(self, ensemble: EnsembleSpec, times: Times, *, bounded: bool) -> None:
         super().__init__()
         self._ensemble = ensemble
         self._times = times
+        self._bounded = bounded
 
     def expand(self, arrivals: beam.PCollection[Arrival]) -> beam.PCollection[Arrival]:
-        score = _ScoreBundle(self._ensemble, self._times)
+        score = _ScoreBundle(self._ensemble, self._times, self._bounded)
         scored: beam.PCollection[Arrival] = arrivals | "Score" >> beam.ParDo(score)
         return scored
 
@@ -137,9 +139,10 @@ class _Count(beam.DoFn):
 
 
 class _ScoreBundle(beam.DoFn):
-    def __init__(self, ensemble: EnsembleSpec, times: Times | None) -> None:
+    def __init__(self, ensemble: EnsembleSpec, times: Times, bounded: bool) -> None:
         self.ensemble = ensemble
         self.times = times
+        self.bounded = bounded
 
     def setup(self) -> None:
         self._meter = Meter()
@@ -162,11 +165,13 @@ class _ScoreBundle(beam.DoFn):
 
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
-        due = math.inf if self.times is None else time.monotonic() + self.times.now().last
+        due = math.inf if self.bounded else time.monotonic() + self.times.now().last
+        running, times = self._supervisor.detectors, self.times
         scored = self._supervisor.score(
             [arrival.upload for arrival in arrivals],
             due,
             [arrival.received.trace for arrival in arrivals],
+            lambda upload: times.left_out(upload, running),
         )
         for arrival, predictions in zip(arrivals, scored, strict=True):
             _count(self._meter, predictions, arrival.received.trace)

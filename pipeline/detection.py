@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -73,22 +73,36 @@ class Times:
         first: When its case must know what there is: at the first deadline of a detector.
         last: When all predictions must be there: at the policy's deadline.
         live: Follows the policies that are released, whose deadlines count then; None for none.
+        policy: Gives them; None where there is none.
+        shadows: The policies in shadow.
     """
 
     first: float
     last: float
     live: LivePolicy | None = None
+    policy: Policy | None = None
+    shadows: tuple[Policy, ...] = ()
 
     @classmethod
-    def of(cls, policy: Policy, live: LivePolicy | None = None) -> Times:
+    def of(
+        cls, policy: Policy, live: LivePolicy | None = None, shadows: tuple[Policy, ...] = ()
+    ) -> Times:
         """The times that a policy gives, and its candidate where it has one."""
         detectors = (one for side in policy.sides for one in side.detectors.values())
         deadlines = [one.deadline for one in detectors if not one.shadow]
-        return cls(min([policy.deadline, *deadlines]), policy.deadline, live)
+        first = min([policy.deadline, *deadlines])
+        return cls(first, policy.deadline, live, policy, shadows)
 
     def now(self) -> Times:
         """Those of the policy in force."""
-        return self if self.live is None else Times.of(self.live.current(), self.live)
+        return self if self.live is None else Times.of(self.live.current(), self.live, self.shadows)
+
+    def left_out(self, upload: Upload, running: Collection[str]) -> frozenset[str]:
+        """The versions of detectors, of those that run, that are not asked of an upload."""
+        policy = self.policy if self.live is None else self.live.current()
+        if policy is None:
+            return frozenset()
+        return policy.left_out(upload, running, self.shadows)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -147,6 +161,7 @@ class Detection:
             upload=upload,
             deliver=self._deliver,
             trace=received.trace,
+            left_out=self._times.left_out(upload, self._supervisor.detectors),
             received=received,
             lane=lane,
         )

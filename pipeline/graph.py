@@ -63,7 +63,8 @@ def stream(
     admission = replace(admission, own_detectors=names)
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
-    predicted = _detected(decoded.uploads, uploads, ensemble, Times.of(policy, _live(options)))
+    times = Times.of(policy, _live(options), () if options is None else options.shadows)
+    predicted = _detected(decoded.uploads, uploads, ensemble, times)
     calm = uploads.in_process
     if predictions:
         _publish(predicted, predictions, calm=calm)
@@ -133,7 +134,7 @@ def _detected(
     if source.in_process:
         score = DetectInProcess(ensemble, times)
     else:
-        score = Detect(ensemble, None if source.bounded else times)
+        score = Detect(ensemble, times, bounded=source.bounded)
     scored: beam.PCollection[Arrival] = uploads | "Detect" >> score
     return scored
 

@@ -65,11 +65,15 @@ def ensemble_of(settings: Settings, policies: Sequence[Policy]) -> EnsembleSpec:
         policies: The policy that decides, then the shadow policies; none where nothing is decided.
 
     Raises:
-        ConfigurationError: If a detector is unknown.
+        ConfigurationError: If a detector is unknown, or a version that a policy rolls out.
         QuorumError: If a movable reference's model cannot be had.
     """
+    detectors = choose_detectors(settings)
+    running = {one.name for one in detectors if not one.settings.shadow}
+    for policy in policies:
+        policy.check_versions(running)
     return EnsembleSpec(
-        choose_detectors(settings),
+        detectors,
         settings.media,
         partial(settled, tuple(policies)),
         settings.cascade,
@@ -171,7 +175,7 @@ class Moderator:
         self.follow()
         decider = self.decider
         traces = self._traces(uploads)
-        predicted = self._supervisor.score(uploads, traces=traces)
+        predicted = self._score(uploads, traces)
         at = now()
         moderated = []
         for upload, predictions, trace in zip(uploads, predicted, traces, strict=True):
@@ -182,7 +186,13 @@ class Moderator:
 
     def predict(self, uploads: Sequence[Upload]) -> list[list[Prediction]]:
         """The predictions of all detectors, by upload; skipped detectors abstain."""
-        return self._supervisor.score(uploads, traces=self._traces(uploads))
+        return self._score(uploads, self._traces(uploads))
+
+    def _score(self, uploads: Sequence[Upload], traces: Sequence[str]) -> list[list[Prediction]]:
+        running, decider = self.detectors, self.decider
+        return self._supervisor.score(
+            uploads, traces=traces, left_out=lambda upload: decider.left_out(upload, running)
+        )
 
     @staticmethod
     def _traces(uploads: Sequence[Upload]) -> list[str]:

@@ -175,11 +175,13 @@ class Cap:
     def _works(self, verdict: Verdict) -> list[str]:
         """The works and hashes that the deciding rule's detectors matched."""
         rule = next((one for one in self._policy.rules if one.name == verdict.rule), None)
+        counts_as = self._policy.counts_as
         return sorted(
             {
                 work
                 for one in verdict.predictions
-                if not one.shadow and (rule is None or one.detector in rule.detectors)
+                if not one.shadow
+                and (rule is None or counts_as.get(one.detector, one.detector) in rule.detectors)
                 for work in one.works or ()
             }
         )

@@ -34,8 +34,9 @@ def outstanding(state: CaseState, policy: Policy, at: int) -> dict[str, int]:
         at: The time, in microseconds since 1970, as are the values that are returned.
     """
     found = {}
+    asks = policy.asks(state.facts)
     for name, detector in policy.detectors.items():
-        if name not in state.predictions and not detector.shadow:
+        if asks.get(name, name) not in state.predictions and not detector.shadow:
             when = state.opened + span(min(detector.deadline, policy.deadline))
             if when > at:
                 found[name] = when

@@ -44,9 +44,10 @@ def keep_prediction(
     if known is not None and known.rank >= added.rank:
         return False
     kept[key] = added
-    if known is not None or key in policy.detectors:
+    if known is not None or key in policy.detectors or key in policy.counts_as:
         return True
-    strangers = [name for name in kept if name not in policy.detectors]
+    named = policy.detectors.keys() | policy.counts_as.keys()
+    strangers = [name for name in kept if name not in named]
     if len(strangers) > MAX_STRANGERS:
         for name in sorted(strangers)[MAX_STRANGERS:]:
             del kept[name]

@@ -17,6 +17,7 @@ from quorum.aggregator.decision.facts import (
     PredictionLike,
     Uploader,
     effective_status,
+    standing,
 )
 from quorum.aggregator.decision.rules import (
     DEFAULT,
@@ -69,8 +70,8 @@ class Decision:
         used: All predictions, by detector; shadow ones last.
         missing: Detectors of the policy without a prediction, and why.
         territories: Where a more severe action than ``action`` applies, and which.
-        rollout: The rules for a share of uploaders and the candidate, by its version, and
-            whether each holds this one.
+        rollout: What is rolled out to a share of uploaders (rules, other versions of detectors,
+            the candidate by its version), and whether each holds this one.
     """
 
     action: Action
@@ -159,6 +160,9 @@ def evaluate(
         declared = policy.detectors.get(one.detector)
         if not one.shadow and not (declared is not None and declared.shadow):
             live[one.detector] = one
+    if asks := policy.asks(upload):
+        sides += tuple((to, asks[name] == to) for to, name in policy.counts_as.items())
+        live = standing(policy, asks, live, outstanding)
     if outstanding:
         outstanding = frozenset(n for n in outstanding if n in rules.live and n not in live)
     facts = Facts(live, outstanding, missing, upload, uploader, passed, features)

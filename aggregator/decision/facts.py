@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from quorum.aggregator.policy.expression import Read
 from quorum.aggregator.policy.fields import as_read, has_type
@@ -21,6 +21,7 @@ __all__ = [
     "effective_status",
     "number",
     "number_of",
+    "standing",
     "was_asked",
 ]
 
@@ -29,6 +30,9 @@ MAX_ITEMS: Final = 5000
 
 #: Why a detector has no prediction, where no other reason is known.
 NO_ANSWER: Final = "no answer by its deadline"
+
+
+_One = TypeVar("_One", bound="PredictionLike")
 
 
 class PredictionLike(Protocol):
@@ -71,6 +75,35 @@ class Uploader:
     removals: int = 0
     verdicts: int = 0
     known: bool = True
+
+
+def standing(
+    policy: Policy,
+    asks: Mapping[str, str],
+    live: Mapping[str, _One],
+    outstanding: frozenset[str] = frozenset(),
+) -> dict[str, _One]:
+    """The predictions that count, by the policy's names of their detectors.
+
+    Of a detector that is rolled out the version counts that the uploader has. Where that one is
+    missing the other stands in, if there is one: the share may have changed since it was asked.
+
+    Args:
+        policy: Names the detectors.
+        asks: As ``Policy.asks`` returns it.
+        live: All predictions that may count, by detector.
+        outstanding: Detectors of the policy that may still predict.
+    """
+    found = dict(live)
+    for to, name in policy.counts_as.items():
+        other, one = found.pop(to, None), found.pop(name, None)
+        if asks[name] == to:
+            one, other = other, one
+        if one is None and name not in outstanding:
+            one = other
+        if one is not None:
+            found[name] = one
+    return found
 
 
 @dataclass(slots=True)

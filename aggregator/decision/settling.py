@@ -38,7 +38,8 @@ def settled(
     decisions = []
     for given in policies:
         policy = given.decides(upload.uploader, upload.id)
-        outstanding = frozenset(policy.detectors.keys() - done)
+        asks = policy.asks(lambda: upload)
+        outstanding = frozenset(n for n in policy.detectors if asks.get(n, n) not in done)
         evaluation = evaluate(policy, lambda: upload, made, {}, outstanding)
         if not evaluation.fixed or not _holds_for_any_uploader(policy, evaluation.decision):
             return None

@@ -6,6 +6,7 @@ A ``Policy`` is cheap to send to another process: its text is pickled, and read 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property, lru_cache
 from importlib import resources
 from json import dumps
@@ -15,9 +16,10 @@ from typing import Any, Final
 
 from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.reader import read_content
-from quorum.aggregator.policy.tree import MAX_POLICY_BYTES
+from quorum.aggregator.policy.tree import MAX_POLICY_BYTES, place, read_tree
 from quorum.aggregator.policy.values import PolicyContent
 from quorum.core.errors import PolicyError
+from quorum.core.messages import Upload
 
 __all__ = ["Policy", "load_policy", "shipped_policies"]
 
@@ -64,7 +66,30 @@ class Policy(PolicyContent):
     def rollouts(self) -> frozenset[str]:
         """What is rolled out, as ``Verdict.rollout`` names it."""
         found = {rule.name for side in self.sides for rule in side.rules if rule.rollout}
+        found |= {name for side in self.sides for name in side.counts_as}
         return frozenset(found if self.rollout is None else {*found, self.rollout.policy.version})
+
+    @cached_property
+    def counts_as(self) -> Mapping[str, str]:
+        """By the other version of a detector that is rolled out, that detector."""
+        return {
+            one.rollout.to: name for name, one in self.detectors.items() if one.rollout is not None
+        }
+
+    def asks(self, upload: Callable[[], Upload]) -> Mapping[str, str]:
+        """By detector that is rolled out, the version that counts for an upload: it or the other.
+
+        Args:
+            upload: Returns the upload; called only if a detector is rolled out.
+        """
+        if not self.counts_as:
+            return {}
+        whose = upload()
+        return {
+            name: to if rollout.share.takes(whose.uploader, whose.id) else name
+            for to, name in self.counts_as.items()
+            if (rollout := self.detectors[name].rollout) is not None
+        }
 
     def decides(self, uploader: str, upload_id: str) -> Policy:
         """The side of a rollout that an uploader is on; itself without one.
@@ -76,6 +101,55 @@ class Policy(PolicyContent):
         if self.rollout is None or not self.rollout.share.takes(uploader, upload_id):
             return self
         return self.candidate or self
+
+    def check_versions(self, running: Collection[str]) -> None:
+        """Refuse a rollout of a version of a detector that does not run, where all do.
+
+        Args:
+            running: The detectors whose predictions count.
+
+        Raises:
+            PolicyError: If one does not run.
+        """
+        for side in self.sides:
+            for to, name in side.counts_as.items():
+                if to in running:
+                    continue
+                tree: Any = read_tree(self.text, self.file)
+                line, column = place(
+                    tree if side is self else tree["rollout"]["policy"],
+                    ("detectors", name, "rollout", "to"),
+                )
+                msg = (
+                    f"`{to}` does not run here: add it to `detectors` of the settings, as "
+                    f"{to}: {{version_of: {name}, model: …}}, without `shadow`"
+                )
+                raise PolicyError(msg, file=self.file, line=line, column=column)
+
+    def left_out(
+        self, upload: Upload, running: Collection[str], shadows: Iterable[Policy] = ()
+    ) -> frozenset[str]:
+        """The versions of detectors that need not be asked of an upload.
+
+        Args:
+            upload: The upload.
+            running: The detectors that run here; without the one that counts, none is left out.
+            shadows: Policies in shadow; what these ask for is not left out.
+        """
+        side = self.decides(upload.uploader, upload.id)
+        if not side.counts_as:
+            return frozenset()
+        asks = side.asks(lambda: upload)
+        others = {
+            name if asks[name] == to else to
+            for to, name in side.counts_as.items()
+            if asks[name] in running
+        }
+        for one in shadows:
+            other = one.decides(upload.uploader, upload.id)
+            names = other.asks(lambda: upload)
+            others -= {names.get(name, name) for name in other.detectors}
+        return frozenset(others)
 
     def with_candidate(self, candidate: Policy, percent: float, salt: str | None = None) -> Policy:
         """This policy with a rollout of another one.

@@ -27,6 +27,7 @@ from quorum.aggregator.policy.steps import asks_for, usual_reason, wrong_steps
 from quorum.aggregator.policy.territories import GROUPS, expand, wrong_territory
 from quorum.aggregator.policy.text import (
     BudgetText,
+    DetectorRolloutText,
     DetectorText,
     PolicyText,
     ReviewBudgetText,
@@ -46,6 +47,7 @@ from quorum.aggregator.policy.values import (
     Budget,
     Caps,
     DetectorPolicy,
+    DetectorRollout,
     Feature,
     Meaning,
     PolicyContent,
@@ -198,7 +200,24 @@ class _Reader:
             failed=_meaning(entry.failed if entry.failed is not None else default),
             abstained=_meaning(entry.abstained if entry.abstained is not None else "ignore"),
             shadow=entry.shadow,
+            rollout=None if entry.rollout is None else self._version(name, entry.rollout),
         )
+
+    def _version(self, name: str, given: DetectorRolloutText) -> DetectorRollout:
+        """The other version of a detector."""
+        written = self._written
+        where = ("detectors", name, "rollout", "to")
+        if given.to in written.detectors:
+            msg = f"`{given.to}` counts for itself here; take it out of `detectors`"
+            self._error(msg, *where)
+        for other, one in written.detectors.items():
+            if other != name and one.rollout is not None and one.rollout.to == given.to:
+                msg = f"`{given.to}` is rolled out for `{other}` already; take one of them out"
+                self._error(msg, *where)
+        if any(rule.rollout is not None and rule.name == given.to for rule in written.rules):
+            msg = f"a rule with a rollout is named `{given.to}`, too; rename the rule"
+            self._error(msg, *where)
+        return DetectorRollout(given.to, Rollout(given.percent, given.salt or given.to))
 
     def fields(self) -> dict[str, FieldType]:
         for name in self._written.fields:
@@ -518,6 +537,9 @@ def _meant(
         for young in ("account", "then", "rollout"):
             if rule[young] is None:
                 del rule[young]
+    for detector in values["detectors"].values():
+        if detector["rollout"] is None:
+            del detector["rollout"]
     for feature in values["features"].values():
         for young in ("uploads", "uploaders", "words"):
             if feature[young] is None:

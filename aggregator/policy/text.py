@@ -56,6 +56,27 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class RolloutText(_Section):
+    """A share of uploaders."""
+
+    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
+        description="Of all uploaders; one that is in stays in when it grows."
+    )
+    salt: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
+        default=None,
+        description="Chooses which uploaders come first (default: the name of the rule, or of "
+        "the candidate); with one salt the same ones are taken.",
+    )
+
+
+class DetectorRolloutText(RolloutText):
+    """Another version of a detector, whose predictions count for a share of uploaders."""
+
+    to: Annotated[str, Field(min_length=1)] = Field(
+        description="The other version: a detector of the settings with `version_of`."
+    )
+
+
 class DetectorText(_Section):
     """How the policy treats one detector."""
 
@@ -77,6 +98,11 @@ class DetectorText(_Section):
         default=None, description="The meaning of an abstention (default: ignore)."
     )
     shadow: bool = Field(default=False, description="Whether it is recorded and never decides.")
+    rollout: DetectorRolloutText | None = Field(
+        default=None,
+        description="Another version of it counts for a share of uploaders, such as "
+        "{to: spam-next, percent: 5}.",
+    )
 
 
 #: What a rule may ask for; a ban is decided by two people.
@@ -125,19 +151,6 @@ class ThenText(_Section):
     )
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
         default=None, description="A sentence for people (default: one that tells the time)."
-    )
-
-
-class RolloutText(_Section):
-    """A share of uploaders."""
-
-    percent: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
-        description="Of all uploaders; one that is in stays in when it grows."
-    )
-    salt: Annotated[str, Field(min_length=1, max_length=80)] | None = Field(
-        default=None,
-        description="Chooses which uploaders come first (default: the name of the rule, or of "
-        "the candidate); with one salt the same ones are taken.",
     )
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Budget",
     "Caps",
     "DetectorPolicy",
+    "DetectorRollout",
     "Feature",
     "Meaning",
     "PolicyContent",
@@ -33,6 +34,19 @@ Meaning = Action | float | None
 
 
 @dataclass(frozen=True, slots=True)
+class DetectorRollout:
+    """Another version of a detector, whose predictions count for a share of uploaders.
+
+    Attributes:
+        to: The name of the other version.
+        share: The uploaders.
+    """
+
+    to: str
+    share: Rollout
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorPolicy:
     """How a policy treats one detector.
 
@@ -44,6 +58,7 @@ class DetectorPolicy:
         failed: The meaning of a failed prediction.
         abstained: The meaning of an abstention.
         shadow: Whether it is recorded and never decides.
+        rollout: Another version for a share of uploaders; None without.
     """
 
     name: str
@@ -53,6 +68,7 @@ class DetectorPolicy:
     failed: Meaning
     abstained: Meaning
     shadow: bool = False
+    rollout: DetectorRollout | None = None
 
     def meaning(self, status: Status | None) -> Meaning:
         """The meaning of a status; None stands for missing."""

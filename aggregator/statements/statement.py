@@ -246,8 +246,9 @@ def _facts(policy: Policy, verdict: Verdict, words: Mapping[str, str]) -> list[s
     rule = next((one for one in policy.rules if one.name == verdict.rule), None)
     reads = policy.detectors.keys() if rule is None else rule.detectors
     for one in verdict.predictions:
-        if one.score is not None and not one.shadow and one.detector in reads and one.score >= 0.5:
-            harm = words.get(f"harm_{one.detector}", one.detector)
+        name = policy.counts_as.get(one.detector, one.detector)
+        if one.score is not None and not one.shadow and name in reads and one.score >= 0.5:
+            harm = words.get(f"harm_{name}", name)
             facts.append(words["fact_score"].format(harm=harm, score=f"{one.score:.2f}"))
     if verdict.decided_by == "reviewer":
         facts.insert(0, words["fact_reviewer"])

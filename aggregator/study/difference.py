@@ -129,14 +129,28 @@ def _detectors(old: Policy, new: Policy) -> Iterator[Change]:
             kind = "in shadow" if after.shadow else "required" if after.required else "optional"
             sentence = f"The detector {name} is new ({kind})."
             yield Change(f"detector {name}", f"new, {kind}", sentence)
+            if after.rollout is not None:
+                what = _version(after)
+                yield Change(f"detector {name}", what, f"The detector {name} {what}.")
             continue
         yield from _detector(before, after)
+
+
+def _version(detector: DetectorPolicy) -> str:
+    rollout = detector.rollout
+    if rollout is None:
+        return "counts for all uploaders"
+    share = f"{rollout.share.percent:g} % of uploaders (salt {rollout.share.salt})"
+    return f"is replaced by {rollout.to} for {share}"
 
 
 def _detector(before: DetectorPolicy, after: DetectorPolicy) -> Iterator[Change]:
     name, of = after.name, f"detector {after.name}"
     if before.shadow != after.shadow:
         what = "goes into shadow" if after.shadow else "now counts"
+        yield Change(of, what, f"The detector {name} {what}.")
+    if before.rollout != after.rollout:
+        what = _version(after)
         yield Change(of, what, f"The detector {name} {what}.")
     if before.required != after.required:
         words = ("optional", "required")

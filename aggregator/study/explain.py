@@ -9,7 +9,7 @@ from typing import Final
 
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import Decision
-from quorum.aggregator.decision.facts import Facts, effective_status, number_of
+from quorum.aggregator.decision.facts import Facts, effective_status, number_of, standing
 from quorum.aggregator.decision.rules import compiled
 from quorum.aggregator.decision.steps import Plan
 from quorum.aggregator.policy.policy import Policy
@@ -83,6 +83,7 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
     """Explain how a policy decides a case, with a rollout by the side that it is on."""
     policy = case.side(policy)
     decision = case.decide(policy)
+    case = _by_names(policy, case)
     live = {one.detector: one for one in case.predictions if not one.shadow}
     rules = compiled(policy)
     facts = Facts(
@@ -104,6 +105,14 @@ def explain(policy: Policy, case: PastCase) -> Explanation:
         plan=case.plan(policy),
         features=tuple((name, case.features.get(one.key)) for name, one in policy.features.items()),
     )
+
+
+def _by_names(policy: Policy, case: PastCase) -> PastCase:
+    """The case with the versions of detectors that count, by the policy's names of these."""
+    live = {one.detector: one for one in case.predictions if not one.shadow}
+    counted = standing(policy, policy.asks(lambda: case.upload), live)
+    named = (one._replace(detector=name) for name, one in counted.items())
+    return replace(case, predictions=(*named, *(one for one in case.predictions if one.shadow)))
 
 
 def _outcome_text(outcome: Outcome, message: str) -> str:

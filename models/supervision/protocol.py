@@ -32,6 +32,7 @@ class WorkItem(_Frame):
         given: Predictions that stand already; their detectors are not run.
         asked: The detectors to run, whether or not the action is settled; None for all, as the
             cascade decides.
+        left_out: Detectors that are not run.
         unreadable: Why its media must not be read again; empty if it may be read.
     """
 
@@ -39,6 +40,7 @@ class WorkItem(_Frame):
     scored: Upload | None = None
     given: tuple[Prediction, ...] = ()
     asked: frozenset[str] | None = None
+    left_out: frozenset[str] = frozenset()
     unreadable: str = ""
 
 

@@ -12,7 +12,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from pydantic import ValidationError
@@ -120,7 +120,7 @@ class Supervisor:
         texts: list[Task] = []
         media: list[Task] = []
         for task in tasks:
-            task.outstanding = set(self.detectors)
+            task.outstanding = set(self.detectors) - task.left_out
             if task.asked is not None:
                 task.outstanding &= task.asked
             if not task.outstanding:
@@ -133,7 +133,11 @@ class Supervisor:
             self._media.put(media)
 
     def score(
-        self, uploads: Sequence[Upload], due: float = math.inf, traces: Sequence[str] = ()
+        self,
+        uploads: Sequence[Upload],
+        due: float = math.inf,
+        traces: Sequence[str] = (),
+        left_out: Callable[[Upload], frozenset[str]] = lambda _: frozenset(),
     ) -> list[list[Prediction]]:
         """Score uploads, and wait for all of them.
 
@@ -142,6 +146,7 @@ class Supervisor:
             due: How long to wait, in monotonic seconds; by default as long as the detectors'
                 timeouts allow.
             traces: For each upload the context of its spans; none for no spans.
+            left_out: The detectors that are not asked of an upload.
 
         Returns:
             For each upload the predictions that were made in time, in the order of the detectors.
@@ -153,7 +158,7 @@ class Supervisor:
                 done.release()
 
         tasks = [
-            Task(upload=upload, deliver=deliver, due=due, trace=trace)
+            Task(upload=upload, deliver=deliver, due=due, trace=trace, left_out=left_out(upload))
             for upload, trace in zip(uploads, traces or [""] * len(uploads), strict=True)
         ]
         self.submit(tasks)

@@ -27,6 +27,7 @@ class Task:
         due: When its predictions are of no more use, in monotonic seconds.
         asked: The detectors to run, whether or not the action is settled; None for all, as the
             cascade decides.
+        left_out: Other versions of detectors than those that are asked; they are not run.
         outstanding: The detectors whose prediction is not final.
         given: Its final predictions.
         unreadable: Why its media must not be read again; empty if it may be read.
@@ -40,6 +41,7 @@ class Task:
     scored: Upload | None = None
     due: float = math.inf
     asked: frozenset[str] | None = None
+    left_out: frozenset[str] = frozenset()
     outstanding: set[str] = field(default_factory=set)
     given: list[Prediction] = field(default_factory=list)
     unreadable: str = ""
@@ -59,6 +61,7 @@ class Task:
             scored=self.scored,
             given=tuple(self.given),
             asked=self.asked,
+            left_out=self.left_out,
             unreadable=self.unreadable,
         )
 

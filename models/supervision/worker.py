@@ -168,7 +168,8 @@ def _is_run(step: Step, item: WorkItem) -> bool:
         return True
     name = step.detector.name
     given = any(one.detector == name for one in item.given)
-    return not given and (item.asked is None or name in item.asked)
+    asked = item.asked is None or name in item.asked
+    return asked and not given and name not in item.left_out
 
 
 def _ran_out(step: Step, state: ScoringState) -> bool:

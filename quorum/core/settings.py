@@ -122,6 +122,9 @@ class DetectorSettings(_Section):
     #: The reference of its model: ``package:``, ``file:``, ``hf:``, ``gs:`` or ``mlflow:``; None
     #: for the detector's own.
     model: str | None = None
+    #: The installed detector that this is another version of, with another ``model``, which a
+    #: policy rolls out to a share of uploaders. None for the detector of this name.
+    version_of: str | None = None
     #: Seconds until a batch is aborted and its uploads are reported as failed.
     timeout: Limit = 30.0
     #: The most uploads that are scored in one batch.

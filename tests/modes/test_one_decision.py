@@ -141,7 +141,9 @@ def meant(decision: Decision) -> tuple[Any, ...]:
 def test_all_ways_decide_the_same(name: str, cases: int) -> None:
     policy = load_policy(name) if name in shipped_policies() else WHOLE
     if name == "rolled out":
-        policy = WHOLE.with_candidate(load_policy("cautious"), 50)
+        version = "spam: {rollout: {to: spam-next, percent: 50, salt: s}, required: true"
+        text = WHOLE.text.replace("spam: {required: true", version)
+        policy = Policy.from_text(text).with_candidate(load_policy("cautious"), 50)
     draw, stream = random.Random(name), Stream(policy)
     actions: Counter[str] = Counter()
     for number in range(cases):
@@ -151,7 +153,7 @@ def test_all_ways_decide_the_same(name: str, cases: int) -> None:
             published_at=now(),
             territories=draw.choice([(), ("DE",), ("DE", "FR"), ("FR",)]),
         )
-        names = ("spam", "violence", "copyright", "lab")
+        names = ("spam", "violence", "copyright", "lab", *policy.counts_as)
         said = [drawn(draw, upload, one) for one in names if draw.random() < 0.93]
         past = Uploader(
             strikes=draw.choice([0.0, 1.0, 2.5]),

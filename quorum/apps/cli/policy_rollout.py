@@ -37,7 +37,8 @@ def rollout(
     rule: Annotated[
         str,
         typer.Argument(
-            help="What is rolled out: a rule by its name, a candidate policy by its version.",
+            help="What is rolled out: a rule or a version of a detector by its name, a candidate "
+            "policy by its version.",
         ),
     ],
     database: LedgerDatabase = None,

@@ -260,10 +260,12 @@ class Service:
     def _job(self, upload: Upload, scored: Upload, cleanup: Callable[[], None] | None) -> Job:
         at = self._loop.time()
         policy = self.policy.decides(upload.uploader, upload.id)
+        asks = policy.asks(lambda: upload)
+        left_out = self._decider.left_out(upload, self.detectors)
         deadlines = {
-            name: at + _seconds(policy, name)
-            for name, detector in self.detectors.items()
-            if (declared := policy.detectors.get(name)) is not None
+            by: at + _seconds(policy, name)
+            for name, declared in policy.detectors.items()
+            if (detector := self.detectors.get(by := asks.get(name, name))) is not None
             # A shadow never decides, so nothing waits for it.
             and not declared.shadow
             and not detector.shadow
@@ -274,7 +276,8 @@ class Service:
             arrived=now(),
             answer=self._loop.create_future(),
             awaited=set(deadlines),
-            silent=set(self.detectors),
+            silent=set(self.detectors) - left_out,
+            left_out=left_out,
             deadlines=deadlines,
             cleanup=cleanup,
             deliver=self._deliver,
@@ -311,7 +314,8 @@ class Service:
         for name in [name for name in job.awaited if job.deadlines[name] <= at]:
             job.awaited.discard(name)
             policy = job.decider.policy.decides(job.upload.uploader, job.upload.id)
-            job.waited = max(job.waited, _seconds(policy, name))
+            counted = policy.counts_as.get(name, name)
+            job.waited = max(job.waited, _seconds(policy, counted))
             metrics.DETECTOR_LATE.labels(name).inc()
         if not job.awaited:
             self._decide(job)

@@ -143,7 +143,7 @@ class Verdict(Message):
     rollout: dict[str, Literal["in", "out"]] | None = None
     """What is rolled out to a share of uploaders, and on which side this one is.
 
-    A rule by its name, a candidate policy by its version.
+    A rule by its name, another version of a detector by its own, a candidate policy by its version.
     """
     statement: str | None = None
     """The statement of reasons for the uploader, where one is owed."""

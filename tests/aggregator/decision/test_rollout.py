@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.rollout import Rollout, place_of
 from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.difference import in_short
+from quorum.aggregator.study.explain import explain
 from quorum.aggregator.study.record import PastCase
 from quorum.aggregator.study.rollout import Outcome, compare
 from quorum.core.errors import PolicyError
@@ -267,3 +269,85 @@ def test_mistakes_of_a_candidate_have_their_lines_in_the_policy() -> None:
         assert re.search(told, "\n".join(map(str, (error.value, *error.value.others))))
     never = Policy.from_text(text.replace(">= 0.3", "> 2.0"))
     assert [one.line for one in check_policy(never) if one.severity == "error"] == [16]
+
+
+VERSIONS = """
+name: versions
+detectors:
+  spam: {required: true, rollout: {to: spam-next, percent: PERCENT, salt: s}}
+  nsfw: {required: false}
+rules:
+  - {name: sure, when: 'score("spam") >= 0.5', action: remove, category: spam, reason: '{spam}.'}
+"""
+
+
+def versions(percent: float) -> Policy:
+    return Policy.from_text(VERSIONS.replace("PERCENT", str(percent)))
+
+
+@settings(max_examples=25)
+@given(UPLOADERS, st.floats(0, 100), st.permutations(["spam", "spam-next", "nsfw"]), st.booleans())
+def test_of_two_versions_of_a_detector_the_one_of_the_uploader_counts_in_any_order(
+    uploader: str, percent: float, order: list[str], both: bool
+) -> None:
+    rolled, one = versions(percent), upload(uploader)
+    taken = Rollout(percent, "s").takes(uploader, "u")
+    counted, other = ("spam-next", "spam") if taken else ("spam", "spam-next")
+    scores = {counted: 0.9, other: 0.1, "nsfw": 0.1}
+    said = [
+        prediction(scores[name]).model_copy(
+            update={"detector": name, "id": prediction_id("u", name, "1")}
+        )
+        for name in order
+        if both or name != other
+    ]
+    at = now()
+    decider = Decider(rolled)
+    assert decider.left_out(one, scores) == {other}
+    assert decider.left_out(one, scores.keys() - {counted}) == frozenset()
+    assert Decider(rolled, [versions(0), versions(100)]).left_out(one, scores) == frozenset()
+    first = decider.first(one, said, arrived=at, at=at).verdict
+    case = decider.case()
+    emitted = list(case.on_upload(one, at))
+    for made in said:
+        case = decider.restore(case.snapshot())
+        emitted += case.on_prediction(made, at)
+    assert [made.verdict.rule for made in emitted] == ["sure"], "no other version decides before it"
+    past = PastCase.from_json(PastCase.gather(one, said).to_json())
+    assert first.rule == past.decide(rolled).rule == "sure"
+    assert first.missing == ()
+    assert first.rollout == {"spam-next": "in" if taken else "out"}
+    assert emitted[0].verdict.rollout == first.rollout
+    told = explain(rolled, past)
+    assert [each.text for each in told.detectors] == ["scored 0.900", "scored 0.100"]
+    assert [change.action for change in told.changes] == [Action.ALLOW]
+    # Nothing else than the version of the uploader is waited for.
+    waiting = decider.case()
+    waiting.on_upload(one, at)
+    without = [made for made in said if made.detector != counted]
+    assert not [effect for made in without for effect in waiting.on_prediction(made, at)]
+    (late,) = waiting.on_deadline(at + timedelta(seconds=30))
+    if both:
+        # The share changed after the other one was asked: it stands in at the deadline.
+        assert (late.verdict.action, late.verdict.missing) == (Action.ALLOW, ())
+    else:
+        assert (late.verdict.rule, late.verdict.action) == ("missing:spam", Action.REVIEW)
+
+
+def test_mistakes_of_a_version_of_a_detector_have_their_lines() -> None:
+    text = VERSIONS.replace("PERCENT", "5")
+    nsfw = "nsfw: {required: false, rollout: {to: TO, percent: 5}}"
+    for to, told in (
+        ("spam-next", "f:5:37: `spam-next` is rolled out for `spam` already"),
+        ("spam", "f:5:37: `spam` counts for itself here"),
+        ("sure", "f:5:37: `sure` does not run here: add it to `detectors` of the settings"),
+    ):
+        with pytest.raises(PolicyError) as error:
+            made = Policy.from_text(
+                text.replace("nsfw: {required: false}", nsfw.replace("TO", to)), "f"
+            )
+            made.check_versions({"spam", "spam-next", "nsfw"})
+        assert told in "\n".join(map(str, (error.value, *error.value.others)))
+    (line,) = in_short(versions(5), versions(10))
+    assert line == "detector spam: is replaced by spam-next for 10 % of uploaders (salt s)"
+    assert versions(5).version != versions(10).version

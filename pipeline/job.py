@@ -18,7 +18,7 @@ from apache_beam.runners.runner import PipelineState
 from quorum.core import monitoring, tracing
 from quorum.core.errors import QuorumError
 from quorum.core.health import register
-from quorum.core.process_end import HANDLER_SECONDS, end_within
+from quorum.core.process_end import HANDLER_SECONDS, end_process, end_within
 from quorum.models.supervision.shared import close_supervisors, shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.control.flink_client import run_on_flink
@@ -57,8 +57,9 @@ def run_job(
     """Run a graph until its input ends or a signal asks to stop.
 
     On SIGTERM or SIGINT a stream drains: it pulls no more, finishes messages in flight, nacks the
-    rest, stops the engine and returns, all of it within ``drain_seconds``. On Flink the job goes
-    on without this process. Over files there is nothing to nack: the signal ends the run at once
+    rest, stops the engine and returns, all of it within ``drain_seconds``. While it still starts,
+    the process ends at once with code 0: nothing was read. On Flink the job goes on without this
+    process. Over files there is nothing to nack: the signal ends the run at once
     and as a failure, so that a part of a file is not taken for the whole.
 
     Args:
@@ -87,9 +88,17 @@ def run_job(
     streaming = not all(each.bounded for each in opened)
     turns = [each for each in opened if isinstance(each, TurnSource)]
     stop = _Stop(drain_seconds)
+    begun = threading.Event()
+
+    def ask(*_: object) -> None:
+        if not begun.is_set():  # loading models may take longer than a drain, and nothing is read
+            _log.info("asked to stop before the job began: nothing was read")
+            end_process(0)
+        stop.set()
+
     if streaming or turns:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, ask)
         end_within(drain_seconds, stop)
     with ExitStack() as held:
         held.enter_context(checked(opened, patience or {}))
@@ -100,8 +109,7 @@ def run_job(
             held.callback(register("detectors", supervisor.problem))
             for one in supervisor.detectors.values():
                 _log.info("loaded %s, version %s", one.name, one.version)
-        if stop.is_set():
-            return None
+        begun.set()
         if turns:
             _run_in_turns(build, turns[0], stop, beam_args)
             return None

@@ -66,6 +66,30 @@ def test_a_stream_over_files_ends_with_0_after_a_detector_hung(tmp_path: Path, w
     assert {line["upload_id"] for line in lines(tmp_path / "out.jsonl")} == {"a", "b"}
 
 
+STARTING = """
+import time
+from types import SimpleNamespace
+from quorum.pipeline import job
+from quorum.pipeline.engine import Engine
+
+def load(_):
+    print("loads", flush=True)
+    time.sleep(60)
+
+job.shared_supervisor = load
+source = SimpleNamespace(bounded=False, in_process=False, subscription=None)
+job.run_job(lambda _: None, Engine.PRISM, sources=[source], ensemble=True, drain_seconds=1)
+"""
+
+
+def test_a_stream_that_is_asked_to_stop_while_it_loads_ends_with_0() -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTING], stdout=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == b"loads\n"
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(50) == 0
+
+
 def test_batch_ends_with_0_after_a_detector_hung(tmp_path: Path) -> None:
     options = install_hanging(tmp_path / "plugin")
     file = written(tmp_path, upload("a"), upload("b", title="torch"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk import outbox, reported
@@ -55,6 +56,9 @@ def test_a_report_becomes_a_task_and_a_decision_answers_it(ledger: Ledger, serve
     assert ana.get("/reports.csv").status_code == 403
     lines = lea.get("/reports.csv").text.splitlines()
     assert len(lines) == 5
+    page = (Path(__file__).parents[3] / "docs" / "reports.md").read_text()
+    documented = page.split("The columns are ")[1].split(".\n")[0]
+    assert lines[0].lstrip("\ufeff").split(",") == re.findall(r"`(\w+)`", documented)
     assert "<script>" not in lea.get("/reports.csv").text  # no words of reporters
 
 

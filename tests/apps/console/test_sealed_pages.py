@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tests.apps.console.cases_for_console import record_case
 from tests.apps.console.conftest import PASSWORD
 from tests.apps.console.test_reports_pages import send as report
 
+DOCS = Path(__file__).parents[3] / "docs"
 RULES = SealedRules()
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
 
@@ -188,7 +190,11 @@ def test_confirmed_reported_and_preserved_for_a_year(
     assert audit.verify(cases).broken is None
     csv = person.get("/sealed.csv").text
     assert case in csv and "4564654" in csv
+    header = csv.splitlines()[0].lstrip("\ufeff")
+    documented = (DOCS / "child-safety.md").read_text().split("The columns are ")[1].split(";")[0]
+    assert header.split(",") == re.findall(r"`(\w+)`", documented)
     line = json.loads(person.get("/sealed.json").text.splitlines()[0])
+    assert list(line) == [*header.split(","), "log", "matches"]
     assert [one["event"] for one in line["log"]] == told and line["matches"][0]["how"] == "exact"
 
 

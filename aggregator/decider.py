@@ -8,7 +8,7 @@ the same verdict id, however they arrive, and every removal is under the cap.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,8 +79,8 @@ class Decider:
         decider._lock = self._lock
         return decider
 
-    def left_out(self, upload: Upload, running: Collection[str]) -> frozenset[str]:
-        """The versions of detectors, of those that run, that need not be asked of an upload."""
+    def left_out(self, upload: Upload, running: Mapping[str, str | None]) -> frozenset[str]:
+        """The versions of detectors that need not be asked. See ``Policy.left_out``."""
         return self.policy.left_out(upload, running, self.shadows)
 
     def adopt(self, case: Case) -> None:

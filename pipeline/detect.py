@@ -166,7 +166,7 @@ class _ScoreBundle(beam.DoFn):
     def _flush(self) -> Iterator[Arrival]:
         arrivals, self._arrivals = self._arrivals, []
         due = math.inf if self.bounded else time.monotonic() + self.times.now().last
-        running, times = self._supervisor.detectors, self.times
+        running, times = self._supervisor.versions, self.times
         scored = self._supervisor.score(
             [arrival.upload for arrival in arrivals],
             due,

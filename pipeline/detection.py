@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -97,8 +97,8 @@ class Times:
         """Those of the policy in force."""
         return self if self.live is None else Times.of(self.live.current(), self.live, self.shadows)
 
-    def left_out(self, upload: Upload, running: Collection[str]) -> frozenset[str]:
-        """The versions of detectors, of those that run, that are not asked of an upload."""
+    def left_out(self, upload: Upload, running: Mapping[str, str | None]) -> frozenset[str]:
+        """The versions of detectors that are not asked. See ``Policy.left_out``."""
         policy = self.policy if self.live is None else self.live.current()
         if policy is None:
             return frozenset()
@@ -161,7 +161,7 @@ class Detection:
             upload=upload,
             deliver=self._deliver,
             trace=received.trace,
-            left_out=self._times.left_out(upload, self._supervisor.detectors),
+            left_out=self._times.left_out(upload, self._supervisor.versions),
             received=received,
             lane=lane,
         )

@@ -189,7 +189,7 @@ class Moderator:
         return self._score(uploads, self._traces(uploads))
 
     def _score(self, uploads: Sequence[Upload], traces: Sequence[str]) -> list[list[Prediction]]:
-        running, decider = self.detectors, self.decider
+        running, decider = self._supervisor.versions, self.decider
         return self._supervisor.score(
             uploads, traces=traces, left_out=lambda upload: decider.left_out(upload, running)
         )

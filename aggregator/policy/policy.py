@@ -127,20 +127,26 @@ class Policy(PolicyContent):
                 raise PolicyError(msg, file=self.file, line=line, column=column)
 
     def left_out(
-        self, upload: Upload, running: Collection[str], shadows: Iterable[Policy] = ()
+        self, upload: Upload, running: Mapping[str, str | None], shadows: Iterable[Policy] = ()
     ) -> frozenset[str]:
         """The versions of detectors that need not be asked of an upload.
 
         Args:
             upload: The upload.
-            running: The detectors that run here; without the one that counts, none is left out.
+            running: The detectors that run here, and which one each is another version of; without
+                the version that counts, none is left out.
             shadows: Policies in shadow; what these ask for is not left out.
         """
         side = self.decides(upload.uploader, upload.id)
-        if not side.counts_as:
+        others = {
+            name
+            for name, of in running.items()
+            if of is not None and name not in side.counts_as and name not in side.detectors
+        }
+        if not others and not side.counts_as:
             return frozenset()
         asks = side.asks(lambda: upload)
-        others = {
+        others |= {
             name if asks[name] == to else to
             for to, name in side.counts_as.items()
             if asks[name] in running

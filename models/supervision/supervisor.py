@@ -77,6 +77,7 @@ class Supervisor:
 
     Attributes:
         detectors: The detectors, by name.
+        versions: Which detector each of them is another version of, where it may count.
         breakers: The circuit breaker of each detector, by name.
     """
 
@@ -84,6 +85,10 @@ class Supervisor:
         self._launcher = launcher
         self._settings = settings or WorkerSettings()
         self.detectors: Mapping[str, DetectorInfo] = {one.name: one for one in launcher.detectors}
+        self.versions: Mapping[str, str | None] = {
+            name: None if one.shadow else one.settings.version_of
+            for name, one in self.detectors.items()
+        }
         self._order = {name: index for index, name in enumerate(self.detectors)}
         self.breakers = {name: CircuitBreaker() for name in self.detectors}
         for name, breaker in self.breakers.items():

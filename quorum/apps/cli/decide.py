@@ -51,7 +51,7 @@ def decide(
     from quorum.pipeline.streams import sink
 
     settings, policy, shadows = policies.load()
-    live = policies.live(settings, policy)
+    live = policies.live(settings, policy, scores=False)
     cases = case_options(policy, shadows, decision, live)
     engine, opened = open_sources(
         job.runner,

@@ -126,12 +126,16 @@ Webhooks = Annotated[
 ]
 
 
-def _fits(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
+def _fits(settings: Settings, scores: bool, policy: Policy) -> None:
     """Refuse a released policy that this job could not have begun with."""
-    from quorum.core.settings import check_hashes
+    from quorum.core.settings import check_hashes, check_timeouts
 
-    check(settings, policy.deadline)
+    check_timeouts(settings, policy.deadline)
     _check_hashes(settings, check_hashes, policy)
+    if scores:
+        from quorum.models.installed import selected
+
+        policy.check_versions({name for name, one in selected(settings).items() if not one.shadow})
 
 
 def _check_hashes(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
@@ -167,13 +171,17 @@ class PolicyOptions:
         given = self.policies or ""
         return given if "projects/" in given or given.startswith("kafka:") else None
 
-    def live(self, settings: Settings, policy: Policy) -> LivePolicy | None:
+    def live(self, settings: Settings, policy: Policy, *, scores: bool = True) -> LivePolicy | None:
         """How the policies are followed that are released while the command runs; None for none.
+
+        Args:
+            settings: Of the deployment.
+            policy: Decides until one was released.
+            scores: Whether the detectors run in this job.
 
         Raises:
             ConfigurationError: If they cannot be followed, or not with these settings.
         """
-        from quorum.core.settings import check_timeouts
         from quorum.pipeline.policies.live import LivePolicy, watcher_of
 
         if self.policies is None:
@@ -184,9 +192,8 @@ class PolicyOptions:
                 "policy that the job began with; remove one of them"
             )
             raise ConfigurationError(msg)
-        live = LivePolicy(
-            policy, self.policies, settings.publishers, partial(_fits, settings, check_timeouts)
-        )
+        fits = partial(_fits, settings, scores)
+        live = LivePolicy(policy, self.policies, settings.publishers, fits)
         # Before the first message is pulled: a restart goes on with the policy in force.
         watcher_of(live)
         return live

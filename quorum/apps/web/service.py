@@ -261,7 +261,7 @@ class Service:
         at = self._loop.time()
         policy = self.policy.decides(upload.uploader, upload.id)
         asks = policy.asks(lambda: upload)
-        left_out = self._decider.left_out(upload, self.detectors)
+        left_out = self._decider.left_out(upload, self._supervisor.versions)
         deadlines = {
             by: at + _seconds(policy, name)
             for name, declared in policy.detectors.items()

@@ -303,9 +303,11 @@ def test_of_two_versions_of_a_detector_the_one_of_the_uploader_counts_in_any_ord
     ]
     at = now()
     decider = Decider(rolled)
-    assert decider.left_out(one, scores) == {other}
-    assert decider.left_out(one, scores.keys() - {counted}) == frozenset()
-    assert Decider(rolled, [versions(0), versions(100)]).left_out(one, scores) == frozenset()
+    running = {"spam": None, "spam-next": "spam", "nsfw": None}
+    assert decider.left_out(one, running) == {other}
+    assert decider.left_out(one, {name: running[name] for name in {*running} - {counted}}) == set()
+    assert Decider(rolled, [versions(0), versions(100)]).left_out(one, running) == set()
+    assert Decider(policy(100)).left_out(one, running) == {"spam-next"}, "nobody counts it"
     first = decider.first(one, said, arrived=at, at=at).verdict
     case = decider.case()
     emitted = list(case.on_upload(one, at))

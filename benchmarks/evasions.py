@@ -8,7 +8,6 @@ comments.
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from quorum.models.spam.detector import ARTIFACT
 from quorum.models.spam.judge import judge
 from quorum.models.spam.model import GROUPS, Heads, SpamModel
 from quorum.models.spam.reading import Part, Unit, units_of
+from quorum.models.spam.sources import comments_of
 from quorum.models.spam.vectors import CachedVectors, vectors_of
 from quorum.models.training.evasions import EVASIONS, padded
 from quorum.models.training.unicode_evasions import UNICODE_EVASIONS, words_read
@@ -64,17 +64,24 @@ def fitted(raw: list[str], labels: list[int]) -> SpamModel:
     return SpamModel(heads, shipped.stacks, dict.fromkeys(GROUPS, Platt(1.0, 0.0)), shipped.clear)
 
 
-def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
-    """Recall by evasion, one value per held-out video."""
+def measure(
+    folder: Path, seed: int, percent: float, most: int | None
+) -> tuple[list[str], dict[str, list[float]]]:
+    """The held-out videos, and the recall under each evasion, one value per video.
+
+    Args:
+        folder: Of the collection.
+        seed: Of what is drawn.
+        percent: Of the innocent comments, the share that the threshold flags.
+        most: Spam comments of a video that are evaded, drawn at random; None for all.
+    """
     files = sorted(folder.glob("*.csv"))
     raw, labels, videos = [], [], []
     for index, path in enumerate(files):
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                # The export ends all comments so, but for most spam of one video.
-                raw.append(row["CONTENT"].rstrip("\ufeff"))
-                labels.append(int(row["CLASS"]))
-                videos.append(index)
+        for text, label in comments_of(path):
+            raw.append(text)
+            labels.append(label)
+            videos.append(index)
     y, video = np.array(labels), np.array(videos)
     found: dict[str, list[float]] = {}
     for left_out in range(len(files)):
@@ -82,7 +89,8 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
         kept = np.flatnonzero(video != left_out)
         model = fitted([raw[row] for row in kept], [labels[row] for row in kept])
         innocent = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 0))]
-        spam = [raw[row] for row in np.flatnonzero((video == left_out) & (y == 1))]
+        hidden = rng.permutation(np.flatnonzero((video == left_out) & (y == 1)))[:most]
+        spam = [raw[row] for row in hidden]
         calm = np.sort(score(model, innocent))
         threshold = calm[int(np.ceil((1 - percent / 100) * len(calm))) - 1]
         forms = {"unchanged": spam}
@@ -99,7 +107,7 @@ def measure(folder: Path, seed: int, percent: float) -> dict[str, list[float]]:
             ("(the same on one line)", [text.replace("\n", " ") for text in pads]),
         ):
             found.setdefault(name, []).append(float((score(model, texts_of) > threshold).mean()))
-    return found
+    return [path.stem for path in files], found
 
 
 def main() -> None:
@@ -112,18 +120,20 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--false-positives", type=float, default=1.0, help="percent")
+    parser.add_argument("--most", type=int, help="spam comments of a video; all by default")
     given = parser.parse_args()
     if given.words:
         seeds = range(given.seed, given.seed + 60)
         for name, evade in UNICODE_EVASIONS.items():
             print(f"{name:40} {words_read(evade, SENTENCES, seeds):.3f}")
         return
-    found = measure(given.data, given.seed, given.false_positives)
+    videos, found = measure(given.data, given.seed, given.false_positives, given.most)
     base = np.mean(found["unchanged"])
-    print("| evasion | recall | change in points |\n|---|---|---|")
+    print(f"| evasion | {' | '.join(videos)} | change in points, mean |")
+    print("|---|" + "---|" * (len(videos) + 1))
     for name, values in found.items():
-        mean = float(np.mean(values))
-        print(f"| {name} | {mean:.3f} | {100 * (mean - base):+.1f} |")
+        each = " | ".join(f"{value:.2f}" for value in values)
+        print(f"| {name} | {each} | {100 * (np.mean(values) - base):+.1f} |")
 
 
 if __name__ == "__main__":

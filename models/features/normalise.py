@@ -41,7 +41,7 @@ from quorum.models.features.lookalikes import (
     shown,
 )
 
-__all__ = ["align", "normalise"]
+__all__ = ["align", "normalise", "plain_letters"]
 
 #: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
@@ -248,6 +248,14 @@ def _forwards(match: re.Match[str]) -> str:
     return reversed_line(match.group(), known_words()) or match.group()
 
 
+def _plain_letters(made: _T) -> _T:
+    """Undo what is done to single letters: fonts, marks, hidden characters, look-alikes."""
+    made = made.each(_plain)
+    made = made.replace(marks_on_latin(), lambda match: "")
+    made = made.replace(WITH_CURRENCY, spell_currency)
+    return _replace_confusables(made)
+
+
 def _steps(made: _T) -> _T:
     """Apply all normalisation steps in order."""
     if "&" in made.text:
@@ -259,10 +267,7 @@ def _steps(made: _T) -> _T:
         if "\u202e" in made.text:
             made = made.replace(OVERRIDDEN, lambda match: match.group(1)[::-1], moved=True)
         made = made.replace(_LINE, _upright, moved=True)
-        made = made.each(_plain)
-        made = made.replace(marks_on_latin(), lambda match: "")
-        made = made.replace(WITH_CURRENCY, spell_currency)
-        made = _replace_confusables(made)
+        made = _plain_letters(made)
         if not made.text.isascii():
             made = _read_fonts(made)
     made = replace(made, text=made.text.lower()) if made.text.isascii() else made.each(str.lower)
@@ -290,6 +295,11 @@ def _steps(made: _T) -> _T:
     if _LONG_RUN.search(made.text):
         made = made.replace(_LETTERS, _shorten_repeats)
     return made.replace(_SPACE, lambda match: " ")
+
+
+def plain_letters(text: str) -> str:
+    """A text with each letter in its plain form, in lower case; digits stay digits."""
+    return (text if text.isascii() else _plain_letters(Unaligned(text)).text).lower()
 
 
 def align(text: str) -> Aligned:

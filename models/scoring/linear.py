@@ -44,7 +44,13 @@ class DenseLogistic:
 
     @classmethod
     def fit_scaled(
-        cls, features: ArrayLike, labels: ArrayLike, *, strength: float, weights: ArrayLike
+        cls,
+        features: ArrayLike,
+        labels: ArrayLike,
+        *,
+        strength: float,
+        weights: ArrayLike,
+        never_against: ArrayLike = False,
     ) -> Self:
         """Train on features of unlike sizes: each is brought to mean 0 and deviation 1 for that.
 
@@ -55,17 +61,32 @@ class DenseLogistic:
             labels: 1 for the harm, else 0.
             strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
             weights: How much each example counts, shape (n,).
+            never_against: Of each feature, whether its coefficient may not be below zero: what no
+                innocent has for a reason is no evidence of innocence, whatever few examples say.
         """
-        from sklearn.linear_model import LogisticRegression
+        from scipy.optimize import minimize
 
-        raw = np.asarray(features, dtype=np.float64)
+        raw, truth = np.asarray(features, dtype=np.float64), np.asarray(labels)
         middle = raw.mean(axis=0)
         spread = np.maximum(raw.std(axis=0), 0.02)
-        model = LogisticRegression(C=strength, max_iter=1000).fit(
-            (raw - middle) / spread, labels, sample_weight=weights
-        )
-        coefficients = np.asarray(model.coef_[0], dtype=np.float64) / spread
-        return cls(coefficients, float(model.intercept_[0] - middle @ coefficients))
+        scaled = (raw - middle) / spread
+        counts = strength * np.asarray(weights)
+
+        def loss(given: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            own, odds = given[:-1], scaled @ given[:-1] + given[-1]
+            wrong = counts * (0.5 * (1.0 + np.tanh(0.5 * odds)) - truth)
+            fit = float(counts @ (np.logaddexp(0.0, odds) - truth * odds))
+            return fit + 0.5 * float(own @ own), np.append(scaled.T @ wrong + own, wrong.sum())
+
+        bounds = [
+            (0.0 if one else None, None) for one in np.broadcast_to(never_against, middle.shape)
+        ]
+        found = minimize(
+            loss, np.zeros(len(middle) + 1), jac=True, method="L-BFGS-B",
+            bounds=[*bounds, (None, None)], options={"maxiter": 1000},
+        ).x  # fmt: skip
+        coefficients = np.asarray(found[:-1] / spread, dtype=np.float64)
+        return cls(coefficients, float(found[-1] - middle @ coefficients))
 
     def decide(self, features: ArrayLike) -> NDArray[np.float64]:
         """Log-odds of the harm, shape (n,)."""

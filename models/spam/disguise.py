@@ -6,17 +6,15 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
-from quorum.models.features.lookalikes import shown
+from quorum.models.features.lookalikes import is_ignorable, shown
 
-__all__ = ["Disguise", "disguise_of", "plain_form"]
+__all__ = ["Disguise", "disguise_of"]
 
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_INVISIBLE = re.compile("[\u200b\u200c\u2060\ufeff\u00ad\u034f]")
 _SET_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*|]){4,}\w(?!\w)")
 _MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
-#: A Latin letter or digit with a mark that no alphabet composes: overlays, enclosures, lines.
-_MARKED = re.compile("[A-Za-z0-9][\u0305\u0332-\u0338\u0346-\u0362\u0489\u20d0-\u20f0]")
 _WIDE = range(0xFF10, 0xFF5B)
 _FIRST = 0x2000
 
@@ -30,7 +28,7 @@ class Disguise:
         share: Of all its Latin letters and digits, those that are decorated; from 0 to 1.
         partly: Whether one word is decorated and others are plain, as names are made to stand out.
         mixed: Places where a Latin letter stands beside a Greek or Cyrillic one.
-        invisible: Characters that nobody sees.
+        invisible: Characters that nobody sees, between Latin letters.
         apart: Words whose letters are set apart.
     """
 
@@ -55,11 +53,30 @@ def _decorated(character: str) -> bool:
     return shown(character, 0x1D00) is not None
 
 
-def plain_form(text: str) -> str:
-    """A text with decorated letters and digits in their plain form, in lower case."""
-    if text.isascii():
-        return text.lower()
-    return "".join(shown(one, 0x1D00) or one for one in unicodedata.normalize("NFKC", text)).lower()
+def _latin(character: str) -> bool:
+    return character.isascii() and character.isalnum()
+
+
+def _marked(word: str) -> int:
+    """Latin letters and digits with a mark that no alphabet composes, such as an overlay."""
+    return sum(
+        _latin(letter) and unicodedata.category(mark) in ("Mn", "Me") and not is_ignorable(mark)
+        for letter, mark in pairwise(unicodedata.normalize("NFC", word))
+    )
+
+
+def _hidden(text: str) -> int:
+    """Characters that nobody sees between Latin letters, where no script needs them."""
+    found = waiting = 0
+    behind_latin = False
+    for character in text:
+        if not character.isascii() and is_ignorable(character):
+            waiting += behind_latin
+            continue
+        behind_latin = _latin(character)
+        found += waiting if behind_latin else 0
+        waiting = 0
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -75,7 +92,7 @@ def disguise_of(raw: str) -> Disguise:
         own = sum(
             1 for one in word
             if not one.isascii() and _decorated(one) and (wide or ord(one) not in _WIDE)
-        ) + len(_MARKED.findall(word))  # fmt: skip
+        ) + _marked(word)  # fmt: skip
         decorated += own
         words += own > 1
         plain += sum(one.isascii() and one.isalnum() for one in word) if not own else 0
@@ -84,6 +101,6 @@ def disguise_of(raw: str) -> Disguise:
         decorated / max(1, decorated + plain),
         words > 0 and plain > 3,
         len(_MIXED.findall(raw)),
-        len(_INVISIBLE.findall(raw)),
+        _hidden(raw),
         apart,
     )

@@ -22,8 +22,9 @@ CAP = 0.79
 #: The highest score where there is nothing but what is usual in its place, such as a link and a
 #: call to subscribe in a description: under what any shipped policy limits.
 FAINT = 0.39
-#: Log-odds penalty of a maximum over 16 or more parts: one of many is high by chance.
-_HANDICAP = 0.6
+#: Log-odds penalty of a maximum over 16 or more parts: one of many is high by chance, the more so
+#: where each line of a comment is one.
+_HANDICAP, _BY_LINE = 0.6, 1.25
 #: Parts of an upload that are embedded, the most suspicious of each field first.
 _EMBEDDED = 2
 #: What cannot reach this score, whatever its meaning, is not embedded.
@@ -77,9 +78,14 @@ class Judged:
     fields: dict[str, float]
 
 
-def handicap(parts: int) -> float:
-    """Log-odds penalty of a maximum over several parts of an upload."""
-    return _HANDICAP * min(1.0, math.log2(parts) / 4)
+def handicap(parts: int, *, by_line: bool = False) -> float:
+    """Log-odds penalty of a maximum over several parts of an upload.
+
+    Args:
+        parts: How many the upload has.
+        by_line: Whether the penalty is for a field whose lines are parts as well.
+    """
+    return (_BY_LINE if by_line else _HANDICAP) * min(1.0, math.log2(parts) / 4)
 
 
 def _signs(model: SpamModel, scored: Scored) -> frozenset[Sign]:
@@ -173,8 +179,9 @@ def judge(
         of_upload = []
         for unit in units:
             total = seen if unit.kind is FieldKind.FRAMES else own
-            of_upload.append((unit, range(at, at + len(unit.parts)), handicap(total)))
-            at += len(unit.parts)
+            where = range(at, at + len(unit.parts))
+            of_upload.append((unit, where, handicap(total, by_line=unit.by_line)))
+            at = where.stop
         places.append(of_upload)
     every = cheap.copy()
     if embed is not None and model.heads.meaning:

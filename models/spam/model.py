@@ -16,7 +16,7 @@ from quorum.models.registry.artifacts import Artifact, TrainingData, write_artif
 from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.spam.reading import FieldKind, Part
-from quorum.models.spam.signals import NAMES, signals_of
+from quorum.models.spam.signals import NAMES, NEVER_AGAINST, signals_of
 from quorum.models.spam.words import FAMILIES, WordHeads, family_of
 
 __all__ = ["GROUPS", "Heads", "SpamModel", "Stack", "group_of"]
@@ -73,7 +73,9 @@ class Heads:
         comments = np.array([part.kind is FieldKind.COMMENT for part in parts])
         words = WordHeads.fit([part.told for part in parts], labels, comments, harms, sources)
         numbers = np.array([signals_of(part) for part in parts])
-        signals = DenseLogistic.fit_scaled(numbers, labels, strength=0.3, weights=weights)
+        signals = DenseLogistic.fit_scaled(
+            numbers, labels, strength=0.3, weights=weights, never_against=NEVER_AGAINST
+        )
         meaning = {}
         if vectors is not None:
             known = ~np.isnan(vectors[:, 0])

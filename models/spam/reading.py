@@ -24,7 +24,8 @@ class FieldKind(StrEnum):
     SPEECH = "speech"
 
 
-#: A comment or title of no more words is one part: one person says one thing in it.
+#: A comment or title of no more words is one part: one person says one thing in it. Each line of a
+#: comment is a part as well, so that spam is found between lines that were copied from others.
 _WHOLE = 120
 #: Words of a part of anything longer; a line of no more than twice as many is not cut.
 _WORDS = 25
@@ -66,10 +67,12 @@ class Unit:
     Attributes:
         kind: What it is.
         parts: Its parts, at least one.
+        by_line: Whether each of its lines is a part, beside longer ones.
     """
 
     kind: FieldKind
     parts: tuple[Part, ...]
+    by_line: bool = False
 
 
 def part_of(
@@ -115,17 +118,24 @@ def _stretches(text: str) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _parts(kind: FieldKind, field: str, text: str, names: frozenset[str]) -> tuple[Part, ...]:
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Where each line that says something lies; nothing where there is one line only."""
+    if "\n" in text.strip():
+        yield from (match.span() for match in re.finditer(r"\S.{3,}", text))
+
+
+def _unit(kind: FieldKind, field: str, text: str, names: frozenset[str]) -> Unit:
+    """Read a field."""
     most = _WORDS if kind in (FieldKind.DESCRIPTION, FieldKind.FRAMES, FieldKind.SPEECH) else _WHOLE
-    if _length(text) <= most:
-        return (part_of(kind, text, field, 0, names),)
-    made = []
-    for start, end in _stretches(text):
-        if text[start:end].strip():
-            made.append(part_of(kind, text[start:end], field, start, names))
-        if len(made) == _MOST_PARTS:
-            break
-    return tuple(made) or (part_of(kind, text, field, 0, names),)
+    whole = _length(text) <= most
+    spans = [(0, len(text))] if whole else list(_stretches(text))
+    lines = list(_lines(text)) if kind is FieldKind.COMMENT else []
+    told = [(start, end) for start, end in dict.fromkeys(spans + lines) if text[start:end].strip()]
+    parts = tuple(
+        part_of(kind, text[start:end], field, start, names)
+        for start, end in told[:_MOST_PARTS] or [(0, len(text))]
+    )
+    return Unit(kind, parts, bool(lines))
 
 
 def units_of(fields: Mapping[str, str], uploader: str = "") -> list[Unit]:
@@ -146,9 +156,9 @@ def units_of(fields: Mapping[str, str], uploader: str = "") -> list[Unit]:
             together.setdefault(FieldKind(stem), []).append((field, text))
         else:
             kind = FieldKind.COMMENT if stem == "comments" else FieldKind(stem)
-            made.append(Unit(kind, _parts(kind, field, text, names)))
+            made.append(_unit(kind, field, text, names))
     for kind, several in together.items():
         separator = ", " if kind is FieldKind.TAGS else "\n"
         joined = separator.join(text for _, text in several)
-        made.append(Unit(kind, _parts(kind, several[0][0], joined, names)))
+        made.append(_unit(kind, several[0][0], joined, names))
     return made

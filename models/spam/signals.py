@@ -15,12 +15,13 @@ from math import log1p
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.spam.disguise import Disguise, disguise_of, plain_form
+from quorum.models.features.normalise import plain_letters
+from quorum.models.spam.disguise import Disguise, disguise_of
 from quorum.models.spam.lexicon import GROUPS, hits
 from quorum.models.spam.links import LinkKind
 from quorum.models.spam.reading import FieldKind, Part
 
-__all__ = ["NAMES", "Sign", "signals_of", "signs_of"]
+__all__ = ["NAMES", "NEVER_AGAINST", "Sign", "signals_of", "signs_of"]
 
 
 class Sign(StrEnum):
@@ -78,6 +79,13 @@ NAMES: tuple[str, ...] = (
     *_BASE,
     *(f"{group}: {name}" for group in ("title", "body", "comment") for name in ("any", *_BASE)),
 )
+_DISGUISES = frozenset({
+    "decorated", "mixed", "invisible", "set apart", "hidden link", "decorated share",
+    "decorated in part", "disguise and promise", "disguise and name",
+})  # fmt: skip
+#: Of each number, whether it may not speak for innocence: nobody disguises a text to be harmless,
+#: and where few do, a model would learn what those few happened to write.
+NEVER_AGAINST: tuple[bool, ...] = tuple(name.rpartition(": ")[2] in _DISGUISES for name in NAMES)
 _PROMISES = ("gain", "gamble", "prize", "adult", "recovery", "goods")
 _OUT = (LinkKind.SHORTENER, LinkKind.MESSENGER, LinkKind.ODD, LinkKind.LURE, LinkKind.OTHER)
 
@@ -93,7 +101,7 @@ def _base(part: Part) -> list[float]:
     repeated = 1.0 - len(set(tokens)) / len(tokens) if len(tokens) > 5 else 0.0
     disguise = disguise_of(raw)
     hidden = bool(_HIDDEN_LINK.search(words))
-    plain = plain_form(contacts.rest)
+    plain = plain_letters(contacts.rest)
     names = _NAME_WITH_DIGITS.findall(plain)
     concealed = disguise.decorated > 2 or disguise.mixed > 0 or disguise.invisible > 2
     outs = sum(kinds[kind] for kind in _OUT) + contacts.handles + contacts.phones

@@ -17,7 +17,7 @@ from quorum.models.spam.made import form_rows, made_rows
 from quorum.models.spam.reading import FieldKind
 from quorum.models.training.channels import channels_of
 
-__all__ = ["Row", "read_sources", "uploads_of"]
+__all__ = ["Row", "comments_of", "read_sources", "uploads_of"]
 
 #: The most rows that are taken of one source with one label, so that none outweighs the rest.
 _MOST = 700
@@ -53,6 +53,15 @@ def _table(path: Path) -> list[dict[str, str]]:
             {key: value or "" for key, value in row.items() if key is not None}
             for row in csv.DictReader(file)
         ]
+
+
+def comments_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The comments of a video of the YouTube Spam Collection, with 1 for spam.
+
+    The export ends all of them in an invisible character, but for most spam of one video.
+    """
+    for row in _table(path):
+        yield row["CONTENT"].rstrip("\ufeff"), int(row["CLASS"])
 
 
 def uploads_of(folder: Path) -> list[tuple[str, str, str]]:
@@ -102,9 +111,9 @@ def _placed(rows: list[Row], kinds: tuple[FieldKind, ...], rng: np.random.Genera
 def _youtube_spam(folder: Path, rng: np.random.Generator) -> Iterator[Row]:
     for path in sorted(folder.glob("*.csv")):
         rows = [
-            Row(FieldKind.COMMENT, row["CONTENT"], int(row["CLASS"]), "youtube_spam", path.stem,
-                "promotion" if row["CLASS"] == "1" else "")
-            for row in _table(path)
+            Row(FieldKind.COMMENT, text, label, "youtube_spam", path.stem,
+                "promotion" if label else "")
+            for text, label in comments_of(path)
         ]  # fmt: skip
         yield from rows
         # A call to subscribe is honest in a description, and bait as a title.

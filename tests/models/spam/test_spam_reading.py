@@ -48,6 +48,22 @@ def test_text_without_spaces_is_cut_too():
     assert len(unit.parts) > 5
 
 
+def test_a_comment_of_several_lines_is_read_whole_and_line_by_line():
+    text = "so good\n  win a prize now\n\nthat voice"
+    (unit,) = units_of({"comments[0]": text})
+    assert [part.raw for part in unit.parts] == [
+        text, "so good", "win a prize now", "that voice",
+    ]  # fmt: skip
+    assert all(text.startswith(part.raw, part.start) for part in unit.parts)
+    for field, other in (
+        ("title", text),
+        ("comments[0]", "one line\n"),
+        ("comments[0]", "u\np\n!"),
+    ):
+        (unit,) = units_of({field: other})
+        assert len(unit.parts) == 1
+
+
 def test_links_are_no_words_but_of_comments():
     text = "look at https://oldmill.org now"
     (own,) = units_of({"description": text})

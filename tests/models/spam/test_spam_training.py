@@ -9,18 +9,21 @@ from benchmarks.traffic import written
 from quorum.core.errors import ArtifactError
 from quorum.models.detectors import Features
 from quorum.models.features.embedding import shared_embedder
+from quorum.models.features.normalise import plain_letters
 from quorum.models.features.text import text_of
 from quorum.models.registry.artifacts import open_artifact
 from quorum.models.scoring.settling import Outcome, cut_of
 from quorum.models.spam import model as spam_model
 from quorum.models.spam.detector import ARTIFACT, SpamDetector
-from quorum.models.spam.disguise import disguise_of, plain_form
+from quorum.models.spam.disguise import disguise_of
 from quorum.models.spam.folds import FOLDS, read_examples
 from quorum.models.spam.made import form_rows
 from quorum.models.spam.made.letters import decorated
 from quorum.models.spam.reading import FieldKind
-from quorum.models.spam.sources import Row
+from quorum.models.spam.signals import NAMES, NEVER_AGAINST
+from quorum.models.spam.sources import Row, comments_of
 from quorum.models.spam.train import FLOOR
+from quorum.models.training.unicode_evasions import UNICODE_EVASIONS
 
 
 def test_forms_are_filled_the_same_way_for_the_same_seed():
@@ -49,7 +52,25 @@ def test_decorated_letters_are_told_from_letters_of_alphabets():
 def test_a_name_in_other_letters_within_plain_words_is_told():
     assert disguise_of("main di 𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕 langsung cuan").partly
     assert not disguise_of("𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕").partly
-    assert plain_form("𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕") == "harbour77"
+    assert plain_letters("𝐇𝐀𝐑𝐁𝐎𝐔𝐑𝟕𝟕") == "harbour77"
+
+
+@pytest.mark.parametrize(
+    ("evasion", "least"),
+    [("look-alikes", 0.85), ("invisible characters", 1.0), ("combining marks", 1.0)],
+)
+def test_a_name_with_digits_is_read_under_evasions_that_unicode_offers(evasion, least):
+    rng = np.random.default_rng(7)
+    evaded = [UNICODE_EVASIONS[f"{evasion} of Unicode"]("Harbour77", rng) for _ in range(40)]
+    assert np.mean([plain_letters(one) == "harbour77" for one in evaded]) >= least
+    if evasion != "look-alikes":
+        assert all(disguise_of(one).invisible + disguise_of(one).decorated for one in evaded)
+
+
+def test_what_a_script_or_an_emoji_needs_is_no_hidden_character():
+    for text in ("می\u200cخواهم", "👩\u200d🔬 lab", "so good\ufeff", "5\ufe0f\u20e3 ways"):
+        assert disguise_of(text).invisible == 0
+    assert disguise_of("f\u200br\u2060\u00adee").invisible == 3
 
 
 def _rows():
@@ -121,6 +142,21 @@ def test_the_cut_spares_ordinary_uploads_the_embedding_and_changes_no_side():
     for threshold in (FLOOR, 0.5, 0.7, 0.85, 0.95, 0.98):
         sides = [[score >= threshold for score in scores] for scores in found]
         assert sides[0] == sides[1]
+
+
+def test_no_disguise_speaks_for_innocence_in_the_shipped_model():
+    coefficients = SpamDetector()._model.heads.signals.coefficients
+    for name in ("mixed", "invisible", "comment: decorated share", "title: set apart"):
+        assert NEVER_AGAINST[NAMES.index(name)]
+    assert not NEVER_AGAINST[NAMES.index("comment: length")]
+    assert (coefficients[list(NEVER_AGAINST)] >= 0).all()
+    assert (coefficients < 0).any()
+
+
+def test_the_mark_that_ends_the_comments_of_an_export_is_no_sign(tmp_path):
+    file = tmp_path / "video.csv"
+    file.write_text("CONTENT,CLASS\nso good\ufeff,0\nsub to me,1\n", encoding="utf-8")
+    assert list(comments_of(file)) == [("so good", 0), ("sub to me", 1)]
 
 
 def test_an_artifact_with_other_signals_is_refused_with_the_mend(monkeypatch):

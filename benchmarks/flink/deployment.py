@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +86,12 @@ class Running:
 
 
 @contextmanager
-def cluster(slots: int = 1) -> Iterator[Flink]:
+def cluster(slots: int = 1, more: Mapping[str, str] | None = None) -> Iterator[Flink]:
     """A Flink cluster on loopback; its files are in a temporary folder.
+
+    Args:
+        slots: Of its TaskManager.
+        more: More of its configuration.
 
     Raises:
         EngineUnavailable: If there is no Flink on this machine, or it does not start.
@@ -97,7 +101,7 @@ def cluster(slots: int = 1) -> Iterator[Flink]:
         raise EngineUnavailable(reason)
     with tempfile.TemporaryDirectory(prefix="quorum-flink-") as folder:
         # All checkpoints between two looks at a cluster under load.
-        made = Flink(home, Path(folder), slots, {"web.checkpoints.history": "200"})
+        made = Flink(home, Path(folder), slots, {"web.checkpoints.history": "200", **(more or {})})
         try:
             yield made
         finally:

@@ -9,6 +9,7 @@ numbers of cases, so that what does not depend on them falls out. A section of
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +62,10 @@ def _checkpoint(flink: Flink, job: str, cases: int) -> Measured:
         folder = Path(str(latest.get("external_path") or "").removeprefix("file:"))
         if latest.get("trigger_timestamp", 0) > since and folder.is_dir():
             try:
-                on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+                # Files that incremental checkpoints share lie beside them.
+                kept = (folder, folder.parent / "shared")
+                paths = [path for each in kept for path in each.rglob("*") if path.is_file()]
+                on_disk = sum(path.stat().st_size for path in paths)
             except FileNotFoundError:  # the next one has replaced it
                 continue
             return Measured(cases, int(latest["state_size"]), on_disk)
@@ -82,11 +86,12 @@ def _grow(job: Running, flink: Flink, counts: Sequence[int]) -> list[Measured]:
     return made
 
 
-def measure(kind: str, counts: Sequence[int]) -> list[Measured]:
+def measure(kind: str, counts: Sequence[int], backend: str) -> list[Measured]:
     """Checkpoints with so many cases, of ``trivial`` detectors or the ``real`` ones that ship."""
     # Far apart, so that a checkpoint's files are still there when they are read.
     given = Given(_KINDS[kind], checkpoint_milliseconds=3000)
-    with cluster() as flink, running(given, flink, warm=0) as job:
+    more = {"state.backend.type": backend, "state.backend.incremental": "true"}
+    with cluster(more=more) as flink, running(given, flink, warm=0) as job:
         return _grow(job, flink, counts)
 
 
@@ -98,16 +103,23 @@ def main() -> None:
         "--real", type=int, nargs=2, default=(300, 1500), metavar="N",
         help="the same with the detectors that ship; 0 0 for none",
     )  # fmt: skip
+    parser.add_argument(
+        "--backend", nargs="+", choices=("hashmap", "rocksdb"), default=["hashmap"],
+        help="where Flink keeps the state; RocksDB is in flink-dist's jar (PyPI: "
+        "apache-flink-libraries), which the folder of QUORUM_FLINK then has among its jars",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="do not write the page")
     args = parser.parse_args()
     rows = []
-    for kind, counts in (("trivial", args.cases), ("real", args.real)):
+    kinds = (("trivial", args.cases), ("real", args.real))
+    for backend, (kind, counts) in itertools.product(args.backend, kinds):
         if not all(counts):
             continue
-        found = measure(kind, counts)
+        found = measure(kind, counts, backend)
         each = bytes_a_case(found)
         rows.append(
             [
+                backend,
                 kind,
                 " and ".join(f"{one.cases:,}" for one in found),
                 " and ".join(f"{one.on_disk:,}" for one in found),
@@ -115,7 +127,14 @@ def main() -> None:
                 f"{each * _MANY / 1e9:,.0f}",
             ]
         )
-    head = ["detectors", "cases", "bytes of the checkpoint", "bytes a case", "100 million, GB"]
+    head = [
+        "state",
+        "detectors",
+        "cases",
+        "bytes of the checkpoint",
+        "bytes a case",
+        "100 million, GB",
+    ]
     made = table(head, rows)
     print(made)
     if args.dry_run:
@@ -128,8 +147,9 @@ def main() -> None:
 
 The files of a retained checkpoint of `quorum stream --runner flink` with so many decided cases
 that are kept for their retention of an hour; the uploads have the texts of the shipped examples.
-`trivial` are three detectors, `real` those that ship. The last column is the slope times 100
-million, not a measurement; this cluster keeps its state on the heap, and RocksDB compresses.
+`trivial` are three detectors, `real` those that ship; `hashmap` keeps the state on the heap,
+`rocksdb` on the disk, with incremental checkpoints of its compressed files. The last column is the
+slope times 100 million, not a measurement.
 
 {made}
 """,

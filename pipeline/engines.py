@@ -135,7 +135,7 @@ def pipeline_options(
         case Engine.FLINK:
             args += [
                 *_PORTABLE,
-                "--max_bundle_time_mills=20",
+                "--max_bundle_time_mills=5",
                 "--checkpointing_interval=1000",
                 # Else no checkpoint outlives the JobManager.
                 "--externalized_checkpoints_enabled",

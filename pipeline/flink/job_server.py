@@ -28,6 +28,9 @@ JOB_SERVER = "QUORUM_FLINK_JOB_SERVER"
 _DRIVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _START_SECONDS = 90.0
 _END_SECONDS = 5.0
+#: How long Flink keeps a record that goes to another task, for more to come; its default of 100
+#: is most of an upload's latency.
+_BUFFER_MILLISECONDS = 5
 _JAR = re.compile(r"beam-runners-flink[-_](\d+\.\d+)(?:-job-server)?-")
 #: What Flink's serialisers reach into on Java 17.
 _OPENS = [
@@ -61,11 +64,12 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="quorum-flink-") as folder:
         log = Path(folder) / "job-server.log"
+        conf = _configuration(Path(folder) / "conf", flink_version)
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603
                 [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
                  f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
-                 f"--artifacts-dir={folder}/artifacts"],
+                 f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -81,6 +85,15 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _configuration(folder: Path, flink_version: str) -> Path:
+    """A folder with Flink's configuration for jobs."""
+    folder.mkdir()
+    is_old = flink_version.startswith(("1.16.", "1.17.", "1.18."))
+    name = "flink-conf.yaml" if is_old else "config.yaml"
+    (folder / name).write_text(f"execution.buffer-timeout: {_BUFFER_MILLISECONDS} ms\n")
+    return folder
 
 
 def _classpath(flink_version: str) -> list[str]:

@@ -9,6 +9,7 @@ source is in the state.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,13 +22,19 @@ from quorum.pipeline.streams.subscription import subscription
 
 __all__ = ["FlinkPubSubSource"]
 
-#: Milliseconds between impulses: a message waits half as long for its pull on average, and an idle
-#: slot costs a bundle at each.
-_IMPULSE_MILLISECONDS = 25
+#: Milliseconds from the end of a pull to the next impulse.
+_IMPULSE_MILLISECONDS = 5
+
+#: Seconds that a bundle waits for its first message, so that an idle slot costs little. A
+#: checkpoint waits as long for the bundle.
+_IDLE_WAIT = 0.25
 
 
 class _PullUntilCheckpoint(beam.DoFn):
-    """Pulls at each impulse; acks in a finalizer, which Flink calls at its checkpoint."""
+    """Pulls at each impulse; acks in a finalizer, which Flink calls at its checkpoint.
+
+    The first pull of a bundle waits for a message: so long, no impulse follows.
+    """
 
     def __init__(
         self, path: str, stream: str, *, refuses: bool = False, paused: bool = False
@@ -37,13 +44,18 @@ class _PullUntilCheckpoint(beam.DoFn):
         self.refuses = refuses
         self.paused = paused
 
+    def start_bundle(self) -> None:
+        self._wait = _IDLE_WAIT
+
     def process(
         self, _impulse: bytes, finalizer: Any = beam.DoFn.BundleFinalizerParam
     ) -> Iterator[Any]:
+        wait, self._wait = self._wait, 0.0
         if self.paused:
+            time.sleep(wait)
             return
         source = subscription(self.path)
-        taken = source.take_bundle(0.0)
+        taken = source.take_bundle(wait)
         if not taken:
             return
         for held in taken:

@@ -20,8 +20,10 @@ class Holding:
     def __init__(self) -> None:
         self.waiting = [Held(f"a{n}", f"m{n}".encode(), {"n": str(n)}, 0.0) for n in range(5)]
         self.released: list[str] = []
+        self.waits: list[float] = []
 
-    def take_bundle(self, _wait: float, _yields: Callable[[], bool] | None = None) -> list[Held]:
+    def take_bundle(self, wait: float, _yields: Callable[[], bool] | None = None) -> list[Held]:
+        self.waits.append(wait)
         taken, self.waiting = self.waiting, []
         return taken
 
@@ -71,6 +73,7 @@ def holding(monkeypatch: pytest.MonkeyPatch) -> Holding:
 def test_nothing_is_acknowledged_before_the_checkpoint(holding: Holding) -> None:
     finalizer = Finalizer()
     pull = _PullUntilCheckpoint("path", "uploads")
+    pull.start_bundle()
     received = list(pull.process(b"", finalizer))
     assert [one.data for one in received] == [b"m0", b"m1", b"m2", b"m3", b"m4"]
     assert all(one.ack_id == "" for one in received)
@@ -83,6 +86,7 @@ def test_nothing_is_acknowledged_before_the_checkpoint(holding: Holding) -> None
 def test_each_pull_acknowledges_its_own_and_an_empty_one_nothing(holding: Holding) -> None:
     finalizer = Finalizer()
     pull = _PullUntilCheckpoint("path", "uploads")
+    pull.start_bundle()
     holding.waiting, rest = holding.waiting[:2], holding.waiting[2:]
     list(pull.process(b"", finalizer))
     list(pull.process(b"", finalizer))
@@ -93,6 +97,17 @@ def test_each_pull_acknowledges_its_own_and_an_empty_one_nothing(holding: Holdin
     assert holding.released == ["a2", "a3", "a4"]
     first()
     assert holding.released[3:] == ["a0", "a1"]
+
+
+def test_only_the_first_pull_of_a_bundle_waits_since_what_it_got_goes_on_at_the_end(
+    holding: Holding,
+) -> None:
+    pull = _PullUntilCheckpoint("path", "uploads")
+    for _ in range(2):
+        pull.start_bundle()
+        for _ in range(2):
+            list(pull.process(b"", Finalizer()))
+    assert [wait > 0 for wait in holding.waits] == [True, False, True, False]
 
 
 def test_until_the_verdict_each_message_carries_its_receipt(holding: Holding) -> None:

@@ -9,18 +9,22 @@ source is in the state.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
 
 from quorum.pipeline.streams.base import Received
+from quorum.pipeline.streams.holding import Holding
 from quorum.pipeline.streams.pubsub_source import PullingSource, output
 from quorum.pipeline.streams.subscription import subscription
 
-__all__ = ["FlinkPubSubSource"]
+__all__ = ["FlinkPubSubSource", "InFlight"]
 
 #: Milliseconds from the end of a pull to the next impulse.
 _IMPULSE_MILLISECONDS = 5
@@ -28,6 +32,86 @@ _IMPULSE_MILLISECONDS = 5
 #: Seconds that a bundle waits for its first message, so that an idle slot costs little. A
 #: checkpoint waits as long for the bundle.
 _IDLE_WAIT = 0.25
+
+#: A bundle is overtaken once one that began so many seconds later has its checkpoint.
+_OVERTAKEN_SECONDS = 10.0
+
+#: Seconds in which all slots are told of a checkpoint.
+_TOLD_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Bundle:
+    began: float
+    ack_ids: tuple[str, ...]
+    overtaken: float | None = None
+
+
+class InFlight:
+    """What the bundles of one subscription took, until the checkpoint after them.
+
+    Where Flink starts the job again from a checkpoint, in workers that live on, it calls no
+    finalizer of the bundles after that checkpoint. Later ones overtake them then: what they took is
+    given back, to be delivered again. Thread-safe.
+
+    Args:
+        source: The subscription.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, source: Holding, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._bundles: dict[_Bundle, None] = {}
+
+    @property
+    def wants_later(self) -> bool:
+        """Whether a bundle that took nothing should overtake one that waits for long."""
+        now = self._clock()
+        with self._lock:
+            if not self._bundles:
+                return False
+            first, last = next(iter(self._bundles)), next(reversed(self._bundles))
+        return first.began < now - _OVERTAKEN_SECONDS and last.began < now - _TOLD_SECONDS
+
+    def began(self, ack_ids: Sequence[str]) -> Callable[[], None]:
+        """A bundle took these; what to call at its checkpoint."""
+        bundle = _Bundle(self._clock(), tuple(ack_ids))
+        with self._lock:
+            self._bundles[bundle] = None
+        return lambda: self._finalize(bundle)
+
+    def _finalize(self, bundle: _Bundle) -> None:
+        now = self._clock()
+        lost = []
+        with self._lock:
+            self._bundles.pop(bundle, None)
+            for one in list(self._bundles):
+                if one.began >= bundle.began - _OVERTAKEN_SECONDS:
+                    break
+                if one.overtaken is None:
+                    # Its own finalizer may follow: the slots are told of a checkpoint one by one.
+                    one.overtaken = now
+                elif now - one.overtaken >= _TOLD_SECONDS:
+                    del self._bundles[one]
+                    lost += one.ack_ids
+        if bundle.ack_ids:
+            self._source.release(bundle.ack_ids)
+        if lost:
+            _log.warning("%d messages were taken after the checkpoint that was restored", len(lost))
+            self._source.abandon(lost)
+
+
+_IN_FLIGHT: dict[Holding, InFlight] = {}
+_IN_FLIGHT_LOCK = threading.Lock()
+
+
+def _in_flight(source: Holding) -> InFlight:
+    with _IN_FLIGHT_LOCK:
+        return _IN_FLIGHT.setdefault(source, InFlight(source))
 
 
 class _PullUntilCheckpoint(beam.DoFn):
@@ -56,12 +140,12 @@ class _PullUntilCheckpoint(beam.DoFn):
             return
         source = subscription(self.path)
         taken = source.take_bundle(wait)
-        if not taken:
-            return
+        in_flight = _in_flight(source)
+        if taken or in_flight.wants_later:
+            finalizer.register(in_flight.began([held.ack_id for held in taken]))
         for held in taken:
             received = Received(held.data, held.attributes, "", self.stream)
             yield output(received, held.refusal if self.refuses else "")
-        finalizer.register(lambda: source.release([held.ack_id for held in taken]))
 
 
 class FlinkPubSubSource(PullingSource):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from apache_beam.io.restriction_trackers import OffsetRange
 
 from quorum.pipeline.streams import flink_source, pubsub_source
-from quorum.pipeline.streams.flink_source import _PullUntilCheckpoint
+from quorum.pipeline.streams.flink_source import InFlight, _PullUntilCheckpoint
 from quorum.pipeline.streams.pubsub_source import _PullUntilVerdict
 from quorum.pipeline.streams.subscription import Held
 
@@ -20,6 +20,7 @@ class Holding:
     def __init__(self) -> None:
         self.waiting = [Held(f"a{n}", f"m{n}".encode(), {"n": str(n)}, 0.0) for n in range(5)]
         self.released: list[str] = []
+        self.abandoned: list[str] = []
         self.waits: list[float] = []
 
     def take_bundle(self, wait: float, _yields: Callable[[], bool] | None = None) -> list[Held]:
@@ -35,6 +36,9 @@ class Holding:
 
     def release(self, ack_ids: list[str]) -> None:
         self.released += ack_ids
+
+    def abandon(self, ack_ids: list[str]) -> None:
+        self.abandoned += ack_ids
 
 
 class Tracker:
@@ -108,6 +112,51 @@ def test_only_the_first_pull_of_a_bundle_waits_since_what_it_got_goes_on_at_the_
         for _ in range(2):
             list(pull.process(b"", Finalizer()))
     assert [wait > 0 for wait in holding.waits] == [True, False, True, False]
+
+
+def in_flight(holding: Holding) -> tuple[InFlight, list[float]]:
+    at = [0.0]
+    return InFlight(cast(Any, holding), lambda: at[0]), at
+
+
+def test_what_a_failed_bundle_took_is_given_back_once_later_ones_have_their_checkpoint(
+    holding: Holding,
+) -> None:
+    made, at = in_flight(holding)
+    made.began(["lost"])
+    for at[0] in (11.0, 14.0):
+        assert made.wants_later
+        assert not holding.abandoned
+        made.began([])()
+    assert holding.abandoned == ["lost"]
+    assert not made.wants_later
+    assert not holding.released
+
+
+def test_a_slot_that_is_told_of_its_checkpoint_last_loses_nothing(holding: Holding) -> None:
+    made, at = in_flight(holding)
+    slow = made.began(["slow"])
+    at[0] = 60.0
+    made.began(["a"])()
+    at[0] = 60.1
+    made.began(["b"])()
+    slow()
+    at[0] = 70.0
+    made.began(["c"])()
+    assert holding.released == ["a", "b", "slow", "c"]
+    assert not holding.abandoned
+
+
+def test_without_checkpoints_nothing_is_given_back_and_bundles_are_few(holding: Holding) -> None:
+    made, at = in_flight(holding)
+    made.began(["a"])
+    began = 0
+    for at[0] in range(1, 61):
+        if made.wants_later:
+            made.began([])
+            began += 1
+    assert 0 < began <= 25
+    assert not holding.abandoned
 
 
 def test_until_the_verdict_each_message_carries_its_receipt(holding: Holding) -> None:

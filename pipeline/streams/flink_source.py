@@ -86,7 +86,7 @@ class InFlight:
 
     def _finalize(self, bundle: _Bundle) -> None:
         now = self._clock()
-        lost = []
+        lost: list[str] = []
         with self._lock:
             self._bundles.pop(bundle, None)
             for one in list(self._bundles):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from quorum.core.errors import EngineUnavailable, QuorumError
 from quorum.pipeline.control.flink_jobs import FlinkJobs
-from quorum.pipeline.flink.cluster import FlinkCluster
+from quorum.pipeline.flink.cluster import FlinkCluster, FlinkRefused
 from quorum.pipeline.streams.emulator import free_port
 
 __all__ = ["HOME", "Flink", "Pool", "flink_home", "kill"]
@@ -95,7 +95,8 @@ class Flink:
         """
         end = time.monotonic() + _START_SECONDS
         while True:
-            with contextlib.suppress(EngineUnavailable):
+            # While it elects its leader it refuses.
+            with contextlib.suppress(EngineUnavailable, FlinkRefused):
                 if self.cluster.get("/overview")["slots-available"] >= slots:
                     return
             if time.monotonic() > end:

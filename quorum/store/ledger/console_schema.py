@@ -177,7 +177,8 @@ tasks = Table(
     Index("ix_tasks_state_category_harm_id", "state", "category", "harm", "id"),
     # Covers the counts of the queues.
     Index("ix_tasks_state_category_kind_due_at", "state", "category", "kind", "due_at"),
-    Index("ix_tasks_upload_id", "upload_id"),
+    # With the state, or SQLite reads all that wait to find those of one case.
+    Index("ix_tasks_upload_id_state", "upload_id", "state"),
     Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
     Index("ix_tasks_claimed_by_state", "claimed_by", "state"),
     Index("ix_tasks_uploader_state", "uploader", "state"),

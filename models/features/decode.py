@@ -68,9 +68,9 @@ class _Sight:
     def __init__(self, track: Track, ground: str, limits: Limits, max_pages: int) -> None:
         self.track = track
         self.ground = ground
-        self.grid = Bursts(limits.max_unseen)
+        self.grid = Bursts(limits.max_unseen, looked=track.between)
         self.changes = Changes()
-        self.pages = Pages(max_pages, limits.max_unseen)
+        self.pages = Pages(max_pages, limits.max_unseen, looked=track.between)
         self.end = 0.0
         self.transparent = False
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -88,12 +88,13 @@ class _Sight:
         self.end = max(self.end, end)
         if frames:
             self.grid.show(start, end, lambda: reduced(_SHORT_SIDE))
-            self.changes.show(
-                start,
-                end,
-                lambda: shown.picture.gray(*_LOOK, self.ground),
-                lambda: reduced(_SHORT_SIDE),
-            )
+            if not self.track.between:
+                self.changes.show(
+                    start,
+                    end,
+                    lambda: shown.picture.gray(*_LOOK, self.ground),
+                    lambda: reduced(_SHORT_SIDE),
+                )
         if self.pages.most:
             self.pages.show(start, end, lambda: reduced(_PAGE_SHORT_SIDE))
 
@@ -119,7 +120,8 @@ class _Sight:
             self.end,
             name=name,
             length=max(length, self.end),
-            reach=reach,
+            # What is between the looks is no sample of the film: what it misses, its track has.
+            reach=max(reach, length, self.end) if self.track.between else reach,
         )
 
 

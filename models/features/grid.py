@@ -38,10 +38,12 @@ class Bursts:
     Args:
         max_unseen: Seconds from one burst to the next that are not exceeded, unless the media is
             so long that there would be more than 64 bursts.
+        looked: Whether each picture was chosen by a look at its start, rather than by the grid.
     """
 
-    def __init__(self, max_unseen: float = 20.0) -> None:
+    def __init__(self, max_unseen: float = 20.0, *, looked: bool = False) -> None:
         self._max_unseen = max_unseen
+        self._looked = looked
         self.times: list[float] = []
         self.pixels: list[NDArray[np.uint8]] = []
         self._period = BURST * GRID
@@ -79,7 +81,8 @@ class Bursts:
 
     def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
         """Keep a picture at each wanted moment at which it is shown."""
-        for at in _moments(start, end, GRID, first=not self.times):
+        grid = _moments(start, end, GRID, first=not self.times)
+        for at in [start] if self._looked else grid:
             if self.wants(at):
                 self.add(at, make())
 
@@ -151,10 +154,14 @@ class Pages:
         most: Number of frames beyond which the period doubles; 0 keeps none.
         max_unseen: Seconds from one frame to the next that are not exceeded, unless the media is
             so long that there would be more than 64.
+        looked: Whether each picture was chosen by a look at its start.
     """
 
-    def __init__(self, most: int, max_unseen: float = float("inf")) -> None:
+    def __init__(
+        self, most: int, max_unseen: float = float("inf"), *, looked: bool = False
+    ) -> None:
         self._max_unseen = max_unseen
+        self._looked = looked
         self.times: list[float] = []
         self.pixels: list[NDArray[np.uint8]] = []
         self.most = most
@@ -186,7 +193,8 @@ class Pages:
 
     def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
         """Keep a picture at each wanted moment at which it is shown."""
-        for at in _moments(start, end, _PAGE, first=not self.times):
+        grid = _moments(start, end, _PAGE, first=not self.times)
+        for at in [start] if self._looked else grid:
             if self.wants(at):
                 self.add(at, make())
 

@@ -246,7 +246,11 @@ def fingerprint(
         digests = digests_of(path)
         with open_media(path, limits) as media:
             making = Fingerprinting(media, path.name, rate)
-            for one in media.read(making.kinds, draft=rate, listener=making.listener):
+            # A work may be read roughly; an upload may hide what it shows between two frames.
+            draft, moments = (rate, None) if rate >= WORK_RATE else (None, 1 / rate)
+            for one in media.read(
+                making.kinds, draft=draft, moments=moments, listener=making.listener
+            ):
                 making.take(one)
             return making.finish(digests)
     except MediaRefused as refused:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
+from quorum.models.media.between import Looks
 from quorum.models.media.clock import TrackClock
 
 __all__ = ["Ahead"]
@@ -21,23 +21,23 @@ _ROUNDING: Final = 1e-4
 class Ahead:
     """Reads the packets of a track ahead, to know how long each frame is shown.
 
-    The frames that are shown at the moments are the same as if all were decoded.
+    The frames that are looked at are the same as if all were decoded.
 
     Args:
         clock: The clock of the track.
-        step: Somebody looks at each multiple of so many seconds; None for always.
+        looks: When somebody looks; None for always.
         resets: Whether the clock may jump: then what came before tells nothing.
     """
 
-    def __init__(self, clock: TrackClock, step: float | None, *, resets: bool = False) -> None:
+    def __init__(self, clock: TrackClock, looks: Looks | None, *, resets: bool = False) -> None:
         self._clock = clock
-        self._step = step
+        self._looks = looks
         self._queue: deque[Any] = deque()
         self._before: deque[int] = deque(maxlen=0 if resets else _PACKETS)
 
     def through(self, packet: Any) -> Iterator[tuple[Any, bool]]:
         """The packets to decode now, each with whether its frame is looked at."""
-        if self._step is None:
+        if self._looks is None:
             yield packet, True
             return
         if not packet.size:  # the end
@@ -55,7 +55,7 @@ class Ahead:
 
     def _next(self) -> tuple[Any, bool]:
         packet = self._queue.popleft()
-        if packet.pts is None or not packet.time_base or self._step is None:
+        if packet.pts is None or not packet.time_base or self._looks is None:
             return packet, True
         around = (*self._before, *(one.pts for one in self._queue if one.pts is not None))
         replaced = min((pts for pts in around if pts > packet.pts), default=None)
@@ -65,4 +65,4 @@ class Ahead:
         base, start = float(packet.time_base), self._clock.start
         shown = packet.pts * base - start - _ROUNDING
         gone = replaced * base - start + _ROUNDING
-        return packet, math.ceil(shown / self._step) * self._step <= gone
+        return packet, self._looks.within(shown, gone)

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 from quorum.core.errors import MediaRefused
 from quorum.models.media.ahead import Ahead
 from quorum.models.media.appended import Tail
+from quorum.models.media.between import Looks
 from quorum.models.media.boxes import check_tables
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
@@ -205,7 +206,7 @@ class ContainerReader:
         work: Work,
         *,
         draft: float | None = None,
-        moments: float | None = None,
+        looks: Looks | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
     ) -> Iterator[Shown | Heard | MediaLine]:
@@ -216,13 +217,12 @@ class ContainerReader:
             work: Counts what it costs.
             draft: Pictures a second that are looked at, where the picture need not be exact: it
                 is not deblocked, and frames that no other needs are left out.
-            moments: Seconds of whose multiples the pictures are looked at: others are decoded only
-                if these need them.
+            looks: When the pictures are looked at: others are decoded only if these need them.
             listener: Receives the coded packets of all video and audio tracks.
             start: Second to which it seeks first.
         """
         begun = (
-            (track.index, self._begin(track, draft, moments, sought=start > 0)) for track in tracks
+            (track.index, self._begin(track, draft, looks, sought=start > 0)) for track in tracks
         )
         playing = {index: one for index, one in begun if one is not None}
         heard = {t.index: t for t in self.tracks if listener and t.kind != TrackKind.SUBTITLE}
@@ -308,7 +308,7 @@ class ContainerReader:
             return
 
     def _begin(
-        self, track: Track, draft: float | None, moments: float | None, *, sought: bool
+        self, track: Track, draft: float | None, looks: Looks | None, *, sought: bool
     ) -> _Playing | None:
         if track.index in self._refused:
             self.left_out[track.index] = self._refused[track.index]
@@ -337,7 +337,7 @@ class ContainerReader:
         one.counted = self._container.format.name in _ONE_PACE and not sought
         one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
         if track.kind is TrackKind.VIDEO and self._container.format.name in _TIMES_SHOWN:
-            one.ahead = Ahead(one.clock, moments, resets=resets)
+            one.ahead = Ahead(one.clock, looks, resets=resets)
         return one
 
     def _alpha_decoder(self, name: str) -> Any:

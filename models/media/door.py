@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.media.appended import Tail, behind
+from quorum.models.media.between import Between, Looks
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
@@ -36,6 +37,7 @@ class Media:
     """An open media file.
 
     Args:
+        path: The file.
         readers: The readers of its parts: a HEIF file may hold pictures and a film.
         limits: How much of it is decoded.
 
@@ -43,7 +45,10 @@ class Media:
         tracks: Its tracks; the ones that a player would choose first.
     """
 
-    def __init__(self, readers: Sequence[StillReader | ContainerReader], limits: Limits) -> None:
+    def __init__(
+        self, path: Path, readers: Sequence[StillReader | ContainerReader], limits: Limits
+    ) -> None:
+        self._path = path
         self._readers = readers
         self._limits = limits
         self._ignored: list[str] = []
@@ -101,18 +106,44 @@ class Media:
         Args:
             kinds: These kinds; at most eight tracks of each.
             draft: Pictures a second that are looked at, where they need not be exact.
-            moments: Seconds of whose multiples the pictures are looked at; None for always.
+            moments: Seconds of whose multiples the pictures are looked at; None for always. What
+                is shown between them is a track of its own, if it is something else.
             listener: Receives the coded packets of all tracks of pictures and sound.
             start: Second to which a film seeks first.
             only: The one track to decode, rather than all of the kinds.
         """
         chosen = [only] if only is not None else self._judged(kinds)
         work = Work(self._limits.bounded)
+        looks = None if moments is None else Looks.of(self._path, moments)
+        between: dict[Track, Between] = {}
+        for one in self._decoded(chosen, work, draft, looks, listener, start):
+            yield one
+            if looks is not None and isinstance(one, Shown) and one.track.kind is TrackKind.VIDEO:
+                if one.track not in between:
+                    between[one.track] = Between(one.track, looks)
+                yield from self._also(between[one.track], between[one.track].take(one))
+        for each in between.values():
+            yield from self._also(each, each.rest())
+
+    def _also(self, between: Between, pictures: list[Shown]) -> list[Shown]:
+        if pictures and between.track not in self.tracks:
+            self.tracks += (between.track,)
+        return pictures
+
+    def _decoded(
+        self,
+        chosen: list[Track],
+        work: Work,
+        draft: float | None,
+        looks: Looks | None,
+        listener: PacketListener | None,
+        start: float,
+    ) -> Iterator[Shown | Heard | MediaLine]:
         for reader in self._readers:
             if isinstance(reader, ContainerReader):
                 mine = [track for track in chosen if track in reader.tracks]
                 yield from reader.read(
-                    mine, work, draft=draft, moments=moments, listener=listener, start=start
+                    mine, work, draft=draft, looks=looks, listener=listener, start=start
                 )
             else:
                 try:
@@ -184,7 +215,7 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
                 elif (found := behind(film, form)) is not None:
                     start, kind = found
                     readers.append(ContainerReader(Tail(film, start), size - start, limits, kind))
-                yield Media(readers, limits)
+                yield Media(path, readers, limits)
         finally:
             for reader in readers:
                 reader.close()

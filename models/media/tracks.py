@@ -37,6 +37,7 @@ class Track:
         language: As the file tells it; empty if it does not.
         title: As the file tells it; empty if it does not.
         still: Whether it is one picture without a length.
+        between: Whether it is what another track of this number shows between the looks at it.
     """
 
     index: int
@@ -47,10 +48,12 @@ class Track:
     language: str = ""
     title: str = ""
     still: bool = False
+    between: bool = False
 
     def __str__(self) -> str:
         facts = [self.codec, " x ".join(map(str, self.size)) if self.size[0] else ""]
         facts += [self.language, "played by default" if self.chosen else ""]
+        facts += ["between the looks" if self.between else ""]
         return f"{self.kind} track {self.index + 1} ({', '.join(filter(None, facts))})"
 
 

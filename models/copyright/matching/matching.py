@@ -37,9 +37,6 @@ _DISGUISED = 16
 _ENOUGH = 0.8
 _WHOLE = 0.9
 
-#: Every second audio word of an upload is looked up, four a second.
-_WORD_STEP = 2
-
 
 @dataclass(frozen=True, slots=True)
 class CopyMatch:
@@ -152,7 +149,7 @@ def _similar(found: Fingerprint, catalogue: Catalogue) -> list[CopyMatch]:
 
 def _heard(audio: AudioPrint, catalogue: Catalogue) -> tuple[AudioPrint, NDArray[np.intp], Hits]:
     """A sound, the items at which its words begin, and the hits of the words."""
-    words, items = sound.words_of(audio, _WORD_STEP)
+    words, items = sound.words_of(audio)
     hits = catalogue.search(words, picture.RADIUS)
     return audio, items, hits.where(hits.kinds == KIND_SOUND)
 

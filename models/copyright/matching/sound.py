@@ -65,9 +65,12 @@ class SoundRun:
         return float(1 / (1 + np.exp((self.errors - allowed) / _SHARPNESS)))
 
 
-def words_of(audio: AudioPrint, step: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
-    """Distinctive words of a sound to look up, and the item at which each begins."""
-    at = np.flatnonzero(audio.distinctive())[::step]
+def words_of(audio: AudioPrint) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """Distinctive words of a sound to look up, and the item at which each begins.
+
+    All are: of a work some are indexed, and a copy begins at any of its own.
+    """
+    at = np.flatnonzero(audio.distinctive())
     return audio.words()[at], at
 
 

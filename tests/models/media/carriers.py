@@ -105,6 +105,12 @@ def heif() -> Make:
     return make
 
 
+#: Nothing is shown at each moment of the grid of looks, and all between them.
+LYING = (
+    "-vf", "fps=40,drawbox=t=fill:c=gray:enable='not(mod(n,10))'", "-c:v", "libx264", "-crf", 18
+)  # fmt: skip
+
+
 def still(*options) -> Make:
     """A film of the picture."""
     return lambda source, out: ffmpeg(
@@ -202,6 +208,7 @@ PICTURES: dict[str, Make] = {
     "turned180.mp4": turned("hflip,vflip", "-display_rotation:v:0", 180),
     "turned270.mp4": turned("transpose=cclock", "-display_rotation:v:0", 270),
     "mirrored.mp4": turned("hflip", "-display_hflip:v:0"),
+    "lying.mp4": still(*LYING),
     "wide-pixels.mp4": still("-vf", "scale=320:360,setsar=2", "-c:v", "libx264", "-crf", 12),
     "behind.mkv": behind,
     "cover.mp3": cover,

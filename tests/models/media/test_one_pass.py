@@ -16,6 +16,7 @@ from quorum.models.features.reading import Wanted
 from quorum.models.fingerprint.fingerprint import fingerprint
 from quorum.models.media import container
 from quorum.models.media.ahead import Ahead
+from quorum.models.media.between import Looks
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.door import open_media
 from quorum.models.media.limits import Limits
@@ -85,13 +86,13 @@ class Packet:
 
 def test_what_is_shown_at_a_moment_is_looked_at():
     clock = TrackClock(10.0, 0.04, resets=False)
-    ahead = Ahead(clock, 0.25)
+    ahead = Ahead(clock, Looks(0.25, b""))
     times = [10_000, 10_120, 10_040, 10_080, 10_240, 10_160, 10_200, 10_400, 10_280, 10_320]
     packets = [*map(Packet, times), Packet(None), Packet(0, size=0)]
     found = [each for packet in packets for each in ahead.through(packet)]
     assert [packet for packet, _ in found] == packets
     looked = {packet.pts for packet, looked_at in found if looked_at}
-    assert looked == {10_000, 10_240, 10_400, None, 0}
+    assert looked == {10_000, 10_160, 10_240, 10_400, None, 0}
 
 
 def test_one_pass_gives_what_two_gave(tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_disguised_copy_is_found_with_its_place(film, tmp_path, disguise, area
     assert match.work_start == pytest.approx(match.start, abs=0.3)
     assert match.area == pytest.approx(area, abs=0.12)
     assert match.visible == pytest.approx(visible, abs=0.12)
-    assert find_matches(dataclasses.replace(found, local=None), catalogue) == []
+    assert find_matches(dataclasses.replace(found, local=None, others=()), catalogue) == []
 
 
 def test_an_edit_of_the_shape_is_told(film, tmp_path):

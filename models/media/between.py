@@ -1,0 +1,125 @@
+"""What a film shows between the looks at it.
+
+Pictures are looked at on a grid of times that anyone can read here: a film can show something
+innocent at each of them, and something else between. So one of two steps of the grid has one more
+look; the bytes of the whole file choose the step and the time within: a film that is changed to fit
+them has others. Where pictures are like none of those that were seen around them, they are a track
+of their own, and all that is judged of a track is judged of it; from then on each step has such a
+look. One file always has the same looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.models.media.tracks import Shown, Track
+
+__all__ = ["Between", "Looks"]
+
+#: Size of the luma by which pictures are compared.
+_LOOK: Final = (32, 18)
+#: Mean difference of luma, of 255, each block of the picture from the look before or after it, from
+#: which a picture is like neither.
+_UNLIKE: Final = 10.0
+#: So many pictures like none around them make a track; fewer are flashes.
+_FLASHES: Final = 2
+
+
+class Looks:
+    """The times at which pictures are looked at.
+
+    Args:
+        step: Seconds of the grid.
+        seed: What chooses the times between.
+
+    Attributes:
+        each: Whether each step has a look between, rather than one of two.
+    """
+
+    def __init__(self, step: float, seed: bytes) -> None:
+        self.step = step
+        self._seed = seed
+        self.each = False
+
+    @classmethod
+    def of(cls, path: Path, step: float) -> Self:
+        """Those of a file.
+
+        Args:
+            path: The file.
+            step: Seconds of the grid.
+        """
+        with path.open("rb") as file:
+            return cls(step, hashlib.file_digest(file, "sha256").digest())
+
+    def after(self, number: int) -> float:
+        """The second of the look between one time of the grid, counted from 0, and the next.
+
+        It is infinite if there is none.
+        """
+        pair, second = divmod(number, 2)
+        drawn = hashlib.sha256(self._seed + pair.to_bytes(8, "big")).digest()
+        if not self.each and drawn[2] % 2 != second:
+            return math.inf
+        return (number + (0.5 + drawn[second]) / 256) * self.step
+
+    def within(self, start: float, end: float) -> bool:
+        """Whether somebody looks between two seconds, both included."""
+        first = math.ceil(start / self.step)
+        return first * self.step <= end or start <= self.after(max(0, first - 1)) <= end
+
+
+class Between:
+    """Finds the pictures of a track that the looks on the grid do not see.
+
+    Args:
+        track: The track.
+        looks: The times.
+    """
+
+    def __init__(self, track: Track, looks: Looks) -> None:
+        self.track = replace(track, chosen=False, between=True)
+        self._looks = looks
+        self._before: NDArray[np.int16] | None = None
+        self._held: tuple[Shown, NDArray[np.int16]] | None = None
+        self._unlike: list[Shown] = []
+        self.found = False
+
+    def take(self, shown: Shown) -> list[Shown]:
+        """Look at the next picture; the pictures of ``track`` that are known now."""
+        step = self._looks.step
+        first = math.ceil((shown.start - 1e-6) / step)
+        if first * step < shown.end - 1e-6:
+            return self._seen(_luma(shown))
+        at = self._looks.after(max(0, first - 1))
+        if shown.start <= at < shown.end:
+            self._held = (replace(shown, track=self.track, start=at, end=at + step), _luma(shown))
+        return []
+
+    def rest(self) -> list[Shown]:
+        """The pictures that are left at the end."""
+        return self._seen(self._before)
+
+    def _seen(self, luma: NDArray[np.int16] | None) -> list[Shown]:
+        held, self._held = self._held, None
+        before, self._before = self._before, luma
+        if held is not None and before is not None and luma is not None:
+            change = np.minimum(np.abs(held[1] - before), np.abs(held[1] - luma))
+            if change.mean() >= _UNLIKE:
+                self._unlike.append(held[0])
+        if not self.found and len(self._unlike) <= _FLASHES:
+            return []
+        self.found = self._looks.each = True
+        known, self._unlike = self._unlike, []
+        return known
+
+
+def _luma(shown: Shown) -> NDArray[np.int16]:
+    return shown.picture.gray(*_LOOK).astype(np.int16)

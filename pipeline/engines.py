@@ -5,7 +5,7 @@ engine    for                          acknowledged
 ========  ===========================  ==============================================
 prism     streams on one machine       when the verdict is published
 direct    files; streams in turns      when the verdict is published
-flink     a cluster                    at the checkpoint (bundle finalizer)
+flink     a cluster                    once a checkpoint has it (``in_flight``)
 dataflow  Google Cloud                 by the service, at its own checkpoint
 ========  ===========================  ==============================================
 """

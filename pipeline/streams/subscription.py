@@ -30,6 +30,7 @@ __all__ = [
     "Held",
     "Subscription",
     "add_outcomes",
+    "close_subscription",
     "open_subscriptions",
     "subscription",
 ]
@@ -211,6 +212,13 @@ def subscription(path: str) -> Holding:
             _SUBSCRIPTIONS[path] = _opened(path)
             register(path, _SUBSCRIPTIONS[path])
         return _SUBSCRIPTIONS[path]
+
+
+def close_subscription(path: str) -> int:
+    """Give back all that this process holds of a path, and pull no more; how many that were."""
+    with _SUBSCRIPTIONS_LOCK:
+        found = _SUBSCRIPTIONS.pop(path, None)
+    return 0 if found is None else found.drain(0.0)
 
 
 def _opened(path: str) -> Holding:

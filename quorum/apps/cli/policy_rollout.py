@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from quorum.apps.cli.policy_cases import Since, Until, time_range
 from quorum.apps.cli.policy_json import AsJson, print_json
 from quorum.apps.cli.policy_release import activate
 from quorum.core.errors import InputError
+from quorum.store.ledger.errors import LedgerUnavailable
 
 __all__ = ["rollout"]
 
@@ -64,6 +66,10 @@ def rollout(
         typer.Option("--stop", help="As --back-to, with the release before the rollout began."),
     ] = False,
     to: Annotated[str | None, typer.Option(help="Topic to publish that to, as well.")] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(min=1, help="Look again each so many seconds, until a guard is passed."),
+    ] = None,
     settings: SettingsFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,13 +77,47 @@ def rollout(
 
     A difference is called real by a sequential test, so that you may look as often as you like. A
     guard is passed when the whole interval lies above it: then the exit code is 1, and with
-    --stop or --back-to the former policy is put in force. Run it from a timer.
+    --stop or --back-to the former policy is put in force.
 
     \b
     quorum policy rollout spam-new --since 2026-03-01
-    quorum policy rollout stricter@1234567890abcdef --guard remove=0.01 --stop
+    quorum policy rollout stricter@1234567890abcdef --guard remove=0.01 --stop --every 60
     """
     bounds = _bounds(guard or [])
+    if every is not None and not bounds:
+        msg = "--every looks until a guard is passed; give one, such as --guard remove=0.01"
+        raise InputError(msg)
+    while True:
+        try:
+            passed = _look(rule, database, since, until, confidence, bounds, as_json)
+        except (InputError, LedgerUnavailable) as error:
+            if every is None:
+                raise
+            typer.echo(f"{error}; the next look is in {every:g} s", err=True)
+            passed = []
+        if passed or every is None:
+            break
+        time.sleep(every)
+    if not passed:
+        return
+    if stop and back_to is None:
+        back_to = _former(rule, database)
+    if back_to is not None:
+        note = f"rollout of {rule}: the guard of {', '.join(passed)} is passed"
+        activate(back_to, to=to, database=database, by="rollout", note=note, settings=settings)
+    raise typer.Exit(_PASSED)
+
+
+def _look(
+    rule: str,
+    database: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    confidence: float,
+    bounds: Mapping[str, float],
+    as_json: bool,
+) -> list[str]:
+    """Compare both sides, print that, and tell which guards are passed."""
     report = compare(_outcomes(rule, database, since, until), confidence)
     if not report.taken.uploads and not report.others.uploads:
         msg = f"no verdict of that time names the rollout of {rule}"
@@ -93,14 +133,7 @@ def rollout(
         _show(rule, report, confidence)
         for name in passed:
             typer.echo(f"the guard {name}={bounds[name]:g} is passed")
-    if not passed:
-        return
-    if stop and back_to is None:
-        back_to = _former(rule, database)
-    if back_to is not None:
-        note = f"rollout of {rule}: the guard of {', '.join(passed)} is passed"
-        activate(back_to, to=to, database=database, by="rollout", note=note, settings=settings)
-    raise typer.Exit(_PASSED)
+    return passed
 
 
 def _bounds(given: list[str]) -> dict[str, float]:

@@ -204,8 +204,8 @@ def test_a_candidate_is_published_for_a_share_and_its_guard_stops_it(database: s
     told = json.loads(run("rollout", candidate.version, "--json").stdout)
     assert (told["with"]["remove"], told["without"]["remove"]) == (1.0, 0.0)
     words = ("rollout", candidate.version, "--guard", "remove=0.5", "--stop")
-    for _ in range(2):
-        assert run(*words).exit_code == 1
+    for more in ((), ("--every", "5")):
+        assert run(*words, *more).exit_code == 1
     with Ledger(database) as ledger:
         after = ledger.transact(history)
     # Once, however often one looks.
@@ -214,6 +214,24 @@ def test_a_candidate_is_published_for_a_share_and_its_guard_stops_it(database: s
         decider.policy.version,
         Policy.from_text(MINE).version,
     ]
+
+
+def test_a_rollout_is_watched_until_its_guard_is_passed(
+    database: str, monkeypatch: pytest.MonkeyPatch
+):
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("quorum.apps.cli.policy_rollout.time.sleep", sleep)
+    with pytest.raises(InputError, match="give one, such as --guard"):
+        run("rollout", "not-yet", "--every", "5")
+    # Nothing is rolled out so far.
+    run("rollout", "not-yet", "--guard", "remove=0.5", "--every", "5")
+    assert looks == [5.0, 5.0, 5.0]
 
 
 def test_last_weeks_cases_are_held_against_the_released_policy(database: str, tmp_path: Path):

@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from apache_beam.io.restriction_trackers import OffsetRange
 
-from quorum.pipeline.streams import flink_source, pubsub_source
-from quorum.pipeline.streams.flink_source import InFlight, _PullUntilCheckpoint
+from quorum.pipeline.streams import in_flight, pubsub_source
+from quorum.pipeline.streams.flink_source import _PullUntilCheckpoint
+from quorum.pipeline.streams.in_flight import InFlight
 from quorum.pipeline.streams.pubsub_source import _PullUntilVerdict
 from quorum.pipeline.streams.subscription import Held
 
@@ -69,38 +70,42 @@ class Finalizer:
 @pytest.fixture
 def holding(monkeypatch: pytest.MonkeyPatch) -> Holding:
     made = Holding()
-    for module in (flink_source, pubsub_source):
+    for module in (in_flight, pubsub_source):
         monkeypatch.setattr(module, "subscription", lambda _path: made)
+    monkeypatch.setattr(in_flight, "_IN_FLIGHT", {})
+    monkeypatch.setattr(in_flight, "_USERS", {})
     return made
 
 
-def test_nothing_is_acknowledged_before_the_checkpoint(holding: Holding) -> None:
-    finalizer = Finalizer()
-    pull = _PullUntilCheckpoint("path", "uploads")
+@pytest.fixture
+def flight(holding: Holding) -> tuple[InFlight, list[float]]:
+    """What is in flight, and the time, which a test moves."""
+    at = [0.0]
+    return InFlight(cast(Any, holding), lambda: at[0]), at
+
+
+def pulled(pull: _PullUntilCheckpoint, finalizer: Finalizer, impulse: bytes = b"7") -> list[bytes]:
+    """A bundle of one impulse."""
     pull.start_bundle()
-    received = list(pull.process(b"", finalizer))
-    assert [one.data for one in received] == [b"m0", b"m1", b"m2", b"m3", b"m4"]
+    received = list(pull.process(impulse, finalizer))
     assert all(one.ack_id == "" for one in received)
-    assert holding.released == []
-    for callback in finalizer.callbacks:
-        callback()
-    assert holding.released == ["a0", "a1", "a2", "a3", "a4"]
+    return [one.data for one in received]
 
 
-def test_each_pull_acknowledges_its_own_and_an_empty_one_nothing(holding: Holding) -> None:
+def test_a_bundle_is_acknowledged_once_a_later_one_has_its_checkpoint(
+    holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Flink finalizes bundles that came after the barrier, whose state is in the next checkpoint.
+    monkeypatch.setattr(in_flight, "TOLD_SECONDS", 0.0)
     finalizer = Finalizer()
     pull = _PullUntilCheckpoint("path", "uploads")
-    pull.start_bundle()
-    holding.waiting, rest = holding.waiting[:2], holding.waiting[2:]
-    list(pull.process(b"", finalizer))
-    list(pull.process(b"", finalizer))
-    holding.waiting = rest
-    list(pull.process(b"", finalizer))
-    first, second = finalizer.callbacks
-    second()
-    assert holding.released == ["a2", "a3", "a4"]
-    first()
-    assert holding.released[3:] == ["a0", "a1"]
+    assert pulled(pull, finalizer) == [b"m0", b"m1", b"m2", b"m3", b"m4"]
+    finalizer.callbacks[0]()
+    assert holding.released == []
+    assert pulled(pull, finalizer) == []
+    finalizer.callbacks[1]()
+    assert holding.released == ["a0", "a1", "a2", "a3", "a4"]
+    assert holding.abandoned == []
 
 
 def test_only_the_first_pull_of_a_bundle_waits_since_what_it_got_goes_on_at_the_end(
@@ -110,21 +115,66 @@ def test_only_the_first_pull_of_a_bundle_waits_since_what_it_got_goes_on_at_the_
     for _ in range(2):
         pull.start_bundle()
         for _ in range(2):
-            list(pull.process(b"", Finalizer()))
+            list(pull.process(b"7", Finalizer()))
     assert [wait > 0 for wait in holding.waits] == [True, False, True, False]
 
 
-def in_flight(holding: Holding) -> tuple[InFlight, list[float]]:
-    at = [0.0]
-    return InFlight(cast(Any, holding), lambda: at[0]), at
+def test_a_job_that_starts_anew_has_back_what_was_not_acknowledged(holding: Holding) -> None:
+    finalizer = Finalizer()
+    pull = _PullUntilCheckpoint("path", "uploads")
+    pulled(pull, finalizer, b"0")
+    finalizer.callbacks[0]()
+    pulled(pull, finalizer, b"0")
+    assert holding.abandoned == ["a0", "a1", "a2", "a3", "a4"]
+    for callback in finalizer.callbacks:
+        callback()
+    assert holding.released == []
+
+
+def test_the_last_worker_that_a_job_leaves_gives_back_all(
+    holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+
+    def close(path: str) -> int:
+        closed.append(path)
+        return 5
+
+    monkeypatch.setattr(in_flight, "close_subscription", close)
+    workers = [_PullUntilCheckpoint("path", "uploads") for _ in range(2)]
+    for worker in workers:
+        worker.setup()
+    pulled(workers[0], Finalizer())
+    workers[0].teardown()
+    assert closed == []
+    workers[1].teardown()
+    assert closed == ["path"]
+
+
+def test_a_bundle_that_another_slot_began_before_it_was_told_proves_nothing(
+    holding: Holding, flight: tuple[InFlight, list[float]]
+) -> None:
+    made, at = flight
+    first = made.began(["first"])
+    at[0] = 0.2
+    first()
+    second = made.began(["second"])
+    at[0] = 0.4
+    second()
+    assert holding.released == []
+    at[0] = 2.0
+    assert made.wants_later
+    made.began([])()
+    assert holding.released == ["first", "second"]
+    assert not made.wants_later
 
 
 def test_what_a_failed_bundle_took_is_given_back_once_later_ones_have_their_checkpoint(
-    holding: Holding,
+    holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
-    made, at = in_flight(holding)
+    made, at = flight
     made.began(["lost"])
-    for at[0] in (11.0, 14.0):
+    for at[0] in (11.0, 22.0):
         assert made.wants_later
         assert not holding.abandoned
         made.began([])()
@@ -133,8 +183,10 @@ def test_what_a_failed_bundle_took_is_given_back_once_later_ones_have_their_chec
     assert not holding.released
 
 
-def test_a_slot_that_is_told_of_its_checkpoint_last_loses_nothing(holding: Holding) -> None:
-    made, at = in_flight(holding)
+def test_a_slot_that_is_told_of_its_checkpoint_last_loses_nothing(
+    holding: Holding, flight: tuple[InFlight, list[float]]
+) -> None:
+    made, at = flight
     slow = made.began(["slow"])
     at[0] = 60.0
     made.began(["a"])()
@@ -143,19 +195,21 @@ def test_a_slot_that_is_told_of_its_checkpoint_last_loses_nothing(holding: Holdi
     slow()
     at[0] = 70.0
     made.began(["c"])()
-    assert holding.released == ["a", "b", "slow", "c"]
+    assert holding.released == ["slow", "a", "b"]
     assert not holding.abandoned
 
 
-def test_without_checkpoints_nothing_is_given_back_and_bundles_are_few(holding: Holding) -> None:
-    made, at = in_flight(holding)
+def test_without_checkpoints_nothing_is_given_back_and_bundles_are_few(
+    holding: Holding, flight: tuple[InFlight, list[float]]
+) -> None:
+    made, at = flight
     made.began(["a"])
     began = 0
     for at[0] in range(1, 61):
         if made.wants_later:
             made.began([])
             began += 1
-    assert 0 < began <= 25
+    assert 0 < began <= 5
     assert not holding.abandoned
 
 

@@ -24,6 +24,7 @@ __all__ = ["HOME", "Flink", "Pool", "flink_home", "kill"]
 HOME = "QUORUM_FLINK"
 
 _START_SECONDS = 120.0
+_STILL_SECONDS = 5.0
 
 
 def flink_home() -> tuple[Path | None, str]:
@@ -121,6 +122,16 @@ class Flink:
         return sum(
             int(one["metrics"]["read-records"]) for one in vertices if "Decide" in one["name"]
         )
+
+    def received_in_all(self, job: str) -> int:
+        """``received`` once it has not grown for some seconds: what was given back came again."""
+        last, since = -1, 0.0
+        while time.monotonic() - since < _STILL_SECONDS:
+            now = self.received(job)
+            if now != last:
+                last, since = now, time.monotonic()
+            time.sleep(0.2)
+        return last
 
     def running(self) -> str:
         """The id of the job that runs; empty for none."""

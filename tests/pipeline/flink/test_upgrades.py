@@ -75,7 +75,7 @@ def test_open_cases_outlive_upgrades_a_failed_one_a_lost_jobmanager_and_a_drain(
     fifth = deployment.jobs("upgrade", fourth, "--", *short).stdout.strip()
     deployment.predict(parts[3])
     deployment.await_verdicts(parts[3])
-    before = flink.received(fifth)
+    before = flink.received_in_all(fifth)
     deployment.publish(["last"])
     wait_until(lambda: flink.received(fifth) > before, 60, lambda: "the upload did not come")
     deployment.jobs("drain", fifth)

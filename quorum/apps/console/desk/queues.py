@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select, union_all
 
 from quorum.apps.console.accounts.names import folded
 from quorum.apps.console.desk.routing import Desk
@@ -71,7 +71,7 @@ def matching(
         found.append(t.kind == queue.kind)
     if queue.name is not None:
         desk = Desk() if shift is None else shift.desk
-        found.append(desk.in_queue(queue.name, at))
+        found.append(or_(*desk.in_queue(queue.name, at)))
     if reviewer is not None:
         if shift is not None:
             found += shift.conditions()
@@ -111,9 +111,20 @@ def _page(
     limit: int,
     shift: Shift | None,
 ) -> list[ReviewTask]:
-    t = tasks.c
-    query = select(tasks).where(*matching(queue, reviewer, now(), shift), t.kind != "golden")
-    found = connection.execute(query.order_by(*order_of(queue)).limit(limit).offset(offset))
+    t, at, order = tasks.c, now(), order_of(queue)
+    conditions = [*matching(replace(queue, name=None), reviewer, at, shift), t.kind != "golden"]
+    query = select(tasks)
+    if queue.name is None:
+        query = query.where(*conditions)
+    else:
+        # The best of what is filed there and of what will be: each in the order of an index.
+        desk = Desk() if shift is None else shift.desk
+        tops = (
+            select(t.id).where(*conditions, part).order_by(*order).limit(offset + limit).subquery()
+            for part in desk.in_queue(queue.name, at)
+        )
+        query = query.where(t.id.in_(union_all(*(select(top.c.id) for top in tops))))
+    found = connection.execute(query.order_by(*order).limit(limit).offset(offset))
     return [task_from_row(row) for row in found]
 
 

@@ -244,10 +244,10 @@ class Desk(_Section):
             if role not in one.roles or not set(one.skills) <= set(skills)
         )
 
-    def in_queue(self, name: str, at: datetime) -> ColumnElement[bool]:
-        """The condition that a task is in a queue, whether or not it is filed already."""
+    def in_queue(self, name: str, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        """The conditions that a task is filed in a queue, and that it will be."""
         t = tasks.c
-        return or_(t.queue == name, and_(t.queue.is_(None), self.routed(at) == name))
+        return t.queue == name, and_(t.queue.is_(None), self.routed(at) == name)
 
     def in_none_of(self, names: Collection[str], at: datetime) -> list[ColumnElement[bool]]:
         """The conditions that a task is in none of some queues."""

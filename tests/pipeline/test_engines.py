@@ -66,7 +66,7 @@ def test_direct_runs_in_one_thread_of_this_process() -> None:
 def test_flink_checkpoints_and_does_not_wait_for_full_bundles() -> None:
     options = pipeline_options(Engine.FLINK, streaming=True)
     made = given(Engine.FLINK)
-    assert int(made["max_bundle_time_mills"]) == 20
+    assert int(made["max_bundle_time_mills"]) == 5
     assert int(made["checkpointing_interval"]) == 1000
     assert options.view_as(WorkerOptions).max_cache_memory_usage_mb == 0
 

@@ -22,8 +22,8 @@ def running() -> Iterator[str]:
     """The URL of an empty database, or a skip that says what lacks."""
     pytest.importorskip("pymysql", reason="needs quorum-moderation[mysql]")
     server, install = shutil.which("mariadbd"), shutil.which("mariadb-install-db")
-    if server is None or install is None:
-        pytest.skip("needs MariaDB's server binaries (Debian: mariadb-server-core)")
+    if server is None or install is None or shutil.which("my_print_defaults") is None:
+        pytest.skip("needs MariaDB's binaries (Debian: mariadb-server-core, mariadb-client-core)")
     folder = Path(tempfile.mkdtemp(prefix="quorum-my-"))
     user = "--user=root"  # of its files; ignored where the test does not run as root
     data = f"--datadir={folder / 'data'}"

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
-from apache_beam.runners.worker import statesampler
+from apache_beam.runners.worker import sdk_worker, statesampler
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
 
 from quorum.core.errors import ConfigurationError
+from quorum.pipeline.streams.in_flight import worker_ended
 
 __all__ = ["worker_pool"]
 
@@ -36,6 +37,16 @@ class _Unsampled(statesampler.StateSampler):
     def stop(self) -> None:
         statesampler.set_current_tracker(None)
         self.finished = True
+
+
+class _Harness(sdk_worker.SdkHarness):
+    """Tells when it ends."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            worker_ended()
 
 
 @contextmanager
@@ -65,6 +76,7 @@ def worker_pool(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
         msg = f"port {port} of {host} is in use; give another --port"
         raise ConfigurationError(msg)
     statesampler.StateSampler = _Unsampled  # type: ignore[misc]
+    sdk_worker.SdkHarness = _Harness  # type: ignore[misc]
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
         BeamFnExternalWorkerPoolServicer(), server
     )

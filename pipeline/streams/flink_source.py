@@ -17,7 +17,7 @@ import apache_beam as beam
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
 
 from quorum.pipeline.streams.base import Received
-from quorum.pipeline.streams.in_flight import begin_use, end_use, in_flight
+from quorum.pipeline.streams.in_flight import in_flight, leave
 from quorum.pipeline.streams.pubsub_source import PullingSource, output
 
 __all__ = ["FlinkPubSubSource"]
@@ -47,12 +47,6 @@ class _PullUntilCheckpoint(beam.DoFn):
         self.refuses = refuses
         self.paused = paused
 
-    def setup(self) -> None:
-        begin_use(self.path)
-
-    def teardown(self) -> None:
-        end_use(self.path)
-
     def start_bundle(self) -> None:
         self._began = time.monotonic()
         self._wait = _IDLE_WAIT
@@ -62,6 +56,8 @@ class _PullUntilCheckpoint(beam.DoFn):
     ) -> Iterator[Any]:
         wait, self._wait = self._wait, 0.0
         if self.paused:
+            if impulse == _FIRST:
+                leave(self.path)
             time.sleep(wait)
             return
         flight = in_flight(self.path)

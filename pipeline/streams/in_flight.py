@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quorum.pipeline.streams.holding import Holding
-from quorum.pipeline.streams.subscription import close_subscription, subscription
+from quorum.pipeline.streams.subscription import detach_subscription, subscription
 
-__all__ = ["InFlight", "begin_use", "end_use", "in_flight"]
+__all__ = ["InFlight", "in_flight", "leave", "worker_ended"]
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +27,14 @@ TOLD_SECONDS = 1.0
 #: What a bundle took is given back once one that began so many seconds later has its checkpoint.
 OVERTAKEN_SECONDS = 10.0
 
-#: Without an impulse for so many seconds, the job has gone from this process.
-GONE_SECONDS = 180.0
+#: Without an impulse for so many seconds after the end of a worker, the job went with it; a worker
+#: may end its last bundle for so long after its own end.
+LEFT_SECONDS = 5.0
+
+#: Without an impulse for so many seconds the job has gone, whatever became of its worker.
+GONE_SECONDS = 300.0
+
+_WATCH_SECONDS = 2.0
 
 
 @dataclass(eq=False, slots=True)
@@ -66,8 +72,10 @@ class InFlight:
             if not self._bundles:
                 return False
             first, last = next(iter(self._bundles)), next(reversed(self._bundles))
-        # The worker keeps what a bundle was made with until its finalizer is called.
-        pause = OVERTAKEN_SECONDS if first.finalized is None else TOLD_SECONDS
+        # The worker keeps what a bundle was made with until its finalizer is called, so that one
+        # that follows must do; it may have failed, so not for ever.
+        follows = first.finalized is None or last.began >= first.finalized + TOLD_SECONDS
+        pause = OVERTAKEN_SECONDS if follows else TOLD_SECONDS
         return max(first.finalized or first.began, last.began) < now - pause
 
     def began(self, ack_ids: Sequence[str], at: float | None = None) -> Callable[[], None]:
@@ -115,9 +123,11 @@ class InFlight:
                 elif now - one.overtaken >= TOLD_SECONDS:
                     del self._bundles[one]
                     lost += one.ack_ids
-        if done:
-            self.source.release(done)
-        self._give_back(lost)
+        try:
+            if done:
+                self.source.release(done)
+        finally:
+            self._give_back(lost)
 
     def _give_back(self, lost: Sequence[str]) -> None:
         if lost:
@@ -127,8 +137,8 @@ class InFlight:
 
 _LOCK = threading.Lock()
 _IN_FLIGHT: dict[str, InFlight] = {}
-_USERS: dict[str, int] = {}
 _WATCH: list[threading.Thread] = []
+_ENDED = [float("-inf")]
 
 
 def in_flight(path: str) -> InFlight:
@@ -144,38 +154,53 @@ def in_flight(path: str) -> InFlight:
         return found
 
 
-def begin_use(path: str) -> None:
-    """A worker has the job's source of this path."""
-    with _LOCK:
-        _USERS[path] = _USERS.get(path, 0) + 1
+def worker_ended() -> None:
+    """A worker of this process ended, of whatever job: what it held goes back soon.
+
+    Beam tears down nothing where its runner hangs up first.
+    """
+    _ENDED[0] = time.monotonic()
 
 
-def end_use(path: str) -> None:
-    """A worker gives it up; the last one gives back all that is held."""
+def leave(path: str) -> None:
+    """Give back all that this process holds of a path, and pull no more of it."""
     with _LOCK:
-        _USERS[path] -= 1
-        is_last = not _USERS[path]
-    if is_last:
-        _close(path)
+        found = _detached(path)
+    _drain(path, found)
+
+
+def is_gone(used: float, ended: float, now: float) -> bool:
+    """Whether a job has left.
+
+    Args:
+        used: When it was last here.
+        ended: When a worker last ended.
+        now: The time.
+    """
+    idle = now - used
+    return idle > GONE_SECONDS or (idle > LEFT_SECONDS and used < ended + LEFT_SECONDS)
 
 
 def _watch() -> None:
-    """Close what a job left without a word: its TaskManager was killed."""
     while True:
-        time.sleep(GONE_SECONDS / 10)
+        time.sleep(_WATCH_SECONDS)
+        now = time.monotonic()
         with _LOCK:
-            gone = [
-                path
-                for path, one in _IN_FLIGHT.items()
-                if one.used < time.monotonic() - GONE_SECONDS
-            ]
-        for path in gone:
-            _close(path)
+            gone = [path for path, one in _IN_FLIGHT.items() if is_gone(one.used, _ENDED[0], now)]
+            detached = {path: _detached(path) for path in gone}
+        for path, found in detached.items():
+            try:
+                _drain(path, found)
+            except Exception:
+                _log.exception("could not give back what is held of %s", path)
 
 
-def _close(path: str) -> None:
-    with _LOCK:
-        if _IN_FLIGHT.pop(path, None) is None:
-            return
-    returned = close_subscription(path)
-    _log.info("the job has gone from this process: %d messages of %s went back", returned, path)
+def _detached(path: str) -> Holding | None:
+    """What is held of a path, which is opened anew at the next call; with the lock held."""
+    return None if _IN_FLIGHT.pop(path, None) is None else detach_subscription(path)
+
+
+def _drain(path: str, found: Holding | None) -> None:
+    if found is not None:
+        returned = found.drain(0.0)
+        _log.info("the job has gone from this process: %d messages of %s went back", returned, path)

@@ -30,7 +30,7 @@ __all__ = [
     "Held",
     "Subscription",
     "add_outcomes",
-    "close_subscription",
+    "detach_subscription",
     "open_subscriptions",
     "subscription",
 ]
@@ -214,11 +214,10 @@ def subscription(path: str) -> Holding:
         return _SUBSCRIPTIONS[path]
 
 
-def close_subscription(path: str) -> int:
-    """Give back all that this process holds of a path, and pull no more; how many that were."""
+def detach_subscription(path: str) -> Holding | None:
+    """What this process holds of a path, to be drained: the next ``subscription`` opens it anew."""
     with _SUBSCRIPTIONS_LOCK:
-        found = _SUBSCRIPTIONS.pop(path, None)
-    return 0 if found is None else found.drain(0.0)
+        return _SUBSCRIPTIONS.pop(path, None)
 
 
 def _opened(path: str) -> Holding:

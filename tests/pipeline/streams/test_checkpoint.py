@@ -22,6 +22,7 @@ class Holding:
         self.waiting = [Held(f"a{n}", f"m{n}".encode(), {"n": str(n)}, 0.0) for n in range(5)]
         self.released: list[str] = []
         self.abandoned: list[str] = []
+        self.drained = 0
         self.waits: list[float] = []
 
     def take_bundle(self, wait: float, _yields: Callable[[], bool] | None = None) -> list[Held]:
@@ -40,6 +41,10 @@ class Holding:
 
     def abandon(self, ack_ids: list[str]) -> None:
         self.abandoned += ack_ids
+
+    def drain(self, _grace: float) -> int:
+        self.drained += 1
+        return 0
 
 
 class Tracker:
@@ -73,7 +78,7 @@ def holding(monkeypatch: pytest.MonkeyPatch) -> Holding:
     for module in (in_flight, pubsub_source):
         monkeypatch.setattr(module, "subscription", lambda _path: made)
     monkeypatch.setattr(in_flight, "_IN_FLIGHT", {})
-    monkeypatch.setattr(in_flight, "_USERS", {})
+    monkeypatch.setattr(in_flight, "_WATCH", [None])
     return made
 
 
@@ -131,24 +136,31 @@ def test_a_job_that_starts_anew_has_back_what_was_not_acknowledged(holding: Hold
     assert holding.released == []
 
 
-def test_the_last_worker_that_a_job_leaves_gives_back_all(
+def test_a_drain_gives_back_what_the_job_before_held(
     holding: Holding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed: list[str] = []
+    monkeypatch.setattr(in_flight, "detach_subscription", lambda _path: holding)
+    pulled(_PullUntilCheckpoint("path", "uploads"), Finalizer())
+    paused = _PullUntilCheckpoint("path", "uploads", paused=True)
+    for _ in range(2):
+        assert pulled(paused, Finalizer(), b"0") == []
+    assert holding.drained == 1
 
-    def close(path: str) -> int:
-        closed.append(path)
-        return 5
 
-    monkeypatch.setattr(in_flight, "close_subscription", close)
-    workers = [_PullUntilCheckpoint("path", "uploads") for _ in range(2)]
-    for worker in workers:
-        worker.setup()
-    pulled(workers[0], Finalizer())
-    workers[0].teardown()
-    assert closed == []
-    workers[1].teardown()
-    assert closed == ["path"]
+@pytest.mark.parametrize(
+    ("used", "ended", "gone"),
+    [
+        (0.0, 1.0, True),  # the worker ended, and nobody came since
+        (4.0, 1.0, True),  # its last bundle ended after it
+        (95.0, 93.0, False),  # it came back
+        (0.0, -200.0, False),  # a long bundle
+        (-250.0, -900.0, True),
+    ],
+)
+def test_a_job_has_gone_where_its_worker_ended_or_it_was_not_seen_for_long(
+    used: float, ended: float, gone: bool
+) -> None:
+    assert in_flight.is_gone(used, ended, 100.0) is gone
 
 
 def test_a_bundle_that_another_slot_began_before_it_was_told_proves_nothing(
@@ -211,6 +223,21 @@ def test_without_checkpoints_nothing_is_given_back_and_bundles_are_few(
             began += 1
     assert 0 < began <= 5
     assert not holding.abandoned
+
+
+def test_a_bundle_that_took_nothing_follows_once_however_long_the_next_checkpoint_takes(
+    holding: Holding, flight: tuple[InFlight, list[float]]
+) -> None:
+    made, at = flight
+    made.began(["a"])()
+    began = 0
+    for at[0] in range(1, 61):
+        if made.wants_later:
+            made.began([])
+            began += 1
+    assert 0 < began <= 6
+    made.began([])()
+    assert holding.released == ["a"]
 
 
 def test_until_the_verdict_each_message_carries_its_receipt(holding: Holding) -> None:

@@ -27,7 +27,7 @@ _IMPULSE_MILLISECONDS = 5
 
 #: Seconds that a bundle waits for its first message, so that an idle slot costs little. A
 #: checkpoint waits as long for the bundle.
-_IDLE_WAIT = 0.25
+_IDLE_WAIT = 0.05
 
 #: Flink's impulses are counted in each slot, from the start of the job and from each start anew.
 _FIRST = b"0"

@@ -11,7 +11,7 @@ from quorum.models.detectors import Detector, Example, Feature, Features, Findin
 POLICY = Policy.from_text(
     """
 name: comments
-deadline: 1 s
+deadline: 4 s
 retention: 1 h
 orphan_wait: 1 min
 quorum: 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from quorum.core.messages import Evidence, Status, Upload, Usage
 from quorum.core.settings import Settings
 
 __all__ = [
+    "OF_MEDIA",
     "Audio",
     "Detector",
     "Example",
@@ -54,6 +55,10 @@ class Feature(StrEnum):
     SPEECH = "speech"
     """Words heard in the sound. A detector that needs them beside TEXT scores them by themselves:
     it is called once more, with ``Features.spoken``, and the findings are put together."""
+
+
+#: What is made of the media's file itself, beside words.
+OF_MEDIA: Final = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +218,7 @@ class Features:
         language = self.speech.text.language
         nothing = {"title": "", "description": "", "tags": (), "comments": (), "media": None}
         upload = self.upload.model_copy(update={**nothing, "language": language})
-        media = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS)
-        absent = dict.fromkeys(media, "no media")
+        absent = dict.fromkeys(OF_MEDIA, "no media")
         return Features(
             upload, text=self.speech.text, embedding=self.speech.embedding, absent=absent
         )

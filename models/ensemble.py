@@ -20,7 +20,7 @@ from weakref import WeakSet
 from quorum.core.errors import ConfigurationError
 from quorum.core.settings import DetectorSettings, MediaAccess, Settings
 from quorum.models.configured import ConfiguredDetector, warm_up
-from quorum.models.detectors import Detector, Feature
+from quorum.models.detectors import OF_MEDIA, Detector, Feature
 from quorum.models.installed import load_detector, release, selected
 from quorum.models.pinning import pinned
 from quorum.models.plan import Extract, ExtractFurther, Plan, Score, Settle, Settled, Step
@@ -30,7 +30,6 @@ __all__ = ["Ensemble"]
 _TEXT = frozenset({Feature.TEXT, Feature.EMBEDDING})
 #: What the first stage leaves to the second: words for which media is decoded.
 _WORDS_OF_MEDIA = frozenset({Feature.OCR, Feature.SPEECH})
-_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS})
 
 #: The ensembles of this process that are not closed: equal settings give them the same detectors.
 _open: WeakSet[Ensemble] = WeakSet()
@@ -160,4 +159,4 @@ def _first_stage(
 
 def _needs_text_only(configured: ConfiguredDetector) -> bool:
     needs = configured.detector.needs
-    return bool(needs & _TEXT) and not needs & _MEDIA and not configured.detector.remote
+    return bool(needs & _TEXT) and needs.isdisjoint(OF_MEDIA) and not configured.detector.remote

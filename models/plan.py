@@ -17,7 +17,7 @@ from typing import Self
 from quorum.core.messages import Prediction, Upload
 from quorum.core.settings import MediaAccess
 from quorum.models.configured import ConfiguredDetector, needs_of
-from quorum.models.detectors import Feature, Features
+from quorum.models.detectors import OF_MEDIA, Feature, Features
 from quorum.models.features.extract import Costs, Extractor
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
 Settled = Callable[[Upload, Sequence[Prediction]], str | None]
 
 _EMBEDDING = frozenset({Feature.EMBEDDING})
-_MEDIA = frozenset({Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class ExtractFurther(Step):
 
     @cached_property
     def _kept(self) -> frozenset[Feature]:
-        return needs_of(self.first) & _MEDIA
+        return needs_of(self.first).intersection(OF_MEDIA)
 
     @cached_property
     def _with_embedding(self) -> Extractor:

@@ -123,7 +123,7 @@ def _without_features(policy: Policy) -> None:
     Raises:
         ConfigurationError: If it has any.
     """
-    if any(side.features for side in policy.sides):
+    if policy.has_features:
         msg = (
             f"{policy.version} has `features`, which this engine does not keep: they are counted "
             "in the memory of one process; use --runner prism, or take the section and its rules "

@@ -63,6 +63,11 @@ class Policy(PolicyContent):
         return (self,) if self.candidate is None else (self, self.candidate)
 
     @property
+    def has_features(self) -> bool:
+        """Whether a side reads features over time."""
+        return any(side.features for side in self.sides)
+
+    @property
     def rollouts(self) -> frozenset[str]:
         """What is rolled out, as ``Verdict.rollout`` names it."""
         found = {rule.name for side in self.sides for rule in side.rules if rule.rollout}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quorum.core.errors import InputError, MediaRefused
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
-from quorum.models.detectors import Audio, Feature, Features, Frames, Speech, Text
+from quorum.models.detectors import OF_MEDIA, Audio, Feature, Features, Frames, Speech, Text
 from quorum.models.features.decode import Decoded
 from quorum.models.features.speech.listener import Transcript, shared_listener, speech_is_on
 from quorum.models.features.text import MAX_CHARACTERS, text_of, text_of_speech
@@ -29,10 +29,7 @@ __all__ = ["MEDIA_FEATURES", "Costs", "Extractor", "Fetch", "take_fetches"]
 
 #: The features that are made of an upload's media.
 MEDIA_FEATURES = (
-    Feature.FRAMES,
-    Feature.AUDIO,
-    Feature.FINGERPRINT,
-    Feature.DIGESTS,
+    *OF_MEDIA,
     Feature.OCR,
     Feature.SPEECH,
 )

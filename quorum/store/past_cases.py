@@ -23,6 +23,7 @@ from quorum.store.histories import history_before
 from quorum.store.ledger import Ledger, TimeRange
 from quorum.store.ledger.reading import Part, within
 from quorum.store.ledger.schema import cases
+from quorum.store.ledger.statements import in_chunks
 
 __all__ = ["CaseSample", "draw_sample", "read_sample"]
 
@@ -83,8 +84,8 @@ def _draw(connection: Connection, period: TimeRange, most: int) -> CaseSample:
     names = sorted(taken)
     found: list[tuple[datetime, str]] = []
     weights: dict[str, float] = {}
-    for start in range(0, len(names), _PAGE):
-        page = query.where(cases.c.uploader.in_(names[start : start + _PAGE]))
+    for chunk in in_chunks(names, _PAGE):
+        page = query.where(cases.c.uploader.in_(chunk))
         places: dict[str, list[tuple[float, datetime, str]]] = {}
         for upload_id, uploader, at in connection.execute(page):
             places.setdefault(uploader, []).append((place_of(_SALT, upload_id), at, upload_id))
@@ -123,7 +124,7 @@ def read_sample(
     """
     policies = [candidate] if base is None else [candidate, base]
     found = _read(ledger, sample, policies)
-    if any(side.features for one in policies for side in one.sides):
+    if any(one.has_features for one in policies):
         found = iter(with_features(found, policies))
     for case in found:
         yield case, sample.weights.get(str(case.facts["id"]), 1.0)
@@ -131,8 +132,8 @@ def read_sample(
 
 def _read(ledger: Ledger, sample: CaseSample, policies: Sequence[Policy]) -> Iterator[PastCase]:
     reads_history = next((one for one in policies if one.reads_history), None)
-    for start in range(0, len(sample.ids), _PAGE):
-        for case in ledger.get_cases(sample.ids[start : start + _PAGE], _PARTS):
+    for chunk in in_chunks(sample.ids, _PAGE):
+        for case in ledger.get_cases(chunk, _PARTS):
             if case.upload is None:
                 continue
             known = None

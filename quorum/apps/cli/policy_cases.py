@@ -84,7 +84,7 @@ class CaseSelection:
         in which they were published.
         """
         policies = [one for one in (policy, base) if one is not None]
-        if any(side.features for one in policies for side in one.sides):
+        if any(one.has_features for one in policies):
             cases = with_features(self.read(policy, versions), policies)
             return (case.to_json().encode() for case in cases)
         if self.database is None and self.cases:

@@ -65,7 +65,7 @@ def blast_radius(
     if cases:
         found = read_cases(cases)
         policies = [candidate, *([] if base is None else [base])]
-        if any(side.features for one in policies for side in one.sides):
+        if any(one.has_features for one in policies):
             found = iter(with_features(found, policies))
         radius = try_policy(((one, 1.0) for one in found), candidate, base).radius
     else:

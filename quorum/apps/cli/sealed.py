@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from quorum.apps.cli.exported import OutFile, check_out, plain, write_rows
 from quorum.apps.cli.ledger_holds import By, who
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app"]
 

@@ -13,6 +13,13 @@ def outcome(source, **values):
     return evaluate(Program(expression.compiled), Context(given | facts))[0]
 
 
+def assert_refused(source, declared, column, told):
+    with pytest.raises(ExpressionError) as caught:
+        parse(source, declared)
+    assert told in caught.value.message
+    assert (caught.value.line, caught.value.column) == (1, column)
+
+
 def test_reads_are_found():
     expression = parse(
         'score("spam") > 0.5 && label(\'violence/fight\') > 0.2 || score("x", 0.1) > 1'
@@ -87,10 +94,7 @@ def test_what_cannot_be_meant_is_refused(source):
     ],
 )
 def test_a_field_that_is_never_there_is_refused_with_its_place(source, column, told):
-    with pytest.raises(ExpressionError) as caught:
-        parse(source, ["verified"])
-    assert told in caught.value.message
-    assert (caught.value.line, caught.value.column) == (1, column)
+    assert_refused(source, ["verified"], column, told)
 
 
 @pytest.mark.parametrize(
@@ -102,10 +106,7 @@ def test_a_field_that_is_never_there_is_refused_with_its_place(source, column, t
     ],
 )
 def test_a_text_that_its_conversion_never_reads_is_refused(source, column, told):
-    with pytest.raises(ExpressionError) as caught:
-        parse(source, ["since"])
-    assert told in caught.value.message
-    assert (caught.value.line, caught.value.column) == (1, column)
+    assert_refused(source, ["since"], column, told)
 
 
 def test_all_that_is_unknown_in_a_condition_is_told_at_once():

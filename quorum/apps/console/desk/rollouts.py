@@ -11,6 +11,7 @@ from typing import Final
 from quorum.aggregator.study.rollout import Outcome, RolloutReport, compare
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger, LedgerCase, TimeRange
+from quorum.store.ledger.statements import in_chunks
 from quorum.store.past_cases import draw_sample
 from quorum.store.rollouts import PARTS, rollout_outcomes
 
@@ -59,5 +60,5 @@ def compare_rollouts(ledger: Ledger, most: int = MOST_CASES) -> Rollouts:
 
 
 def _cases(ledger: Ledger, ids: Sequence[str]) -> Iterator[LedgerCase]:
-    for start in range(0, len(ids), _PAGE):
-        yield from ledger.get_cases(ids[start : start + _PAGE], PARTS)
+    for chunk in in_chunks(ids, _PAGE):
+        yield from ledger.get_cases(chunk, PARTS)

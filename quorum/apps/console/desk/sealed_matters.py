@@ -111,7 +111,7 @@ def answer(ledger: Ledger, case_id: str, matter_id: str, by: str, *, agree: bool
             raise InputError(msg)
         if not agree:
             why_not = stated_reason(why)
-            _refuse(connection, matter, action, why_not, by)
+            _refuse(connection, matter, action, why_not, by, now())
         else:
             _agree(connection, matter, action, by, now())
 
@@ -124,9 +124,8 @@ def _action_on(connection: Connection, upload_id: str) -> Action | None:
 
 
 def _refuse(
-    connection: Connection, matter: Matter, action: Action | None, why: str, by: str
+    connection: Connection, matter: Matter, action: Action | None, why: str, by: str, at: datetime
 ) -> None:
-    at = now()
     if matter.kind == "report":
         done = None if action is None else action.value
         close_case(connection, matter.id, upheld=False, action=done, at=at, by=by)
@@ -178,7 +177,7 @@ def answer_all(connection: Connection, upload_id: str, by: str, at: datetime) ->
     """
     for matter in matters_on(connection, upload_id):
         if matter.kind in ("appeal", "counter"):
-            _refuse(connection, matter, Action.REMOVE, "The upload breaks the law.", by)
+            _refuse(connection, matter, Action.REMOVE, "The upload breaks the law.", by, at)
         else:
             _agree(connection, matter, Action.REMOVE, by, at)
 

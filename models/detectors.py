@@ -22,7 +22,6 @@ from quorum.core.messages import Evidence, Status, Upload, Usage
 from quorum.core.settings import Settings
 
 __all__ = [
-    "OF_MEDIA",
     "Audio",
     "Detector",
     "Example",

@@ -15,6 +15,10 @@
   let interval = null;
   let stepping = false;
   let due = 0;
+  // Counts the moves that a person makes; each ends the steps that were still to come. The next
+  // step waits until the frame of the last move is painted.
+  let moves = 0;
+  let landed = null;
 
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   const revealed = () => $("#reveal")?.hidden === true;
@@ -36,6 +40,13 @@
     show();
   }
 
+  function move(seconds) {
+    moves += 1;
+    due = 0;
+    landed = painted();
+    seek(seconds);
+  }
+
   // Frames
 
   function watchFrames() {
@@ -55,16 +66,18 @@
   }
 
   const painted = () => new Promise((done) => {
-    const end = setTimeout(done, 250);
+    const end = setTimeout(done, 2000);
     video.addEventListener("seeked", () => {
       requestAnimationFrame(() => requestAnimationFrame(() => { clearTimeout(end); done(); }));
     }, { once: true });
   });
 
   async function toNextFrame(direction) {
+    const began = moves;
+    await landed;
     const from = shown;
     let reach = interval ?? LEAST;
-    while (shown === from && (direction > 0 ? from + reach < video.duration : from > 0)) {
+    while (moves === began && shown === from && (direction > 0 ? from + reach < video.duration : from > 0)) {
       const there = painted();
       // Just before this frame is the one before it, however long that is shown.
       seek(direction > 0 ? from + reach * (interval === null ? 1 : GROWTH) : from - Math.min(reach, from) / 2);
@@ -72,7 +85,7 @@
       if (shown === from) reach *= GROWTH;
       if (reach > 10) break;
     }
-    if (shown > from) interval = Math.min(interval ?? Infinity, shown - from);
+    if (moves === began && shown > from) interval = Math.min(interval ?? Infinity, shown - from);
   }
 
   // Keys may come faster than frames are painted: each of them counts.
@@ -83,9 +96,9 @@
     if (stepping) return;
     stepping = true;
     while (due !== 0) {
-      const way = Math.sign(due);
+      const [way, began] = [Math.sign(due), moves];
       await toNextFrame(way);
-      due -= way;
+      if (moves === began) due -= way;
     }
     stepping = false;
   }
@@ -99,7 +112,7 @@
     const near = video.paused ? 0.05 : 1;
     const next = direction > 0 ? starts.find((one) => one > at + 0.05) : starts.findLast((one) => one < at - near);
     const chosen = next ?? (direction > 0 ? starts[0] : starts.at(-1));
-    seek(chosen);
+    move(chosen);
     tell(`evidence ${starts.indexOf(chosen) + 1} of ${starts.length}, ${clock(chosen)}`);
   }
 
@@ -125,8 +138,8 @@
 
   const KEYS = {
     " ": () => { if (video.paused) video.play().catch(() => tell("This browser cannot play the media.")); else video.pause(); },
-    ArrowLeft: () => seek(video.currentTime - JUMP),
-    ArrowRight: () => seek(video.currentTime + JUMP),
+    ArrowLeft: () => move(video.currentTime - JUMP),
+    ArrowRight: () => move(video.currentTime + JUMP),
     ",": () => step(-1),
     ".": () => step(1),
     "<": () => faster(-1),
@@ -176,7 +189,7 @@
     const found = lines().filter((one) => !one.hidden);
     if (!found.length || !video) return;
     const next = found.find((one) => Number(one.dataset.from) > video.currentTime + 0.05) ?? found[0];
-    seek(Number(next.dataset.from));
+    move(Number(next.dataset.from));
     next.scrollIntoView({ block: "nearest" });
   }
 
@@ -197,7 +210,7 @@
     if (!link) return;
     event.preventDefault();
     if (!video) return;
-    seek(Number(link.dataset.seek));
+    move(Number(link.dataset.seek));
     if (!link.closest("#board, #viewing")) video.scrollIntoView({ block: "nearest" });
   });
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from quorum.aggregator.policy.expression import did_you_mean
 from quorum.aggregator.policy.reader import read_content
 from quorum.aggregator.policy.tree import MAX_POLICY_BYTES, place, read_tree
-from quorum.aggregator.policy.values import PolicyContent
+from quorum.aggregator.policy.values import PolicyContent, Rule
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Upload
 
@@ -63,6 +63,11 @@ class Policy(PolicyContent):
         return (self,) if self.candidate is None else (self, self.candidate)
 
     @property
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules of all sides."""
+        return tuple(rule for side in self.sides for rule in side.rules)
+
+    @property
     def has_features(self) -> bool:
         """Whether a side reads features over time."""
         return any(side.features for side in self.sides)
@@ -70,7 +75,7 @@ class Policy(PolicyContent):
     @property
     def rollouts(self) -> frozenset[str]:
         """What is rolled out, as ``Verdict.rollout`` names it."""
-        found = {rule.name for side in self.sides for rule in side.rules if rule.rollout}
+        found = {rule.name for rule in self.all_rules if rule.rollout}
         found |= {name for side in self.sides for name in side.counts_as}
         return frozenset(found if self.rollout is None else {*found, self.rollout.policy.version})
 

@@ -139,8 +139,7 @@ def _fits(settings: Settings, scores: bool, policy: Policy) -> None:
 
 
 def _check_hashes(settings: Settings, check: Callable[..., None], policy: Policy) -> None:
-    rules = (rule for side in policy.sides for rule in side.rules)
-    asked = {name for rule in rules for name in rule.detectors}
+    asked = {name for rule in policy.all_rules for name in rule.detectors}
     check(settings, policy.name, asked)
 
 

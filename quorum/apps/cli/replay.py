@@ -102,8 +102,9 @@ def is_due(case: LedgerCase) -> bool:
 
 def _window(policy: Policy) -> timedelta:
     """How far back plans that are due are looked for: twice the longest, and a day."""
-    rules = (rule for side in policy.sides for rule in side.rules)
-    longest = max((rule.then.after for rule in rules if rule.then is not None), default=0.0)
+    longest = max(
+        (rule.then.after for rule in policy.all_rules if rule.then is not None), default=0.0
+    )
     return timedelta(days=1, seconds=2 * longest)
 
 

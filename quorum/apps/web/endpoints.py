@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from sqlalchemy import Connection
 
 from quorum.apps.http.loopback import is_loopback
 from quorum.apps.web.answers import WebhookBody
@@ -26,8 +27,10 @@ from quorum.core.messages import Action, Verdict, digest, now
 from quorum.core.metrics import WEBHOOK_TRIES
 from quorum.core.webhooks import sign_webhook
 from quorum.store.ledger import Delivery, DeliveryQueue, Ledger, LedgerUnavailable
+from quorum.store.ledger.rows import delivery_row
+from quorum.store.ledger.writing import write_deliveries
 
-__all__ = ["Endpoint", "WebhookDispatcher", "deliveries_of", "read_endpoints"]
+__all__ = ["Endpoint", "WebhookDispatcher", "deliveries_of", "queue", "read_endpoints"]
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +155,41 @@ def deliveries_of(
         if "verdict" in endpoint.events
         and (not endpoint.actions or verdict.action in endpoint.actions)
     ]
+
+
+def queue(
+    connection: Connection,
+    endpoints: Sequence[Endpoint],
+    key: tuple[str, str, *tuple[str, ...]],
+    upload_id: str | None,
+    body: str,
+    at: datetime,
+) -> None:
+    """Queue a delivery to each endpoint within a transaction; what is queued stays unchanged.
+
+    Args:
+        connection: A transaction that writes.
+        endpoints: The endpoints.
+        key: What the delivery tells of: its kind, the id of what it is about, and what else makes
+            it one of a kind.
+        upload_id: The upload; None where none is known.
+        body: The request's body, as JSON.
+        at: When it is due.
+    """
+    made = [
+        delivery_row(
+            Delivery(
+                id=digest("delivery", endpoint.name, *key),
+                endpoint=endpoint.name,
+                upload_id=upload_id or "",
+                verdict_id=key[1],
+                body=body,
+                due_at=at,
+            )
+        )
+        for endpoint in endpoints
+    ]
+    write_deliveries(connection, made)
 
 
 class WebhookDispatcher:

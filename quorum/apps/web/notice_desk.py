@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
-from quorum.apps.web.endpoints import Endpoint
+from quorum.apps.web.endpoints import Endpoint, queue
 from quorum.core.identity import IdentityRefused, Publisher
 from quorum.core.identity.publishers import verified
 from quorum.core.identity.signing import KEY, PUBLISHER, SIGNATURE
-from quorum.core.messages import digest, now
+from quorum.core.messages import now
 from quorum.core.settings import NoticeSettings
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.notices_schema import notice_events, notices
-from quorum.store.ledger.schema import deliveries
 from quorum.store.notices import changing
 from quorum.store.notices.intake import NoticeIntake
 from quorum.store.notices.letters import asks, keep_letters, letters
@@ -333,19 +332,8 @@ class NoticeDesk:
                 ),
             )
             body = NoticeWebhookBody(timestamp=row.happened, data=news).model_dump_json()
-            made = [
-                {
-                    "id": digest("delivery", endpoint.name, "notice", row.id, str(row.number)),
-                    "endpoint": endpoint.name,
-                    "upload_id": row.upload_id or "",
-                    "verdict_id": row.id,
-                    "attempts": 0,
-                    "due_at": at,
-                    "body": body,
-                }
-                for endpoint in endpoints
-            ]
-            connection.execute(insert(deliveries), made)
+            key = ("notice", row.id, str(row.number))
+            queue(connection, endpoints, key, row.upload_id, body, at)
             connection.execute(
                 update(notice_events)
                 .where(e.notice_id == row.id, e.number == row.number)

@@ -7,17 +7,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from quorum.aggregator.policy.categories import SHIPPED_CATEGORIES
 from quorum.apps.http.keys import ApiKey
-from quorum.apps.web.endpoints import Endpoint
+from quorum.apps.web.endpoints import Endpoint, queue
 from quorum.core.errors import ConfigurationError, InputError
-from quorum.core.messages import digest, now
+from quorum.core.messages import now
 from quorum.core.settings import ReportSettings
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reports_schema import reports
-from quorum.store.ledger.schema import deliveries
 from quorum.store.reports.intake import MAX_TEXT, Intake
 from quorum.store.reports.reading import Answer, answer_of
 from quorum.store.reports.settling import link_uploads, settle
@@ -233,7 +232,6 @@ def _queue(connection: Connection, endpoints: Sequence[Endpoint], at: datetime) 
         .limit(_BATCH)
     )
     rows = connection.execute(query).all()
-    made = []
     for row in rows:
         lacks = tuple(row.lacks.split(",")) if row.lacks else ()
         answer = Answer(row.id, row.at, row.state, row.decided_at, row.action, row.upload_id, lacks)
@@ -243,20 +241,8 @@ def _queue(connection: Connection, endpoints: Sequence[Endpoint], at: datetime) 
             reference=row.reference,
         )
         body = ReportWebhookBody(timestamp=row.decided_at, data=outcome).model_dump_json()
-        made += [
-            {
-                "id": digest("delivery", endpoint.name, "report", row.id),
-                "endpoint": endpoint.name,
-                "upload_id": row.upload_id or "",
-                "verdict_id": row.id,
-                "attempts": 0,
-                "due_at": at,
-                "body": body,
-            }
-            for endpoint in endpoints
-        ]
+        queue(connection, endpoints, ("report", row.id), row.upload_id, body, at)
     if rows:
-        connection.execute(insert(deliveries), made)
         ids = [row.id for row in rows]
         connection.execute(update(reports).where(r.id.in_(ids)).values(told_at=at))
     return len(rows)

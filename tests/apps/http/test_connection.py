@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 
 from quorum.apps.http.body import BodyLimits
 from quorum.apps.http.server import Server, bind
+from tests.apps.http.slow_clients import trickle
 
 #: Long enough that a request on a busy machine arrives, short enough to wait for.
 HEADER_SECONDS = 1.0
@@ -85,26 +86,6 @@ def all_of(link: socket.socket) -> bytes:
     while part := link.recv(4096):
         got += part
     return got
-
-
-def trickle(link: socket.socket, data: bytes, pause: float = 0.1) -> tuple[float, bytes]:
-    """Send byte by byte until the server closes: after how many seconds, and what it answered."""
-    begun = time.monotonic()
-    link.settimeout(pause)
-    got = b""
-    for byte in data:
-        with contextlib.suppress(OSError):
-            link.send(bytes([byte]))
-        try:
-            part = link.recv(4096)
-        except TimeoutError:
-            continue
-        except ConnectionError:
-            return time.monotonic() - begun, got
-        if not part:
-            return time.monotonic() - begun, got
-        got += part
-    pytest.fail("the server still waits")
 
 
 def in_time(seconds: float) -> bool:

@@ -22,7 +22,7 @@ from quorum.apps.console.desk.copies import CATEGORY, sync_copies
 from quorum.apps.console.desk.decisions import decision_from_row
 from quorum.apps.console.desk.follow_up import decide_after
 from quorum.apps.console.desk.reported import FIRST
-from quorum.apps.console.desk.tasks import open_task
+from quorum.apps.console.desk.tasks import close_tasks, open_task
 from quorum.core.errors import InputError
 from quorum.core.messages import Action, now
 from quorum.store.ledger import Ledger
@@ -196,13 +196,7 @@ def _close_tasks(connection: Connection) -> None:
         .where(t.kind == "notice", t.state == "open", n.state.not_in(OPEN))
         .limit(_BATCH)
     )
-    ids = list(connection.execute(query).scalars())
-    if ids:
-        connection.execute(
-            update(tasks)
-            .where(t.id.in_(ids), t.state == "open")
-            .values(state="closed", outcome="decided elsewhere", closed_at=now())
-        )
+    close_tasks(connection, list(connection.execute(query).scalars()))
 
 
 def _put_back(connection: Connection) -> None:

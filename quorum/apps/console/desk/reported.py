@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.desk.harm import reach
+from quorum.apps.console.desk.tasks import close_tasks
 from quorum.core.errors import InputError
 from quorum.core.messages import digest, now
 from quorum.store.ledger import Ledger
@@ -136,13 +137,7 @@ def _close_tasks(connection: Connection) -> None:
         .where(t.kind == "report", t.state == "open", c.state == "closed")
         .limit(_BATCH)
     )
-    ids = list(connection.execute(query).scalars())
-    if ids:
-        connection.execute(
-            update(tasks)
-            .where(t.id.in_(ids), t.state == "open")
-            .values(state="closed", outcome="decided elsewhere", closed_at=now())
-        )
+    close_tasks(connection, list(connection.execute(query).scalars()))
 
 
 def dismiss(ledger: Ledger, case_id: str, *, upheld: bool, by: str) -> None:

@@ -20,7 +20,7 @@ from quorum.store.ledger.reading import load_cases
 from quorum.store.ledger.schema import cases
 from quorum.store.ledger.sealing import is_sealed
 
-__all__ = ["ReviewTask", "get_task", "held_by", "open_task", "sync", "task_from_row"]
+__all__ = ["ReviewTask", "close_tasks", "get_task", "held_by", "open_task", "sync", "task_from_row"]
 
 _SYNC_BATCH: Final = 500
 
@@ -144,7 +144,7 @@ def sync(ledger: Ledger) -> tuple[int, int]:
     stale = ledger.transact(_stale)
     for start in range(0, len(stale), _SYNC_BATCH):
         chunk = stale[start : start + _SYNC_BATCH]
-        ledger.transact(partial(_close, ids=chunk), writes=True)
+        ledger.transact(partial(close_tasks, ids=chunk), writes=True)
     return opened, len(stale)
 
 
@@ -214,7 +214,8 @@ def _stale(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def _close(connection: Connection, ids: Sequence[str]) -> None:
+def close_tasks(connection: Connection, ids: Sequence[str]) -> None:
+    """Close the tasks of these ids that are still open: their cases were decided elsewhere."""
     connection.execute(
         update(tasks)
         .where(tasks.c.id.in_(ids), tasks.c.state == "open")

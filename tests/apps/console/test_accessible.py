@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -32,6 +33,7 @@ _RULES = {
     # What passes is not listed node by node.
     "resultTypes": ["violations"],
 }
+_LOOKS = tuple(product((1280, 390), ("light", "dark")))
 _PAGES = (
     "/case?upload=up-70",
     "/case?upload=up-71",
@@ -120,14 +122,19 @@ def _accounts(ledger: Ledger) -> None:
 
 
 class Checked:
-    """Checks a loaded page by axe in each theme and width."""
+    """Checks a loaded page by axe in each theme and width.
 
-    def __init__(self) -> None:
+    Args:
+        looks: The widths and themes.
+    """
+
+    def __init__(self, looks: Sequence[tuple[int, str]] = _LOOKS) -> None:
+        self._looks = looks
         self._axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
     def __call__(self, page: Any) -> None:
         page.evaluate(self._axe.axe_script)
-        for width, scheme in product((1280, 390), ("light", "dark")):
+        for width, scheme in self._looks:
             page.set_viewport_size({"width": width, "height": 800})
             page.emulate_media(color_scheme=scheme)
             shown = page.evaluate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from quorum.core.errors import ConfigurationError
+from quorum.core.spreadsheet import UTF8_MARK, csv_line
 
 __all__ = ["OutFile", "check_out", "plain", "write_rows"]
 
@@ -45,16 +45,17 @@ def write_rows(out: Path | None, columns: Sequence[str], rows: Iterable[Mapping[
         file: TextIO = sys.stdout
         if out is not None:
             file = stack.enter_context(out.open("w", encoding="utf-8", newline=""))
-        table = csv.writer(file) if out is not None and out.suffix == ".csv" else None
-        if table is not None:
-            table.writerow(columns)
+        table = out is not None and out.suffix == ".csv"
+        if table:
+            file.write(UTF8_MARK + csv_line(columns))
         count = 0
         for one in rows:
             count += 1
-            if table is None:
-                file.write(json.dumps(one, default=plain) + "\n")
-            else:
-                table.writerow([plain(one[name]) for name in columns])
+            file.write(
+                csv_line(one[name] for name in columns)
+                if table
+                else json.dumps(one, default=plain) + "\n"
+            )
     return count
 
 

@@ -6,13 +6,12 @@ report with gaps is not taken for a whole one; the list of these cells comes wit
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from quorum.core.spreadsheet import csv_line
 from quorum.store.transparency.template import (
     PARTS,
 )
@@ -77,6 +76,4 @@ class TransparencyReport:
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()
+    return "".join(csv_line(row) for row in rows)

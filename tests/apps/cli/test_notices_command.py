@@ -51,7 +51,7 @@ def test_notices_are_listed_shown_exported_and_their_senders_erased(
     told = json.loads(run("notices", "show", notice, "--json", "--database", url))
     assert told["log"][0]["lacks"] == []
     run("notices", "export", "--out", str(tmp_path / "n.csv"), "--database", url)
-    rows = list(csv.reader((tmp_path / "n.csv").open(encoding="utf-8", newline="")))
+    rows = list(csv.reader((tmp_path / "n.csv").open(encoding="utf-8-sig", newline="")))
     assert tuple(rows[0]) == COLUMNS and len(rows) == 3
     run("notices", "export", "--out", str(tmp_path / "n.jsonl"), "--database", url)
     text = (tmp_path / "n.jsonl").read_text()

@@ -8,7 +8,6 @@ import pytest
 
 from quorum.apps.console.desk import outbox
 from quorum.apps.console.desk.overview import OverviewCache
-from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.messages import Action, Prediction, Status, now, prediction_id
 from quorum.core.report.plots import bars, line
 from quorum.store.ledger import Ledger
@@ -184,7 +183,3 @@ def test_exports_are_for_leads_and_are_logged(console, cases: Ledger):
     assert console("ana").get("/search.csv").status_code == 403
     assert len(console("lea").get("/search.csv?text=Title").text.splitlines()) == 11
     assert "cases.exported" in console("aud").get("/audit").text
-
-
-def test_cells():
-    assert [cell(one) for one in (None, 1, -1.5, "-1", "a")] == ["", "1", "-1.5", "'-1", "a"]

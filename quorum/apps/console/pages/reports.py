@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -24,9 +22,9 @@ from quorum.apps.console.pages.base import (
     refuse_sealed,
 )
 from quorum.apps.console.pages.rendering import redirect, render
-from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.errors import InputError
 from quorum.core.messages import now
+from quorum.core.spreadsheet import UTF8_MARK, csv_line
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reports_schema import report_cases, reports
 from quorum.store.reports.reading import (
@@ -181,7 +179,7 @@ def export(request: Request, user: Lead) -> Response:
 
 def _lines(ledger: Ledger) -> Iterator[str]:
     r, after = reports.c, None
-    yield "\ufeff" + _line([*_COLUMNS, "case_outcome", "decided_by"])
+    yield UTF8_MARK + csv_line([*_COLUMNS, "case_outcome", "decided_by"])
     while True:
         query = (
             select(reports, report_cases.c.outcome, report_cases.c.decided_by)
@@ -193,7 +191,7 @@ def _lines(ledger: Ledger) -> Iterator[str]:
             query = query.where(tuple_(r.at, r.id) > tuple_(*after, types=[r.at.type, r.id.type]))
         rows = ledger.transact(partial(_rows, query=query))
         yield "".join(
-            _line([*(getattr(row, name) for name in _COLUMNS), row.outcome, row.decided_by])
+            csv_line([*(getattr(row, name) for name in _COLUMNS), row.outcome, row.decided_by])
             for row in rows
         )
         if len(rows) < 500:
@@ -203,9 +201,3 @@ def _lines(ledger: Ledger) -> Iterator[str]:
 
 def _rows(connection: Connection, query: Select[Any]) -> Sequence[Any]:
     return connection.execute(query).all()
-
-
-def _line(values: list[Any]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([cell(value) for value in values])
-    return out.getvalue()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -26,9 +24,9 @@ from quorum.apps.console.pages.base import (
     console_of,
 )
 from quorum.apps.console.pages.rendering import redirect, render
-from quorum.apps.console.pages.spreadsheet import cell
 from quorum.core.errors import InputError, QuorumError
 from quorum.core.messages import now
+from quorum.core.spreadsheet import UTF8_MARK, csv_line
 from quorum.models.known import records
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.reading import load_cases
@@ -235,15 +233,9 @@ def _download(lines: Iterator[str], media_type: str, ending: str) -> Response:
 
 
 def _csv(ledger: Ledger) -> Iterator[str]:
-    yield "\ufeff" + _line(COLUMNS)
+    yield UTF8_MARK + csv_line(COLUMNS)
     for one in every_sealed(ledger):
-        yield _line([one[name] for name in COLUMNS])
-
-
-def _line(values: Any) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([cell(value) for value in values])
-    return out.getvalue()
+        yield csv_line([one[name] for name in COLUMNS])
 
 
 def _json(ledger: Ledger) -> Iterator[str]:

@@ -1,20 +1,18 @@
-"""Search results as CSV that is safe to open in a spreadsheet."""
+"""Search results as CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
+from quorum.core.spreadsheet import UTF8_MARK, csv_line
 from quorum.store.ledger import CaseSummary, Ledger
 from quorum.store.ledger.console_schema import decisions
 from quorum.store.ledger.search import Found, Search, search
 
-__all__ = ["cell", "lines"]
+__all__ = ["lines"]
 
 _PAGE = 500
 #: What the newest review of a case adds to its summary.
@@ -34,13 +32,13 @@ def lines(ledger: Ledger, query: Search) -> Iterator[str]:
     The first character is the mark by which spreadsheets know UTF-8.
     """
     names = list(CaseSummary.__dataclass_fields__)
-    yield "\ufeff" + _line([*names, *_REVIEWED])
+    yield UTF8_MARK + csv_line([*names, *_REVIEWED])
     after: str | None = ""
     while after is not None:
         found = _find(ledger, query, after)
         reviewed = _reviews(ledger, [row.upload_id for row in found.rows])
         yield "".join(
-            _line([*(getattr(row, name) for name in names), *reviewed[row.upload_id]])
+            csv_line([*(getattr(row, name) for name in names), *reviewed[row.upload_id]])
             for row in found.rows
         )
         after = found.next
@@ -69,21 +67,3 @@ def _reviews(ledger: Ledger, uploads: Sequence[str]) -> dict[str, tuple[Any, ...
 
 def _find(ledger: Ledger, query: Search, after: str) -> Found:
     return ledger.transact(lambda connection: search(connection, query, after=after, limit=_PAGE))
-
-
-def _line(values: Any) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow([cell(value) for value in values])
-    return out.getvalue()
-
-
-def cell(value: object) -> str:
-    """Format a value as a cell; text that a spreadsheet would run as a formula is quoted."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    text = str(value)
-    if isinstance(value, str) and text.lstrip()[:1] in ("=", "+", "-", "@", "|", "%"):
-        return f"'{text}"
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("\t", "\r", "\n") else text

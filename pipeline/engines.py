@@ -137,6 +137,9 @@ def pipeline_options(
                 *_PORTABLE,
                 "--max_bundle_time_mills=5",
                 "--checkpointing_interval=1000",
+                # Else what the last bundle before a checkpoint put out waits for the next bundle of
+                # its step (https://github.com/apache/beam/pull/12345 flushes at watermarks alone).
+                "--finish_bundle_before_checkpointing",
                 # Else no checkpoint outlives the JobManager.
                 "--externalized_checkpoints_enabled",
                 "--retain_externalized_checkpoints_on_cancellation",

@@ -68,6 +68,8 @@ def test_flink_checkpoints_and_does_not_wait_for_full_bundles() -> None:
     made = given(Engine.FLINK)
     assert int(made["max_bundle_time_mills"]) == 5
     assert int(made["checkpointing_interval"]) == 1000
+    # Else what a step put out at a checkpoint waits for its next bundle.
+    assert made["finish_bundle_before_checkpointing"]
     assert options.view_as(WorkerOptions).max_cache_memory_usage_mb == 0
 
 

@@ -403,7 +403,7 @@ class Fingerprinting:
         """Hash one thing; others than of its kinds are ignored."""
         if isinstance(one, MediaLine) or one.track.kind not in self.kinds:
             return
-        self._end = max(self._end, one.end if isinstance(one, Shown) else one.start)
+        self._end = max(self._end, one.end)
         if isinstance(one, Shown):
             for hashing in self._hashings(one):
                 hashing.show(one)

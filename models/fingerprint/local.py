@@ -283,19 +283,16 @@ def _described(
     if descriptors is None or not len(corners):
         return none[:, :2], none[:, 0], none, none[:, 0], none
     height, width = luma.shape
-    at = np.array([corner.pt for corner in corners])
+    at = _places(corners)
     points = np.clip(at * 256 / (width, height), 0, 255).astype(np.uint8)
     if not mirrored:
         return points, _kinds(corners), descriptors, none[:, 0], none
-    for number, corner in enumerate(corners):
-        corner.class_id = number
     turned = [
         cv2.KeyPoint(
-            width - 1 - one.pt[0], one.pt[1], one.size, (180 - one.angle) % 360, one.response,
-            one.octave, one.class_id,
+            width - 1 - x, y, one.size, (180 - one.angle) % 360, one.response, one.octave, number
         )
-        for one in corners
-    ]  # fmt: skip
+        for number, (one, (x, y)) in enumerate(zip(corners, at.tolist(), strict=True))
+    ]
     turned, described = orb.compute(np.ascontiguousarray(luma[:, ::-1]), turned)
     flipped, flipped_kinds = np.zeros_like(descriptors), _kinds(corners)
     if described is not None and len(turned):
@@ -309,7 +306,7 @@ def _in_turn(corners: Any, shape: tuple[int, ...], most: int) -> list[Any]:
     if not len(corners):
         return []
     octaves = np.array([corner.octave for corner in corners])
-    at = np.array([corner.pt for corner in corners]) / (shape[1], shape[0])
+    at = _places(corners) / (shape[1], shape[0])
     column, row = np.clip(at * _CELLS, 0, _CELLS - 1).astype(int).T
     group = (np.digitize(octaves, _RANGES) * _CELLS + row) * _CELLS + column
     strength = np.array([corner.response for corner in corners])
@@ -318,6 +315,11 @@ def _in_turn(corners: Any, shape: tuple[int, ...], most: int) -> list[Any]:
     rank = np.arange(len(order)) - first
     chosen = order[np.lexsort((-strength[order], rank))][:most]
     return [corners[index] for index in sorted(chosen)]
+
+
+def _places(corners: Any) -> NDArray[np.float64]:
+    """Column and row of corners, shape (n, 2)."""
+    return np.asarray(load_opencv().KeyPoint.convert(corners), np.float64)
 
 
 def _kinds(corners: Any) -> NDArray[np.uint8]:

@@ -165,7 +165,7 @@ def turned(
         aspect: Width divided by height of the displayed frame.
     """
     columns = np.ascontiguousarray(luma.reshape(len(luma), -1).T, np.float32)
-    made = _turn(-degrees, round(aspect, 2)) @ columns
+    made = _turn(-degrees, max(0.01, round(aspect, 2))) @ columns
     return np.ascontiguousarray(made.T).reshape(luma.shape)
 
 

@@ -32,8 +32,9 @@ class Ahead:
     def __init__(self, clock: TrackClock, looks: Looks | None, *, resets: bool = False) -> None:
         self._clock = clock
         self._looks = looks
-        self._queue: deque[Any] = deque()
+        self._queue: deque[tuple[Any, int | None]] = deque()
         self._before: deque[int] = deque(maxlen=0 if resets else _PACKETS)
+        self._base = 0.0
 
     def through(self, packet: Any) -> Iterator[tuple[Any, bool]]:
         """The packets to decode now, each with whether its frame is looked at."""
@@ -44,7 +45,7 @@ class Ahead:
             yield from self.rest()
             yield packet, True
             return
-        self._queue.append(packet)
+        self._queue.append((packet, packet.pts))
         if len(self._queue) > _PACKETS:
             yield self._next()
 
@@ -54,15 +55,17 @@ class Ahead:
             yield self._next()
 
     def _next(self) -> tuple[Any, bool]:
-        packet = self._queue.popleft()
-        if packet.pts is None or not packet.time_base or self._looks is None:
+        packet, pts = self._queue.popleft()
+        if not self._base:
+            self._base = float(packet.time_base or 0)
+        if pts is None or not self._base or self._looks is None:
             return packet, True
-        around = (*self._before, *(one.pts for one in self._queue if one.pts is not None))
-        replaced = min((pts for pts in around if pts > packet.pts), default=None)
-        self._before.append(packet.pts)
-        if replaced is None:
+        later = [one for _, one in self._queue if one is not None and one > pts]
+        later += [one for one in self._before if one > pts]
+        self._before.append(pts)
+        if not later:
             return packet, True
-        base, start = float(packet.time_base), self._clock.start
-        shown = packet.pts * base - start - _ROUNDING
-        gone = replaced * base - start + _ROUNDING
+        start = self._clock.start
+        shown = pts * self._base - start - _ROUNDING
+        gone = min(later) * self._base - start + _ROUNDING
         return packet, self._looks.within(shown, gone)

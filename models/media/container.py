@@ -16,6 +16,7 @@ from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits,
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
+from quorum.models.media.sound import Gathered
 from quorum.models.media.subtitles import subtitle_text
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
@@ -79,6 +80,7 @@ class _Playing:
         self.decoder: Any = None
         self.orientation = UPRIGHT
         self.waiting: Shown | None = None
+        self.sound = Gathered()
         self.broken = 0
         self.begun = False
         self.rotation = 0
@@ -259,8 +261,11 @@ class ContainerReader:
         except MediaRefused as refused:
             self._tell(str(refused))
         for one in playing.values():
+            end = min(one.clock.end, self._limits.max_seconds)
+            for piece, begin in one.sound.rest():
+                yield Heard(one.track, piece, begin, end)
             if one.waiting is not None:
-                yield self._until(one, one.waiting, min(one.clock.end, self._limits.max_seconds))
+                yield self._until(one, one.waiting, end)
                 one.waiting = None
 
     def _step(
@@ -379,7 +384,8 @@ class ContainerReader:
             self.reached = max(self.reached, at)
             if one.track.kind is TrackKind.AUDIO:
                 work.hear(at)
-                yield Heard(one.track, frame, at)
+                for piece, start in one.sound.add(frame, at):
+                    yield Heard(one.track, piece, start, one.clock.end)
                 continue
             work.spend(frame.width * frame.height, at)
             self._limits.check_size(frame.width, frame.height)

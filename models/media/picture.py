@@ -37,6 +37,13 @@ class Renderer:
         self._scalers: dict[tuple[int, int, str], Any] = {}
         self._rgba: tuple[Any, NDArray[np.uint8]] | None = None
         self._opaque: dict[str, tuple[Any, Any]] = {}
+        self._lumas: tuple[Any, dict[tuple[int, int, str], NDArray[np.uint8]]] | None = None
+
+    def lumas(self, frame: Any) -> dict[tuple[int, int, str], NDArray[np.uint8]]:
+        """What was made of the luma of a frame, by width, height and ground; until the next."""
+        if self._lumas is None or self._lumas[0] is not frame:
+            self._lumas = (frame, {})
+        return self._lumas[1]
 
     def rgba(self, frame: Any) -> NDArray[np.uint8]:
         """A frame with its alpha at its full size, shape (height, width, 4); kept for the next."""
@@ -119,8 +126,12 @@ class Picture:
 
     def gray(self, width: int, height: int, ground: str = "white") -> NDArray[np.uint8]:
         """The luma of the picture, by area, shape (height, width)."""
-        stored = (height, width) if self.orientation.sideways else (width, height)
-        return self.orientation.apply(self._luma(*stored, ground, "AREA"))
+        known = self.renderer.lumas(self.frame)
+        if (width, height, ground) not in known:
+            stored = (height, width) if self.orientation.sideways else (width, height)
+            made = self.orientation.apply(self._luma(*stored, ground, "AREA"))
+            known[width, height, ground] = made
+        return known[width, height, ground]
 
     def luma(self, ground: str = "white") -> NDArray[np.uint8]:
         """The luma of the picture at its stored size, upright; of high dynamic range as coded."""

@@ -50,6 +50,9 @@ class Track:
     still: bool = False
     between: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.index, self.between))
+
     def __str__(self) -> str:
         facts = [self.codec, " x ".join(map(str, self.size)) if self.size[0] else ""]
         facts += [self.language, "played by default" if self.chosen else ""]
@@ -82,8 +85,10 @@ class Heard:
         track: Its track.
         frame: The samples, an ``av.AudioFrame``.
         start: The second at which it begins.
+        end: The second at which it ends.
     """
 
     track: Track
     frame: Any
     start: float
+    end: float

@@ -81,6 +81,8 @@ def test_a_turn_is_undone_by_its_opposite():
     inside = (0.1, 0.1, 0.9, 0.9)
     back = pdq.turned(pdq.turned(luma, 3.0, 1.78), -3.0, 1.78)
     assert np.abs(pdq.turned(luma, 3.0, 1.78) - luma).mean() > 2
+    with np.errstate(all="raise"):
+        pdq.turned(luma, 3.0, aspect=0.001)  # a picture of one column
     straight = pdq.hashes(pdq.spectrum(luma, inside))
     assert (pdq.distances(straight, pdq.hashes(pdq.spectrum(back, inside))) <= 16).all()
 

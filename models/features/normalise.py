@@ -21,9 +21,9 @@ from typing import TypeVar
 
 from quorum.models.features.aligned import Aligned, Unaligned
 from quorum.models.features.direction import (
-    COLUMN,
+    COLUMNS,
     OVERRIDDEN,
-    VERTICAL,
+    across,
     reversed_line,
     turned_line,
 )
@@ -40,8 +40,9 @@ from quorum.models.features.lookalikes import (
     marks_on_latin,
     shown,
 )
+from quorum.models.features.vocabulary import shared_vocabulary
 
-__all__ = ["align", "normalise", "plain_letters"]
+__all__ = ["align", "as_read", "normalise", "plain_letters"]
 
 #: Common top-level domains; a bare ``name.tld`` counts as a link only with one of these.
 _ENDINGS = (
@@ -136,7 +137,8 @@ def _plain(character: str) -> str:
     if letter is not None:
         return letter
     made = unicodedata.normalize("NFKD", character)
-    if not made[0].isascii() and not unicodedata.combining(made[0]):
+    marks = unicodedata.combining(made[0]) or unicodedata.category(made[0]) == "Me"
+    if not made[0].isascii() and not marks:
         return unicodedata.normalize("NFC", made)
     kept = "".join(
         part
@@ -244,8 +246,32 @@ def _upright(match: re.Match[str]) -> str:
     return turned_line(match.group(), known_words()) or match.group()
 
 
+def _pieces(text: str) -> int:
+    return len(shared_vocabulary().own_tokens(text))
+
+
+@lru_cache(maxsize=_KEPT)
+def _as_read(line: str) -> str | None:
+    return reversed_line(line, known_words(), _pieces)
+
+
 def _forwards(match: re.Match[str]) -> str:
-    return reversed_line(match.group(), known_words()) or match.group()
+    return _as_read(match.group()) or match.group()
+
+
+def _in_order(match: re.Match[str]) -> str:
+    line = match.group()
+    turned = None if line.isascii() else turned_line(line, known_words())
+    return turned or (line if _as_read(line.lower()) is None else line[::-1])
+
+
+def as_read(text: str) -> str:
+    """A text in the order in which people read it: columns as words, each line forwards."""
+    if "\n" in text:
+        text = COLUMNS.sub(lambda match: across(match.group()), text)
+    if "\u202e" in text:
+        text = OVERRIDDEN.sub(lambda match: match.group(1)[::-1], text)
+    return _LINE.sub(_in_order, text)
 
 
 def _plain_letters(made: _T) -> _T:
@@ -271,8 +297,8 @@ def _steps(made: _T) -> _T:
         if not made.text.isascii():
             made = _read_fonts(made)
     made = replace(made, text=made.text.lower()) if made.text.isascii() else made.each(str.lower)
-    if "\n" in made.text and VERTICAL.search(made.text):
-        made = made.replace(COLUMN, lambda match: "".join(match.group().split()))
+    if "\n" in made.text:
+        made = made.replace(COLUMNS, lambda match: across(match.group(), "\n"))
     made = made.replace(_LINE, _forwards, moved=True)
     if "/" in made.text:
         made = made.replace(_SCHEME, lambda match: "http://")

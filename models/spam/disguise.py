@@ -10,10 +10,11 @@ from itertools import pairwise
 
 from quorum.models.features.lookalikes import is_ignorable, shown
 
-__all__ = ["Disguise", "disguise_of"]
+__all__ = ["Disguise", "disguise_of", "joined"]
 
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SET_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*|]){4,}\w(?!\w)")
+_NO_LETTER = re.compile(r"[\W_]")
 _MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
 _WIDE = range(0xFF10, 0xFF5B)
 _FIRST = 0x2000
@@ -38,6 +39,11 @@ class Disguise:
     mixed: int = 0
     invisible: int = 0
     apart: int = 0
+
+
+def joined(text: str) -> str:
+    """A text whose words that are set apart are written as words."""
+    return _SET_APART.sub(lambda match: _NO_LETTER.sub("", match.group()), text)
 
 
 @lru_cache(maxsize=8192)

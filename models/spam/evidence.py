@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from quorum.core.messages import Evidence
 from quorum.models.detectors import Text
 from quorum.models.features.aligned import Aligned
-from quorum.models.features.normalise import align
+from quorum.models.features.normalise import align, as_read
 from quorum.models.features.text import evidence_of
 from quorum.models.spam.judge import Judged
 from quorum.models.spam.links import LinkKind
@@ -52,21 +52,23 @@ def evidence_for(heads: WordHeads, judged: Judged, text: Text) -> list[Evidence]
     }
     found = locate(words, text, within)
     whole = text.fields.get(part.field, "")
-    if part.raw in whole:
-        start = whole.index(part.raw, min(part.start, len(whole)))
+    there = part.raw in whole
+    if there or part.raw in as_read(whole):
+        start = whole.index(part.raw, min(part.start, len(whole))) if there else 0
+        end = start + len(part.raw) if there else len(whole)
         told = ", ".join(sorted(judged.signs)) or "the whole"
         links = [
             evidence_of(text, part.field, start + link.start, start + link.end,
                         f"{_NAMES[link.kind]}: {part.raw[link.start : link.end]}"[:200], 0.2)
             for link in part.contacts.links
-            if link.kind in _NAMES
+            if there and link.kind in _NAMES
         ]  # fmt: skip
         if part.field not in text.seen and part.field not in text.heard:
+            suspicious = f"suspicious: {told}"
             found = [
-                evidence_of(text, part.field, start, start + len(part.raw), f"suspicious: {told}",
-                            judged.score),
+                evidence_of(text, part.field, start, end, suspicious, judged.score),
                 *found,
-            ]  # fmt: skip
+            ]
         known = {(one.field, one.start) for one in found}
         found += [one for one in links[:2] if (one.field, one.start) not in known]
     return found

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quorum.models.features.normalise import normalise
+from quorum.models.features.normalise import as_read, normalise
 from quorum.models.spam.links import Contacts, contacts_of, names_of
 
 __all__ = ["FieldKind", "Part", "Unit", "part_of", "units_of"]
@@ -44,7 +44,7 @@ class Part:
         kind: What the field is.
         raw: As it was written.
         field: The field's name in ``Text.fields``; the first one where fields are read together.
-        start: Index of its first character in the field.
+        start: Index of its first character in the field, as people read it.
         contacts: Its links, handles and numbers.
         words: The rest of it, normalised.
         told: What the models of words and meaning read: of a comment, where a link is unusual, all
@@ -125,7 +125,8 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _unit(kind: FieldKind, field: str, text: str, names: frozenset[str]) -> Unit:
-    """Read a field."""
+    """Read a field, in the order in which people read it."""
+    text = as_read(text)
     most = _WORDS if kind in (FieldKind.DESCRIPTION, FieldKind.FRAMES, FieldKind.SPEECH) else _WHOLE
     whole = _length(text) <= most
     spans = [(0, len(text))] if whole else list(_stretches(text))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.features.normalise import plain_letters
-from quorum.models.spam.disguise import Disguise, disguise_of
+from quorum.models.spam.disguise import Disguise, disguise_of, joined
 from quorum.models.spam.lexicon import GROUPS, hits
 from quorum.models.spam.links import LinkKind
 from quorum.models.spam.reading import FieldKind, Part
@@ -102,6 +102,8 @@ def _base(part: Part) -> list[float]:
     disguise = disguise_of(raw)
     hidden = bool(_HIDDEN_LINK.search(words))
     plain = plain_letters(contacts.rest)
+    if disguise.apart:
+        plain = joined(plain)
     names = _NAME_WITH_DIGITS.findall(plain)
     concealed = disguise.decorated > 2 or disguise.mixed > 0 or disguise.invisible > 2
     outs = sum(kinds[kind] for kind in _OUT) + contacts.handles + contacts.phones

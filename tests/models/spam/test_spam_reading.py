@@ -71,3 +71,12 @@ def test_links_are_no_words_but_of_comments():
     assert own.parts[0].told == own.parts[0].words == "look at now"
     assert comment.parts[0].words == "look at now"
     assert "url" in comment.parts[0].told.split()
+
+
+def test_a_field_is_read_in_the_order_in_which_people_read_it():
+    text = "join us at https://oldmill.org and win"
+    column = "\n\n".join("\n".join(word) for word in text.split())
+    for written in (text[::-1], column):
+        (unit,) = units_of({"comments[0]": written})
+        assert [part.raw for part in unit.parts] == [text]
+        assert [link.host for link in unit.parts[0].contacts.links] == ["oldmill.org"]

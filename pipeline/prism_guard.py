@@ -25,6 +25,7 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 
 from quorum.core.errors import ConfigurationError
+from quorum.pipeline.with_parent import with_parent
 
 __all__ = ["can_confine", "guarded_runner", "reachable_addresses"]
 
@@ -44,24 +45,35 @@ _MEND: Final = (
 )
 
 
-class _ConfinedServer(PrismJobServer):
-    """Beam's Prism, started by ``loopback_only``.
+class _Server(PrismJobServer):
+    """Beam's Prism, which ends with this process, started by ``loopback_only`` if it is confined.
 
     No file is written for it: the temporary folders of containers often run no programs.
     """
 
+    def __init__(self, options: Any, *, confined: bool) -> None:
+        super().__init__(options)  # type: ignore[no-untyped-call]
+        self.confined = confined
+
     def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
         """See SubprocessJobServer."""
         (program, *options), endpoint = super().subprocess_cmd_and_endpoint()
-        return [sys.executable, str(_LAUNCHER), str(Path(program).absolute()), *options], endpoint
+        launcher = [sys.executable, str(_LAUNCHER)] if self.confined else []
+        command = [*launcher, str(Path(program).absolute()), *map(str, options)]
+        return with_parent(command), endpoint
 
 
-class _ConfinedRunner(PrismRunner):
-    """Beam's Prism runner with a server that listens on loopback alone."""
+class _Runner(PrismRunner):
+    """Beam's Prism runner with our server."""
+
+    def __init__(self, *, confined: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.confined = confined
 
     def default_job_server(self, options: Any) -> Any:
         """See PrismRunner."""
-        return StopOnExitJobServer(_ConfinedServer(options))  # type: ignore[no-untyped-call]
+        server = _Server(options, confined=self.confined)
+        return StopOnExitJobServer(server)
 
 
 def guarded_runner(*, accept_open: bool = False) -> PrismRunner:
@@ -74,11 +86,10 @@ def guarded_runner(*, accept_open: bool = False) -> PrismRunner:
     Raises:
         ConfigurationError: If it cannot be confined, and the machine has a public address.
     """
-    if can_confine():
-        return _ConfinedRunner()  # type: ignore[no-untyped-call]
-    if not accept_open:
+    confined = can_confine()
+    if not confined and not accept_open:
         _judge(reachable_addresses())
-    return PrismRunner()
+    return _Runner(confined=confined)
 
 
 def _judge(addresses: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.flink.cluster import is_open
 from quorum.pipeline.streams.emulator import free_port
+from quorum.pipeline.with_parent import with_parent
 
 __all__ = ["JOB_SERVER", "job_server"]
 
@@ -67,9 +68,11 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
         conf = _configuration(Path(folder) / "conf", flink_version)
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603
-                [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
-                 f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
-                 f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"],
+                with_parent(
+                    [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
+                     f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
+                     f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"]
+                ),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

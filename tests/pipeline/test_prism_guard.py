@@ -16,7 +16,8 @@ from apache_beam.runners.portability.prism_runner import PrismRunner
 from quorum.core.errors import ConfigurationError
 from quorum.pipeline import prism_guard
 from quorum.pipeline.prism_guard import (
-    _ConfinedServer,
+    _Runner,
+    _Server,
     can_confine,
     guarded_runner,
     reachable_addresses,
@@ -63,7 +64,7 @@ def _connected(address: str, port: int) -> None:
 @pytest.mark.prism
 def test_prism_cannot_be_reached_from_the_network(prism: str) -> None:
     options = PipelineOptions([f"--prism_location={prism}", "--job_port=0"])
-    command, endpoint = _ConfinedServer(options).subprocess_cmd_and_endpoint()
+    command, endpoint = _Server(options, confined=True).subprocess_cmd_and_endpoint()
     port = int(endpoint.rpartition(":")[2])
     running = subprocess.Popen([str(each) for each in command])
     try:
@@ -74,6 +75,11 @@ def test_prism_cannot_be_reached_from_the_network(prism: str) -> None:
     finally:
         running.terminate()
         running.wait(10)
+
+
+def confined_by(runner: PrismRunner) -> bool:
+    assert isinstance(runner, _Runner)
+    return runner.confined
 
 
 @pytest.mark.parametrize(
@@ -94,14 +100,14 @@ def test_where_it_cannot_be_confined_the_addresses_decide(
 ) -> None:
     monkeypatch.setattr(prism_guard, "can_confine", lambda: False)
     monkeypatch.setattr(prism_guard, "reachable_addresses", lambda: addresses)
-    assert type(guarded_runner(accept_open=True)) is PrismRunner
+    assert not confined_by(guarded_runner(accept_open=True))
     assert not caplog.records
     if told is None:
         with pytest.raises(ConfigurationError, match="--allow-open-prism"):
             guarded_runner()
         return
     with caplog.at_level(logging.WARNING):
-        assert type(guarded_runner()) is PrismRunner
+        assert not confined_by(guarded_runner())
     assert told in caplog.text
     assert bool(caplog.records) is bool(told)
 

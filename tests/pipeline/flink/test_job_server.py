@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.pipeline.flink import job_server as module
 from quorum.pipeline.flink.job_server import JOB_SERVER, job_server
 
 
@@ -54,6 +55,24 @@ def test_a_jar_that_does_not_start_is_told_by_its_last_line(
     monkeypatch.setenv(JOB_SERVER, str(jar))
     with pytest.raises(EngineUnavailable, match=r"did not start: .*jar"):
         start()
+
+
+def test_it_is_started_so_that_it_ends_with_a_client_that_is_killed(
+    java: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    jar = tmp_path / "server.jar"
+    jar.touch()
+    monkeypatch.setenv(JOB_SERVER, str(jar))
+    started: list[list[str]] = []
+
+    def instead(command: list[str]) -> list[str]:
+        started.append(command)
+        return ["sh", "-c", "echo instead of Java; exit 1"]
+
+    monkeypatch.setattr(module, "with_parent", instead)
+    with pytest.raises(EngineUnavailable, match="instead of Java"):
+        start()
+    assert started[0][0] == java
 
 
 def test_without_java_what_to_do_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,44 @@
+"""Runs a program that ends with the process that started it: ``python FILE PID PROGRAM ARGUMENTS``.
+
+A process that is killed ends nothing that it started. Linux kills a program with the thread that
+started it where the program asks for that, and a program of others does not. Nothing of Quorum is
+imported here, so that it starts at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+__all__ = ["end_with_parent", "with_parent"]
+
+_DEATH_SIGNAL = 1
+
+
+def with_parent(command: Sequence[str]) -> list[str]:
+    """The command that runs this one until this process ends; on Linux, elsewhere the same.
+
+    It must be started by a thread that lasts as long as the program should.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
+
+def end_with_parent(parent: int) -> None:
+    """Have this process killed when the one that started it ends, as it may have already.
+
+    Args:
+        parent: That process.
+    """
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606

@@ -17,7 +17,7 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 from apache_beam.utils import thread_pool_executor
 
 from quorum.core.errors import ConfigurationError
-from quorum.pipeline.streams.in_flight import worker_ended
+from quorum.pipeline.streams.in_flight import Worker
 
 __all__ = ["worker_pool"]
 
@@ -40,13 +40,19 @@ class _Unsampled(statesampler.StateSampler):
 
 
 class _Harness(sdk_worker.SdkHarness):
-    """Tells when it ends."""
+    """Tells its bundles whose they are, and when it ends."""
 
     def run(self) -> None:
+        self._worker = Worker()
         try:
             super().run()
         finally:
-            worker_ended()
+            self._worker.end()
+
+    def create_worker(self) -> sdk_worker.SdkWorker:
+        """See SdkHarness; called in the thread that runs the instruction."""
+        self._worker.works_here()
+        return super().create_worker()
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.flink.flink_streaming_impulse_source import FlinkStreamingImpulseSource
+from apache_beam.runners.worker.statesampler import get_current_tracker
 
 from quorum.pipeline.streams.base import Received
-from quorum.pipeline.streams.in_flight import in_flight, leave
+from quorum.pipeline.streams.in_flight import Slot, in_flight, leave, worker_here
 from quorum.pipeline.streams.pubsub_source import PullingSource, output
 
 __all__ = ["FlinkPubSubSource"]
@@ -48,6 +49,8 @@ class _PullUntilCheckpoint(beam.DoFn):
         self.paused = paused
 
     def start_bundle(self) -> None:
+        tracker = get_current_tracker()
+        self._slot = Slot(worker_here(), tracker.stage_name if tracker else "")
         self._began = time.monotonic()
         self._wait = _IDLE_WAIT
 
@@ -61,11 +64,10 @@ class _PullUntilCheckpoint(beam.DoFn):
             time.sleep(wait)
             return
         flight = in_flight(self.path)
-        if impulse == _FIRST:
-            flight.restart()
         taken = flight.source.take_bundle(wait)
-        if taken or flight.wants_later:
-            finalizer.register(flight.began([held.ack_id for held in taken], self._began))
+        if taken or flight.wants_later(self._slot):
+            ack_ids = [held.ack_id for held in taken]
+            finalizer.register(flight.began(self._slot, ack_ids, self._began))
         for held in taken:
             received = Received(held.data, held.attributes, "", self.stream)
             yield output(received, held.refusal if self.refuses else "")

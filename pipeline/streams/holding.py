@@ -52,6 +52,7 @@ class Holding(ABC):
         self._bytes = 0
         self._failure = ""
         self._draining = False
+        self._paused = False
         self._stopping = False
         self._closed = False
         self._released_at = time.monotonic()
@@ -157,8 +158,11 @@ class Holding(ABC):
                 if self._stopping:
                     return []
                 now = time.monotonic()
-                if taken := self._queue.take(limit, now):
+                had_suspects = self._queue.has_suspects
+                taken = self._queue.take(limit, now)
+                if taken or had_suspects != self._queue.has_suspects:
                     self._lock.notify_all()
+                if taken:
                     return taken
                 if now >= end:
                     return []
@@ -173,6 +177,30 @@ class Holding(ABC):
     def ack_id(self, held: Held) -> str:
         """What to give to ``acknowledge`` later."""
         return ack_id(self.path, held.ack_id)
+
+    def pause(self) -> None:
+        """Pull no more until ``resume``: nobody is there to take it."""
+        with self._lock:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Pull again."""
+        with self._lock:
+            self._paused = False
+            self._lock.notify_all()
+
+    def again(self, ack_ids: Iterable[str]) -> None:
+        """Have messages taken again, whose bundles failed: the next delivery of each, from here.
+
+        What would be suspect by now goes back to the broker, which counts what others deliver, too.
+        """
+        with self._lock:
+            found = [held for one in ack_ids if (held := self._held.get(one)) is not None]
+            for held in found:
+                held.attempt += 1
+            self._queue.put_again([held for held in found if not held.is_suspect])
+            self._lock.notify_all()
+        self.abandon(held.ack_id for held in found if held.is_suspect)
 
     def add_outcomes(self, ack_id: str, count: int) -> None:
         """Acknowledge this message only after ``count`` more calls of ``release``."""
@@ -282,7 +310,7 @@ class Holding(ABC):
 
     def _room(self) -> int:
         """How many messages may be pulled now; 0 for none."""
-        if self._queue.has_suspects or self._bytes >= MAX_HELD_BYTES:
+        if self._paused or self._queue.has_suspects or self._bytes >= MAX_HELD_BYTES:
             return 0
         ahead = min(self._window.size, self._pace.ahead(self.max_held))
         free = self.max_held - len(self._held) - self._late()

@@ -2,8 +2,9 @@
 
 Beam's runner calls the finalizers of a bundle once a checkpoint is complete, also of those bundles
 that came after its barrier: their state is in the next checkpoint only. So a finalizer alone is no
-sign, and a later bundle whose finalizer is called is: between the two another checkpoint began and
-was completed.
+sign, and one of a later bundle of the same slot is: between the two another checkpoint began and
+was completed. What a slot took is acknowledged by its own bundles alone: where a job is restarted,
+a slot that is new says nothing of what the one before it had.
 """
 
 from __future__ import annotations
@@ -17,28 +18,64 @@ from dataclasses import dataclass
 from quorum.pipeline.streams.holding import Holding
 from quorum.pipeline.streams.subscription import detach_subscription, subscription
 
-__all__ = ["InFlight", "in_flight", "leave", "worker_ended"]
+__all__ = ["InFlight", "Slot", "Worker", "in_flight", "leave", "worker_here"]
 
 _log = logging.getLogger(__name__)
 
-#: Seconds in which all slots are told of a checkpoint.
+#: Seconds in which a slot is told of a checkpoint.
 TOLD_SECONDS = 1.0
 
 #: What a bundle took is given back once one that began so many seconds later has its checkpoint.
 OVERTAKEN_SECONDS = 10.0
 
-#: Without an impulse for so many seconds after the end of a worker, the job went with it; a worker
-#: may end its last bundle for so long after its own end.
+#: So many seconds after the end of the last worker that pulled, the job went with it; a worker may
+#: end its last bundle for so long after its own end.
 LEFT_SECONDS = 5.0
-
-#: Without an impulse for so many seconds the job has gone, whatever became of its worker.
-GONE_SECONDS = 300.0
 
 _WATCH_SECONDS = 2.0
 
 
+class Worker:
+    """A worker of this process, of whatever job: Flink has one for each life of a job."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def works_here(self) -> None:
+        """What this thread runs from now on is a bundle of this worker."""
+        _HERE.worker = self
+
+    def end(self) -> None:
+        """It ended: what its bundles took is taken again, by the next worker or elsewhere.
+
+        Beam tears down nothing where its runner hangs up first.
+        """
+        with _LOCK:
+            self.ended = True
+            flights = [one for one in _IN_FLIGHT.values() if self in one.workers]
+            for one in flights:
+                if one.is_left:
+                    one.source.pause()
+        for one in flights:
+            one.lose(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A slot of a job, in one life of the job.
+
+    Attributes:
+        worker: Runs its bundles.
+        stage: What the runner calls the bundles that the slot has of the source.
+    """
+
+    worker: Worker
+    stage: str
+
+
 @dataclass(eq=False, slots=True)
 class _Bundle:
+    slot: Slot
     began: float
     ack_ids: tuple[str, ...]
     finalized: float | None = None
@@ -55,6 +92,7 @@ class InFlight:
     Attributes:
         source: The subscription.
         used: When the job was last here.
+        workers: Those that pulled.
     """
 
     def __init__(self, source: Holding, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,42 +101,59 @@ class InFlight:
         self._lock = threading.Lock()
         self._bundles: dict[_Bundle, None] = {}
         self.used = clock()
+        self.workers: set[Worker] = set()
 
     @property
-    def wants_later(self) -> bool:
-        """Whether a bundle that took nothing should follow those that wait."""
+    def is_left(self) -> bool:
+        """Whether all workers that pulled ended."""
+        return all(one.ended for one in self.workers)
+
+    def wants_later(self, slot: Slot) -> bool:
+        """Whether a bundle of a slot that took nothing should follow those that wait."""
         now = self._clock()
         with self._lock:
-            if not self._bundles:
-                return False
-            first, last = next(iter(self._bundles)), next(reversed(self._bundles))
+            every = list(self._bundles)
+        if not every:
+            return False
+        own = [one for one in every if one.slot == slot]
+        first, last = (own or every)[0], (own or every)[-1]
         # The worker keeps what a bundle was made with until its finalizer is called, so that one
-        # that follows must do; it may have failed, so not for ever.
-        follows = first.finalized is None or last.began >= first.finalized + TOLD_SECONDS
+        # that follows must do; it may have failed, so not for ever. What another slot took is
+        # followed, too: it may be gone.
+        follows = not own or first.finalized is None or last.began >= first.finalized + TOLD_SECONDS
         pause = OVERTAKEN_SECONDS if follows else TOLD_SECONDS
         return max(first.finalized or first.began, last.began) < now - pause
 
-    def began(self, ack_ids: Sequence[str], at: float | None = None) -> Callable[[], None]:
+    def began(
+        self, slot: Slot, ack_ids: Sequence[str], at: float | None = None
+    ) -> Callable[[], None]:
         """A bundle took these.
 
         Args:
+            slot: Where.
             ack_ids: What it took.
             at: When the bundle began, which is before it took anything; by default now.
 
         Returns:
             Its finalizer.
         """
-        bundle = _Bundle(self._clock() if at is None else at, tuple(ack_ids))
+        bundle = _Bundle(slot, self._clock() if at is None else at, tuple(ack_ids))
         with self._lock:
             self._bundles[bundle] = None
+        if slot.worker.ended:
+            self.lose(slot.worker)
         return lambda: self._finalize(bundle)
 
-    def restart(self) -> None:
-        """Flink starts the job again from a checkpoint: what is not acknowledged is given back."""
+    def lose(self, worker: Worker) -> None:
+        """A worker ended: what it took and is not acknowledged is taken again."""
         with self._lock:
-            lost = [ack_id for bundle in self._bundles for ack_id in bundle.ack_ids]
-            self._bundles.clear()
-        self._give_back(lost)
+            left = [one for one in self._bundles if one.slot.worker is worker]
+            for one in left:
+                del self._bundles[one]
+        lost = [ack_id for one in left for ack_id in one.ack_ids]
+        if lost:
+            _log.info("a worker ended: %d messages are taken again", len(lost))
+            self.source.again(lost)
 
     def _finalize(self, bundle: _Bundle) -> None:
         now = self._clock()
@@ -111,11 +166,11 @@ class InFlight:
             if not bundle.ack_ids:
                 del self._bundles[bundle]
             for one in list(self._bundles):
-                if one.finalized is not None:
+                if one.slot == bundle.slot and one.finalized is not None:
                     if one.finalized + TOLD_SECONDS <= bundle.began:
                         del self._bundles[one]
                         done += one.ack_ids
-                elif one.began >= bundle.began - OVERTAKEN_SECONDS:
+                elif (one.finalized or one.began) >= bundle.began - OVERTAKEN_SECONDS:
                     continue
                 elif one.overtaken is None:
                     # Its own finalizer may follow: the slots are told of a checkpoint one by one.
@@ -127,18 +182,22 @@ class InFlight:
             if done:
                 self.source.release(done)
         finally:
-            self._give_back(lost)
-
-    def _give_back(self, lost: Sequence[str]) -> None:
-        if lost:
-            _log.warning("%d messages were taken after the checkpoint that was restored", len(lost))
-            self.source.abandon(lost)
+            if lost:
+                _log.warning("later bundles have their checkpoint: %d messages go back", len(lost))
+                self.source.abandon(lost)
 
 
 _LOCK = threading.Lock()
 _IN_FLIGHT: dict[str, InFlight] = {}
 _WATCH: list[threading.Thread] = []
-_ENDED = [float("-inf")]
+_HERE = threading.local()
+#: Of a process that is itself a worker, and ends with it.
+_THIS_PROCESS = Worker()
+
+
+def worker_here() -> Worker:
+    """The worker whose bundle this thread runs."""
+    return getattr(_HERE, "worker", _THIS_PROCESS)
 
 
 def in_flight(path: str) -> InFlight:
@@ -151,15 +210,13 @@ def in_flight(path: str) -> InFlight:
                 _WATCH.append(threading.Thread(target=_watch, name="jobs gone", daemon=True))
                 _WATCH[0].start()
         found.used = time.monotonic()
+        if (here := worker_here()) not in found.workers:
+            found.workers = {here, *(one for one in found.workers if not one.ended)}
+            if found.is_left:  # a bundle that outlives its worker
+                found.source.pause()
+            else:
+                found.source.resume()
         return found
-
-
-def worker_ended() -> None:
-    """A worker of this process ended, of whatever job: what it held goes back soon.
-
-    Beam tears down nothing where its runner hangs up first.
-    """
-    _ENDED[0] = time.monotonic()
 
 
 def leave(path: str) -> None:
@@ -169,16 +226,14 @@ def leave(path: str) -> None:
     _drain(path, found)
 
 
-def is_gone(used: float, ended: float, now: float) -> bool:
-    """Whether a job has left.
+def has_left(flight: InFlight, now: float) -> bool:
+    """Whether a job has left: all of its workers ended, and it was not here since.
 
     Args:
-        used: When it was last here.
-        ended: When a worker last ended.
+        flight: What is in flight of it.
         now: The time.
     """
-    idle = now - used
-    return idle > GONE_SECONDS or (idle > LEFT_SECONDS and used < ended + LEFT_SECONDS)
+    return flight.is_left and now - flight.used > LEFT_SECONDS
 
 
 def _watch() -> None:
@@ -186,7 +241,7 @@ def _watch() -> None:
         time.sleep(_WATCH_SECONDS)
         now = time.monotonic()
         with _LOCK:
-            gone = [path for path, one in _IN_FLIGHT.items() if is_gone(one.used, _ENDED[0], now)]
+            gone = [path for path, one in _IN_FLIGHT.items() if has_left(one, now)]
             detached = {path: _detached(path) for path in gone}
         for path, found in detached.items():
             try:

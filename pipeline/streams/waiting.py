@@ -94,6 +94,12 @@ class WaitingQueue:
         else:
             self._ordinary.appendleft(held)
 
+    def put_again(self, taken: Sequence[Held]) -> None:
+        """Put ordinary messages that were taken before those that wait, in their order."""
+        self._ordinary.extendleft(reversed(taken))
+        for held in taken:
+            self.settle(held.ack_id)
+
     def take(self, limit: int, now: float) -> list[Held]:
         """Up to ``limit`` ordinary messages, or one suspect.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 from apache_beam.io.restriction_trackers import OffsetRange
+from apache_beam.runners.worker import statesampler as sampler
+from apache_beam.runners.worker.statesampler import StateSampler
+from apache_beam.utils.counters import CounterFactory
 
 from quorum.pipeline.streams import in_flight, pubsub_source
 from quorum.pipeline.streams.flink_source import _PullUntilCheckpoint
-from quorum.pipeline.streams.in_flight import InFlight
+from quorum.pipeline.streams.in_flight import InFlight, Slot, Worker
 from quorum.pipeline.streams.pubsub_source import _PullUntilVerdict
 from quorum.pipeline.streams.subscription import Held
 
@@ -22,6 +26,8 @@ class Holding:
         self.waiting = [Held(f"a{n}", f"m{n}".encode(), {"n": str(n)}, 0.0) for n in range(5)]
         self.released: list[str] = []
         self.abandoned: list[str] = []
+        self.taken_again: list[str] = []
+        self.is_paused = False
         self.drained = 0
         self.waits: list[float] = []
 
@@ -41,6 +47,15 @@ class Holding:
 
     def abandon(self, ack_ids: list[str]) -> None:
         self.abandoned += ack_ids
+
+    def again(self, ack_ids: list[str]) -> None:
+        self.taken_again += ack_ids
+
+    def pause(self) -> None:
+        self.is_paused = True
+
+    def resume(self) -> None:
+        self.is_paused = False
 
     def drain(self, _grace: float) -> int:
         self.drained += 1
@@ -70,6 +85,10 @@ class Finalizer:
 
     def register(self, callback: Callable[[], None]) -> None:
         self.callbacks.append(callback)
+
+
+SLOT = Slot(Worker(), "stage")
+SIBLING = Slot(SLOT.worker, "stage of the sibling")
 
 
 @pytest.fixture
@@ -124,16 +143,72 @@ def test_only_the_first_pull_of_a_bundle_waits_since_what_it_got_goes_on_at_the_
     assert [wait > 0 for wait in holding.waits] == [True, False, True, False]
 
 
-def test_a_job_that_starts_anew_has_back_what_was_not_acknowledged(holding: Holding) -> None:
+def in_worker(worker: Worker, stage: str, run: Callable[[], Any]) -> Any:
+    """A thread of a worker, in which a bundle of a stage runs."""
+
+    def bundle() -> None:
+        worker.works_here()
+        sampler.set_current_tracker(StateSampler(stage, CounterFactory()))
+        done.append(run())
+
+    done: list[Any] = []
+    thread = threading.Thread(target=bundle)
+    thread.start()
+    thread.join()
+    return done[0]
+
+
+def test_a_job_that_starts_anew_has_back_what_its_worker_took_and_no_more(
+    holding: Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "TOLD_SECONDS", 0.0)
     finalizer = Finalizer()
     pull = _PullUntilCheckpoint("path", "uploads")
-    pulled(pull, finalizer, b"0")
+    before, after = Worker(), Worker()
+    in_worker(before, "1", lambda: pulled(pull, finalizer, b"0"))
     finalizer.callbacks[0]()
-    pulled(pull, finalizer, b"0")
-    assert holding.abandoned == ["a0", "a1", "a2", "a3", "a4"]
+    assert not holding.is_paused
+    before.end()
+    assert holding.taken_again == ["a0", "a1", "a2", "a3", "a4"]
+    assert holding.is_paused
+
+    # The slots of the new life start one after the other.
+    holding.waiting = [Held("first", b"", {}, 0.0)]
+    in_worker(after, "1", lambda: pulled(pull, finalizer, b"0"))
+    assert not holding.is_paused
+    holding.waiting = [Held("second", b"", {}, 0.0)]
+    in_worker(after, "2", lambda: pulled(pull, finalizer, b"0"))
+    holding.waiting = [Held("late", b"", {}, 0.0)]
+    # A bundle of the worker that ended comes to its end.
+    in_worker(before, "1", lambda: pulled(pull, finalizer, b"7"))
     for callback in finalizer.callbacks:
         callback()
-    assert holding.released == []
+    for stage in "12":
+        holding.waiting = [Held(f"next of {stage}", b"", {}, 0.0)]
+        in_worker(after, stage, lambda: pulled(pull, finalizer, b"1"))
+        finalizer.callbacks[-1]()
+    assert holding.released == ["first", "second"]
+    assert holding.taken_again[5:] == ["late"]
+    assert not holding.is_paused
+
+
+def test_a_slot_acknowledges_what_it_took_itself(
+    holding: Holding, flight: tuple[InFlight, list[float]]
+) -> None:
+    # Flink may restart one region of a job, whose slots are others then, of the same worker.
+    made, at = flight
+    made.began(SIBLING, ["before"])()
+    at[0] = 2.0
+    made.began(SLOT, ["own"])()
+    assert not holding.released
+    at[0] = 4.0
+    made.began(SLOT, [])()
+    assert holding.released == ["own"]
+    for at[0] in (15.0, 26.0):
+        assert made.wants_later(SLOT)
+        made.began(SLOT, [])()
+    assert holding.abandoned == ["before"]
+    assert holding.released == ["own"]
 
 
 def test_a_drain_gives_back_what_the_job_before_held(
@@ -147,51 +222,50 @@ def test_a_drain_gives_back_what_the_job_before_held(
     assert holding.drained == 1
 
 
-@pytest.mark.parametrize(
-    ("used", "ended", "gone"),
-    [
-        (0.0, 1.0, True),  # the worker ended, and nobody came since
-        (4.0, 1.0, True),  # its last bundle ended after it
-        (95.0, 93.0, False),  # it came back
-        (0.0, -200.0, False),  # a long bundle
-        (-250.0, -900.0, True),
-    ],
-)
-def test_a_job_has_gone_where_its_worker_ended_or_it_was_not_seen_for_long(
-    used: float, ended: float, gone: bool
+def test_a_job_has_left_once_its_workers_ended_however_long_a_bundle_takes(
+    flight: tuple[InFlight, list[float]],
 ) -> None:
-    assert in_flight.is_gone(used, ended, 100.0) is gone
+    made, _ = flight
+    one, other = Worker(), Worker()
+    made.workers = {one, other}
+    one.end()
+    assert not in_flight.has_left(made, 100_000.0)
+    other.end()
+    assert in_flight.has_left(made, 100_000.0)
+    # Its last bundle was here a moment ago.
+    made.used = 99_999.0
+    assert not in_flight.has_left(made, 100_000.0)
 
 
-def test_a_bundle_that_another_slot_began_before_it_was_told_proves_nothing(
+def test_a_bundle_that_began_before_one_was_told_of_its_checkpoint_proves_nothing(
     holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
     made, at = flight
-    first = made.began(["first"])
+    first = made.began(SLOT, ["first"])
     at[0] = 0.2
     first()
-    second = made.began(["second"])
+    second = made.began(SLOT, ["second"])
     at[0] = 0.4
     second()
     assert holding.released == []
     at[0] = 2.0
-    assert made.wants_later
-    made.began([])()
+    assert made.wants_later(SLOT)
+    made.began(SLOT, [])()
     assert holding.released == ["first", "second"]
-    assert not made.wants_later
+    assert not made.wants_later(SLOT)
 
 
 def test_what_a_failed_bundle_took_is_given_back_once_later_ones_have_their_checkpoint(
     holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
     made, at = flight
-    made.began(["lost"])
+    made.began(SLOT, ["lost"])
     for at[0] in (11.0, 22.0):
-        assert made.wants_later
+        assert made.wants_later(SLOT)
         assert not holding.abandoned
-        made.began([])()
+        made.began(SLOT, [])()
     assert holding.abandoned == ["lost"]
-    assert not made.wants_later
+    assert not made.wants_later(SLOT)
     assert not holding.released
 
 
@@ -199,14 +273,15 @@ def test_a_slot_that_is_told_of_its_checkpoint_last_loses_nothing(
     holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
     made, at = flight
-    slow = made.began(["slow"])
+    slow = made.began(SIBLING, ["slow"])
     at[0] = 60.0
-    made.began(["a"])()
+    made.began(SLOT, ["a"])()
     at[0] = 60.1
-    made.began(["b"])()
+    made.began(SLOT, ["b"])()
     slow()
-    at[0] = 70.0
-    made.began(["c"])()
+    at[0] = 65.0
+    made.began(SIBLING, [])()
+    made.began(SLOT, ["c"])()
     assert holding.released == ["slow", "a", "b"]
     assert not holding.abandoned
 
@@ -215,8 +290,8 @@ def followed_in_a_minute(made: InFlight, at: list[float]) -> int:
     """How many bundles that took nothing begin, where no checkpoint comes."""
     began = 0
     for at[0] in range(1, 61):
-        if made.wants_later:
-            made.began([])
+        if made.wants_later(SLOT):
+            made.began(SLOT, [])
             began += 1
     return began
 
@@ -225,7 +300,7 @@ def test_without_checkpoints_nothing_is_given_back_and_bundles_are_few(
     holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
     made, at = flight
-    made.began(["a"])
+    made.began(SLOT, ["a"])
     assert 0 < followed_in_a_minute(made, at) <= 5
     assert not holding.abandoned
 
@@ -234,9 +309,9 @@ def test_a_bundle_that_took_nothing_follows_once_however_long_the_next_checkpoin
     holding: Holding, flight: tuple[InFlight, list[float]]
 ) -> None:
     made, at = flight
-    made.began(["a"])()
+    made.began(SLOT, ["a"])()
     assert 0 < followed_in_a_minute(made, at) <= 6
-    made.began([])()
+    made.began(SLOT, [])()
     assert holding.released == ["a"]
 
 

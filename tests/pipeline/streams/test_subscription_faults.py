@@ -153,6 +153,60 @@ def test_what_nothing_gives_back_is_left_to_its_next_delivery(
     assert broker.acknowledged == []
 
 
+def test_what_a_failed_bundle_took_is_taken_again_before_the_rest(
+    broker: Broker, source: Subscription
+) -> None:
+    broker.messages = ["first", "second", "third"]
+    until(lambda: source.waiting == 3)
+    taken = source.take(2, 0.0)
+    source.again([held.ack_id for held in taken])
+    assert [(held.data, held.attempt) for held in source.take(3, 0.0)] == [
+        (b"first", 2), (b"second", 2), (b"third", 1),
+    ]  # fmt: skip
+    assert broker.leases == [one for one in broker.leases if one[1] > 0]
+    # The broker counts its third delivery, from which on it is processed alone.
+    source.again(["second", "unknown"])
+    assert ("second", 0) in broker.leases
+    source.release(["first", "third"])
+    assert source.held == 0
+
+
+def test_nothing_is_pulled_while_nobody_is_there_to_take_it(
+    broker: Broker, source: Subscription
+) -> None:
+    source.pause()
+    assert source._room() == 0
+    source.resume()
+    broker.messages = ["m"]
+    until(lambda: source.waiting == 1)
+
+
+def test_suspects_follow_one_another_as_soon_as_their_time_has_passed(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Flink a message is acknowledged later than that; each waited a second for its pull."""
+    names = [f"suspect {number}" for number in range(20)]
+    waiting, pull = list(names), broker.pull
+
+    def one_by_one(**_: Any) -> PullResponse:
+        broker.messages = [waiting.pop(0)] if waiting else []
+        return pull()
+
+    monkeypatch.setattr(broker, "pull", one_by_one)
+    monkeypatch.setattr(module.Deliveries, "of", lambda *_: (3, ""))
+    source = Subscription(PATH)
+    source._queue._patience = 0.0
+    taken: list[str] = []
+
+    def all_came() -> bool:
+        taken.extend(held.data.decode() for held in source.take(10, 0.01))
+        return len(taken) == len(names)
+
+    until(all_came, 15.0)
+    assert taken == names
+    source.drain(0.0)
+
+
 def test_its_progress_is_told(broker: Broker, source: Subscription) -> None:
     assert source.progress.held == 0
     broker.messages = ["a", "b"]

@@ -16,10 +16,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from google.pubsub_v1.types import PubsubMessage
+from google.api_core import exceptions as google_errors
+from google.pubsub_v1.types import PublishRequest, PubsubMessage, PullResponse
 
 from benchmarks.document import machine, peak_megabytes, table, write_section
 from benchmarks.soak.processes import descendants
@@ -27,7 +29,7 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.demo.examples import example_messages, examples_folder
 from quorum.core.errors import MalformedMessage
-from quorum.core.messages import Prediction, Upload, now
+from quorum.core.messages import Message, Prediction, Upload, Verdict, now
 from quorum.core.settings import MediaAccess, Settings, WorkerSettings
 from quorum.models.configured import ConfiguredDetector, choose_detectors, warm_up
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding
@@ -35,6 +37,7 @@ from quorum.models.features.extract import Extractor
 from quorum.models.runner import predict, score_safely
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.carrier import Carrier, signer_name
 from quorum.pipeline.streams.emulator import emulator
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
 from quorum.pipeline.streams.topics import create_topics, planned
@@ -113,34 +116,83 @@ def uploads(count: int, prefix: str) -> list[bytes]:
     ]
 
 
-def plain(kind: str, count: int) -> float:
-    """Uploads a second of the plain loop."""
-    chosen, policy = ensemble(kind)
-    warm_up(chosen)
-    detectors = [member.detector for member in chosen]
-    extractor = Extractor(
-        frozenset().union(*(detector.needs for detector in detectors)), MediaAccess()
-    )
-    data = uploads(count, "plain")
-    decider = Decider(policy)
-    done = 0
-    began = time.perf_counter()
-    for start in range(0, count, _BATCH):
-        batch = [Upload.from_bytes(each) for each in data[start : start + _BATCH]]
-        features = extractor.extract(batch)
+class Loop:
+    """The plain loop: decides uploads in batches, in one process and thread, without an engine.
+
+    Args:
+        kind: Of the ensemble, ``trivial`` or ``real``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        chosen, policy = ensemble(kind)
+        warm_up(chosen)
+        self._detectors = [member.detector for member in chosen]
+        needs = frozenset().union(*(detector.needs for detector in self._detectors))
+        self._extractor = Extractor(needs, MediaAccess())
+        self._decider = Decider(policy)
+
+    def decide(self, data: Sequence[bytes]) -> list[tuple[list[Prediction], Verdict]]:
+        """The predictions and the verdict of each upload."""
+        batch = [Upload.from_bytes(each) for each in data]
+        features = self._extractor.extract(batch)
         made: list[list[Prediction]] = [[] for _ in batch]
-        for detector in detectors:
+        for detector in self._detectors:
             findings = score_safely(detector, features, 30.0)
             for predictions, seen, finding in zip(made, features, findings, strict=True):
                 predictions.append(predict(detector, seen, finding, now(), 0.0))
+        decided = []
         for predictions, upload in zip(made, batch, strict=True):
             at = now()
-            decider.first(upload, predictions, arrived=at, at=at).verdict.to_bytes()
+            verdict = self._decider.first(upload, predictions, arrived=at, at=at).verdict
+            decided.append((predictions, verdict))
+        return decided
+
+
+def plain(kind: str, count: int) -> float:
+    """Uploads a second of the plain loop, without a broker."""
+    loop = Loop(kind)
+    data = uploads(count, "plain")
+    done = 0
+    began = time.perf_counter()
+    for start in range(0, count, _BATCH):
+        for _, verdict in loop.decide(data[start : start + _BATCH]):
+            verdict.to_bytes()
             done += 1
     elapsed = time.perf_counter() - began
     if done != count:
         sys.exit(f"the plain loop made {done} verdicts of {count} uploads")
     return count / elapsed
+
+
+def loop_at_broker(kind: str) -> None:
+    """The plain loop between a subscription and topics, until it is ended.
+
+    It publishes what the stream does, and acknowledges an upload once that is confirmed.
+    """
+    loop = Loop(kind)
+    publisher, subscriber = publisher_client(), subscriber_client()
+    carrier = Carrier("/quorum/bench", signer_name())
+    message, request = PubsubMessage.pb(), PublishRequest.pb()
+
+    def publish(topic: str, made: Sequence[Message]) -> None:
+        sent = [message(data=data, attributes=more) for data, more in map(carrier.carried, made)]
+        path = f"projects/{PROJECT}/topics/{PREFIX}-{topic}"
+        publisher.publish(request=PublishRequest.wrap(request(topic=path, messages=sent)))
+
+    subscription = f"projects/{PROJECT}/subscriptions/{PREFIX}-uploads-stream"
+    while True:
+        try:
+            pulled = subscriber.pull(subscription=subscription, max_messages=256, timeout=30.0)
+        except google_errors.DeadlineExceeded:
+            continue
+        received = list(PullResponse.pb(pulled).received_messages)
+        for start in range(0, len(received), _BATCH):
+            decided = loop.decide([one.message.data for one in received[start : start + _BATCH]])
+            publish("predictions", [one for made, _ in decided for one in made])
+            publish("verdicts", [verdict for _, verdict in decided])
+        if received:
+            ids = [one.ack_id for one in received]
+            subscriber.acknowledge(subscription=subscription, ack_ids=ids)
 
 
 def job(kind: str, *, isolation: bool) -> None:
@@ -182,13 +234,20 @@ def job(kind: str, *, isolation: bool) -> None:
 
 
 class Platform:
-    """Publishes uploads and notes when each verdict comes."""
+    """Publishes uploads and notes when each verdict comes.
+
+    Attributes:
+        came: When the first verdict of each upload came.
+        verdicts: By upload: the verdict's id by that of its message.
+        by_deadline: Uploads that the deadline decided.
+    """
 
     def __init__(self) -> None:
         create_topics(planned(PROJECT, PREFIX))
         self.publisher = publisher_client()
         self.subscriber = subscriber_client()
         self.came: dict[str, float] = {}
+        self.verdicts: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._ended = threading.Event()
         self.by_deadline: set[str] = set()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -211,6 +270,7 @@ class Platform:
             for one in received:
                 verdict = json.loads(one.message.data)
                 self.came.setdefault(verdict["upload_id"], at)
+                self.verdicts[verdict["upload_id"]][one.message.message_id] = verdict["id"]
                 if verdict["decided_by"] == "deadline":
                     self.by_deadline.add(verdict["upload_id"])
             if received:
@@ -255,21 +315,26 @@ class Platform:
 
 
 @contextmanager
-def running(kind: str, *, isolation: bool) -> Iterator[tuple[Platform, int]]:
-    """A job that has decided its first uploads, and its process's id."""
+def running(*options: str, warm: str) -> Iterator[tuple[Platform, int]]:
+    """A process of this module that has decided its first uploads, and its id.
+
+    Args:
+        options: What the process is.
+        warm: Names its first uploads.
+    """
     with emulator():
         platform = Platform()
-        command = [sys.executable, "-m", "benchmarks.stream", "--job", kind]
         process = subprocess.Popen(
-            [*command, *(() if isolation else ("--in-process",))],
+            [sys.executable, "-m", "benchmarks.stream", *options],
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         try:
-            platform.publish(uploads(64, f"{kind}-warm"))
-            platform.await_all(64, f"{kind}-warm", 120.0)
+            platform.publish(uploads(64, warm))
+            platform.await_all(64, warm, 120.0)
             yield platform, process.pid
         finally:
+            platform.close()
             process.terminate()
             try:
                 process.wait(20)
@@ -287,7 +352,7 @@ def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
         text=True,
     ).stdout
     bare = float(told.split()[-1])
-    with running(kind, isolation=True) as (platform, pid):
+    with running("--job", kind, warm=f"{kind}-warm") as (platform, pid):
         spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
         through = platform.throughput(count, f"{kind}-burst")
         memory = peak_megabytes(pid)
@@ -311,7 +376,8 @@ def cost_of_isolation(kind: str, count: int, rounds: int) -> list[str]:
     found: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(rounds):
         for isolation, values in found.items():
-            with running(kind, isolation=isolation) as (platform, _pid):
+            how = () if isolation else ("--in-process",)
+            with running("--job", kind, *how, warm=f"{kind}-warm") as (platform, _pid):
                 values += [platform.throughput(count, f"{kind}-burst{turn}") for turn in range(3)]
     with_children, without = (statistics.median(values) for values in found.values())
     row = [kind, f"{with_children:,.0f}", f"{without:,.0f}", f"{with_children / without:.2f}"]
@@ -330,11 +396,14 @@ def main() -> None:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--plain", help=argparse.SUPPRESS)
+    parser.add_argument("--loop", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         job(args.job, isolation=not args.in_process)
         return
+    if args.loop:
+        loop_at_broker(args.loop)
     if args.plain:
         print(plain(args.plain, args.count))
         return

@@ -78,11 +78,13 @@ class Running:
         platform: Publishes, and notes when each verdict comes.
         job: Its id on Flink; empty on Prism.
         processes: The ids of the processes that it consists of; they have children.
+        pool: Where its workers run on Flink.
     """
 
     platform: Platform
     job: str
     processes: Sequence[int]
+    pool: Pool | None = None
 
 
 @contextmanager
@@ -129,7 +131,7 @@ def running(given: Given, flink: Flink | None, warm: int = 64) -> Iterator[Runni
         path = os.pathsep.join([str(folder / "plugin"), str(ROOT)])
         environment = {**os.environ, "PYTHONPATH": path, "QUORUM_JOBS": str(folder / "jobs")}
         words = [sys.executable, "-m", "quorum", *given.arguments(folder)]
-        job = ""
+        job, pool = "", None
         if flink is None:
             processes = [_start_on_prism(words, environment, folder, held)]
         else:
@@ -142,7 +144,7 @@ def running(given: Given, flink: Flink | None, warm: int = 64) -> Iterator[Runni
         if warm:
             platform.publish(uploads(warm, "warm"))
             platform.await_all(warm, "warm", _TO_START)
-        yield Running(platform, job, processes)
+        yield Running(platform, job, processes, pool)
 
 
 def _start_on_prism(

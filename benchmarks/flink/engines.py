@@ -1,4 +1,4 @@
-"""The stream on Flink beside Prism and a plain loop: throughput and latency in one run.
+"""The stream on Flink beside Prism and plain loops: throughput and latency in one run.
 
 ``python -m benchmarks.flink.engines`` decides the same uploads with detectors that cost nothing on
 each engine, by ``quorum stream`` as it ships: what is left is the cost of the engine. The engines
@@ -19,7 +19,9 @@ from benchmarks.document import machine, table, write_section
 from benchmarks.flink.cluster import Flink
 from benchmarks.flink.deployment import Given, cluster, running
 from benchmarks.soak.processes import processor_seconds
+from benchmarks.stream import running as looping
 
+_BARE, _LOOP = "plain loop", "plain loop at the broker"
 _Latencies = dict[tuple[str, float], list[float]]
 
 
@@ -47,7 +49,13 @@ def measure(
     costs: dict[str, list[float]] = defaultdict(list)
     spent: _Latencies = defaultdict(list)
     for number in range(rounds):
-        through["plain loop"].append(plain(count))
+        through[_BARE].append(plain(count))
+        with looping("--loop", "trivial", warm="warm") as (platform, pid):
+            platform.throughput(count // 4, "first")
+            before = processor_seconds([pid])
+            through[_LOOP].append(platform.throughput(count, "burst"))
+            costs[_LOOP].append((processor_seconds([pid]) - before) * 1000 / count)
+        print(f"{_BARE}: {through[_BARE][-1]:,.0f}; {_LOOP}: {through[_LOOP][-1]:,.0f} uploads/s")
         for name, on in (("Prism", None), ("Flink", flink)):
             with running(Given(), on) as job:
                 job.platform.throughput(count // 4, "first")
@@ -65,13 +73,15 @@ def measure(
 def _throughputs(
     through: Mapping[str, Sequence[float]], costs: Mapping[str, Sequence[float]]
 ) -> str:
-    bare = statistics.median(through["plain loop"])
+    peers = [statistics.median(through[name]) for name in (_BARE, _LOOP)]
     rows = []
-    for name in ("plain loop", "Prism", "Flink"):
+    for name in (_BARE, _LOOP, "Prism", "Flink"):
         found = statistics.median(through[name])
         cost = f"{statistics.median(costs[name]):.1f}" if name in costs else ""
-        rows.append([name, f"{found:,.0f}", f"{found / bare:.2f}", cost])
-    return table(["engine", "uploads/s", "of the plain loop", "processor an upload, ms"], rows)
+        ratios = [f"{found / peer:.2f}" for peer in peers]
+        rows.append([name, f"{found:,.0f}", *ratios, cost])
+    head = ["engine", "uploads/s", f"of the {_BARE}", f"of the {_LOOP}"]
+    return table([*head, "processor an upload, ms"], rows)
 
 
 def _latencies(spent: _Latencies, rates: Sequence[float]) -> str:
@@ -115,10 +125,12 @@ def main() -> None:
 `python -m benchmarks.flink.engines`, on {machine()}. {args.note}
 
 `quorum stream` with three trivial detectors over the Pub/Sub emulator, on Prism and on a Flink
-cluster of one TaskManager with one slot, in turn, {args.rounds} rounds; the plain loop has the same
-features and decisions, and neither streams nor engine. Medians of bursts of {args.uploads:,}, and
-from publication to the verdict at a steady rate for {args.seconds:g} s a round. Processor time is
-that of all processes of the job in a burst, without the broker.
+cluster of one TaskManager with one slot, in turn, {args.rounds} rounds. The plain loop has the same
+features and decisions, in one process and thread, and neither streams nor engine; at the broker it
+pulls the same uploads from the emulator, publishes the same predictions and verdicts, and
+acknowledges. Medians of bursts of {args.uploads:,}, and from publication to the verdict at a steady
+rate for {args.seconds:g} s a round. Processor time is that of all processes of the job in a burst,
+without the broker.
 
 {made}
 """,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, update
 
 from quorum.core.errors import InputError
+from quorum.store.ledger.holds import held_among, lock_holds
 from quorum.store.ledger.notices_schema import notice_people, notices
 from quorum.store.ledger.schema import cases
 from quorum.store.notices.events import COMPLAINANT, note
@@ -18,6 +19,7 @@ from quorum.store.reports.intake import stated_reason, token_digest
 __all__ = [
     "accept_counter",
     "admit",
+    "check_not_held",
     "decide_notice",
     "forget_person",
     "link_known",
@@ -217,9 +219,11 @@ def forget_person(connection: Connection, notice_id: str, *, by: str, at: dateti
         Whether there was something to erase.
 
     Raises:
-        InputError: If there is no such notice.
+        InputError: If there is no such notice, or a legal hold keeps what it is on.
     """
+    lock_holds(connection)
     row = _found(connection, notice_id)
+    check_not_held(connection, row.upload_id, at)
     done = connection.execute(
         notice_people.delete().where(notice_people.c.notice_id == row.id)
     ).rowcount
@@ -229,3 +233,17 @@ def forget_person(connection: Connection, notice_id: str, *, by: str, at: dateti
         )
         note(connection, row.id, "person-erased", by, at)
     return bool(done)
+
+
+def check_not_held(connection: Connection, upload_id: str | None, at: datetime) -> None:
+    """Refuse to erase who sent a notice while its upload is held, or preserved.
+
+    Raises:
+        InputError: If it is.
+    """
+    if upload_id is not None and held_among(connection, [upload_id], at):
+        msg = (
+            f"the upload {upload_id} of this notice is held, and so is who sent it: erase it when "
+            "the hold has ended (quorum ledger holds)"
+        )
+        raise InputError(msg)

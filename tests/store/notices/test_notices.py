@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from quorum.core.errors import InputError
 from quorum.store.ledger import Ledger
+from quorum.store.ledger.holds import end_hold, insert_hold
 from quorum.store.ledger.notices_schema import notice_events, notice_people, notices
 from quorum.store.notices import changing
 from quorum.store.notices import intake as module
@@ -167,6 +168,15 @@ def test_who_sent_it_is_kept_apart_and_erased_apart(ledger: Ledger, clock: Any) 
     assert set(COLUMNS) | {"log", "copies"} == set(given)
     assert "Lovelace" not in str(given) and WHOLE.text not in str(given)
     assert ledger.transact(lambda c: person_of(c, made.id)) == WHOLE.person
+    held = ledger.transact(
+        lambda c: insert_hold(c, "upload", "up-1", why="file 7", by="lea", at=clock[0]), writes=True
+    )
+    with pytest.raises(InputError, match="up-1 of this notice is held"):
+        change(ledger, changing.forget_person, made.id, by="lea", at=clock[0])
+    assert ledger.transact(lambda c: person_of(c, made.id)) == WHOLE.person
+    ledger.transact(
+        lambda c: end_hold(c, held.id, why="closed", by="lea", at=clock[0]), writes=True
+    )
     assert change(ledger, changing.forget_person, made.id, by="lea", at=clock[0])
     assert ledger.transact(lambda c: person_of(c, made.id)) is None
     assert row_of(ledger, made.id).text == ""

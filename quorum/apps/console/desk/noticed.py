@@ -333,7 +333,7 @@ def sender_known(ledger: Ledger, notice_id: str) -> bool:
     """Whether the ledger still has who sent a notice.
 
     Raises:
-        InputError: If there is no such notice.
+        InputError: If there is no such notice, or a legal hold keeps it.
     """
 
     def work(connection: Connection) -> bool:
@@ -341,6 +341,7 @@ def sender_known(ledger: Ledger, notice_id: str) -> bool:
         if row is None:
             msg = f"there is no notice {notice_id!r}; list them with: quorum notices list --all"
             raise InputError(msg)
+        changing.check_not_held(connection, row.upload_id, now())
         return person_of(connection, row.id) is not None
 
     return ledger.transact(work)

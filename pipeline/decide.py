@@ -21,6 +21,7 @@ from quorum.core.errors import ConfigurationError, InputError, MalformedMessage
 from quorum.core.identity import Admission, CameBack
 from quorum.core.messages import Message, Prediction, Review, Upload
 from quorum.pipeline.cases.dofn import STAGE
+from quorum.pipeline.cases.features import WithFeatures
 from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
 from quorum.pipeline.cases.in_state import BoundedCaseDoFn, StreamCaseDoFn
 from quorum.pipeline.cases.options import CaseOptions
@@ -29,7 +30,14 @@ from quorum.pipeline.metrics import Meter
 from quorum.pipeline.streams.base import Joined, Outgoing, Received, as_plain, dead_letter
 from quorum.pipeline.traced import received_in_trace
 
-__all__ = ["KEYED", "MAX_JOINED_BYTES", "Decide", "DecideInProcess", "KeyByUpload"]
+__all__ = [
+    "KEYED",
+    "MAX_JOINED_BYTES",
+    "Decide",
+    "DecideInProcess",
+    "KeyByUpload",
+    "fitted",
+]
 
 #: The largest prediction or review that joins a case. A case keeps predictions and orphans, and
 #: its verdict lists them: larger ones could make a verdict over 10 MB, which Pub/Sub refuses.
@@ -106,36 +114,41 @@ class Decide(beam.PTransform[beam.PCollection[KEYED], Any]):
 
     def expand(self, keyed: beam.PCollection[KEYED]) -> Any:
         options = self.options
-        if not self.bounded:
-            for one in (self.policy, *(() if options is None else options.shadows)):
-                _without_features(one)
-            if options is not None and options.live is not None:
-                live = replace(options.live, fits=partial(_fits, options.live.fits))
-                options = replace(options, live=live)
-        dofn = (BoundedCaseDoFn if self.bounded else StreamCaseDoFn)(self.policy, options)
-        case = beam.ParDo(dofn).with_input_types(KEYED)
+        if self.bounded:
+            case = beam.ParDo(BoundedCaseDoFn(self.policy, options)).with_input_types(KEYED)
+            return keyed | "Case" >> case.with_outputs("dead", main="verdicts")
+        if _counts(self.policy, options):
+            keyed = keyed | "Features" >> WithFeatures(self.policy, options)
+        case = beam.ParDo(StreamCaseDoFn(self.policy, options)).with_input_types(KEYED)
         return keyed | "Case" >> case.with_outputs("dead", main="verdicts")
 
 
-def _without_features(policy: Policy) -> None:
-    """Refuse a policy whose features over time the engine would count in parts.
+def _counts(policy: Policy, options: CaseOptions | None) -> bool:
+    """Whether the graph counts features over time."""
+    return any(one.has_features for one in (policy, *(options.shadows if options else ())))
 
-    Raises:
-        ConfigurationError: If it has any.
+
+def fitted(policy: Policy, options: CaseOptions | None) -> CaseOptions | None:
+    """The options of a job across processes: it follows those policies that its graph can decide.
+
+    Args:
+        policy: The policy that decides at the start.
+        options: As given.
     """
+    if options is None or options.live is None or _counts(policy, options):
+        return options
+    fits = partial(_without_features, options.live.fits)
+    return replace(options, live=replace(options.live, fits=fits))
+
+
+def _without_features(given: Callable[[Policy], None], policy: Policy) -> None:
+    given(policy)
     if policy.has_features:
         msg = (
-            f"{policy.version} has `features`, which this engine does not keep: they are counted "
-            "in the memory of one process; use --runner prism, or take the section and its rules "
-            "out of the policy"
+            f"{policy.version} has `features`, and this job began with a policy without any: its "
+            "graph does not count them; start the job again with this policy"
         )
         raise ConfigurationError(msg)
-
-
-def _fits(given: Callable[[Policy], None], policy: Policy) -> None:
-    """Whether a released policy fits the job, and the engine."""
-    given(policy)
-    _without_features(policy)
 
 
 class DecideInProcess(beam.PTransform[Sequence[beam.PCollection[KEYED]], tuple[Any, ...]]):

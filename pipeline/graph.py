@@ -19,7 +19,7 @@ from quorum.core.identity import Admission
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline.caps import CapRemovals, are_capped
 from quorum.pipeline.cases.options import CaseOptions
-from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload
+from quorum.pipeline.decide import KEYED, Decide, DecideInProcess, KeyByUpload, fitted
 from quorum.pipeline.detect import Arrival, DecodeUploads, Detect, DetectInProcess, Times
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.streams.base import Joined, Outgoing, Sink, Source
@@ -63,6 +63,8 @@ def stream(
     admission = replace(admission, own_detectors=names)
     outcomes = 2 if predictions else 1
     decoded = _decode(pipeline, uploads, "stream.uploads", outcomes, admission=admission)
+    if not uploads.in_process:
+        options = fitted(policy, options)
     times = Times.of(policy, _live(options), () if options is None else options.shadows)
     predicted = _detected(decoded.uploads, uploads, ensemble, times)
     calm = uploads.in_process
@@ -106,8 +108,10 @@ def decide(
 ) -> None:
     """Add the second half: its messages are acked once their verdict is published."""
     keyed, dead = _keyed(pipeline, sources, admission)
-    decided = _decided(keyed, sources, policy, options)
     calm = any(source.in_process for source in sources)
+    if not calm:
+        options = fitted(policy, options)
+    decided = _decided(keyed, sources, policy, options)
     _publish_verdicts(decided, policy, _live(options), verdicts, calm=calm)
     letters = [*(each.dead for each in decided), *dead]
     _publish_dead_letters(letters, dead_letters, calm=calm)

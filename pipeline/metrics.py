@@ -62,6 +62,10 @@ class Meter:
         self._count("unknown_histories")
         metrics.UNKNOWN_HISTORIES.inc()
 
+    def unknown_features(self) -> None:
+        """Count an upload that goes on without all of its features over time."""
+        self._count("unknown_features")
+
     def dead_letter(self, stage: str) -> None:
         """Count a message that became a dead letter."""
         self._count(f"dead_letters.{stage}")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple
 
 from quorum.aggregator.features.keys import keys_of, number_of
 from quorum.aggregator.features.sizes import sampled
 from quorum.aggregator.features.windows import History, Spans, distinct_values
+from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Feature
 from quorum.core.messages import Upload
 from quorum.core.metrics import FEATURE_KEYS_GIVEN_UP
 
-__all__ = ["Counter", "Event", "Plan"]
+__all__ = ["Counter", "Definitions", "Event", "Form", "Plan", "cached_keys"]
 
 #: Sums are kept in whole millionths.
 _UNITS: Final = 1_000_000
@@ -36,6 +37,43 @@ class Event(NamedTuple):
     values: tuple[int | None, ...]
 
 
+class Form(NamedTuple):
+    """What is kept of a key.
+
+    Attributes:
+        sums: The fields that are summed; the empty one counts uploads. None if there is no total.
+        kinds: What distinct values are counted of.
+        last: Whether the last times are kept.
+    """
+
+    sums: tuple[str, ...]
+    kinds: tuple[str, ...]
+    last: bool
+
+    def history(self) -> History:
+        """Of a key that had no event yet."""
+        return History(len(self.sums), len(self.kinds), last=self.last)
+
+    def adapt(self, history: History, former: Form) -> None:
+        """Give what was kept in another form this one: what is new begins empty."""
+        if self == former:
+            return
+        empty = self.history()
+        if not former.sums or not self.sums:
+            history.seconds = []
+        size = len(history.seconds) + 1
+        history.totals = tuple(
+            history.totals[former.sums.index(one)] if one in former.sums else [0] * size
+            for one in self.sums
+        )
+        history.distinct = tuple(
+            history.distinct[former.kinds.index(one)] if one in former.kinds else new
+            for one, new in zip(self.kinds, empty.distinct, strict=True)
+        )
+        if not self.last or history.last is None:
+            history.last = empty.last
+
+
 @dataclass(frozen=True)
 class Plan:
     """What features with one kind of key and one lateness need, and how their values are read.
@@ -45,9 +83,7 @@ class Plan:
         lateness: Of all of them.
         limit: The most keys that are kept in a process.
         spans: The windows.
-        sums: The fields that are summed; the empty one counts uploads. None if there is no total.
-        kinds: What distinct values are counted of.
-        last: Whether the last times are needed.
+        form: What is kept of each key.
         features: The features.
     """
 
@@ -55,9 +91,7 @@ class Plan:
     lateness: float
     limit: int
     spans: Spans
-    sums: tuple[str, ...]
-    kinds: tuple[str, ...]
-    last: bool
+    form: Form
     features: tuple[Feature, ...]
 
     @classmethod
@@ -70,9 +104,11 @@ class Plan:
             lateness=given[0].lateness,
             limit=max(one.keys for one in given),
             spans=Spans.of((one.over for one in given), given[0].lateness),
-            sums=tuple(sorted(sums)),
-            kinds=tuple(sorted({one.of for one in given if one.kind == "distinct"})),
-            last=any(one.kind == "last_seen" for one in given),
+            form=Form(
+                sums=tuple(sorted(sums)),
+                kinds=tuple(sorted({one.of for one in given if one.kind == "distinct"})),
+                last=any(one.kind == "last_seen" for one in given),
+            ),
             features=tuple(given),
         )
 
@@ -82,11 +118,11 @@ class Plan:
         for one in self.features:
             window = place[int(one.over)]
             if one.kind == "distinct":
-                distinct.append((one.key, self.kinds.index(one.of), window))
+                distinct.append((one.key, self.form.kinds.index(one.of), window))
             elif one.kind == "last_seen":
                 last.append((one.key, one.over))
             elif one.kind == "sum":
-                sums.append((one.key, self.sums.index(one.of), window))
+                sums.append((one.key, self.form.sums.index(one.of), window))
             else:
                 uploads.append((one.key, window, one.over if one.kind == "rate" else 0.0))
         object.__setattr__(self, "_uploads", uploads)
@@ -108,7 +144,7 @@ class Plan:
             keys: Its keys that were made for other plans.
         """
         amounts = []
-        for name in self.sums:
+        for name in self.form.sums:
             if not name:
                 amounts.append(1)
                 continue
@@ -118,12 +154,8 @@ class Plan:
                 cached = (0 if number is None else round(number * _UNITS),)
                 keys[f"sum {name}"] = cached
             amounts.append(cached[0])
-        values = [(cached_keys(upload, kind, keys) or (None,))[0] for kind in self.kinds]
+        values = [(cached_keys(upload, kind, keys) or (None,))[0] for kind in self.form.kinds]
         return Event(at, int(at - self.lateness), tuple(amounts), tuple(values))
-
-    def history(self) -> History:
-        """Of a key that had no event yet."""
-        return History(len(self.sums), len(self.kinds), last=self.last)
 
     def count(self, history: History, event: Event) -> None:
         """Count an event of its key."""
@@ -142,8 +174,8 @@ class Plan:
         """
         edge, spans = event.edge, self.spans
         begins = spans.begins(edge)
-        if self.sums:
-            most = [[0] * len(begins)] * len(self.sums)
+        if self.form.sums:
+            most = [[0] * len(begins)] * len(self.form.sums)
             if len(histories) == 1:
                 most = histories[0].within(edge, begins, spans)
             elif histories:
@@ -168,25 +200,6 @@ class Plan:
                 for key, over in self._last:
                     if event.at - last <= over:
                         found[key] = float(int(event.at) - last)
-
-    def adapt(self, history: History, former: Plan) -> None:
-        """Give what was kept by another plan the form of this one: what is new begins empty."""
-        empty = self.history()
-        if not former.sums:
-            history.seconds = []
-        size = len(history.seconds) + 1
-        history.totals = tuple(
-            history.totals[former.sums.index(one)] if one in former.sums else [0] * size
-            for one in self.sums
-        )
-        if not self.sums:
-            history.seconds = []
-        history.distinct = tuple(
-            history.distinct[former.kinds.index(one)] if one in former.kinds else new
-            for one, new in zip(self.kinds, empty.distinct, strict=True)
-        )
-        if not self.last or history.last is None:
-            history.last = empty.last
 
 
 _TOTALS: Final = ("count", "rate", "sum")
@@ -277,7 +290,7 @@ class Counter:
             for key in mine:
                 histories.move_to_end(key)
         if fresh:
-            plan.count(self._shared(plan.history(), fresh), event)
+            plan.count(self._shared(plan.form.history(), fresh), event)
             while len(histories) > plan.limit:
                 _, history = histories.popitem(last=False)
                 history.shared -= 1
@@ -296,16 +309,45 @@ class Counter:
     def follow(self, plan: Plan) -> None:
         """Count by another plan from now on; what both need goes on."""
         former, self.plan = self.plan, plan
-        if (plan.sums, plan.kinds, plan.last) == (former.sums, former.kinds, former.last):
+        if plan.form == former.form:
             return
         for one in {id(one): one for one in self.histories.values()}.values():
-            plan.adapt(one, former)
+            plan.form.adapt(one, former.form)
 
 
-def plans_of(features: Mapping[str, Feature]) -> dict[tuple[str, float], Plan]:
-    """The plans of features, but waves, by key and lateness."""
-    groups: dict[tuple[str, float], list[Feature]] = {}
-    for one in features.values():
-        if one.kind != "wave":
-            groups.setdefault((one.by, one.lateness), []).append(one)
-    return {name: Plan.of(group) for name, group in groups.items()}
+class Definitions:
+    """The features of the policies of a process, and how they are counted.
+
+    Args:
+        policies: The policy that decides, and those in shadow; what several need is counted once.
+
+    Attributes:
+        features: By ``Feature.key``.
+        plans: For the features but waves, by kind of key and lateness.
+        waves: The waves.
+    """
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self.features: dict[str, Feature] = {}
+        self.plans: dict[tuple[str, float], Plan] = {}
+        self.waves: tuple[Feature, ...] = ()
+        self._current: dict[str, Feature] = {}
+        self.follow(policies)
+
+    def follow(self, policies: Iterable[Policy]) -> bool:
+        """Take other policies; whether anything changed.
+
+        What only the policies before defined is counted once more, for a return to them.
+        """
+        sides = (side for policy in policies for side in policy.sides)
+        given = {one.key: one for side in sides for one in side.features.values()}
+        if given.keys() == self._current.keys():
+            return False
+        self.features, self._current = {**self._current, **given}, given
+        groups: dict[tuple[str, float], list[Feature]] = {}
+        for one in self.features.values():
+            if one.kind != "wave":
+                groups.setdefault((one.by, one.lateness), []).append(one)
+        self.plans = {name: Plan.of(group) for name, group in groups.items()}
+        self.waves = tuple(one for one in self.features.values() if one.kind == "wave")
+        return True

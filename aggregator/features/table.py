@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from quorum.aggregator.features.counts import Counter, plans_of
+from quorum.aggregator.features.counts import Counter, Definitions
 from quorum.aggregator.features.keys import hashed
 from quorum.aggregator.features.sizes import Size, shown
 from quorum.aggregator.features.waves import KeptWaves
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.policy.values import Feature
 from quorum.core.messages import Campaign, Upload
 
-__all__ = ["Counted", "FeatureTable", "feature_table"]
+__all__ = ["Counted", "FeatureTable", "NoFeatures", "feature_table"]
 
 #: Uploads that are remembered in order not to count one twice: of two generations.
 MAX_SEEN: Final = 500_000
@@ -50,8 +49,7 @@ class FeatureTable:
     """
 
     def __init__(self, policies: Iterable[Policy]) -> None:
-        self._features: dict[str, Feature] = {}
-        self._current: dict[str, Feature] = {}
+        self._definitions = Definitions(())
         self._counters: dict[tuple[str, float], Counter] = {}
         self._waves: dict[str, KeptWaves] = {}
         self._seen: tuple[set[int], set[int]] = (set(), set())
@@ -61,7 +59,7 @@ class FeatureTable:
         self.follow(policies)
 
     def __bool__(self) -> bool:
-        return bool(self._features)
+        return bool(self._definitions.features)
 
     def follow(self, policies: Iterable[Policy]) -> None:
         """Count for other policies from now on.
@@ -69,22 +67,18 @@ class FeatureTable:
         What is defined alike goes on, and what is new begins with what is kept for others, if
         anything; what only the policies before defined is kept once more, for a return to them.
         """
-        sides = (side for policy in policies for side in policy.sides)
-        given = {one.key: one for side in sides for one in side.features.values()}
         with self._lock:
-            if given.keys() == self._current.keys():
+            if not self._definitions.follow(policies):
                 return
-            self._features, self._current = {**self._current, **given}, given
-            plans = plans_of(self._features)
+            plans = self._definitions.plans
             self._counters = {
                 name: self._counters.get(name) or Counter(plan) for name, plan in plans.items()
             }
             for name, plan in plans.items():
                 self._counters[name].follow(plan)
             self._waves = {
-                key: self._waves.get(key) or KeptWaves(one)
-                for key, one in self._features.items()
-                if one.kind == "wave"
+                one.key: self._waves.get(one.key) or KeptWaves(one)
+                for one in self._definitions.waves
             }
         for by in {one.by for one in plans.values()} | {one.by for one in self._waves.values()}:
             shown(self, by)
@@ -98,7 +92,7 @@ class FeatureTable:
 
     def count(self, upload: Upload) -> Counted:
         """Count an upload, and give its values as ``take`` does, with the waves it is part of."""
-        if not self._features:
+        if not self._definitions.features:
             return Counted(_NONE)
         with self._lock:
             new = self._is_new(upload)
@@ -123,7 +117,7 @@ class FeatureTable:
             uploads: Gives those of ``reach`` seconds, oldest first.
         """
         with self._warming:
-            if self._warm or not self._features:
+            if self._warm or not self._definitions.features:
                 return 0
             self._warm = True
             count = 0
@@ -135,7 +129,7 @@ class FeatureTable:
     @property
     def reach(self) -> float:
         """Seconds of the longest window."""
-        return max((one.over for one in self._features.values()), default=0.0)
+        return max((one.over for one in self._definitions.features.values()), default=0.0)
 
     def sizes(self, by: str | None = None) -> Iterator[Size]:
         """What is kept for each kind of key, for a wave as ``wave/text``.
@@ -160,6 +154,16 @@ class FeatureTable:
         if len(newer) >= MAX_SEEN:
             self._seen = (set(), newer)
         return True
+
+
+class NoFeatures(FeatureTable):
+    """Counts nothing, whatever the policies: features are counted elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def follow(self, policies: Iterable[Policy]) -> None:
+        """Count nothing."""
 
 
 _TABLES: dict[str, FeatureTable] = {}

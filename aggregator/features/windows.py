@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 __all__ = ["SKETCH", "Distinct", "History", "Spans", "distinct_values", "step_of"]
 
@@ -179,6 +179,21 @@ class Distinct:
             within = (value for value in self.ranked if begin <= last[value] < edge)
             found = self.found = (begin, edge, list(islice(within, SKETCH)))
         return found[2]
+
+    def row(self) -> list[Any]:
+        """What it keeps, for ``of_row``."""
+        last = self.last or {}
+        return [self.recent, [*last], [*last.values()], self.limit]
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Distinct:
+        """Read a row."""
+        made = cls()
+        made.recent, values, seconds, made.limit = row
+        if values:
+            made.last, made.times = dict(zip(values, seconds, strict=True)), sorted(seconds)
+            made.ranked = sorted(values) if len(values) > SKETCH else None
+        return made
 
     def size(self) -> int:
         """How many numbers it keeps."""
@@ -390,3 +405,28 @@ class History:
         other.distinct = tuple(one.copy() for one in self.distinct)
         other.last = None if self.last is None else self.last[:]
         return other
+
+    def row(self) -> list[Any]:
+        """What it keeps, for ``of_row``: for the state of an engine, and between its workers."""
+        distinct = [one.row() for one in self.distinct]
+        return [self.newest, self.seconds, self.totals, distinct, self.last, self.merge_at]
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> History:
+        """Read a row."""
+        made = cls(0)
+        made.newest, made.seconds, totals, distinct, made.last, made.merge_at = row
+        made.totals = tuple(totals)
+        made.distinct = tuple(map(Distinct.of_row, distinct))
+        return made
+
+    def at(self, edge: int, spans: Spans) -> History:
+        """As much of it as the values at one edge need; it is not to be counted in."""
+        made = History(0)
+        made.newest = edge
+        made.seconds = sorted(set(spans.begins(edge)))
+        places = [bisect_left(self.seconds, one) for one in (*made.seconds, edge)]
+        made.totals = tuple([total[place] for place in places] for total in self.totals)
+        made.distinct = self.distinct
+        made.last = None if (last := self.before(edge)) is None else [last]
+        return made

@@ -55,7 +55,7 @@ class CaseDoFn(beam.DoFn):
         self.counts = uuid4().hex
 
     def setup(self) -> None:
-        table = feature_table(self.counts, (self.policy, *self.options.shadows))
+        table = self.features()
         self._decider = Decider(self.policy, self.options.shadows, features=table)
         self._meter = Meter()
         show_decides(self.policy, self.options.live)
@@ -69,6 +69,10 @@ class CaseDoFn(beam.DoFn):
             self._histories = Histories(self.policy, self._ledger, self._meter.unknown_history)
         if table and self._ledger is not None:
             self._warm(table, self._ledger)
+
+    def features(self) -> FeatureTable:
+        """What features over time are kept in."""
+        return feature_table(self.counts, (self.policy, *self.options.shadows))
 
     def _warm(self, table: FeatureTable, ledger: Ledger) -> None:
         """Count the recorded uploads of the longest window, so that a restart forgets nothing."""
@@ -153,7 +157,7 @@ class CaseDoFn(beam.DoFn):
         stored.opened = True
         stored.trace = received.trace
         stored.hold(received.ack_id)
-        counted = self._decider.features.count(upload)
+        counted = joined.counted or self._decider.features.count(upload)
         effects = stored.case.on_arrival(
             upload,
             joined.predictions,

@@ -12,6 +12,7 @@ from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
+from quorum.aggregator.features.table import FeatureTable, NoFeatures
 from quorum.core.messages import now
 from quorum.pipeline.cases.dofn import CaseDoFn
 from quorum.pipeline.cases.orphans import OrphanPace, Place
@@ -31,6 +32,10 @@ class StreamCaseDoFn(CaseDoFn):
     def setup(self) -> None:
         super().setup()
         self._pace = OrphanPace()
+
+    def features(self) -> FeatureTable:
+        """None: they come with the upload (``quorum.pipeline.cases.features``)."""
+        return NoFeatures()
 
     def process(
         self,

@@ -15,7 +15,8 @@ import apache_beam as beam
 from apache_beam import coders
 
 from quorum.aggregator.decision.compact import CompactPrediction
-from quorum.core.messages import DeadLetter, Message, Upload, now
+from quorum.aggregator.features.table import Counted
+from quorum.core.messages import Campaign, DeadLetter, Message, Upload, now
 from quorum.core.tracing import context_of, ids, is_on
 
 __all__ = [
@@ -105,11 +106,13 @@ class Joined:
             messages, or the one in the message. The case processes them with the upload, in one
             call.
         upload: The upload among the messages, parsed; None once it has crossed the engine.
+        counted: What features over time say of it, where they are counted before its case.
     """
 
     messages: tuple[Received, ...]
     predictions: tuple[CompactPrediction, ...] = ()
     upload: Upload | None = field(default=None, compare=False)
+    counted: Counted | None = None
 
 
 class JoinedCoder(coders.Coder):
@@ -117,7 +120,13 @@ class JoinedCoder(coders.Coder):
 
     def encode(self, value: Joined) -> bytes:
         """Encode joined messages."""
-        head = json.dumps(value.predictions).encode() if value.predictions else b""
+        head = b""
+        if value.counted is not None:
+            waves = [one.model_dump(mode="json") for one in value.counted.campaigns]
+            told = {"p": value.predictions, "f": dict(value.counted.values), "w": waves}
+            head = json.dumps(told).encode()
+        elif value.predictions:
+            head = json.dumps(value.predictions).encode()
         parts = [head, *(_RECEIVED.encode(message) for message in value.messages)]
         return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
@@ -129,10 +138,15 @@ class JoinedCoder(coders.Coder):
             end = start + 4 + int.from_bytes(encoded[start : start + 4], "big")
             parts.append(encoded[start + 4 : end])
             start = end
-        predictions = json.loads(parts[0]) if parts[0] else ()
+        head = json.loads(parts[0]) if parts[0] else ()
+        counted = None
+        if isinstance(head, dict):
+            counted = Counted(head["f"], tuple(map(Campaign.model_validate, head["w"])))
+            head = head["p"]
         return Joined(
             tuple(_RECEIVED.decode(part) for part in parts[1:]),
-            tuple(map(CompactPrediction.of_row, predictions)),
+            tuple(map(CompactPrediction.of_row, head)),
+            counted=counted,
         )
 
     def is_deterministic(self) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, func, or_, select, update
 from sqlalchemy import case as when
 
 from quorum.apps.console.accounts import audit
@@ -21,13 +21,10 @@ from quorum.core.messages import now
 from quorum.store.ledger import Ledger
 from quorum.store.ledger.console_schema import tasks, users
 from quorum.store.ledger.reading import load_cases
-from quorum.store.ledger.statements import in_chunks
 
-__all__ = ["AT_ONCE", "QueueState", "assign_to", "file_tasks", "queue_states", "takers"]
+__all__ = ["QueueState", "assign_to", "file_tasks", "queue_states", "takers"]
 
-#: Tasks that are filed at once. The console's worker publishes decisions between two times: where
-#: other rules move 100,000, reviewers' work must not wait for that.
-AT_ONCE: Final = 5000
+_BATCH: Final = 500
 #: Tasks whose clock another law keeps: a queue makes it shorter, and never longer.
 _OWN_CLOCK: Final = ("report", "notice")
 
@@ -52,7 +49,7 @@ class QueueState:
 
 
 def file_tasks(ledger: Ledger, desk: Desk, *, all_of_them: bool) -> int:
-    """File tasks in the queues that the rules give them now, ``AT_ONCE`` at most.
+    """File tasks in the queues that the rules give them now.
 
     Args:
         ledger: The ledger.
@@ -64,21 +61,25 @@ def file_tasks(ledger: Ledger, desk: Desk, *, all_of_them: bool) -> int:
         How many were filed or moved.
     """
     _fill(ledger)
-    rows = ledger.transact(partial(_misfiled, desk=desk, all_of_them=all_of_them))
-    for some in in_chunks(rows):
-        ledger.transact(partial(_file, desk=desk, rows=some), writes=True)
-    return len(rows)
+    total = 0
+    while True:
+        rows = ledger.transact(partial(_misfiled, desk=desk, all_of_them=all_of_them))
+        if rows:
+            ledger.transact(partial(_file, desk=desk, rows=rows), writes=True)
+            total += len(rows)
+        if len(rows) < _BATCH:
+            return total
 
 
 def _misfiled(connection: Connection, desk: Desk, *, all_of_them: bool) -> Sequence[Any]:
     t, target = tasks.c, desk.routed(now())
-    wrong: ColumnElement[bool] = and_(t.queue.is_(None), t.reach.is_not(None))
+    wrong: ColumnElement[bool] = t.queue.is_(None)
     if all_of_them:
         wrong = or_(wrong, t.queue != target)
     query = (
         select(t.id, t.kind, t.category, t.opened_at, t.due_at, t.queue, target.label("target"))
         .where(t.state == "open", wrong)
-        .limit(AT_ONCE)
+        .limit(_BATCH)
     )
     return connection.execute(query).all()
 
@@ -110,9 +111,9 @@ def _fill(ledger: Ledger) -> None:
     query = (
         select(t.id, t.upload_id)
         .where(t.state == "open", t.queue.is_(None), t.reach.is_(None))
-        .limit(AT_ONCE)
+        .limit(_BATCH)
     )
-    for rows in in_chunks(ledger.transact(lambda c: c.execute(query).all())):
+    while rows := ledger.transact(lambda c: c.execute(query).all()):
         ids = [row.upload_id for row in rows]
         found = ledger.transact(partial(load_cases, upload_ids=ids, parts=("upload",)))
         values = [

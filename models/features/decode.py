@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quorum.core.errors import InputError, MediaRefused
 from quorum.models.detectors import Audio, Frames
 from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Changes, Pages
+from quorum.models.media.between import Looks
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
 from quorum.models.media.lines import MediaLine
@@ -65,12 +66,14 @@ class Decoded:
 class _Sight:
     """What is seen of one track on one ground."""
 
-    def __init__(self, track: Track, ground: str, limits: Limits, max_pages: int) -> None:
+    def __init__(
+        self, track: Track, ground: str, limits: Limits, max_pages: int, looks: Looks
+    ) -> None:
         self.track = track
         self.ground = ground
         self.grid = Bursts(limits.max_unseen, looked=track.between)
         self.changes = Changes()
-        self.pages = Pages(max_pages, limits.max_unseen, looked=track.between)
+        self.pages = Pages(max_pages, limits.max_unseen, None if track.between else looks)
         self.end = 0.0
         self.transparent = False
         self._sizes: dict[int, tuple[int, int]] = {}
@@ -108,6 +111,8 @@ class _Sight:
 
     def kept(self, kept: Bursts | Pages, length: float, reach: float) -> Frames | None:
         """The frames that were kept; None without any."""
+        if isinstance(kept, Pages):
+            kept.finish()
         if not kept.pixels:
             return None
         times, pixels = kept.times, kept.pixels
@@ -177,6 +182,7 @@ class Decoding:
         self._frames = frames
         self._audio = audio
         self._max_pages = max_pages
+        self._looks = Looks(GRID, media.seed)
         self._unseen: list[str] = []
         self._lines: list[MediaLine] = []
         self._sounds: dict[Track, _Sound] = {}
@@ -228,15 +234,18 @@ class Decoding:
                 if told not in self._unseen:
                     self._unseen.append(told)
                 return []
-            first = _Sight(shown.track, GROUNDS[0], self._limits, self._max_pages)
+            first = self._sight(shown.track, GROUNDS[0])
             sights[shown.track] = [first]
         mine = sights[shown.track]
         if len(mine) == 1 and shown.picture.transparent:
             # Up to now all was opaque, and looks the same on any ground.
             mine[0].transparent = True
-            mine.append(_Sight(shown.track, GROUNDS[1], self._limits, self._max_pages))
+            mine.append(self._sight(shown.track, GROUNDS[1]))
             mine[1].transparent = True
         return mine
+
+    def _sight(self, track: Track, ground: str) -> _Sight:
+        return _Sight(track, ground, self._limits, self._max_pages, self._looks)
 
     def _finish(self, result: Decoded, sights: dict[Track, list[_Sight]], *, frames: bool) -> None:
         media, reach = self._media, self._limits.max_unseen

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.media.between import PAGE_WITHIN, Looks
+
 __all__ = ["BURST", "GRID", "MAX_BURSTS", "Bursts", "Changes", "Pages"]
 
 #: Seconds between the frames of a burst.
@@ -22,8 +24,6 @@ BURST = 4
 MAX_BURSTS = 16
 #: Number of bursts beyond which every second one is dropped whatever the stretch between them.
 _HARD_MAX_BURSTS = 64
-#: Initial seconds between frames for OCR: captions are shown longer.
-_PAGE = 2.0
 #: The most bursts and pages that are kept beside the grid, because the scene changes there.
 _MAX_CHANGES = 8
 #: Mean change of luma within one step of the grid, of 255, that begins a scene.
@@ -148,55 +148,70 @@ class Changes:
 
 
 class Pages:
-    """Collects single frames, initially two seconds apart; doubles the period when full.
+    """Collects single frames, at most two seconds apart; drops every second one when full.
 
     Args:
-        most: Number of frames beyond which the period doubles; 0 keeps none.
+        most: Number of frames beyond which every second one is dropped; 0 keeps none.
         max_unseen: Seconds from one frame to the next that are not exceeded, unless the media is
             so long that there would be more than 64.
-        looked: Whether each picture was chosen by a look at its start.
+        looks: The times of the pages; None if each picture was chosen by a look at its start.
     """
 
     def __init__(
-        self, most: int, max_unseen: float = float("inf"), *, looked: bool = False
+        self, most: int, max_unseen: float = float("inf"), looks: Looks | None = None
     ) -> None:
         self._max_unseen = max_unseen
-        self._looked = looked
+        self._looks = looks
+        self._spare: Callable[[], _Pixels] | None = None
+        self._next = 0
+        self._numbers: list[int] = []
+        self._stride = 1
         self.times: list[float] = []
-        self.pixels: list[NDArray[np.uint8]] = []
+        self.pixels: list[_Pixels] = []
         self.most = most
-        self._period = _PAGE
-        self._last = -1
-
-    def _place(self, at: float) -> int:
-        return int((at + 1e-6) // self._period)
-
-    def wants(self, at: float) -> bool:
-        """Whether to keep a frame at this time, in seconds."""
-        return self.most > 0 and self._place(at) > self._last
-
-    def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
-        """Keep a frame; thin out the frames if there are more than ``most``."""
-        self._last = self._place(at)
-        self.times.append(at)
-        self.pixels.append(pixels)
-        while len(self.times) > max(self.most, _HARD_MAX_BURSTS) or (
-            len(self.times) > self.most and self._period * 2 <= self._max_unseen
-        ):
-            self._period *= 2
-            first: dict[int, int] = {}
-            for index, moment in enumerate(self.times):
-                first.setdefault(self._place(moment), index)
-            self.times = [self.times[index] for index in first.values()]
-            self.pixels = [self.pixels[index] for index in first.values()]
-            self._last = self._place(self.times[-1])
 
     def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
         """Keep a picture at each wanted moment at which it is shown."""
-        grid = _moments(start, end, _PAGE, first=not self.times)
-        for at in [start] if self._looked else grid:
-            if self.wants(at):
-                self.add(at, make())
+        for number, at in self._due(start, end):
+            if not self._numbers or number // self._stride > self._numbers[-1] // self._stride:
+                self._add(number, at, make())
+        if self._looks is not None and start <= self._looks.spare < end:
+            self._spare = make
+
+    def finish(self) -> None:
+        """Keep a second page of a film that ended before it came."""
+        if self._looks is not None and self._spare is not None and len(self.times) == 1 < self.most:
+            self._add(self._next, self._looks.spare, self._spare())
+
+    def _due(self, start: float, end: float) -> list[tuple[int, float]]:
+        """The pages at which a picture is shown, and their seconds: of the first one its start."""
+        if self._looks is None:
+            return [(int((start + 1e-6) // PAGE_WITHIN), start)]
+        found = []
+        while (at := self._looks.page(self._next)) < end - 1e-6:
+            if at > start - 1e-6:
+                found.append((self._next, at))
+            self._next += 1
+        if not self._numbers and (not found or found[0][1] > start + 1e-6):
+            first = found[0][0] if found else self._next
+            found.insert(0, (max(0, first - 1), start))
+        return found
+
+    def _add(self, number: int, at: float, pixels: _Pixels) -> None:
+        self._numbers.append(number)
+        self.times.append(at)
+        self.pixels.append(pixels)
+        while len(self.times) > max(self.most, _HARD_MAX_BURSTS) or (
+            len(self.times) > self.most and self._stride * 2 * PAGE_WITHIN <= self._max_unseen
+        ):
+            self._stride *= 2
+            first: dict[int, int] = {}
+            for index, each in enumerate(self._numbers):
+                first.setdefault(each // self._stride, index)
+            kept = list(first.values())
+            self._numbers = [self._numbers[index] for index in kept]
+            self.times = [self.times[index] for index in kept]
+            self.pixels = [self.pixels[index] for index in kept]
 
 
 def _moments(start: float, end: float, step: float, *, first: bool) -> list[float]:

@@ -5,24 +5,29 @@ innocent at each of them, and something else between. So one of two steps of the
 look; the bytes of the whole file choose the step and the time within: a film that is changed to fit
 them has others. Where pictures are like none of those that were seen around them, they are a track
 of their own, and all that is judged of a track is judged of it; from then on each step has such a
-look. One file always has the same looks.
+look. The pages, whose words are read, are times of the grid that the bytes choose, too. One file
+always has the same looks and pages.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quorum.models.media.tracks import Shown, Track
 
-__all__ = ["Between", "Looks"]
+__all__ = ["PAGE_WITHIN", "Between", "Looks"]
 
+#: Seconds between two pages, at least and at most: a caption that stands so long is read.
+_PAGE_AFTER: Final = 1.25
+PAGE_WITHIN: Final = 2.0
 #: Size of the luma by which pictures are compared.
 _LOOK: Final = (32, 18)
 #: Mean difference of luma, of 255, each block of the picture from the look before or after it, from
@@ -46,18 +51,8 @@ class Looks:
     def __init__(self, step: float, seed: bytes) -> None:
         self.step = step
         self._seed = seed
+        self._pages = [0]
         self.each = False
-
-    @classmethod
-    def of(cls, path: Path, step: float) -> Self:
-        """Those of a file.
-
-        Args:
-            path: The file.
-            step: Seconds of the grid.
-        """
-        with path.open("rb") as file:
-            return cls(step, hashlib.file_digest(file, "sha256").digest())
 
     def after(self, number: int) -> float:
         """The second of the look between one time of the grid, counted from 0, and the next.
@@ -69,6 +64,26 @@ class Looks:
         if not self.each and drawn[2] % 2 != second:
             return math.inf
         return (number + (0.5 + drawn[second]) / 256) * self.step
+
+    def page(self, number: int) -> float:
+        """The second of a page, counted from 0: the first is at 0."""
+        least, most = round(_PAGE_AFTER / self.step), round(PAGE_WITHIN / self.step)
+        while len(self._pages) <= number:
+            gap = least + self._drawn(len(self._pages)) % (most - least + 1)
+            self._pages.append(self._pages[-1] + gap)
+        return self._pages[number] * self.step
+
+    def pages_from(self, second: float) -> Iterator[float]:
+        """The seconds of all pages from a second on."""
+        return filter(second.__le__, map(self.page, itertools.count()))
+
+    @property
+    def spare(self) -> float:
+        """The second of a page of a film that ends before its second one."""
+        return (1 + self._drawn(0) % (round(self.page(1) / self.step) - 1)) * self.step
+
+    def _drawn(self, page: int) -> int:
+        return hashlib.sha256(self._seed + b"page" + page.to_bytes(8, "big")).digest()[0]
 
     def within(self, start: float, end: float) -> bool:
         """Whether somebody looks between two seconds, both included."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -53,6 +55,12 @@ class Media:
         self._limits = limits
         self._ignored: list[str] = []
         self.tracks: tuple[Track, ...] = tuple(chain(*(one.tracks for one in readers)))
+
+    @cached_property
+    def seed(self) -> bytes:
+        """The SHA-256 of the file, which chooses when it is looked at."""
+        with self._path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
 
     @property
     def length(self) -> float:
@@ -114,7 +122,7 @@ class Media:
         """
         chosen = [only] if only is not None else self._judged(kinds)
         work = Work(self._limits.bounded)
-        looks = None if moments is None else Looks.of(self._path, moments)
+        looks = None if moments is None else Looks(moments, self.seed)
         between: dict[Track, Between] = {}
         for one in self._decoded(chosen, work, draft, looks, listener, start):
             yield one
@@ -147,7 +155,7 @@ class Media:
                 )
             else:
                 try:
-                    for shown in reader.read(work):
+                    for shown in reader.read(work, looks):
                         if shown.track in chosen:
                             yield shown
                 except MediaRefused as refused:

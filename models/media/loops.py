@@ -8,13 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GLANCE", "LOOK", "PAGE", "SHORT", "held_seconds", "missed", "stays"]
+from quorum.models.media.between import PAGE_WITHIN
+
+__all__ = ["GLANCE", "LOOK", "SHORT", "held_seconds", "missed", "stays"]
 
 #: Seconds of a loop below which a viewer sees each of its pictures, however short it is shown.
 SHORT: Final = 2.0
-#: Seconds from one of those pictures to the next when they are shown once more, slowly, and for
-#: how long each is: readers of words look every two seconds, classifiers every quarter.
-PAGE, GLANCE = 2.0, 0.25
+#: For how many seconds each of those pictures is shown once more: classifiers look every quarter.
+GLANCE: Final = 0.25
 #: Width and height of the luma by which pictures are told apart.
 LOOK: Final = (32, 18)
 #: The most pictures of a loop that are shown once more.
@@ -36,7 +37,7 @@ def held_seconds(length: float) -> float:
     Args:
         length: Seconds of the animation.
     """
-    return min(max(length, PAGE), _MOST_HELD)
+    return min(max(length, PAGE_WITHIN), _MOST_HELD)
 
 
 def missed(looks: Sequence[NDArray[np.uint8]]) -> list[int]:

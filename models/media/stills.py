@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 from quorum.core.errors import MediaRefused
 from quorum.models.media import loops
+from quorum.models.media.between import Looks
 from quorum.models.media.colours import on_screen
 from quorum.models.media.limits import Limits, Work
 from quorum.models.media.orientation import UPRIGHT, Orientation
@@ -136,9 +136,14 @@ class StillReader:
             )
         self.length = 0.0
 
-    def read(self, work: Work) -> Iterator[Shown]:
-        """The pictures with the seconds in which they are shown."""
-        yield from self._played(work) if self._animated else self._stills(work)
+    def read(self, work: Work, looks: Looks | None = None) -> Iterator[Shown]:
+        """The pictures with the seconds in which they are shown.
+
+        Args:
+            work: Counts what it costs.
+            looks: When somebody looks; None for always.
+        """
+        yield from self._played(work, looks) if self._animated else self._stills(work)
 
     def _stills(self, work: Work) -> Iterator[Shown]:
         renderer = Renderer()
@@ -148,13 +153,13 @@ class StillReader:
                 return
             yield Shown(track, picture, 0.0, 0.0)
 
-    def _played(self, work: Work) -> Iterator[Shown]:
+    def _played(self, work: Work, looks: Looks | None) -> Iterator[Shown]:
         """The pictures of an animation; then what comes again too fast, or stays at its end."""
         renderer = Renderer()
         at = 0.0
         index = -1
         shown: Shown | None = None
-        looks: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        lumas: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
         while at < self._limits.max_seconds:
             index += 1
             picture = self._picture(index, renderer, work, at)
@@ -168,7 +173,7 @@ class StillReader:
             told = float(self._image.info.get("duration") or 0.0) / 1000
             end = at + (told if told >= _LEAST else _TENTH)
             if at < loops.SHORT:
-                looks.append(picture.gray(*loops.LOOK))
+                lumas.append(picture.gray(*loops.LOOK))
             shown = Shown(self._main, picture, at, end)
             at = end
         else:
@@ -180,20 +185,21 @@ class StillReader:
         shown = dataclasses.replace(shown, end=min(at, self._limits.max_seconds))
         yield shown
         self.length = shown.end
-        if len(looks) == index - (self._default is not None) and shown.start < loops.SHORT:
-            yield from self._again(loops.missed(looks), renderer, work)
+        whole = len(lumas) == index - (self._default is not None)
+        if looks is not None and whole and shown.start < loops.SHORT:
+            yield from self._again(loops.missed(lumas), renderer, work, looks)
 
-    def _again(self, chosen: list[int], renderer: Renderer, work: Work) -> Iterator[Shown]:
-        """Some pictures of a short loop once more, slowly."""
-        at = math.ceil(self.length / loops.PAGE) * loops.PAGE
-        for index in chosen:
+    def _again(
+        self, chosen: list[int], renderer: Renderer, work: Work, looks: Looks
+    ) -> Iterator[Shown]:
+        """Some pictures of a short loop once more, at the times at which words are read."""
+        for at, index in zip(looks.pages_from(self.length), chosen, strict=False):
             number = index + (self._default is not None)
             picture = self._picture(number, renderer, work, at)
             if picture is None:
                 return
             yield Shown(self._main, picture, at, at + loops.GLANCE)
             self.length = at + loops.GLANCE
-            at += loops.PAGE
 
     def _picture(self, index: int, renderer: Renderer, work: Work, at: float) -> Picture | None:
         """A picture of the file; None if there is none, or it cannot be read."""

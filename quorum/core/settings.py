@@ -105,7 +105,7 @@ class MediaAccess(_Section):
     timeout: Limit = 20.0
     #: Seconds of media of which at least one frame is looked at: long media is seen in more places.
     max_unseen: Limit = 20.0
-    #: The frames of one upload in which text is recognised, at least two seconds apart, for
+    #: The frames of one upload in which text is recognised, up to two seconds apart, for
     #: detectors that need it; long media has more, at most ``max_unseen`` apart. 0 for none.
     read_frames: Annotated[int, Field(ge=0, le=64)] = 6
     #: What recognises speech, for detectors that judge words: ``auto`` for the English model of the

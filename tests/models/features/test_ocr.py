@@ -15,6 +15,7 @@ from quorum.models.features.decode import decode
 from quorum.models.features.extract import Extractor
 from quorum.models.features.grid import Pages
 from quorum.models.features.ocr import shared_reader
+from quorum.models.media.between import Looks
 from quorum.models.spam.detector import SpamDetector
 from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.readings import readings_of
@@ -36,6 +37,9 @@ def extractor(folder, needs=SpamDetector.needs, **access):
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("captions")
     captions(made / "spam.mp4", [(0.0, CALM), (4.0, SPAM), (6.0, CALM)], 8.0)
+    # Innocent whenever somebody looks who looks every two seconds.
+    lying = [(at + late, line) for at in (0.0, 2.0, 4.0) for late, line in ((0, CALM), (0.2, SPAM))]
+    captions(made / "lying.mp4", lying, 6.0)
     captions(made / "threat.mp4", [(2.0, "I will find you and kill you all")], 4.0)
     captions(made / "bare.mp4", [], 3.0)
     video(made / "plain.mp4")
@@ -54,14 +58,16 @@ def test_lines_are_read_once_with_the_seconds_in_which_they_stand(folder):
         max_pixels=10**7,
         max_pages=8,
     ).pages
-    assert pages.times.tolist() == [0.0, 2.0, 4.0, 6.0]
+    spam = pages.times[(pages.times >= 4) & (pages.times < 6)]
+    assert len(spam) > 0, "what stands for two seconds is read"
     reader = shared_reader()
     before = reader.frames
     seen = reader.read(pages)
     assert {line.text: (line.start, line.end) for line in seen} == {
-        CALM: (0.0, 6.0),
-        SPAM: (4.0, 4.0),
+        CALM: (0.0, pages.times[-1]),
+        SPAM: (spam[0], spam[-1]),
     }
+    assert pages.times[-1] >= 6
     assert reader.frames - before == 3, "a picture that has not changed is not read again"
 
 
@@ -74,16 +80,19 @@ def test_spam_in_a_video_with_an_innocent_title_is_flagged_and_the_second_told(f
             upload(title=title, media=(folder / "bare.mp4").as_uri()),
             upload(title=title),
             upload(media=(folder / "spam.mp4").as_uri()),
+            upload(title=title, media=(folder / "lying.mp4").as_uri()),
         ]
     )
-    flagged, bare, alone, untitled = detector.score(batch)
+    flagged, bare, alone, untitled, lying = detector.score(batch)
     assert flagged.score > 0.5
+    assert lying.score > 0.5
     assert untitled.score > 0.5
     assert bare.score == alone.score < 0.2
     evidence = [one for one in flagged.evidence if one.kind == "video"]
     assert {one.what.lower() for one in evidence} & {"subscribe", "channel", "gift"}
     for one in evidence:
-        assert (one.field, one.start, one.end) == ("frames", 4.0, 4.0)
+        assert one.field == "frames"
+        assert 4 <= one.start <= one.end < 6
 
 
 def test_a_threat_in_the_frames_counts_as_one_in_the_title(folder):
@@ -98,7 +107,8 @@ def test_a_threat_in_the_frames_counts_as_one_in_the_title(folder):
     words = [detector._score_text(readings_of(one.text))[0] for one in batch]
     assert words[0] > 0.5 > words[1]
     (evidence, *_) = detector._sentence_evidence(batch[0].text)
-    assert (evidence.kind, evidence.start) == ("video", 2.0)
+    assert evidence.kind == "video"
+    assert 2 <= evidence.start < 4
     assert "kill you" in evidence.what
 
 
@@ -151,18 +161,17 @@ def test_a_reader_that_fails_is_words_lacking(folder, monkeypatch):
 @pytest.mark.parametrize("most", [1, 2, 5, 6])
 @pytest.mark.parametrize("seconds", [0, 1, 9, 100, 601])
 def test_pages_are_spread_and_no_more_than_asked(most, seconds):
-    pages = Pages(most)
+    pages = Pages(most, looks=Looks(0.25, b"seed"))
     pixel = np.zeros((2, 2, 3), np.uint8)
     for tenth in range(seconds * 10 + 1):
-        if pages.wants(tenth / 10):
-            pages.add(tenth / 10, pixel)
+        pages.show(tenth / 10, (tenth + 1) / 10, lambda: pixel)
+    pages.finish()
     assert 1 <= len(pages.times) <= most
     assert pages.times == sorted(pages.times)
     assert pages.times[0] == 0.0
     if most > 1 and seconds > 9:
         assert len(pages.times) > most // 2
         assert pages.times[-1] >= seconds / 2 - 1
-    assert not Pages(0).wants(0.0)
 
 
 def test_a_page_without_words_gives_none():

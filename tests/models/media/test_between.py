@@ -7,6 +7,7 @@ import pytest
 
 from quorum.models.copyright.matching.matching import find_matches
 from quorum.models.features.decode import decode
+from quorum.models.features.grid import Pages
 from quorum.models.fingerprint.fingerprint import fingerprint
 from quorum.models.media.between import Between, Looks
 from quorum.models.media.door import pictures_at
@@ -78,6 +79,26 @@ def test_one_of_two_steps_has_a_look_between_at_a_time_that_nobody_knows():
     looks.each = True
     assert looks.after(steps[7]) == at
     assert all(0 < looks.after(number) / 0.25 - number < 1 for number in range(800))
+
+
+def test_nobody_knows_the_pages_and_what_stands_for_two_seconds_is_on_one():
+    looks = Looks(0.25, b"seed")
+    times = np.array([looks.page(number) for number in range(400)])
+    gaps = np.diff(times)
+    assert times[0] == 0
+    assert {*gaps} == {1.25, 1.5, 1.75, 2.0}
+    assert all(80 < (gaps == gap).sum() < 120 for gap in {*gaps})
+    assert times[1:9].tolist() != [Looks(0.25, b"other").page(number) for number in range(1, 9)]
+    assert next(looks.pages_from(times[7] + 0.1)) == times[8]
+    assert all(0 < Looks(0.25, bytes([n])).spare < 2 for n in range(99))
+
+
+def test_words_of_a_short_film_that_begins_innocently_are_on_a_page():
+    pages = Pages(6, looks=Looks(0.25, b"seed"))
+    for number in range(12):
+        pages.show(number / 10, (number + 1) / 10, lambda: np.zeros((2, 2, 3), np.uint8))
+    pages.finish()
+    assert pages.times == [0.0, Looks(0.25, b"seed").spare]
 
 
 class Level:

@@ -74,7 +74,7 @@ def fill_desk(ledger: Ledger, count: int) -> None:
     """
     if ledger.transact(lambda c: c.execute(select(func.count(notices.c.id))).scalar_one()):
         return
-    at, count = now(), min(count, NOTICES)
+    at, recorded, count = now(), count, min(count, NOTICES)
     for table, rows in (
         (notices, _notices(count, at)),
         (notice_people, _people(count)),
@@ -84,7 +84,7 @@ def fill_desk(ledger: Ledger, count: int) -> None:
         (reports, _reports(count // 5, at)),
         (account_orders, _orders(count // 100, at)),
         (account_appeals, _appeals(count // 200, at)),
-        (case_vectors, _vectors(min(count, MEANINGS), at)),
+        (case_vectors, _vectors(recorded, at)),
     ):
         _write(ledger, table, rows)
     _write(ledger, account_verdicts, _account_verdicts(ledger))
@@ -224,8 +224,9 @@ def _appeals(count: int, at: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _vectors(count: int, at: datetime) -> Iterator[dict[str, Any]]:
+    """Of the newest, which are those that a console keeps."""
     drawn = np.random.default_rng(5)
-    for number in range(count):
+    for number in range(max(0, count - MEANINGS), count):
         vector = drawn.integers(-127, 128, DIMENSIONS, dtype=np.int8).tobytes()
         yield {
             "upload_id": f"up-{number}", "published_at": at, "embedding": EMBEDDING,

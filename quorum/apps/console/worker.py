@@ -11,7 +11,7 @@ from datetime import timedelta
 from quorum.apps.console.accounts.anchors import AnchorWriter
 from quorum.apps.console.desk import likeness, noticed, outbox, reported, sealed, standing, tasks
 from quorum.apps.console.desk.account_outbox import publish_orders
-from quorum.apps.console.desk.filing import file_tasks
+from quorum.apps.console.desk.filing import AT_ONCE, file_tasks
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
 from quorum.apps.console.desk.releasing import ReleaseSender
@@ -177,8 +177,8 @@ class Worker:
     def _file(self) -> None:
         at = time.monotonic()
         every = self._filed_at is None or at - self._filed_at > _REFILE_SECONDS
-        file_tasks(self._ledger, self._desk, all_of_them=every)
-        if every:
+        filed = file_tasks(self._ledger, self._desk, all_of_them=every)
+        if every and filed < AT_ONCE:
             self._filed_at = at
 
     def _note_stuck(self, count: int) -> None:

@@ -29,6 +29,7 @@ account_verdicts = Table(
     Index("ix_account_verdicts_uploader_at", "uploader", "at"),
     Index("ix_account_verdicts_upload_id", "upload_id"),
     Index("ix_account_verdicts_at_verdict_id", "at", "verdict_id"),
+    Index("ix_account_verdicts_state_at_verdict_id", "state", "at", "verdict_id"),
 )
 
 #: What people decide on accounts in the console, and an outbox: an order waits until it can no

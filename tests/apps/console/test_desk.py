@@ -104,6 +104,15 @@ def test_the_first_rule_that_matches_wins_and_what_none_matches_is_not_lost(mixe
     assert all(one.oldest is not None and one.due is not None for one in states)
 
 
+def test_many_are_filed_a_part_at_a_time(mixed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reviewers' decisions are published between two parts."""
+    monkeypatch.setattr(filing, "AT_ONCE", 3)
+    mixed.transact(lambda c: c.execute(update(table).values(reach=None)), writes=True)
+    parts = [filing.file_tasks(mixed, DESK, all_of_them=True) for _ in range(4)]
+    assert parts == [3, 3, len(WANTED) - 6, 0]
+    assert filed(mixed) == WANTED
+
+
 def test_age_moves_a_case_and_other_rules_move_all(mixed: Ledger) -> None:
     filing.file_tasks(mixed, DESK, all_of_them=True)
     long_ago = now() - timedelta(hours=2)

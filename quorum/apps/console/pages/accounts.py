@@ -25,7 +25,6 @@ from quorum.apps.console.pages.rendering import redirect, render
 from quorum.core.messages import now
 from quorum.store.ledger.accounts_schema import account_orders as order_table
 from quorum.store.ledger.accounts_schema import account_verdicts
-from quorum.store.ledger.schema import cases
 
 __all__ = ["router"]
 
@@ -45,9 +44,9 @@ def accounts_page(
     """Show what waits for people, and the newest decisions that hold on accounts."""
 
     def work(connection: Connection) -> dict[str, Any]:
-        o, a, c = order_table.c, account_verdicts.c, cases.c
+        o, a = order_table.c, account_verdicts.c
         proposed = select(order_table).where(o.state == "proposed").order_by(o.at).limit(_PAGE)
-        held = accounts.in_force().where(c.verdict_id == a.verdict_id)
+        held = accounts.all_decisions().where(accounts.current())
         asked = held.where(a.state == "proposed").order_by(a.at.desc()).limit(_PAGE)
         holds = held.where(a.state == "holds").order_by(a.at.desc(), a.verdict_id.desc())
         if (mark := _mark(before)) is not None:

@@ -223,12 +223,10 @@ def evaluate(
 
 def _may_end(policy: Policy, best: Match) -> bool:
     """Whether time makes the deciding rule milder: then what else applies matters."""
-    return any(
-        rule.name == best.name
-        and rule.then is not None
-        and SEVERITY[rule.then.action] < SEVERITY[best.action]
-        for rule in policy.rules
-    )
+    if best.order >= len(policy.rules):
+        return False
+    then = policy.rules[best.order].then
+    return then is not None and SEVERITY[then.action] < SEVERITY[best.action]
 
 
 def _sort_key(one: PredictionLike) -> tuple[bool, str, str]:

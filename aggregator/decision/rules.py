@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -161,6 +161,7 @@ class Rules:
             and (asked := one.rule.when.reads[0]).what == "feature"
             and asked.default is not None
         ]
+        self._last_reached: tuple[Mapping[str, float] | None, Sequence[_Compiled]] = (None, ())
         counted = {one.order for one, *_ in self._counted}
         self._others = [one for one in self._rules if one.order not in counted]
         self._inputs = RuleInputs(policy, [one.rule for one in self._others])
@@ -211,10 +212,7 @@ class Rules:
                     if waits and one.rule.name not in out:
                         self._wait(one, facts, unsure)
         candidates = [one for one, read, limit in plan.compared if values[read] >= limit]
-        get = facts.features.get
-        for one in [
-            one for one, key, default, limit in self._counted if get(key, default) >= limit
-        ]:
+        for one in self._reached(facts.features):
             read = one.rule.when.reads[0]
             values[read.variable] = self._everything.feature(read, facts)
             candidates.append(one)
@@ -237,6 +235,17 @@ class Rules:
         if not facts.uploader.known:
             matches += self._without_history(values, context, facts, out)
         return matches, unsure
+
+    def _reached(self, features: Mapping[str, float]) -> Sequence[_Compiled]:
+        """The rules whose feature is over their number; asked again for each prediction."""
+        last = self._last_reached
+        if last[0] is not features:
+            get = features.get
+            found = [
+                one for one, key, default, limit in self._counted if get(key, default) >= limit
+            ]
+            last = self._last_reached = (features, found)
+        return last[1]
 
     def _without_history(
         self, values: Mapping[str, Any], context: Any, facts: Facts, out: frozenset[str]

@@ -52,6 +52,8 @@ def clocks(
         at: The time.
     """
     found = set(matched)
+    if not found:
+        return {}
     return {
         rule.name: since.get(rule.name, at)
         for rule in policy.rules
@@ -61,6 +63,8 @@ def clocks(
 
 def dues(policy: Policy, since: Mapping[str, int]) -> dict[str, int]:
     """When the action of each rule that applies changes, or changed."""
+    if not since:
+        return {}
     return {
         rule.name: since[rule.name] + round(rule.then.after * 1e6)
         for rule in policy.rules

@@ -121,7 +121,7 @@ def make_verdict(
     if since:
         values["since"] = {rule: _time(when) for rule, when in since.items()}
     if features:
-        values["features"] = dict(features)
+        values["features"] = features
     if campaigns:
         values["campaigns"] = tuple(campaigns)
     if decision.rollout:

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from quorum.aggregator.features.counts import Definitions, Event, Form, cached_keys
-from quorum.aggregator.features.keys import hashed
+from quorum.aggregator.features.counts import Definitions, Form
+from quorum.aggregator.features.keys import Event, Reading, hashed
 from quorum.aggregator.features.names import Sighting
 from quorum.aggregator.features.waves import Before, Sign, has_common, marks_keep, noted
 from quorum.aggregator.features.windows import History, Spans
@@ -194,21 +194,20 @@ class KeptKey:
 
 def asks_of(upload: Upload, definitions: Definitions, *, new: bool) -> Iterator[Ask]:
     """The questions of an upload: one to each of its keys that a feature is by."""
-    at = upload.published_at.timestamp()
-    cache: dict[str, tuple[int, ...]] = {}
+    reading = Reading(upload)
     for plan in definitions.plans.values():
-        keys = cached_keys(upload, plan.by, cache)
+        keys = reading.keys(plan.by)
         if not keys:
             continue
-        event = plan.event(upload, at, cache)
+        event = reading.event(plan.asked)
         overs = tuple(sorted({one.over for one in plan.features}))
         for key in keys:
             name = _name(f"{plan.by} {plan.lateness:g}", key)
             yield Ask(upload.id, upload.digest, name, new, overs, plan.lateness, plan.form, event)
     for wave in definitions.waves:
-        event = Event(at, int(at - wave.lateness), (1,), (hashed(upload.uploader),))
+        event = Event(reading.at, int(reading.at - wave.lateness), (1,), (hashed(upload.uploader),))
         past = Past(int(wave.over) + marks_keep(wave), wave.uploads)
-        for key in _wave_keys(upload, wave, cache):
+        for key in _wave_keys(reading, wave):
             name = _name(f"wave {wave.key}", key)
             overs = (wave.over,)
             yield Ask(upload.id, upload.digest, name, new, overs, wave.lateness, _WAVE, event, past)
@@ -231,12 +230,11 @@ class Found(NamedTuple):
 def found_in(upload: Upload, replies: Iterable[Reply], definitions: Definitions) -> Found:
     """What the replies to an upload say; features by a key that has not replied are unknown."""
     known = {one.key: one for one in replies if one.content == upload.digest}
-    at = upload.published_at.timestamp()
-    cache: dict[str, tuple[int, ...]] = {}
+    reading = Reading(upload)
     values: dict[str, float] = {}
     complete = True
     for plan in definitions.plans.values():
-        keys = cached_keys(upload, plan.by, cache)
+        keys = reading.keys(plan.by)
         said = [known.get(_name(f"{plan.by} {plan.lateness:g}", key)) for key in keys]
         if None in said:
             complete = False
@@ -247,10 +245,10 @@ def found_in(upload: Upload, replies: Iterable[Reply], definitions: Definitions)
                 plan.form.adapt(one.history, one.form)
                 histories.append(one.history)
         if keys:
-            plan.values(histories, plan.event(upload, at, cache), values)
+            plan.values(histories, reading.event(plan.asked), values)
     sightings = []
     for wave in definitions.waves:
-        keys = _wave_keys(upload, wave, cache)
+        keys = _wave_keys(reading, wave)
         told = [(key, known.get(_name(f"wave {wave.key}", key))) for key in keys]
         if any(one is None for _, one in told):
             complete = False
@@ -276,9 +274,9 @@ def _sighting(upload: Upload, wave: Feature, told: Sequence[tuple[int, Reply]]) 
     return Sighting(wave, upload.id, int(at), edge, new, len(signs) < len(told), signs)
 
 
-def _wave_keys(upload: Upload, wave: Feature, cache: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    keys = cached_keys(upload, wave.by, cache)
-    return keys if keys and has_common(upload, wave) else ()
+def _wave_keys(reading: Reading, wave: Feature) -> tuple[int, ...]:
+    keys = reading.keys(wave.by)
+    return keys if keys and has_common(reading.upload, wave) else ()
 
 
 def _name(counted: str, key: int) -> str:

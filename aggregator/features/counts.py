@@ -4,37 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from quorum.aggregator.features.keys import keys_of, number_of
+from quorum.aggregator.features.keys import Asked, Event, Reading
 from quorum.aggregator.features.sizes import sampled
-from quorum.aggregator.features.windows import History, Spans, distinct_values
+from quorum.aggregator.features.totals import TOTALS, Read, summed, totals_reader
+from quorum.aggregator.features.windows import History, Once, Spans, distinct_values
 from quorum.aggregator.policy.policy import Policy
 from quorum.aggregator.policy.values import Feature
-from quorum.core.messages import Upload
 from quorum.core.metrics import FEATURE_KEYS_GIVEN_UP
 
-__all__ = ["Counter", "Definitions", "Event", "Form", "Plan", "cached_keys"]
-
-#: Sums are kept in whole millionths.
-_UNITS: Final = 1_000_000
-
-
-class Event(NamedTuple):
-    """What features by one kind of key read of an upload.
-
-    Attributes:
-        at: When it was published, in seconds since 1970.
-        edge: Where the windows end.
-        amounts: What it adds to each total.
-        values: Its value of each kind of distinct values; None where it has none.
-    """
-
-    at: float
-    edge: int
-    amounts: tuple[int, ...]
-    values: tuple[int | None, ...]
+__all__ = ["Counter", "Definitions", "Form", "Plan"]
 
 
 class Form(NamedTuple):
@@ -85,6 +66,7 @@ class Plan:
         spans: The windows.
         form: What is kept of each key.
         features: The features.
+        asked: What is read of an upload.
     """
 
     by: str
@@ -93,12 +75,18 @@ class Plan:
     spans: Spans
     form: Form
     features: tuple[Feature, ...]
+    asked: Asked = field(init=False, compare=False)
+    _totals: Read | None = field(init=False, repr=False, compare=False)
+    #: Each with its kind of distinct values and its window.
+    _distinct: Sequence[tuple[str, int, int]] = field(init=False, repr=False, compare=False)
+    #: Each with its window in seconds.
+    _last: Sequence[tuple[str, float]] = field(init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, features: Iterable[Feature]) -> Plan:
         """The plan of features with one key and lateness."""
         given = sorted(features, key=lambda one: one.key)
-        sums = {one.of if one.kind == "sum" else "" for one in given if one.kind in _TOTALS}
+        sums = {summed(one) for one in given if one.kind in TOTALS}
         return cls(
             by=given[0].by,
             lateness=given[0].lateness,
@@ -114,52 +102,19 @@ class Plan:
 
     def __post_init__(self) -> None:
         place = {over: at for at, (over, _) in enumerate(self.spans.overs)}
-        uploads, sums, distinct, last = [], [], [], []
-        for one in self.features:
-            window = place[int(one.over)]
-            if one.kind == "distinct":
-                distinct.append((one.key, self.form.kinds.index(one.of), window))
-            elif one.kind == "last_seen":
-                last.append((one.key, one.over))
-            elif one.kind == "sum":
-                sums.append((one.key, self.form.sums.index(one.of), window))
-            else:
-                uploads.append((one.key, window, one.over if one.kind == "rate" else 0.0))
-        object.__setattr__(self, "_uploads", uploads)
-        object.__setattr__(self, "_sums", sums)
-        object.__setattr__(self, "_distinct", distinct)
-        object.__setattr__(self, "_last", last)
-
-    _uploads: ClassVar[Sequence[tuple[str, int, float]]] = ()
-    _sums: ClassVar[Sequence[tuple[str, int, int]]] = ()
-    _distinct: ClassVar[Sequence[tuple[str, int, int]]] = ()
-    _last: ClassVar[Sequence[tuple[str, float]]] = ()
-
-    def event(self, upload: Upload, at: float, keys: dict[str, tuple[int, ...]]) -> Event:
-        """What is read of an upload.
-
-        Args:
-            upload: The upload.
-            at: When it was published, in seconds since 1970.
-            keys: Its keys that were made for other plans.
-        """
-        amounts = []
-        for name in self.form.sums:
-            if not name:
-                amounts.append(1)
-                continue
-            cached = keys.get(f"sum {name}")
-            if cached is None:
-                number = number_of(upload, name)
-                cached = (0 if number is None else round(number * _UNITS),)
-                keys[f"sum {name}"] = cached
-            amounts.append(cached[0])
-        values = [(cached_keys(upload, kind, keys) or (None,))[0] for kind in self.form.kinds]
-        return Event(at, int(at - self.lateness), tuple(amounts), tuple(values))
-
-    def count(self, history: History, event: Event) -> None:
-        """Count an event of its key."""
-        history.add(int(event.at), event.amounts, event.values, self.spans)
+        sums, kinds, _ = self.form
+        made = {
+            "asked": (self.lateness, sums, kinds),
+            "_totals": totals_reader(self.features, sums, self.spans) if sums else None,
+            "_distinct": [
+                (one.key, kinds.index(one.of), place[int(one.over)])
+                for one in self.features
+                if one.kind == "distinct"
+            ],
+            "_last": [(one.key, one.over) for one in self.features if one.kind == "last_seen"],
+        }
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     def values(self, histories: Sequence[History], event: Event, found: dict[str, float]) -> None:
         """Add the values of the features, with the upload's own event, which is after the edge.
@@ -172,20 +127,10 @@ class Plan:
             event: What is read of the upload.
             found: Gets the values, by ``Feature.key``.
         """
-        edge, spans = event.edge, self.spans
-        begins = spans.begins(edge)
-        if self.form.sums:
-            most = [[0] * len(begins)] * len(self.form.sums)
-            if len(histories) == 1:
-                most = histories[0].within(edge, begins, spans)
-            elif histories:
-                each = [one.within(edge, begins, spans) for one in histories]
-                most = [list(map(max, *same)) for same in zip(*each, strict=True)]
-            for key, window, rate in self._uploads:
-                total = 1.0 + most[0][window]  # the empty name of a sum is the first
-                found[key] = total * 60.0 / rate if rate else total
-            for key, place, window in self._sums:
-                found[key] = (event.amounts[place] + most[place][window]) / _UNITS
+        edge = event.edge
+        begins = self.spans.begins(edge)
+        if self._totals is not None:
+            self._totals(histories, event, begins, found)
         if self._distinct:
             counted = [
                 distinct_values([one.distinct[at] for one in histories], own, edge, begins)
@@ -202,17 +147,6 @@ class Plan:
                         found[key] = float(int(event.at) - last)
 
 
-_TOTALS: Final = ("count", "rate", "sum")
-
-
-def cached_keys(upload: Upload, by: str, keys: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
-    """The keys of an upload, made once."""
-    found = keys.get(by)
-    if found is None:
-        found = keys[by] = keys_of(upload, by)
-    return found
-
-
 class Counter:
     """What is kept by key for one plan; the key that was counted longest ago gives way.
 
@@ -225,55 +159,46 @@ class Counter:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.histories: OrderedDict[int, History] = OrderedDict()
+        self.histories: OrderedDict[int, History | Once] = OrderedDict()
         self._given_up = FEATURE_KEYS_GIVEN_UP.labels(plan.by)
 
-    def take(
-        self,
-        upload: Upload,
-        at: float,
-        new: bool,
-        cache: dict[str, tuple[int, ...]],
-        found: dict[str, float],
-    ) -> None:
+    def take(self, reading: Reading, new: bool, found: dict[str, float]) -> None:
         """Add an upload's values, and count it.
 
         Args:
-            upload: The upload.
-            at: When it was published, in seconds since 1970.
+            reading: What is read of the upload.
             new: Whether it came for the first time.
-            cache: The keys of the upload that were made for others.
             found: Gets the values, by ``Feature.key``.
         """
         plan = self.plan
-        keys = cached_keys(upload, plan.by, cache)
+        keys = reading.keys(plan.by)
         if not keys:
             return
-        event = plan.event(upload, at, cache)
+        event = reading.event(plan.asked)
         get = self.histories.get
-        fresh: Sequence[int] = ()
-        known: list[tuple[History, Sequence[int]]]
-        if len(keys) == 1:
-            history = get(keys[0])
-            if history is None:
-                known, fresh = [], keys
+        fresh: list[int] = []
+        same: dict[int, tuple[History | Once, list[int]]] = {}
+        for key in keys:
+            kept = get(key)
+            if kept is None:
+                fresh.append(key)
+            elif id(kept) in same:
+                same[id(kept)][1].append(key)
             else:
-                known = [(history, keys)]
-        else:
-            same: dict[int, tuple[History, list[int]]] = {}
-            fresh = []
-            for key in keys:
-                history = get(key)
-                if history is None:
-                    fresh.append(key)
-                elif id(history) in same:
-                    same[id(history)][1].append(key)
-                else:
-                    same[id(history)] = (history, [key])
-            known = [*same.values()]
+                same[id(kept)] = (kept, [key])
+        known = [(self._history(kept, mine), mine) for kept, mine in same.values()]
         plan.values([history for history, _ in known], event, found)
         if new:
             self._count(known, fresh, event)
+
+    def _history(self, kept: History | Once, mine: Sequence[int]) -> History:
+        """What is kept for some keys, with lists from now on if it had one event."""
+        if isinstance(kept, History):
+            return kept
+        kept.shared -= len(mine)
+        history = self.plan.form.history()
+        history.add(kept.second, kept.amounts, kept.values, self.plan.spans)
+        return self._shared(history, mine)
 
     def _count(
         self,
@@ -281,19 +206,21 @@ class Counter:
         fresh: Sequence[int],
         event: Event,
     ) -> None:
-        plan, histories = self.plan, self.histories
+        histories, spans, second = self.histories, self.plan.spans, int(event.at)
         for history, mine in known:
             if len(mine) < history.shared:
                 history.shared -= len(mine)
                 history = self._shared(history.copy(), mine)
-            plan.count(history, event)
+            history.add(second, event.amounts, event.values, spans)
             for key in mine:
                 histories.move_to_end(key)
         if fresh:
-            plan.count(self._shared(plan.form.history(), fresh), event)
-            while len(histories) > plan.limit:
-                _, history = histories.popitem(last=False)
-                history.shared -= 1
+            once = Once(second, event.amounts, event.values, len(fresh))
+            for key in fresh:
+                histories[key] = once
+            while len(histories) > self.plan.limit:
+                _, kept = histories.popitem(last=False)
+                kept.shared -= 1
                 self._given_up.inc()
 
     def _shared(self, history: History, keys: Sequence[int]) -> History:
@@ -308,11 +235,13 @@ class Counter:
 
     def follow(self, plan: Plan) -> None:
         """Count by another plan from now on; what both need goes on."""
-        former, self.plan = self.plan, plan
-        if plan.form == former.form:
-            return
-        for one in {id(one): one for one in self.histories.values()}.values():
-            plan.form.adapt(one, former.form)
+        if plan.form != self.plan.form:
+            same: dict[int, tuple[History | Once, list[int]]] = {}
+            for key, kept in self.histories.items():
+                same.setdefault(id(kept), (kept, []))[1].append(key)
+            for kept, mine in same.values():
+                plan.form.adapt(self._history(kept, mine), self.plan.form)
+        self.plan = plan
 
 
 class Definitions:

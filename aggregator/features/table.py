@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from quorum.aggregator.features.counts import Counter, Definitions
-from quorum.aggregator.features.keys import hashed
+from quorum.aggregator.features.keys import Reading, hashed
 from quorum.aggregator.features.sizes import Size, shown
 from quorum.aggregator.features.waves import KeptWaves
 from quorum.aggregator.policy.policy import Policy
@@ -96,14 +96,13 @@ class FeatureTable:
             return Counted(_NONE)
         with self._lock:
             new = self._is_new(upload)
-            cache: dict[str, tuple[int, ...]] = {}
+            reading = Reading(upload)
             found: dict[str, float] = {}
             campaigns: list[Campaign] = []
-            at = upload.published_at.timestamp()
             for counter in self._counters.values():
-                counter.take(upload, at, new, cache, found)
+                counter.take(reading, new, found)
             for wave in self._waves.values():
-                told = wave.take(upload, at, new, cache)
+                told = wave.take(reading, new)
                 if told is not None:
                     found[wave.key], campaign = told
                     if campaign is not None:

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from quorum.aggregator.features.keys import hashed, keys_of, words_in
+from quorum.aggregator.features.keys import Reading, hashed, words_in
 from quorum.aggregator.features.sizes import sampled
 from quorum.aggregator.features.windows import History, Spans, distinct_values
 from quorum.aggregator.policy.values import Feature
@@ -204,25 +204,19 @@ class KeptWaves:
         """How many numbers are kept; of many keys, told from a part of them."""
         return sampled(self.windows.values(), _Key.size)
 
-    def take(
-        self, upload: Upload, at: float, new: bool, cache: dict[str, tuple[int, ...]]
-    ) -> tuple[float, Campaign | None] | None:
+    def take(self, reading: Reading, new: bool) -> tuple[float, Campaign | None] | None:
         """Count an upload, and tell its campaign.
 
         Args:
-            upload: The upload.
-            at: When it was published, in seconds since 1970.
+            reading: What is read of the upload.
             new: Whether it came for the first time.
-            cache: The keys of the upload that were made for other features.
 
         Returns:
             The number of its campaign's uploaders, 0 without one, and the campaign; None where the
             upload has nothing that others may have in common with it.
         """
-        feature = self.feature
-        if feature.by not in cache:
-            cache[feature.by] = keys_of(upload, feature.by)
-        keys = cache[feature.by]
+        feature, upload, at = self.feature, reading.upload, reading.at
+        keys = reading.keys(feature.by)
         if not keys or not has_common(upload, feature):
             return None
         own, edge, second = hashed(upload.uploader), int(at - feature.lateness), int(at)

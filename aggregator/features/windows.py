@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, ClassVar, Final
 
-__all__ = ["SKETCH", "Distinct", "History", "Spans", "distinct_values", "step_of"]
+__all__ = ["SKETCH", "Distinct", "History", "Once", "Spans", "distinct_values", "step_of"]
 
 #: Sizes of steps in seconds; each divides the next one.
 _SIZES: Final = (1, 5, 60, 300, 3600, 21600, 86400)
@@ -49,6 +49,9 @@ class Spans:
     overs: tuple[tuple[int, int], ...]
     margin: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ends", [over for over, _ in self.overs])
+
     @classmethod
     def of(cls, overs: Iterable[float], lateness: float) -> Spans:
         """The spans of windows of so many seconds; the same object for the same ones."""
@@ -62,6 +65,18 @@ class Spans:
             object.__setattr__(self, "_begins", last)
         return last[1]
 
+    def begins_of(self, history: History, edge: int, begins: Sequence[int]) -> Sequence[int]:
+        """Where each window begins that ends before the edge, for one key."""
+        floor = history.newest - self.margin
+        if edge >= floor:
+            return begins
+        # It is later than it may be: steps may be longer by now than those of its windows.
+        return [
+            min(edge, max(begin, floor - over))
+            for begin, (over, _) in zip(begins, self.overs, strict=True)
+        ]
+
+    _ends: ClassVar[Sequence[int]] = ()
     #: The last edge with what it gave: the keys of an upload ask for the same.
     _begins: ClassVar[tuple[int, list[int]]] = (-1, [])
 
@@ -74,7 +89,8 @@ class Spans:
         """The size of the step of an event that is so much older than the newest; 0 for none."""
         if age <= self.margin:
             return 1
-        return next((step for over, step in self.overs if age <= self.margin + over), 0)
+        at = bisect_left(self._ends, age - self.margin)
+        return self.overs[at][1] if at < len(self.overs) else 0
 
 
 @lru_cache(maxsize=64)
@@ -219,37 +235,44 @@ def distinct_values(
         edge: Where all windows end.
         begins: Where each begins.
     """
-    main = kept[0] if len(kept) == 1 else max(kept, key=_age_of, default=None)
-    last = None if main is None else main.last
-    more: dict[int, int] = {}
+    if not kept:
+        return [float(own is not None)] * len(begins)
+    if len(kept) == 1:
+        main, pairs = kept[0], kept[0].recent
+    else:
+        main = max(kept, key=_age_of)
+        pairs = sorted(set().union(*[one.recent for one in kept]))
+    last = main.last
+    # In order: of each value the last one stays.
+    more = {pair & _HASH: pair >> 64 for pair in pairs[: bisect_left(pairs, edge << 64)]}
+    former = (last or {}).get
     for one in kept:
         if one is not main and one.last:
-            # What is the same in both needs no look at each.
-            for value, second in one.last.items() - (last or {}).items():
+            later = [pair for pair in one.last.items() if former(pair[0], -1) < pair[1]]
+            for value, second in later:
                 if more.get(value, -1) < second < edge:
                     more[value] = second
-    end = edge << 64
-    for one in kept:
-        for pair in one.recent:
-            if pair >= end:
-                break
-            value = pair & _HASH
-            if (second := pair >> 64) > more.get(value, -1):
-                more[value] = second
     if own is not None:
         more[own] = edge
-    if main is None or not last:
+    if not last:
         seconds = sorted(more.values())
         counts = [len(seconds) - bisect_left(seconds, begin) for begin in begins]
     else:
-        moved = [(old, at) for value, at in more.items() if (old := last.get(value, -1)) < at]
-        was, now = sorted(old for old, _ in moved), sorted(at for _, at in moved)
+        was, now = [], []
+        for value, at in more.items():
+            if (old := former(value, -1)) < at:
+                was.append(old)
+                now.append(at)
+        was.sort()
+        now.sort()
         times = main.times
         end = bisect_left(times, edge)
         counts = [
             end - bisect_left(times, begin) + bisect_left(was, begin) - bisect_left(now, begin)
             for begin in begins
         ]
+    if max(counts) <= SKETCH:
+        return [*map(float, counts)]
     return [
         float(count) if count <= SKETCH else _estimate(main, more, edge, begin)
         for count, begin in zip(counts, begins, strict=True)
@@ -260,11 +283,34 @@ def _age_of(one: Distinct) -> int:
     return len(one.times)
 
 
-def _estimate(main: Distinct | None, more: dict[int, int], edge: int, begin: int) -> float:
+def _estimate(main: Distinct, more: dict[int, int], edge: int, begin: int) -> float:
     """How many distinct values there are, by the least of them (Beyer and others, 2007)."""
-    older = [] if main is None else main.least(begin, edge)
-    values = {*older, *(value for value, second in more.items() if second >= begin)}
+    values = {
+        *main.least(begin, edge),
+        *(value for value, second in more.items() if second >= begin),
+    }
     return (SKETCH - 1) * _SPACE / (sorted(values)[SKETCH - 1] + 1)
+
+
+@dataclass(slots=True)
+class Once:
+    """The only event of a key, or of several keys that had the same one: most keys have no other.
+
+    Attributes:
+        second: When it was.
+        amounts: What it adds to each total.
+        values: Its value of each kind; None where it has none.
+        shared: The keys that have it.
+    """
+
+    second: int
+    amounts: tuple[int, ...]
+    values: tuple[int | None, ...]
+    shared: int
+
+    def size(self) -> int:
+        """How many numbers it keeps."""
+        return 1 + len(self.amounts) + len(self.values)
 
 
 class History:
@@ -302,7 +348,9 @@ class History:
             values: The value of each kind; None where it has none.
             spans: The windows.
         """
-        self.newest = newest = max(self.newest, second)
+        newest = self.newest
+        if second > newest:
+            self.newest = newest = second
         if self.totals:
             seconds = self.seconds
             if not seconds:
@@ -364,23 +412,14 @@ class History:
             times.append(second)
         elif second not in times:
             insort(times, second)
-        if len(times) > 2:
-            older = bisect_left(times, times[-1] - spans.margin)
-            if older > 1:
-                del times[: older - 1]
+        if len(times) > 2 and times[1] < (floor := times[-1] - spans.margin):
+            del times[: bisect_left(times, floor) - 1]
 
     def within(self, edge: int, begins: Sequence[int], spans: Spans) -> list[list[int]]:
         """The totals of each window, for each of the sums."""
         seconds = self.seconds
-        if edge < self.newest - spans.margin:
-            # It is later than it may be: steps may be longer by now than those of its windows.
-            floor = self.newest - spans.margin
-            begins = [
-                min(edge, max(begin, floor - over))
-                for begin, (over, _) in zip(begins, spans.overs, strict=True)
-            ]
         end = bisect_left(seconds, edge)
-        places = [bisect_left(seconds, begin, 0, end) for begin in begins]
+        places = [bisect_left(seconds, one) for one in spans.begins_of(self, edge, begins)]
         return [[total[end] - total[place] for place in places] for total in self.totals]
 
     def before(self, edge: int) -> int | None:

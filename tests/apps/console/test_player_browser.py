@@ -183,19 +183,21 @@ def test_scenes_and_lines_jump(browse: Any, case: Ledger, width: int):
     page = opened(browse("eve", viewport={"width": width, "height": 800}))
     lines = page.locator("#viewing .lines li:visible")
     texts = [" ".join(one.split()) for one in lines.all_inner_texts()]
-    assert [one.split()[3] for one in texts] == ["seen", "evidence", "seen", "evidence"]
+    assert sorted(one.split()[3] for one in texts) == ["evidence", "evidence", "seen", "seen"]
     assert "violence: a fight" in texts[1]
     page.keyboard.press("f")
     page.keyboard.type("this NUMBER")
     assert lines.count() == 1
     assert page.inner_text("#lines-found") == "1 of 4 lines"
     page.keyboard.press("Enter")
-    assert at(page) == 8.0
+    assert 8.0 <= at(page) < 10.0
+    page.fill("#find", "pills")
+    page.keyboard.press("Enter")
+    assert at(page) == 0.0
     page.fill("#find", "fight")
-    page.keyboard.press("Enter")
-    assert at(page) == 9.0
-    page.keyboard.press("Enter")
-    assert at(page) == 5.0
+    for second in (5.0, 9.0, 5.0):
+        page.keyboard.press("Enter")
+        assert at(page) == second
     page.wait_for_selector("#viewing li.now >> text=a fight")
     page.fill("#find", "")
     assert lines.count() == 4

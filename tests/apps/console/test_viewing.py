@@ -53,7 +53,7 @@ def test_scenes_and_words_have_their_seconds(tmp_path: Path):
     words = {"".join(one.text.split()): one for one in found.lines}
     assert set(words) == {"CHEAPPILLSHERE", "CALLTHISNUMBER"}
     assert words["CHEAPPILLSHERE"].start == 0.0
-    assert words["CALLTHISNUMBER"].start == 8.0
+    assert 8 <= words["CALLTHISNUMBER"].start < 10
     assert {one.kind for one in found.lines} == {"seen"}
     assert any("Speech is not recognised here" in note for note in found.notes)
 

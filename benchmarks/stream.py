@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -238,6 +238,7 @@ class Platform:
 
     Attributes:
         came: When the first verdict of each upload came.
+        decided: How many uploads of each prefix have a verdict.
         verdicts: By upload: the verdict's id by that of its message.
         by_deadline: Uploads that the deadline decided.
     """
@@ -247,6 +248,7 @@ class Platform:
         self.publisher = publisher_client()
         self.subscriber = subscriber_client()
         self.came: dict[str, float] = {}
+        self.decided: Counter[str] = Counter()
         self.verdicts: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._ended = threading.Event()
         self.by_deadline: set[str] = set()
@@ -269,7 +271,9 @@ class Platform:
             received = response.received_messages
             for one in received:
                 verdict = json.loads(one.message.data)
-                self.came.setdefault(verdict["upload_id"], at)
+                if verdict["upload_id"] not in self.came:
+                    self.came[verdict["upload_id"]] = at
+                    self.decided[verdict["upload_id"].rpartition("-")[0]] += 1
                 self.verdicts[verdict["upload_id"]][one.message.message_id] = verdict["id"]
                 if verdict["decided_by"] == "deadline":
                     self.by_deadline.add(verdict["upload_id"])
@@ -288,7 +292,7 @@ class Platform:
     def await_all(self, count: int, prefix: str, limit: float) -> None:
         """Wait for the verdicts of ``count`` uploads."""
         end = time.perf_counter() + limit
-        while sum(name.startswith(f"{prefix}-") for name in list(self.came)) < count:
+        while self.decided[prefix] < count:
             if time.perf_counter() > end:
                 sys.exit(f"not all verdicts of {prefix} came within {limit:g} s")
             time.sleep(0.02)

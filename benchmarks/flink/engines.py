@@ -37,7 +37,7 @@ def plain(count: int) -> float:
 
 
 def measure(
-    flink: Flink, count: int, rates: Sequence[float], seconds: float, rounds: int
+    flink: Flink, warm: int, count: int, rates: Sequence[float], seconds: float, rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]], _Latencies]:
     """Throughput by engine, its processor time, and milliseconds to the verdict.
 
@@ -51,14 +51,14 @@ def measure(
     for number in range(rounds):
         through[_BARE].append(plain(count))
         with looping("--loop", "trivial", warm="warm") as (platform, pid):
-            platform.throughput(count // 4, "first")
+            platform.throughput(warm, "first")
             before = processor_seconds([pid])
             through[_LOOP].append(platform.throughput(count, "burst"))
             costs[_LOOP].append((processor_seconds([pid]) - before) * 1000 / count)
         print(f"{_BARE}: {through[_BARE][-1]:,.0f}; {_LOOP}: {through[_LOOP][-1]:,.0f} uploads/s")
         for name, on in (("Prism", None), ("Flink", flink)):
             with running(Given(), on) as job:
-                job.platform.throughput(count // 4, "first")
+                job.platform.throughput(warm, "first")
                 for rate in rates:
                     made = job.platform.latencies(rate, round(rate * seconds), f"steady{rate:g}")
                     spent[name, rate] += made
@@ -106,6 +106,7 @@ def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uploads", type=int, default=4000, help="of a burst")
+    parser.add_argument("--warm", type=int, default=4000, help="uploads before: Java compiles")
     parser.add_argument("--rates", type=float, nargs="+", default=[20.0, 200.0], metavar="R")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long at each rate")
     parser.add_argument("--rounds", type=int, default=2, help="how often each engine is started")
@@ -113,7 +114,9 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="do not write the page")
     args = parser.parse_args()
     with cluster() as flink:
-        through, costs, spent = measure(flink, args.uploads, args.rates, args.seconds, args.rounds)
+        through, costs, spent = measure(
+            flink, args.warm, args.uploads, args.rates, args.seconds, args.rounds
+        )
     made = f"{_throughputs(through, costs)}\n\n{_latencies(spent, args.rates)}"
     print(made)
     if args.dry_run:
@@ -128,9 +131,9 @@ def main() -> None:
 cluster of one TaskManager with one slot, in turn, {args.rounds} rounds. The plain loop has the same
 features and decisions, in one process and thread, and neither streams nor engine; at the broker it
 pulls the same uploads from the emulator, publishes the same predictions and verdicts, and
-acknowledges. Medians of bursts of {args.uploads:,}, and from publication to the verdict at a steady
-rate for {args.seconds:g} s a round. Processor time is that of all processes of the job in a burst,
-without the broker.
+acknowledges. After {args.warm:,} uploads: medians of bursts of {args.uploads:,}, and from
+publication to the verdict at a steady rate for {args.seconds:g} s a round. Processor time is that
+of all processes of the job in a burst, without the broker.
 
 {made}
 """,

@@ -20,8 +20,6 @@ from benchmarks.flink.cluster import Flink
 from benchmarks.flink.deployment import Given, Running, cluster, running
 from benchmarks.stream import Platform, uploads
 
-#: Seconds before the first kill, and between two.
-_BETWEEN = 20.0
 _TO_END = 300.0
 #: Seconds of publishing, at most.
 _LONGEST = 600.0
@@ -76,8 +74,8 @@ def _kills(flink: Flink, job: Running) -> Sequence[tuple[str, Callable[[], None]
     return (*each, *each)
 
 
-def measure(backend: str, slots: int, rate: float) -> Counts:
-    """Publish uploads at a rate, and kill."""
+def measure(backend: str, slots: int, rate: float, between: float) -> Counts:
+    """Publish uploads at a rate, and kill each so many seconds."""
     more = {"state.backend.type": backend, "state.backend.incremental": "true"}
     given = Given(parallelism=slots)
     with cluster(slots, more) as flink, running(given, flink) as job:
@@ -88,19 +86,18 @@ def measure(backend: str, slots: int, rate: float) -> Counts:
         )
         publishing.start()
         for name, kill in _kills(flink, job):
-            time.sleep(_BETWEEN)
-            print(
-                f"{len(sent)} published, {len(job.platform.came)} decided: kill {name}", flush=True
-            )
+            time.sleep(between)
+            decided = job.platform.decided["kills"]
+            print(f"{len(sent)} published, {decided} decided: kill {name}", flush=True)
             kill()
-        time.sleep(_BETWEEN)
+        time.sleep(between)
         ended.set()
         publishing.join()
         end = time.perf_counter() + _TO_END
         while counted(job.platform, sent).lost and time.perf_counter() < end:
             time.sleep(0.2)
         # What is delivered again comes after the first verdict.
-        time.sleep(_BETWEEN)
+        time.sleep(between)
         return counted(job.platform, sent)
 
 
@@ -108,6 +105,7 @@ def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=50.0, help="uploads a second")
+    parser.add_argument("--between", type=float, default=20.0, help="seconds between two kills")
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2])
     parser.add_argument(
         "--backend", nargs="+", choices=("hashmap", "rocksdb"), default=["hashmap"],
@@ -118,7 +116,7 @@ def main() -> None:
     args = parser.parse_args()
     rows, failed = [], False
     for backend, slots in itertools.product(args.backend, args.slots):
-        found = measure(backend, slots, args.rate)
+        found = measure(backend, slots, args.rate, args.between)
         failed |= bool(found.lost or found.differing)
         numbers = (found.published, found.lost, found.repeated, found.differing)
         rows.append([backend, str(slots), *(f"{one:,}" for one in numbers), f"{found.longest:.1f}"])
@@ -134,10 +132,10 @@ def main() -> None:
 `python -m benchmarks.flink.kills`, on {machine()}. {args.note}
 
 `quorum stream --runner flink` with trivial detectors at {args.rate:g} uploads/s, a checkpoint each
-second; the worker pool and the TaskManager are killed in turn, each twice, {_BETWEEN:g} s apart.
-`hashmap` keeps the state on the heap, `rocksdb` on the disk, with incremental checkpoints. Repeated
-are uploads whose verdict was published more than once, differing those with verdicts of more than
-one id.
+second; the worker pool and the TaskManager are killed in turn, each twice, {args.between:g} s
+apart. `hashmap` keeps the state on the heap, `rocksdb` on the disk, with incremental checkpoints.
+Repeated are uploads whose verdict was published more than once, differing those with verdicts of
+more than one id.
 
 {made}
 """,

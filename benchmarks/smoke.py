@@ -90,7 +90,7 @@ FLINK = {
     "checkpoints": "--checkpoints 16 --milliseconds 300 --retention 3 --phase 2 "
     "--samples checkpoints.csv || grep -q ^busy checkpoints.csv",
     "state": "--cases 50 150 --real 0 0",
-    "engines": "--uploads 100 --rates 5 --seconds 2 --rounds 1",
+    "engines": "--warm 20 --uploads 100 --rates 5 --seconds 2 --rounds 1",
     "scaling": "--workers 1 2 --uploads 20 --bursts 1",
     "load": "--seconds 6 --burst 0.2 --uploads 50 || grep -q load benchmarks.md",
 }

@@ -125,11 +125,15 @@ def main() -> None:
     made = table(head, rows)
     print(made)
     if not args.dry_run:
+        slots, backends = " ".join(map(str, args.slots)), " ".join(args.backend)
+        how = (
+            f"--rate {args.rate:g} --between {args.between:g} --slots {slots} --backend {backends}"
+        )
         write_section(
             "flink-kills",
             f"""## Kills on Flink
 
-`python -m benchmarks.flink.kills`, on {machine()}. {args.note}
+`python -m benchmarks.flink.kills {how}`, on {machine()}. {args.note}
 
 `quorum stream --runner flink` with trivial detectors at {args.rate:g} uploads/s, a checkpoint each
 second; the worker pool and the TaskManager are killed in turn, each twice, {args.between:g} s

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from pathlib import Path
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from benchmarks.flink.checkpoints import Checkpoint, fitted, open_cases
 from benchmarks.flink.detectors import TRIVIAL, policy, settings
+from benchmarks.flink.kills import Counts, counted
 from benchmarks.flink.lines import plane
 from benchmarks.flink.load import Load, times
 from benchmarks.flink.state import Measured, bytes_a_case
@@ -81,6 +84,20 @@ def test_a_lag_that_goes_back_is_told_from_one_that_stays() -> None:
     assert fine.recovered() == pytest.approx(16.0, abs=1.0)
     assert fine.latencies[-1] == pytest.approx(8.0, abs=0.5)
     assert loaded(21.0).recovered() is None
+
+
+class Platform:
+    """What came of three uploads: one twice with one verdict, one with two that differ."""
+
+    came: ClassVar = {"kills-0": 1.5, "kills-1": 9.0}
+    verdicts: ClassVar = defaultdict(
+        dict, {"kills-0": {"m1": "v", "m2": "v"}, "kills-1": {"m3": "v", "m4": "w"}}
+    )
+
+
+def test_what_kills_do_to_uploads_is_counted() -> None:
+    found = counted(cast(Any, Platform()), [1.0, 2.0, 3.0])
+    assert found == Counts(published=3, lost=1, repeated=2, differing=1, longest=7.0)
 
 
 def test_settings_and_policy_of_a_measured_job_are_valid(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.network import Network
 from quorum.models.violence.sources import HARMFUL
 from quorum.models.violence.train_text import recall_at
-from quorum.models.violence.train_words import LABELLED, Sentences, chosen, fitted, left_out
+from quorum.models.violence.train_words import LABELLED, OWN, Sentences, chosen, fitted, left_out
 
 #: Words of a text, from each to below the next.
 LENGTHS = (1, 6, 21, 61, 1_000_000)
@@ -84,7 +84,7 @@ def tables(held: Sentences, scores: Floats) -> None:
     words = np.array([len(text.split()) for text in held.texts])
     traffic = [name for names in FIELDS.values() for name in names]
     choices: dict[str, list[tuple[str, Rows]]] = {
-        "source": [(one, held.sources == one) for one in (*LABELLED, "patterns", "web")],
+        "source": [(one, held.sources == one) for one in (*LABELLED, *OWN, "web")],
         "language": [
             (one, (held.languages == one) & ~np.isin(held.sources, traffic))
             for one in sorted(set(held.languages) - {""})
@@ -119,7 +119,7 @@ def calibration(held: Sentences, scores: Floats) -> None:
     print(
         f"\n| share that is violent | {' | '.join(heads)} | ECE |\n|---|{'---|' * len(heads)}---|"
     )
-    for source in (*LABELLED, "patterns"):
+    for source in (*LABELLED, *OWN):
         rows = held.sources == source
         if not rows.any():
             continue

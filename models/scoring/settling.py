@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Outcome", "cut_of"]
+__all__ = ["Outcome", "agreement", "cut_of"]
 
 #: Share of ordinary texts that may be settled wrongly.
 _DISAGREED = 0.0005
@@ -64,14 +64,21 @@ def cut_of(
         if len(found) > spared
     ]
     cut = min(bounds, default=float("-inf")) - margin
-    wrong = sum(one < cut for one in of_usual)
-    report = {
+    return cut, agreement(outcomes, cut, floor)
+
+
+def agreement(outcomes: Sequence[Outcome], cut: float, floor: float) -> dict[str, Any]:
+    """How a cut agrees with the whole model on texts."""
+    usual = [one for one in outcomes if one.ordinary]
+    over = [one for one in outcomes if one.score >= floor]
+    missed = [one.ordinary for one in over if one.cheap < cut]
+    others = sum(not one.ordinary for one in over)
+    return {
         "ordinary": len(usual),
-        "ordinary_over_the_floor": len(of_usual),
-        "ordinary_missed": wrong,
-        "agreement": round(1 - wrong / max(1, len(usual)), 5),
+        "ordinary_over_the_floor": len(over) - others,
+        "ordinary_missed": sum(missed),
+        "agreement": round(1 - sum(missed) / max(1, len(usual)), 5),
         "settled": round(float(np.mean([one.cheap < cut for one in usual] or [False])), 4),
-        "harmful_over_the_floor": len(of_others),
-        "harmful_missed": sum(one < cut for one in of_others),
+        "harmful_over_the_floor": others,
+        "harmful_missed": len(missed) - sum(missed),
     }
-    return cut, report

@@ -23,7 +23,7 @@ from quorum.models.scoring.student import (
     padded,
 )
 
-__all__ = ["assembled", "folds_by", "left_out", "teach", "trained"]
+__all__ = ["MISSED", "assembled", "folds_by", "left_out", "teach", "trained"]
 
 #: Hidden units, passes over the texts, texts of a step, and the first step of Adam.
 _HIDDEN, _EPOCHS, _BATCH, _RATE = 128, 8, 128, 1e-3
@@ -33,7 +33,7 @@ _FEWEST = 2
 #: The teacher's log-odds count within these bounds.
 _BOUND = 6.0
 #: Share of harmful texts over the floor, of sources left out, that may be settled wrongly.
-_MISSED = 0.005
+MISSED = 0.005
 _FOLDS = 5
 
 Floats = NDArray[np.float32]
@@ -138,7 +138,7 @@ def assembled(
         Outcome(float(one), float(score), bool(usual))
         for one, score, usual in zip(cheap, scores, ordinary, strict=True)
     ]
-    cut, report = cut_of(outcomes, floor, _MISSED)
+    cut, report = cut_of(outcomes, floor, MISSED)
     settled = (cheap < cut) & (ordinary if ordinary.any() else True)
     score = min(floor / 2, float(scores[settled].mean())) if settled.any() else floor / 2
     return replace(final, cut=cut, score=score), {"split": "by source left out", **report}

@@ -110,8 +110,8 @@ def train_network(
 
     Args:
         features: Shape (n, d).
-        kinds: One of ``KINDS``; ``veiled``, a threat without its words; ``violence`` where the kind
-            is not known; ``news``; all else is harmless.
+        kinds: One of ``KINDS``; ``veiled``, a threat without its words; ``violence`` and
+            ``graphic`` where the kind is not known; ``news``; all else is harmless.
         weights: How much each example counts, shape (n,).
         recipe: How to train.
         seed: Seed of the first member.
@@ -141,7 +141,7 @@ def _targets(kinds: Sequence[str]) -> NDArray[np.float32]:
     made = np.zeros((len(kinds), _OUTPUTS), dtype=np.float32)
     for row, told in zip(made, kinds, strict=True):
         kind = "threat" if told == "veiled" else told
-        harmful = kind in KINDS or kind == "violence"
+        harmful = kind in KINDS or kind in ("violence", "graphic")
         row[_HARM] = harmful
         row[_KIND] = [kind == one for one in KINDS] if kind in KINDS else np.nan
         row[_REPORT] = kind == "news"
@@ -198,9 +198,11 @@ def _slopes(
     rng: np.random.Generator,
 ) -> list[NDArray[np.float32]]:
     """Gradients of the loss of a batch."""
-    noisy = inputs + recipe.noise * rng.standard_normal(inputs.shape, dtype=np.float32)
+    noisy = inputs + np.float32(recipe.noise) * rng.standard_normal(inputs.shape, dtype=np.float32)
     raw = noisy @ held[0] + held[1]
-    kept = (rng.random(raw.shape, dtype=np.float32) >= recipe.dropout) / (1 - recipe.dropout)
+    kept = (rng.random(raw.shape, dtype=np.float32) >= recipe.dropout) * np.float32(
+        1 / (1 - recipe.dropout)
+    )
     hidden = np.maximum(raw, 0) * kept
     out = hidden @ held[2] + held[3]
     wrong = np.zeros_like(out)

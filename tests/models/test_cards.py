@@ -6,6 +6,7 @@ import pytest
 
 import quorum.models
 from quorum.models.registry.artifacts import open_artifact
+from quorum.models.violence.train_words import LABELLED, OWN
 
 FOLDER = Path(quorum.models.__file__).parent
 
@@ -23,7 +24,7 @@ def figures(name):
         return [
             *(
                 f"{metrics['text'][source][key]:.3f}"
-                for source in ("openai", "surge", "hatecheck", "requests", "answers")
+                for source in (*LABELLED, *OWN)
                 for key in ("roc_auc", "expected_calibration_error")
             ),
             *(f"{rank:.3f}" for rank in metrics["text"]["languages"].values()),

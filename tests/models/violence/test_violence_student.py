@@ -1,5 +1,6 @@
 """The student settles ordinary words without the embedding, and changes no action."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,10 +12,15 @@ from quorum.models.detectors import Feature
 from quorum.models.features import embedding, vocabulary
 from quorum.models.features.embedding import shared_embedder
 from quorum.models.features.extract import Extractor
+from quorum.models.features.normalise import normalise
 from quorum.models.features.vocabulary import shared_vocabulary
+from quorum.models.registry.artifacts import open_artifact
+from quorum.models.scoring.calibration import Platt
 from quorum.models.scoring.student import Student
-from quorum.models.violence.detector import ViolenceDetector
-from quorum.models.violence.train_words import FLOOR
+from quorum.models.violence.detector import ARTIFACT, STUDENT, ViolenceDetector
+from quorum.models.violence.network import Network
+from quorum.models.violence.sources import Sentence
+from quorum.models.violence.train_words import FLOOR, Sentences, kept
 
 ORDINARY = [
     ("Official music video", "Follow me on instagram"),
@@ -124,3 +130,23 @@ def test_words_that_cannot_be_embedded_fail_unless_frames_tell(detector, monkeyp
     (finding,) = detector.score(features_of((THREAT, "")))
     assert finding.status is Status.FAILED
     assert "embedding failed: OSError" in finding.reason
+
+
+def test_a_student_that_stays_settles_no_written_violence_and_its_cut_never_rises():
+    held = open_artifact(ARTIFACT, "violence")
+    network = Network.restore(held.tensors("words.safetensors"))
+    harm = Platt.from_document(held.document("model.json")["calibration"]["text"])
+    student = Student.restore(held.tensors(STUDENT))
+    found = [
+        Sentence(THREAT, "threat", "en", "written", "1"),
+        Sentence("Follow me on instagram", "comment", "en", "comments", "2"),
+    ]
+    sentences = Sentences(found, None, lambda _: None)
+    eager = replace(student, cut=1e9)
+    made, told = kept(eager, sentences, network, harm)
+    texts, vocabulary = [normalise(THREAT)], shared_vocabulary()
+    assert eager.settles(texts, vocabulary).all()
+    assert not made.settles(texts, vocabulary).any()
+    assert (told["harmful_over_the_floor"], told["harmful_missed"]) == (1, 0)
+    timid = replace(student, cut=-1e9)
+    assert kept(timid, sentences, network, harm)[0].cut == timid.cut

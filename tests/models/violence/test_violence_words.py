@@ -17,8 +17,16 @@ from quorum.models.features.extract import Extractor
 from quorum.models.features.normalise import normalise
 from quorum.models.violence.detector import ViolenceDetector
 from quorum.models.violence.network import KINDS, Network, Recipe, train_network
-from quorum.models.violence.patterns import CONTRAST, Pattern, expanded, read_patterns
+from quorum.models.violence.patterns import (
+    CONTRAST,
+    WRITTEN,
+    Pattern,
+    expanded,
+    read_patterns,
+    read_sets,
+)
 from quorum.models.violence.roles import NAMES, roles_of
+from quorum.models.violence.sources import HARMFUL, written
 from quorum.models.violence.words import parts_of
 
 
@@ -50,6 +58,42 @@ class TestPatterns:
             kinds = {one.kind for one in read_patterns(path)}
             assert {"threat", "veiled", "incitement", "instruction"} <= kinds, path.name
             assert {"negation", "counter", "news", "game", "pests", "machine"} <= kinds, path.name
+
+
+class TestWritten:
+    def test_a_set_ends_at_an_empty_line_and_where_violence_follows_something_else(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "en.txt"
+        path.write_text("# told\nthreat: a {b|c}\nveiled: b\nwarm: c\\nd\nthreat: e\n\n\ngame: f\n")
+        assert read_sets(path, HARMFUL) == [
+            [
+                Pattern("threat", "en", "a {b|c}"),
+                Pattern("veiled", "en", "b"),
+                Pattern("warm", "en", "c\nd"),
+            ],
+            [Pattern("threat", "en", "e")],
+            [Pattern("game", "en", "f")],
+        ]
+
+    def test_a_line_without_a_kind_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "en.txt"
+        path.write_text("threat: fine\nno kind here\n")
+        with pytest.raises(ValueError, match=r"en\.txt, line 2"):
+            read_sets(path, HARMFUL)
+
+    def test_texts_are_distinct_and_none_is_a_sentence_of_the_benchmark(self) -> None:
+        texts = [one.text for one in written()]
+        assert len(set(texts)) == len(texts)
+        assert not {line.text for line in held_out()} & set(texts)
+
+    def test_each_language_has_harm_and_what_only_looks_like_it(self) -> None:
+        found = written()
+        assert {one.language for one in found} == {path.stem for path in WRITTEN.glob("*.txt")}
+        for language in sorted({one.language for one in found}):
+            kinds = {one.kind for one in found if one.language == language}
+            assert {"threat", "veiled", "incitement", "glorification"} <= kinds, language
+            assert {"negation", "counter", "news", "law", "support", "insult"} <= kinds, language
 
 
 class TestRoles:

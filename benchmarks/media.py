@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import inspect
 import json
 import os
 import platform
@@ -102,9 +103,12 @@ def one_process(path: Path) -> None:
         from quorum.models.features.decode import decode
         from quorum.models.fingerprint.fingerprint import fingerprint
 
+        # Before there was one door, nothing was said of how much may go unseen.
+        known = "max_unseen" in inspect.signature(decode).parameters
+        more: dict[str, Any] = {"max_unseen": 20.0} if known else {}
         decode(
             path, frames=True, audio=True, max_seconds=600, max_pixels=40_000_000, max_pages=6,
-            max_unseen=20.0,
+            **more,
         )  # fmt: skip
         fingerprint(path, max_seconds=600.0)
         return

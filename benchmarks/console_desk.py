@@ -253,7 +253,10 @@ def _account_verdicts(ledger: Ledger) -> Iterator[dict[str, Any]]:
 
 
 def processor_of(postmaster: int | None) -> float:
-    """Seconds of processor time of a PostgreSQL server's processes so far; 0 without one."""
+    """Seconds of processor time of a PostgreSQL server's processes so far; 0 without one.
+
+    Those that ended, such as the workers of a parallel query, count: their parent has their time.
+    """
     if postmaster is None:
         return 0.0
     total = 0
@@ -264,4 +267,6 @@ def processor_of(postmaster: int | None) -> float:
             continue
         if int(parts[1]) == postmaster:
             total += int(parts[11]) + int(parts[12])
+        if stat.parent.name == str(postmaster):
+            total += int(parts[13]) + int(parts[14])
     return total / 100

@@ -30,10 +30,14 @@ from quorum.apps.console.accounts.security import (
 from quorum.apps.console.accounts.sign_on import SignOn
 from quorum.apps.console.desk.active_policy import ActivePolicy
 from quorum.apps.console.desk.alarms import Bounds
+from quorum.apps.console.desk.filing import queue_states
 from quorum.apps.console.desk.groups import LargestGroups
+from quorum.apps.console.desk.kept import Kept
 from quorum.apps.console.desk.meaning import Meanings
+from quorum.apps.console.desk.noticed import notice_counts
 from quorum.apps.console.desk.overview import OverviewCache
 from quorum.apps.console.desk.publishing import ReviewPublisher
+from quorum.apps.console.desk.queues import open_counts
 from quorum.apps.console.desk.releasing import ReleaseSender
 from quorum.apps.console.desk.trials import TrialRunner
 from quorum.apps.console.desk.viewing import Viewings
@@ -181,6 +185,17 @@ def create_console(
     app.state.meanings = meanings
     app.state.policy_trials = policy_trials
     app.state.largest_groups = LargestGroups(ledger)
+    app.state.open_counts = Kept(
+        lambda: open_counts(ledger), lambda found: sum(count for count, _ in found.values())
+    )
+    app.state.queue_states = Kept(
+        lambda: ledger.transact(lambda c: queue_states(c, chosen.desk)),
+        lambda found: sum(one.open for one in found),
+    )
+    app.state.notice_counts = Kept(
+        lambda: ledger.transact(lambda c: notice_counts(c, chosen.notices.repeat)),
+        lambda found: found.total,
+    )
     sign_on = None if chosen.sso is None else SignOn(ledger, chosen.sso, chosen.sso_secret)
     app.state.console = Console(ledger, active_policy, chosen, watch, keyring, sign_on)
     limits = ReportLimits(public=chosen.public_reports or 1)

@@ -181,7 +181,8 @@ tasks = Table(
     Index("ix_tasks_upload_id_state", "upload_id", "state"),
     Index("ix_tasks_verdict_id_kind", "verdict_id", "kind"),
     Index("ix_tasks_claimed_by_state", "claimed_by", "state"),
-    Index("ix_tasks_uploader_state", "uploader", "state"),
+    # Reads the members of a group by uploader in their order.
+    Index("ix_tasks_uploader_state_harm_id", "uploader", "state", "harm", "id"),
 )
 
 #: What a case that waits has in common with others, by which reviewers group cases.

@@ -22,6 +22,7 @@ from quorum.store.ledger.schema import cases
 from quorum.store.ledger.sealing import unsealed
 
 __all__ = [
+    "COUNTED",
     "AccountDecision",
     "AccountFile",
     "all_decisions",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 _LISTED: Final = 50
+#: An account may have half a million uploads: so many of each action are counted.
+COUNTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class AccountFile:
 
     Attributes:
         uploader: The account.
-        by_action: How many of its uploads each action holds on.
+        by_action: How many of its uploads each action holds on, ``COUNTED`` and one at most.
         strikes: What counts against it, the weightiest first.
         total: The sum of its strikes now.
         forecast: The same sum after some days, by the days.
@@ -134,12 +137,14 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
         uploader: The account.
     """
     a, c, o, p = account_verdicts.c, cases.c, account_orders.c, account_appeals.c
-    counts = (
-        select(c.action, func.count())
-        .where(c.uploader == uploader, c.at.is_not(None))
-        .group_by(c.action)
-    )
-    by_action = {row[0]: int(row[1]) for row in connection.execute(counts)}
+    by_action = {}
+    for action in Action:
+        these = select(c.upload_id).where(
+            c.uploader == uploader, c.action == action.value, c.at.is_not(None)
+        )
+        few = select(func.count()).select_from(these.limit(COUNTED + 1).subquery())
+        if count := connection.execute(few).scalar_one():
+            by_action[action.value] = int(count)
     decided = connection.execute(
         all_decisions().where(a.uploader == uploader).order_by(a.at.desc()).limit(_LISTED)
     ).all()
@@ -161,7 +166,7 @@ def load_account(connection: Connection, policy: Policy, uploader: str) -> Accou
     )
     return AccountFile(
         uploader=uploader,
-        by_action={one.value: by_action[one.value] for one in Action if one.value in by_action},
+        by_action=by_action,
         strikes=strikes,
         total=total,
         forecast=forecast,

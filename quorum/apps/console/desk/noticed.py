@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -34,20 +35,24 @@ from quorum.store.notices import changing
 from quorum.store.notices.events import THE_CLOCK, note
 from quorum.store.notices.letters import keep_letters
 from quorum.store.notices.reading import (
+    counts,
     event_from_row,
     events_of,
     find_notice,
+    infringers,
     on_upload,
     person_of,
 )
 from quorum.store.notices.values import OPEN, NoticeRules, Person
 
 __all__ = [
+    "NoticeCounts",
     "accept",
     "admit",
     "forget_person",
     "link",
     "log_events",
+    "notice_counts",
     "open_identity",
     "put_back_problem",
     "reject",
@@ -350,3 +355,27 @@ def sender_known(ledger: Ledger, notice_id: str) -> bool:
 def forget_person(ledger: Ledger, notice_id: str, by: str) -> bool:
     """Erase who sent a notice; see ``changing.forget_person``."""
     return _changed(ledger, lambda c: changing.forget_person(c, notice_id, by=by, at=now()))
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeCounts:
+    """How many notices there are.
+
+    Attributes:
+        by_kind: By kind those that are open, invalid, closed and overdue.
+        infringers: The uploaders with as many as make them repeat infringers.
+    """
+
+    by_kind: Mapping[str, Mapping[str, int]]
+    infringers: int
+
+    @property
+    def total(self) -> int:
+        """All notices."""
+        states = ("open", "invalid", "closed")
+        return sum(one[state] for one in self.by_kind.values() for state in states)
+
+
+def notice_counts(connection: Connection, repeat: int) -> NoticeCounts:
+    """Count the notices, and the uploaders with at least ``repeat`` of them."""
+    return NoticeCounts(counts(connection, now()), len(infringers(connection, repeat)))

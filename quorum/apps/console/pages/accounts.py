@@ -104,6 +104,7 @@ def _page(request: Request, user: User, uploader: str, status: int = 200, **more
         "account.html",
         status,
         file=found,
+        most=accounts.COUNTED,
         shut=found.shut(at),
         half_life=policy.strikes.half_life / 86400,
         rules=[one for one in policy.rules if one.account is not None],

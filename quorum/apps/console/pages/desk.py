@@ -12,6 +12,7 @@ from quorum.apps.console.accounts.access import Permission
 from quorum.apps.console.desk import exposure, filing
 from quorum.apps.console.desk.decisions import Conflict
 from quorum.apps.console.desk.filing import QueueState
+from quorum.apps.console.desk.kept import Kept
 from quorum.apps.console.desk.shift import Shift, shift_of
 from quorum.apps.console.pages.base import (
     CurrentSession,
@@ -35,14 +36,16 @@ def queues_page(request: Request, session: CurrentSession) -> Response:
     console = console_of(request)
     desk = console.settings.desk
 
-    def work(connection: Connection) -> tuple[list[QueueState], dict[str, list[str]], Shift]:
+    kept: Kept[list[QueueState]] = request.app.state.queue_states
+
+    def work(connection: Connection) -> tuple[dict[str, list[str]], Shift]:
         return (
-            filing.queue_states(connection, desk),
             filing.takers(connection, desk),
             shift_of(connection, desk, session.user.name, now()),
         )
 
-    states, who, shift = console.ledger.transact(work)
+    states = kept.current()
+    who, shift = console.ledger.transact(work)
     return render(
         request,
         "queues.html",

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from quorum.apps.console.accounts import audit
 from quorum.apps.console.accounts.access import User
 from quorum.apps.console.desk import noticed
+from quorum.apps.console.desk.kept import Kept
 from quorum.apps.console.pages.base import (
     Console,
     CurrentSession,
@@ -36,7 +37,6 @@ from quorum.store.notices.reading import (
     Shown,
     clock_of,
     copies_of,
-    counts,
     events_of,
     every_notice,
     find_notice,
@@ -69,26 +69,25 @@ def notices_page(
     what: Shown = next((one for one in _SHOWN if one == show), "open")
     console = console_of(request)
 
-    def work(connection: Connection) -> tuple[Any, dict[str, dict[str, int]], int]:
-        rows = notice_page(connection, chosen, what, _PAGE + 1, offset=page * _PAGE)
-        found = infringers(connection, console.settings.notices.repeat)
-        return rows, counts(connection, now()), len(found)
-
-    rows, counted, repeat = console.ledger.transact(work)
+    rows = console.ledger.transact(
+        lambda c: notice_page(c, chosen, what, _PAGE + 1, offset=page * _PAGE)
+    )
+    kept: Kept[noticed.NoticeCounts] = request.app.state.notice_counts
+    counted = kept.current()
     nothing = dict.fromkeys(("open", "invalid", "closed", "overdue"), 0)
     return render(
         request,
         "notices.html",
         rows=rows[:_PAGE],
         clocks=[clock_of(one) for one in rows[:_PAGE]],
-        counts={name: counted.get(name, nothing) for name in KINDS},
+        counts={name: counted.by_kind.get(name, nothing) for name in KINDS},
         kind=chosen,
         kinds=KINDS,
         show=what,
         shown=_SHOWN,
         page=page,
         more=len(rows) > _PAGE,
-        repeat=repeat,
+        repeat=counted.infringers,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from quorum.apps.console.accounts.access import Permission, User
 from quorum.apps.console.desk import claims, golden, queues
+from quorum.apps.console.desk.kept import Kept
 from quorum.apps.console.desk.queues import Queue
 from quorum.apps.console.desk.shift import Shift, shift_of
 from quorum.apps.console.pages.base import (
@@ -142,9 +143,10 @@ def _is_empty(request: Request) -> bool:
 
 
 def _counts(request: Request) -> dict[str, dict[str, tuple[int, int]]]:
+    kept: Kept[dict[tuple[str | None, str], tuple[int, int]]] = request.app.state.open_counts
     by_category: dict[str, tuple[int, int]] = {}
     by_kind: dict[str, tuple[int, int]] = {}
-    for (category, kind), (count, late) in queues.open_counts(console_of(request).ledger).items():
+    for (category, kind), (count, late) in kept.current().items():
         name = category or "none"
         known = by_category.get(name, (0, 0))
         by_category[name] = (known[0] + count, known[1] + late)

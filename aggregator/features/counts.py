@@ -35,6 +35,14 @@ class Form(NamedTuple):
         """Of a key that had no event yet."""
         return History(len(self.sums), len(self.kinds), last=self.last)
 
+    def union(self, other: Form) -> Form:
+        """What both need."""
+        return Form(
+            tuple(sorted({*self.sums, *other.sums})),
+            tuple(sorted({*self.kinds, *other.kinds})),
+            self.last or other.last,
+        )
+
     def adapt(self, history: History, former: Form) -> None:
         """Give what was kept in another form this one: what is new begins empty."""
         if self == former:

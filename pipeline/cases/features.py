@@ -10,9 +10,10 @@ of waves: it gives campaigns their names.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 from apache_beam import coders
@@ -36,8 +37,6 @@ __all__ = [
     "CountKey",
     "NameWaves",
     "WithFeatures",
-    "as_joined",
-    "as_reply",
 ]
 
 #: The share of the policy's deadline for which an upload waits for its keys.
@@ -78,8 +77,22 @@ class _Follows(beam.DoFn):
             self._definitions.follow((self.policy, *self.options.shadows))
 
 
+class _Waiting(NamedTuple):
+    """The head of what ``AwaitKeys`` keeps of an upload, or of what comes behind it.
+
+    Attributes:
+        content: The digest of the upload; empty without one.
+        asks: How many keys it asks.
+        until: For how long it waits for them, in seconds since 1970.
+    """
+
+    content: str
+    asks: int
+    until: float
+
+
 class AskKeys(_Follows):
-    """From ``(upload id, joined)`` to the same, and to ``(key, question)`` under ``asks``."""
+    """From ``(upload id, joined)`` to what ``AwaitKeys`` takes, and to ``asks``, by key."""
 
     COUNTED = BagStateSpec("counted", coders.BytesCoder())
     END = TimerSpec("end", TimeDomain.REAL_TIME)
@@ -90,16 +103,25 @@ class AskKeys(_Follows):
         counted: Any = beam.DoFn.StateParam(COUNTED),  # noqa: B008
         end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
     ) -> Iterator[Any]:
-        upload = _upload(element[1])
+        upload_id, joined = element
+        upload = _upload(joined)
+        waiting = _Waiting("", 0, 0.0)
         if upload is not None:
             new = not any(True for _ in counted.read())
             if new:
                 counted.add(b"1")
             # As long as its case is kept: who comes again later is decided anew, too.
             end.set(Timestamp.of(now().timestamp() + self.policy.retention))
-            for ask in asks_of(upload, self._definitions, new=new):
+            asks = [*asks_of(upload, self._definitions, new=new)]
+            for ask in asks:
                 yield beam.pvalue.TaggedOutput("asks", (ask.key, ask.to_bytes()))
-        yield element
+            waiting = _Waiting(upload.digest, len(asks), self._until(joined))
+        yield upload_id, _with_head(_JOINED.encode(joined), waiting)
+
+    def _until(self, joined: Joined) -> float:
+        at = now().timestamp()
+        arrived = (one.arrived for one in joined.messages if one.stream == "uploads")
+        return max(at + _LEAST, min(arrived, default=at) + _SHARE * self.policy.deadline)
 
     @on_timer(END)
     def on_end(self, counted: Any = beam.DoFn.StateParam(COUNTED)) -> None:  # noqa: B008
@@ -121,13 +143,13 @@ class CountKey(beam.DoFn):
         ask = Ask.of_bytes(element[1])
         key = KeptKey(_only(kept))
         reply = key.take(ask, now().timestamp())
-        if not key.is_empty:
+        if key.until:
             if not key.timer:
                 key.timer = key.until
                 end.set(Timestamp.of(key.timer))
             kept.clear()
             kept.add(key.to_bytes())
-        yield ask.upload_id, reply
+        yield ask.upload_id, _with_head(reply, [ask.content, ask.key])
 
     @on_timer(END)
     def on_end(
@@ -149,8 +171,8 @@ class CountKey(beam.DoFn):
 class AwaitKeys(_Follows):
     """From ``(upload id, joined or reply)`` to ``(upload id, joined)`` with features.
 
-    An element is bytes: a letter, then a joined value or a reply. What needs the name of a campaign
-    goes to ``waves``, for ``NameWaves``.
+    An element is bytes, with a head. What needs the name of a campaign goes to ``waves``, for
+    ``NameWaves``.
     """
 
     HELD = BagStateSpec("held", coders.BytesCoder())
@@ -163,22 +185,21 @@ class AwaitKeys(_Follows):
         end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
     ) -> Iterator[Any]:
         upload_id, data = element
-        kept = list(held.read())
-        joined = [_JOINED.decode(one[1:]) for one in [*kept, data] if one[:1] == _IS_JOINED]
-        uploads = [one for each in joined if (one := _upload(each)) is not None]
-        if data[:1] == _IS_JOINED and _upload(joined[-1]) is None:
-            # Behind its upload, or as if there were no features: the case may hold it, too.
-            if not uploads or len(joined) > _MOST_HELD:
-                yield from self._released(upload_id, [data])
-                return
-        elif uploads and self._is_complete(uploads, [*kept, data]):
+        kept = [*held.read(), data]
+        waiting, replied = _heads(kept)
+        uploads = [one for one in waiting if one.content]
+        if (waiting and not uploads) or len(waiting) > _MOST_HELD:
+            # As if there were no features: the case may hold it, too.
+            yield from self._released(upload_id, [data])
+        elif uploads and all(len(replied[one.content]) >= one.asks for one in uploads):
             held.clear()
             end.clear()
-            yield from self._released(upload_id, [*kept, data])
-            return
-        held.add(data)
-        if not kept or (data[:1] == _IS_JOINED and len(joined) == 1):
-            end.set(Timestamp.of(self._due(joined)))
+            yield from self._released(upload_id, kept)
+        else:
+            held.add(data)
+            if len(kept) == 1 or not _is_reply(_parted(data)[0]):
+                untils = [one.until for one in uploads] or [now().timestamp() + _LEAST]
+                end.set(Timestamp.of(min(untils)))
 
     @on_timer(END)
     def on_end(
@@ -190,40 +211,23 @@ class AwaitKeys(_Follows):
         held.clear()
         yield from self._released(upload_id, kept)
 
-    def _is_complete(self, uploads: Sequence[Upload], kept: Sequence[bytes]) -> bool:
-        replies = [Reply.head(one[1:]) for one in kept if one[:1] == _IS_REPLY]
-        wanted = {
-            (ask.content, ask.key)
-            for upload in uploads
-            for ask in asks_of(upload, self._definitions, new=False)
-        }
-        return wanted <= set(replies)
-
-    def _due(self, joined: Sequence[Joined]) -> float:
-        at = now().timestamp()
-        arrived = [
-            one.arrived for each in joined for one in each.messages if one.stream == "uploads"
-        ]
-        return max(at + _LEAST, min(arrived, default=at) + _SHARE * self.policy.deadline)
-
     def _released(self, upload_id: str, kept: Sequence[bytes]) -> Iterator[Any]:
-        for one in kept:
-            if one[:1] != _IS_JOINED:
-                continue
-            joined = _JOINED.decode(one[1:])
+        parts = [_parted(one) for one in kept]
+        replied = [body for head, body in parts if _is_reply(head)]
+        for body in (body for head, body in parts if not _is_reply(head)):
+            joined = _JOINED.decode(body)
             upload = _upload(joined)
             sightings: tuple[Sighting, ...] = ()
             if upload is not None:
-                replies = [Reply.of_bytes(two[1:]) for two in kept if two[:1] == _IS_REPLY]
-                found = found_in(upload, replies, self._definitions)
+                found = found_in(upload, map(Reply.of_bytes, replied), self._definitions)
                 if not found.complete:
                     self._meter.unknown_features()
                 joined = replace(joined, counted=Counted(found.values))
                 sightings = found.sightings
             # A late prediction of this job must not overtake its upload: its case would not know.
             if sightings or (self._definitions.waves and not joined.messages):
-                head = json.dumps([upload_id, [each.row() for each in sightings]]).encode()
-                seen = len(head).to_bytes(4, "big") + head + _JOINED.encode(joined)
+                rows = [each.row() for each in sightings]
+                seen = _with_head(_JOINED.encode(joined), [upload_id, rows])
                 yield beam.pvalue.TaggedOutput("waves", ("waves", seen))
             else:
                 yield upload_id, joined
@@ -239,9 +243,8 @@ class NameWaves(beam.DoFn):
         element: _BYTES,
         kept: Any = beam.DoFn.StateParam(NAMES),  # noqa: B008
     ) -> Iterator[_KEYED]:
-        end = 4 + int.from_bytes(element[1][:4], "big")
-        upload_id, rows = json.loads(element[1][4:end])
-        joined = _JOINED.decode(element[1][end:])
+        (upload_id, rows), body = _parted(element[1])
+        joined = _JOINED.decode(body)
         if rows and joined.counted is not None:
             names = Names(_only(kept))
             campaigns = tuple(names.take(Sighting.of_row(row)) for row in rows)
@@ -251,8 +254,32 @@ class NameWaves(beam.DoFn):
         yield upload_id, joined
 
 
-_IS_JOINED: Final = b"j"
-_IS_REPLY: Final = b"r"
+def _is_reply(head: Sequence[Any]) -> bool:
+    """Whether a head is the content that asked, and the key; others are a ``_Waiting``."""
+    return len(head) < len(_Waiting._fields)
+
+
+def _with_head(body: bytes, head: Sequence[Any]) -> bytes:
+    told = json.dumps(head).encode()
+    return len(told).to_bytes(4, "big") + told + body
+
+
+def _parted(data: bytes) -> tuple[list[Any], bytes]:
+    end = 4 + int.from_bytes(data[:4], "big")
+    return json.loads(data[4:end]), data[end:]
+
+
+def _heads(kept: Iterable[bytes]) -> tuple[list[_Waiting], dict[str, set[str]]]:
+    """What waits, and the keys that replied to each content."""
+    waiting: list[_Waiting] = []
+    replied: dict[str, set[str]] = defaultdict(set)
+    for one in kept:
+        head, _ = _parted(one)
+        if _is_reply(head):
+            replied[head[0]].add(head[1])
+        else:
+            waiting.append(_Waiting(*head))
+    return waiting, replied
 
 
 class WithFeatures(beam.PTransform[beam.PCollection[_KEYED], beam.PCollection[_KEYED]]):
@@ -273,10 +300,7 @@ class WithFeatures(beam.PTransform[beam.PCollection[_KEYED], beam.PCollection[_K
         ask = beam.ParDo(AskKeys(self.policy, self.options)).with_input_types(_KEYED)
         asked = keyed | "Ask keys" >> ask.with_outputs("asks", main="joined")
         replies = _bytes(asked.asks, "Asks") | "Count keys" >> _keyed_step(CountKey, _BYTES)
-        parts = (
-            asked.joined | "Joined" >> beam.Map(as_joined).with_output_types(_BYTES),
-            replies | "Replies" >> beam.Map(as_reply).with_output_types(_BYTES),
-        )
+        parts = (_bytes(asked.joined, "Joined"), replies)
         awaits = beam.ParDo(AwaitKeys(self.policy, self.options)).with_input_types(_BYTES)
         awaited = (
             parts
@@ -304,16 +328,6 @@ def _bytes(tagged: beam.PCollection[Any], label: str) -> beam.PCollection[_BYTES
 
 def _same(element: Any) -> Any:
     return element
-
-
-def as_joined(element: _KEYED) -> _BYTES:
-    """A joined value, as ``AwaitKeys`` takes it."""
-    return element[0], _IS_JOINED + _JOINED.encode(element[1])
-
-
-def as_reply(element: _BYTES) -> _BYTES:
-    """A reply, as ``AwaitKeys`` takes it."""
-    return element[0], _IS_REPLY + element[1]
 
 
 def _upload(joined: Joined) -> Upload | None:

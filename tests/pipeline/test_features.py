@@ -29,8 +29,6 @@ from quorum.pipeline.cases.features import (
     AwaitKeys,
     CountKey,
     NameWaves,
-    as_joined,
-    as_reply,
 )
 from quorum.pipeline.cases.in_memory import InMemoryCaseDoFn
 from quorum.pipeline.cases.in_state import StreamCaseDoFn
@@ -152,8 +150,8 @@ class Engine:
         spoken = (CompactPrediction.of(said("spam", 0.6, upload_id=upload.id)),)
         made = self.run("ask", (upload.id, Joined((received,), spoken)))
         asks = [one.value for one in made if isinstance(one, TaggedOutput)]
-        self.arrive(*[as_joined(one) for one in made if not isinstance(one, TaggedOutput)])
-        found = [as_reply(reply) for one in asks for reply in self.run("count", one)]
+        self.arrive(*[one for one in made if not isinstance(one, TaggedOutput)])
+        found = [reply for one in asks for reply in self.run("count", one)]
         if replies:
             self.arrive(*found)
         return found
@@ -218,6 +216,27 @@ def test_an_engine_gives_the_values_of_a_backtest(stream):
         assert (verdict.features or {}) == table.take(upload)
 
 
+def test_another_policy_goes_on_with_what_both_count(engine):
+    """And back: what one of them lacked begins empty, as in a table."""
+    fewer = Policy.from_text(
+        "".join(
+            one for one in POLICY.text.splitlines(True) if "30d" not in one and "last:" not in one
+        )
+    )
+    engine.policy = fewer
+    engine.__post_init__()
+    table = FeatureTable([fewer])
+    number = iter(range(60))
+    for policy in (fewer, POLICY, fewer, POLICY):
+        table.follow([policy])
+        for step in ("ask", "await"):
+            engine.steps[step]._definitions.follow([policy])
+        for n in [next(number) for _ in range(15)]:
+            upload = an_upload(n, 40 * n, f"c{n % 2}", ip="10.0.0.1", views=n)
+            engine.give(upload)
+            assert engine.verdicts[upload.id][0].features == table.take(upload)
+
+
 def test_many_events_of_a_key_are_kept_in_steps_in_an_engine_too(engine):
     table = FeatureTable([POLICY])
     for number in range(400):
@@ -253,7 +272,7 @@ def test_what_comes_behind_an_upload_waits_with_it(engine):
     upload = an_upload(1, 0, ip="10.0.0.1")
     replies = engine.give(upload, replies=False)
     later = CompactPrediction.of(said("spam", 0.9, upload_id="u1", at=5))
-    engine.arrive(as_joined(("u1", Joined((), (later,)))))
+    engine.arrive(*engine.run("ask", ("u1", Joined((), (later,)))))
     engine.arrive(*replies)
     (verdict,) = engine.verdicts["u1"]
     assert verdict.predictions[0].score == 0.6
@@ -325,9 +344,9 @@ def compared(engine: Engine, policy: Policy, uploads: Iterable[Upload]) -> list[
 def test_what_follows_a_member_does_not_overtake_it(engine):
     engine.policy = WAVES
     engine.__post_init__()
-    steps = engine.steps["await"]
     late = Joined((), (CompactPrediction.of(said("spam", 0.9, upload_id="u1", at=5)),))
-    (made,) = steps.process(as_joined(("u1", late)), *engine.state("await", "u1"))
+    (asked,) = engine.run("ask", ("u1", late))
+    (made,) = engine.run("await", asked)
     assert engine.named(made) == [("u1", late)]
 
 

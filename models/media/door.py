@@ -18,7 +18,8 @@ from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.picture import Picture
-from quorum.models.media.stills import StillReader, is_jpeg_xl, picture_format
+from quorum.models.media.picture_formats import is_jpeg_xl, picture_format
+from quorum.models.media.stills import StillReader
 from quorum.models.media.subtitles import TEXT_CODECS
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 

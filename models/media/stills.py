@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,9 +18,10 @@ from quorum.models.media.colours import on_screen
 from quorum.models.media.limits import Limits, Work
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
+from quorum.models.media.picture_formats import webp_size
 from quorum.models.media.tracks import Shown, Track, TrackKind
 
-__all__ = ["StillReader", "is_jpeg_xl", "jpeg", "load_formats", "picture_format"]
+__all__ = ["StillReader", "load_formats"]
 
 _EXIF_ORIENTATION: Final = 0x0112
 #: Seconds of a picture of an animation that states none or too few, as browsers take it.
@@ -29,52 +29,8 @@ _TENTH: Final = 0.1
 _LEAST: Final = 0.011
 #: Pixels of a film that cost as much as one of an animation, which is composed in full.
 _COST: Final = 5
-#: Brands of HEIF; those of AVIF begin with ``avi``.
-_HEIF: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-
-#: Sizes of the header of a BMP file.
-_BMP_HEADERS: Final = frozenset({12, 40, 52, 56, 64, 108, 124})
-
 #: Pillow's switch for damaged pictures is one for the process.
 _damaged = threading.Lock()
-
-
-def picture_format(head: bytes) -> str | None:
-    """Pillow's name of a picture format by the first bytes of a file; None if it is none."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WEBP"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in (
-        12,
-        40,
-        52,
-        56,
-        64,
-        108,
-        124,
-    ):
-        return "BMP"
-    if head[4:8] == b"ftyp":
-        length = int.from_bytes(head[:4], "big")
-        brands = {
-            head[8:12],
-            *(head[at : at + 4] for at in range(16, min(length, len(head)) - 3, 4)),
-        }
-        if head[8:12] in (b"avif", b"avis") or (head[8:12] in _HEIF and b"avif" in brands):
-            return "AVIF"
-        if head[8:12] in _HEIF:
-            return "HEIF"
-    return None
-
-
-def is_jpeg_xl(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of JPEG XL, bare or in its container."""
-    return head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"))
 
 
 @lru_cache(maxsize=1)
@@ -106,7 +62,7 @@ class StillReader:
         self._limits = limits
         if form == "WEBP":
             # Its decoder takes memory for the canvas when it is opened.
-            limits.check_size(*_webp_size(file))
+            limits.check_size(*webp_size(file))
         if form == "HEIF":
             load_formats()
         formats = [form, "MPO"] if form == "JPEG" else [form]
@@ -281,46 +237,8 @@ def _orientation(image: Any, form: str) -> Orientation:
         return UPRIGHT
 
 
-def _webp_size(file: BinaryIO) -> tuple[int, int]:
-    """Width and height of a WebP file's canvas."""
-    head = file.read(64)
-    file.seek(0)
-    kind, data = head[12:16], head[20:]
-    if kind == b"VP8X" and len(data) >= 10:
-        return 1 + int.from_bytes(data[4:7], "little"), 1 + int.from_bytes(data[7:10], "little")
-    if kind == b"VP8L" and len(data) >= 5:
-        bits = int.from_bytes(data[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if kind == b"VP8 " and len(data) >= 10:
-        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (6, 8))
-        return width, height
-    return 0, 0
-
-
 def _frame(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
     import av
 
     form = "rgba" if pixels.shape[2] == 4 else "rgb24"
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
-
-
-def jpeg(
-    pixels: np.ndarray[Any, np.dtype[np.uint8]], width: int, height: int, quality: int = 80
-) -> bytes:
-    """A picture as a JPEG file of at most a size, in its proportions.
-
-    Args:
-        pixels: RGB, shape (height, width, 3).
-        width: The most columns.
-        height: The most rows.
-        quality: Of JPEG, to 95.
-    """
-    from PIL import Image
-
-    high, wide = pixels.shape[:2]
-    scale = min(1.0, width / wide, height / high)
-    size = (max(1, round(wide * scale)), max(1, round(high * scale)))
-    out = io.BytesIO()
-    made = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    made.save(out, "JPEG", quality=quality)
-    return out.getvalue()

@@ -25,7 +25,7 @@ from quorum.models.detectors import Feature, Features, Frames
 from quorum.models.features.decoders import decode_apart
 from quorum.models.features.extract import Extractor
 from quorum.models.features.speech.listener import speech_is_on
-from quorum.models.media.stills import jpeg
+from quorum.models.media.jpeg import jpeg
 
 __all__ = ["MOST_SCENES", "Line", "Scene", "Viewing", "Viewings", "scenes_of"]
 

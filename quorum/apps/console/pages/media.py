@@ -14,8 +14,8 @@ from quorum.apps.console.pages.base import Console, CurrentSession, PageError, U
 from quorum.core.errors import InputError
 from quorum.core.messages import Upload
 from quorum.models.features.decoders import pictures_apart
+from quorum.models.media.jpeg import jpeg
 from quorum.models.media.limits import Limits
-from quorum.models.media.stills import jpeg
 from quorum.store.ledger.sealing import is_sealed
 
 __all__ = ["media_link", "router"]

@@ -241,18 +241,16 @@ class Languages:
 
     def _foreign(self, line: str) -> str:
         """The language of a line if it is surely none of the covered ones, else empty."""
-        words = _words(line)
-        letters = [one for one in words if one.isalpha()]
+        words, letters, script, count = _line(line[:_MOST_CHARACTERS])
         if not letters:
             return ""
-        script, count = _script(letters)
         possible = _SCRIPTS.get(script)
-        if possible is not None and 2 * count > len(letters) and count >= _SCRIPT_LETTERS:
+        if possible is not None and 2 * count > letters and count >= _SCRIPT_LETTERS:
             if not possible & self._covered:
                 return min(possible) if len(possible) == 1 else script.capitalize()
             if possible <= self._covered:
                 return ""
-        if len(letters) < _LETTERS and possible is None:
+        if letters < _LETTERS and possible is None:
             return ""
         found = _identified(words)
         language, chance = max(found.items(), key=lambda one: one[1], default=("", 0.0))
@@ -281,6 +279,17 @@ def _words(line: str) -> str:
     """A line without links and the like, letters in their plain form, in lower case."""
     plain = unicodedata.normalize("NFKC", line[:_MOST_CHARACTERS])
     return " ".join(_NOT_WORDS.sub(" ", plain).lower().split())
+
+
+@lru_cache(maxsize=4096)
+def _line(line: str) -> tuple[str, int, str, int]:
+    """A line's words, how many letters they have, the most frequent script, and how many of it.
+
+    Several detectors ask for the same lines.
+    """
+    words = _words(line)
+    letters = [one for one in words if one.isalpha()]
+    return words, len(letters), *(_script(letters) if letters else ("", 0))
 
 
 def _is_latin(word: str) -> bool:

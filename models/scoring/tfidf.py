@@ -6,8 +6,11 @@ again, so that what was evaluated is what runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Self
+from functools import lru_cache
+from itertools import chain, pairwise
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +23,58 @@ _ANALYSERS: dict[str, dict[str, Any]] = {
 }
 
 
+#: Words whose parts are remembered: a text's words are mostly those of others.
+_REMEMBERED: Final = 16_384
+
+
+class _Terms:
+    """Finds the known terms of a text, as the vectorizers' analysers do.
+
+    Args:
+        vectorizers: Fitted ``TfidfVectorizer`` of ``words`` and of ``parts``.
+    """
+
+    def __init__(self, vectorizers: dict[str, Any]) -> None:
+        self._words = vectorizers["words"].vocabulary_
+        self._known_parts = vectorizers["parts"].vocabulary_
+        self._cut = vectorizers["parts"].build_analyzer()
+        self.tokens = vectorizers["words"].build_tokenizer()
+        self.parts_of_word = lru_cache(maxsize=_REMEMBERED)(self._parts_of_word)
+
+    def _parts_of_word(self, word: str) -> tuple[int, ...]:
+        """The places of a word's parts, each as often as it is in it."""
+        known = self._known_parts
+        return tuple([known[one] for one in self._cut(word) if one in known])
+
+    def words(self, text: str) -> Counter[int]:
+        """The places of words and pairs of a text, and how often each is in it."""
+        tokens = self.tokens(text)
+        known = self._words
+        pairs = [" ".join(pair) for pair in pairwise(tokens)]
+        return Counter([known[one] for one in (*tokens, *pairs) if one in known])
+
+    def parts(self, text: str) -> Counter[int]:
+        """The places of parts of a text's words, and how often each is in it."""
+        return Counter(chain.from_iterable(map(self.parts_of_word, text.split())))
+
+
 class TfidfLogistic:
     """A linear text classifier on normalised text.
 
     Args:
         vectorizers: Fitted ``TfidfVectorizer`` of ``words`` and of ``parts``.
         model: Fitted ``LogisticRegression`` over both, side by side.
+        terms: Finds their terms; shared by classifiers over the same ones.
     """
 
-    def __init__(self, vectorizers: dict[str, Any], model: Any) -> None:
+    def __init__(
+        self, vectorizers: dict[str, Any], model: Any, terms: _Terms | None = None
+    ) -> None:
         self._vectorizers = vectorizers
         self._model = model
         self._weights = np.asarray(model.coef_[0], dtype=np.float64)
         self._split = len(vectorizers["words"].vocabulary_)
+        self._terms = _Terms(vectorizers) if terms is None else terms
 
     @staticmethod
     def _vectorizer(kind: str, **more: Any) -> Any:
@@ -107,20 +149,23 @@ class TfidfLogistic:
     def vectors(self, texts: Sequence[str]) -> Any:
         """Sparse vectors of texts, shape (n, terms), as ``TfidfVectorizer.transform`` makes them.
 
-        Counting is scikit-learn's; weighting is done here, for its checks of each input cost more
-        than all else where a batch is one text.
+        Terms are found here, for most words' parts are known from other texts, and scikit-learn's
+        checks of each input cost more than all else where a batch is one text.
         """
-        from scipy.sparse import hstack
-        from sklearn.feature_extraction.text import CountVectorizer
+        from scipy.sparse import csr_matrix, hstack
 
         halves = []
-        for made in self._vectorizers.values():
-            counts = CountVectorizer.transform(made, texts).tocsr()
-            counts.data = (np.log(counts.data) + 1.0) * made.idf_[counts.indices]
-            rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-            squares = np.bincount(rows, counts.data**2, minlength=counts.shape[0])
-            counts.data /= np.sqrt(np.maximum(squares, 1e-300))[rows]
-            halves.append(counts)
+        for kind, made in self._vectorizers.items():
+            find = self._terms.words if kind == "words" else self._terms.parts
+            rows = [sorted(find(text).items()) for text in texts]
+            ends = np.cumsum([0, *map(len, rows)])
+            pairs = np.array([*chain.from_iterable(rows)], dtype=np.int64).reshape(-1, 2)
+            data = (np.log(pairs[:, 1].astype(np.float64)) + 1.0) * made.idf_[pairs[:, 0]]
+            owners = np.repeat(np.arange(len(rows)), np.diff(ends))
+            squares = np.bincount(owners, data**2, minlength=len(rows))
+            data /= np.sqrt(np.maximum(squares, 1e-300))[owners]
+            shape = (len(rows), len(made.vocabulary_))
+            halves.append(csr_matrix((data, pairs[:, 0], ends), shape=shape))
         return hstack(halves).tocsr()
 
     def decide(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -142,12 +187,10 @@ class TfidfLogistic:
             vector: Its row of ``vectors``, if that was made already.
         """
         made = self.vectors([text]) if vector is None else vector
-        row = made.toarray()[0] * self._weights
-        tokenise = self._vectorizers["words"].build_tokenizer()
+        weighted = made.data * self._weights[made.indices]
+        row = dict(zip(made.indices.tolist(), weighted.tolist(), strict=True))
         known_words = self._vectorizers["words"].vocabulary_
-        known_parts = self._vectorizers["parts"].vocabulary_
-        cut = self._vectorizers["parts"].build_analyzer()
-        tokens = tokenise(text)
+        tokens = self._terms.tokens(text)
         counts: dict[int, int] = {}
         owners: list[tuple[str, int, float]] = []
         for index, token in enumerate(tokens):
@@ -156,9 +199,7 @@ class TfidfLogistic:
                 pair = known_words.get(f"{token} {tokens[index + 1]}")
                 terms.append((pair, 0.5))
                 owners.extend([(tokens[index + 1], pair, 0.5)] if pair is not None else [])
-            for part in cut(token):
-                place = known_parts.get(part)
-                terms.append((None if place is None else place + self._split, 1.0))
+            terms += [(one + self._split, 1.0) for one in self._terms.parts_of_word(token)]
             for place, share in terms:
                 if place is not None:
                     owners.append((token, place, share))
@@ -166,7 +207,7 @@ class TfidfLogistic:
             counts[place] = counts.get(place, 0) + round(share * 2)
         parts: dict[str, float] = {}
         for token, place, share in owners:
-            parts[token] = parts.get(token, 0.0) + row[place] * share * 2 / counts[place]
+            parts[token] = parts.get(token, 0.0) + row.get(place, 0.0) * share * 2 / counts[place]
         return sorted(parts.items(), key=lambda entry: -entry[1])
 
     def as_tensors(self) -> dict[str, NDArray[Any]]:
@@ -211,4 +252,4 @@ class TfidfLogistic:
         model.classes_ = np.array([0, 1])
         model.coef_ = tensors["coefficients"].astype(np.float64)[None, :]
         model.intercept_ = tensors["intercept"].astype(np.float64)
-        return cls(vectorizers, model)
+        return cls(vectorizers, model, None if like is None else like._terms)

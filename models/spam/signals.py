@@ -61,6 +61,8 @@ _WORD = re.compile(r"\w+")
 #: A name with two or three digits behind it, or with ``4d``, as gambling sites have; not a year.
 _NAME_WITH_DIGITS = re.compile(r"(?<![\w@/.])[a-z]{3,16}(?:[ ]?(?!19|20)\d{2,3}|[ ]?[2-9]d)(?!\w)")
 _HIDDEN_LINK = re.compile(r"\burl\b")
+#: Categories of Unicode.
+_SYMBOLS = frozenset({"So", "Sk"})
 
 _BASE = (
     *(f"links {kind}" for kind in LinkKind),
@@ -95,9 +97,9 @@ def _base(part: Part) -> list[float]:
     kinds = Counter(link.kind for link in contacts.links)
     found = hits(words)
     tokens = _WORD.findall(words)
-    letters = [one for one in contacts.rest if one.isalpha()]
-    upper = sum(one.isupper() for one in letters) / max(8, len(letters))
-    symbols = sum(unicodedata.category(one) in ("So", "Sk") for one in raw)
+    letters = [*filter(str.isalpha, contacts.rest)]
+    upper = sum(map(str.isupper, letters)) / max(8, len(letters))
+    symbols = sum(map(_SYMBOLS.__contains__, map(unicodedata.category, raw)))
     repeated = 1.0 - len(set(tokens)) / len(tokens) if len(tokens) > 5 else 0.0
     disguise = disguise_of(raw)
     hidden = bool(_HIDDEN_LINK.search(words))
@@ -176,8 +178,8 @@ def signs_of(part: Part) -> frozenset[Sign]:
     if _is_disguised(disguise_of(part.raw)) or _HIDDEN_LINK.search(part.words):
         signs.add(Sign.DISGUISE)
     tokens = _WORD.findall(part.words)
-    letters = sum(one.isalpha() for one in contacts.rest)
-    upper = sum(one.isupper() for one in contacts.rest)
+    letters = sum(map(str.isalpha, contacts.rest))
+    upper = sum(map(str.isupper, contacts.rest))
     shouts = letters > 15 and upper > 0.6 * letters and part.raw.count("!") > 1
     if shouts or (len(tokens) > 8 and len(set(tokens)) < 0.5 * len(tokens)):
         signs.add(Sign.INSISTENCE)

@@ -68,7 +68,9 @@ def place(ledger: Ledger, action: str, who: User = ANA, number: int = 60, **more
     return account_orders.place(ledger, f"up-{number}", who, action, reason, AT_ONCE, **more)
 
 
-def test_strikes_and_their_decay_are_shown(console, struck: Ledger) -> None:
+def test_strikes_and_their_decay_are_shown(
+    console, struck: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = file_of(struck)
     weights = POLICY.strikes.weights
     whole = 2 * weights[Action.REMOVE] + weights[Action.RESTRICT]
@@ -81,6 +83,9 @@ def test_strikes_and_their_decay_are_shown(console, struck: Ledger) -> None:
     assert "Decide on the account" not in page
     assert "Decide on the account" in console("ana").get("/account?uploader=bot").text
     assert console("ana").get("/account?uploader=nobody").status_code == 404
+    assert found.by_action == {"restrict": 1, "remove": 2}
+    monkeypatch.setattr(accounts, "COUNTED", 1)
+    assert "1+" in console("eve").get("/account?uploader=bot").text
 
 
 def test_decisions_on_accounts_are_told_where_the_stream_or_the_publisher_is_behind(

@@ -52,7 +52,7 @@ def fitted(raw: list[str], labels: list[int]) -> SpamModel:
     parts: list[Part] = []
     of_part: list[int] = []
     for text, label in zip(raw, labels, strict=True):
-        made = comment(text).parts[:2]
+        made = comment(text).trained[:2]
         parts += made
         of_part += [label] * len(made)
     vectors = vectors_of(parts, EMBED) if shipped.heads.meaning else None
@@ -99,12 +99,16 @@ def measure(
         pads = [padded(text, innocent, rng) for text in spam]
         forms["padding with innocent comments"] = pads
         forms["padding on the same line"] = [text.replace("\n", " ") for text in pads]
+        few = [padded(text, innocent, rng, 50).replace("\n", " ") for text in spam]
+        forms["the same with 50 words"] = few
         for name, evaded in forms.items():
             found.setdefault(name, []).append(float((score(model, evaded) > threshold).mean()))
         pads = [padded(str(rng.choice(innocent)), innocent, rng) for _ in range(100)]
+        few = [padded(str(rng.choice(innocent)), innocent, rng, 50) for _ in range(100)]
         for name, texts_of in (
             ("(false positives: 150 innocent words)", pads),
             ("(the same on one line)", [text.replace("\n", " ") for text in pads]),
+            ("(50 words on one line)", [text.replace("\n", " ") for text in few]),
         ):
             found.setdefault(name, []).append(float((score(model, texts_of) > threshold).mean()))
     return [path.stem for path in files], found

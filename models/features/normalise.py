@@ -115,7 +115,8 @@ _PLAIN_NUMBER = re.compile(
     r"\d+(?:st|nd|rd|th|s|am|pm|k|m|b|x|d|p|g|gb|mb|kg|km|cm|mm|fps|hz|yrs?|min|hrs?|sec|yo)?"
     r"|(?:mp|ps|gt|gta|h|x|f|g|v|rtx|gtx|iphone|ios|win|covid|top|part|ep|vol|ch)\d{1,4}"
 )
-
+#: A name with a number, such as ``player77``, whose digits are letters only if they spell a word.
+_NAME_AND_NUMBER = re.compile(r"[a-z]{3,}\d{2,3}")
 
 #: Characters of a text that is kept once normalised, and how many are kept.
 _SHORT, _KEPT = 500, 2048
@@ -200,6 +201,9 @@ def _unleet(match: re.Match[str]) -> str:
     if word.isalpha() or _PLAIN_NUMBER.fullmatch(word):
         return word
     bare = word.rstrip("!+|(")
+    if _NAME_AND_NUMBER.fullmatch(bare):
+        read = "".join(_LEET.get(character, character) for character in bare)
+        return read + word[len(bare) :] if read in known_words() else word
     letters = sum(character.isalpha() for character in bare)
     if letters == 0 or len(bare) < 3 or letters / len(bare) < 0.3:
         return word

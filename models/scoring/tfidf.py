@@ -85,18 +85,22 @@ class TfidfLogistic:
         )
 
     @classmethod
-    def fit(cls, texts: Sequence[str], labels: Sequence[int], *, strength: float = 10.0) -> Self:
+    def fit(
+        cls, texts: Sequence[str], labels: Sequence[int], *, strength: float = 10.0,
+        weights: Any = None,
+    ) -> Self:  # fmt: skip
         """Train on normalised texts.
 
         Args:
             texts: Normalised texts.
             labels: 1 for the harm, else 0.
             strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
+            weights: How much each counts, shape (n,); all alike if None.
         """
         from sklearn.linear_model import LogisticRegression
 
         vectorizers, made = cls.vocabulary(texts)
-        model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit(made, labels)
+        model = LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit(made, labels, weights)
         return cls(vectorizers, model)
 
     @classmethod

@@ -23,8 +23,8 @@ CAP = 0.79
 #: call to subscribe in a description: under what any shipped policy limits.
 FAINT = 0.39
 #: Log-odds penalty of a maximum over 16 or more parts: one of many is high by chance, the more so
-#: where each line of a comment is one.
-_HANDICAP, _BY_LINE = 0.6, 1.25
+#: where each line of a comment is one, and most for windows, which have no seam to go by.
+_HANDICAP, _BY_LINE, _OF_WINDOW = 0.6, 1.25, 2.0
 #: Parts of an upload that are embedded, the most suspicious of each field first.
 _EMBEDDED = 2
 #: What cannot reach this score, whatever its meaning, is not embedded.
@@ -78,14 +78,27 @@ class Judged:
     fields: dict[str, float]
 
 
-def handicap(parts: int, *, by_line: bool = False) -> float:
+def handicap(parts: int, most: float = _HANDICAP) -> float:
     """Log-odds penalty of a maximum over several parts of an upload.
 
     Args:
         parts: How many the upload has.
-        by_line: Whether the penalty is for a field whose lines are parts as well.
+        most: The penalty of 16 parts and more.
     """
-    return (_BY_LINE if by_line else _HANDICAP) * min(1.0, math.log2(parts) / 4)
+    return most * min(1.0, math.log2(parts) / 4)
+
+
+def _handicaps(unit: Unit, plain: int, every: int) -> NDArray[np.float64]:
+    """The penalty of each part of a field.
+
+    Args:
+        unit: The field.
+        plain: How many parts the upload has without windows.
+        every: How many with them.
+    """
+    less = handicap(plain, _BY_LINE if unit.by_line else _HANDICAP)
+    of_window = handicap(every, _OF_WINDOW)
+    return np.array([of_window if part.window else less for part in unit.parts])
 
 
 def _signs(model: SpamModel, scored: Scored) -> frozenset[Sign]:
@@ -132,8 +145,8 @@ def _odds(
 
 
 def _undecided(
-    model: SpamModel, group: str, cheap: NDArray[np.float64], where: range, less: float,
-    settled: float,
+    model: SpamModel, group: str, cheap: NDArray[np.float64], where: range,
+    less: NDArray[np.float64], settled: float,
 ) -> list[int]:  # fmt: skip
     """The parts of a field that are to be embedded: the most suspicious ones, of those in doubt.
 
@@ -171,16 +184,17 @@ def judge(
     meaning = np.full((len(parts), len(FAMILIES)), np.nan)
     groups = np.array([group_of(part.kind) for part in parts])
     cheap = _odds(model, groups, words, signals, meaning)
-    places: list[list[tuple[Unit, range, float]]] = []
+    places: list[list[tuple[Unit, range, NDArray[np.float64]]]] = []
     at = 0
     for units in uploads:
-        own = sum(len(unit.parts) for unit in units if unit.kind is not FieldKind.FRAMES)
-        seen = sum(len(unit.parts) for unit in units if unit.kind is FieldKind.FRAMES)
         of_upload = []
         for unit in units:
-            total = seen if unit.kind is FieldKind.FRAMES else own
+            frames = unit.kind is FieldKind.FRAMES
+            beside = [one for one in units if (one.kind is FieldKind.FRAMES) == frames]
+            plain = sum(len(one.trained) for one in beside)
+            total = sum(len(one.parts) for one in beside)
             where = range(at, at + len(unit.parts))
-            of_upload.append((unit, where, handicap(total, by_line=unit.by_line)))
+            of_upload.append((unit, where, _handicaps(unit, plain, total)))
             at = where.stop
         places.append(of_upload)
     every = cheap.copy()
@@ -204,7 +218,7 @@ def judge(
             odds = every[where.start : where.stop] - less
             place = int(np.argmax(odds))
             index = where[place]
-            before = float(cheap[where.start : where.stop].max()) - less
+            before = float((cheap[where.start : where.stop] - less).max())
             scored = Scored(
                 parts[index], words[index], float(signals[index]), float(meaning[index].max()),
                 float(odds[place]),

@@ -27,6 +27,9 @@ class FieldKind(StrEnum):
 #: A comment or title of no more words is one part: one person says one thing in it. Each line of a
 #: comment is a part as well, so that spam is found between lines that were copied from others.
 _WHOLE = 120
+#: Words of a line of a comment from which it is also read in windows of so many words, so far
+#: apart: spam may stand between others' words that were copied onto its line.
+_LONG_LINE, _WINDOW, _WINDOW_STRIDE = 30, 12, 6
 #: Words of a part of anything longer; a line of no more than twice as many is not cut.
 _WORDS = 25
 _STRIDE = 15
@@ -49,6 +52,7 @@ class Part:
         words: The rest of it, normalised.
         told: What the models of words and meaning read: of a comment, where a link is unusual, all
             of it with placeholders for links and names; of other fields the same as ``words``.
+        window: Whether it is a window of a longer line that is a part as well, or several.
     """
 
     kind: FieldKind
@@ -58,6 +62,7 @@ class Part:
     contacts: Contacts
     words: str
     told: str
+    window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +79,21 @@ class Unit:
     parts: tuple[Part, ...]
     by_line: bool = False
 
+    @property
+    def trained(self) -> tuple[Part, ...]:
+        """The parts that a model is trained on: a window says less than what it is of."""
+        return tuple(part for part in self.parts if not part.window)
+
 
 def part_of(
-    kind: FieldKind, raw: str, field: str = "", start: int = 0, names: frozenset[str] = frozenset()
-) -> Part:
+    kind: FieldKind, raw: str, field: str = "", start: int = 0,
+    names: frozenset[str] = frozenset(), *, window: bool = False,
+) -> Part:  # fmt: skip
     """Read a stretch of a field."""
     contacts = contacts_of(raw, names)
     words = normalise(contacts.rest)
     told = normalise(raw) if kind is FieldKind.COMMENT and contacts.covered else words
-    return Part(kind, raw, field, start, contacts, words, told)
+    return Part(kind, raw, field, start, contacts, words, told, window)
 
 
 def _length(text: str) -> int:
@@ -124,6 +135,17 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
         yield from (match.span() for match in re.finditer(r"\S.{3,}", text))
 
 
+def _windows(text: str) -> Iterator[tuple[int, int]]:
+    """Where each window of a long line lies."""
+    for line in re.finditer(r"[^\n]+", text):
+        words = [match.span() for match in re.finditer(r"\S+", line.group())]
+        if len(words) < _LONG_LINE:
+            continue
+        for first in range(0, len(words) - _WINDOW + _WINDOW_STRIDE, _WINDOW_STRIDE):
+            last = min(first + _WINDOW, len(words)) - 1
+            yield line.start() + words[first][0], line.start() + words[last][1]
+
+
 def _unit(kind: FieldKind, field: str, text: str, names: frozenset[str]) -> Unit:
     """Read a field, in the order in which people read it."""
     text = as_read(text)
@@ -132,9 +154,12 @@ def _unit(kind: FieldKind, field: str, text: str, names: frozenset[str]) -> Unit
     spans = [(0, len(text))] if whole else list(_stretches(text))
     lines = list(_lines(text)) if kind is FieldKind.COMMENT else []
     told = [(start, end) for start, end in dict.fromkeys(spans + lines) if text[start:end].strip()]
+    told = told[:_MOST_PARTS] or [(0, len(text))]
+    windows = dict.fromkeys(_windows(text)) if kind is FieldKind.COMMENT else {}
+    narrow = [span for span in windows if span not in told][: _MOST_PARTS - len(told)]
     parts = tuple(
-        part_of(kind, text[start:end], field, start, names)
-        for start, end in told[:_MOST_PARTS] or [(0, len(text))]
+        part_of(kind, text[start:end], field, start, names, window=place >= len(told))
+        for place, (start, end) in enumerate(told + narrow)
     )
     return Unit(kind, parts, bool(lines))
 

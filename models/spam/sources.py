@@ -226,7 +226,14 @@ def read_sources(data: Path, seed: int = 0) -> tuple[list[Row], list[TrainingDat
             counts = 0
     written = list(_made(rng))
     rows.extend(written)
-    for name in ("innocent", "spam", "forms_innocent", "forms_spam"):
+    for name in (
+        "innocent",
+        "spam",
+        "forms_innocent",
+        "forms_spam",
+        "remarks_innocent",
+        "remarks_spam",
+    ):
         path = Path(__file__).parent / "made" / f"{name}.yaml"
         own = sum(row.label == ("spam" in name) for row in written) if "_" not in name else 0
         origins.append(TrainingData(f"written for Quorum, {path.name}", "Apache-2.0", own,

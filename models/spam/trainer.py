@@ -40,8 +40,8 @@ def train_from(
     parts: list[Part] = []
     for index, units in enumerate(fields):
         for unit in units:
-            parts += unit.parts[:_PARTS]
-            owners += [index] * len(unit.parts[:_PARTS])
+            parts += unit.trained[:_PARTS]
+            owners += [index] * len(unit.trained[:_PARTS])
     owner = np.array(owners)
     embed = CachedVectors()
     progress(f"embedding {len(parts)} parts of {len(texts)} texts")

@@ -25,6 +25,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 _GROUPS = ("own", "comment")
 #: How much an innocent text of a source without spam of a family counts.
 _FAR = 0.2
+#: How much a fill of a form counts, which is filled three times, beside another text there.
+_FORM = 1 / 3
 
 
 def family_of(harm: str) -> str:
@@ -94,7 +96,9 @@ class WordHeads:
         if not 0 < labels[chosen].sum() < len(chosen):
             return cls(parts)
         of_near = [texts[int(index)] for index in chosen]
-        return cls(parts, TfidfLogistic.fit(of_near, labels[chosen].tolist(), strength=strength))
+        once = np.where(origins[chosen] == "made", _FORM, 1.0)
+        return cls(parts, TfidfLogistic.fit(of_near, labels[chosen].tolist(), strength=strength,
+                                            weights=once))  # fmt: skip
 
     def _part(self, group: str, family: str) -> TfidfLogistic | None:
         """The model of a family for a group of fields; the other group's where it has none."""

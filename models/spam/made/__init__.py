@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ _NAMES = str.split(
     Anna Petrov Wilson Maria Costa Okafor Linda Schmidt Kim Tanaka Olivia Brown Diaz
     """
 )
+#: What names of gambling sites begin with beside a stem or made-up syllables, and end in.
+_LUCKY = str.split(
+    """
+    raja dewa naga mega royal king queen gold star lucky hoki sultan jaya macan panda asia indo
+    viva max turbo bintang mahkota super grand nova golden big top fun
+    """
+)
+_ENDS = str.split(
+    """
+    77 88 99 777 888 138 303 168 365 123 69 55 4d 5d bet win toto slot play hoki jp club bola vip
+    poker game spin qq 88slot
+    """
+)
 
 
 def filled(text: str, rng: np.random.Generator) -> str:
@@ -59,6 +73,13 @@ def filled(text: str, rng: np.random.Generator) -> str:
 
     def stem() -> str:
         return pick(_STEMS) + (pick(_STEMS) if rng.random() < 0.6 else str(number(1, 99)))
+
+    def brand() -> str:
+        syllables = (pick(list("bdghjklmnprstvwz")) + pick(list("aeiou")) for _ in range(3))
+        name = pick([stem(), pick(_LUCKY) + pick(["", "", pick(_LUCKY)]), "".join(syllables)])
+        end = pick(_ENDS) if rng.random() < 0.8 else str(number(11, 999))
+        made = name + pick(["", "", "", " "]) + end
+        return pick([made, made.upper(), made.upper(), made.title()])
 
     def slot(match: re.Match[str]) -> str:
         name, ending = stem(), pick(["com", "net", "org", "de", "jp", "ru", "co.uk", "kr", "fr"])
@@ -88,9 +109,7 @@ def filled(text: str, rng: np.random.Generator) -> str:
             "messenger": ["Telegram", "WhatsApp", "Instagram", "Telegram"],
             "tg": [f"https://t.me/{name}", f"t.me/{name}vip", f"@{name}"],
             "wechat": [f"{name}{number(10, 999)}", f"vx{number(100000, 999999)}"],
-            "brand": [f"{name.upper()}{number(11, 99)}", f"{name.capitalize()} {number(2, 9)}D",
-                      f"{name}bet", f"{name.capitalize()}Win",
-                      f"{pick(_STEMS).upper()}{pick(['77', '88', '99', '777', '138', '303'])}"],
+            "brand": [brand()],
             "who": [name, f"{pick(_NAMES).lower()}{number(1, 99)}"],
             "bad": [f"http://{name}-bonus.xyz/?ref={number(10, 99)}", f"https://bit.ly/{name[:5]}",
                     f"https://t.me/{name}", f"www.{name}.com", f"http://{name}.{ending}/go",
@@ -164,11 +183,12 @@ def _advertised(text: str, harm: str, rng: np.random.Generator) -> str:
 def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, str, str]]:
     """Texts of forms, as ``made_rows`` gives them."""
     spam: list[tuple[str, str, str]] = []
-    for harm, by_language in _read("forms_spam").items():
-        for language, texts in by_language.items():
-            for place, text in enumerate(texts):
-                kind = _MIXED[place % len(_MIXED)] if harm == "mixed" else harm
-                spam.append((text, language, kind))
+    for name in ("forms_spam", "remarks_spam"):
+        for harm, by_language in _read(name).items():
+            for language, texts in by_language.items():
+                for place, text in enumerate(texts):
+                    kind = _MIXED[place % len(_MIXED)] if harm == "mixed" else harm
+                    spam.append((text, language, kind))
     for text, language, harm in spam:
         for fill in range(_FILLS):
             made = _advertised(_spun(text, rng), harm, rng)
@@ -177,7 +197,8 @@ def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, s
                 yield FieldKind.TITLE, made, 1, language, harm
                 yield FieldKind.DESCRIPTION, made, 1, language, harm
     fields = {"titles": FieldKind.TITLE, "descriptions": FieldKind.DESCRIPTION}
-    for language, by_field in _read("forms_innocent").items():
+    innocent = chain(_read("forms_innocent").items(), _read("remarks_innocent").items())
+    for language, by_field in innocent:
         for field, texts in by_field.items():
             for text in texts:
                 for fill in range(1 if field == "titles" else _FILLS):

@@ -28,7 +28,7 @@ class TestSpam(DetectorContract):
 def test_the_handicap_grows_with_the_parts_to_its_end():
     assert handicap(1) == 0.0
     assert 0 < handicap(2) < handicap(8) < handicap(16) == handicap(600)
-    assert handicap(8) < handicap(8, by_line=True)
+    assert handicap(8) < handicap(8, 2.0)
 
 
 OWN = ["", "Check out my channel and subscribe", "A walk by the river", "🎉🎉", LONG]

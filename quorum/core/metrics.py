@@ -274,6 +274,13 @@ FEATURE_KEYS_GIVEN_UP = _served(
     ),
     *_DECIDES,
 )
+UNKNOWN_FEATURES = _served(
+    prometheus.Counter(
+        "quorum_unknown_features",
+        "Uploads that went on before all of their keys had told their features over time.",
+    ),
+    *_CASES,
+)
 ORPHANS = _served(
     prometheus.Gauge(
         "quorum_orphans", "Messages that wait for an upload that has not arrived.", ("stream",)

@@ -14,6 +14,7 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.decision.compact import CompactPrediction
@@ -259,7 +260,9 @@ def test_a_case_waits_for_its_keys_and_not_beyond_its_time(engine):
     late = an_upload(2, 5, title="Buy our pills", ip="10.0.0.1")
     replies = engine.give(late, replies=False)
     engine.arrive(*(one for one in replies if b" ip " not in one[1] and b'"ip ' not in one[1]))
+    before = REGISTRY.get_sample_value("quorum_unknown_features_total") or 0
     engine.wait(0.76 * POLICY.deadline)
+    assert REGISTRY.get_sample_value("quorum_unknown_features_total") == before + 1
     (verdict,) = engine.verdicts["u2"]
     assert verdict.features[KEY["uploads_1h"]] == 2.0
     assert KEY["uploads_1d"] not in verdict.features, "its key did not reply: it is unknown"

@@ -10,12 +10,37 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["end_with_parent", "with_parent"]
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["end_with_parent", "start_with_parent", "with_parent"]
 
 _DEATH_SIGNAL = 1
+
+
+def start_with_parent(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a program that runs until this process ends, whichever thread asks for it.
+
+    Args:
+        command: The program and its arguments.
+        options: Those of ``subprocess.Popen``.
+    """
+    whole = with_parent(command)
+    return _starter().submit(lambda: subprocess.Popen(whole, **options)).result()  # noqa: S603
+
+
+@cache
+def _starter() -> ThreadPoolExecutor:
+    """Its thread lasts as long as this process: Linux ends a program with the thread."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(1, "starts programs")
 
 
 def with_parent(command: Sequence[str]) -> list[str]:

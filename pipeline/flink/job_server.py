@@ -19,7 +19,7 @@ from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.flink.cluster import is_open
 from quorum.pipeline.streams.emulator import free_port
-from quorum.pipeline.with_parent import with_parent
+from quorum.pipeline.with_parent import start_with_parent
 
 __all__ = ["JOB_SERVER", "job_server"]
 
@@ -67,12 +67,10 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
         log = Path(folder) / "job-server.log"
         conf = _configuration(Path(folder) / "conf", flink_version)
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603
-                with_parent(
-                    [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
-                     f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
-                     f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"]
-                ),
+            process = start_with_parent(
+                [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
+                 f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
+                 f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from google.api_core import exceptions as google_errors
 
 from quorum.core.errors import EngineUnavailable
 from quorum.pipeline.streams.pubsub_clients import publisher_client
-from quorum.pipeline.with_parent import with_parent
+from quorum.pipeline.with_parent import start_with_parent
 
 __all__ = ["emulator", "find_emulator", "free_port"]
 
@@ -72,8 +72,8 @@ def emulator() -> Iterator[str]:
     if command is None:
         raise EngineUnavailable(reason)
     host = f"127.0.0.1:{(port := free_port())}"
-    process = subprocess.Popen(  # noqa: S603
-        with_parent([*command, "--host=127.0.0.1", f"--port={port}"]),
+    process = start_with_parent(
+        [*command, "--host=127.0.0.1", f"--port={port}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from quorum.pipeline.with_parent import with_parent
+from quorum.pipeline.with_parent import start_with_parent, with_parent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux ends a child alone")
 
@@ -49,6 +50,23 @@ def test_a_program_ends_with_a_parent_that_is_killed() -> None:
         parent.kill()
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+def test_a_program_does_not_end_with_the_thread_that_asked_for_it() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    command = ["sh", "-c", "echo ready; read line; exit 3"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    thread = threading.Thread(target=lambda: started.append(start_with_parent(command, **pipes)))
+    thread.start()
+    thread.join()
+    (program,) = started
+    with program:
+        assert program.stdout is not None
+        assert program.stdin is not None
+        assert program.stdout.readline() == b"ready\n"
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+        assert program.wait(60) == 3
 
 
 def test_a_program_whose_parent_has_gone_before_it_asked_does_not_run() -> None:

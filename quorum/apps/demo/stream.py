@@ -18,7 +18,7 @@ from quorum.apps.demo.board import Board
 from quorum.apps.demo.wave import Stage
 from quorum.core.errors import MalformedMessage, QuorumError
 from quorum.core.messages import DeadLetter, Review, Upload, Verdict, now
-from quorum.pipeline.with_parent import with_parent
+from quorum.pipeline.with_parent import start_with_parent
 
 __all__ = ["on_pubsub"]
 
@@ -36,8 +36,8 @@ UNDER_WAY = 2
 @contextmanager
 def _job(args: list[str], work: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     with (work / "job.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603
-            with_parent([sys.executable, "-m", "quorum", "stream", *args]),
+        process = start_with_parent(
+            [sys.executable, "-m", "quorum", "stream", *args],
             stdout=log,
             stderr=log,
             env={**os.environ, **env},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,11 +67,11 @@ def test_it_is_started_so_that_it_ends_with_a_client_that_is_killed(
     monkeypatch.setenv(JOB_SERVER, str(jar))
     started: list[list[str]] = []
 
-    def instead(command: list[str]) -> list[str]:
+    def instead(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         started.append(command)
-        return ["sh", "-c", "echo instead of Java; exit 1"]
+        return subprocess.Popen(["sh", "-c", "echo instead of Java; exit 1"], **options)
 
-    monkeypatch.setattr(module, "with_parent", instead)
+    monkeypatch.setattr(module, "start_with_parent", instead)
     with pytest.raises(EngineUnavailable, match="instead of Java"):
         start()
     assert started[0][0] == java

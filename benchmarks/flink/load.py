@@ -100,6 +100,8 @@ def capacity_of(platform: Platform, count: int) -> float:
     platform.throughput(count, "capacity")
     came = sorted(platform.came[f"capacity-{number}"] for number in range(count))
     half = came[len(came) // 2 :]
+    if half[-1] == half[0]:
+        sys.exit(f"the verdicts of half of {count:,} uploads came at once; give more --uploads")
     return (len(half) - 1) / (half[-1] - half[0])
 
 

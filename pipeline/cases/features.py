@@ -48,6 +48,8 @@ _MOST_HELD: Final = 100
 
 _KEYED = tuple[str, Joined]
 _BYTES = tuple[str, bytes]
+#: A head, and what follows it.
+_Parted = tuple[list[Any], bytes]
 _JOINED: Final = JoinedCoder()
 
 
@@ -185,19 +187,19 @@ class AwaitKeys(_Follows):
         end: Any = beam.DoFn.TimerParam(END),  # noqa: B008
     ) -> Iterator[Any]:
         upload_id, data = element
-        kept = [*held.read(), data]
+        kept = [*map(_parted, held.read()), _parted(data)]
         waiting, replied = _heads(kept)
         uploads = [one for one in waiting if one.content]
         if (waiting and not uploads) or len(waiting) > _MOST_HELD:
             # As if there were no features: the case may hold it, too.
-            yield from self._released(upload_id, [data])
+            yield from self._released(upload_id, kept[-1:])
         elif uploads and all(len(replied[one.content]) >= one.asks for one in uploads):
             held.clear()
             end.clear()
             yield from self._released(upload_id, kept)
         else:
             held.add(data)
-            if len(kept) == 1 or not _is_reply(_parted(data)[0]):
+            if len(kept) == 1 or not _is_reply(kept[-1][0]):
                 untils = [one.until for one in uploads] or [now().timestamp() + _LEAST]
                 end.set(Timestamp.of(min(untils)))
 
@@ -207,14 +209,13 @@ class AwaitKeys(_Follows):
         upload_id: str = beam.DoFn.KeyParam,  # type: ignore[assignment]
         held: Any = beam.DoFn.StateParam(HELD),  # noqa: B008
     ) -> Iterator[Any]:
-        kept = list(held.read())
+        kept = [*map(_parted, held.read())]
         held.clear()
         yield from self._released(upload_id, kept)
 
-    def _released(self, upload_id: str, kept: Sequence[bytes]) -> Iterator[Any]:
-        parts = [_parted(one) for one in kept]
-        replied = [body for head, body in parts if _is_reply(head)]
-        for body in (body for head, body in parts if not _is_reply(head)):
+    def _released(self, upload_id: str, kept: Sequence[_Parted]) -> Iterator[Any]:
+        replied = [body for head, body in kept if _is_reply(head)]
+        for body in (body for head, body in kept if not _is_reply(head)):
             joined = _JOINED.decode(body)
             upload = _upload(joined)
             sightings: tuple[Sighting, ...] = ()
@@ -264,17 +265,16 @@ def _with_head(body: bytes, head: Sequence[Any]) -> bytes:
     return len(told).to_bytes(4, "big") + told + body
 
 
-def _parted(data: bytes) -> tuple[list[Any], bytes]:
+def _parted(data: bytes) -> _Parted:
     end = 4 + int.from_bytes(data[:4], "big")
     return json.loads(data[4:end]), data[end:]
 
 
-def _heads(kept: Iterable[bytes]) -> tuple[list[_Waiting], dict[str, set[str]]]:
+def _heads(kept: Iterable[_Parted]) -> tuple[list[_Waiting], dict[str, set[str]]]:
     """What waits, and the keys that replied to each content."""
     waiting: list[_Waiting] = []
     replied: dict[str, set[str]] = defaultdict(set)
-    for one in kept:
-        head, _ = _parted(one)
+    for head, _ in kept:
         if _is_reply(head):
             replied[head[0]].add(head[1])
         else:

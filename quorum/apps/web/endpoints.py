@@ -142,19 +142,31 @@ def deliveries_of(
     """
     body = WebhookBody(timestamp=verdict.at, data=verdict).model_dump_json()
     return [
-        Delivery(
-            id=digest("delivery", endpoint.name, verdict.id),
-            endpoint=endpoint.name,
-            upload_id=verdict.upload_id,
-            verdict_id=verdict.id,
-            body=body,
-            due_at=verdict.at,
-            trace=trace,
-        )
+        _delivery(endpoint, (verdict.id,), verdict.id, verdict.upload_id, body, verdict.at, trace)
         for endpoint in endpoints
         if "verdict" in endpoint.events
         and (not endpoint.actions or verdict.action in endpoint.actions)
     ]
+
+
+def _delivery(
+    endpoint: Endpoint,
+    key: Sequence[str],
+    about: str,
+    upload_id: str,
+    body: str,
+    at: datetime,
+    trace: str = "",
+) -> Delivery:
+    return Delivery(
+        id=digest("delivery", endpoint.name, *key),
+        endpoint=endpoint.name,
+        upload_id=upload_id,
+        verdict_id=about,
+        body=body,
+        due_at=at,
+        trace=trace,
+    )
 
 
 def queue(
@@ -176,20 +188,8 @@ def queue(
         body: The request's body, as JSON.
         at: When it is due.
     """
-    made = [
-        delivery_row(
-            Delivery(
-                id=digest("delivery", endpoint.name, *key),
-                endpoint=endpoint.name,
-                upload_id=upload_id or "",
-                verdict_id=key[1],
-                body=body,
-                due_at=at,
-            )
-        )
-        for endpoint in endpoints
-    ]
-    write_deliveries(connection, made)
+    made = [_delivery(one, key, key[1], upload_id or "", body, at) for one in endpoints]
+    write_deliveries(connection, [delivery_row(one) for one in made])
 
 
 class WebhookDispatcher:

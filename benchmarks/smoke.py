@@ -92,7 +92,7 @@ FLINK = {
     "state": "--cases 50 150 --real 0 0",
     "engines": "--warm 20 --uploads 100 --rates 5 --seconds 2 --rounds 1",
     "scaling": "--workers 1 2 --uploads 20 --bursts 1",
-    "load": "--seconds 6 --burst 0.2 --uploads 1000 || grep -q load benchmarks.md",
+    "load": "--seconds 6 --burst 0.2 --capacity-seconds 6 || grep -q load benchmarks.md",
 }
 
 

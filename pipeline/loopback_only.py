@@ -1,15 +1,14 @@
-"""Runs a program whose listening sockets are on loopback alone: ``python FILE PROGRAM ARGUMENTS``.
+"""Runs a program whose listening sockets are on loopback alone: ``python -m … PROGRAM ARGUMENTS``.
 
 Prism listens on every interface, and has no option against that. Linux hands each of its calls of
 ``bind`` to this process, its parent (seccomp's user notification, Linux 5.9): where one names every
-interface, the program is given a socket that is bound to loopback in its stead. Nothing of Quorum
-is imported here, so that it starts at once.
+interface, the program is given a socket that is bound to loopback in its stead. Little is imported
+here, so that it starts at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
@@ -19,12 +18,13 @@ import socket
 import struct
 import sys
 
+from quorum.core.with_parent import end_with_parent
+
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
 _ADD_FD = 0x40182103
 _CONTINUE = 1
 _SET_FD = 1
-_DEATH_SIGNAL = 1
 #: id, pid, flags, number of the call, architecture, place, six arguments.
 _NOTIFICATION = "=QIIiIQ6Q"
 _ANSWER = "=QqiI"
@@ -64,10 +64,12 @@ def _check() -> int:
 
 def _run(begin: object) -> int:
     ours, theirs = socket.socketpair()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         try:
             ours.close()
+            # Its parent alone can answer it.
+            end_with_parent(parent)
             socket.send_fds(theirs, [b"x"], [_filtered()])
             theirs.close()
             begin()  # type: ignore[operator]
@@ -92,8 +94,6 @@ def _filtered() -> int:
     """Have this process' calls of ``bind`` handed to whoever holds the descriptor returned."""
     import pyseccomp
 
-    # The program ends with its parent, which alone can answer it.
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     made = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     made.add_rule(pyseccomp.NOTIFY, "bind")
     made.load()

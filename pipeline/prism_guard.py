@@ -25,13 +25,13 @@ from apache_beam.runners.portability.job_server import StopOnExitJobServer
 from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRunner
 
 from quorum.core.errors import ConfigurationError
-from quorum.pipeline.with_parent import with_parent
+from quorum.core.with_parent import with_parent
 
 __all__ = ["can_confine", "guarded_runner", "reachable_addresses"]
 
 _log = logging.getLogger(__name__)
 
-_LAUNCHER: Final = Path(__file__).with_name("loopback_only.py")
+_LAUNCHER: Final = (sys.executable, "-m", "quorum.pipeline.loopback_only")
 _CHECK_SECONDS: Final = 30.0
 #: The request for the address of an interface (Linux).
 _GET_ADDRESS: Final = 0x8915
@@ -58,7 +58,7 @@ class _Server(PrismJobServer):
     def subprocess_cmd_and_endpoint(self) -> tuple[list[Any], str]:
         """See SubprocessJobServer."""
         (program, *options), endpoint = super().subprocess_cmd_and_endpoint()
-        launcher = [sys.executable, str(_LAUNCHER)] if self.confined else []
+        launcher = _LAUNCHER if self.confined else ()
         command = [*launcher, str(Path(program).absolute()), *map(str, options)]
         return with_parent(command), endpoint
 
@@ -116,7 +116,7 @@ def can_confine() -> bool:
         return False
     try:
         done = subprocess.run(  # noqa: S603
-            [sys.executable, str(_LAUNCHER), "--check"],
+            [*_LAUNCHER, "--check"],
             capture_output=True,
             timeout=_CHECK_SECONDS,
             check=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import gc
 import io
@@ -22,6 +21,7 @@ from typing import BinaryIO, Final, NoReturn, Self, TypeVar
 
 from quorum.core.errors import MediaRefused
 from quorum.core.process_end import waited
+from quorum.core.with_parent import end_with_parent
 from quorum.core.yielding import let_others_go_first
 from quorum.models.media.sandbox import confine, protection
 
@@ -41,7 +41,6 @@ _log = logging.getLogger(__name__)
 _Told = TypeVar("_Told")
 
 _PIPE_BYTES: Final = 1024 * 1024
-_PR_SET_PDEATHSIG: Final = 1
 #: Shares of the memory: what any file may use, and each second of it that was read. The samples of
 #: eight tracks of sound take 1.5 MiB a second; all else that is kept does not grow without end.
 _AT_ONCE: Final = 0.75
@@ -205,9 +204,7 @@ def be_apart(work: Callable[[BinaryIO], None], bounds: Bounds, sink: int, parent
     code = 1
     try:
         gc.freeze()  # its collector need not touch, and so copy, what its parent has
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(code)
+        end_with_parent(parent)
         for kind, value in bounds.limits.items():
             _limit_to(kind, value)
         if bounds.nice > os.nice(0):

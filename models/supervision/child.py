@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import json
 import logging
@@ -21,6 +20,7 @@ from pathlib import Path
 from quorum.core.errors import QuorumError
 from quorum.core.logs import configure_logs
 from quorum.core.process_end import waited
+from quorum.core.with_parent import end_with_parent
 from quorum.core.yielding import let_others_go_first
 from quorum.models.configured import needs_of
 from quorum.models.features.extract import MEDIA_FEATURES
@@ -36,8 +36,6 @@ _log = logging.getLogger(__name__)
 
 #: Most files that a worker may have open.
 _OPEN_FILES = 512
-
-_PR_SET_PDEATHSIG = 1
 
 
 class _Socket(Channel):
@@ -102,10 +100,11 @@ def main(control: Connection) -> None:
                 return
             if "fork" in question:
                 file = _receive_file(control)
-                pid = os.fork()
+                parent, pid = os.getpid(), os.fork()
                 if pid == 0:
                     control.close()
-                    _work(plan, spec, Connection(file), question["fork"], yields=question["yields"])
+                    connection, yields = Connection(file), question["yields"]
+                    _work(plan, spec, connection, question["fork"], parent, yields=yields)
                 os.close(file)
                 children.add(pid)
                 control.send_bytes(json.dumps({"pid": pid}).encode())
@@ -120,7 +119,13 @@ def main(control: Connection) -> None:
 
 
 def _work(
-    plan: Plan, spec: EnsembleSpec, connection: Connection, folder: str, *, yields: bool
+    plan: Plan,
+    spec: EnsembleSpec,
+    connection: Connection,
+    folder: str,
+    parent: int,
+    *,
+    yields: bool,
 ) -> None:
     """Be a worker; never returns."""
     code = 1
@@ -128,7 +133,7 @@ def _work(
         os.setsid()
         if yields:
             let_others_go_first()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent(parent)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         tempfile.tempdir = folder
         limits = spec.workers

@@ -16,10 +16,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
+from quorum.core.with_parent import start_with_parent
 from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.flink.cluster import is_open
 from quorum.pipeline.streams.emulator import free_port
-from quorum.pipeline.with_parent import start_with_parent
 
 __all__ = ["JOB_SERVER", "job_server"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from google.api_core import exceptions as google_errors
 
 from quorum.core.errors import EngineUnavailable
+from quorum.core.with_parent import start_with_parent
 from quorum.pipeline.streams.pubsub_clients import publisher_client
-from quorum.pipeline.with_parent import start_with_parent
 
 __all__ = ["emulator", "find_emulator", "free_port"]
 

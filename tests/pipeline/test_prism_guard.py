@@ -37,7 +37,7 @@ sys.exit(3)
 
 
 def started(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(prism_guard._LAUNCHER), sys.executable, "-c", LISTENING, *words]
+    command = [*prism_guard._LAUNCHER, sys.executable, "-c", LISTENING, *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -18,7 +18,7 @@ from quorum.apps.demo.board import Board
 from quorum.apps.demo.wave import Stage
 from quorum.core.errors import MalformedMessage, QuorumError
 from quorum.core.messages import DeadLetter, Review, Upload, Verdict, now
-from quorum.pipeline.with_parent import start_with_parent
+from quorum.core.with_parent import start_with_parent
 
 __all__ = ["on_pubsub"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from quorum.pipeline.with_parent import start_with_parent, with_parent
+from quorum.core.with_parent import start_with_parent, with_parent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux ends a child alone")
 
 PARENT = """
 import subprocess, sys, time
-from quorum.pipeline.with_parent import with_parent
+from quorum.core.with_parent import with_parent
 child = subprocess.Popen(with_parent(sys.argv[1:]), start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(600)

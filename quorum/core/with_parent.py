@@ -56,10 +56,13 @@ def with_parent(command: Sequence[str]) -> list[str]:
 def end_with_parent(parent: int) -> None:
     """Have this process killed when the one that started it ends, as it may have already.
 
+    Linux does it, with the thread that started it; elsewhere only a parent that has gone counts.
+
     Args:
         parent: That process.
     """
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 

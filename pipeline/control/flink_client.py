@@ -12,7 +12,7 @@ from quorum.core import health
 from quorum.core.errors import QuorumError
 from quorum.pipeline.control.flink_jobs import FlinkJobs
 from quorum.pipeline.control.launching import plain
-from quorum.pipeline.control.records import StartedJob, keep
+from quorum.pipeline.control.records import Command, StartedJob, keep
 from quorum.pipeline.control.status import JobService
 from quorum.pipeline.control.upgrade import await_ended
 from quorum.pipeline.control.watch import JobWatch, await_handed_over, follow
@@ -51,7 +51,8 @@ def run_on_flink(
     if job is None:
         return None
     if flink.command:
-        keep(StartedJob(cluster.url, job.name, job.id, plain(flink.command), __version__))
+        command = Command.here(plain(flink.command))
+        keep(StartedJob(cluster.url, job.name, job.id, command, __version__))
     _log.info("running on flink, as job %s of %s", job.id, cluster.url)
     if flink.detach:
         return job.id
@@ -82,7 +83,11 @@ def _finish(service: JobService, watch: JobWatch, seconds: float, stop: threadin
             if found != restarts:
                 restarts, passed = found, 0.0
             if stop.wait(_STEP_SECONDS):
-                msg = f"asked to stop before the open cases were decided; the job {job.id} runs on"
+                msg = (
+                    f"asked to stop before the open cases were decided; the job {job.id} runs on, "
+                    "and pulls no uploads: `quorum jobs drain` goes on with it, `quorum jobs "
+                    "upgrade` has it pull again"
+                )
                 raise QuorumError(msg)
             passed += _STEP_SECONDS
     # With its state kept, so that the last messages are acknowledged.

@@ -65,23 +65,21 @@ class FlinkJobs:
 
     def jobs(self) -> list[JobSummary]:
         """See JobService."""
-        found = self.cluster.get("/jobs/overview").get("jobs", ())
-        newest = sorted(found, key=lambda one: one.get("start-time", 0), reverse=True)
+        newest = sorted(self.cluster.jobs(), key=lambda one: one.get("start-time", 0), reverse=True)
         return [_summary(one) for one in newest]
 
     def status(self, job: str) -> JobStatus:
         """See JobService."""
         try:
             told = self.cluster.get(f"/jobs/{job}")
-            failures = self.cluster.get(f"/jobs/{job}/exceptions?maxExceptions={_FAILURES}")
-            checkpoints = self.cluster.get(f"/jobs/{job}/checkpoints")
-            every = self._checkpoint_seconds(job)
-            summary = _summary(told)
-            running = summary.state is JobState.RUNNING
-            throughput = self._throughput(job, told) if running else None
-            total = None if summary.state.ended else self._restarts_in_all(job)
         except NotThere:
             raise NoSuchJob(self._unknown(job)) from None
+        failures = self._part(f"/jobs/{job}/exceptions?maxExceptions={_FAILURES}", {})
+        checkpoints = self._part(f"/jobs/{job}/checkpoints", {})
+        every = self._checkpoint_seconds(job)
+        summary = _summary(told)
+        throughput = self._throughput(job, told) if summary.state is JobState.RUNNING else None
+        total = None if summary.state.ended else self._restarts_in_all(job)
         now = moment(told.get("now")) or datetime.now(UTC)
         latest = checkpoints.get("latest") or {}
         completed, failed = latest.get("completed"), latest.get("failed")
@@ -96,7 +94,7 @@ class FlinkJobs:
             checkpoint=Checkpoint(
                 at,
                 int(completed.get("state_size") or 0),
-                str(completed.get("external_path") or ""),
+                _path(completed),
             )
             if completed and at
             else None,
@@ -105,6 +103,7 @@ class FlinkJobs:
             throughput=throughput,
             error=error,
             error_at=error_at,
+            began_from=_path(latest.get("restored")),
         )
 
     def stop(self, job: str, *, seconds: float = 600.0, folder: str = "") -> str:
@@ -155,16 +154,20 @@ class FlinkJobs:
             "from its last checkpoint"
         )
 
-    def _checkpoint_seconds(self, job: str) -> float | None:
+    def _part(self, path: str, otherwise: Any) -> Any:
+        """What is told of a job; one that starts, or makes no checkpoints, lacks some parts."""
         try:
-            interval = self.cluster.get(f"/jobs/{job}/checkpoints/config").get("interval")
-        except NotThere:  # the job makes none
-            return None
+            return self.cluster.get(path)
+        except NotThere:
+            return otherwise
+
+    def _checkpoint_seconds(self, job: str) -> float | None:
+        interval = self._part(f"/jobs/{job}/checkpoints/config", {}).get("interval")
         # Flink tells a job without checkpoints by the greatest number.
         return interval / 1000 if interval and interval < 2**62 else None
 
     def _restarts_in_all(self, job: str) -> int | None:
-        told = self.cluster.get(f"/jobs/{job}/metrics?get=numRestarts")
+        told = self._part(f"/jobs/{job}/metrics?get=numRestarts", ())
         found = next((one.get("value") for one in told if one.get("id") == "numRestarts"), None)
         return int(float(found)) if found is not None else None
 
@@ -175,8 +178,8 @@ class FlinkJobs:
         if deciding is None:
             return None
         name = "numRecordsInPerSecond"
-        found = self.cluster.get(
-            f"/jobs/{job}/vertices/{deciding['id']}/subtasks/metrics?get={name}&agg=sum"
+        found = self._part(
+            f"/jobs/{job}/vertices/{deciding['id']}/subtasks/metrics?get={name}&agg=sum", ()
         )
         value = next((one.get("sum") for one in found if one.get("id") == name), None)
         return float(value) if value is not None else None
@@ -189,6 +192,12 @@ def _summary(told: Mapping[str, Any]) -> JobSummary:
         _STATES.get(str(told.get("state")), JobState.UNKNOWN),
         moment(told.get("start-time")),
     )
+
+
+def _path(checkpoint: Mapping[str, Any] | None) -> str:
+    """Where a checkpoint is; empty if it does not outlive the JobManager."""
+    told = str((checkpoint or {}).get("external_path") or "")
+    return "" if told.startswith("<") else told
 
 
 def _when(checkpoint: Mapping[str, Any] | None) -> float:

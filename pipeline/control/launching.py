@@ -6,7 +6,8 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from quorum.core.errors import EngineUnavailable, QuorumError
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
+from quorum.pipeline.control.records import Command
 
 __all__ = ["plain", "start_from", "start_update", "with_options"]
 
@@ -16,8 +17,12 @@ _FLAGS = ("--detach", "--finish-open")
 
 _POLL_SECONDS = 1.0
 
-#: Seconds for slots to become free, after the job that held them has ended.
-_SLOT_SECONDS = 60.0
+#: Seconds for slots to become free, after the job that held them has ended, and for a JobManager
+#: that is started anew.
+_READY_SECONDS = 60.0
+
+#: What a start says of a cluster that is not ready.
+_NOT_READY = ("no free slot", "no TaskManager", "no Flink cluster answers", "the Flink cluster at")
 
 
 def plain(command: Sequence[str]) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ def with_options(
     return words
 
 
-def start_from(command: Sequence[str], state: str, *, seconds: float = 300.0) -> str:
+def start_from(command: Command, state: str, *, seconds: float = 300.0) -> str:
     """Start a job from a savepoint or checkpoint.
 
     Args:
@@ -64,13 +69,14 @@ def start_from(command: Sequence[str], state: str, *, seconds: float = 300.0) ->
         Its id.
 
     Raises:
+        ConfigurationError: If nothing was started, since something must be mended first.
         QuorumError: If it does not start, with its reason.
     """
     beam = [f"--savepoint_path={state}"] if state else []
-    return _started(with_options(plain(command), ["--detach"], beam), seconds)
+    return _started(command, ["--detach"], beam, seconds)
 
 
-def start_update(command: Sequence[str], name: str, *, seconds: float = 300.0) -> str:
+def start_update(command: Command, name: str, *, seconds: float = 300.0) -> str:
     """Start a job on Dataflow in the place of the one of this name.
 
     Args:
@@ -84,13 +90,14 @@ def start_update(command: Sequence[str], name: str, *, seconds: float = 300.0) -
     Raises:
         QuorumError: If it does not start, with its reason; the old job runs on.
     """
-    named = any(one.startswith("--job_name") for one in command)
+    named = any(one.startswith("--job_name") for one in command.words)
     beam = ["--update", *([] if named else [f"--job_name={name}"])]
-    return _started(with_options(plain(command), ["--detach"], beam), seconds)
+    return _started(command, ["--detach"], beam, seconds)
 
 
-def _started(whole: Sequence[str], seconds: float) -> str:
-    end = time.monotonic() + min(seconds, _SLOT_SECONDS)
+def _started(command: Command, own: Sequence[str], beam: Sequence[str], seconds: float) -> str:
+    whole = with_options(plain(command.words), own, beam)
+    end = time.monotonic() + min(seconds, _READY_SECONDS)
     while True:
         try:
             done = subprocess.run(  # noqa: S603
@@ -100,18 +107,23 @@ def _started(whole: Sequence[str], seconds: float) -> str:
                 timeout=seconds,
                 check=False,
                 stdin=subprocess.DEVNULL,
+                cwd=command.folder or None,
             )
         except subprocess.TimeoutExpired:
             msg = f"the job was not handed over after {seconds:.0f} s"
             raise QuorumError(msg) from None
         except OSError as error:
-            msg = f"{whole[0]} cannot be run: {error.strerror or error}"
+            where = f" in {command.folder}" if command.folder else ""
+            msg = f"{whole[0]} cannot be run{where}: {error.strerror or error}"
             raise QuorumError(msg) from None
         told = [line for line in done.stderr.splitlines() if line.startswith("quorum: ")]
         reason = told[-1].removeprefix("quorum: ") if told else f"exit code {done.returncode}"
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.split()[-1]
-        waits = done.returncode == EngineUnavailable.exit_code and "no free slot" in reason
+        if done.returncode == ConfigurationError.exit_code:
+            raise ConfigurationError(reason)
+        unavailable = done.returncode == EngineUnavailable.exit_code
+        waits = unavailable and any(one in reason for one in _NOT_READY)
         if not waits or time.monotonic() > end:
             raise QuorumError(reason)
         time.sleep(_POLL_SECONDS)

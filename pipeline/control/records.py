@@ -6,15 +6,30 @@ password.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-__all__ = ["JOBS", "StartedJob", "jobs_folder", "keep", "recorded", "recorded_jobs"]
+from quorum.core.errors import QuorumError
+
+__all__ = [
+    "JOBS",
+    "Command",
+    "StartedJob",
+    "changing",
+    "jobs_folder",
+    "keep",
+    "keep_state",
+    "recorded",
+    "recorded_jobs",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +41,29 @@ _PRIVATE_FOLDER = 0o700
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """What starts a job.
+
+    Attributes:
+        words: Interpreter and arguments; without the job's state.
+        folder: Where it is run, since arguments may name files; empty for the present one.
+    """
+
+    words: tuple[str, ...] = ()
+    folder: str = ""
+
+    @classmethod
+    def here(cls, words: Sequence[str]) -> Command:
+        """A command of the present folder."""
+        with suppress(FileNotFoundError):  # somebody removed it
+            return cls(tuple(words), str(Path.cwd()))
+        return cls(tuple(words))
+
+    def __bool__(self) -> bool:
+        return bool(self.words)
+
+
+@dataclass(frozen=True, slots=True)
 class StartedJob:
     """How a job was started.
 
@@ -33,17 +71,19 @@ class StartedJob:
         place: Where: the URL of the cluster, or project and region.
         name: The job's name.
         job: Its id.
-        command: What starts it anew: interpreter, arguments; without its state.
+        command: What starts it anew.
         version: Of Quorum.
         before: What started the version before it; empty if it is the first.
+        state: Where its state is since it was stopped; empty while it runs.
     """
 
     place: str
     name: str
     job: str
-    command: tuple[str, ...]
+    command: Command
     version: str
-    before: tuple[str, ...] = ()
+    before: Command = field(default_factory=Command)
+    state: str = ""
 
 
 def jobs_folder() -> Path:
@@ -71,6 +111,43 @@ def keep(started: StartedJob) -> None:
     if known is not None and not started.before:
         same = known.command == started.command
         started = replace(started, before=known.before if same else known.command)
+    _write(started)
+
+
+def keep_state(place: str, name: str, state: str) -> None:
+    """Keep where the state of a job is that was stopped, for the next start."""
+    known = recorded(place, name)
+    if known is not None:
+        _write(replace(known, state=state))
+
+
+@contextmanager
+def changing(place: str, name: str) -> Iterator[None]:
+    """Let nobody else who shares the folder change the job of this name meanwhile.
+
+    Raises:
+        QuorumError: If somebody is changing it.
+    """
+    try:
+        path = _path(place, name).with_suffix(".lock")
+        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE)
+    except OSError:  # nothing is kept there, either
+        yield
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        msg = f"another `quorum jobs` is changing {name} now; wait until it has ended"
+        raise QuorumError(msg) from None
+    try:
+        yield
+    finally:
+        os.close(file)
+
+
+def _write(started: StartedJob) -> None:
     try:
         path = _path(started.place, started.name)
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -116,13 +193,14 @@ def _read(path: Path) -> StartedJob | None:
             str(told["place"]),
             str(told["name"]),
             str(told["job"]),
-            _words(told["command"]),
+            _command(told["command"]),
             str(told["version"]),
-            _words(told["before"]),
+            _command(told["before"]),
+            str(told["state"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _words(told: Sequence[object]) -> tuple[str, ...]:
-    return tuple(str(one) for one in told)
+def _command(told: Mapping[str, Any]) -> Command:
+    return Command(tuple(str(one) for one in told["words"]), str(told["folder"]))

@@ -136,6 +136,8 @@ class JobStatus:
             the engine does not tell.
         error: What failed last, in one line; empty for nothing.
         error_at: When.
+        began_from: Where the state is that it was started from, or restarted from last; empty for
+            none.
     """
 
     summary: JobSummary
@@ -146,6 +148,12 @@ class JobStatus:
     throughput: float | None = None
     error: str = ""
     error_at: datetime | None = None
+    began_from: str = ""
+
+    @property
+    def state(self) -> str:
+        """Where the state of a job is once it has ended; empty for nowhere."""
+        return (self.checkpoint.path if self.checkpoint else "") or self.began_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from quorum.core.errors import EngineUnavailable, QuorumError
+from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
+from quorum.pipeline.control.records import Command
 from quorum.pipeline.control.status import (
     JobService,
     JobState,
@@ -21,13 +22,21 @@ from quorum.pipeline.control.status import (
     problem,
 )
 
-__all__ = ["Times", "UpgradeFailed", "await_ended", "await_going", "replace_job"]
+__all__ = [
+    "Start",
+    "Times",
+    "UpgradeFailed",
+    "await_ended",
+    "await_going",
+    "replace_job",
+    "stopped",
+]
 
 #: Seconds for which an engine may be away.
 _AWAY_SECONDS = 120.0
 
 #: Starts a command from a state; returns the id of the job.
-Start = Callable[[Sequence[str], str], str]
+Start = Callable[[Command, str], str]
 
 
 class UpgradeFailed(QuorumError):
@@ -54,11 +63,12 @@ class Times:
 def replace_job(
     service: JobService,
     job: JobSummary,
-    new: Sequence[str],
-    old: Sequence[str],
+    new: Command,
+    old: Command,
     *,
     start: Start,
     tell: Callable[[str], None],
+    kept: Callable[[str], None],
     times: Times | None = None,
 ) -> str:
     """Stop a job with its state kept, and start the new version from it.
@@ -73,6 +83,7 @@ def replace_job(
         old: The command of the old one; empty if there is no way back.
         start: Starts a command from a state.
         tell: Is told of each step.
+        kept: Is told where the state is while nothing runs.
         times: How long the steps may take.
 
     Returns:
@@ -84,25 +95,28 @@ def replace_job(
             the text says where the state is.
     """
     times = times or Times()
-    state = service.stop(job.id, seconds=times.state)
-    tell(f"stopped {job.id}; its state is {state}")
-    await_ended(service, job.id, times.going, times.poll)
-    known = {one.id for one in patiently(service.jobs, times.going)}
+    state = stopped(service, job.id, tell=tell, times=times)
+    kept(state)
+    known: set[str] | None = {one.id for one in patiently(service.jobs, times.going)}
     made = ""
     try:
         made = start(new, state)
         tell(f"started {made} from it")
         reason = await_going(service, made, times)
+    except ConfigurationError as error:  # nothing was started
+        reason, known = str(error), None
     except QuorumError as error:
         reason = str(error)
     if not reason:
         return made
     tell(f"the new version does not get going: {reason}")
-    state = _ended_with_state(service, made or _left_over(service, job.name, known), state, times)
+    if not made and known is not None:
+        made = _left_over(service, job.name, known)
+    state = _ended_with_state(service, made, state, times)
+    kept(state)
     if not old:
         msg = f"the new version did not get going ({reason}), and there is no way back known: "
-        msg += f"start a job from {state} (after `--`: --savepoint_path={state})"
-        raise QuorumError(msg)
+        raise QuorumError(msg + _by_hand(state))
     try:
         back = start(old, state)
         tell(f"started the old version again as {back}, from {state}")
@@ -110,13 +124,66 @@ def replace_job(
     except QuorumError as error:
         not_back = str(error)
     if not_back:
-        msg = (
-            f"neither the new version got going ({reason}) nor the old one again ({not_back}); "
-            f"the state is {state}: start from there (after `--`: --savepoint_path={state})"
-        )
-        raise QuorumError(msg)
+        msg = f"neither the new version got going ({reason}) nor the old one again ({not_back}): "
+        raise QuorumError(msg + _by_hand(state))
     msg = f"the new version did not get going: {reason}; the old one runs again, as {back}"
     raise UpgradeFailed(msg)
+
+
+def _by_hand(state: str) -> str:
+    if not state:
+        return "it had no state; start a job without"
+    return f"the state is {state}; start from there (after `--`: --savepoint_path={state})"
+
+
+def stopped(
+    service: JobService, job: str, *, tell: Callable[[str], None], times: Times | None = None
+) -> str:
+    """Stop a job with its state kept, also one that is not well and so cannot keep it.
+
+    Such a job is ended where its last checkpoint is: it acknowledged nothing since.
+
+    Args:
+        service: The engine.
+        job: The job's id.
+        tell: Is told what was done.
+        times: How long that may take.
+
+    Returns:
+        Where its state is; empty if it had no checkpoint, and so acknowledged nothing.
+
+    Raises:
+        QuorumError: If it ended by itself before, or its state could not be kept; then it runs on.
+    """
+    times = times or Times()
+    status = service.status(job)
+    if status.summary.state.well:
+        msg = (
+            f"the job {job} has ended ({status.summary.state.value}); `quorum jobs resume` starts "
+            "it again with the state that it left"
+        )
+        raise QuorumError(msg)
+    if not status.summary.state.ended:
+        try:
+            state = service.stop(job, seconds=times.state)
+        except QuorumError as error:
+            status = patiently(partial(service.status, job), times.going)
+            # An engine that shows no checkpoints has none to end it at.
+            if (
+                status.checkpoint_every is None
+                or problem(status, Limits(), datetime.now(UTC)) is None
+            ):
+                raise
+            tell(f"{error}; it is not well, and is ended at its last checkpoint")
+            service.cancel(job)
+        else:
+            tell(f"stopped {job}; its state is {state}")
+            await_ended(service, job, times.going, times.poll)
+            return state
+    await_ended(service, job, times.going, times.poll)
+    state = patiently(partial(service.status, job), times.going).state
+    tell(f"ended {job}; its state is {state or 'nowhere, and nothing was acknowledged'}")
+    return state
 
 
 def await_going(service: JobService, job: str, times: Times) -> str:
@@ -164,17 +231,18 @@ def _is_going(status: JobStatus) -> bool:
 
 
 def await_ended(service: JobService, job: str, seconds: float, poll: float = 1.0) -> None:
-    """Wait until a job has ended.
+    """Wait until a job has ended, or its engine has forgotten it.
 
     Raises:
         QuorumError: If it has not.
     """
     end = time.monotonic() + seconds
-    while not patiently(partial(service.status, job), seconds).summary.state.ended:
-        if time.monotonic() > end:
-            msg = f"the job {job} has not ended after {seconds:.0f} s"
-            raise QuorumError(msg)
-        time.sleep(poll)
+    with suppress(NoSuchJob):
+        while not patiently(partial(service.status, job), seconds).summary.state.ended:
+            if time.monotonic() > end:
+                msg = f"the job {job} has not ended after {seconds:.0f} s"
+                raise QuorumError(msg)
+            time.sleep(poll)
 
 
 def _left_over(service: JobService, name: str, known: Set[str]) -> str:
@@ -194,7 +262,5 @@ def _ended_with_state(service: JobService, job: str, state: str, times: Times) -
         if not patiently(partial(service.status, job), times.going).summary.state.ended:
             service.cancel(job)
             await_ended(service, job, times.going, times.poll)
-        checkpoint = patiently(partial(service.status, job), times.going).checkpoint
-        if checkpoint is not None and checkpoint.path:
-            return checkpoint.path
+        return patiently(partial(service.status, job), times.going).state or state
     return state

@@ -7,18 +7,21 @@ https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/.
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable, QuorumError
 
-__all__ = ["FlinkCluster", "FlinkRefused", "NotThere", "is_open", "one_line"]
+__all__ = ["FlinkCluster", "FlinkRefused", "NotThere", "checked_address", "is_open", "one_line"]
 
 #: A JobManager under load answers late.
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_PORTS = 65_536
 _CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
 
@@ -32,6 +35,12 @@ class NotThere(FlinkRefused):
 
 #: How much of an engine's exception is told.
 _ERROR_CHARACTERS = 400
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: it reads all authorities of the system."""
+    return httpx.create_ssl_context()
 
 
 def one_line(exception: str) -> str:
@@ -64,9 +73,19 @@ class FlinkCluster:
 
     @classmethod
     def at(cls, master: str) -> FlinkCluster:
-        """The cluster whose JobManager is at ``HOST:PORT`` or a URL."""
-        url = master if "://" in master else f"http://{master}"
-        return cls(url.rstrip("/"))
+        """The cluster whose JobManager is at ``HOST:PORT`` or a URL.
+
+        Raises:
+            ConfigurationError: If a user and a password are before the host.
+        """
+        url = (master if "://" in master else f"http://{master}").rstrip("/")
+        if "@" in url:
+            msg = (
+                "--flink-master holds no user and no password: Flink's REST interface asks for "
+                "none, and logs and records hold the address (docs/flink.md)"
+            )
+            raise ConfigurationError(msg)
+        return cls(url)
 
     def get(self, path: str) -> Any:
         """What the interface answers.
@@ -74,7 +93,8 @@ class FlinkCluster:
         Raises:
             NotThere: If the cluster answers that it knows no such job.
             FlinkRefused: If it answers with another error.
-            EngineUnavailable: If nothing answers there, or not as Flink does.
+            EngineUnavailable: If nothing answers there, or not as Flink does, or a JobManager
+                that is not ready, as one without a leader.
         """
         return self.ask("GET", path)
 
@@ -87,21 +107,55 @@ class FlinkCluster:
             body: What is sent as JSON.
         """
         try:
-            answer = httpx.request(method, f"{self.url}{path}", json=body, timeout=_TIMEOUT)
-            told = answer.json() if answer.content else {}
-            if answer.is_error and isinstance(told, dict) and told.get("errors"):
-                reason = one_line("\n".join(str(one) for one in told["errors"]))
-                refused = NotThere if answer.status_code == 404 else FlinkRefused
-                msg = f"the Flink cluster at {self.url} answers: {reason}"
-                raise refused(msg)
-            answer.raise_for_status()
-            return told
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            msg = (
-                f"no Flink cluster answers at {self.url} ({error or type(error).__name__}); start "
-                "one, or give the address of its JobManager's REST interface as --flink-master"
+            answer = httpx.request(
+                method, f"{self.url}{path}", json=body, timeout=_TIMEOUT, verify=_tls()
             )
-            raise EngineUnavailable(msg) from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise self._no_cluster(str(error) or type(error).__name__) from None
+        try:
+            told = answer.json() if answer.content else {}
+        except ValueError:
+            told = None
+        if answer.is_error and isinstance(told, dict) and told.get("errors"):
+            reason = one_line("\n".join(str(one) for one in told["errors"]))
+            msg = f"the Flink cluster at {self.url} answers: {reason}"
+            if answer.is_server_error:
+                raise EngineUnavailable(msg)
+            raise (NotThere if answer.status_code == httpx.codes.NOT_FOUND else FlinkRefused)(msg)
+        if not answer.is_success or told is None:
+            status = f"HTTP {answer.status_code} {answer.reason_phrase}"
+            raise self._no_cluster("no JSON" if answer.is_success else status)
+        return told
+
+    def _no_cluster(self, reason: str) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"no Flink cluster answers at {self.url} ({reason}); start one, or give the address "
+            "of its JobManager's REST interface as --flink-master"
+        )
+
+    def _told(self, path: str, name: str) -> Mapping[str, Any]:
+        """What the interface answers, which holds this name if it is Flink's."""
+        told = self.get(path)
+        if isinstance(told, dict) and name in told:
+            return told
+        reason = "what answers is no JobManager"
+        raise self._no_cluster(reason)
+
+    def overview(self) -> Mapping[str, Any]:
+        """The cluster's version, TaskManagers and slots, in Flink's own names.
+
+        Raises:
+            EngineUnavailable: If no cluster answers.
+        """
+        return self._told("/overview", "slots-total")
+
+    def jobs(self) -> list[Mapping[str, Any]]:
+        """The jobs that the cluster knows, in Flink's own names.
+
+        Raises:
+            EngineUnavailable: If no cluster answers.
+        """
+        return list(self._told("/jobs/overview", "jobs")["jobs"])
 
     def version(self) -> str:
         """Flink's version, such as ``1.19.0``.
@@ -109,7 +163,7 @@ class FlinkCluster:
         Raises:
             EngineUnavailable: If the cluster does not answer.
         """
-        return str(self.get("/overview").get("flink-version", ""))
+        return str(self.overview().get("flink-version", ""))
 
     def running(self, name: str) -> str:
         """The id of the job of this name that has not ended; empty for none.
@@ -117,9 +171,8 @@ class FlinkCluster:
         Raises:
             EngineUnavailable: If the cluster does not answer.
         """
-        jobs = self.get("/jobs/overview").get("jobs", ())
         ended = ("FINISHED", "CANCELED", "FAILED")
-        named = (one for one in jobs if one.get("name") == name)
+        named = (one for one in self.jobs() if one.get("name") == name)
         return next((str(one.get("jid")) for one in named if one.get("state") not in ended), "")
 
     def check(self, *, allow_loss: bool) -> None:
@@ -132,7 +185,7 @@ class FlinkCluster:
             EngineUnavailable: If the cluster does not answer, or has no free slot.
             ConfigurationError: If it keeps no checkpoints.
         """
-        overview = self.get("/overview")
+        overview = self.overview()
         if not overview.get("taskmanagers"):
             msg = f"the Flink cluster at {self.url} has no TaskManager; start one and try again"
             raise EngineUnavailable(msg)
@@ -161,18 +214,31 @@ class FlinkCluster:
         return next((str(found[key]) for key in _CHECKPOINTS if found.get(key)), "")
 
 
+def checked_address(address: str) -> str:
+    """The address, if it is ``HOST:PORT``.
+
+    Raises:
+        ConfigurationError: If it is not.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < _PORTS:
+        msg = f"{address} is no address; give HOST:PORT, such as localhost:50000"
+        raise ConfigurationError(msg)
+    return address
+
+
 def is_open(address: str) -> bool:
     """Whether something listens at ``HOST:PORT``.
 
     Raises:
         ConfigurationError: If this is no such address.
     """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        msg = f"{address} is no address; give HOST:PORT, such as localhost:50000"
-        raise ConfigurationError(msg)
+    host, _, port = checked_address(address).rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), 2.0):
             return True
+    except UnicodeError:
+        msg = f"{address} is no address: {host} cannot be the name of a host"
+        raise ConfigurationError(msg) from None
     except OSError:
         return False

@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
-from quorum.pipeline.flink.cluster import FlinkCluster, is_open
+from quorum.pipeline.flink.cluster import FlinkCluster, checked_address, is_open
 from quorum.pipeline.flink.job_server import job_server
 from quorum.pipeline.flink.options import FlinkOptions, FlinkWorkers
 from quorum.pipeline.worker_pool import worker_pool
@@ -74,7 +74,7 @@ def flink_session(flink: FlinkOptions, extra: Sequence[str] = ()) -> Iterator[li
         elif not is_open(endpoint):
             msg = f"no job server of Beam listens at {endpoint}; start it, or leave the option out"
             raise EngineUnavailable(msg)
-        _check_names(extra, endpoint)
+        _check_names(extra, _option_names(endpoint))
         yield [*args, f"--job_endpoint={endpoint}"]
 
 
@@ -85,7 +85,7 @@ def _environment(flink: FlinkOptions, master: str, held: ExitStack) -> list[str]
         case FlinkWorkers.LOCAL:
             pool = held.enter_context(worker_pool())
         case FlinkWorkers.POOL:
-            pool = flink.pool
+            pool = checked_address(flink.pool)
             # Beside a TaskManager elsewhere it cannot be seen from here.
             if _is_loopback(master) and _is_loopback(pool) and not is_open(pool):
                 msg = (
@@ -111,26 +111,36 @@ def _value(extra: Sequence[str], option: str) -> str | None:
     return None
 
 
-def _check_names(extra: Sequence[str], endpoint: str) -> None:
-    """Refuse an option that neither Beam nor the job server knows: Beam drops it in silence.
+def _option_names(endpoint: str) -> set[str]:
+    """The options that a job server knows.
 
     Raises:
-        ConfigurationError: If there is one.
-        EngineUnavailable: If the job server does not answer.
+        EngineUnavailable: If what listens there does not answer as one: Beam would wait for it
+            without end.
     """
-    given = {each.split("=")[0].removeprefix("--") for each in extra if each.startswith("--")}
-    unknown = given - set(PipelineOptions().get_all_options())
-    if not unknown:
-        return
     try:
         with grpc.insecure_channel(endpoint) as channel:
             described = beam_job_api_pb2_grpc.JobServiceStub(channel).DescribePipelineOptions(
                 beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=_SECONDS
             )
     except grpc.RpcError as error:
-        msg = f"the job server at {endpoint} does not answer: {error.code().name}"
-        raise EngineUnavailable(msg) from None
-    known = {one.name for one in described.options}
+        msg = f"what listens at {endpoint} does not answer as Beam's job server: "
+        raise EngineUnavailable(msg + error.code().name) from None
+    return {one.name for one in described.options}
+
+
+def _check_names(extra: Sequence[str], known: set[str]) -> None:
+    """Refuse an option that neither Beam nor the job server knows: Beam drops it in silence.
+
+    Args:
+        extra: Options in Beam's words.
+        known: The job server's options.
+
+    Raises:
+        ConfigurationError: If there is one.
+    """
+    given = {each.split("=")[0].removeprefix("--") for each in extra if each.startswith("--")}
+    unknown = given - set(PipelineOptions().get_all_options())
     for name in sorted(unknown - known):
         near = difflib.get_close_matches(name, [*known, *PipelineOptions().get_all_options()], n=1)
         hint = f"; did you mean --{near[0]}?" if near else ""

@@ -16,9 +16,13 @@ from quorum.pipeline.streams.pubsub_clients import (
     subscriber_client,
 )
 
-__all__ = ["check_streams"]
+__all__ = ["NoSuchStream", "check_streams"]
 
 _SECONDS = 10.0
+
+
+class NoSuchStream(ConfigurationError):
+    """A topic or subscription that a broker does not know."""
 
 
 def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
@@ -31,7 +35,8 @@ def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
         mend: Options that ``quorum topics create`` needs to make them.
 
     Raises:
-        ConfigurationError: If some are absent, all of which it names, or there are no credentials.
+        NoSuchStream: If some are absent, all of which it names.
+        ConfigurationError: If there are no credentials.
         EngineUnavailable: If a broker does not answer.
     """
     streams = [parse_address(text) for text in addresses if text]
@@ -40,7 +45,7 @@ def check_streams(addresses: Iterable[str | None], *, mend: str = "") -> None:
         named = ", no ".join(f"{each.kind.value} {each}" for each in absent)
         command = f"quorum topics create {_where(absent[0])} {mend}".rstrip()
         msg = f"there is no {named}; `{command}` makes what a deployment needs"
-        raise ConfigurationError(msg)
+        raise NoSuchStream(msg)
 
 
 def _where(address: Address) -> str:

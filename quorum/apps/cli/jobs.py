@@ -99,7 +99,7 @@ def show(
     summary = find_job(service, job)
     status = service.status(summary.id)
     known = place.recorded(summary.name)
-    paths = subscription or (subscriptions_of(known.command) if known else [])
+    paths = subscription or (subscriptions_of(known.command.words) if known else [])
     backlogs = [read_backlog(one) for one in paths]
     if as_json:
         document = _document(status)
@@ -173,7 +173,7 @@ def wait(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     known = place.recorded(summary.name)
-    paths = subscriptions_of(known.command) if known else []
+    paths = subscriptions_of(known.command.words) if known else []
     lag = partial(behind, paths, Limits().behind_seconds) if paths else None
     watch = JobWatch(service, summary, behind=lag)
     monitoring.start(metrics.listen("jobs"))
@@ -189,14 +189,23 @@ def stop(
 ) -> None:
     """Stop a job with its state kept, and print where: a savepoint, or Dataflow's snapshot.
 
+    A job on Flink that is not well, and can take no savepoint, ends at its last checkpoint.
+
     \b
     quorum jobs stop 9f1c --flink-master jobmanager:8081
-    quorum jobs resume NAME --flink-master jobmanager:8081 --from file:/savepoints/savepoint-9f1c
+    quorum jobs resume 9f1c --flink-master jobmanager:8081
     """
+    from quorum.pipeline.control.records import changing, keep_state
     from quorum.pipeline.control.status import find_job
+    from quorum.pipeline.control.upgrade import Times, stopped
 
     service = place.service()
-    typer.echo(service.stop(find_job(service, job).id, seconds=within))
+    summary = find_job(service, job)
+    with changing(service.place, summary.name):
+        tell = partial(typer.echo, err=True)
+        state = stopped(service, summary.id, tell=tell, times=Times(state=within))
+        keep_state(service.place, summary.name, state)
+    typer.echo(state)
 
 
 def _document(status: JobStatus) -> dict[str, Any]:

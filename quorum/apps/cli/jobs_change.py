@@ -15,16 +15,19 @@ from quorum.apps.cli.parameters import expanded
 from quorum.core.errors import ConfigurationError, QuorumError
 
 if TYPE_CHECKING:
-    from quorum.pipeline.control.records import StartedJob
+    from quorum.pipeline.control.records import Command, StartedJob
     from quorum.pipeline.control.status import JobSummary
     from quorum.pipeline.control.upgrade import Times
 
 __all__ = ["drain", "resume", "rollback", "upgrade"]
 
+#: Seconds for a cluster that is asked to end a job to have its slots free.
+_READY_SECONDS = 60.0
+
 Within = Annotated[
     float, typer.Option(help="Seconds until a version must run and have checkpoints.")
 ]
-Command = Annotated[
+Given = Annotated[
     list[str] | None,
     typer.Argument(
         help="After `--`: the new version's command, from its verb on (stream --uploads …), or the "
@@ -38,7 +41,7 @@ Command = Annotated[
 def upgrade(
     job: JobName,
     place: Place,
-    command: Command = None,
+    command: Given = None,
     within: Within = 300.0,
     no_way_back: Annotated[
         bool,
@@ -57,15 +60,17 @@ def upgrade(
     \b
     quorum jobs upgrade 9f1c --flink-master jobmanager:8081 -- stream --policy strict.yaml …
     """
+    from quorum.pipeline.control.records import Command
     from quorum.pipeline.control.status import find_job
 
     service = place.service()
     summary = find_job(service, job)
     known = place.recorded(summary.name)
     if command:
-        new = _whole(command)
+        new = Command.here(_whole(command))
     elif known:
-        new = (*_this_installation(), *known.command[3:])
+        words = (*_this_installation(), *known.command.words[3:])
+        new = Command(words, known.command.folder)
     else:
         msg = f"{summary.name} was not started from this machine: give its command after `--`"
         raise ConfigurationError(msg)
@@ -78,7 +83,7 @@ def upgrade(
             "it; upgrade where it was started, or accept that with --no-way-back"
         )
         raise ConfigurationError(msg)
-    _replaced(place, summary, new, known.command if known else (), within)
+    _replaced(place, summary, new, known.command if known else Command(), within)
 
 
 @expanded
@@ -106,7 +111,8 @@ def resume(
         str | None,
         typer.Option(
             "--from",
-            help="A savepoint or checkpoint; by default the last checkpoint that the cluster kept.",
+            help="A savepoint or checkpoint; by default the state with which the job was stopped, "
+            "else the last checkpoint that the cluster kept.",
             show_default=False,
         ),
     ] = None,
@@ -121,30 +127,35 @@ def resume(
     quorum jobs resume 9f1c --flink-master jobmanager:8081
     """
     from quorum.pipeline.control.launching import start_from
-    from quorum.pipeline.control.records import recorded_jobs
+    from quorum.pipeline.control.records import changing, recorded, recorded_jobs
     from quorum.pipeline.control.retained import last_checkpoint
     from quorum.pipeline.control.upgrade import Times, await_going
 
     service = place.flink()
-    known = [
-        one
-        for one in recorded_jobs(service.place)
-        if one.name == job or (len(job) >= 4 and one.job.startswith(job))
-    ]
+    every = recorded_jobs(service.place)
+    known = [one for one in every if job in (one.name, one.job)]
+    known = known or [one for one in every if len(job) >= 4 and one.job.startswith(job)]
     if len(known) != 1:
-        names = ", ".join(one.name for one in recorded_jobs(service.place)) or "none"
-        msg = f"{job} was not started from this machine; of this cluster were: {names}"
+        names = ", ".join(one.name for one in known or every) or "none"
+        msg = (
+            f"{job} fits several jobs: {names}; give a name"
+            if known
+            else f"{job} was not started from this machine; of this cluster were: {names}"
+        )
         raise ConfigurationError(msg)
-    (record,) = known
-    if running := service.cluster.running(record.name):
-        msg = f"{record.name} runs already, as {running}"
-        raise ConfigurationError(msg)
-    state = state or last_checkpoint(service.cluster.checkpoint_folder(), record.job)
-    typer.echo(f"starting from {state}", err=True)
-    made = start_from(record.command, state)
-    if reason := await_going(service, made, Times(going=within)):
-        msg = f"the job {made} does not get going: {reason}"
-        raise QuorumError(msg)
+    name = known[0].name
+    with changing(service.place, name):
+        if running := service.cluster.running(name):
+            msg = f"{name} runs already, as {running}"
+            raise ConfigurationError(msg)
+        record = _known(recorded(service.place, name), name)
+        state = state or record.state
+        state = state or last_checkpoint(service.cluster.checkpoint_folder(), record.job)
+        typer.echo(f"starting from {state}", err=True)
+        made = start_from(record.command, state)
+        if reason := await_going(service, made, Times(going=within)):
+            msg = f"the job {made} does not get going, and was left as it is: {reason}"
+            raise QuorumError(msg)
     typer.echo(made)
 
 
@@ -160,8 +171,9 @@ def drain(job: JobName, place: Place) -> None:
     """
     from quorum.pipeline.control.dataflow_jobs import DataflowJobs
     from quorum.pipeline.control.launching import plain, with_options
-    from quorum.pipeline.control.status import find_job
-    from quorum.pipeline.control.upgrade import await_ended
+    from quorum.pipeline.control.records import changing, keep_state
+    from quorum.pipeline.control.status import find_job, patiently
+    from quorum.pipeline.control.upgrade import await_ended, stopped
 
     service = place.service()
     summary = find_job(service, job)
@@ -169,43 +181,46 @@ def drain(job: JobName, place: Place) -> None:
         service.drain(summary.id)
         await_ended(service, summary.id, 24 * 3600.0, 10.0)
         return
-    known = _known(place.recorded(summary.name), summary.name)
-    state = service.stop(summary.id)
-    typer.echo(f"stopped {summary.id}; its state is {state}", err=True)
-    await_ended(service, summary.id, 60.0)
-    beam = [f"--savepoint_path={state}"]
-    whole = with_options(plain(known.command), ["--finish-open"], beam)
-    ended = subprocess.run(whole, check=False, stdin=subprocess.DEVNULL)  # noqa: S603
-    if ended.returncode:
-        msg = (
-            f"the open cases are not decided; their state is {state}: "
-            f"quorum jobs resume {summary.name} --from {state}"
-        )
-        raise QuorumError(msg)
+    with changing(service.place, summary.name):
+        known = _known(place.recorded(summary.name), summary.name)
+        state = stopped(service, summary.id, tell=partial(typer.echo, err=True))
+        keep_state(service.place, summary.name, state)
+        patiently(partial(service.cluster.check, allow_loss=True), _READY_SECONDS)
+        beam = [f"--savepoint_path={state}"] if state else []
+        whole = with_options(plain(known.command.words), ["--finish-open"], beam)
+        folder = known.command.folder or None
+        ended = subprocess.run(whole, check=False, stdin=subprocess.DEVNULL, cwd=folder)  # noqa: S603
+        if ended.returncode:
+            msg = (
+                f"the open cases are not decided; their state is {state or 'nowhere'}: unless a "
+                f"job runs still, quorum jobs resume {summary.name}"
+            )
+            raise QuorumError(msg)
+        keep_state(service.place, summary.name, "")
 
 
-def _replaced(
-    place: Place, summary: JobSummary, new: Sequence[str], old: Sequence[str], within: float
-) -> None:
+def _replaced(place: Place, summary: JobSummary, new: Command, old: Command, within: float) -> None:
     from quorum.pipeline.control.launching import start_from
+    from quorum.pipeline.control.records import changing, keep_state
     from quorum.pipeline.control.upgrade import Times, replace_job
 
     times: Times = Times(going=within)
-    made = replace_job(
-        place.flink(),
-        summary,
-        new,
-        old,
-        start=partial(start_from, seconds=within),
-        tell=partial(typer.echo, err=True),
-        times=times,
-    )
+    service = place.flink()
+    with changing(service.place, summary.name):
+        made = replace_job(
+            service,
+            summary,
+            new,
+            old,
+            start=partial(start_from, seconds=within),
+            tell=partial(typer.echo, err=True),
+            kept=partial(keep_state, service.place, summary.name),
+            times=times,
+        )
     typer.echo(made)
 
 
-def _replace_on_dataflow(
-    place: Place, summary: JobSummary, new: Sequence[str], within: float
-) -> None:
+def _replace_on_dataflow(place: Place, summary: JobSummary, new: Command, within: float) -> None:
     from quorum.pipeline.control.launching import start_update
     from quorum.pipeline.control.upgrade import Times, await_going
 

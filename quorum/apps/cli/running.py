@@ -14,7 +14,7 @@ import typer
 from quorum.aggregator.policy.policy import Policy
 from quorum.apps.cli.options import DecisionOptions, JobOptions, MetricsOptions
 from quorum.core import health
-from quorum.core.errors import ConfigurationError
+from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.core.identity import Admission, SigningKey, check_signer
 from quorum.core.messages import now
 from quorum.core.settings import Settings
@@ -29,7 +29,7 @@ from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.refused import KeepRefused
 from quorum.pipeline.streams import Source, parse_address, sink, source
 from quorum.pipeline.streams.address import KAFKA, AddressKind, KafkaAddress
-from quorum.pipeline.streams.check import check_streams
+from quorum.pipeline.streams.check import NoSuchStream, check_streams
 from quorum.pipeline.streams.flink_source import FlinkPubSubSource
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
@@ -161,11 +161,20 @@ def open_sources(
         )
         for name, address in given.items()
     }
-    if engine in (Engine.PRISM, Engine.DIRECT):
-        # A sink that is no topic is refused where it is opened.
-        kinds = (AddressKind.TOPIC, AddressKind.KAFKA)
-        topics = [each for each in (*sinks, dead_letters) if each and _kind(each) in kinds]
+    if engine is Engine.DATAFLOW:  # the service looks for them itself
+        return engine, opened
+    # A sink that is no topic is refused where it is opened.
+    kinds = (AddressKind.TOPIC, AddressKind.KAFKA)
+    topics = [each for each in (*sinks, dead_letters) if each and _kind(each) in kinds]
+    try:
         check_streams([*given.values(), *topics])
+    except NoSuchStream:
+        raise
+    except QuorumError as error:
+        if engine is not Engine.FLINK:
+            raise
+        # The workers are elsewhere, and may have what is not to be had here.
+        _log.warning("whether the streams are there cannot be seen from here: %s", error)
     return engine, opened
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from quorum.core.errors import QuorumError
+from quorum.core.messages import now
+from quorum.pipeline.control.records import Command
 from quorum.pipeline.control.status import (
     Checkpoint,
     JobState,
@@ -15,7 +17,7 @@ from quorum.pipeline.control.status import (
     Restarts,
 )
 
-__all__ = ["FakeEngine", "dies", "restarts", "runs"]
+__all__ = ["Behaviour", "FakeEngine", "dies", "restarts", "runs", "well"]
 
 #: From how often it was looked at to how a job is.
 Behaviour = Callable[[JobSummary, int], JobStatus]
@@ -27,6 +29,11 @@ def runs(summary: JobSummary, looks: int) -> JobStatus:
     """A checkpoint at each look."""
     made = Checkpoint(BEGIN + timedelta(seconds=looks), 10, f"chk-{summary.id}-{looks}")
     return JobStatus(summary, Restarts(0), made, 1.0)
+
+
+def well(summary: JobSummary, looks: int) -> JobStatus:
+    """A checkpoint a moment ago."""
+    return JobStatus(summary, Restarts(0), Checkpoint(now(), looks), 1.0)
 
 
 def restarts(summary: JobSummary, looks: int) -> JobStatus:
@@ -57,8 +64,8 @@ class FakeEngine:
         self._jobs[job] = (summary, behaviour)
         return summary
 
-    def start(self, command: Sequence[str], state: str) -> str:
-        name = command[0]
+    def start(self, command: Command, state: str) -> str:
+        name = command.words[0]
         self.started.append((name, state))
         if name not in self._behaviours:
             msg = "no worker pool listens"

@@ -140,6 +140,18 @@ def test_no_checkpoint_is_a_problem_with_the_reason_of_the_last_one(
     )
 
 
+def test_where_the_state_of_a_job_is_once_it_has_ended(stand_in: StandIn) -> None:
+    running(stand_in)
+    assert flink(stand_in).status(JOB).state == f"file:/kept/{JOB}/chk-44"
+    told = stand_in.answers[f"GET /jobs/{JOB}/checkpoints"]["latest"]
+    told["restored"] = {"external_path": "file:/kept/savepoint-1"}
+    # As Flink says of a checkpoint in the JobManager's memory.
+    told["completed"]["external_path"] = "<checkpoint-not-externally-addressable>"
+    assert flink(stand_in).status(JOB).state == "file:/kept/savepoint-1"
+    told["restored"] = None
+    assert flink(stand_in).status(JOB).state == ""
+
+
 def test_a_job_that_has_just_begun_needs_no_checkpoint_yet(stand_in: StandIn) -> None:
     running(stand_in, checkpoint_age=None, age=20.0)
     assert judged(stand_in) is None
@@ -148,6 +160,19 @@ def test_a_job_that_has_just_begun_needs_no_checkpoint_yet(stand_in: StandIn) ->
 def test_how_a_job_ended_is_told_with_its_error(stand_in: StandIn) -> None:
     running(stand_in, state="FAILED", entries=[entry(1)])
     assert str(judged(stand_in)).startswith("the job ended as failed: quorum.core.errors.Input")
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "INITIALIZING", "RECONCILING"])
+def test_a_job_of_which_little_is_told_yet_is_there_all_the_same(
+    stand_in: StandIn, state: str
+) -> None:
+    # Flink answers 404 for the checkpoints of a job that starts, or makes none.
+    running(stand_in, state=state)
+    for path in ("checkpoints", "checkpoints/config", "metrics", "vertices/b/subtasks/metrics"):
+        del stand_in.answers[f"GET /jobs/{JOB}/{path}"]
+    status = flink(stand_in).status(JOB)
+    assert (status.checkpoint, status.checkpoint_every, status.throughput) == (None, None, None)
+    assert judged(stand_in) is None
 
 
 def test_a_job_that_the_cluster_forgot_is_told_with_the_mend(stand_in: StandIn) -> None:

@@ -21,8 +21,10 @@ class Rest(BaseHTTPRequestHandler):
     answers: ClassVar[dict[str, Any]] = {}
 
     def do_GET(self) -> None:
-        data = json.dumps(self.answers.get(self.path, {})).encode()
-        self.send_response(200)
+        found = self.answers.get(self.path, {})
+        status, told = found if isinstance(found, tuple) else (200, found)
+        data = told if isinstance(told, bytes) else json.dumps(told).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -54,15 +56,26 @@ def test_a_cluster_with_a_slot_and_checkpoints_will_do(rest: FlinkCluster) -> No
     [
         ({**GOOD, "taskmanagers": 0}, "no TaskManager"),
         ({**GOOD, "slots-available": 0}, "no free slot: 2 in all, 1 jobs"),
-        ({}, "no TaskManager"),
+        ([], "what answers is no JobManager"),
+        ({"status": "UP"}, "what answers is no JobManager"),
+        (b"SSH-2.0-OpenSSH", "no JSON"),
+        ((401, b"<html>"), r"\(HTTP 401 Unauthorized\)"),
+        ((404, {"detail": "Not Found"}), r"\(HTTP 404 Not Found\)"),
+        # A JobManager that starts, or the next one after a loss.
+        ((503, {"errors": ["No leader yet."]}), "answers: No leader yet"),
     ],
 )
-def test_what_a_cluster_lacks_is_named(
-    rest: FlinkCluster, overview: dict[str, Any], told: str
-) -> None:
+def test_what_a_cluster_lacks_is_named(rest: FlinkCluster, overview: Any, told: str) -> None:
     Rest.answers = {"/overview": overview, "/jobmanager/config": KEPT}
-    with pytest.raises(EngineUnavailable, match=told):
+    with pytest.raises(EngineUnavailable, match=told) as raised:
         rest.check(allow_loss=False)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_password_in_the_address_is_refused_unquoted() -> None:
+    with pytest.raises(ConfigurationError, match="no user and no password") as raised:
+        FlinkCluster.at("https://me:hunter2@jobmanager:8081")
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("config", [[], [{"key": "state.checkpoints.dir", "value": ""}]])
@@ -81,8 +94,11 @@ def test_no_cluster_is_named_with_the_mend(master: str) -> None:
         FlinkCluster.at(master).version()
 
 
-@pytest.mark.parametrize("address", ["here", ":1", "host:port", "host:"])
+@pytest.mark.parametrize(
+    "address",
+    ["here", ":1", "host:port", "host:", "host:0", "host:65536", f"{'a' * 64}.b:1"],
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ConfigurationError, match="HOST:PORT"):
+    with pytest.raises(ConfigurationError, match="is no address"):
         is_open(address)
     assert not is_open("127.0.0.1:1")

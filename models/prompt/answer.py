@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from quorum.models.features.lookalikes import is_ignorable
 from quorum.models.prompt.framing import Part
 from quorum.models.prompt.recipe import NONE
 
@@ -145,16 +146,23 @@ def _object(content: str) -> Any:
     """The JSON object of an answer, with or without a thought or a fence around it."""
     if content.lstrip().startswith("<think>"):
         content = content.partition("</think>")[2]
-    content = content.strip()
-    if not content.startswith("{"):
-        # A fence or a sentence around the object is not part of it.
-        start, end = content.find("{"), content.rfind("}")
-        content = content[start : end + 1] if 0 <= start < end else content
+    # A fence or a sentence around the object is not part of it.
+    start, end = content.find("{"), content.rfind("}")
+    content = content[start : end + 1] if 0 <= start < end else content
     try:
-        return json.loads(content, parse_constant=_no_constant)
+        return json.loads(content, parse_constant=_no_constant, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         msg = "the answer is no JSON object"
         raise Nonsense(msg) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of which no member is named twice: the last one would hide the first."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        msg = "a member is named twice"
+        raise ValueError(msg)
+    return made
 
 
 def _no_constant(name: str) -> Any:
@@ -163,7 +171,7 @@ def _no_constant(name: str) -> Any:
 
 
 def _located(quote: str, part: Part) -> Quote:
-    """Where a quotation is: as it is written, else with any white space between its words.
+    """Where a quotation is: as it is written, else as it is seen, with any white space in it.
 
     Raises:
         Nonsense: If it is nowhere.
@@ -173,16 +181,23 @@ def _located(quote: str, part: Part) -> Quote:
         if start >= 0:
             first = part.starts[field] + start
             return Quote(field, first, first + len(quote))
-    words = quote.split()
+    words = _seen(quote)[0].split()
     if words and len(words) <= 200:
         pattern = re.compile(r"\s+".join(re.escape(word) for word in words), re.I)
         for field, text in part.fields.items():
-            found = pattern.search(text)
+            shown, places = _seen(text)
+            found = pattern.search(shown)
             if found is not None:
-                start, end = found.span()
+                start, end = places[found.start()], places[found.end() - 1] + 1
                 return Quote(field, part.starts[field] + start, part.starts[field] + end)
     msg = "the answer quotes what is not in the upload"
     raise Nonsense(msg)
+
+
+def _seen(text: str) -> tuple[str, list[int]]:
+    """What of a text can be seen, and where each character of that stands."""
+    places = [place for place, one in enumerate(text) if one.isascii() or not is_ignorable(one)]
+    return "".join(text[place] for place in places), places
 
 
 def as_document(answer: Answer) -> dict[str, Any]:

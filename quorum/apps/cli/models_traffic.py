@@ -74,7 +74,8 @@ def traffic(
     """Decide the last visible uploads of a ledger again, with each of two models.
 
     Visible are uploads whose verdict is ``allow``: no policy and no reviewer stopped them, and no
-    appeal concerns them. All other predictions stay as they were recorded.
+    appeal concerns them. Those that a report or a legal notice is about are left out, whatever came
+    of it. All other predictions stay as they were recorded.
 
     Args:
         ledger: Where the uploads are.
@@ -116,7 +117,9 @@ def _visible(ledger: Ledger, count: int) -> Iterator[list[LedgerCase]]:
         if not rows:
             return
         last = rows[-1]
-        ids = [row.upload_id for row in rows]
+        every = [row.upload_id for row in rows]
+        complained_of = ledger.complained_of(every)
+        ids = [one for one in every if one not in complained_of]
         cases = ledger.get_cases(ids, ["upload", "predictions", "verdicts"])
         whole = [case for case in cases if case.upload is not None]
         count -= len(whole)

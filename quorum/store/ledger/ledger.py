@@ -149,6 +149,10 @@ class Ledger:
         """
         return self._run(lambda connection: reading.owners_of(connection, upload_ids))
 
+    def complained_of(self, upload_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these uploads that a user reported, or a legal notice is about."""
+        return self._run(lambda connection: reading.complained_of(connection, upload_ids))
+
     def recorded_upload(
         self, upload_id: str, parts: Collection[reading.Part] = ALL_PARTS
     ) -> tuple[LedgerCase, str | None] | None:

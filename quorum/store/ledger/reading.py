@@ -18,10 +18,13 @@ from sqlalchemy import (
     func,
     select,
     tuple_,
+    union,
 )
 
 from quorum.core.messages import Action, DeadLetter, Message, Prediction, Review, Upload, Verdict
 from quorum.store.ledger import schema
+from quorum.store.ledger.notices_schema import notices
+from quorum.store.ledger.reports_schema import reports
 from quorum.store.ledger.sealing import unsealed
 from quorum.store.ledger.values import (
     CaseFilter,
@@ -111,6 +114,16 @@ def owners_of(connection: Connection, upload_ids: Sequence[str]) -> dict[str, st
     table = schema.owners.c
     query = select(table.upload_id, table.client).where(table.upload_id.in_(upload_ids))
     return {row.upload_id: row.client for row in connection.execute(query)}
+
+
+def complained_of(connection: Connection, upload_ids: Sequence[str]) -> frozenset[str]:
+    """Those of these uploads that a user reported, or a legal notice is about."""
+    reported, noticed = reports.c.upload_id, notices.c.upload_id
+    query = union(
+        select(reported).where(reported.in_(upload_ids)),
+        select(noticed).where(noticed.in_(upload_ids)),
+    )
+    return frozenset(connection.execute(query).scalars())
 
 
 def recorded_uploads(connection: Connection, upload_ids: Sequence[str]) -> list[str]:

@@ -9,6 +9,8 @@ from quorum.apps.cli.models_traffic import traffic
 from quorum.core.messages import Action, Prediction, Status, Upload, Verdict, now
 from quorum.models.detectors import Features, Finding
 from quorum.store.ledger import Ledger
+from quorum.store.reports.intake import Intake
+from quorum.store.reports.values import Notice, Reporter
 from tests.apps.web.doubles import POLICY, Words
 
 
@@ -64,5 +66,9 @@ def test_only_visible_uploads_count_and_both_versions_decide_them(tmp_path: Path
         worse = traffic(ledger, [Harsh(), Words()], POLICY, 2)
         assert worse is not None and worse.uploads == 2
         record(ledger, 24, "fine 7 again", Action.ALLOW)
+        record(ledger, 25, "fine 7, reported", Action.ALLOW)
+        user = Reporter("user", "somebody", "shop")
+        Intake(ledger).take(Notice(reporter=user, upload_id="u25", category="scams-and-fraud"))
         third = traffic(ledger, [Words(), Harsh()], POLICY, 100)
-        assert third is not None and not third.ships
+        assert third is not None and (third.uploads, third.removed) == (24, 3)
+        assert not third.ships

@@ -17,6 +17,7 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 from apache_beam.utils import thread_pool_executor
 
 from quorum.core.errors import ConfigurationError
+from quorum.pipeline.state_calls import call_together
 from quorum.pipeline.streams.in_flight import Worker
 
 __all__ = ["worker_pool"]
@@ -83,6 +84,7 @@ def worker_pool(port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
         raise ConfigurationError(msg)
     statesampler.StateSampler = _Unsampled  # type: ignore[misc]
     sdk_worker.SdkHarness = _Harness  # type: ignore[misc]
+    call_together()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(
         BeamFnExternalWorkerPoolServicer(), server
     )

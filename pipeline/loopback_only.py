@@ -1,14 +1,16 @@
 """Runs a program whose listening sockets are on loopback alone: ``python -m … PROGRAM ARGUMENTS``.
 
-Prism listens on every interface, and has no option against that. Linux hands each of its calls of
-``bind`` to this process, its parent (seccomp's user notification, Linux 5.9): where one names every
-interface, the program is given a socket that is bound to loopback in its stead. Little is imported
-here, so that it starts at once.
+Prism and Beam's job server listen on every interface, and have no option against that. Linux hands
+each call of ``bind`` to this process, the program's parent (seccomp's user notification): where one
+names every interface, the program's socket is bound to loopback in its stead (``pidfd_getfd``,
+Linux 5.6). It stays the same socket, since a program may have it in an epoll set already. Little is
+imported here, so that it starts at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -22,9 +24,9 @@ from quorum.core.with_parent import end_with_parent
 
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
-_ADD_FD = 0x40182103
 _CONTINUE = 1
-_SET_FD = 1
+#: ``pidfd_getfd(2)`` on every processor; Python has no function for it.
+_GET_FD = 438
 #: id, pid, flags, number of the call, architecture, place, six arguments.
 _NOTIFICATION = "=QIIiIQ6Q"
 _ANSWER = "=QqiI"
@@ -124,19 +126,19 @@ def _answer(descriptor: int) -> None:
     asked = bytearray(struct.calcsize(_NOTIFICATION))
     fcntl.ioctl(descriptor, _RECEIVE, asked)
     number, pid, *_, file, place, length, _, _, _ = struct.unpack(_NOTIFICATION, asked)
+    flags = _CONTINUE
+    error = 0
     try:
-        made = _on_loopback(_address(pid, place, length))
-        if made is None:
-            answer = struct.pack(_ANSWER, number, 0, 0, _CONTINUE)
-        else:
-            with made:
-                added = struct.pack(
-                    "=QIIII", number, _SET_FD, made.fileno(), file & 0xFFFFFFFF, os.O_CLOEXEC
-                )
-                fcntl.ioctl(descriptor, _ADD_FD, added)
-            answer = struct.pack(_ANSWER, number, 0, 0, 0)
-    except OSError as error:
-        answer = struct.pack(_ANSWER, number, 0, -(error.errno or errno.EACCES), 0)
+        if (address := _on_loopback(_address(pid, place, length))) is not None:
+            with _socket_of(pid, file & 0xFFFFFFFF) as theirs:
+                if theirs.type == socket.SOCK_STREAM:
+                    flags = 0
+                    if theirs.family == socket.AF_INET6:
+                        theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                    theirs.bind(address)
+    except OSError as refused:
+        flags, error = 0, -(refused.errno or errno.EACCES)
+    answer = struct.pack(_ANSWER, number, 0, error, flags)
     fcntl.ioctl(descriptor, _SEND, bytearray(answer))
 
 
@@ -146,24 +148,28 @@ def _address(pid: int, place: int, length: int) -> bytes:
         return memory.read(min(length, 128))
 
 
-def _on_loopback(address: bytes) -> socket.socket | None:
-    """A socket on loopback for an address of every interface; None for any other address."""
+def _on_loopback(address: bytes) -> tuple[str, int] | None:
+    """The loopback's address in the stead of one of every interface; None for any other."""
     family, port = struct.unpack_from("=H", address)[0], struct.unpack_from("!H", address, 2)[0]
     if family == socket.AF_INET and address[4:8] == bytes(4):
-        made, bound = socket.socket(socket.AF_INET), ("127.0.0.1", port)
-    elif family == socket.AF_INET6 and address[8:24] == bytes(16):
-        made, bound = socket.socket(socket.AF_INET6), ("::ffff:127.0.0.1", port)
-        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    else:
-        return None
+        return "127.0.0.1", port
+    if family == socket.AF_INET6 and address[8:24] == bytes(16):
+        return "::ffff:127.0.0.1", port
+    return None
+
+
+def _socket_of(thread: int, file: int) -> socket.socket:
+    """A socket of another process, which is the same as its own."""
+    with open(f"/proc/{thread}/status", encoding="ascii") as lines:  # noqa: PTH123
+        process = next(int(line.split()[1]) for line in lines if line.startswith("Tgid:"))
+    handle = os.pidfd_open(process)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setblocking(False)  # as Go's are
-        made.bind(bound)
-    except OSError:
-        made.close()
-        raise
-    return made
+        found = ctypes.CDLL(None, use_errno=True).syscall(_GET_FD, handle, file, 0)
+    finally:
+        os.close(handle)
+    if found < 0:
+        raise OSError(ctypes.get_errno(), "no socket of the program")
+    return socket.socket(fileno=found)
 
 
 if __name__ == "__main__":

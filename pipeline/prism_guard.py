@@ -1,4 +1,4 @@
-"""Keeps Prism's port on loopback, or says who can reach it.
+"""Keeps the ports of Prism and of Beam's job server on loopback, or says who can reach them.
 
 Prism runs the command of a job for whoever reaches its port, and listens on every interface. Where
 Linux lets us, its sockets are bound to loopback (``loopback_only``). Elsewhere the machine's
@@ -15,7 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRu
 from quorum.core.errors import ConfigurationError
 from quorum.core.with_parent import with_parent
 
-__all__ = ["can_confine", "guarded_runner", "reachable_addresses"]
+__all__ = ["can_confine", "guarded_runner", "on_loopback", "reachable_addresses"]
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +107,25 @@ def _judge(addresses: tuple[str, ...]) -> None:
             ", ".join(addresses),
             _MEND,
         )
+
+
+def on_loopback(program: str, command: Sequence[str]) -> list[str]:
+    """A command whose sockets are on loopback alone, where that can be had; else it is warned of.
+
+    Args:
+        program: What it is called.
+        command: What starts it.
+    """
+    if can_confine():
+        return [*_LAUNCHER, *command]
+    if addresses := reachable_addresses():
+        _log.warning(
+            "this machine cannot keep %s on loopback, and whoever reaches %s runs code by it: put "
+            "a firewall before it",
+            program,
+            ", ".join(addresses),
+        )
+    return list(command)
 
 
 @cache

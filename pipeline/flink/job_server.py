@@ -19,6 +19,7 @@ from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.with_parent import start_with_parent
 from quorum.pipeline.downloads import bounded_download
 from quorum.pipeline.flink.cluster import is_open
+from quorum.pipeline.prism_guard import on_loopback
 from quorum.pipeline.streams.emulator import free_port
 
 __all__ = ["JOB_SERVER", "job_server"]
@@ -66,16 +67,20 @@ def job_server(master: str, flink_version: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="quorum-flink-") as folder:
         log = Path(folder) / "job-server.log"
         conf = _configuration(Path(folder) / "conf", flink_version)
+        command = [
+            *(java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost"),
+            *(f"--job-port={port}", "--artifact-port=0", "--expansion-port=0"),
+            *(f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"),
+        ]
         with log.open("wb") as output:
             process = start_with_parent(
-                [java, *_OPENS, *start, f"--flink-master={master}", "--job-host=localhost",
-                 f"--job-port={port}", "--artifact-port=0", "--expansion-port=0",
-                 f"--artifacts-dir={folder}/artifacts", f"--flink-conf-dir={conf}"],
+                # It heeds its host for what it tells alone, and listens on every interface.
+                on_loopback("Beam's job server", command),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         try:
             _await(process, f"localhost:{port}", log)
             yield f"localhost:{port}"

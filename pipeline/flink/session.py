@@ -70,6 +70,12 @@ def flink_session(flink: FlinkOptions, extra: Sequence[str] = ()) -> Iterator[li
         if not _value(extra, "--environment_type"):
             args += _environment(flink, master, held)
         if endpoint is None:
+            if cluster.url.startswith("https://"):
+                msg = (
+                    "the job server that is started speaks no TLS to the cluster: give the "
+                    "--job-endpoint of one that does, by its --flink-conf-dir (docs/flink.md)"
+                )
+                raise ConfigurationError(msg)
             endpoint = held.enter_context(job_server(master, cluster.version()))
         elif not is_open(endpoint):
             msg = f"no job server of Beam listens at {endpoint}; start it, or leave the option out"

@@ -27,11 +27,22 @@ confines = pytest.mark.skipif(
     not can_confine(), reason="this machine cannot bind a program's sockets to loopback"
 )
 
+#: As Java's servers do: the socket is in an epoll set before it is bound.
 LISTENING = """
-import socket, sys
+import select, socket, sys
 made = socket.socket(socket.AF_INET6 if sys.argv[1] == "::" else socket.AF_INET)
+waiting = select.epoll()
+waiting.register(made, select.EPOLLIN)
 made.bind((sys.argv[1], 0))
+made.listen()
 print(made.getsockname()[0], flush=True)
+with socket.create_connection(("127.0.0.1", made.getsockname()[1])) if sys.argv[1] != "127.0.0.2" \
+        else socket.create_connection(made.getsockname()):
+    assert waiting.poll(10), "nobody is told of the connection"
+    made.accept()[0].close()
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    asking.bind(("0.0.0.0", 0))  # an answer from elsewhere comes to it
+    assert asking.getsockname()[0] == "0.0.0.0"
 sys.exit(3)
 """
 

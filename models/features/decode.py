@@ -76,6 +76,7 @@ class _Sight:
         self.pages = Pages(max_pages, limits.max_unseen, None if track.between else looks)
         self.end = 0.0
         self.transparent = False
+        self._last: Shown | None = None
         self._sizes: dict[int, tuple[int, int]] = {}
 
     def show(self, shown: Shown, *, frames: bool) -> None:
@@ -89,6 +90,7 @@ class _Sight:
 
         start, end = shown.start, shown.end
         self.end = max(self.end, end)
+        self._last = shown
         if frames:
             self.grid.show(start, end, lambda: reduced(_SHORT_SIDE))
             if not self.track.between:
@@ -101,6 +103,19 @@ class _Sight:
         if self.pages.most:
             self.pages.show(start, end, lambda: reduced(_PAGE_SHORT_SIDE))
 
+    def finish(self) -> None:
+        """Look at the last picture, which stays on the screen when a film has ended."""
+        last, self._last = self._last, None
+        if last is None or last.track.still or self.track.between:
+            return
+        self.changes.end(
+            last.start,
+            lambda: last.picture.gray(*_LOOK, self.ground),
+            lambda: self._reduced(last, _SHORT_SIDE),
+        )
+        self.pages.finish()
+        self.pages.end(last.start, lambda: self._reduced(last, _PAGE_SHORT_SIDE))
+
     def _reduced(self, shown: Shown, short_side: int) -> _Pixels:
         """Scale to the size of the first frame, even if the stream changes its size later."""
         if short_side not in self._sizes:
@@ -111,8 +126,6 @@ class _Sight:
 
     def kept(self, kept: Bursts | Pages, length: float, reach: float) -> Frames | None:
         """The frames that were kept; None without any."""
-        if isinstance(kept, Pages):
-            kept.finish()
         if not kept.pixels:
             return None
         times, pixels = kept.times, kept.pixels
@@ -250,6 +263,8 @@ class Decoding:
     def _finish(self, result: Decoded, sights: dict[Track, list[_Sight]], *, frames: bool) -> None:
         media, reach = self._media, self._limits.max_unseen
         order = [one for track in media.tracks for one in sights.get(track, ())]
+        for one in order:
+            one.finish()
         if frames:
             result.frames = _together(one.kept(one.grid, media.length, reach) for one in order)
         result.pages = _together(one.kept(one.pages, media.length, reach) for one in order)
@@ -271,7 +286,7 @@ class Decoding:
         """Why nothing of some kinds could be decoded; None if the file holds none."""
         tracks = self._media.of(*kinds)
         if not tracks:
-            return None
+            return self._media.unknown or None
         refused = self._media.why_not(tracks[0])
         if refused is not None:
             return refused

@@ -28,6 +28,8 @@ _HARD_MAX_BURSTS = 64
 _MAX_CHANGES = 8
 #: Mean change of luma within one step of the grid, of 255, that begins a scene.
 _CUT = 16.0
+#: The same, of the last picture, that makes it another one; what moves changes by less.
+_OTHER = 32.0
 
 _Pixels = NDArray[np.uint8]
 
@@ -132,6 +134,20 @@ class Changes:
             if at >= self._open and end - at > GRID:
                 break
 
+    def end(self, at: float, look: Callable[[], _Pixels], make: Callable[[], _Pixels]) -> None:
+        """Keep the last picture, which stays on the screen, if nothing like it was looked at.
+
+        Args:
+            at: The second at which it appears.
+            look: Makes its luma, a few pixels wide.
+            make: Makes its pixels.
+        """
+        if self._last is None:
+            return
+        change = float(np.abs(look().astype(np.float32) - self._last).mean())
+        if change > _OTHER:
+            self._bursts.append((change, [(at, make())]))
+
     @property
     def found(self) -> list[float]:
         """The second of each change."""
@@ -182,6 +198,12 @@ class Pages:
         """Keep a second page of a film that ended before it came."""
         if self._looks is not None and self._spare is not None and len(self.times) == 1 < self.most:
             self._add(self._next, self._looks.spare, self._spare())
+
+    def end(self, at: float, make: Callable[[], _Pixels]) -> None:
+        """Keep the last picture, which stays on the screen, unless it is kept already."""
+        if self._looks is not None and self.times and at > self.times[-1]:
+            self.times.append(at)
+            self.pixels.append(make())
 
     def _due(self, start: float, end: float) -> list[tuple[int, float]]:
         """The pages at which a picture is shown, and their seconds: of the first one its start."""

@@ -329,7 +329,8 @@ class _Digests(PacketListener):
 
     def packet(self, track: Track, packet: Any) -> None:
         """See ``PacketListener``."""
-        self._of[track.index].add(packet)
+        if track.index in self._of:  # not of tracks that begin within the file
+            self._of[track.index].add(packet)
 
     def result(self) -> tuple[str, ...]:
         """The digests of the distinctive tracks."""

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from typing import BinaryIO, Final
+
+from quorum.core.errors import MediaRefused
 
 __all__ = ["Tail", "behind"]
 
 #: JPEG's markers: start and end of a picture, start of coded data, and those without a length.
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+#: Those of a picture's size.
+_SOF: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+#: The most pixels that all scans of a picture draw; an encoder makes ten or so.
+_MAX_DRAWN: Final = 4_000_000_000
 _BARE: Final = frozenset({0x01, _SOI, _EOI, *range(0xD0, 0xD8)})
 _MAX_MARKERS: Final = 100_000
 #: Bytes of a file that are searched: a picture with a film behind it is smaller.
@@ -21,6 +28,8 @@ _MOST: Final = 64 * 1024 * 1024
 #: The first box of a film, ``ftyp``, has brands of four letters and little else.
 _MAX_FTYP: Final = 512
 _MAX_FOUND: Final = 1_000
+#: The most films behind a picture: phones append one.
+_MAX_FILMS: Final = 3
 
 
 class Tail:
@@ -33,22 +42,22 @@ class Tail:
 
     def __init__(self, file: BinaryIO, start: int) -> None:
         self._file = file
-        self._start = start
+        self.start = start
         file.seek(start)
         self.read = file.read
 
     def tell(self) -> int:
         """The position."""
-        return self._file.tell() - self._start
+        return self._file.tell() - self.start
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to a place."""
         if whence == 0:
-            return self._file.seek(self._start + max(0, offset)) - self._start
-        return self._file.seek(offset, whence) - self._start
+            return self._file.seek(self.start + max(0, offset)) - self.start
+        return self._file.seek(offset, whence) - self.start
 
 
-def behind(file: BinaryIO, form: str) -> tuple[int, str | None] | None:
+def behind(file: BinaryIO, form: str) -> list[tuple[int, str | None]]:
     """What lies behind or in a picture, and a player shows.
 
     Args:
@@ -56,15 +65,35 @@ def behind(file: BinaryIO, form: str) -> tuple[int, str | None] | None:
         form: The picture's format, by ``picture_format``.
 
     Returns:
-        Where it begins, and FFmpeg's name of its format if it has no head that tells it: a raw
-        stream of Motion JPEG begins with the picture itself. None for nothing.
+        Where each begins, and FFmpeg's name of its format if it has no head that tells it: a raw
+        stream of Motion JPEG begins with the picture itself.
+
+    Raises:
+        MediaRefused: If decoding the picture would take too long.
     """
     with _mapped(file) as data:
         end = _jpeg_end(data) if form == "JPEG" else None
         if end is not None and data[end : end + 3] == b"\xff\xd8\xff":
-            return 0, "mjpeg"
+            return [(0, "mjpeg")]
+        found: list[tuple[int, str | None]] = []
         start = _film(data, end or (2 if form == "JPEG" else 32))
-    return None if start is None else (start, None)
+        while start is not None and len(found) < _MAX_FILMS:
+            found.append((start, None))
+            start = _film(data, _film_end(data, start))
+    return found
+
+
+def _film_end(data: mmap.mmap, start: int) -> int:
+    """The place behind the last box of a film; another film begins with a head of its own."""
+    at = start
+    for _ in range(_MAX_FOUND):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if (kind == b"ftyp" and at > start) or not _is_brand(kind) or size < 8:
+            return at
+        at += size
+    return at
 
 
 def _film(data: mmap.mmap, at: int) -> int | None:
@@ -94,8 +123,13 @@ def _jpeg_end(data: mmap.mmap) -> int | None:
     """The place behind the first picture's end; None if it has no end.
 
     Source: ITU-T T.81, annex B.
+
+    Raises:
+        MediaRefused: If it draws its pixels too often: a scan of a progressive picture that changes
+            nothing has a few bytes.
     """
     at = 2
+    pixels = scans = 0
     for _ in range(_MAX_MARKERS):
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
@@ -107,6 +141,13 @@ def _jpeg_end(data: mmap.mmap) -> int | None:
             at += 1 if marker == 0xFF else 2
             continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker in _SOF:
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9].ljust(4, b"\0"))
+            pixels = height * width
+        scans += marker == _SOS
+        if scans * pixels > _MAX_DRAWN:
+            msg = f"media refused: a picture of {pixels:,} pixels that is drawn {scans:,} times"
+            raise MediaRefused(msg)
         at += 2 + max(2, length)
         if marker == _SOS:
             at = _scan_end(data, at)

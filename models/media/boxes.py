@@ -31,6 +31,7 @@ _MAX_TABLE: Final = 64 * 1024 * 1024
 
 _CONTAINERS: Final = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"udta"}
+    | {b"cmov"}
 )
 #: How such a file begins, in bytes 4 to 8.
 _STARTS: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp"})
@@ -80,6 +81,9 @@ def check_tables(file: BinaryIO | Tail, size: int) -> list[str]:
     for kind, start, end in _boxes(file, 0, size, 0):
         if kind == b"trak":
             tracks.append(_Track())
+        elif kind == b"cmvd" and _number(file, start) > _MAX_TABLE:
+            msg = f"media refused: its compressed tables announce more than {_MAX_TABLE:,} bytes"
+            raise MediaRefused(msg)
         elif kind == b"trun":
             total += _number(file, start + 4)
         elif tracks:

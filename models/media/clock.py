@@ -17,15 +17,17 @@ class TrackClock:
         start: What the clock of the file shows at the beginning.
         step: Seconds of a frame that does not say how long it is shown.
         resets: Whether the container's clock may jump (transport streams).
+        begin: The second at which a player shows what is at the beginning.
     """
 
-    def __init__(self, start: float, step: float, *, resets: bool) -> None:
-        self._start = start
+    def __init__(self, start: float, step: float, *, resets: bool, begin: float = 0.0) -> None:
+        self._start = start - begin
         self._step = step
         self._resets = resets
         self._begun = False
-        self._last = 0.0
-        self._next = 0.0
+        self._last = begin
+        self._next = begin
+        self._begin = begin
 
     def seconds(self, time: float | None, duration: float | None) -> float:
         """The second of the next frame.
@@ -38,8 +40,8 @@ class TrackClock:
             at = self._next
         else:
             at = time - self._start
-            if not self._begun and self._resets and abs(at) > _JUMP:
-                at = self._move(at, 0.0)
+            if not self._begun and self._resets and abs(at - self._begin) > _JUMP:
+                at = self._move(at, self._begin)
             elif self._begun and at < self._last:
                 at = self._last if at > self._last - _DISORDER else self._move(at, self._next)
             elif self._begun and self._resets and at > self._next + _JUMP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, Final
 
@@ -41,6 +42,13 @@ _HURRY, _HASTE = 0.5, 0.75
 #: FFmpeg's own decoders of VP8 and VP9 do not decode their alpha.
 _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
+
+#: In these tracks may begin anywhere.
+_GROWING: Final = frozenset({"mpegts", "mpeg", "flv"})
+#: Bytes after which it is looked whether there are more tracks.
+_LOOK_BYTES: Final = 16_384
+#: A track in FFmpeg's description of a file.
+_STREAM: Final = re.compile(r"Stream #0:(\d+)[^:]*: (?:Video|Audio|Subtitle): (\w+)")
 
 _SKIPPING: Final = "too slow to decode: only key frames"
 
@@ -96,6 +104,9 @@ class ContainerReader:
         size: Its length in bytes.
         limits: How much of it is decoded.
         form: FFmpeg's name of its format; by default found out.
+        first: The number of its first track.
+        begin: The second at which it begins to be shown.
+        known: Tracks that are left to another reader, by their numbers in the file and codings.
 
     Attributes:
         tracks: Its tracks of pictures, sound and text.
@@ -103,13 +114,24 @@ class ContainerReader:
         left_out: Tracks that cannot be judged, with why.
         problems: What could not be decoded.
         complete: Whether every packet was read.
+        known: Its tracks and those that are left to another reader.
+        later: Bytes from which to look for tracks that it does not know, and the second; None if
+            there are none, or it has not come to them.
 
     Raises:
         MediaRefused: If its format is unknown, or it is damaged at its start.
     """
 
     def __init__(
-        self, file: BinaryIO | Tail, size: int, limits: Limits, form: str | None = None
+        self,
+        file: BinaryIO | Tail,
+        size: int,
+        limits: Limits,
+        form: str | None = None,
+        *,
+        first: int = 0,
+        begin: float = 0.0,
+        known: frozenset[tuple[int, str]] = frozenset(),
     ) -> None:
         import av
 
@@ -127,7 +149,14 @@ class ContainerReader:
             raise self._unreadable(error) from error
         self._container = opened
         self._limits = limits
-        self._streams: dict[int, Any] = {stream.index: stream for stream in opened.streams}
+        self._first = first
+        self._begin_at = begin
+        self._start = file.start if isinstance(file, Tail) else 0
+        self._looked = 0
+        self._file = file
+        self.later: tuple[tuple[int, ...], float] | None = None
+        self.known = known
+        self._streams: dict[int, Any] = {first + one.index: one for one in opened.streams}
         if not self._streams:
             msg = "media cannot be read: it holds no streams"
             raise MediaRefused(msg)
@@ -135,11 +164,13 @@ class ContainerReader:
         # Numbers below zero are not those of tracks.
         self.left_out: dict[int, str] = {-1 - n: told for n, told in enumerate(unread)}
         self._refused: dict[int, str] = {}
+        self._before = self._described() if opened.format.name in _GROWING else {}
         self.tracks = self._tracks()
+        self.known |= {_named(stream) for stream in opened.streams}
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
         self._flags = int(opened.format.flags)
         self._uncollected = 0
-        self.reached = 0.0
+        self.reached = begin
         self.complete = False
 
     @staticmethod
@@ -151,8 +182,8 @@ class ContainerReader:
         best = {self._container.streams.best(kind) for kind in ("video", "audio", "subtitle")}
         chosen = {stream.index for stream in best if stream is not None}
         made = []
-        for stream in self._streams.values():
-            if stream.type not in ("video", "audio", "subtitle"):
+        for index, stream in self._streams.items():
+            if stream.type not in ("video", "audio", "subtitle") or _named(stream) in self.known:
                 continue
             if "dependent" in str(stream.disposition):  # a tile of a picture
                 continue
@@ -164,7 +195,7 @@ class ContainerReader:
                 if "attached_pic" in str(stream.disposition):
                     kind = TrackKind.ATTACHED
             track = Track(
-                stream.index,
+                index,
                 kind,
                 context.name if context is not None else "unknown coding",
                 stream.index in chosen,
@@ -241,11 +272,16 @@ class ContainerReader:
                     packet = next(packets)
                 except StopIteration:
                     self.complete = True
+                    self._look_for_tracks(None)
                     break
-                except self._errors:
-                    self._tell(f"damaged after {self.reached:.1f} s")
+                except self._errors as error:
+                    self._look_for_tracks(None)
+                    # PyAV fails at the end if there are more tracks than at the beginning.
+                    if self.later is None or not isinstance(error, IndexError):
+                        self._tell(f"damaged after {self.reached:.1f} s")
                     break
-                index = packet.stream.index
+                index = self._first + packet.stream.index
+                self._look_for_tracks(packet.pos)
                 if holes.passes(packet):
                     self._tell(f"damaged at {self.reached:.1f} s")
                 if listener is not None and packet.size and index in heard:
@@ -297,6 +333,33 @@ class ContainerReader:
             if not alive:
                 self._tell(f"only the first {self._limits.max_seconds:g} s were read")
 
+    def _look_for_tracks(self, at: int | None) -> None:
+        """Look whether tracks have begun, or changed their coding, since the file was opened.
+
+        PyAV gives no packets of the first, and decodes the second as before.
+
+        Args:
+            at: The byte that is read; None at the end.
+        """
+        if self.later is not None or self._container.format.name not in _GROWING:
+            return
+        if at is not None and at < self._looked + _LOOK_BYTES:
+            return
+        if self._described() != self._before:
+            places = (self._looked, at or self._looked, self._file.tell())
+            self.later = tuple(dict.fromkeys(self._start + one for one in places)), self.reached
+        self._looked = at or 0
+
+    def _described(self) -> dict[str, str]:
+        """The coding of each track by its number, as FFmpeg knows it now."""
+        import av
+
+        av.logging.set_level(av.logging.INFO)  # what it describes is a message
+        try:
+            return dict(_STREAM.findall(self._container.dumps_format()))
+        finally:
+            av.logging.set_level(av.logging.PANIC)
+
     def _tell_once_skipping(self) -> None:
         if not any(problem.startswith(_SKIPPING) for problem in self.problems):
             self._tell(f"{_SKIPPING} after {self.reached:.1f} s")
@@ -340,7 +403,9 @@ class ContainerReader:
         began = self._container.start_time
         resets = bool(self._flags & _RESETS) and not sought
         one.counted = self._container.format.name in _ONE_PACE and not sought
-        one.clock = TrackClock((began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets)
+        one.clock = TrackClock(
+            (began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets, begin=self._begin_at
+        )
         if track.kind is TrackKind.VIDEO and self._container.format.name in _TIMES_SHOWN:
             one.ahead = Ahead(one.clock, looks, resets=resets)
         return one
@@ -439,6 +504,12 @@ class ContainerReader:
         base = float(packet.time_base or 0)
         start = max(0.0, packet.pts * base - (self._container.start_time or 0) / 1_000_000)
         yield MediaLine(text[:1000], start, start + float(packet.duration or 0) * base)
+
+
+def _named(stream: Any) -> tuple[int, str]:
+    """A track by its number in the file, and its coding."""
+    context = stream.codec_context
+    return int(stream.id), context.name if context is not None else ""
 
 
 class _Holes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from io import BytesIO
 from itertools import chain
@@ -17,6 +17,7 @@ from quorum.models.media.between import Between, Looks
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
+from quorum.models.media.opposite import Opposite
 from quorum.models.media.picture import Picture
 from quorum.models.media.picture_formats import is_jpeg_xl, picture_format
 from quorum.models.media.stills import StillReader
@@ -26,6 +27,8 @@ from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 __all__ = ["Media", "open_media", "picture_at", "pictures_at"]
 
 _HEAD = 512
+#: The most parts of a file that are read.
+_MOST_READERS = 6
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Browsers do not show it either; a file may have a picture on each of many pages.
 _NO_TIFF = "media refused: TIFF cannot be read; give it to Quorum as JPEG, PNG, WebP or AVIF"
@@ -41,21 +44,57 @@ class Media:
 
     Args:
         path: The file.
-        readers: The readers of its parts: a HEIF file may hold pictures and a film.
         limits: How much of it is decoded.
+        held: Closes what is opened of it.
 
     Attributes:
         tracks: Its tracks; the ones that a player would choose first.
+        unknown: That there are others of which nothing is known; empty if not.
     """
 
-    def __init__(
-        self, path: Path, readers: Sequence[StillReader | ContainerReader], limits: Limits
-    ) -> None:
+    def __init__(self, path: Path, limits: Limits, held: ExitStack) -> None:
         self._path = path
-        self._readers = readers
+        self._readers: list[StillReader | ContainerReader] = []
         self._limits = limits
+        self._held = held
         self._ignored: list[str] = []
-        self.tracks: tuple[Track, ...] = tuple(chain(*(one.tracks for one in readers)))
+        self.unknown = ""
+        self.tracks: tuple[Track, ...] = ()
+
+    def add(self, reader: StillReader | ContainerReader) -> None:
+        """Have one more part: a HEIF file may hold pictures and a film."""
+        self._held.callback(reader.close)
+        self._readers.append(reader)
+        self.tracks += reader.tracks
+
+    def add_film(
+        self,
+        start: int,
+        form: str | None = None,
+        begin: float = 0.0,
+        known: frozenset[tuple[int, str]] = frozenset(),
+    ) -> ContainerReader:
+        """Have the film that begins at a byte of the file.
+
+        Args:
+            start: The byte.
+            form: FFmpeg's name of its format; by default found out.
+            begin: The second at which it begins to be shown.
+            known: Tracks that another part has, by their numbers in the file and their codings.
+
+        Raises:
+            MediaRefused: If it cannot be read.
+        """
+        file = self._held.enter_context(self._path.open("rb"))
+        size = file.seek(0, 2) - start
+        file.seek(0)
+        part = Tail(file, start) if start else file
+        first = 1 + max((track.index for track in self.tracks), default=-1)
+        made = ContainerReader(
+            part, size, self._limits, form, first=first, begin=begin, known=known
+        )
+        self.add(made)
+        return made
 
     @cached_property
     def seed(self) -> bytes:
@@ -125,19 +164,31 @@ class Media:
         work = Work(self._limits.bounded)
         looks = None if moments is None else Looks(moments, self.seed)
         between: dict[Track, Between] = {}
-        for one in self._decoded(chosen, work, draft, looks, listener, start):
+        opposite: dict[Track, Opposite] = {}
+        more = frozenset() if only is not None or start else frozenset(kinds)
+        for one in self._decoded(chosen, work, draft, looks, listener, start, more):
             yield one
+            if isinstance(one, Heard):
+                if one.track not in opposite:
+                    opposite[one.track] = Opposite(one.track)
+                for heard in opposite[one.track].take(one):
+                    self._also(heard.track)
+                    yield heard
             if looks is not None and isinstance(one, Shown) and one.track.kind is TrackKind.VIDEO:
                 if one.track not in between:
                     between[one.track] = Between(one.track, looks)
-                yield from self._also(between[one.track], between[one.track].take(one))
+                for shown in between[one.track].take(one):
+                    self._also(shown.track)
+                    yield shown
         for each in between.values():
-            yield from self._also(each, each.rest())
+            for shown in each.rest():
+                self._also(shown.track)
+                yield shown
 
-    def _also(self, between: Between, pictures: list[Shown]) -> list[Shown]:
-        if pictures and between.track not in self.tracks:
-            self.tracks += (between.track,)
-        return pictures
+    def _also(self, track: Track) -> None:
+        """Have a track that was found while the file was read."""
+        if track not in self.tracks:
+            self.tracks += (track,)
 
     def _decoded(
         self,
@@ -147,13 +198,16 @@ class Media:
         looks: Looks | None,
         listener: PacketListener | None,
         start: float,
+        more: frozenset[TrackKind],
     ) -> Iterator[Shown | Heard | MediaLine]:
-        for reader in self._readers:
+        for reader in self._readers:  # more may come
             if isinstance(reader, ContainerReader):
                 mine = [track for track in chosen if track in reader.tracks]
                 yield from reader.read(
                     mine, work, draft=draft, looks=looks, listener=listener, start=start
                 )
+                if reader.later is not None and more:
+                    chosen += self._later(reader, more)
             else:
                 try:
                     for shown in reader.read(work, looks):
@@ -161,6 +215,21 @@ class Media:
                             yield shown
                 except MediaRefused as refused:
                     reader.problems.append(str(refused))
+
+    def _later(self, reader: ContainerReader, kinds: Collection[TrackKind]) -> list[Track]:
+        """The tracks of some kinds that begin within a film, of which its reader gives nothing."""
+        starts, second = reader.later or ((), 0.0)
+        for start in starts:
+            if len(self._readers) >= _MOST_READERS:
+                break
+            with suppress(MediaRefused):
+                made = self.add_film(start, begin=second, known=reader.known)
+                found = [one for one in made.tracks if one.kind in kinds and _is_read(one)]
+                if found:
+                    return found[:MAX_TRACKS]
+        self.unknown = f"tracks that begin after {second:.0f} s were not judged"
+        self._ignored.append(self.unknown)
+        return []
 
     def why_not(self, track: Track) -> str | None:
         """Why a track cannot be decoded; None if it may be tried."""
@@ -177,13 +246,17 @@ class Media:
                 continue
             found = self.of(kind)
             if kind is TrackKind.SUBTITLE:
-                unread = [track for track in found if track.codec not in TEXT_CODECS]
+                unread = [track for track in found if not _is_read(track)]
                 self._ignored += [f"{track} is made of pictures" for track in unread]
-                found = [track for track in found if track.codec in TEXT_CODECS]
+                found = [track for track in found if _is_read(track)]
             judged += found[:MAX_TRACKS]
             if len(found) > MAX_TRACKS:
                 self._ignored.append(f"{len(found)} {kind} tracks; {MAX_TRACKS} were judged")
         return judged
+
+
+def _is_read(track: Track) -> bool:
+    return track.kind is not TrackKind.SUBTITLE or track.codec in TEXT_CODECS
 
 
 @contextmanager
@@ -200,13 +273,13 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
         InputError: If the file cannot be read or is empty.
     """
     limits = limits or Limits()
-    readers: list[StillReader | ContainerReader] = []
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        msg = f"cannot read {path.name}: {error.strerror or error}"
-        raise InputError(msg) from None
-    with file:
+    with ExitStack() as held:
+        try:
+            file = held.enter_context(path.open("rb"))
+        except OSError as error:
+            msg = f"cannot read {path.name}: {error.strerror or error}"
+            raise InputError(msg) from None
+        media = Media(path, limits, held)
         head = file.read(_HEAD)
         size = file.seek(0, 2)
         file.seek(0)
@@ -215,19 +288,15 @@ def open_media(path: Path, limits: Limits | None = None) -> Iterator[Media]:
         if head.startswith(_TIFF):
             raise MediaRefused(_NO_TIFF)
         form = picture_format(head)
-        try:
-            if form is not None:
-                readers += _stills(file, size, form, limits)
-            with path.open("rb") as film:
-                if form is None or (form == "HEIF" and b"moov" in _top_boxes(file, size)[0]):
-                    readers.append(ContainerReader(film, size, limits))
-                elif (found := behind(film, form)) is not None:
-                    start, kind = found
-                    readers.append(ContainerReader(Tail(film, start), size - start, limits, kind))
-                yield Media(path, readers, limits)
-        finally:
-            for reader in readers:
-                reader.close()
+        if form is not None:
+            for still in _stills(file, size, form, limits):
+                media.add(still)
+        if form is None or (form == "HEIF" and b"moov" in _top_boxes(file, size)[0]):
+            media.add_film(0)
+        else:
+            for start, kind in behind(file, form):
+                media.add_film(start, kind)
+        yield media
 
 
 def _stills(

@@ -15,7 +15,7 @@ from quorum.core.errors import MediaRefused
 from quorum.models.media import loops
 from quorum.models.media.between import Looks
 from quorum.models.media.colours import on_screen
-from quorum.models.media.limits import Limits, Work
+from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.picture_formats import webp_size
@@ -59,6 +59,7 @@ class StillReader:
         self, file: BinaryIO, form: str, limits: Limits, *, first: int = 0, chosen: bool = True
     ) -> None:
         self.problems: list[str] = []
+        self._file = file
         self._limits = limits
         if form == "WEBP":
             # Its decoder takes memory for the canvas when it is opened.
@@ -68,6 +69,7 @@ class StillReader:
         formats = [form, "MPO"] if form == "JPEG" else [form]
         self._image = _opened(file, formats, limits)
         limits.check_size(*self._image.size)
+        self._sixteen = form == "PNG" and "16B" in str(self._image.tile)
         self._animated = form in ("GIF", "PNG", "WEBP", "AVIF") and bool(
             getattr(self._image, "is_animated", False)
         )
@@ -84,11 +86,15 @@ class StillReader:
             else None
         )
         self.tracks = (self._main, *([self._default] if self._default else ()))
+        #: The place of each track's picture in the file: what is shown first need not be the first.
+        self._places = [self._image.tell()] if self._separate else []
         if self._separate:
-            count = min(int(getattr(self._image, "n_frames", 1)), 8)
+            count = int(getattr(self._image, "n_frames", 1))
+            others = [place for place in range(count) if place != self._places[0]]
+            self._places += others[: MAX_TRACKS - 1]
             self.tracks += tuple(
                 Track(first + index, TrackKind.ATTACHED, codec, False, size, still=True)
-                for index in range(1, count)
+                for index in range(1, len(self._places))
             )
         self.length = 0.0
 
@@ -104,7 +110,8 @@ class StillReader:
     def _stills(self, work: Work) -> Iterator[Shown]:
         renderer = Renderer()
         for index, track in enumerate(self.tracks):
-            picture = self._picture(index, renderer, work, 0.0)
+            place = self._places[index] if self._places else index
+            picture = self._picture(place, renderer, work, 0.0)
             if picture is None:
                 return
             yield Shown(track, picture, 0.0, 0.0)
@@ -160,7 +167,7 @@ class StillReader:
     def _picture(self, index: int, renderer: Renderer, work: Work, at: float) -> Picture | None:
         """A picture of the file; None if there is none, or it cannot be read."""
         try:
-            if index:
+            if index != self._image.tell():
                 self._image.seek(index)
             self._limits.check_size(*self._image.size)
             pixels = self._pixels()
@@ -180,6 +187,8 @@ class StillReader:
         self._image.close()
 
     def _pixels(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if self._sixteen and not self._animated and "transparency" in self._image.info:
+            return np.asarray(on_screen(_of_sixteen_bits(self._file, self._image)))
         try:
             self._image.load()
         except OSError as error:
@@ -203,6 +212,22 @@ class StillReader:
             levels = levels / 257 if levels.max(initial=0) > 255 else levels
             return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
         return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+
+
+def _of_sixteen_bits(file: BinaryIO, image: Any) -> Any:
+    """A PNG of 16 bits of which one colour is transparent, RGBA of 8 bits.
+
+    Pillow reduces it to 8 bits before it compares colours.
+    """
+    import av
+    from PIL import Image
+
+    file.seek(0)
+    decoder: Any = av.CodecContext.create("png", "r")
+    (frame,) = decoder.decode(av.Packet(file.read()))
+    made = Image.fromarray(frame.to_ndarray(format="rgba"))
+    made.info = {name: value for name, value in image.info.items() if name != "transparency"}
+    return made
 
 
 def _opened(file: BinaryIO, formats: list[str], limits: Limits) -> Any:

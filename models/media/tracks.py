@@ -38,6 +38,7 @@ class Track:
         title: As the file tells it; empty if it does not.
         still: Whether it is one picture without a length.
         between: Whether it is what another track of this number shows between the looks at it.
+        opposite: Whether it is what the channels of another track of this number differ in.
     """
 
     index: int
@@ -49,14 +50,16 @@ class Track:
     title: str = ""
     still: bool = False
     between: bool = False
+    opposite: bool = False
 
     def __hash__(self) -> int:
-        return hash((self.index, self.between))
+        return hash((self.index, self.between, self.opposite))
 
     def __str__(self) -> str:
         facts = [self.codec, " x ".join(map(str, self.size)) if self.size[0] else ""]
         facts += [self.language, "played by default" if self.chosen else ""]
         facts += ["between the looks" if self.between else ""]
+        facts += ["what its channels differ in" if self.opposite else ""]
         return f"{self.kind} track {self.index + 1} ({', '.join(filter(None, facts))})"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pillow_heif
 from PIL import Image, ImageCms
 
 from tests.models.media.carriers import X264, blank, ffmpeg, mask
@@ -264,6 +265,68 @@ def ordered_chapters(source: Path, out: Path) -> None:
     ffmpeg("-i", film, "-i", facts, "-map_metadata", 1, "-c", "copy", out)
 
 
+def transport(source: Path, out: Path, first: tuple, second: tuple, seconds: int = 6) -> None:
+    """Transport streams one after the other: nothing, then the words on the same clock."""
+    one, two = out.with_suffix(".1.ts"), out.with_suffix(".2.ts")
+    ffmpeg(
+        "-f", "lavfi", "-i", f"color=gray:s=640x360:r=25:d={seconds}", *first,
+        "-mpegts_start_pid", "0x100", one,
+    )  # fmt: skip
+    film_of(source, two, *second, "-output_ts_offset", seconds)
+    out.write_bytes(one.read_bytes() + two.read_bytes())
+
+
+MPEG2 = ("-c:v", "mpeg2video", "-q:v", 3)
+PID = "-mpegts_start_pid"
+
+
+def films_behind(source: Path, out: Path) -> None:
+    """A picture of nothing, a film of nothing, and a film of the words."""
+    one = film_of_nothing(out.with_suffix(".1.mp4"), *X264)
+    two = film_of(source, out.with_suffix(".2.mp4"), *X264)
+    blank().save(out)
+    out.write_bytes(out.read_bytes() + one.read_bytes() + two.read_bytes())
+
+
+def at_the_end(*options: object) -> Make:
+    """Three seconds of nothing; the words in the last picture, which stays on the screen."""
+
+    def make(source: Path, out: Path) -> None:
+        ffmpeg(
+            "-f", "lavfi", "-i", "color=gray:s=640x360:r=25:d=3.12",
+            "-loop", 1, "-framerate", 25, "-t", 0.04, "-i", source,
+            "-filter_complex", "[0][1]concat,format=yuv420p", *options, out,
+        )  # fmt: skip
+
+    return make
+
+
+def not_primary(source: Path, out: Path) -> None:
+    """HEIC whose first picture has the words, and whose second one is shown first."""
+    made = pillow_heif.HeifFile()
+    for picture in (Image.open(source).convert("RGB"), blank()):
+        made.add_from_pillow(picture)
+    made.save(out, quality=90, primary_index=1)
+
+
+def one_transparent(channels: int) -> Make:
+    """A PNG of 16 bits, grey but for the words, which are nearly so, and transparent."""
+
+    def make(_source: Path, out: Path) -> None:
+        levels = np.where(np.asarray(mask()) > 127, 0x8081, 0x8080).astype(">u2")
+        rows = b"".join(b"\0" + row.repeat(channels).tobytes() for row in levels)
+        kind = 0 if channels == 1 else 2
+        out.write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 640, 360, 16, kind, 0, 0, 0))
+            + png_chunk(b"tRNS", b"\x80\x81" * channels)
+            + png_chunk(b"IDAT", zlib.compress(rows, 1))
+            + png_chunk(b"IEND", b"")
+        )
+
+    return make
+
+
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 
 #: Ways in which a viewer sees the words.
@@ -302,6 +365,15 @@ PICTURES: dict[str, Make] = {
     "larger.ts": joined(".ts", *X264),
     "larger.mpg": joined(".mpg", "-c:v", "mpeg2video", "-q:v", 3, "-r", 25),
     "chapters.mkv": ordered_chapters,
+    "later.ts": lambda source, out: transport(source, out, X264, (*X264, PID, "0x300")),
+    "other-coding.ts": lambda source, out: transport(source, out, MPEG2, X264),
+    "other-coding-soon.ts": lambda source, out: transport(source, out, MPEG2, X264, 2),
+    "films.jpg": films_behind,
+    "end.mp4": at_the_end(*X264),
+    "end.avi": at_the_end("-c:v", "mpeg4", "-q:v", 3),
+    "not-primary.heic": not_primary,
+    "transparent-gray16.png": one_transparent(1),
+    "transparent-rgb16.png": one_transparent(3),
 }  # fmt: skip
 
 
@@ -322,6 +394,19 @@ def endless(source: Path, out: Path) -> None:
     out.write_bytes(data)
 
 
+def filtered(chain: str) -> Make:
+    return lambda source, out: ffmpeg("-i", source, "-af", chain, out)
+
+
+def in_noise(source: Path, out: Path) -> None:
+    """Noise as loud on both sides, and the sound with opposite signs."""
+    ffmpeg(
+        "-i", source, "-f", "lavfi", "-i", "anoisesrc=c=pink:a=0.5:d=10", "-filter_complex",
+        "[0]aformat=channel_layouts=mono[a];[1]aformat=channel_layouts=mono[b];"
+        "[b][a]join=inputs=2,pan=stereo|c0=c0+c1|c1=c0-1*c1", "-t", 10, out,
+    )  # fmt: skip
+
+
 AAC, VORBIS = ("-c:a", "aac"), ("-c:a", "libvorbis")
 #: Ways in which a listener hears the sound.
 SOUNDS: dict[str, Make] = {
@@ -335,13 +420,54 @@ SOUNDS: dict[str, Make] = {
         source, out, ".mp3", ("-ar", 24000), ("-ar", 44100, "-id3v2_version", 3)
     ),
     "endless.wav": endless,
+    "opposite.wav": filtered("pan=stereo|c0=c0|c1=-1*c0"),
+    "opposite.m4a": filtered("pan=stereo|c0=c0|c1=-1*c0"),
+    "opposite-of-six.wav": filtered("pan=5.1|FL=c0|FR=-1*c0"),
+    "in-noise.wav": in_noise,
 }
+
+
+def flv_tags(path: Path, shift: int = 0) -> bytes:
+    """The tags of an FLV file, later by some milliseconds."""
+    data, at, found = bytearray(path.read_bytes()), 13, b""
+    while at < len(data):
+        end = at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+        time = shift + int.from_bytes(data[at + 4 : at + 7], "big")
+        data[at + 4 : at + 7] = time.to_bytes(3, "big")
+        found += data[at:end] * (data[at] != 18)
+        at = end
+    return found
+
+
+def flv_after(first: Callable[[Path], object]) -> Make:
+    """Twelve seconds of something else, then the words, in one FLV file."""
+
+    def make(source: Path, out: Path) -> None:
+        one, two = out.with_suffix(".1.flv"), out.with_suffix(".2.flv")
+        first(one)
+        film_of(source, two, *X264)
+        out.write_bytes(one.read_bytes()[:13] + flv_tags(one) + flv_tags(two, 12000))
+
+    return make
+
 
 #: Files whose words no reader finds: nobody may say that all was seen.
 UNSEEN: dict[str, Make] = {
+    "other-coding.flv": flv_after(
+        lambda out: ffmpeg(
+            "-f", "lavfi", "-i", "color=gray:s=640x360:r=5:d=12", "-c:v", "flv", "-q:v", 3, out
+        )
+    ),
+    "sound-first.flv": flv_after(
+        lambda out: ffmpeg("-f", "lavfi", "-i", "sine=d=12", "-c:a", "mp3", "-ar", 44100, out)
+    ),
     "other-coding.mp4": described_twice(("-c:v", "mpeg4", "-q:v", 2), X264),
     "jpegs-then-film.mp4": described_twice(("-c:v", "mjpeg", "-q:v", 2), X264),
     "pages.tif": lambda source, out: blank().save(
         out, save_all=True, append_images=[Image.open(source)]
     ),
 }
+#: What is told of them, by the end of their names.
+UNSEEN_TOLD = {
+    "tif": "TIFF", "mp4": "track 1 changes its coding (", "flv": "s were not judged",
+}  # fmt: skip

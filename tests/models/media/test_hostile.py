@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import struct
 import subprocess
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from quorum.core.errors import QuorumError
 from quorum.core.messages import Upload
@@ -96,6 +98,15 @@ def png_of_many_frames():
     return b"".join([*made, chunk(b"IEND", b"")])
 
 
+def jpeg_of_many_scans():
+    """A progressive picture whose last scan, which changes nothing, is repeated."""
+    whole = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(whole, "JPEG", progressive=True)
+    data = whole.getvalue()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + scan * 1000 + data[-2:]
+
+
 HOSTILE = {
     "empty.mp4": b"",
     "zeros.mp4": bytes(4096),
@@ -130,6 +141,9 @@ HOSTILE = {
     "ogg.ogg": b"OggS" * 100,
     "flv.flv": b"FLV\x01\x05\0\0\0\x09" + b"\xff" * 500,
     "frames.png": png_of_many_frames,
+    "scans.jpg": jpeg_of_many_scans,
+    "compressed.mov": box(b"ftyp", b"qt  ")
+    + box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", numbers(2**30), bytes(9)))),
     "plain.jxl": b"\xff\x0a" + bytes(200),
     "boxed.jxl": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(200),
 }

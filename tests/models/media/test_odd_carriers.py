@@ -89,13 +89,16 @@ def test_what_cannot_be_seen_is_told(name, folder, picture, features):
     path = folder / name
     odd.UNSEEN[name](picture, path)
     made = features(path)
+    told = odd.UNSEEN_TOLD[name.rpartition(".")[2]]
     if made.frames is None:
-        assert "TIFF" in made.absent[Feature.FRAMES]
-        assert "TIFF" in made.absent[Feature.FINGERPRINT]
+        assert told in made.absent[Feature.FRAMES]
     else:
-        assert "track 1 changes its coding (" in made.partial[Feature.FRAMES]
-        assert any("changes its coding" in told for told in made.frames.unread)
-        assert any("changes its coding" in told for told in made.fingerprint.unread)
+        assert told in made.partial[Feature.FRAMES]
+        assert any(told in one for one in made.frames.unread)
+    if made.fingerprint is None:
+        assert told in made.absent[Feature.FINGERPRINT]
+    else:
+        assert any(told in one for one in made.fingerprint.unread)
 
 
 @pytest.mark.skipif(not AudioHasher.available(), reason="no Chromaprint")

@@ -100,7 +100,7 @@ def test_one_pass_gives_what_two_gave(tmp_path, monkeypatch):
     opened = []
     true = container.ContainerReader.__init__
     monkeypatch.setattr(
-        container.ContainerReader, "__init__", lambda *a: (opened.append(1), true(*a))[1]
+        container.ContainerReader, "__init__", lambda *a, **k: (opened.append(1), true(*a, **k))[1]
     )
     made = read_media(path, Wanted(True, True, 4, True, Limits(max_seconds=60.0)))
     assert len(opened) == 1

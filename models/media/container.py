@@ -45,8 +45,9 @@ _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 #: In these tracks may begin anywhere.
 _GROWING: Final = frozenset({"mpegts", "mpeg", "flv"})
-#: Bytes after which it is looked whether there are more tracks.
-_LOOK_BYTES: Final = 16_384
+#: Bytes or seconds after which it is looked whether there are more tracks.
+_LOOK_BYTES: Final = 1_000_000
+_LOOK_SECONDS: Final = 1.0
 #: A track in FFmpeg's description of a file.
 _STREAM: Final = re.compile(r"Stream #0:(\d+)[^:]*: (?:Video|Audio|Subtitle): (\w+)")
 
@@ -152,7 +153,7 @@ class ContainerReader:
         self._first = first
         self._begin_at = begin
         self._start = file.start if isinstance(file, Tail) else 0
-        self._looked = 0
+        self._looked = (0, begin)
         self._file = file
         self.later: tuple[tuple[int, ...], float] | None = None
         self.known = known
@@ -343,12 +344,13 @@ class ContainerReader:
         """
         if self.later is not None or self._container.format.name not in _GROWING:
             return
-        if at is not None and at < self._looked + _LOOK_BYTES:
+        byte, second = self._looked
+        if at is not None and at < byte + _LOOK_BYTES and self.reached < second + _LOOK_SECONDS:
             return
         if self._described() != self._before:
-            places = (self._looked, at or self._looked, self._file.tell())
+            places = (byte, at or byte, self._file.tell())
             self.later = tuple(dict.fromkeys(self._start + one for one in places)), self.reached
-        self._looked = at or 0
+        self._looked = (at or 0, self.reached)
 
     def _described(self) -> dict[str, str]:
         """The coding of each track by its number, as FFmpeg knows it now."""

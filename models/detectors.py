@@ -29,6 +29,7 @@ __all__ = [
     "Features",
     "Finding",
     "Frames",
+    "Motion",
     "Speech",
     "Text",
 ]
@@ -43,6 +44,8 @@ class Feature(StrEnum):
     """A sentence embedding of the words: ``Features.embedding``."""
     FRAMES = "frames"
     """Frames of the video: ``Features.frames``."""
+    MOTION = "motion"
+    """How the pictures of the video move: ``Features.motion``."""
     AUDIO = "audio"
     """The sound: ``Features.audio``."""
     FINGERPRINT = "fingerprint"
@@ -57,7 +60,9 @@ class Feature(StrEnum):
 
 
 #: What is made of the media's file itself, beside words.
-OF_MEDIA: Final = (Feature.FRAMES, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS)
+OF_MEDIA: Final = (
+    Feature.FRAMES, Feature.MOTION, Feature.AUDIO, Feature.FINGERPRINT, Feature.DIGESTS
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,32 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True)
+class Motion:
+    """How the pictures of a track move, in windows of a second.
+
+    Up to 16 s the windows follow one another; of longer media they are spread. A window in which
+    nothing moves is not here: what stands still tells nothing.
+
+    Attributes:
+        times: The second at which each window begins, shape (n,), float64, increasing.
+        statistics: Numbers of the optical flow of each window, shape (n, d), float32;
+            ``quorum.models.features.motion.STATISTICS`` names them.
+        name: The track and the ground, as in ``Frames.name``.
+        others: The other tracks and grounds, as in ``Frames.others``.
+    """
+
+    times: NDArray[np.float64]
+    statistics: NDArray[np.float32]
+    name: str = ""
+    others: tuple[Motion, ...] = ()
+
+    @property
+    def sights(self) -> tuple[Motion, ...]:
+        """These windows and the others: all of which the movement is known."""
+        return (self, *self.others)
+
+
+@dataclass(frozen=True, slots=True)
 class Audio:
     """Sound of the media as mono PCM.
 
@@ -188,6 +219,7 @@ class Features:
             has no words of its own; L2-normalised, shape (384,), float32; absent where there is
             no text.
         frames: Frames of the media.
+        motion: How its pictures move; absent where they do not.
         audio: Sound of the media.
         fingerprint: What the copyright detector compares; its type is that detector's.
         digests: SHA-256, SHA-1 and MD5 of the file: a ``FileDigests`` of the fingerprints.
@@ -202,6 +234,7 @@ class Features:
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None
+    motion: Motion | None = None
     audio: Audio | None = None
     fingerprint: Any = None
     digests: Any = None

@@ -23,6 +23,7 @@ from quorum.models.detectors import (
     Features,
     Finding,
     Frames,
+    Motion,
     Speech,
     Text,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "Finding",
     "Frames",
     "Manifest",
+    "Motion",
     "Platt",
     "Settings",
     "Speech",

@@ -6,14 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quorum.core.errors import InputError, MediaRefused
-from quorum.models.detectors import Audio, Frames
+from quorum.models.detectors import Audio, Frames, Motion
 from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Changes, Pages
+from quorum.models.features.motion import LINES, LONG_SIDE, Windows
 from quorum.models.media.between import Looks
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
@@ -37,6 +38,7 @@ _MAX_SIGHTS: Final = 6
 _NO_VIDEO: Final = "no video in the media"
 
 _Pixels = NDArray[np.uint8]
+_Seen = TypeVar("_Seen", Frames, Motion)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,9 @@ class Decoded:
         no_frames: Why ``frames`` is None.
         no_audio: Why ``audio`` is None.
         problems: What could not be decoded: "damaged after 3.2 s".
+        motion: How the pictures move, if requested and if they do; that of further tracks is in
+            its ``others``.
+        no_motion: Why ``motion`` is None.
     """
 
     frames: Frames | None = None
@@ -61,23 +66,33 @@ class Decoded:
     no_frames: str = _NO_VIDEO
     no_audio: str = "no sound in the media"
     problems: list[str] = field(default_factory=list)
+    motion: Motion | None = None
+    no_motion: str = _NO_VIDEO
 
 
 class _Sight:
     """What is seen of one track on one ground."""
 
     def __init__(
-        self, track: Track, ground: str, limits: Limits, max_pages: int, looks: Looks
+        self,
+        track: Track,
+        ground: str,
+        limits: Limits,
+        max_pages: int,
+        looks: Looks,
+        *,
+        motion: bool,
     ) -> None:
         self.track = track
         self.ground = ground
-        self.grid = Bursts(limits.max_unseen, looked=track.between)
+        self.grid: Bursts[_Pixels] = Bursts(limits.max_unseen, looked=track.between)
         self.changes = Changes()
+        self.windows = Windows(limits.max_unseen) if motion and not track.between else None
         self.pages = Pages(max_pages, limits.max_unseen, None if track.between else looks)
         self.end = 0.0
         self.transparent = False
         self._last: Shown | None = None
-        self._sizes: dict[int, tuple[int, int]] = {}
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
 
     def show(self, shown: Shown, *, frames: bool) -> None:
         """Look at a picture for as long as it is shown."""
@@ -100,6 +115,9 @@ class _Sight:
                     lambda: shown.picture.gray(*_LOOK, self.ground),
                     lambda: reduced(_SHORT_SIDE),
                 )
+        if self.windows is not None:
+            size = self._size(shown, LINES, LONG_SIDE)
+            self.windows.show(start, end, lambda: shown.picture.gray(*size, self.ground))
         if self.pages.most:
             self.pages.show(start, end, lambda: reduced(_PAGE_SHORT_SIDE))
 
@@ -117,26 +135,34 @@ class _Sight:
         self.pages.end(last.start, lambda: self._reduced(last, _PAGE_SHORT_SIDE))
 
     def _reduced(self, shown: Shown, short_side: int) -> _Pixels:
-        """Scale to the size of the first frame, even if the stream changes its size later."""
-        if short_side not in self._sizes:
-            width, height = shown.picture.size
-            scale = min(1.0, short_side / min(width, height), _LONG_SIDE / max(width, height))
-            self._sizes[short_side] = (max(2, round(width * scale)), max(2, round(height * scale)))
-        return shown.picture.rgb(*self._sizes[short_side], self.ground)
+        return shown.picture.rgb(*self._size(shown, short_side, _LONG_SIDE), self.ground)
 
-    def kept(self, kept: Bursts | Pages, length: float, reach: float) -> Frames | None:
+    def _size(self, shown: Shown, short_side: int, long_side: int) -> tuple[int, int]:
+        """The size of the first frame, scaled, even if the stream changes its size later."""
+        key = (short_side, long_side)
+        if key not in self._sizes:
+            width, height = shown.picture.size
+            scale = min(1.0, short_side / min(width, height), long_side / max(width, height))
+            self._sizes[key] = (max(2, round(width * scale)), max(2, round(height * scale)))
+        return self._sizes[key]
+
+    @property
+    def name(self) -> str:
+        """The track, and the ground where it shows through."""
+        return str(self.track) + (f" on {self.ground}" if self.transparent else "")
+
+    def kept(self, kept: Bursts[_Pixels] | Pages, length: float, reach: float) -> Frames | None:
         """The frames that were kept; None without any."""
         if not kept.pixels:
             return None
         times, pixels = kept.times, kept.pixels
         if isinstance(kept, Bursts):
             times, pixels = self.changes.merged(times, pixels)
-        name = str(self.track) + (f" on {self.ground}" if self.transparent else "")
         return Frames(
             np.stack(pixels),
             np.asarray(times, dtype=np.float64),
             self.end,
-            name=name,
+            name=self.name,
             length=max(length, self.end),
             # What is between the looks is no sample of the film: what it misses, its track has.
             reach=max(reach, length, self.end) if self.track.between else reach,
@@ -182,19 +208,28 @@ class Decoding:
         frames: Whether to make frames.
         audio: Whether to keep sound.
         max_pages: Number of frames for OCR of media that is not long; 0 for none.
+        motion: Whether to tell how pictures move.
     """
 
-    #: All moments at which it looks at pictures are multiples of so many seconds.
+    #: All moments at which it looks at pictures are multiples of so many seconds, beside ``finer``.
     MOMENTS = GRID
 
     def __init__(
-        self, media: Media, limits: Limits, *, frames: bool, audio: bool, max_pages: int
+        self,
+        media: Media,
+        limits: Limits,
+        *,
+        frames: bool,
+        audio: bool,
+        max_pages: int,
+        motion: bool,
     ) -> None:
         self._media = media
         self._limits = limits
         self._frames = frames
         self._audio = audio
         self._max_pages = max_pages
+        self._motion = motion
         self._looks = Looks(GRID, media.seed)
         self._unseen: list[str] = []
         self._lines: list[MediaLine] = []
@@ -205,13 +240,20 @@ class Decoding:
     def kinds(self) -> frozenset[TrackKind]:
         """The kinds of tracks that it needs."""
         kinds = set()
-        if self._frames or self._max_pages:
+        if self._frames or self._motion or self._max_pages:
             kinds |= {TrackKind.VIDEO, TrackKind.ATTACHED}
         if self._audio:
             kinds.add(TrackKind.AUDIO)
         if self._max_pages:
             kinds.add(TrackKind.SUBTITLE)
         return frozenset(kinds)
+
+    def finer(self, start: float, end: float) -> bool:
+        """Whether it looks at pictures between two seconds, both included, off the grid."""
+        if not self._motion:
+            return False
+        sights = [one.windows for sights in self._sights.values() for one in sights]
+        return not sights or any(one is not None and one.wants(start, end) for one in sights)
 
     def take(self, one: Shown | Heard | MediaLine) -> None:
         """Look at, hear or read one thing, of the kinds that it needs."""
@@ -258,7 +300,9 @@ class Decoding:
         return mine
 
     def _sight(self, track: Track, ground: str) -> _Sight:
-        return _Sight(track, ground, self._limits, self._max_pages, self._looks)
+        return _Sight(
+            track, ground, self._limits, self._max_pages, self._looks, motion=self._motion
+        )
 
     def _finish(self, result: Decoded, sights: dict[Track, list[_Sight]], *, frames: bool) -> None:
         media, reach = self._media, self._limits.max_unseen
@@ -267,6 +311,9 @@ class Decoding:
             one.finish()
         if frames:
             result.frames = _together(one.kept(one.grid, media.length, reach) for one in order)
+        result.motion = _together(
+            one.windows.motion(one.name) for one in order if one.windows is not None
+        )
         result.pages = _together(one.kept(one.pages, media.length, reach) for one in order)
         result.problems = media.problems
         unread = [*self._unseen, *media.left_out]
@@ -276,11 +323,12 @@ class Decoding:
         if result.frames is not None:
             result.frames = replace(result.frames, unread=tuple(unread))
         if order:
+            result.no_motion = "nothing moves in the media"
             result.problems = [*result.problems, *unread]
             return
         why = self._why_none(TrackKind.VIDEO, TrackKind.ATTACHED)
         if why is not None:
-            result.no_frames = why
+            result.no_frames = result.no_motion = why
 
     def _why_none(self, *kinds: TrackKind) -> str | None:
         """Why nothing of some kinds could be decoded; None if the file holds none."""
@@ -295,7 +343,7 @@ class Decoding:
         return f"no {what} could be read: {cause}"
 
 
-def _together(found: Iterator[Frames | None]) -> Frames | None:
+def _together(found: Iterator[_Seen | None]) -> _Seen | None:
     """The first, with the others beside it."""
     kept = [one for one in found if one is not None]
     return replace(kept[0], others=tuple(kept[1:])) if kept else None
@@ -310,6 +358,7 @@ def decode(
     max_pixels: int,
     max_pages: int = 0,
     max_unseen: float = 20.0,
+    motion: bool = False,
 ) -> Decoded:
     """Decode a media file in one pass.
 
@@ -321,6 +370,7 @@ def decode(
         max_pixels: Reject larger frames before decoding.
         max_pages: Number of frames for OCR of media that is not long; 0 for none.
         max_unseen: Seconds of which at least one frame is kept.
+        motion: Tell how the pictures move.
 
     Raises:
         MediaRefused: If the format is unknown or the file is damaged at its start.
@@ -328,8 +378,10 @@ def decode(
     limits = Limits(max_seconds, max_pixels, max_unseen)
     try:
         with open_media(path, limits) as media:
-            decoding = Decoding(media, limits, frames=frames, audio=audio, max_pages=max_pages)
-            for one in media.read(decoding.kinds, moments=Decoding.MOMENTS):
+            decoding = Decoding(
+                media, limits, frames=frames, audio=audio, max_pages=max_pages, motion=motion
+            )
+            for one in media.read(decoding.kinds, moments=Decoding.MOMENTS, finer=decoding.finer):
                 decoding.take(one)
             return decoding.finish()
     except MediaRefused:

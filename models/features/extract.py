@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quorum.core.errors import InputError, MediaRefused
 from quorum.core.messages import Upload
 from quorum.core.settings import MediaAccess
-from quorum.models.detectors import OF_MEDIA, Audio, Feature, Features, Frames, Speech, Text
+from quorum.models.detectors import OF_MEDIA, Audio, Feature, Features, Frames, Motion, Speech, Text
 from quorum.models.features.decode import Decoded
 from quorum.models.features.speech.listener import Transcript, shared_listener, speech_is_on
 from quorum.models.features.text import MAX_CHARACTERS, text_of, text_of_speech
@@ -64,6 +64,7 @@ class _Draft:
     text: Text | None = None
     embedding: NDArray[np.float32] | None = None
     frames: Frames | None = None
+    motion: Motion | None = None
     audio: Audio | None = None
     fingerprint: Any = None
     digests: Any = None
@@ -81,6 +82,7 @@ class _Draft:
             text=self.text,
             embedding=self.embedding,
             frames=self.frames,
+            motion=self.motion,
             audio=self.audio,
             fingerprint=self.fingerprint,
             digests=self.digests,
@@ -253,6 +255,7 @@ class Extractor:
             self._pages,
             Feature.FINGERPRINT in self._needs,
             Limits.of(self._media),
+            Feature.MOTION in self._needs,
         )
         self._count(decodes=int(wanted.decodes), fingerprints=int(wanted.fingerprint))
         read = read_media(path, wanted, self._fingerprinter)
@@ -260,8 +263,8 @@ class Extractor:
         if read.no_fingerprint:
             draft.mark_absent([Feature.FINGERPRINT], read.no_fingerprint)
         if read.refused:
-            decoded = {Feature.FRAMES, Feature.AUDIO, Feature.OCR, Feature.SPEECH}
-            draft.mark_absent(decoded & {*self._wanted}, read.refused)
+            decoded = {*self._wanted} - {Feature.FINGERPRINT, Feature.DIGESTS}
+            draft.mark_absent(decoded, read.refused)
         if read.decoded is not None:
             self._take(draft, read.decoded, frames=wanted.frames)
         if Feature.DIGESTS in self._needs:
@@ -283,6 +286,9 @@ class Extractor:
         draft.audio = made.audio if audio else None
         if frames and made.frames is None:
             draft.absent[Feature.FRAMES] = made.no_frames
+        draft.motion = made.motion
+        if Feature.MOTION in self._needs and made.motion is None:
+            draft.absent[Feature.MOTION] = made.no_motion
         if audio and made.audio is None:
             draft.absent[Feature.AUDIO] = made.no_audio
         if made.problems:

@@ -7,6 +7,8 @@ player shows then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,38 +34,50 @@ _CUT = 16.0
 _OTHER = 32.0
 
 _Pixels = NDArray[np.uint8]
+_Kept = TypeVar("_Kept")
 
 
-class Bursts:
+class Bursts(Generic[_Kept]):
     """Collects bursts of frames, and doubles their period when there are too many.
 
     Args:
         max_unseen: Seconds from one burst to the next that are not exceeded, unless the media is
             so long that there would be more than 64 bursts.
         looked: Whether each picture was chosen by a look at its start, rather than by the grid.
+        step: Seconds between the frames of a burst.
+        count: Frames per burst.
     """
 
-    def __init__(self, max_unseen: float = 20.0, *, looked: bool = False) -> None:
+    def __init__(
+        self,
+        max_unseen: float = 20.0,
+        *,
+        looked: bool = False,
+        step: float = GRID,
+        count: int = BURST,
+    ) -> None:
         self._max_unseen = max_unseen
         self._looked = looked
+        self._step = step
+        self._count = count
         self.times: list[float] = []
-        self.pixels: list[NDArray[np.uint8]] = []
-        self._period = BURST * GRID
+        self.pixels: list[_Kept] = []
+        self._period = count * step
         self._last = (-1, -1)
         self._bursts = 0
 
     def _place(self, at: float) -> tuple[int, int]:
-        """Indices of the burst and of the frame within it; ``BURST`` means between bursts."""
+        """Indices of the burst and of the frame within it; their count means between bursts."""
         burst = int((at + 1e-6) // self._period)
-        frame = int((at + 1e-6 - burst * self._period) // GRID)
-        return burst, min(frame, BURST)
+        frame = int((at + 1e-6 - burst * self._period) // self._step)
+        return burst, min(frame, self._count)
 
     def wants(self, at: float) -> bool:
         """Whether to keep a frame at this time, in seconds."""
         place = self._place(at)
-        return place > self._last and place[1] < BURST
+        return place > self._last and place[1] < self._count
 
-    def add(self, at: float, pixels: NDArray[np.uint8]) -> None:
+    def add(self, at: float, pixels: _Kept) -> None:
         """Keep a frame; thin out the bursts if there are more than ``MAX_BURSTS``."""
         place = self._place(at)
         self._bursts += place[0] != self._last[0]
@@ -75,18 +89,28 @@ class Bursts:
         ):
             self._period *= 2
             places = [self._place(moment) for moment in self.times]
-            kept = [index for index, place in enumerate(places) if place[1] < BURST]
+            kept = [index for index, place in enumerate(places) if place[1] < self._count]
             self.times = [self.times[index] for index in kept]
             self.pixels = [self.pixels[index] for index in kept]
             self._bursts = len({places[index][0] for index in kept})
             self._last = self._place(at)
 
-    def show(self, start: float, end: float, make: Callable[[], _Pixels]) -> None:
+    def show(self, start: float, end: float, make: Callable[[], _Kept]) -> None:
         """Keep a picture at each wanted moment at which it is shown."""
-        grid = _moments(start, end, GRID, first=not self.times)
+        grid = _moments(start, end, self._step, first=not self.times)
         for at in [start] if self._looked else grid:
             if self.wants(at):
                 self.add(at, make())
+
+    @property
+    def split(self) -> list[tuple[list[float], list[_Kept]]]:
+        """The seconds and frames of each burst."""
+        places = [self._place(at)[0] for at in self.times]
+        found = []
+        for _, group in groupby(range(len(places)), places.__getitem__):
+            indices = list(group)
+            found.append(([self.times[i] for i in indices], [self.pixels[i] for i in indices]))
+        return found
 
 
 class Changes:

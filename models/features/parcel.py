@@ -6,6 +6,7 @@ A hostile file may have taken that process over. So nothing is unpickled, and al
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Annotated, Any, BinaryIO, Final
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from quorum.core.errors import ArtifactError
-from quorum.models.detectors import Audio, Frames
+from quorum.models.detectors import Audio, Frames, Motion
 from quorum.models.features.decode import Decoded
+from quorum.models.features.motion import STATISTICS
 from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.models.media.limits import MAX_SUBTITLES
 from quorum.models.media.lines import MediaLine
@@ -46,6 +48,13 @@ class _Sight(_Part):
     unread: tuple[_Text, ...]
 
 
+class _Windows(_Part):
+    """How the pictures of one track move."""
+
+    count: _Count
+    name: _Text
+
+
 class _Sound(_Part):
     """Sound of one track."""
 
@@ -66,10 +75,12 @@ class _Decoded(_Part):
     """See ``Decoded``."""
 
     frames: tuple[_Sight, ...]
+    motion: tuple[_Windows, ...]
     pages: tuple[_Sight, ...]
     audio: tuple[_Sound, ...]
     lines: Annotated[tuple[_Line, ...], Field(max_length=2 * MAX_SUBTITLES)]
     no_frames: _Text
+    no_motion: _Text
     no_audio: _Text
     problems: tuple[_Text, ...]
 
@@ -133,12 +144,14 @@ def read_parcel(source: BinaryIO) -> tuple[Decoded | None, str, Fingerprint | No
 def _facts_of(decoded: Decoded, arrays: list[Any]) -> _Decoded:
     return _Decoded(
         frames=_sights_of(decoded.frames, arrays),
+        motion=_windows_of(decoded.motion, arrays),
         pages=_sights_of(decoded.pages, arrays),
         audio=_sounds_of(decoded.audio, arrays),
         lines=tuple(
             _Line(text=one.text, start=one.start, end=one.end) for one in decoded.lines
         ),
         no_frames=decoded.no_frames[:4000],
+        no_motion=decoded.no_motion[:4000],
         no_audio=decoded.no_audio[:4000],
         problems=tuple(one[:4000] for one in decoded.problems),
     )  # fmt: skip
@@ -162,6 +175,14 @@ def _sights_of(frames: Frames | None, arrays: list[Any]) -> tuple[_Sight, ...]:
     return tuple(found)
 
 
+def _windows_of(motion: Motion | None, arrays: list[Any]) -> tuple[_Windows, ...]:
+    found = []
+    for one in () if motion is None else motion.sights:
+        arrays += [one.times, one.statistics]
+        found.append(_Windows(count=len(one.times), name=one.name))
+    return tuple(found)
+
+
 def _sounds_of(audio: Audio | None, arrays: list[Any]) -> tuple[_Sound, ...]:
     found = []
     for one in () if audio is None else (audio, *audio.others):
@@ -177,6 +198,7 @@ def _check_size(head: _Head) -> None:
             count, height, width = sight.shape
             total += count * (height * width * 3 + 8)
         total += sum(4 * sound.samples for sound in head.decoded.audio)
+        total += sum((8 + 4 * len(STATISTICS)) * one.count for one in head.decoded.motion)
     if total > _MAX_BYTES:
         msg = f"a parcel announces {total:,} bytes; at most {_MAX_BYTES:,} are read"
         raise ArtifactError(msg)
@@ -184,6 +206,8 @@ def _check_size(head: _Head) -> None:
 
 def _decoded(facts: _Decoded, source: BinaryIO) -> Decoded:
     frames = _together(_frames(one, source) for one in facts.frames)
+    motions = [_motion(one, source) for one in facts.motion]
+    motion = replace(motions[0], others=tuple(motions[1:])) if motions else None
     pages = _together(_frames(one, source) for one in facts.pages)
     sounds = [_audio(one, source) for one in facts.audio]
     audio = None
@@ -198,15 +222,14 @@ def _decoded(facts: _Decoded, source: BinaryIO) -> Decoded:
         facts.no_frames,
         facts.no_audio,
         list(facts.problems),
+        motion,
+        facts.no_motion,
     )
 
 
 def _frames(facts: _Sight, source: BinaryIO) -> Frames:
     count, height, width = facts.shape
-    times = _array(source, np.float64, (count,))
-    if not (np.isfinite(times).all() and (np.diff(times) >= 0).all()):
-        msg = "a parcel has frames that are out of order"
-        raise ArtifactError(msg)
+    times = _times(source, count)
     return Frames(
         _array(source, np.uint8, (count, height, width, 3)),
         times,
@@ -216,6 +239,23 @@ def _frames(facts: _Sight, source: BinaryIO) -> Frames:
         facts.reach,
         unread=facts.unread,
     )
+
+
+def _motion(facts: _Windows, source: BinaryIO) -> Motion:
+    times = _times(source, facts.count)
+    statistics = _array(source, np.float32, (facts.count, len(STATISTICS)))
+    if not np.isfinite(statistics).all():
+        msg = "a parcel has motion that is not a number"
+        raise ArtifactError(msg)
+    return Motion(times, statistics, facts.name)
+
+
+def _times(source: BinaryIO, count: int) -> NDArray[np.float64]:
+    times = _array(source, np.float64, (count,))
+    if not (np.isfinite(times).all() and (np.diff(times) >= 0).all()):
+        msg = "a parcel has frames that are out of order"
+        raise ArtifactError(msg)
+    return times
 
 
 def _together(found: Iterable[Frames]) -> Frames | None:

@@ -34,6 +34,7 @@ class Wanted:
         pages: The number of frames for OCR; 0 for none, and for no subtitles.
         fingerprint: Its fingerprint.
         limits: How much of it is decoded.
+        motion: How its pictures move.
     """
 
     frames: bool = False
@@ -41,11 +42,12 @@ class Wanted:
     pages: int = 0
     fingerprint: bool = False
     limits: Limits = field(default_factory=Limits)
+    motion: bool = False
 
     @property
     def decodes(self) -> bool:
         """Whether anything but the fingerprint is wanted."""
-        return bool(self.frames or self.audio or self.pages)
+        return bool(self.frames or self.motion or self.audio or self.pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def _read_once(path: Path, wanted: Wanted) -> Reading:
                 frames=wanted.frames,
                 audio=wanted.audio,
                 max_pages=wanted.pages,
+                motion=wanted.motion,
             )
             kinds = decoding.kinds
             try:
@@ -105,7 +108,9 @@ def _read_once(path: Path, wanted: Wanted) -> Reading:
                 none = _told(error, path)
             listener = None if making is None else making.listener
             kinds = kinds if making is None else kinds | making.kinds
-            for one in media.read(kinds, moments=Decoding.MOMENTS, listener=listener):
+            for one in media.read(
+                kinds, moments=Decoding.MOMENTS, finer=decoding.finer, listener=listener
+            ):
                 if isinstance(one, MediaLine) or one.track.kind in decoding.kinds:
                     decoding.take(one)
                 if making is not None:
@@ -141,6 +146,7 @@ def _decoded(path: Path, wanted: Wanted) -> tuple[Decoded | None, str]:
             max_pixels=limits.max_pixels,
             max_pages=wanted.pages,
             max_unseen=limits.max_unseen,
+            motion=wanted.motion,
         )
     except MediaRefused as error:
         return None, str(error)

@@ -44,5 +44,5 @@ def _rehearse() -> None:
         with suppress(Exception):  # an FFmpeg without these encoders
             small_film(path)
         if path.is_file():
-            made = read_here(path, Wanted(frames=True, audio=True, pages=1, fingerprint=True))
+            made = read_here(path, Wanted(True, True, 1, True, motion=True))
             _log.debug("read a small film: %s", made.refused or "ok")

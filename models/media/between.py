@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -43,14 +43,18 @@ class Looks:
     Args:
         step: Seconds of the grid.
         seed: What chooses the times between.
+        finer: Whether somebody looks between two seconds, both included, beside these times.
 
     Attributes:
         each: Whether each step has a look between, rather than one of two.
     """
 
-    def __init__(self, step: float, seed: bytes) -> None:
+    def __init__(
+        self, step: float, seed: bytes, finer: Callable[[float, float], bool] | None = None
+    ) -> None:
         self.step = step
         self._seed = seed
+        self._finer = finer
         self._pages = [0]
         self.each = False
 
@@ -88,7 +92,9 @@ class Looks:
     def within(self, start: float, end: float) -> bool:
         """Whether somebody looks between two seconds, both included."""
         first = math.ceil(start / self.step)
-        return first * self.step <= end or start <= self.after(max(0, first - 1)) <= end
+        if first * self.step <= end or start <= self.after(max(0, first - 1)) <= end:
+            return True
+        return self._finer is not None and self._finer(start, end)
 
 
 class Between:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from io import BytesIO
@@ -143,6 +143,7 @@ class Media:
         *,
         draft: float | None = None,
         moments: float | None = None,
+        finer: Callable[[float, float], bool] | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
         only: Track | None = None,
@@ -156,13 +157,14 @@ class Media:
             draft: Pictures a second that are looked at, where they need not be exact.
             moments: Seconds of whose multiples the pictures are looked at; None for always. What
                 is shown between them is a track of its own, if it is something else.
+            finer: Whether somebody looks between two seconds, both included, beside the moments.
             listener: Receives the coded packets of all tracks of pictures and sound.
             start: Second to which a film seeks first.
             only: The one track to decode, rather than all of the kinds.
         """
         chosen = [only] if only is not None else self._judged(kinds)
         work = Work(self._limits.bounded)
-        looks = None if moments is None else Looks(moments, self.seed)
+        looks = None if moments is None else Looks(moments, self.seed, finer)
         between: dict[Track, Between] = {}
         opposite: dict[Track, Opposite] = {}
         more = frozenset() if only is not None or start else frozenset(kinds)

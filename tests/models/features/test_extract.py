@@ -40,7 +40,7 @@ def test_each_feature_is_made_once_for_all(folder):
     assert extractor.costs.embeddings == 3
     assert extractor.costs.embedding_batches == 1
     for features in batch:
-        assert features.absent == {}
+        assert features.absent == {Feature.MOTION: "nothing moves in the media"}
         assert features.frames is not None
         assert features.audio is not None
         assert features.fingerprint > 0
@@ -74,13 +74,15 @@ def test_what_is_not_there_is_said(folder):
         Feature.TEXT: "no text",
         Feature.EMBEDDING: "no text",
         Feature.FRAMES: "no media",
+        Feature.MOTION: "no media",
         Feature.AUDIO: "no media",
         Feature.FINGERPRINT: "no media",
         Feature.DIGESTS: "no media",
         Feature.OCR: "no media",
     }
     no_video = "no video in the media"
-    assert batch[1].absent == {Feature.FRAMES: no_video, Feature.OCR: no_video}
+    of_pictures = (Feature.FRAMES, Feature.MOTION, Feature.OCR)
+    assert batch[1].absent == dict.fromkeys(of_pictures, no_video)
     assert batch[1].audio is not None
     assert batch[2].absent[Feature.FRAMES] == "media is gone: no such file"
     assert "media.folders" in batch[3].absent[Feature.FRAMES]

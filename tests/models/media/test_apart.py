@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from quorum.core.errors import ArtifactError, MediaRefused
-from quorum.models.detectors import Audio, Frames
+from quorum.models.detectors import Audio, Frames, Motion
 from quorum.models.features import decoders
 from quorum.models.features.decode import Decoded
 from quorum.models.features.decoders import read_media
+from quorum.models.features.motion import STATISTICS
 from quorum.models.features.parcel import read_parcel, write_parcel
 from quorum.models.features.reading import Wanted, read_here
 from quorum.models.media import apart as apart_module
@@ -233,7 +234,7 @@ def confined(tmp_path):
     decoders._apart.reset(token)
 
 
-WANTED = Wanted(frames=True, audio=True, pages=4, fingerprint=True)
+WANTED = Wanted(frames=True, audio=True, pages=4, fingerprint=True, motion=True)
 
 
 def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined):
@@ -246,6 +247,7 @@ def test_a_film_read_apart_is_the_film_read_here(tmp_path, confined):
     np.testing.assert_array_equal(mine.frames.pixels, theirs.frames.pixels)
     np.testing.assert_array_equal(mine.pages.times, theirs.pages.times)
     np.testing.assert_array_equal(mine.audio.samples, theirs.audio.samples)
+    assert mine.no_motion == theirs.no_motion == "nothing moves in the media"
     assert (mine.frames.name, mine.frames.length) == (theirs.frames.name, theirs.frames.length)
     assert mine.problems == theirs.problems
 
@@ -268,13 +270,22 @@ def frames(times=(0.0, 1.0)):
     return Frames(pixels, np.array(times), 2.0, unread=("a",))
 
 
+def motion(start=0.0, value=1.0, others=()):
+    statistics = np.full((2, len(STATISTICS)), value, np.float32)
+    return Motion(np.array([start, start + 1.0]), statistics, "a", others)
+
+
 def test_a_parcel_keeps_all(tmp_path):
     sound = Audio(np.ones(5, np.float32), 16000, "a", (Audio(np.zeros(0, np.float32), 8000),))
-    sent = Decoded(frames(), None, sound, [MediaLine("Hello", 1.0, 2.0)], "x", "y", ["z"])
+    moves = motion(others=(motion(1.0),))
+    lines = [MediaLine("Hello", 1.0, 2.0)]
+    sent = Decoded(frames(), None, sound, lines, "x", "y", ["z"], moves, "w")
     got, refused, found, why = read_parcel(io.BytesIO(parcel_of(sent)))
     np.testing.assert_array_equal(got.frames.pixels, sent.frames.pixels)
     assert [len(one.samples) for one in (got.audio, *got.audio.others)] == [5, 0]
-    assert (got.lines, got.no_frames, got.problems) == (sent.lines, "x", ["z"])
+    assert (got.lines, got.no_frames, got.problems, got.no_motion) == (lines, "x", ["z"], "w")
+    assert [one.times.tolist() for one in got.motion.sights] == [[0.0, 1.0], [1.0, 2.0]]
+    np.testing.assert_array_equal(got.motion.statistics, moves.statistics)
     assert (got.frames.unread, got.pages, refused, found, why) == (("a",), None, "", None, "")
 
 
@@ -287,6 +298,7 @@ FORGED = {
     "out of order": parcel_of(Decoded(frames((2.0, 1.0)))),
     "no time": parcel_of(Decoded(frames((0.0, float("nan"))))),
     "huge": parcel_of(Decoded(frames())).replace(b'"shape":[2,2,4]', b'"shape":[999999,999,999]'),
+    "no motion": parcel_of(Decoded(frames(), motion=motion(value=np.nan))),
     "no sound": parcel_of(Decoded(audio=Audio(np.full(3, np.nan, np.float32), 8000))),
 }
 

@@ -62,13 +62,15 @@ UNSTEADY = [*range(0, 990, 33), 1010, 1040, 4010, 4040, 4300, *range(5000, 6000,
 )
 def test_frames_are_the_same_as_if_all_were_decoded(name, times, options, tmp_path, monkeypatch):
     path = film(tmp_path / name, times, **options)
-    made = decode(path, frames=True, audio=False, max_pages=6, **LIMITS)
+    made = decode(path, frames=True, audio=False, max_pages=6, motion=True, **LIMITS)
     few = counted(path, GRID)
     monkeypatch.setattr(Decoding, "MOMENTS", None)
-    whole = decode(path, frames=True, audio=False, max_pages=6, **LIMITS)
+    whole = decode(path, frames=True, audio=False, max_pages=6, motion=True, **LIMITS)
     np.testing.assert_array_equal(made.frames.times, whole.frames.times)
     np.testing.assert_array_equal(made.frames.pixels, whole.frames.pixels)
     np.testing.assert_array_equal(made.pages.pixels, whole.pages.pixels)
+    np.testing.assert_array_equal(made.motion.times, whole.motion.times)
+    np.testing.assert_array_equal(made.motion.statistics, whole.motion.statistics)
     if name != "a.avi" and times is STEADY:
         assert few < (0.5 if options else 0.9) * counted(path, None)
 

@@ -314,9 +314,15 @@ _told_before = threading.excepthook
 
 
 def _unless_closed(args: Any) -> None:
-    """Report an exception of a thread, unless it is of a channel that was closed."""
-    if isinstance(args.exc_value, ValueError) and "Channel closed" in str(args.exc_value):
-        _log.debug("a channel was closed: %s", args.exc_value)
+    """Report an exception of a thread, unless it is of a channel that was closed.
+
+    So it is where Beam follows a job by a job server of ours, and we end before the job.
+    """
+    error = args.exc_value
+    follows = args.thread is not None and args.thread.name.startswith("wait_until_finish")
+    closed = isinstance(error, ValueError) and "Channel closed" in str(error)
+    if closed or (follows and isinstance(error, grpc.RpcError)):
+        _log.debug("a channel was closed: %s", error)
         return
     _told_before(args)
 

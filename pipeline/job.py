@@ -21,7 +21,7 @@ from quorum.core.health import register
 from quorum.core.process_end import HANDLER_SECONDS, end_process, end_within
 from quorum.models.supervision.shared import close_supervisors, shared_supervisor
 from quorum.models.supervision.spec import EnsembleSpec
-from quorum.pipeline.control.flink_client import run_on_flink
+from quorum.pipeline.control.flink_client import check_state, run_on_flink
 from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.flink.options import FlinkOptions
@@ -113,6 +113,8 @@ def run_job(
         if turns:
             _run_in_turns(build, turns[0], stop, beam_args)
             return None
+        if engine is Engine.FLINK and streaming:
+            check_state(flink or FlinkOptions(), beam_args)
         with launch(
             build,
             engine,

@@ -9,10 +9,10 @@ from typing import Any
 
 from quorum import __version__
 from quorum.core import health
-from quorum.core.errors import QuorumError
+from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.pipeline.control.flink_jobs import FlinkJobs
 from quorum.pipeline.control.launching import plain
-from quorum.pipeline.control.records import Command, StartedJob, keep
+from quorum.pipeline.control.records import Command, StartedJob, keep, recorded
 from quorum.pipeline.control.status import JobService
 from quorum.pipeline.control.upgrade import await_ended
 from quorum.pipeline.control.watch import JobWatch, await_handed_over, follow
@@ -20,12 +20,37 @@ from quorum.pipeline.flink.cluster import FlinkCluster
 from quorum.pipeline.flink.options import FlinkOptions
 from quorum.pipeline.flink.session import flink_master
 
-__all__ = ["run_on_flink"]
+__all__ = ["check_state", "run_on_flink"]
 
 _log = logging.getLogger(__name__)
 
 _END_SECONDS = 120.0
 _STEP_SECONDS = 1.0
+
+
+def check_state(flink: FlinkOptions, extra: Sequence[str]) -> None:
+    """Refuse to begin without the state that a job of this name left when it was stopped.
+
+    Its open cases were acknowledged, and nobody would deliver them again.
+
+    Args:
+        flink: How the job runs.
+        extra: More options in Beam's own words.
+
+    Raises:
+        ConfigurationError: If it left one, and the loss is not accepted.
+    """
+    name = flink.job_name
+    before = recorded(FlinkCluster.at(flink_master(flink, extra)).url, name)
+    if before is None or not before.state or flink.allow_loss or plain(extra) != tuple(extra):
+        return
+    msg = (
+        f"{name} was stopped with its state in {before.state}, and this command begins without: "
+        "its open cases would get no verdict. Begin with them by `quorum jobs resume "
+        f"{name}`, or by this command and the state (after `--`: --savepoint_path={before.state}); "
+        "or accept the loss with --flink-allow-loss"
+    )
+    raise ConfigurationError(msg)
 
 
 def run_on_flink(

@@ -224,7 +224,10 @@ def find_job(service: JobService, wanted: str) -> JobSummary:
     running = [one for one in fitting if not one.state.ended]
     chosen = running or fitting[:1]
     if not chosen:
-        msg = f"there is no job {wanted}; `quorum jobs list` shows those that there are"
+        msg = (
+            f"there is no job {wanted}; `quorum jobs list` shows those that there are, and `quorum "
+            "jobs resume` starts one again that its cluster has forgotten"
+        )
         raise NoSuchJob(msg)
     if len(chosen) > 1:
         msg = f"{wanted} fits several jobs: {', '.join(one.id for one in chosen)}; give a whole id"

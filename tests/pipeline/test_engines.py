@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import pytest
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -282,3 +283,22 @@ def test_a_prism_that_beam_shares_in_this_process_is_not_used(
     with launch(bounded, Engine.PRISM, streaming=False) as result:
         assert result.wait_until_finish() == "DONE"
     del kept
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("wait_until_finish_read", grpc.RpcError("socket closed"), False),
+        ("other", ValueError("Channel closed!"), False),
+        ("other", grpc.RpcError("socket closed"), True),
+        ("wait_until_finish_read", ValueError("a fault"), True),
+    ],
+)
+def test_what_beam_says_of_a_job_server_that_ends_before_the_job_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, told: bool
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(engines, "_told_before", seen.append)
+    args = threading.ExceptHookArgs((type(error), error, None, threading.Thread(name=name)))
+    engines._unless_closed(args)
+    assert bool(seen) is told

@@ -48,6 +48,8 @@ def list_jobs(
     quorum jobs list --flink-master jobmanager:8081
     quorum jobs list --project P --region europe-west1
     """
+    from quorum.pipeline.control.records import recorded_jobs
+
     service = place.service()
     found = [one for one in service.jobs() if every or not one.state.ended]
     statuses = [service.status(one.id) for one in found]
@@ -55,7 +57,9 @@ def list_jobs(
         typer.echo(json.dumps([_document(one) for one in statuses], indent=2))
         return
     if not statuses:
-        typer.echo("no job runs there", err=True)
+        known = ", ".join(one.name for one in recorded_jobs(service.place))
+        mend = f"; started from here were: {known} (`quorum jobs resume NAME`)" if known else ""
+        typer.echo(f"no job runs there{mend}", err=True)
         return
     table = Table("job", "name", "state", "restarts in an hour", "checkpoint", "problem")
     for one in statuses:

@@ -14,6 +14,7 @@ from quorum.apps.cli.jobs_options import Place
 from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.pipeline.control import launching, upgrade
 from quorum.pipeline.control.records import Command, StartedJob, changing, keep, recorded
+from quorum.pipeline.control.status import NoSuchJob
 from tests.pipeline.control.fake_engine import FakeEngine, dies, restarts, runs, well
 
 PLACE = "http://jobmanager:8081"
@@ -97,3 +98,12 @@ def test_a_beginning_that_fits_several_jobs_is_refused_with_their_names(
         jobs("resume", "firs")
     with pytest.raises(ConfigurationError, match=r"of this cluster were: .*other"):
         jobs("resume", "unknown")
+
+
+def test_a_cluster_that_forgot_a_job_is_listed_with_the_mend(
+    engine: FakeEngine,
+) -> None:
+    told = CliRunner().invoke(app, ["list", "--flink-master", "jobmanager:8081"])
+    assert "started from here were: quorum (`quorum jobs resume NAME`)" in told.output
+    with pytest.raises(NoSuchJob, match="`quorum jobs resume` starts one again"):
+        jobs("show", "first")

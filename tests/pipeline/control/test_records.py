@@ -11,6 +11,7 @@ import pytest
 
 from quorum.core.errors import ConfigurationError, QuorumError
 from quorum.pipeline.control import launching
+from quorum.pipeline.control.flink_client import check_state
 from quorum.pipeline.control.launching import plain, start_from, start_update, with_options
 from quorum.pipeline.control.records import (
     Command,
@@ -22,6 +23,7 @@ from quorum.pipeline.control.records import (
     recorded_jobs,
 )
 from quorum.pipeline.control.retained import last_checkpoint
+from quorum.pipeline.flink.options import FlinkOptions
 
 FIRST = Command(("python", "-m", "quorum", "stream"), "/where")
 ONE = StartedJob("http://a:1", "quorum-p-s", "1", FIRST, "0.3.0")
@@ -61,6 +63,19 @@ def test_where_a_job_was_stopped_is_kept_until_it_is_started_again() -> None:
     assert recorded(ONE.place, ONE.name) == replace(ONE, state="s3://x")
     keep(ONE)
     assert recorded(ONE.place, ONE.name) == ONE
+
+
+def test_a_start_without_the_state_that_a_stop_left_is_refused() -> None:
+    flink = FlinkOptions(master="a:1", job_name=ONE.name)
+    check_state(flink, [])
+    keep(ONE)
+    check_state(flink, [])
+    keep_state(ONE.place, ONE.name, "s3://x")
+    with pytest.raises(ConfigurationError, match=r"resume quorum-p-s`.*--savepoint_path=s3://x"):
+        check_state(flink, ["--parallelism=2"])
+    check_state(flink, ["--parallelism=2", "--savepoint_path=s3://x"])
+    check_state(replace(flink, allow_loss=True), [])
+    check_state(replace(flink, job_name="another"), [])
 
 
 def test_a_job_is_changed_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

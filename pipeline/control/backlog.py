@@ -46,6 +46,8 @@ def read_backlog(subscription: str, api: GoogleApi | None = None) -> Backlog:
         subscription: ``projects/P/subscriptions/S``.
         api: Cloud Monitoring; by default Google's, or what ``QUORUM_MONITORING_ENDPOINT`` names.
     """
+    if not subscription.startswith("projects/"):
+        return Backlog(subscription, unknown="the workers tell it, as quorum_backlog_messages")
     named = os.environ.get(ENDPOINT)
     if os.environ.get("PUBSUB_EMULATOR_HOST") and api is None and not named:
         return Backlog(subscription, unknown="the emulator has no metrics")

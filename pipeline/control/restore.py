@@ -17,6 +17,7 @@ from google.pubsub_v1.types import SeekRequest
 
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.messages import Upload
+from quorum.pipeline.streams.address import AddressKind, parse_address
 from quorum.pipeline.streams.pubsub_clients import subscriber_client
 from quorum.store.ledger import Ledger, LedgerCase, TimeRange
 
@@ -85,9 +86,19 @@ def look(subscription: str, at: datetime) -> Replay:
         at: The present.
 
     Raises:
-        ConfigurationError: If there is no such subscription.
+        ConfigurationError: If there is no such subscription, or it is none of Pub/Sub's.
         EngineUnavailable: If Pub/Sub does not answer.
     """
+    address = parse_address(subscription)
+    if address.kind is not AddressKind.SUBSCRIPTION:
+        msg = f"{subscription} is a {address.kind.value}, and no subscription that can be set back"
+        if address.kind is AddressKind.KAFKA:
+            msg += (
+                ": set its group back with Kafka's own tool while the job does not run "
+                "(kafka-consumer-groups.sh --reset-offsets --to-datetime …)"
+            )
+        raise ConfigurationError(msg)
+    subscription = address.path
     try:
         found = subscriber_client().get_subscription(subscription=subscription, timeout=_SECONDS)
     except google_errors.NotFound:

@@ -139,6 +139,7 @@ def test_a_backlog_that_nobody_knows_is_said_to_be_unknown(
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", "localhost:1")
     monkeypatch.delenv("QUORUM_MONITORING_ENDPOINT", raising=False)
     assert read_backlog("projects/p/subscriptions/s").unknown == "the emulator has no metrics"
+    assert "quorum_backlog_messages" in read_backlog("kafka://a:9092/t").unknown
     assert behind(["projects/p/subscriptions/s"], 0.0) is None
     stand_in.answers["GET /v3/projects/p/timeSeries"] = {}
     found = read_backlog("projects/p/subscriptions/s", GoogleApi(stand_in.url))

@@ -42,6 +42,19 @@ def test_subscriptions_go_back_to_the_oldest_open_upload_with_a_margin() -> None
     assert plan.publish == ()
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("kafka://a:9092/t", r"is a Kafka topic, .*kafka-consumer-groups"),
+        ("projects/p/topics/t", "is a topic, and no subscription"),
+        ("nonsense", "is not a stream"),
+    ],
+)
+def test_what_cannot_be_set_back_is_refused_with_the_mend(address: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        look(address, AT)
+
+
 def test_what_no_subscription_retains_is_published_again() -> None:
     plan = plan_restore([case("a", 5), case("old", 3 * 24 * 60)], [replay(1)])
     assert [one.id for one in plan.publish] == ["old"]

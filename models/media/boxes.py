@@ -58,7 +58,7 @@ class _Track:
         return self.edits * self.samples
 
 
-def check_tables(file: BinaryIO | Tail, size: int) -> list[str]:
+def check_tables(file: BinaryIO | Tail, size: int) -> list[list[str]]:
     """Check the announced samples of an MP4 or MOV file; other files pass.
 
     Args:
@@ -66,8 +66,7 @@ def check_tables(file: BinaryIO | Tail, size: int) -> list[str]:
         size: Its length in bytes.
 
     Returns:
-        Parts of its tracks that FFmpeg leaves out without a word: a track may change its coding, of
-        which it decodes the first.
+        The codings of each of its tracks, by their names of four letters.
 
     Raises:
         MediaRefused: If its tables announce more than a file of its size can hold.
@@ -98,11 +97,7 @@ def check_tables(file: BinaryIO | Tail, size: int) -> list[str]:
             f"{limit:,}"
         )
         raise MediaRefused(msg)
-    return [
-        f"track {number} changes its coding ({', '.join(codings)}): only the first was decoded"
-        for number, codings in enumerate((track.codings for track in tracks), 1)
-        if len(codings) > 1
-    ]
+    return [track.codings for track in tracks]
 
 
 def _read(file: BinaryIO | Tail, track: _Track, kind: bytes, start: int, end: int) -> None:

@@ -18,7 +18,7 @@ from quorum.models.media.lines import MediaLine
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.sound import Gathered
-from quorum.models.media.subtitles import subtitle_text
+from quorum.models.media.subtitles import TEXT_BOXES, subtitle_text
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["ContainerReader", "PacketListener"]
@@ -137,7 +137,7 @@ class ContainerReader:
         import av
 
         av.logging.set_level(av.logging.PANIC)
-        unread = check_tables(file, size)
+        self._codings = check_tables(file, size)
         self._errors = (av.error.FFmpegError, ValueError, OSError, IndexError)
         try:
             opened: Any = av.open(
@@ -162,8 +162,13 @@ class ContainerReader:
             msg = "media cannot be read: it holds no streams"
             raise MediaRefused(msg)
         self.problems: list[str] = []
-        # Numbers below zero are not those of tracks.
-        self.left_out: dict[int, str] = {-1 - n: told for n, told in enumerate(unread)}
+        # Numbers below zero are not those of tracks: FFmpeg decodes the first coding of a track.
+        self.left_out: dict[int, str] = {
+            -number: f"track {number} changes its coding ({', '.join(each)}): only the first was "
+            "decoded"
+            for number, each in enumerate(self._codings, 1)
+            if len(each) > 1
+        }
         self._refused: dict[int, str] = {}
         self._before = self._described() if opened.format.name in _GROWING else {}
         self.tracks = self._tracks()
@@ -184,12 +189,15 @@ class ContainerReader:
         chosen = {stream.index for stream in best if stream is not None}
         made = []
         for index, stream in self._streams.items():
-            if stream.type not in ("video", "audio", "subtitle") or _named(stream) in self.known:
+            text = self._text_coding(stream)
+            if _named(stream) in self.known or not (
+                text or stream.type in ("video", "audio", "subtitle")
+            ):
                 continue
             if "dependent" in str(stream.disposition):  # a tile of a picture
                 continue
             context = stream.codec_context
-            kind = TrackKind(stream.type)
+            kind = TrackKind.SUBTITLE if text else TrackKind(stream.type)
             size = (0, 0)
             if kind is TrackKind.VIDEO:
                 size = (context.width, context.height) if context is not None else size
@@ -198,7 +206,7 @@ class ContainerReader:
             track = Track(
                 index,
                 kind,
-                context.name if context is not None else "unknown coding",
+                text or (context.name if context is not None else "unknown coding"),
                 stream.index in chosen,
                 size,
                 str(stream.metadata.get("language", ""))[:20].replace("und", ""),
@@ -206,11 +214,17 @@ class ContainerReader:
                 kind is TrackKind.ATTACHED,
             )
             made.append(track)
-            if context is None:
+            if context is None and not text:
                 self._refused[track.index] = f"the coding of {track} is unknown"
             elif size[0] * size[1] > self._limits.max_pixels:
                 self._refused[track.index] = self._limits.too_large(*size)
         return tuple(sorted(made, key=lambda one: (not one.chosen, one.still, one.index)))
+
+    def _text_coding(self, stream: Any) -> str | None:
+        """The coding of a track of text that FFmpeg does not decode."""
+        if stream.codec_context is None and stream.index < len(self._codings):
+            return TEXT_BOXES.get(next(iter(self._codings[stream.index]), ""))
+        return None
 
     @property
     def chapters(self) -> list[MediaLine]:

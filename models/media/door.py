@@ -249,7 +249,7 @@ class Media:
             found = self.of(kind)
             if kind is TrackKind.SUBTITLE:
                 unread = [track for track in found if not _is_read(track)]
-                self._ignored += [f"{track} is made of pictures" for track in unread]
+                self._ignored += [f"the words of {track} are not text" for track in unread]
                 found = [track for track in found if _is_read(track)]
             judged += found[:MAX_TRACKS]
             if len(found) > MAX_TRACKS:

@@ -13,7 +13,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from tests.models.media.carriers import X264, blank, ffmpeg, mask
+from tests.models.media.carriers import X264, blank, ffmpeg, mask, subtitled
 
 Make = Callable[[Path, Path], None]
 
@@ -327,6 +327,28 @@ def one_transparent(channels: int) -> Make:
     return make
 
 
+def subtitled_by(coding: bytes) -> Make:
+    """The words are subtitles of MP4 in boxes of WebVTT, which FFmpeg does not write."""
+
+    def make(source: Path, out: Path) -> None:
+        subtitled("mov_text")(source, out)
+        with av.open(str(out)) as opened:
+            line = max((bytes(one) for one in opened.demux(subtitles=0)), key=len)
+        cue = box(b"vttc", box(b"payl", line[2 : 2 + int.from_bytes(line[:2], "big")]))
+        # As long as the sample that it replaces.
+        made = out.read_bytes().replace(b"tx3g", coding)
+        assert len(cue) <= len(line)
+        out.write_bytes(made.replace(line, cue + bytes(len(line) - len(cue))))
+
+    return make
+
+
+def late_script(source: Path, out: Path) -> None:
+    """FLV whose description comes with the first picture, at an hour: a script, not subtitles."""
+    one = film_of(source, out.with_suffix(".1.flv"), *X264)
+    out.write_bytes(one.read_bytes()[:13] + flv_tags(one, 3_600_000, script=True))
+
+
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 
 #: Ways in which a viewer sees the words.
@@ -372,6 +394,9 @@ PICTURES: dict[str, Make] = {
     "end.mp4": at_the_end(*X264),
     "end.avi": at_the_end("-c:v", "mpeg4", "-q:v", 3),
     "not-primary.heic": not_primary,
+    "script.flv": late_script,
+    "cues.mp4": subtitled_by(b"wvtt"),
+    "timed.mp4": subtitled("ttml"),
     "transparent-gray16.png": one_transparent(1),
     "transparent-rgb16.png": one_transparent(3),
 }  # fmt: skip
@@ -427,14 +452,14 @@ SOUNDS: dict[str, Make] = {
 }
 
 
-def flv_tags(path: Path, shift: int = 0) -> bytes:
-    """The tags of an FLV file, later by some milliseconds."""
+def flv_tags(path: Path, shift: int = 0, *, script: bool = False) -> bytes:
+    """The tags of an FLV file, later by some milliseconds, with the script or without."""
     data, at, found = bytearray(path.read_bytes()), 13, b""
     while at < len(data):
         end = at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")
         time = shift + int.from_bytes(data[at + 4 : at + 7], "big")
         data[at + 4 : at + 7] = time.to_bytes(3, "big")
-        found += data[at:end] * (data[at] != 18)
+        found += data[at:end] * (script or data[at] != 18)
         at = end
     return found
 

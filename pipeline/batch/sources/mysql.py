@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Float,
     Integer,
     LargeBinary,
     Numeric,
@@ -46,6 +47,7 @@ _KINDS: Final[tuple[tuple[type[TypeEngine[Any]], Sql], ...]] = (
     (BIT, Sql.BYTES),
     (Integer, Sql.WHOLE),
     (Numeric, Sql.FRACTION),
+    (Float, Sql.FRACTION),  # of SQLAlchemy 2.1 no kind of Numeric
     (LargeBinary, Sql.BYTES),
     (_Binary, Sql.BYTES),
     (String, Sql.TEXT),

@@ -14,11 +14,13 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BigInteger,
     Boolean,
     ColumnElement,
     Date,
     DateTime,
     Double,
+    Float,
     Integer,
     Interval,
     LargeBinary,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     cast,
     extract,
     func,
+    literal,
     null,
     or_,
 )
@@ -66,6 +69,7 @@ _KINDS: Final[tuple[tuple[type[TypeEngine[Any]], Sql], ...]] = (
     (Date, Sql.DATE),
     (Integer, Sql.WHOLE),
     (Numeric, Sql.FRACTION),
+    (Float, Sql.FRACTION),  # of SQLAlchemy 2.1 no kind of Numeric
     (LargeBinary, Sql.BYTES),
     (Uuid, Sql.OTHER),
     (String, Sql.TEXT),
@@ -84,6 +88,11 @@ def kind_of(type_: TypeEngine[Any]) -> Sql:
     if type_.__visit_name__ == "INTERVAL":
         return Sql.SPAN
     return next((kind for known, kind in _KINDS if isinstance(type_, known)), Sql.OTHER)
+
+
+def _large(number: int) -> ColumnElement[int]:
+    """A number that a column of integers may not hold, which would end the query."""
+    return literal(number, BigInteger)
 
 
 class PostgresColumns(Columns):
@@ -108,7 +117,7 @@ class PostgresColumns(Columns):
                 return case(
                     *(
                         (
-                            and_(column >= first, column < last),
+                            and_(column >= _large(first), column < _large(last)),
                             func.to_timestamp(cast(column, Double) / unit),
                         )
                         for unit, first, last in EPOCHS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import DOUBLE, DOUBLE_PRECISION, FLOAT, REAL, Numeric, create_engine, text
+from sqlalchemy.types import TypeEngine
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Upload
-from quorum.pipeline.batch.sources import RefusedRow, TableBatch
+from quorum.pipeline.batch.sources import RefusedRow, TableBatch, mysql, postgresql
 from quorum.pipeline.batch.sources.conversions import (
     CONVERSIONS,
     FIELDS,
@@ -149,6 +150,14 @@ ROWS = (
 )
 
 
+@pytest.mark.parametrize("type_", [FLOAT(), REAL(), DOUBLE(), DOUBLE_PRECISION(), Numeric(9)])
+@pytest.mark.parametrize("kind_of", [postgresql.kind_of, mysql.kind_of])
+def test_numbers_with_fractions_are_of_one_kind(
+    kind_of: Callable[[Any], Sql], type_: TypeEngine[Any]
+) -> None:
+    assert kind_of(type_) is Sql.FRACTION
+
+
 @pytest.mark.postgres
 def test_postgresql_types(tmp_path: Path) -> None:
     """One value that a driver refuses costs its own row alone."""
@@ -172,7 +181,16 @@ def test_postgresql_types(tmp_path: Path) -> None:
             assert len(rows) == 8
 
         mapped = {"id": "c", "uploader": "n", "title": "b", "description": "j", "media": "u"}
-        for column in ("at_s", "at_ms", "at_text", "at_tz", "at_date", "at_naive", "at_json"):
+        for column in (
+            "at_s",
+            "at_int",
+            "at_ms",
+            "at_text",
+            "at_tz",
+            "at_date",
+            "at_naive",
+            "at_json",
+        ):
             table = TableBatch(url, "kinds", {**mapped, "published_at": column}, BERLIN)
             span = TimeRange(
                 datetime(2026, 1, 30, 20, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
@@ -214,13 +232,13 @@ def _statements() -> Iterator[str]:
     yield "CREATE DOMAIN title_bytes AS bytea"
     yield (
         "CREATE TABLE kinds (c char(8), n numeric(30,0), b title_bytes, j json, u uuid, "
-        "at_s bigint, at_ms double precision, at_text text, at_tz timestamptz, at_date date, "
+        "at_s bigint, at_int int, at_ms double precision, at_text text, at_tz timestamptz, at_date date, "
         "at_naive timestamp, at_json jsonb)"
     )
     for name in ("k1", "k2"):
         yield (
             f"INSERT INTO kinds VALUES ('{name}', 12345678901234567890, '\\x77696e20f09f98', "
-            "'\"\\ud83d half\"', '3f333df6-90a4-4fda-8dd3-9485d27cee36', 1769857200, "
+            "'\"\\ud83d half\"', '3f333df6-90a4-4fda-8dd3-9485d27cee36', 1769857200, 1769857200, "
             "1769857200000, '2026-01-31 12:00:00', '2026-01-31 11:00Z', '2026-01-31', "
             "'2026-01-31 12:00', '1769857200')"
         )

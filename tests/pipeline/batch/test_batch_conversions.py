@@ -232,8 +232,8 @@ def _statements() -> Iterator[str]:
     yield "CREATE DOMAIN title_bytes AS bytea"
     yield (
         "CREATE TABLE kinds (c char(8), n numeric(30,0), b title_bytes, j json, u uuid, "
-        "at_s bigint, at_int int, at_ms double precision, at_text text, at_tz timestamptz, at_date date, "
-        "at_naive timestamp, at_json jsonb)"
+        "at_s bigint, at_int int, at_ms double precision, at_text text, at_tz timestamptz, "
+        "at_date date, at_naive timestamp, at_json jsonb)"
     )
     for name in ("k1", "k2"):
         yield (

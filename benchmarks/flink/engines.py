@@ -106,7 +106,9 @@ def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uploads", type=int, default=4000, help="of a burst")
-    parser.add_argument("--warm", type=int, default=4000, help="uploads before: Java compiles")
+    parser.add_argument(
+        "--warm", type=int, default=16000, help="uploads before, in which Java compiles"
+    )
     parser.add_argument("--rates", type=float, nargs="+", default=[20.0, 200.0], metavar="R")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long at each rate")
     parser.add_argument("--rounds", type=int, default=2, help="how often each engine is started")

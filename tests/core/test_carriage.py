@@ -41,6 +41,7 @@ def push(data: bytes) -> bytes:
 CARRIED = {
     "mark": b"\xef\xbb\xbf" + PLAIN,
     "gzip": gzip.compress(PLAIN),
+    "gzip in parts": gzip.compress(PLAIN[:9]) + gzip.compress(PLAIN[9:]) + bytes(9),
     "utf-16": json.dumps(WIRE).encode("utf-16"),
     "utf-16 without a mark": json.dumps(WIRE).encode("utf-16-le"),
     "utf-32": json.dumps(WIRE).encode("utf-32"),
@@ -90,6 +91,8 @@ def test_an_escaped_backslash_is_no_surrogate() -> None:
         (json.dumps(PLAIN.decode()).encode(), "encoded twice"),
         (b"\x28\xb5\x2f\xfd" + PLAIN, "Zstandard: send the JSON itself"),
         (gzip.compress(PLAIN, mtime=0)[:-9], "ends too early"),
+        (gzip.compress(PLAIN, mtime=0) * 2, "Invalid JSON"),  # no message is lost behind another
+        (gzip.compress(b"", mtime=0) * 1000, "more than 64 parts"),
         (b"\x1f\x8bnonsense", "cannot be decompressed"),
         (gzip.compress(b" " * 3_000_000, mtime=0), "more than 2,097,152 bytes"),
         (push(push(push(push(push(PLAIN))))), "more than 4 layers"),

@@ -24,6 +24,8 @@ REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 #: Envelopes and encodings around each other, such as gzip in a push envelope.
 _LAYERS: Final = 4
+#: Parts of gzip one after the other: each costs a copy of the rest.
+_MEMBERS: Final = 64
 
 #: The first bytes of gzip.
 GZIP: Final = b"\x1f\x8b"
@@ -81,19 +83,25 @@ def _without_layer(data: bytes, kind: str, limit: int) -> tuple[bytes, str]:
 
 
 def _decompressed(data: bytes, limit: int) -> bytes:
-    reader = zlib.decompressobj(wbits=31)
-    try:
-        made = reader.decompress(data, limit + 1)
-    except zlib.error:
-        msg = "gzip that cannot be decompressed: send it whole"
-        raise MalformedMessage(msg) from None
-    if len(made) > limit:
-        msg = f"gzip of more than {limit:,} bytes, which is the limit"
-        raise MalformedMessage(msg)
-    if not reader.eof:
-        msg = "gzip that ends too early: send it whole"
-        raise MalformedMessage(msg)
-    return made
+    made = b""
+    for _ in range(_MEMBERS):  # of RFC 1952, with zeros behind them
+        reader = zlib.decompressobj(wbits=31)
+        try:
+            made += reader.decompress(data, limit + 1 - len(made))
+        except zlib.error:
+            msg = "gzip that cannot be decompressed: send it whole"
+            raise MalformedMessage(msg) from None
+        if len(made) > limit:
+            msg = f"gzip of more than {limit:,} bytes, which is the limit"
+            raise MalformedMessage(msg)
+        if not reader.eof:
+            msg = "gzip that ends too early: send it whole"
+            raise MalformedMessage(msg)
+        data = reader.unused_data.lstrip(b"\0")
+        if not data:
+            return made
+    msg = f"gzip of more than {_MEMBERS} parts: compress it as one"
+    raise MalformedMessage(msg)
 
 
 def _text(data: bytes) -> tuple[str, str]:

@@ -13,7 +13,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
-from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Frames, Text
+from quorum.models.detectors import (
+    Detector,
+    Example,
+    Feature,
+    Features,
+    Finding,
+    Frames,
+    Motion,
+    Text,
+)
 from quorum.models.features.accents import with_accents
 from quorum.models.features.embedding import require_embedding
 from quorum.models.features.languages import Languages
@@ -22,11 +31,10 @@ from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import Artifact, open_artifact
 from quorum.models.registry.references import chosen_artifact
-from quorum.models.scoring.calibration import Platt
-from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.scoring.segments import sentences
 from quorum.models.scoring.student import Student
-from quorum.models.scoring.timeline import runs, smoothed
+from quorum.models.scoring.timeline import runs
+from quorum.models.violence.fights import Fights
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
 from quorum.models.violence.readings import Readings, readings_of
 from quorum.models.violence.words import Words
@@ -58,7 +66,7 @@ def fuse(*scores: ArrayLike) -> NDArray[np.float64]:
 
 
 class ViolenceDetector(Detector):
-    """Scores the text of an upload for threats, and its frames for fights and gore.
+    """Scores the text of an upload for threats, and its pictures for fights and gore.
 
     If the media exists but cannot be read, harmless text alone is not enough: the finding fails,
     unless the text is violent itself.
@@ -72,7 +80,7 @@ class ViolenceDetector(Detector):
 
     name = "violence"
     trainer = "quorum.models.violence.trainer:train_from"
-    needs = frozenset({Feature.TEXT, Feature.FRAMES, Feature.OCR, Feature.SPEECH})
+    needs = frozenset({Feature.TEXT, Feature.FRAMES, Feature.MOTION, Feature.OCR, Feature.SPEECH})
     #: A frame takes about a tenth of a second on one core.
     max_frames = 4
 
@@ -90,9 +98,7 @@ class ViolenceDetector(Detector):
         self._student = (
             Student.restore(held.tensors(STUDENT)) if STUDENT in held.manifest.files else None
         )
-        self._fights = DenseLogistic.restore(held.tensors("fights.safetensors"))
-        self._of_frames = Platt.from_document(settings["calibration"]["frames"])
-        self._smoothing = int(settings["smoothing"])
+        self._fights = Fights.restore(held, settings["calibration"], int(settings["smoothing"]))
         self._gore = GoreCalibration(**settings["gore"]) if "gore" in settings else None
         if self._gore is not None:
             shared_classifier()
@@ -154,8 +160,10 @@ class ViolenceDetector(Detector):
             if words >= _EXPLAIN_FROM:
                 evidence += self._sentence_evidence(text)
         looks = []
+        motions = features.motion.sights if features.motion is not None else ()
+        moving = {one.name: one for one in motions}
         for sight in features.frames.sights if features.frames is not None else ():
-            score, spans, times = self._score_frames(sight)
+            score, spans, times = self._score_frames(sight, moving.get(sight.name))
             labels["violence/fight"] = max(score, labels.get("violence/fight", 0.0))
             evidence += spans
             if self._gore is not None:
@@ -207,17 +215,25 @@ class ViolenceDetector(Detector):
             reasons.append(features.absent.get(Feature.FRAMES, "no frames"))
         return "; ".join(dict.fromkeys(reasons))
 
-    def _score_frames(self, frames: Frames) -> tuple[float, list[Evidence], NDArray[np.float64]]:
-        """Score of the frames, evidence for fights, and the seconds of the scenes."""
+    def _score_frames(
+        self, frames: Frames, motion: Motion | None
+    ) -> tuple[float, list[Evidence], NDArray[np.float64]]:
+        """Score of the pictures, evidence for fights, and the seconds of the scenes."""
         from quorum.models.violence.vision import describe, scenes, shared_encoder
 
         encoder = shared_encoder()
         found = scenes(frames)
         descriptions = np.stack([describe(encoder.encode(frames.pixels[scene])) for scene in found])
-        odds = smoothed(self._fights.decide(descriptions), self._smoothing)
-        scores = np.minimum(self._of_frames.apply(odds), CAP_OF_FRAMES)
+        shown, moves = self._fights.scores(
+            descriptions, None if motion is None else motion.statistics
+        )
         starts = np.array([frames.times[scene[0]] for scene in found])
+        scores = np.minimum(shown, CAP_OF_FRAMES)
         spans = _time_evidence("looks like a fight", scores, starts, frames)
+        if motion is not None and moves is not None:
+            spans += _time_evidence(
+                "moves like a fight", np.minimum(moves, CAP_OF_FRAMES), motion.times, frames
+            )
         return float(scores.max()), spans, starts
 
     @staticmethod

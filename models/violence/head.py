@@ -1,4 +1,4 @@
-"""The results of training the heads of the violence detector: text and frames."""
+"""The results of training the heads of the violence detector: text and pictures."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from typing import Any
 
 from quorum.models.registry.artifacts import TrainingData
 from quorum.models.scoring.calibration import Platt
-from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.scoring.student import Student
+from quorum.models.violence.fights import Fights
 from quorum.models.violence.network import Network
 
-__all__ = ["TrainedHead", "TrainedWords"]
+__all__ = ["TrainedFights", "TrainedWords"]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedHead:
-    """A trained head of frames with its out-of-fold results.
+class TrainedFights:
+    """Trained heads of pictures with their out-of-fold results.
 
     Attributes:
-        model: Fitted on all examples.
-        calibration: Fitted on out-of-fold log-odds.
+        fights: Fitted on all examples, calibrated out of fold.
         metrics: Out-of-fold metrics.
         sources: The training data.
     """
 
-    model: DenseLogistic
-    calibration: Platt
+    fights: Fights
     metrics: dict[str, Any]
     sources: tuple[TrainingData, ...]
 

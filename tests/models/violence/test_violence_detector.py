@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,9 +8,13 @@ import pytest
 from quorum.aggregator.policy.policy import load_policy, shipped_policies
 from quorum.aggregator.study.golden import read_golden, run_golden
 from quorum.core.messages import Status, Upload
-from quorum.models.detectors import Feature, Features, Frames
+from quorum.models.detectors import Feature, Features, Frames, Motion
+from quorum.models.features.motion import STATISTICS
+from quorum.models.scoring.calibration import Platt
+from quorum.models.scoring.linear import DenseLogistic
 from quorum.models.violence.detector import CAP_OF_FRAMES, ViolenceDetector, fuse
-from quorum.models.violence.vision import MAX_SCENES, describe, scenes
+from quorum.models.violence.fights import Fights, Moving
+from quorum.models.violence.vision import CHANNELS, MAX_SCENES, describe, scenes
 from tests.contract.detector import DetectorContract
 
 
@@ -23,11 +28,17 @@ def moving(count=8, seed=0):
     return Frames(pixels, np.arange(count) * 0.25, count * 0.25)
 
 
-class Certain:
-    """A head of frames that is sure of every scene."""
+def certain(features):
+    """A head that is sure of everything."""
+    return DenseLogistic(np.zeros(features), 99.0)
 
-    def decide(self, features):
-        return np.full(len(features), 99.0)
+
+#: Sure of every scene and of every window.
+CERTAIN = Fights(
+    certain(2 * CHANNELS), Platt(1.0, 0.0), 3, Moving(certain(len(STATISTICS)), certain(2))
+)
+#: Windows of the track that ``moving`` shows.
+WINDOWS = Motion(np.array([0.0, 1.0]), np.zeros((2, len(STATISTICS)), np.float32))
 
 
 class TestViolence(DetectorContract):
@@ -43,16 +54,26 @@ class TestViolence(DetectorContract):
         assert finding.status is Status.SCORED
         assert set(finding.labels) == {"violence/fight", "violence/gore"}
 
-    def test_frames_alone_never_remove(self, made, monkeypatch):
+    @pytest.mark.parametrize(
+        ("motion", "told"),
+        [
+            (None, ["looks like a fight"]),
+            (replace(WINDOWS, name="another track"), ["looks like a fight"]),
+            (WINDOWS, ["looks like a fight", "moves like a fight"]),
+        ],
+    )
+    def test_pictures_alone_never_remove(self, made, monkeypatch, motion, told):
         monkeypatch.setattr(made, "_score_gore", lambda gore, sight: (0.0, []))
-        monkeypatch.setattr(made, "_fights", Certain())
-        (finding,) = made.score([Features(upload(media="file:///x"), frames=moving())])
+        monkeypatch.setattr(made, "_fights", CERTAIN)
+        seen = Features(upload(media="file:///x"), frames=moving(), motion=motion)
+        (finding,) = made.score([seen])
+        assert [one.what for one in finding.evidence if "fight" in one.what] == told
         assert finding.labels["violence/fight"] == finding.score == CAP_OF_FRAMES
         for name in shipped_policies():
             scores = {"violence": finding.score, "spam": 0, "copyright": 0, "nsfw": 0}
-            told = json.dumps([{"name": "a fight", "scores": scores, "expect": "review"}])
+            case = json.dumps([{"name": "a fight", "scores": scores, "expect": "review"}])
             policy = load_policy(name)
-            (result,) = run_golden(policy, read_golden(policy, told))
+            (result,) = run_golden(policy, read_golden(policy, case))
             assert result.wrong == ()
 
     def test_a_batch_of_frames_scores_as_each_alone(self, made):

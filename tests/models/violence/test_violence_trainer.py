@@ -61,7 +61,7 @@ def test_a_folder_of_clips_trains_the_half_that_watches(folder, tmp_path):
     metrics = train_from(read_labelled(folder), tmp_path / "a", 7, told.append)
     again = train_from(read_labelled(folder), tmp_path / "b", 7, lambda step: None)
     assert metrics == again
-    assert metrics["frames"]["split"] == "3 folds by source, 5 seeds"
+    assert metrics["frames"]["split"].startswith("3 folds by source, 3 seeds")
     assert metrics["frames"]["rows"] == 12
     assert any("watched 12 of 12" in step for step in told)
     made, shipped = open_artifact(tmp_path / "a"), open_artifact(ARTIFACT)

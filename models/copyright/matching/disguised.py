@@ -68,6 +68,8 @@ _FEW, _WAYS_PER_FRAME = 2.0, 0.3
 _PLAIN_PAIRS, _PLAIN_WAYS = 24, 3.0
 #: Unevenness that an edit causes, and the costs of more.
 _UNEVEN, _UNEVEN_COSTS = 0.08, 1.2
+#: Share of frames that may contradict, and what more costs for each way that lacks.
+_ODD_ALLOWED, _ODD_COSTS = 0.05, 0.6
 #: Run length in frames from which longer ones are better evidence.
 _USUAL_FRAMES = 20
 
@@ -89,6 +91,7 @@ class DisguisedRun:
             logo, changes all frames alike.
         ways: Number of independent changes of the work (participation ratio of its changes).
         area: Share of the upload that the work takes.
+        odd: Share of frames that contradict the match.
     """
 
     start: float
@@ -102,6 +105,7 @@ class DisguisedRun:
     uneven: float
     ways: float
     area: float
+    odd: float
 
     @property
     def score(self) -> float:
@@ -114,9 +118,11 @@ class DisguisedRun:
         length = np.clip(0.05 * np.log2(self.frames / _USUAL_FRAMES), 0.0, 0.08)
         uneven = max(0.0, self.uneven - _UNEVEN)
         evidence = self.agreement - _UNEVEN_COSTS * uneven - 0.03 * paced + length
-        # What changes in few ways, as a scrolled list does, agrees easily.
-        enough = min(_WAYS, _FEW + _WAYS_PER_FRAME * self.frames)
-        needed = np.clip(_RICH + _POOR * (enough - self.ways), _RICH, _MOST)
+        # What changes in few ways, as a scrolled list does, agrees easily: it needs more evidence,
+        # and what contradicts counts.
+        lacking = max(0.0, min(_WAYS, _FEW + _WAYS_PER_FRAME * self.frames) - self.ways)
+        evidence -= _ODD_COSTS * lacking * max(0.0, self.odd - _ODD_ALLOWED)
+        needed = min(_RICH + _POOR * lacking, _MOST)
         return float(1 / (1 + np.exp((needed - evidence) / _SHARPNESS)))
 
 
@@ -241,6 +247,7 @@ def _runs(
                 one.uneven,
                 one.ways,
                 view.area(turn),
+                one.odd,
             )
             for one in runs
         ]

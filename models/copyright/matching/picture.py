@@ -54,8 +54,9 @@ _USUAL_FRAMES = 20
 #: Seconds by which an alignment may exceed the ends of a work.
 _SLACK = 0.2
 
-#: Maximum distance of consecutive frames that count as still, in bits.
-_STILL = 24
+#: Distance of consecutive frames up to which they count as still, in bits, the share of more by
+#: which a frame may be off, and the frames that are a stretch: a second.
+_STILL, _MOVED, _STRETCH = 24, 0.8, 4
 
 #: Minimum PDQ quality of compared frames; lower than for lookups, because a flat scene belongs to
 #: its surroundings.
@@ -101,7 +102,7 @@ class VideoRun:
             return 0.0
         part = not (self.view in WHOLE and self.work_view in WHOLE)
         zoomed = part and self.view % View.ACTIVE != self.work_view % View.ACTIVE
-        paced = abs(np.log(self.alignment.speed)) > SAME_SPEED
+        paced = bool(abs(np.log(self.alignment.speed)) > SAME_SPEED)
         # Each assumed edit adds degrees of freedom, so it needs more evidence.
         assumed = 0.03 * (part + paced) + paced * (0.08 * part + 0.04 * zoomed)
         length = np.log2(self.frames / _USUAL_FRAMES)
@@ -238,10 +239,11 @@ def _agreement(hashes: _Hashes, theirs: _Hashes) -> tuple[float, float]:
 
 
 def _odd(distance: NDArray[np.float64], theirs: _Hashes, partner: NDArray[np.intp]) -> float:
-    """Share of still frames that are further away than the edit explains.
+    """Share of frames that are further away than the edit and the movement explain.
 
-    An edit changes all frames alike, and a moving frame may be paired with a neighbour; but where
-    the work stands still, a look-alike shows something else.
+    An edit changes all frames alike, and a moving frame may be paired with one that was shown a
+    little earlier or later: it counts in a stretch of such frames alone, or beside one that stands
+    still. A look-alike shows the same for some seconds, and then something else.
     """
     usual = float(np.percentile(distance, 20))
     before = np.clip(partner - 1, 0, len(theirs) - 1)
@@ -250,6 +252,10 @@ def _odd(distance: NDArray[np.float64], theirs: _Hashes, partner: NDArray[np.int
         pdq.distances(theirs[partner], theirs[before]),
         pdq.distances(theirs[partner], theirs[after]),
     )
-    still = moving <= _STILL
-    off = still & (distance > 2.5 * usual + 10)
-    return float(off.sum() / len(distance))
+    off = distance > 2.5 * usual + 10 + _MOVED * np.maximum(0, moving - _STILL)
+    ends = np.flatnonzero(np.diff(np.concatenate([[False], off, [False]])))
+    odd = 0
+    for low, high in ends.reshape(-1, 2).tolist():
+        if high - low >= _STRETCH or (moving[low:high] <= _STILL).any():
+            odd += high - low
+    return odd / len(distance)

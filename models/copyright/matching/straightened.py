@@ -42,8 +42,12 @@ _NEAREST = 6
 _LEAST_VOTES = 4
 
 _LEAST_FRAMES = 3
-#: Correlation of two levelled frames from which they show one scene.
-_SAME_SCENE = 0.6
+#: Correlation of two levelled frames from which they show one scene, and the seconds of something
+#: else after which the same one may go on.
+_SAME_SCENE, _AGAIN = 0.6, 3.0
+#: Distance of a pair of frames that contradicts no copy: so many times the usual one, what codecs
+#: add, and this part of what the work moves from one frame to the next.
+_EDITED, _NOISE, _MOVED = 2.5, 0.02, 0.25
 
 #: Steps and precision with which a map is brought closer, the perspective from which it is not
 #: affine, and how far a corner of the work may move, in parts of its shown shorter side.
@@ -70,6 +74,7 @@ class Followed:
         agreement: Correlation over time of the changes, from -1 to 1.
         uneven: How much the difference of the frames varies over time.
         ways: Number of independent changes of the work.
+        odd: Share of frames that contradict the match.
     """
 
     low: int
@@ -79,6 +84,7 @@ class Followed:
     agreement: float
     uneven: float
     ways: float
+    odd: float
 
 
 class Straightening:
@@ -235,7 +241,9 @@ def followed(
         low, high, fitted = run
         rows, partner = compared.paired(fitted, compared.scene(fitted, low, high))
         evidence = _evidence(ours[rows], theirs[partner])
-        yield Followed(low, high, fitted, float(seen.mean()), *evidence)
+        rows, partner = compared.paired(fitted, compared.scene(fitted, low, high, _AGAIN))
+        odd = _odd(ours[rows], theirs[partner])
+        yield Followed(low, high, fitted, float(seen.mean()), *evidence, odd)
 
 
 def _levelled(frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -260,9 +268,9 @@ def _unit(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(frames / (np.linalg.norm(frames, axis=1, keepdims=True) + 1e-3), np.float32)
 
 
-def _around(times: _Floats) -> int:
-    """Number of frames in ``_WINDOW`` seconds."""
-    return max(2, round(_WINDOW / max(0.02, float(np.median(np.diff(times))))))
+def _frames(times: _Floats, seconds: float) -> int:
+    """Number of frames in some seconds."""
+    return round(seconds / max(0.02, float(np.median(np.diff(times)))))
 
 
 def _evidence(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> tuple[float, float, float]:
@@ -276,6 +284,19 @@ def _evidence(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> tuple[f
     products = their @ their.T
     ways = float(np.trace(products)) ** 2 / float((products**2).sum())
     return float((mine * their).sum()) / norm, float(high - low), ways
+
+
+def _odd(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """Share of paired frames that are further apart than the edit and the movement explain.
+
+    An edit changes all frames alike, and what moves may be shown a little earlier or later.
+    """
+    shown = _unit(theirs)
+    apart = 1 - (_unit(ours) * shown).sum(axis=1)
+    steps = 1 - (shown[1:] * shown[:-1]).sum(axis=1)
+    moving = np.maximum(np.append(steps, 0), np.append(0, steps))
+    explained = _EDITED * np.percentile(apart, 20) + _NOISE + _MOVED * moving
+    return float((apart > explained).mean())
 
 
 @dataclass(frozen=True)
@@ -297,8 +318,8 @@ class _Compared:
     @cached_property
     def alike(self) -> NDArray[np.float32]:
         """Similarity as pictures and in how they differ from those around them, shape (n, m)."""
-        mine = _changes(self.ours, _around(self.times))
-        their = _changes(self.theirs, _around(self.work_times))
+        mine = _changes(self.ours, max(2, _frames(self.times, _WINDOW)))
+        their = _changes(self.theirs, max(2, _frames(self.work_times, _WINDOW)))
         return np.asarray(0.5 * (_unit(self.ours) @ _unit(self.theirs).T + mine @ their.T))
 
     def seeds(self) -> Seeds:
@@ -329,11 +350,17 @@ class _Compared:
         found = self._best(best)
         return None if found is None else (*found, best)
 
-    def scene(self, alignment: Alignment, low: int, high: int) -> slice:
+    def scene(self, alignment: Alignment, low: int, high: int, gap: float = 0.0) -> slice:
         """A run and the frames around it in which the same scene goes on in upload and work.
 
         Two takes of one scene may agree for some seconds: how they go on tells them from a copy,
         which agrees until it is cut.
+
+        Args:
+            alignment: Map to times of the work.
+            low: First frame of the run.
+            high: Frame after the last.
+            gap: Seconds of something else after which the same scene may be shown again.
         """
         at = alignment.at(self.times)
         near, far = around(self.work_times, at)
@@ -342,10 +369,11 @@ class _Compared:
         for partner in (near, far):
             still = (_unit(self.ours) * _unit(self.theirs[partner])).sum(axis=1)
             same |= inside & (still >= _SAME_SCENE)
-        while low > 0 and same[low - 1]:
-            low -= 1
-        while high < len(same) and same[high]:
-            high += 1
+        again, most = np.flatnonzero(same), 1 + _frames(self.times, gap)
+        for each in again[again < low][::-1]:
+            low = int(each) if low - each <= most else low
+        for each in again[again >= high]:
+            high = int(each) + 1 if each + 1 - high <= most else high
         return slice(low, high)
 
     def paired(

@@ -107,6 +107,37 @@ def test_sound_that_is_slowed_with_its_pitch_is_followed_at_its_times(tmp_path, 
     assert find_matches(plain, catalogue_of(song, other)) == []
 
 
+def scrolled(covered=slice(0), height=0):
+    """A page that is scrolled and rests; a panel lies over it in some frames."""
+    rng = np.random.default_rng(3)
+    page = np.kron(rng.integers(60, 250, (40, 6, 3)), np.ones((24, 32, 1))).astype(np.uint8)
+    places = [0, 0, 130, 130, 260, 260, 90, 90, 0, 0]
+    frames = [page[int(at) : int(at) + 144].copy() for at in np.interp(
+        np.arange(120) / 15, np.arange(10) * 8 / 9, places)]  # fmt: skip
+    for frame in frames[covered]:
+        frame[:height] = (90, 60, 140)
+    return frames
+
+
+def test_a_film_that_shows_something_else_for_a_while_is_no_copy(tmp_path):
+    """Two recordings of one page, scrolled alike: in one a panel opens for two seconds."""
+    catalogue = catalogue_of(write_video(tmp_path / "page.mp4", scrolled(), rate=15))
+    later = {
+        "same": scrolled()[1:],
+        "panel": scrolled(slice(60, 90), 50)[1:],
+    }
+    found = {
+        name: {
+            match.work.id
+            for match in find_matches(
+                fingerprint(write_video(tmp_path / f"{name}.mp4", frames, rate=15)), catalogue
+            )
+        }
+        for name, frames in later.items()
+    }
+    assert found == {"same": {"page"}, "panel": set()}
+
+
 @needs_clips
 def test_look_alikes_are_no_copies():
     takes = sorted((DATA / "clips").glob("asl_*.mkv"))[:12]

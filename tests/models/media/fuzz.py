@@ -172,7 +172,7 @@ class Report:
         )
 
 
-WANTED = Wanted(True, True, 4, True, Limits(max_seconds=60.0, max_pixels=8_000_000))
+WANTED = Wanted(True, True, 4, True, Limits(max_seconds=60.0, max_pixels=8_000_000), motion=True)
 
 
 def outcome(made: Reading) -> str:

@@ -3,7 +3,9 @@
 The spam was written for this test (``spam_uploads.yaml``), in fourteen languages: real spam
 uploads may not be used. Ordinary uploads are those of channels that the shipped model was never
 trained on, and those in the languages of ``traffic_made.yaml``. Prints the ROC-AUC of the score,
-and the share that reaches each threshold of the shipped policies, also by language and kind.
+and the share that reaches each threshold of the shipped policies, also by language and kind. Then
+the same of short messages and offers (``spam_short.yaml``), spam against honest ones that look
+like it, and how often a label names the kind.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from benchmarks.document import table
 from benchmarks.texts import DATA
 from benchmarks.traffic import AT, NEVER, WRITTEN, Sent, real, written
 from quorum.core.messages import Upload
-from quorum.models.detectors import Features
+from quorum.models.detectors import Features, Finding
 from quorum.models.features.text import text_of
 from quorum.models.spam.detector import ARTIFACT, SpamDetector
 
 _SPAM = Path(__file__).with_name("spam_uploads.yaml")
+_SHORT = Path(__file__).with_name("spam_short.yaml")
 _THRESHOLDS = (0.4, 0.5, 0.7, 0.85, 0.98)
 _BATCH = 32
 
@@ -51,6 +54,30 @@ def spam_uploads() -> list[tuple[Upload, str, str]]:
     ]
 
 
+def short(part: str) -> list[tuple[Upload, str, str]]:
+    """Short messages and offers, ``honest`` or ``spam``, each with its language and kind."""
+    from ruamel.yaml import YAML
+
+    with _SHORT.open(encoding="utf-8") as file:
+        by_language = YAML(typ="safe", pure=True).load(file)[part]
+    return [
+        (
+            Upload(
+                id=f"{part}-{language}-{place}",
+                uploader=f"{language}{place}",
+                title=one.get("title", ""),
+                description=one["text"] if "title" in one else "",
+                comments=() if "title" in one else (one["text"],),
+                published_at=AT,
+            ),
+            language,
+            one.get("kind", "offers" if "title" in one else "messages"),
+        )
+        for language, uploads in by_language.items()
+        for place, one in enumerate(uploads)
+    ]
+
+
 def ordinary(data: Path | None, count: int, seed: int) -> list[Sent]:
     """Ordinary uploads that no detector was trained on."""
     rng = np.random.default_rng(seed)
@@ -61,13 +88,51 @@ def ordinary(data: Path | None, count: int, seed: int) -> list[Sent]:
     return made
 
 
-def scores_of(detector: SpamDetector, uploads: Sequence[Upload]) -> list[float]:
-    """The score of each; an upload that is not judged counts as 0."""
-    made: list[float] = []
+def findings_of(detector: SpamDetector, uploads: Sequence[Upload]) -> list[Finding]:
+    """What the detector finds in each."""
+    made: list[Finding] = []
     for start in range(0, len(uploads), _BATCH):
         batch = [Features(one, text_of(one)[0]) for one in uploads[start : start + _BATCH]]
-        made += [one.score or 0.0 for one in detector.score(batch)]
+        made += detector.score(batch)
     return made
+
+
+def scores_of(detector: SpamDetector, uploads: Sequence[Upload]) -> list[float]:
+    """The score of each; an upload that is not judged counts as 0."""
+    return [one.score or 0.0 for one in findings_of(detector, uploads)]
+
+
+def shares(groups: Sequence[tuple[str, Sequence[float]]]) -> str:
+    """A table of the shares of groups that reach each threshold."""
+    rows = [
+        [name, str(len(found)), *(f"{np.mean(np.array(found) >= one):.1%}" for one in _THRESHOLDS)]
+        for name, found in groups
+        if found
+    ]
+    return table(["uploads", "count", *(f"at {one}" for one in _THRESHOLDS)], rows)
+
+
+def tell_short(detector: SpamDetector) -> None:
+    """Print the tables of short messages and offers."""
+    from sklearn.metrics import roc_auc_score
+
+    spam, honest = short("spam"), short("honest")
+    findings = findings_of(detector, [one for one, _, _ in spam])
+    high = [one.score or 0.0 for one in findings]
+    low = scores_of(detector, [one for one, _, _ in honest])
+    auc = roc_auc_score([1] * len(high) + [0] * len(low), high + low)
+    print(f"\n{len(high)} short spam, {len(low)} honest, ROC-AUC {auc:.3f}")
+    groups: list[tuple[str, list[float]]] = [("short spam", high), ("honest", low)]
+    for rows, scores in ((spam, high), (honest, low)):
+        for name in sorted({kind for _, _, kind in rows}):
+            groups.append(
+                (name, [score for one, score in zip(rows, scores, strict=True) if one[2] == name])
+            )
+    print(shares(groups))
+    found = [(one.labels, kind) for one, (_, _, kind) in zip(findings, spam, strict=True)
+             if (one.score or 0.0) >= _THRESHOLDS[0]]  # fmt: skip
+    named = sum(f"spam/{kind}" in labels for labels, kind in found)
+    print(f"A label names the kind of {named} of the {len(found)} that are found.")
 
 
 def main() -> None:
@@ -99,16 +164,12 @@ def main() -> None:
                 (f"spam, {what} {name}",
                  [score for one, score in zip(spam, high, strict=True) if one[place] == name])
             )  # fmt: skip
-    rows = [
-        [name, str(len(found)), *(f"{np.mean(np.array(found) >= one):.1%}" for one in _THRESHOLDS)]
-        for name, found in groups
-        if found
-    ]
-    print(table(["uploads", "count", *(f"at {one}" for one in _THRESHOLDS)], rows))
+    print(shares(groups))
     ranked = sorted(zip(high, (one.title for one, _, _ in spam), strict=True))
     false = sorted(zip(low, (one.upload.title for one in honest), strict=True), reverse=True)
     for score, title in [*ranked[: given.worst], *false[: given.worst]]:
         print(f"{score:.3f} {title}", file=sys.stderr)
+    tell_short(detector)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,17 @@ from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
+from quorum.core.territories import TERRITORIES
 from quorum.models.features.lookalikes import currency_letters, shown
 
-__all__ = ["WITH_CURRENCY", "known_spelling", "known_words", "spell_currency"]
+__all__ = [
+    "REGIONAL",
+    "WITH_CURRENCY",
+    "known_spelling",
+    "known_words",
+    "spell_currency",
+    "spell_regional",
+]
 
 #: The vocabulary of bert-base-uncased (Devlin et al. 2018, Apache-2.0), in order.
 _WORDS = Path(__file__).with_name("words.txt")
@@ -57,3 +65,20 @@ def spell_currency(match: re.Match[str]) -> str:
         return first
     # "price₽" is a word and a sign.
     return first if any(map(currency_letters, word[:-1])) else word
+
+
+#: Letters of which flags are made, two of them each.
+REGIONAL = re.compile("[\U0001f1e6-\U0001f1ff](?:[ ]?[\U0001f1e6-\U0001f1ff])*")
+
+
+#: Flags that ISO 3166-1 does not list.
+_UNIONS = frozenset({"EU", "UN"})
+
+
+def spell_regional(match: re.Match[str]) -> str:
+    """Read letters of flags as a word, unless they are flags."""
+    letters = "".join(one if one == " " else chr(ord(one) - 0x1F1E6 + ord("a")) for one in match[0])
+    pairs = [flag[place : place + 2].upper()
+             for flag in letters.split() for place in range(0, len(flag), 2)]  # fmt: skip
+    word = len(letters) > 3 and letters.replace(" ", "") in known_words()
+    return match[0] if set(pairs) <= TERRITORIES | _UNIONS and not word else letters

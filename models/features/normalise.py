@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import product
 from typing import TypeVar
+from urllib.parse import unquote
 
 from quorum.models.features.aligned import Aligned, Unaligned
+from quorum.models.features.apart import EMOJI, join_letters
+from quorum.models.features.digits import spell_digits
 from quorum.models.features.direction import (
     COLUMNS,
     OVERRIDDEN,
@@ -28,17 +30,19 @@ from quorum.models.features.direction import (
     turned_line,
 )
 from quorum.models.features.known_words import (
+    REGIONAL,
     WITH_CURRENCY,
     known_spelling,
     known_words,
     spell_currency,
+    spell_regional,
 )
 from quorum.models.features.lookalikes import (
     confusables,
     fonts,
-    is_ignorable,
+    in_own_script,
     marks_on_latin,
-    shown,
+    plain,
 )
 from quorum.models.features.vocabulary import shared_vocabulary
 
@@ -50,55 +54,37 @@ _ENDINGS = (
     "live|app|gg|be|cc|to|in|br|eu|gl|tk|ml|pro|dev|page|money|cash|bet|vip|website|space|fun|win"
 )
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});?", re.IGNORECASE)
+#: How often a text may have been escaped on its way.
+_MOST_ESCAPES = 3
 _ANCHOR = re.compile(r"<a\s[^>]{0,300}?href=[\"']?([^\"'>\s]{1,1000})[^>]{0,300}>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
-_EMOJI = "[\u2190-\u2bff\U0001f000-\U0001faff]"
-#: Letters separated by one character each: ``f r e e``, ``f.r.e.e``, ``f🔥r🔥e🔥e``. The separator
-#: must be the same throughout, so that two spaces still separate words.
-_SPACED = re.compile(
-    r"(?<![a-z0-9])[a-z0-9@$!](?:"
-    r"([ \t._\-*~|/\\+,'`^])[a-z0-9@$!](?:\1[a-z0-9@$!])+"
-    rf"|(?:[ ]?{_EMOJI}{{1,3}}[ ]?[a-z0-9@$!]){{2,}}"
-    r")(?![a-z0-9])"
-)
-_EMOJI_INSIDE = re.compile(rf"(?<=[a-z0-9]){_EMOJI}{{1,3}}(?=[a-z0-9])")
+_EMOJI_INSIDE = re.compile(rf"(?<=[a-z0-9]){EMOJI}{{1,3}}(?=[a-z0-9])")
 _DOT_WORD = re.compile(
     r"(?<=[a-z0-9])\s?[(\[{<]\s?(?:dot|\.|punkt|point|d0t)\s?[)\]}>]\s?(?=[a-z0-9])"
     r"|(?<=\bwww)\s?(?:dot|\.)\s?(?=[a-z0-9])"
     rf"|(?<=[a-z0-9])\s(?:dot|d0t|\.)\s?(?=(?:{_ENDINGS})(?![a-z0-9]))"
     rf"|(?<=[a-z0-9])\.\s(?=(?:com|net|org)(?![a-z0-9]))"
+    r"|(?<=[a-z0-9])\s(?:punkt|point|punto|ponto|titik|nokta|kropka|tecka"
+    r"|точка|נקודה|نقطة|点|點|닷|ドット)\s(?=(?:com|org|vip|xyz|bet)(?![a-z0-9]))"
+    # An ideographic full stop is a dot in a link, and so is any symbol before "com".
+    rf"|(?<=[a-z0-9])。(?=(?:com|net|org|vip|top|xyz|cc|cn)(?![a-z0-9])|(?:{_ENDINGS})/)"
+    r"|(?<=[a-z0-9])[^\w\s!-/:-@\[-`{-~]{1,2}(?=(?:com|net|org)(?![a-z0-9]))"
 )
 #: Quick test: each match of ``_DOT_WORD`` contains one of these.
-_DOT = re.compile(r"\.|d[o0]t|punkt|point")
+_DOT = re.compile(r"[^\x00-\x7f]|\.|d[o0]t|punkt|point|punto|ponto|titik|nokta|kropka|tecka")
+#: A link with a letter, digit, dot or the like as its code, which a browser reads as what it is.
+_PERCENT = re.compile(r"(?:https?://|www\.)\S*?%\S+")
+_UNRESERVED = re.compile(r"%(?:2[de]|3\d|[46][1-9a-f]|[57][0-9a])")
 _DIGIT = re.compile(r"\d")
 _SCHEME = re.compile(r"\bh(?:xx|tt|\*\*|__)ps?\s{0,2}(?::|\[:\])\s{0,2}/{1,2}\s{0,2}")
 _LINK = re.compile(
-    r"(?:https?://|www\.)(?P<host>[\w\-.:]{1,200})(?P<path>[/?#]\S{0,2000})?"
+    r"(?:https?://|www\.)(?:[^\s/@]{1,100}@)?(?P<host>[\w\-.:]{1,200})(?P<path>[/?#]\S{0,2000})?"
     rf"|(?<![\w@.\-])(?P<bare>(?:[a-z0-9\-]{{1,63}}\.){{1,4}}(?:{_ENDINGS}))(?![\w\-])(?P<rest>[/?#]\S{{0,2000}})?"
 )
 _MENTION = re.compile(r"(?<![\w.])@[\w.\-]{2,64}")
-_NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
+_NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().~·•]{0,2}\d){6,17}(?!\w)")
 _WORD = re.compile(r"[^\s]+")
 _LINE = re.compile(r"[^\n]+")
-#: Digits in words, from nought to nine, in the languages of which phone numbers are spelt out.
-_DIGIT_WORDS = {
-    word: digit
-    for language in (
-        "zero one two three four five six seven eight nine",
-        "oh",
-        "null eins zwei drei vier funf sechs sieben acht neun",
-        "cero uno dos tres cuatro cinco seis siete ocho nueve",
-        "zero un deux trois quatre cinq six sept huit neuf",
-        "zero um dois tres quatro cinco seis sete oito nove",
-        "nol satu dua tiga empat lima enam tujuh delapan sembilan",
-    )
-    for digit, word in enumerate(language.split())
-}
-_ANY_DIGIT_WORD = "|".join(sorted(_DIGIT_WORDS, key=len, reverse=True))
-_SEPARATORS = str.maketrans(",.-", "   ")
-_SPELT_NUMBER = re.compile(
-    rf"\b(?:{_ANY_DIGIT_WORD})(?:[\s,.\-]{{1,3}}(?:{_ANY_DIGIT_WORD})){{6,17}}\b"
-)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _REPEATED = re.compile(r"([!?.,\-_=*~])\1{2,}")
 _LONG_RUN = re.compile(r"([^\W\d_])\1{2,}")
@@ -110,6 +96,9 @@ _LEET = {
 }  # fmt: skip
 _LEET_WORD = re.compile(r"[a-z0-9@$!|€£+(]{3,40}")
 _LEET_CHARACTER = re.compile("[" + re.escape("".join(_LEET)) + "]")
+#: What ends a word or stands before one more often than it stands for a letter.
+_ENDING = "!+|("
+_PIECE = re.compile(r"(?:[^+|(!]|(?<=[a-z0-9])!(?=[a-z0-9]))+")
 #: Words whose digits are digits: 2pm, 90s, 1st, mp3, 10k, 1080p, 3d, 4k, ps4.
 _PLAIN_NUMBER = re.compile(
     r"\d+(?:st|nd|rd|th|s|am|pm|k|m|b|x|d|p|g|gb|mb|kg|km|cm|mm|fps|hz|yrs?|min|hrs?|sec|yo)?"
@@ -124,31 +113,6 @@ _SHORT, _KEPT = 500, 2048
 _T = TypeVar("_T", Aligned, Unaligned)
 
 
-@lru_cache(maxsize=8192)
-def _plain(character: str) -> str:
-    """Strip decoration from a character: 𝐟, ⓕ and 🅵 give f, é gives e, joiners give nothing."""
-    code = ord(character)
-    if 0x1F150 <= code <= 0x1F169 or 0x1F170 <= code <= 0x1F189:
-        return chr(ord("a") + (code - 0x1F150) % 32)
-    if is_ignorable(character):
-        return ""
-    if 0xD800 <= code <= 0xDFFF:
-        return "\ufffd"
-    letter = shown(character)
-    if letter is not None:
-        return letter
-    made = unicodedata.normalize("NFKD", character)
-    marks = unicodedata.combining(made[0]) or unicodedata.category(made[0]) == "Me"
-    if not made[0].isascii() and not marks:
-        return unicodedata.normalize("NFC", made)
-    kept = "".join(
-        part
-        for part in made
-        if not (0x0300 <= ord(part) <= 0x036F or 0x20D0 <= ord(part) <= 0x20FF)
-    )
-    return unicodedata.normalize("NFC", kept)
-
-
 #: Look-alikes beyond UTS 39; replaced only in words of mixed scripts.
 _EXTRA_CONFUSABLES = dict(zip("пиηυτνχωвдяктмнь", "nnnutvxwbdrktmhb", strict=True))
 
@@ -161,8 +125,8 @@ def _replace_confusables(aligned: _T) -> _T:
     table = confusables()
     letters = [character for character in aligned.text if character.isalpha()]
     foreign = sum(1 for character in letters if not character.isascii() and character not in table)
-    plain = sum(1 for character in letters if character.isascii())
-    mainly_latin = plain > foreign
+    latin = sum(1 for character in letters if character.isascii())
+    mainly_latin = latin > foreign
 
     def undo(match: re.Match[str]) -> str:
         word = match.group()
@@ -175,7 +139,10 @@ def _replace_confusables(aligned: _T) -> _T:
         read = "".join(table.get(character, character) for character in word)
         if mixed:
             read = "".join(_EXTRA_CONFUSABLES.get(character, character) for character in read)
-        return known_spelling(word, read)
+        read = known_spelling(word, read)
+        if (mainly_latin and whole) or read.lower() in known_words():
+            return read
+        return in_own_script(word) or read
 
     return aligned.replace(_LETTERS, undo)
 
@@ -197,17 +164,31 @@ def _read_fonts(aligned: _T) -> _T:
 
 
 def _unleet(match: re.Match[str]) -> str:
+    """Read digits and signs as letters; brackets, bars and the like only where a word comes out."""
     word = match.group()
     if word.isalpha() or _PLAIN_NUMBER.fullmatch(word):
         return word
-    bare = word.rstrip("!+|(")
-    if _NAME_AND_NUMBER.fullmatch(bare):
-        read = "".join(_LEET.get(character, character) for character in bare)
-        return read + word[len(bare) :] if read in known_words() else word
-    letters = sum(character.isalpha() for character in bare)
-    if letters == 0 or len(bare) < 3 or letters / len(bare) < 0.3:
+    bare = word.rstrip(_ENDING)
+    read = _spelt(bare)
+    if read not in known_words() or not any(map(str.isalpha, bare)):
+        read = _PIECE.sub(lambda piece: _unleet_word(piece.group()), bare)
+    return read + word[len(bare) :]
+
+
+def _spelt(word: str) -> str:
+    return "".join(_LEET.get(character, character) for character in word)
+
+
+def _unleet_word(word: str) -> str:
+    if word.isalpha() or _PLAIN_NUMBER.fullmatch(word):
         return word
-    return "".join(_LEET.get(character, character) for character in bare) + word[len(bare) :]
+    if _NAME_AND_NUMBER.fullmatch(word):
+        read = _spelt(word)
+        return read if read in known_words() else word
+    letters = sum(character.isalpha() for character in word)
+    if letters == 0 or len(word) < 3 or letters / len(word) < 0.3:
+        return word
+    return _spelt(word)
 
 
 def _link(match: re.Match[str]) -> str:
@@ -216,11 +197,8 @@ def _link(match: re.Match[str]) -> str:
     return f" url {' '.join(part for part in host.split('.') if part)} "
 
 
-def _join_letters(match: re.Match[str]) -> str:
-    kept = "".join(
-        character for character in match.group() if character.isalnum() or character in "@$!"
-    )
-    return match.group() if kept.isdigit() else kept
+def _decoded(match: re.Match[str]) -> str:
+    return _UNRESERVED.sub(lambda code: unquote(code.group()), match.group())
 
 
 def _shorten_repeats(match: re.Match[str]) -> str:
@@ -237,13 +215,6 @@ def _shorten_repeats(match: re.Match[str]) -> str:
         if made in known_words():
             return made
     return _LONG_RUN.sub(lambda run: run.group(1), word)
-
-
-def _spelt_number(match: re.Match[str]) -> str:
-    """A number that is spelt out; counting up or down stays as it is."""
-    digits = [_DIGIT_WORDS[word] for word in re.findall(r"\w+", match.group())]
-    steps = {after - before for before, after in pairwise(digits)}
-    return match.group() if steps in ({1}, {-1}) else " longnumber "
 
 
 def _upright(match: re.Match[str]) -> str:
@@ -280,7 +251,8 @@ def as_read(text: str) -> str:
 
 def _plain_letters(made: _T) -> _T:
     """Undo what is done to single letters: fonts, marks, hidden characters, look-alikes."""
-    made = made.each(_plain)
+    made = made.each(plain)
+    made = made.replace(REGIONAL, spell_regional)
     made = made.replace(marks_on_latin(), lambda match: "")
     made = made.replace(WITH_CURRENCY, spell_currency)
     return _replace_confusables(made)
@@ -288,7 +260,9 @@ def _plain_letters(made: _T) -> _T:
 
 def _steps(made: _T) -> _T:
     """Apply all normalisation steps in order."""
-    if "&" in made.text:
+    for _ in range(_MOST_ESCAPES):
+        if "&" not in made.text:
+            break
         made = made.replace(_ENTITY, lambda match: html.unescape(match.group()))
     if "<" in made.text:
         made = made.replace(_ANCHOR, lambda match: f" {match.group(1)} ")
@@ -306,17 +280,17 @@ def _steps(made: _T) -> _T:
     made = made.replace(_LINE, _forwards, moved=True)
     if "/" in made.text:
         made = made.replace(_SCHEME, lambda match: "http://")
-    made = made.replace(_SPACED, _join_letters)
-    if not made.text.isascii():
-        made = made.replace(_EMOJI_INSIDE, lambda match: "")
+    made = join_letters(spell_digits(made))
+    if "%" in made.text:
+        made = made.replace(_PERCENT, _decoded)
     if _DOT.search(made.text):
         made = made.replace(_DOT_WORD, lambda match: ".")
+    if not made.text.isascii():
+        made = made.replace(_EMOJI_INSIDE, lambda match: "")
     if "." in made.text or "://" in made.text:
         made = made.replace(_LINK, _link)
     if "@" in made.text:
         made = made.replace(_MENTION, lambda match: " mention ")
-    if sum(map(_DIGIT_WORDS.__contains__, made.text.translate(_SEPARATORS).split())) >= 7:
-        made = made.replace(_SPELT_NUMBER, _spelt_number)
     if _DIGIT.search(made.text):
         made = made.replace(_NUMBER, lambda match: " longnumber ")
     if _LEET_CHARACTER.search(made.text):

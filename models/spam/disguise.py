@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from quorum.models.features.lookalikes import is_ignorable, shown
+from quorum.models.features.lookalikes import is_ignorable, shown, signs
 
 __all__ = ["Disguise", "disguise_of", "joined"]
 
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SET_APART = re.compile(r"(?<!\w)(?:\w[ .\-_*|]){4,}\w(?!\w)")
+_SET_APART = re.compile(rf"(?<!\w)\w(?:(?:[ _]|[{signs()}]{{1,2}})\w){{4,}}(?!\w)")
 _NO_LETTER = re.compile(r"[\W_]")
 _MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
 _WIDE = range(0xFF10, 0xFF5B)

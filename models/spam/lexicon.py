@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
+from quorum.models.features.normalise import normalise
+
 __all__ = ["GROUPS", "hits"]
 
 _STEMS: dict[str, str] = {
@@ -46,12 +48,12 @@ _STEMS: dict[str, str] = {
         félicitations <parabéns> <ganhou> grátis <selamat> memenangkan <hadiah> tebrikler
         <kazandınız> bedava ödül""",
     "adult": """<hot girls> <sexy> <singles> <nudes> <uncensored> <private pics> <live cam>
-        <live cams> <18+> <xxx> <porn> <escort> <onlyfans> 無修正 <heiße frauen> интим <девушки>
+        <live cams> <18+> <porn> <escort> <onlyfans> 無修正 <heiße frauen> интим <девушки>
         الخاصة بنات 美女 约会 成人 私密 上门服务 출장 만남 <chicas> <filles chaudes> <sans censure>
         <sin censura> <garotas> <cewek> <sansürsüz> <kızlar>""",
     "recovery": """<hacked> recover <recovery> <lost funds> <spell> <ex back> <love spell>
         <fix your> <stolen> 復旧 取り戻 gehackt взломан <порчу> <верну> استرجاع المخترقة الروحاني
-        追回 维权 被盗 找回 복구 <hackeada> <amarres> <brujo> <piraté> marabout <amada> dukun
+        追回 维权 被盗 找回 복구 <hackeada> <amarres> <brujo> marabout <amada> dukun
         pelet <pemulihan> çalınan medyum""",
     "goods": """followers <likes and> <cheap> <% off> <free shipping> sub4sub <sub back>
         <real views> <seo> <lose 10> <pill> <designer> <discount> <deal> フォロワー 格安 送料無料
@@ -72,9 +74,9 @@ GROUPS: tuple[str, ...] = tuple(_STEMS)
 
 @lru_cache(maxsize=1)
 def _stems() -> tuple[tuple[str, str, bool], ...]:
-    """Each stem with its group, and whether it is a word of its own."""
+    """Each stem as a normalised text has it, with its group, and whether it is a whole word."""
     return tuple(
-        (group, whole or stem, bool(whole))
+        (group, normalise(whole or stem), bool(whole))
         for group, stems in _STEMS.items()
         for whole, stem in re.findall(r"<([^>]+)>|(\S+)", " ".join(stems.split()))
     )

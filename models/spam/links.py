@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
 __all__ = ["Contacts", "Link", "LinkKind", "contacts_of", "names_of", "own_host"]
 
@@ -14,7 +15,7 @@ class LinkKind(StrEnum):
     """What stands behind a link, as far as its address tells."""
 
     PLATFORM = "platform"
-    """A large public site: a profile, a shop, a source."""
+    """A large public site: a profile, a shop, a source; a public body, a school."""
     OWN = "own"
     """A site whose name is that of the uploader, of the title or of the linked profiles."""
     SHORTENER = "shortener"
@@ -43,8 +44,12 @@ _LINK = re.compile(
 )
 _MAIL = re.compile(r"[\w.+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{2,63}){1,4}")
 _HANDLE = re.compile(r"(?<![\w.@/])@[\w.\-]{2,64}|#_*[a-z0-9]*_[\w]{3,64}", re.IGNORECASE)
-_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ \-().]{0,2}\d){6,17}(?!\w)")
-_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ \-().~·•]{0,2}\d){6,17}(?!\w)")
+#: An IPv4 address, as browsers take it: in one to four numbers, which may be hexadecimal.
+_ADDRESS = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}")
+#: Registries that give names to public bodies and schools alone, also below a country's.
+_RESTRICTED = frozenset({"gov", "edu", "mil", "int"})
+_RESTRICTED_BELOW = frozenset({"gov", "gouv", "gob", "gub", "go", "edu", "ac", "mil", "sch"})
 _SQUASH = re.compile(r"[^a-z0-9]+")
 
 
@@ -154,8 +159,11 @@ def own_host(host: str, names: Collection[str]) -> bool:
 
 
 def _host_of(address: str) -> str:
+    """The host, as a browser reads it: without a user's name, percent signs undone."""
     bare = re.sub(r"^(?:https?|hxxps?)://", "", address.lower())
-    return re.split(r"[/?#:]", bare, maxsplit=1)[0].strip(".-").removeprefix("www.")
+    authority = unquote(re.split(r"[/?#]", bare, maxsplit=1)[0])
+    host = authority.rpartition("@")[2].partition(":")[0]
+    return host.strip(".-").removeprefix("www.")
 
 
 def _kind(address: str, host: str, names: Collection[str]) -> LinkKind:
@@ -166,7 +174,10 @@ def _kind(address: str, host: str, names: Collection[str]) -> LinkKind:
     if host in _SHORTENERS or main in _SHORTENERS:
         return LinkKind.SHORTENER
     site = labels[-3] if len(labels) > 2 and len(labels[-2]) <= 3 else labels[-2:][0]
-    if site in _PLATFORMS or host in _PLATFORMS:
+    public = labels[-1] in _RESTRICTED or (
+        len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _RESTRICTED_BELOW
+    )
+    if site in _PLATFORMS or host in _PLATFORMS or public:
         return LinkKind.PLATFORM
     if _ADDRESS.fullmatch(host) or "xn--" in host or not host.isascii():
         return LinkKind.ODD

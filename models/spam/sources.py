@@ -233,6 +233,8 @@ def read_sources(data: Path, seed: int = 0) -> tuple[list[Row], list[TrainingDat
         "forms_spam",
         "remarks_innocent",
         "remarks_spam",
+        "notices_innocent",
+        "notices_spam",
     ):
         path = Path(__file__).parent / "made" / f"{name}.yaml"
         own = sum(row.label == ("spam" in name) for row in written) if "_" not in name else 0

@@ -81,6 +81,41 @@ def _marks() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
+def _apart() -> tuple[str, ...]:
+    """What letters may be set apart by: any punctuation or symbol of the Basic Multilingual Plane.
+
+    Not what stands for a letter or ends a sentence in a script, and not what normalises to several
+    characters.
+    """
+    return tuple(
+        chr(code)
+        for code in range(0x21, 0x10000)
+        if unicodedata.category(chr(code)) in ("Pc", "Pd", "Ps", "Pe", "Po", "Sm", "So")
+        and chr(code) not in "&<"
+        and unicodedata.normalize("NFKD", chr(code)) == chr(code)
+        and not re.search(r"LETTER|CIRCLED|BRAILLE|OVERLAY|VERTICAL LINE", _named(code))
+    )
+
+
+def _named(code: int) -> str:
+    return unicodedata.name(chr(code), "LETTER")
+
+
+def _set_apart(text: str, rng: np.random.Generator) -> str:
+    """The letters of each word set apart by a sign of the word's own."""
+    return _WORD.sub(lambda match: _drawn(_apart(), rng).join(match.group()), text)
+
+
+def _as_flags(text: str, rng: np.random.Generator) -> str:
+    """Words in the letters of which flags are made."""
+    del rng
+    return _WORD.sub(
+        lambda match: "".join(chr(0x1F1E6 + ord(one) - ord("a")) for one in match.group().lower()),
+        text,
+    )
+
+
+@lru_cache(maxsize=1)
 def _signs() -> Mapping[str, tuple[str, ...]]:
     """Currency signs by the first letter of their names."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -152,6 +187,8 @@ UNICODE_EVASIONS: Mapping[str, Evasion] = {
     "currency signs": _letters(
         lambda letter, rng: _drawn(_signs().get(letter.lower(), (letter,)), rng), 0.5
     ),
+    "set apart by any sign": _set_apart,
+    "letters of flags": _as_flags,
     "right-to-left override": _overridden,
     "upside down": _upside_down,
     "written backwards": _backwards,

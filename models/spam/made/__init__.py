@@ -8,7 +8,7 @@ such advertisements are; so are words of honest texts, more rarely.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ __all__ = ["filled", "form_rows", "made_rows"]
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
-#: How often each form is filled.
-_FILLS = 3
+#: How often each form is filled, and how often an innocent one of ``notices``, which are many.
+_FILLS, _NOTICE_FILLS = 3, 1
 #: Kinds of spam in the order in which the forms of a language of ``mixed`` stand.
 _MIXED = (
     "scam", "scam", "gambling", "gambling", "promotion", "promotion", "recovery", "adult",
@@ -182,8 +182,17 @@ def _advertised(text: str, harm: str, rng: np.random.Generator) -> str:
 
 def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, str, str]]:
     """Texts of forms, as ``made_rows`` gives them."""
+    for names in (("forms", "remarks"), ("notices",)):
+        yield from _spam_forms([f"{name}_spam" for name in names], rng)
+        fills = _NOTICE_FILLS if names == ("notices",) else _FILLS
+        yield from _innocent_forms([f"{name}_innocent" for name in names], fills, rng)
+
+
+def _spam_forms(
+    names: Sequence[str], rng: np.random.Generator
+) -> Iterator[tuple[FieldKind, str, int, str, str]]:
     spam: list[tuple[str, str, str]] = []
-    for name in ("forms_spam", "remarks_spam"):
+    for name in names:
         for harm, by_language in _read(name).items():
             for language, texts in by_language.items():
                 for place, text in enumerate(texts):
@@ -196,12 +205,16 @@ def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, s
             if fill == 0:
                 yield FieldKind.TITLE, made, 1, language, harm
                 yield FieldKind.DESCRIPTION, made, 1, language, harm
+
+
+def _innocent_forms(
+    names: Sequence[str], fills: int, rng: np.random.Generator
+) -> Iterator[tuple[FieldKind, str, int, str, str]]:
     fields = {"titles": FieldKind.TITLE, "descriptions": FieldKind.DESCRIPTION}
-    innocent = chain(_read("forms_innocent").items(), _read("remarks_innocent").items())
-    for language, by_field in innocent:
+    for language, by_field in chain.from_iterable(_read(name).items() for name in names):
         for field, texts in by_field.items():
             for text in texts:
-                for fill in range(1 if field == "titles" else _FILLS):
+                for fill in range(1 if field == "titles" else fills):
                     made = _advertised(_spun(text, rng), "", rng)
                     if field != "casual":
                         yield fields[field], made, 0, language, ""

@@ -17,6 +17,7 @@ from quorum.models.features.normalise import align, normalise
         ("f🔥r🔥e🔥e", "free"),
         ("su😀bscr😀ibe", "subscribe"),
         ("fr33 m0n3y $ub$cribe ch4nnel", "free money subscribe channel"),
+        ("(fr33) (asino !nstant ac+ion v!deo|fr33", "(free) casino instant action video|free"),
         ("vis\u200bit my ch\u200can\u00adnel", "visit my channel"),
         ("example (dot) com now", "url example com now"),
         ("hxxp://foo[.]com/a?b=1", "url foo com"),
@@ -48,6 +49,9 @@ def test_evasions_read_as_what_they_say(evasion, meaning):
         "3 2 1 go",
         "a b",
         "ελληνικά γράμματα",
+        "song (official video) (4th part) 18+",
+        "iphone 10|news 2017|day 365",
+        "c++ a+b photo(s) !important",
     ],
 )
 def test_innocent_text_stays_as_it_is(text):

@@ -15,7 +15,12 @@ TEXTS = (
 
 #: Of all words, what must be read whatever is drawn. What is left is ambiguous: a stroke may be an
 #: i or an l, a rupee sign an r or an i.
-LEAST = {"look-alikes of Unicode": 0.93, "currency signs": 0.85, "vertical": 0.95}
+LEAST = {
+    "look-alikes of Unicode": 0.93,
+    "currency signs": 0.85,
+    "set apart by any sign": 0.97,
+    "vertical": 0.95,
+}
 
 
 @pytest.mark.parametrize("name", UNICODE_EVASIONS)
@@ -48,6 +53,14 @@ def test_words_are_read_whatever_unicode_offers(name: str) -> None:
         "evil olive, a rat named dogma, pupils live on star",
         "one two three four five six seven eight nine ten",
         "ten nine eight seven six five four three two one",
+        "one two three four one two three four",
+        "बाजार में नीली गाड़ी, वाराणसी की यात्रा",
+        "வாழ்த்துக்கள், அருமையான பாடல்",
+        "金、木、水、火、土",
+        "🇩🇪🇫🇷 🇪🇺 🇧🇷🇧🇷",
+        "я и в саду",
+        "bookkeeper, xxoo, 112233",
+        "at this point comments are closed",
     ],
 )
 def test_honest_text_is_left_as_it_is(text: str) -> None:
@@ -88,6 +101,30 @@ def test_marks_are_lost_and_no_letter_is(text: str, read: str) -> None:
         ("7\ufe0f\u20e3 a\u0336b\u20e3c", "7 abc"),
         ("call nine one seven five five five one two three four", "call longnumber"),
         ("ruf an: null eins sieben sechs fünf vier drei", "ruf an: longnumber"),
+        ("double four seven, triple nine, one, two, eight, oh, six", "longnumber"),
+        ("звони: восемь девять один шесть два три ноль пять", "звони: longnumber"),
+        ("dzwoń pięć zero zero jeden dwa trzy trzy", "dzwon longnumber"),
+        ("gọi không chín không một hai ba bốn năm", "goi longnumber"),
+        ("โทร ศูนย์ แปด หนึ่ง เก้า สอง สาม สี่", "โทร longnumber"),
+        ("加我一三八零零一三八零零零", "加我 longnumber"),
+        ("전화 공일공 일이삼사 오육칠팔", "전화 longnumber"),
+        ("з а р а б о т о к", "заработок"),
+        ("з·а·р·а·б·о·т·о·к", "заработок"),
+        ("зaрaбoтoк и тeлeгрaм", "заработок и телеграм"),
+        ("加 微 信，赚💰钱💰日💰结", "加微信,赚钱日结"),
+        ("카.톡.추.가", "카톡추가"),
+        ("(f)(r)(e)(e) m•o•n•e•y ccaasshh", "free money cash"),
+        ("اربـــح", "اربح"),
+        ("🇫 🇷 🇪 🇪 🇲🇴🇳🇪🇾", "free money"),
+        ("⠋⠗⠑⠑ ⠍⠕⠝⠑⠽", "free money"),
+        ("ⲙⲟⲛⲉⲩ 从口几乇丫", "money money"),
+        ("&amp;#102;ree", "free"),
+        ("http://k%69ng.c%6Fm now", "url king com now"),
+        ("https://bank.com@evil.net/x", "url evil net"),
+        (
+            "king punto com king●com king。com t。me/x",
+            " ".join(["url king com"] * 3 + ["url t me"]),
+        ),
     ],
 )
 def test_fonts_and_directions(evasion: str, meaning: str) -> None:

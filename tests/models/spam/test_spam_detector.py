@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+from benchmarks.spam_uploads import scores_of, short
 from quorum.core.messages import Status
 from quorum.models.contract import upload
 from quorum.models.detectors import Feature, Features
@@ -53,3 +55,16 @@ def features_of(one, lines):
         return Features(one, absent={Feature.TEXT: "no text"})
     (vector,) = shared_embedder().embed([text.own or text.in_frames])
     return Features(one, text, embedding=vector)
+
+
+def test_honest_notices_and_offers_are_told_from_their_imitations():
+    """Deliveries, codes, bills, jobs, sales and draws in many languages; none was trained on."""
+    detector = SpamDetector()
+    honest, spam = (
+        np.array(scores_of(detector, [one for one, _, _ in short(part)]))
+        for part in ("honest", "spam")
+    )
+    assert (honest < 0.98).all()
+    assert np.mean(honest >= 0.85) <= 0.15
+    assert np.mean(honest >= 0.5) <= 0.3
+    assert np.mean(spam >= 0.5) >= 0.75

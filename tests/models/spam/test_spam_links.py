@@ -14,6 +14,13 @@ CASES = [
     ("http://easy-cash.example.com", LinkKind.LURE),
     ("https://oldmill.top", LinkKind.LURE),
     ("https://www.oldmill.org/plans", LinkKind.OTHER),
+    ("http://b%69t.ly/3xYz", LinkKind.SHORTENER),
+    ("https://www.youtube.com@oldmill.org/plans", LinkKind.OTHER),
+    ("http://2130706433/win", LinkKind.ODD),
+    ("http://0x7f.1/win", LinkKind.ODD),
+    ("https://pajak.go.id/info", LinkKind.PLATFORM),
+    ("https://www.leeds.gov.uk/tax", LinkKind.PLATFORM),
+    ("https://pay-gov.net/tax", LinkKind.OTHER),
 ]
 
 

@@ -12,6 +12,7 @@ from quorum.models.media.ahead import Ahead
 from quorum.models.media.appended import Tail
 from quorum.models.media.between import Looks
 from quorum.models.media.boxes import check_tables
+from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
 from quorum.models.media.lines import MediaLine
@@ -51,6 +52,8 @@ _LOOK_SECONDS: Final = 1.0
 #: A track in FFmpeg's description of a file.
 _STREAM: Final = re.compile(r"Stream #0:(\d+)[^:]*: (?:Video|Audio|Subtitle): (\w+)")
 
+#: FFmpeg's name of CEA-608 as a track of its own.
+_CLOSED: Final = "cc_dec"
 _SKIPPING: Final = "too slow to decode: only key frames"
 
 
@@ -95,6 +98,8 @@ class _Playing:
         self.rotation = 0
         self.skips = False
         self.counted = False
+        self.captions = Captions()
+        self.captioned = False
 
 
 class ContainerReader:
@@ -257,6 +262,7 @@ class ContainerReader:
         looks: Looks | None = None,
         listener: PacketListener | None = None,
         start: float = 0.0,
+        captions: bool = False,
     ) -> Iterator[Shown | Heard | MediaLine]:
         """Decode tracks in the order of the file.
 
@@ -268,6 +274,7 @@ class ContainerReader:
             looks: When the pictures are looked at: others are decoded only if these need them.
             listener: Receives the coded packets of all video and audio tracks.
             start: Second to which it seeks first.
+            captions: Whether closed captions within the pictures of these tracks are read.
         """
         begun = (
             (track.index, self._begin(track, draft, looks, sought=start > 0)) for track in tracks
@@ -304,6 +311,8 @@ class ContainerReader:
                 if index not in alive:
                     continue
                 one = playing[index]
+                if captions and one.track.kind is TrackKind.VIDEO:
+                    yield from self._captions(one, packet)
                 for each, looked_at in one.ahead.through(packet):
                     yield from self._step(one, each, alive, work, looked_at=looked_at)
             for one in playing.values():
@@ -313,6 +322,7 @@ class ContainerReader:
             self._tell(str(refused))
         for one in playing.values():
             end = min(one.clock.end, self._limits.max_seconds)
+            yield from one.captions.rest()
             for piece, begin in one.sound.rest():
                 yield Heard(one.track, piece, begin, end)
             if one.waiting is not None:
@@ -439,6 +449,8 @@ class ContainerReader:
     def _skip(self, one: _Playing, share: float, *, looked_at: bool) -> None:
         """Leave out frames that are not looked at, or so that a costly film is seen to its end."""
         level = one.least if looked_at else "NONREF"
+        if one.captioned:
+            level = "DEFAULT"
         if share > _HURRY:
             level = "NONKEY" if share > _HASTE else "NONREF"
         if share > _HASTE and not one.skips:
@@ -471,6 +483,10 @@ class ContainerReader:
             work.spend(frame.width * frame.height, at)
             self._limits.check_size(frame.width, frame.height)
             self._turn(one, frame)
+            if one.captioned:
+                self._uncollected += frame.width * frame.height
+                one.captions.add(bytes(frame.side_data.get("A53_CC") or b""), at)
+                yield from one.captions.through(at)
             aspect = float(one.stream.sample_aspect_ratio or 1) or 1.0
             picture = Picture(frame, self._renderer(one), one.orientation, aspect)
             if one.waiting is not None:
@@ -513,13 +529,35 @@ class ContainerReader:
             duration = float(frame.duration or 0) * float(frame.time_base or 0)
         return one.clock.seconds(None if one.counted else frame.time, duration)
 
+    def _captions(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
+        """The closed captions of pictures that no packet to come is shown before.
+
+        Pictures without times are put in order by the decoder, which then leaves none out.
+        """
+        data = caption_data(bytes(packet)) if packet.size and not one.captioned else b""
+        if data and packet.pts is None:
+            one.captioned = True
+        elif data:
+            one.captions.add(data, self._start_of(packet, packet.pts))
+        if packet.dts is not None and not one.captioned:
+            yield from one.captions.through(self._start_of(packet, packet.dts))
+
+    def _start_of(self, packet: Any, time: int) -> float:
+        began = (self._container.start_time or 0) / 1_000_000
+        return max(0.0, time * float(packet.time_base or 0) - began)
+
     def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
+        if one.track.codec == _CLOSED and packet.size and packet.pts is not None:
+            at = self._start_of(packet, packet.pts)
+            one.captions.add(bytes(packet), at)
+            yield from one.captions.through(at)
+            return
         text = subtitle_text(one.track.codec, bytes(packet)) if packet.size else ""
         if not text or packet.pts is None:
             return
-        base = float(packet.time_base or 0)
-        start = max(0.0, packet.pts * base - (self._container.start_time or 0) / 1_000_000)
-        yield MediaLine(text[:1000], start, start + float(packet.duration or 0) * base)
+        start = self._start_of(packet, packet.pts)
+        duration = float(packet.duration or 0) * float(packet.time_base or 0)
+        yield MediaLine(text[:1000], start, start + duration)
 
 
 def _named(stream: Any) -> tuple[int, str]:

@@ -206,8 +206,9 @@ class Media:
             if isinstance(reader, ContainerReader):
                 mine = [track for track in chosen if track in reader.tracks]
                 yield from reader.read(
-                    mine, work, draft=draft, looks=looks, listener=listener, start=start
-                )
+                    mine, work, draft=draft, looks=looks, listener=listener, start=start,
+                    captions=TrackKind.SUBTITLE in more,
+                )  # fmt: skip
                 if reader.later is not None and more:
                     chosen += self._later(reader, more)
             else:

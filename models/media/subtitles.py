@@ -10,7 +10,7 @@ __all__ = ["TEXT_CODECS", "subtitle_text"]
 
 #: Codings of subtitles that are text; the others are pictures.
 TEXT_CODECS = frozenset(
-    {"mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa", "ttml", "wvtt"}
+    {"mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa", "ttml", "wvtt", "cc_dec"}
 )
 #: Codings of ISO media that FFmpeg does not decode, by the four letters of their samples.
 TEXT_BOXES = {"stpp": "ttml", "wvtt": "wvtt"}

@@ -13,7 +13,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
-from tests.models.media.carriers import X264, blank, ffmpeg, mask, subtitled
+from tests.models.media.carriers import WORDS, X264, blank, ffmpeg, mask, subtitled
 
 Make = Callable[[Path, Path], None]
 
@@ -349,8 +349,77 @@ def late_script(source: Path, out: Path) -> None:
     out.write_bytes(one.read_bytes()[:13] + flv_tags(one, 3_600_000, script=True))
 
 
+def analogue(text: str, *, roll: bool = False) -> list[bytes]:
+    """A line of CEA-608 on the first channel of the first field, or rolling up on the last."""
+    field = 1 if roll else 0
+    begin, end = (b"\x1d\x25", b"\x1d\x2d") if roll else (b"\x14\x20", b"\x14\x2f")
+    place = b"\x18\x50" if roll else b"\x10\x50"
+    data = text.encode() + b"\0" * (len(text) % 2)
+    pairs = [data[n : n + 2] for n in range(0, len(data), 2)]
+    return [
+        bytes([0xFC | field]) + one for one in (begin, begin, place, place, *pairs, end, end)
+    ]  # fmt: skip
+
+
+def digital(text: str) -> list[bytes]:
+    """A line of CEA-708 in service 1."""
+    found = []
+    data = b"\x98" + bytes(6) + text.encode() + b"\x0d"
+    for n in range(0, len(data), 24):
+        part = data[n : n + 24]
+        packet = bytes([(len(part) + 3) // 2, 1 << 5 | len(part)]) + part
+        packet += b"\0" * (len(packet) % 2)
+        kinds = [0xFF] + [0xFE] * (len(packet) // 2 - 1)
+        found += [bytes([kind]) + packet[2 * n : 2 * n + 2] for n, kind in enumerate(kinds)]
+    return found
+
+
+def captioned(line: list[bytes], *options: object, suffix: str = ".mp4") -> Make:
+    """The words are closed captions within the pictures of a film of nothing."""
+
+    def make(_source: Path, out: Path) -> None:
+        film, made = out.with_suffix(".1" + suffix), out.with_suffix(".2" + suffix)
+        ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=2", *options, film)
+        with av.open(str(film)) as opened, av.open(str(made), "w") as written:
+            stream = written.add_stream_from_template(opened.streams[0])
+            packets = [one for one in opened.demux(0) if one.size]
+            order = sorted(packets, key=lambda one: one.pts)
+            share = -(-len(line) // (len(packets) - 5))
+            for one in packets:
+                n = order.index(one) * share
+                data = b"GA94\3" + bytes([0x40 | len(line[n : n + share]), 0xFF])
+                data += b"".join(line[n : n + share]) + b"\xff"
+                packet = av.Packet(in_picture(bytes(one), data, options[1]))
+                packet.pts, packet.dts, packet.time_base = one.pts, one.dts, one.time_base
+                packet.is_keyframe, packet.stream = one.is_keyframe, stream
+                written.mux(packet)
+        ffmpeg("-i", made, "-c", "copy", out)
+
+    return make
+
+
+def in_picture(picture: bytes, data: bytes, codec: object) -> bytes:
+    if codec == "mpeg2video":
+        at = picture.index(b"\0\0\1\1")
+        return picture[:at] + b"\0\0\1\xb2" + data + picture[at:]
+    data = b"\xb5\0\x31" + data
+    head = b"\x06" if codec == "libx264" else b"\x4e\1"
+    unit = head + bytes([4, len(data)]) + data.replace(b"\0\0", b"\0\0\3") + b"\x80"
+    return struct.pack(">I", len(unit)) + unit + picture
+
+
+def caption_track(_source: Path, out: Path) -> None:
+    """The words are closed captions in a track of their own."""
+    lines = out.with_suffix(".scc")
+    pairs = " ".join(one[1:].hex() for one in analogue(LINE))
+    lines.write_text(f"Scenarist_SCC V1.0\n\n00:00:00:10\t{pairs}\n\n00:00:01:10\t942c 942c\n")
+    film = ("-f", "lavfi", "-i", "color=gray:s=64x48:r=5:d=2")
+    ffmpeg(*film, "-i", lines, "-map", 0, "-map", 1, "-c:s", "copy", out)
+
+
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 
+LINE = " ".join(WORDS)
 #: Ways in which a viewer sees the words.
 PICTURES: dict[str, Make] = {
     "no-delay.gif": gif(0, 0, 0),
@@ -397,6 +466,11 @@ PICTURES: dict[str, Make] = {
     "script.flv": late_script,
     "cues.mp4": subtitled_by(b"wvtt"),
     "timed.mp4": subtitled("ttml"),
+    "captions.mp4": captioned(analogue(LINE), *X264, "-bf", 3),
+    "captions.h264": captioned(analogue(LINE), *X264, "-bf", 3),
+    "captions.mpg": captioned(analogue(LINE, roll=True), *MPEG2, "-bf", 2, suffix=".mkv"),
+    "captions.mov": caption_track,
+    "captions.mkv": captioned(digital(LINE), *HEVC),
     "transparent-gray16.png": one_transparent(1),
     "transparent-rgb16.png": one_transparent(3),
 }  # fmt: skip

@@ -1,0 +1,72 @@
+"""Closed captions within the pictures: CEA-608 and CEA-708."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from quorum.models.media.captions import Captions, caption_data
+
+odd = pytest.importorskip("tests.models.media.odd", reason="no ffmpeg tool")
+
+POP, SHOW, ROLL, RETURN = b"\x14\x20", b"\x14\x2f", b"\x14\x25", b"\x14\x2d"
+
+
+def read(*pairs: bytes, kind: int = 0xFC) -> list[str]:
+    captions = Captions()
+    for second, pair in enumerate(pairs):
+        captions.add(bytes([kind]) + pair, float(second))
+    return [line.text for line in captions.rest()]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "lines"),
+    [
+        ((POP, POP, b"AB", SHOW, SHOW), ["AB"]),
+        ((POP, b"AB", b"\x14\x2e", b"CD", SHOW), ["CD"]),  # erased before it was shown
+        ((POP, b"AB"), []),  # never shown
+        ((ROLL, b"AB", RETURN, b"CD"), ["AB", "CD"]),
+        ((ROLL, b"AB", b"\x14\x21", b"C\0"), ["AC"]),  # one step back
+        ((ROLL, b"\\*", b"\x11\x37", b"\x11\x37", b"A\0", b"\x12\x20"), ["éá♪Á"]),
+        ((ROLL, b"AB", b"\x1c\x25", b"xy", b"\x14\x25", b"CD"), ["ABCD", "xy"]),  # two channels
+        ((ROLL, b"AB", b"\x14\x40", b"\x14\x40", b"CD"), ["AB CD"]),  # another place
+        ((ROLL, b"\xc1\x42"), ["AB"]),  # with the bit of parity
+    ],
+)
+def test_what_is_shown_is_a_line(pairs, lines):
+    assert read(*pairs) == lines
+
+
+def test_data_on_the_programme_are_no_words():
+    pairs = (b"\x15\x25", b"AB", b"\x01\x03", b"xy", b"\x0f\x1d", b"CD")
+    assert read(*pairs, kind=0xFD) == ["ABCD"]
+
+
+def test_a_line_has_its_seconds_in_the_order_in_which_pictures_are_shown():
+    captions = Captions()
+    for second, pair in ((0, ROLL), (3, RETURN), (1, b"AB"), (2, b"CD")):
+        captions.add(b"\xfc" + pair, float(second))
+        assert list(captions.through(0.0)) == []
+    (line,) = captions.through(3.0)
+    assert (line.text, line.start, line.end) == ("ABCD", 1.0, 3.0)
+
+
+def test_commands_of_the_digital_captions_are_no_words():
+    line = b"\x98abcdefA\x10\x20B\x18\x00\xe9\x11zC\x90yy\xd1\x08D\x0d"
+    packet = bytes([(len(line) + 3) // 2, 1 << 5 | len(line)]) + line
+    pairs = [packet[n : n + 2].ljust(2, b"\0") for n in range(0, len(packet), 2)]
+    captions = Captions()
+    captions.add(b"".join(bytes([0xFE | (not n)]) + one for n, one in enumerate(pairs)), 0.0)
+    assert [one.text for one in captions.rest()] == ["A BéC D"]
+
+
+def test_any_bytes_are_read():
+    made = random.Random(15)
+    for _ in range(300):
+        data = b"GA94\3" + made.randbytes(made.randrange(200))
+        captions = Captions()
+        captions.add(caption_data(b"\xb5\0\x31" + data + b"\0\0\1\xb2" + data), 0.0)
+        for line in captions.rest():
+            assert line.text
+            assert line.start == line.end == 0.0

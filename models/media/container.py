@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Final
 
 from quorum.core.errors import MediaRefused
 from quorum.models.media.ahead import Ahead
+from quorum.models.media.aperture import Aperture, Part
 from quorum.models.media.appended import Tail
 from quorum.models.media.between import Looks
 from quorum.models.media.boxes import check_tables
@@ -51,6 +52,13 @@ _LOOK_BYTES: Final = 1_000_000
 _LOOK_SECONDS: Final = 1.0
 #: A track in FFmpeg's description of a file.
 _STREAM: Final = re.compile(r"Stream #0:(\d+)[^:]*: (?:Video|Audio|Subtitle): (\w+)")
+
+#: In these a track may tell players to show a part of its pictures, as FFmpeg describes it.
+_CROPPING: Final = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"})
+_CROPPED: Final = re.compile(
+    r"^  Stream #0:(\d+)(?:(?!\n  Stream).)*?\n      Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$",
+    re.MULTILINE | re.DOTALL,
+)
 
 #: FFmpeg's name of CEA-608 as a track of its own.
 _CLOSED: Final = "cc_dec"
@@ -116,6 +124,7 @@ class ContainerReader:
 
     Attributes:
         tracks: Its tracks of pictures, sound and text.
+        parts: The parts of the pictures of tracks that players show alone.
         length: Seconds that it says to have; 0 if it does not say.
         left_out: Tracks that cannot be judged, with why.
         problems: What could not be decoded.
@@ -177,6 +186,7 @@ class ContainerReader:
         self._refused: dict[int, str] = {}
         self._before = self._described() if opened.format.name in _GROWING else {}
         self.tracks = self._tracks()
+        self.parts = self._parts() if opened.format.name in _CROPPING else {}
         self.known |= {_named(stream) for stream in opened.streams}
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
         self._flags = int(opened.format.flags)
@@ -378,13 +388,28 @@ class ContainerReader:
 
     def _described(self) -> dict[str, str]:
         """The coding of each track by its number, as FFmpeg knows it now."""
+        return dict(_STREAM.findall(self._description()))
+
+    def _description(self) -> str:
         import av
 
         av.logging.set_level(av.logging.INFO)  # what it describes is a message
         try:
-            return dict(_STREAM.findall(self._container.dumps_format()))
+            return str(self._container.dumps_format())
         finally:
             av.logging.set_level(av.logging.PANIC)
+
+    def _parts(self) -> dict[Track, list[Part]]:
+        pictures = {one.index: one for one in self.tracks if one.size[0]}
+        found: dict[Track, list[Part]] = {}
+        for number, *sides in _CROPPED.findall(self._description()):
+            track = pictures.get(self._first + int(number))
+            left, right, top, bottom = map(int, sides)
+            if track is not None:
+                width, height = track.size
+                part = Aperture(left, top, width - left - right, height - top - bottom)
+                found[track] = [Part(track, part)]
+        return found
 
     def _tell_once_skipping(self) -> None:
         if not any(problem.startswith(_SKIPPING) for problem in self.problems):

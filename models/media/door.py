@@ -176,16 +176,34 @@ class Media:
                 for heard in opposite[one.track].take(one):
                     self._also(heard.track)
                     yield heard
-            if looks is not None and isinstance(one, Shown) and one.track.kind is TrackKind.VIDEO:
-                if one.track not in between:
-                    between[one.track] = Between(one.track, looks)
-                for shown in between[one.track].take(one):
+            if not isinstance(one, Shown):
+                continue
+            seen = [one, *(self._parts_of(one) if more else ())]
+            yield from seen[1:]
+            if looks is None or one.track.kind is not TrackKind.VIDEO:
+                continue
+            for each in seen:
+                if each.track not in between:
+                    between[each.track] = Between(each.track, looks)
+                for shown in between[each.track].take(each):
                     self._also(shown.track)
                     yield shown
-        for each in between.values():
-            for shown in each.rest():
+        for last in between.values():
+            for shown in last.rest():
                 self._also(shown.track)
                 yield shown
+
+    def _parts_of(self, one: Shown) -> Iterator[Shown]:
+        """The parts of a picture that players show alone, each a track of its own."""
+        for reader in self._readers:
+            for part in reader.parts.get(one.track, ()):
+                try:
+                    for shown in part.of(one):
+                        self._also(shown.track)
+                        yield shown
+                except MediaRefused as refused:
+                    if str(refused) not in self._ignored:
+                        self._ignored.append(str(refused))
 
     def _also(self, track: Track) -> None:
         """Have a track that was found while the file was read."""

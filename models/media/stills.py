@@ -13,6 +13,7 @@ import numpy as np
 
 from quorum.core.errors import MediaRefused
 from quorum.models.media import loops
+from quorum.models.media.aperture import Part, apertures_of_boxes
 from quorum.models.media.between import Looks
 from quorum.models.media.colours import on_screen
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
@@ -96,6 +97,14 @@ class StillReader:
                 Track(first + index, TrackKind.ATTACHED, codec, False, size, still=True)
                 for index in range(1, len(self._places))
             )
+        self.parts: dict[Track, list[Part]] = {}
+        if form == "AVIF":
+            file.seek(0)
+            found = dict.fromkeys(apertures_of_boxes(file.read(), *size))
+            self.parts = {
+                track: [Part(track, one, number) for number, one in enumerate(found, 1)]
+                for track in self.tracks
+            }
         self.length = 0.0
 
     def read(self, work: Work, looks: Looks | None = None) -> Iterator[Shown]:

@@ -39,6 +39,7 @@ class Track:
         still: Whether it is one picture without a length.
         between: Whether it is what another track of this number shows between the looks at it.
         opposite: Whether it is what the channels of another track of this number differ in.
+        part: The number of a part of its pictures that players show, from 1; 0 for the whole.
     """
 
     index: int
@@ -51,14 +52,16 @@ class Track:
     still: bool = False
     between: bool = False
     opposite: bool = False
+    part: int = 0
 
     def __hash__(self) -> int:
-        return hash((self.index, self.between, self.opposite))
+        return hash((self.index, self.between, self.opposite, self.part))
 
     def __str__(self) -> str:
         facts = [self.codec, " x ".join(map(str, self.size)) if self.size[0] else ""]
         facts += [self.language, "played by default" if self.chosen else ""]
         facts += ["between the looks" if self.between else ""]
+        facts += ["the part that is shown" if self.part else ""]
         facts += ["what its channels differ in" if self.opposite else ""]
         return f"{self.kind} track {self.index + 1} ({', '.join(filter(None, facts))})"
 

@@ -171,7 +171,9 @@ def samples(path: Path) -> list[bytes]:
         return [bytes(one) for one in opened.demux(video=0) if one.size]
 
 
-def one_track(out: Path, *parts: Path, edits: bytes = b"", timescale: int = 5) -> None:
+def one_track(
+    out: Path, *parts: Path, edits: bytes = b"", timescale: int = 5, described: bytes = b""
+) -> None:
     """An MP4 file with one track of five pictures a second, each part by its own description."""
     coded = [samples(one) for one in parts]
     count = sum(map(len, coded))
@@ -182,7 +184,9 @@ def one_track(out: Path, *parts: Path, edits: bytes = b"", timescale: int = 5) -
     step = timescale // 5
     table = box(
         b"stbl",
-        box(b"stsd", words(0, len(parts)), *(entry(one.read_bytes()) for one in parts)),
+        box(b"stsd", words(0, len(parts)), *(
+            described or entry(one.read_bytes()) for one in parts
+        )),
         box(b"stts", words(0, 1, count, step)),
         box(b"stsc", words(0, len(parts)), *(
             words(n + 1, len(one), n + 1) for n, one in enumerate(coded)
@@ -408,6 +412,44 @@ def in_picture(picture: bytes, data: bytes, codec: object) -> bytes:
     return struct.pack(">I", len(unit)) + unit + picture
 
 
+def aperture(left: int, top: int, width: int, height: int) -> bytes:
+    """The box of a clean aperture of 640 x 360 pixels in a picture."""
+    across, down = 2 * left + 640 - width, 2 * top + 360 - height
+    return box(b"clap", struct.pack(">IIIIiIiI", 640, 1, 360, 1, across, 2, down, 2))
+
+
+def cropped_film(source: Path, out: Path) -> None:
+    """The words are in a corner of a large picture, which is all that players show."""
+    one = film_of(
+        source, out.with_suffix(".1.mp4"), *X264, "-vf", "pad=2560:1440:1800:1000:gray"
+    )  # fmt: skip
+    old = entry(one.read_bytes())
+    new = old + aperture(1800, 1000, 2560, 1440)
+    new = len(new).to_bytes(4, "big") + new[4:]
+    two = out.with_suffix(".2.mp4")
+    one_track(two, one, described=new)
+    ffmpeg("-i", two, "-c", "copy", out)
+
+
+def cropped_avif(source: Path, out: Path) -> None:
+    """The words are in a corner of a large picture by the clean aperture of AVIF."""
+    large = Image.new("RGB", (2560, 1440), "gray")
+    large.paste(Image.open(source).convert("RGB"), (1800, 1000))
+    large.save(out, quality=90, speed=10)
+    data = bytearray(out.read_bytes())
+    made = aperture(1800, 1000, 2560, 1440)
+    # The place of the picture's bytes moves on.
+    place = data.index(b"mdat") + 4
+    data = data.replace(place.to_bytes(4, "big"), (place + len(made)).to_bytes(4, "big"))
+    for kind in (b"meta", b"iprp", b"ipco"):
+        at = data.index(kind) - 4
+        data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + len(made)).to_bytes(
+            4, "big"
+        )
+    end = at + int.from_bytes(data[at : at + 4], "big") - len(made)
+    out.write_bytes(data[:end] + made + data[end:])
+
+
 def caption_track(_source: Path, out: Path) -> None:
     """The words are closed captions in a track of their own."""
     lines = out.with_suffix(".scc")
@@ -466,6 +508,9 @@ PICTURES: dict[str, Make] = {
     "script.flv": late_script,
     "cues.mp4": subtitled_by(b"wvtt"),
     "timed.mp4": subtitled("ttml"),
+    "aperture.mp4": cropped_film,
+    "aperture.mkv": cropped_film,
+    "aperture.avif": cropped_avif,
     "captions.mp4": captioned(analogue(LINE), *X264, "-bf", 3),
     "captions.h264": captioned(analogue(LINE), *X264, "-bf", 3),
     "captions.mpg": captioned(analogue(LINE, roll=True), *MPEG2, "-bf", 2, suffix=".mkv"),

@@ -16,6 +16,7 @@ from quorum.models.features.decode import decode
 from quorum.models.features.extract import Extractor
 from quorum.models.fingerprint.audio import AudioHasher
 from quorum.models.fingerprint.fingerprint import fingerprint
+from quorum.models.media.aperture import Aperture, Part, apertures_of_boxes
 from quorum.models.media.colours import on_screen
 from quorum.models.media.door import open_media
 from quorum.models.media.loops import missed
@@ -67,7 +68,8 @@ def plain_score(judge, picture):
 USUAL = {
     "once-late.gif", "xmp.jpg", "thumbnail.jpg", "gray16.png", "two-bits.png", "avis.avif",
     "attached.mkv", "covers.mp3", "covers.flac", "covers.m4a", "same-coding.mp4", "larger.mp4",
-    "gap.mp4", "beyond.mp4", "larger.hevc", "larger.ts", "larger.mpg", "chapters.mkv",
+    "gap.mp4", "beyond.mp4", "aperture.mkv", "larger.hevc", "larger.ts", "larger.mpg",
+    "chapters.mkv",
 }  # fmt: skip
 
 
@@ -168,6 +170,29 @@ def test_a_turn_that_browsers_do_not_know_is_none(folder, picture):
     with open_media(path) as media:
         (shown,) = media.read({TrackKind.VIDEO})
     assert shown.picture.size == (640, 360)
+
+
+def test_a_part_is_a_track_unless_it_is_nearly_all_or_nothing():
+    large = odd.aperture(1800, 1000, 2560, 1440)
+    (found,) = apertures_of_boxes(b"any" + large, 2560, 1440)
+    assert found == Aperture(1800, 1000, 640, 360)
+    assert found.within(2560, 1440) == found
+    assert found.within(2000, 1100) == Aperture(1800, 1000, 200, 100)
+    assert found.within(1800, 1440) is None
+    assert Aperture(-8, -8, 640, 360).within(640, 360) is None
+    assert list(apertures_of_boxes(large[:-1], 2560, 1440)) == []
+    assert list(apertures_of_boxes(large[:8] + bytes(32), 2560, 1440)) == []
+
+
+def test_a_part_that_cannot_be_cut_out_is_told(folder, picture, monkeypatch):
+    path = folder / "uncut.avif"
+    odd.cropped_avif(picture, path)
+    monkeypatch.setattr(Part, "_cut", lambda *_: int("no number"))
+    with open_media(path) as media:
+        (shown,) = media.read({TrackKind.VIDEO})
+        assert shown.picture.size == (2560, 1440)
+        (told,) = media.left_out
+    assert told.endswith("the part that is shown) could not be cut out")
 
 
 def test_ordinary_colours_stay_and_a_bad_profile_is_ignored():

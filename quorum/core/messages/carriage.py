@@ -179,6 +179,12 @@ def _opened(text: str, kind: str) -> tuple[bytes, str]:
             return _base64(read["message"].get("data"), "message.data"), "a Pub/Sub push envelope"
         if isinstance(read.get("specversion"), str) and ("data" in read or "data_base64" in read):
             return _event_data(read, kind), "a CloudEvent"
+        if read.keys() == {"schema", "payload"}:
+            msg = "a Kafka Connect envelope: set value.converter.schemas.enable=false"
+            raise MalformedMessage(msg)
+        if read.keys() >= {"op", "before", "after"} and "id" not in read:
+            msg = "a Debezium change event: send its `after` alone (ExtractNewRecordState)"
+            raise MalformedMessage(msg)
     return text.encode(), ""
 
 
@@ -215,4 +221,6 @@ def _base64(value: object, where: str) -> bytes:
     except (binascii.Error, ValueError):
         pass
     msg = f"{where} of the envelope must be the message's JSON in base64"
+    if isinstance(value, str) and {"-", "_"} & set(value):
+        msg += " with + and /, not base64url with - and _"
     raise MalformedMessage(msg)

@@ -35,6 +35,7 @@ AUDIO_RATE: Final = 16_000
 _LOOK: Final = (32, 18)
 #: The most ways of seeing one file that are judged: tracks, each on the grounds that show through.
 _MAX_SIGHTS: Final = 6
+_TOO_MANY: Final = f"only the first {MAX_SUBTITLES:,} lines of subtitles were read"
 _NO_VIDEO: Final = "no video in the media"
 
 _Pixels = NDArray[np.uint8]
@@ -266,12 +267,14 @@ class Decoding:
             self._sounds[one.track].add(one.frame)
         elif len(self._lines) < MAX_SUBTITLES:
             self._lines.append(one)
+        elif _TOO_MANY not in self._unseen:
+            self._unseen.append(_TOO_MANY)
 
     def finish(self) -> Decoded:
         """All that was made, once the file has been read."""
         result = Decoded()
         if self._max_pages:
-            result.lines = [*self._media.chapters, *self._lines][:MAX_SUBTITLES]
+            result.lines = [*self._media.chapters[:MAX_SUBTITLES], *self._lines]
         self._finish(result, self._sights, frames=self._frames)
         order = [track for track in self._media.tracks if track in self._sounds]
         heard = [self._sounds[track].finish() for track in order]

@@ -6,7 +6,11 @@ import random
 
 import pytest
 
+from quorum.models.features.decode import Decoding
 from quorum.models.media.captions import Captions, caption_data
+from quorum.models.media.door import open_media
+from quorum.models.media.limits import Limits
+from quorum.models.media.lines import MediaLine
 
 odd = pytest.importorskip("tests.models.media.odd", reason="no ffmpeg tool")
 
@@ -59,6 +63,25 @@ def test_commands_of_the_digital_captions_are_no_words():
     captions = Captions()
     captions.add(b"".join(bytes([0xFE | (not n)]) + one for n, one in enumerate(pairs)), 0.0)
     assert [one.text for one in captions.rest()] == ["A BéC D"]
+
+
+def test_lines_beyond_the_most_are_told(tmp_path):
+    path = tmp_path / "grey.png"
+    odd.blank().save(path)
+    for count, unread in (
+        (2000, ()),
+        (2002, ("only the first 2,000 lines of subtitles were read",)),
+    ):
+        with open_media(path) as media:
+            made = Decoding(media, Limits(), frames=True, audio=False, max_pages=1, motion=False)
+            for one in media.read(made.kinds):
+                made.take(one)
+            for second in range(count):
+                made.take(MediaLine("words", second, second))
+            decoded = made.finish()
+        assert len(decoded.lines) == 2000
+        assert decoded.frames.unread == unread
+        assert decoded.problems == list(unread)
 
 
 def test_any_bytes_are_read():

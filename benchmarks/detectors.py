@@ -90,7 +90,7 @@ def text_table(texts: list[Upload], rounds: int) -> None:
         parts = [unit.parts[0] for text in read for unit in units_of({"title": text})]
         spam._model.heads.cheap(parts)
         spam._model.heads.means(parts, vectors)
-        violence._words.network.answer(features_of(read, vectors))
+        violence._words.network.answer(features_of(read, embedder.embed_layers(read)))
 
     print("| batch | both detectors, texts/s | bare models, texts/s | ratio |\n|---|---|---|---|")
     for size in SIZES:

@@ -22,6 +22,7 @@ from quorum.models.registry.artifacts import Artifact
 __all__ = [
     "DIMENSIONS",
     "EMBEDDING",
+    "LAYERS",
     "PRECISIONS",
     "Embedder",
     "require_embedding",
@@ -32,6 +33,8 @@ __all__ = [
 #: or length of text is another version.
 EMBEDDING = "multilingual-e5-small/1"
 DIMENSIONS = 384
+#: Layers whose states are pooled beside the last one's, for detectors that ask for them.
+LAYERS = (7, 10)
 #: Number types of the arithmetic; the first is the default.
 PRECISIONS = ("float32", "int8")
 #: The name of the fast setting until version 0.2.
@@ -70,7 +73,8 @@ class Embedder:
             msg = f"QUORUM_EMBEDDING is {chosen[:40]!r}; it must be {' or '.join(PRECISIONS)}"
             raise ConfigurationError(msg)
         self._vocabulary = shared_vocabulary()
-        self._encoder = E5Encoder(self._vocabulary.weights, exact=chosen == "float32")
+        weights = self._vocabulary.weights
+        self._encoder = E5Encoder(weights, (*LAYERS, weights.layers), exact=chosen == "float32")
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self.texts = 0
@@ -78,6 +82,14 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts, L2-normalised, shape (n, 384)."""
+        return np.ascontiguousarray(self._made(texts)[:, -1])
+
+    def embed_layers(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same after each of ``LAYERS`` and the last one, side by side, shape (n, 1152)."""
+        return self._made(texts).reshape(len(texts), (1 + len(LAYERS)) * DIMENSIONS)
+
+    def _made(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Pooled states, shape (n, layers, 384)."""
         cut = [text[:MAX_CHARACTERS] for text in texts]
         with self._lock:
             made = {text: self._kept[text] for text in cut if text in self._kept}
@@ -94,7 +106,7 @@ class Embedder:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         if not cut:
-            return np.zeros((0, DIMENSIONS), dtype=np.float32)
+            return np.zeros((0, 1 + len(LAYERS), DIMENSIONS), dtype=np.float32)
         return np.stack([made[text] for text in cut])
 
 

@@ -121,7 +121,7 @@ class ViolenceDetector(Detector):
 
             try:
                 # Texts of all uploads are packed together; each upload then finds its own kept.
-                shared_embedder().embed(asked)
+                shared_embedder().embed_layers(asked)
             except Exception as error:  # frames can still be judged
                 unread = f"embedding failed: {type(error).__name__}"
         return [self._score_one(*one, unread) for one in zip(batch, read, strict=True)]
@@ -195,7 +195,7 @@ class ViolenceDetector(Detector):
             return self._student.score, {}
         from quorum.models.features.embedding import shared_embedder
 
-        vectors = shared_embedder().embed(read.asked)
+        vectors = shared_embedder().embed_layers(read.asked)
         return self._words.labels(read.asked, vectors, free=read.free, parts=read.parts)
 
     @staticmethod
@@ -258,7 +258,7 @@ class ViolenceDetector(Detector):
             return []
         said = [text.fields[field][start:end] for field, start, end in places]
         read = [with_accents(one, normalise(one)) for one in said]
-        scores = self._words.scores(read, shared_embedder().embed(read))
+        scores = self._words.scores(read, shared_embedder().embed_layers(read))
         best = np.argsort(-scores, kind="stable")[:_MOST_EVIDENCE]
         return [
             evidence_of(

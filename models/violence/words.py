@@ -23,40 +23,60 @@ __all__ = ["NEWS", "READ", "Words", "features_of", "parts_of"]
 NEWS = "violence/news"
 #: Characters of a text whose roles are read: about what the embedding reads.
 READ = 1_000
-#: Log-odds penalty of a maximum over eight or more parts, which is high by chance.
-_HANDICAP = 0.3
+#: Log-odds penalty of a maximum over sixteen or more parts, which is high by chance.
+_HANDICAP = 1.0
 _SENTENCE = re.compile(r"[^.!?\n。！？]+[.!?。！？]*")
-#: A sentence of fewer characters is read with the next; one of more words is cut.
-_SHORT, _WINDOW = 12, 40
+#: A sentence of fewer characters is read with the next; one of more words is cut into windows, and
+#: is no part itself if it is longer still.
+_SHORT, _LONG, _LONGEST = 12, 24, 40
+#: Words of a window: a short threat on a line with its neighbours fills one.
+_WINDOW = 12
 #: Most parts: each is embedded on its own.
 _MOST = 16
 
 
 def features_of(texts: Sequence[str], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of normalised texts: their embeddings and their roles, shape (n, d)."""
+    """Features of normalised texts, shape (n, d).
+
+    Args:
+        texts: The texts.
+        vectors: Their embeddings after several layers: who acts on whom is clearer in the middle
+            of the encoder than at its end.
+    """
     return np.hstack([vectors, roles_of([text[:READ] for text in texts])])
 
 
 def parts_of(text: str) -> list[str]:
     """The parts of a normalised text that are judged beside the whole: its distinct sentences.
 
-    A long sentence is cut into windows; where there are too many parts, neighbours are joined, so
-    that nothing is left out.
+    A long sentence is cut into windows that overlap; where there are too many parts, into ones that
+    do not; and where even those are too many, neighbours are joined, so that nothing is left out.
     """
+    parts: list[str] = []
+    for stride in (_WINDOW // 2, _WINDOW):
+        parts = _parts(text, stride)
+        if len(parts) <= _MOST:
+            return parts if parts != [text] else []
+    starts = [len(parts) * index // _MOST for index in range(_MOST + 1)]
+    return [" ".join(parts[start:end]) for start, end in pairwise(starts)]
+
+
+def _parts(text: str, stride: int) -> list[str]:
     found: dict[str, None] = {}
     short = ""
     for match in _SENTENCE.finditer(text):
         sentence = f"{short} {match.group().strip()}".strip()
         short = sentence if len(sentence) < _SHORT else ""
-        if not short:
-            found.update(dict.fromkeys(windows(sentence, _WINDOW, _WINDOW // 2, len(text))))
+        if short:
+            continue
+        words = len(sentence.split())
+        if words <= _LONGEST:
+            found[sentence] = None
+        if words > _LONG:
+            found.update(dict.fromkeys(windows(sentence, _WINDOW, stride, len(text))))
     if any(map(str.isalpha, short)):
         found[short] = None
-    parts = list(found)
-    if len(parts) > _MOST:
-        starts = [len(parts) * index // _MOST for index in range(_MOST + 1)]
-        parts = [" ".join(parts[start:end]) for start, end in pairwise(starts)]
-    return parts if parts != [text] else []
+    return list(found)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -103,7 +123,7 @@ class Words:
         Args:
             texts: The parts, normalised; the first ``free`` count in full, the others less, the
                 more there are.
-            vectors: Their embeddings, shape (n, 384).
+            vectors: Their embeddings after several layers, shape (n, 1152).
             parts: Of how many parts ``texts`` holds the suspect ones.
             free: Parts without the penalty: the whole text, and text in frames.
 
@@ -113,7 +133,7 @@ class Words:
         """
         features = features_of(texts, vectors)
         odds = self.network.answer(features).odds
-        odds[free:] -= _HANDICAP * min(1.0, math.log2(max(1, parts)) / 3)
+        odds[free:] -= _HANDICAP * min(1.0, math.log2(max(1, parts)) / 4)
         worst = int(np.argmax(odds))
         told = self.context.answer(features)
         score = float(self.harm.apply(odds[worst]))

@@ -36,10 +36,11 @@ class E5Encoder:
 
     Args:
         weights: The weights.
+        layers: After which layers the states are read, from 1.
         exact: Whether activations are float32; else weights and activations are 8-bit.
     """
 
-    def __init__(self, weights: E5Weights, *, exact: bool) -> None:
+    def __init__(self, weights: E5Weights, layers: Sequence[int], *, exact: bool) -> None:
         import onnxruntime
 
         self._scales, self._words = weights.blocks("emb.word")
@@ -50,13 +51,13 @@ class E5Encoder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(
-            _model(weights, exact=exact),
+            _model(weights, layers, exact=exact),
             options,
             providers=["CPUExecutionProvider"],
         )
 
     def encode(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Mean of the last states of each row's tokens, of unit length, shape (n, hidden).
+        """Mean of the states of each row's tokens, of unit length, shape (n, layers, hidden).
 
         Rows are laid end to end, and each attends to itself alone (sequence packing, Krell et
         al. 2021), so that nothing is padded.
@@ -70,7 +71,7 @@ class E5Encoder:
         ]
         own = owner[:, None] == owner[None, :]
         mean = (np.arange(len(rows))[:, None] == owner[None, :]) / lengths[:, None]
-        (made,) = self._session.run(
+        found = self._session.run(
             None,
             {
                 "embedded": (words.reshape(len(tokens), -1) + self._positions[places])[None],
@@ -78,17 +79,19 @@ class E5Encoder:
                 "mean": mean.astype(np.float32)[None],
             },
         )
-        unit = made[0] / np.linalg.norm(made[0], axis=1, keepdims=True)
+        made = np.stack([one[0] for one in found], axis=1)
+        unit = made / np.linalg.norm(made, axis=2, keepdims=True)
         return np.asarray(unit, dtype=np.float32)
 
 
-def _model(weights: E5Weights, *, exact: bool) -> bytes:
+def _model(weights: E5Weights, layers: Sequence[int], *, exact: bool) -> bytes:
     made = _Graph(weights, exact=exact)
     made.normalised("embedded", None, "emb.ln", "state")
     state = "state"
-    for layer in range(weights.layers):
+    for layer in range(max(layers)):
         state = made.layer(f"l{layer}.", state)
-    made.nodes.append(node("MatMul", ["mean", state], ["out"]))
+        if layer + 1 in layers:
+            made.nodes.append(node("MatMul", ["mean", state], [f"out{layer + 1}"]))
     return model(
         made.nodes,
         made.constants,
@@ -97,7 +100,7 @@ def _model(weights: E5Weights, *, exact: bool) -> bytes:
             value("apart", ["one", "one", "tokens", "tokens"]),
             value("mean", ["one", "rows", "tokens"]),
         ],
-        value("out", ["one", "rows", weights.hidden]),
+        [value(f"out{layer}", ["one", "rows", weights.hidden]) for layer in layers],
     )
 
 

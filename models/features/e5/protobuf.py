@@ -96,7 +96,10 @@ def value(name: str, shape: Sequence[str | int]) -> bytes:
 
 
 def model(
-    nodes: Sequence[bytes], constants: Sequence[bytes], inputs: Sequence[bytes], output: bytes
+    nodes: Sequence[bytes],
+    constants: Sequence[bytes],
+    inputs: Sequence[bytes],
+    outputs: Sequence[bytes],
 ) -> bytes:
     """A whole model (``ModelProto``), as onnxruntime reads it from bytes."""
     graph = b"".join(
@@ -105,7 +108,7 @@ def model(
             _message(2, "encoder"),
             *(_message(5, one) for one in constants),
             *(_message(11, one) for one in inputs),
-            _message(12, output),
+            *(_message(12, one) for one in outputs),
         ]
     )
     operators = [("", _OPERATORS), (OWN_DOMAIN, 1)]

@@ -21,6 +21,7 @@ from quorum.models.features.e5.weights import open_weights
 from quorum.models.features.embedding import (
     DIMENSIONS,
     EMBEDDING,
+    LAYERS,
     PACK_TOKENS,
     Embedder,
     _packs,
@@ -68,6 +69,15 @@ def test_embeddings_equal_those_of_the_reference_engine(engine):
     assert made.shape == (len(TEXTS), DIMENSIONS) and made.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1.0, atol=1e-5)
     assert (made * engine.query(TEXTS)).sum(1).min() > 0.999
+
+
+def test_layers_end_with_the_embedding_itself():
+    made = shared_embedder().embed_layers(TEXTS[:4]).reshape(4, -1, DIMENSIONS)
+    assert made.shape[1] == 1 + len(LAYERS)
+    np.testing.assert_allclose(np.linalg.norm(made, axis=2), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(made[:, -1], shared_embedder().embed(TEXTS[:4]))
+    assert (made[:, 0] * made[:, -1]).sum(1).max() < 0.9
+    assert shared_embedder().embed_layers([]).shape == (0, DIMENSIONS * (1 + len(LAYERS)))
 
 
 def test_an_embedding_does_not_depend_on_its_neighbours():

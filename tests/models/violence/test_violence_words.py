@@ -150,6 +150,12 @@ class TestNetwork:
         back = Network.restore(first.as_tensors())
         assert np.allclose(back.answer(features).odds, first.answer(features).odds, atol=1e-4)
 
+    def test_a_network_of_before_reads_the_last_features(self) -> None:
+        features, kinds = self.data()
+        made = train_network(features, kinds, np.ones(600), Recipe(hidden=8, epochs=1), 0)
+        wider = np.hstack([np.full((600, 3), 9.0), features])
+        assert np.array_equal(made.answer(wider).odds, made.answer(features).odds)
+
     def test_a_veiled_threat_is_a_threat(self) -> None:
         features, kinds = self.data()
         recipe = Recipe(hidden=8, members=1, epochs=2)
@@ -172,6 +178,10 @@ def test_distinct_sentences_are_judged_alone_and_nothing_is_left_out() -> None:
         parts = parts_of(text)
         assert 1 < len(parts) <= 16
         assert set(words) <= set(" ".join(parts).replace(".", "").split())
+    line = " ".join([*words[:20], "i will find you and hurt you", *words[20:45]])
+    windows = [part for part in parts_of(line) if "i will find you and hurt you" in part]
+    assert windows
+    assert max(len(part.split()) for part in windows) == 12
 
 
 class TestAccents:

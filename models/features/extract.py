@@ -192,14 +192,16 @@ class Extractor:
             draft.mark_absent(asked, f"text cannot be read: {type(error).__name__}")
             return
         unread = draft.absent.get(Feature.OCR, _NO_MEDIA)
+        if unread in _NOTHING_TO_READ:
+            unread, how = draft.partial.get(Feature.OCR, ""), "read in part"
+        else:
+            how = "not read"
         if not text.joined:
-            draft.mark_absent(
-                asked, _NO_TEXT if unread in _NOTHING_TO_READ else f"no text, and {unread}"
-            )
+            draft.mark_absent(asked, f"no text, and {unread}" if unread else _NO_TEXT)
             return
         draft.text = text
-        if unread not in _NOTHING_TO_READ:
-            draft.partial[Feature.TEXT] = f"words in frames were not read: {unread}"
+        if unread:
+            draft.partial[Feature.TEXT] = f"words in frames were {how}: {unread}"
         if not whole:
             for feature in asked:
                 draft.partial[feature] = f"only the first {MAX_CHARACTERS:,} characters were read"
@@ -300,6 +302,8 @@ class Extractor:
         if self._hears:
             self._listen(draft, made.audio, made.no_audio)
         if self._pages:
+            if made.problems:
+                draft.partial[Feature.OCR] = "; ".join(made.problems)
             draft.ocr_lines = [
                 MediaLine(line.text, line.start, max(line.start, line.end)) for line in made.lines
             ]

@@ -97,6 +97,7 @@ def test_what_cannot_be_seen_is_told(name, folder, picture, features):
     else:
         assert told in made.partial[Feature.FRAMES]
         assert any(told in one for one in made.frames.unread)
+    assert told in {**made.partial, **made.absent}[Feature.TEXT]
     if made.fingerprint is None:
         assert told in made.absent[Feature.FINGERPRINT]
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -39,7 +39,7 @@ _TOO_MANY: Final = f"only the first {MAX_SUBTITLES:,} lines of subtitles were re
 _NO_VIDEO: Final = "no video in the media"
 
 _Pixels = NDArray[np.uint8]
-_Seen = TypeVar("_Seen", Frames, Motion)
+_Kept = TypeVar("_Kept", Frames, Motion, Audio)
 
 
 @dataclass(slots=True)
@@ -253,8 +253,11 @@ class Decoding:
         """Whether it looks at pictures between two seconds, both included, off the grid."""
         if not self._motion:
             return False
-        sights = [one.windows for sights in self._sights.values() for one in sights]
-        return not sights or any(one is not None and one.wants(start, end) for one in sights)
+        return not self._sights or any(
+            one.windows is not None and one.windows.wants(start, end)
+            for sights in self._sights.values()
+            for one in sights
+        )
 
     def take(self, one: Shown | Heard | MediaLine) -> None:
         """Look at, hear or read one thing, of the kinds that it needs."""
@@ -277,11 +280,8 @@ class Decoding:
             result.lines = [*self._media.chapters[:MAX_SUBTITLES], *self._lines]
         self._finish(result, self._sights, frames=self._frames)
         order = [track for track in self._media.tracks if track in self._sounds]
-        heard = [self._sounds[track].finish() for track in order]
-        found = [one for one in heard if one is not None]
-        if found:
-            result.audio = replace(found[0], others=tuple(found[1:]))
-        elif self._audio:
+        result.audio = together(self._sounds[track].finish() for track in order)
+        if result.audio is None and self._audio:
             result.no_audio = self._why_none(TrackKind.AUDIO) or result.no_audio
         return result
 
@@ -313,11 +313,11 @@ class Decoding:
         for one in order:
             one.finish()
         if frames:
-            result.frames = _together(one.kept(one.grid, media.length, reach) for one in order)
-        result.motion = _together(
+            result.frames = together(one.kept(one.grid, media.length, reach) for one in order)
+        result.motion = together(
             one.windows.motion(one.name) for one in order if one.windows is not None
         )
-        result.pages = _together(one.kept(one.pages, media.length, reach) for one in order)
+        result.pages = together(one.kept(one.pages, media.length, reach) for one in order)
         result.problems = media.problems
         unread = [*self._unseen, *media.left_out]
         for track in media.of(TrackKind.VIDEO):
@@ -346,8 +346,8 @@ class Decoding:
         return f"no {what} could be read: {cause}"
 
 
-def _together(found: Iterator[_Seen | None]) -> _Seen | None:
-    """The first, with the others beside it."""
+def together(found: Iterable[_Kept | None]) -> _Kept | None:
+    """The first, with the others beside it; None without any."""
     kept = [one for one in found if one is not None]
     return replace(kept[0], others=tuple(kept[1:])) if kept else None
 

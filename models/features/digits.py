@@ -1,4 +1,4 @@
-"""Phone numbers that are spelt out, in the languages that the detectors cover."""
+"""Phone numbers: in digits, and spelt out in the languages that the detectors cover."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TypeVar
 from quorum.models.features.aligned import Aligned, Unaligned
 from quorum.models.features.lookalikes import plain
 
-__all__ = ["spell_digits"]
+__all__ = ["LONG_NUMBER", "spell_digits"]
 
 _T = TypeVar("_T", Aligned, Unaligned)
+
+#: A number as long as one of a phone: a regular expression, without what may stand before it.
+LONG_NUMBER = r"\+?\d(?:[ \-().~·•]{0,2}\d){6,17}(?!\w)"
 
 #: From nought to nine; then other words for some digits, each with its digit.
 _COUNTED = """

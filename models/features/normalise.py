@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from quorum.models.features.aligned import Aligned, Unaligned
 from quorum.models.features.apart import EMOJI, join_letters
-from quorum.models.features.digits import spell_digits
+from quorum.models.features.digits import LONG_NUMBER, spell_digits
 from quorum.models.features.direction import (
     COLUMNS,
     OVERRIDDEN,
@@ -82,7 +82,7 @@ _LINK = re.compile(
     rf"|(?<![\w@.\-])(?P<bare>(?:[a-z0-9\-]{{1,63}}\.){{1,4}}(?:{_ENDINGS}))(?![\w\-])(?P<rest>[/?#]\S{{0,2000}})?"
 )
 _MENTION = re.compile(r"(?<![\w.])@[\w.\-]{2,64}")
-_NUMBER = re.compile(r"(?<!\w)\+?\d(?:[ \-().~·•]{0,2}\d){6,17}(?!\w)")
+_NUMBER = re.compile(rf"(?<!\w){LONG_NUMBER}")
 _WORD = re.compile(r"[^\s]+")
 _LINE = re.compile(r"[^\n]+")
 _LETTERS = re.compile(r"[^\W\d_]+")

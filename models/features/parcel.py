@@ -5,8 +5,6 @@ A hostile file may have taken that process over. So nothing is unpickled, and al
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import Annotated, Any, BinaryIO, Final
 
 import numpy as np
@@ -15,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from quorum.core.errors import ArtifactError
 from quorum.models.detectors import Audio, Frames, Motion
-from quorum.models.features.decode import Decoded
+from quorum.models.features.decode import Decoded, together
 from quorum.models.features.motion import STATISTICS
 from quorum.models.fingerprint.fingerprint import Fingerprint
 from quorum.models.media.limits import MAX_SUBTITLES
@@ -205,15 +203,10 @@ def _check_size(head: _Head) -> None:
 
 
 def _decoded(facts: _Decoded, source: BinaryIO) -> Decoded:
-    frames = _together(_frames(one, source) for one in facts.frames)
-    motions = [_motion(one, source) for one in facts.motion]
-    motion = replace(motions[0], others=tuple(motions[1:])) if motions else None
-    pages = _together(_frames(one, source) for one in facts.pages)
-    sounds = [_audio(one, source) for one in facts.audio]
-    audio = None
-    if sounds:
-        first = sounds[0]
-        audio = Audio(first.samples, first.rate, first.name, tuple(sounds[1:]))
+    frames = together(_frames(one, source) for one in facts.frames)
+    motion = together(_motion(one, source) for one in facts.motion)
+    pages = together(_frames(one, source) for one in facts.pages)
+    audio = together(_audio(one, source) for one in facts.audio)
     return Decoded(
         frames,
         pages,
@@ -256,18 +249,6 @@ def _times(source: BinaryIO, count: int) -> NDArray[np.float64]:
         msg = "a parcel has frames that are out of order"
         raise ArtifactError(msg)
     return times
-
-
-def _together(found: Iterable[Frames]) -> Frames | None:
-    """The first, with the others beside it."""
-    kept = list(found)
-    if not kept:
-        return None
-    first = kept[0]
-    return Frames(
-        first.pixels, first.times, first.duration, first.name, first.length, first.reach,
-        tuple(kept[1:]), first.unread,
-    )  # fmt: skip
 
 
 def _audio(facts: _Sound, source: BinaryIO) -> Audio:

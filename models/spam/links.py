@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import unquote
 
+from quorum.models.features.digits import LONG_NUMBER
+
 __all__ = ["Contacts", "Link", "LinkKind", "contacts_of", "names_of", "own_host"]
 
 
@@ -44,7 +46,7 @@ _LINK = re.compile(
 )
 _MAIL = re.compile(r"[\w.+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{2,63}){1,4}")
 _HANDLE = re.compile(r"(?<![\w.@/])@[\w.\-]{2,64}|#_*[a-z0-9]*_[\w]{3,64}", re.IGNORECASE)
-_PHONE = re.compile(r"(?<![\w.])\+?\d(?:[ \-().~·•]{0,2}\d){6,17}(?!\w)")
+_PHONE = re.compile(rf"(?<![\w.]){LONG_NUMBER}")
 #: An IPv4 address, as browsers take it: in one to four numbers, which may be hexadecimal.
 _ADDRESS = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}")
 #: Registries that give names to public bodies and schools alone, also below a country's.

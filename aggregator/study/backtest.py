@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +21,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
 
-__all__ = ["Backtest", "Retried", "Sample", "backtest", "backtest_lines", "retry"]
+__all__ = ["Backtest", "Retried", "Sample", "backtest_lines", "retry"]
 
 #: Samples kept for each kind of change.
 SAMPLES: Final = 20
@@ -156,18 +156,12 @@ class Backtest:
             kept = self.samples.setdefault(change, [])
             kept.extend(samples[: SAMPLES - len(kept)])
 
-    def count(
-        self,
-        tried: Retried,
-        candidate: Policy,
-        group: Callable[[PastCase], str] | None = None,
-    ) -> None:
+    def count(self, tried: Retried, candidate: Policy) -> None:
         """Count one case that was decided again.
 
         Args:
             tried: The case, with both decisions.
             candidate: The policy that decided it now.
-            group: Gives the group of a case's uploader; by default by its history.
         """
         case, decision = tried.case, tried.decision
         old, new = tried.before, decision.action.value
@@ -187,7 +181,7 @@ class Backtest:
         self.by_category[decision.category or "none", old, new] += 1
         for code in case.facts.get("territories") or ("everywhere",):
             self.by_territory[str(code), old, new] += 1
-        self.by_group[(group or uploader_group)(case), old, new] += 1
+        self.by_group[_uploader_group(case), old, new] += 1
         kept = self.samples.setdefault((old, new), [])
         if len(kept) < SAMPLES:
             kept.append(
@@ -210,33 +204,11 @@ class Backtest:
         return wrong, sum(removed.values())
 
 
-def uploader_group(case: PastCase) -> str:
+def _uploader_group(case: PastCase) -> str:
     """The group of a case's uploader by its history: new, clean or struck."""
     if case.uploader.strikes >= 1.0:
         return "struck"
     return "clean" if case.uploader.verdicts else "new"
-
-
-def backtest(
-    cases: Iterable[PastCase],
-    candidate: Policy,
-    base: Policy | None = None,
-    group: Callable[[PastCase], str] = uploader_group,
-    versions: Mapping[str, str] | None = None,
-) -> Backtest:
-    """Decide cases again.
-
-    Args:
-        cases: Past cases; read once.
-        candidate: The policy under test.
-        base: The policy to compare with; by default, the recorded actions.
-        group: Gives the group of a case's uploader.
-        versions: Detector versions under test, by detector.
-    """
-    found = Backtest()
-    for case in cases:
-        _add(found, case, candidate, base, group, versions or {})
-    return found
 
 
 def _add(
@@ -244,7 +216,6 @@ def _add(
     case: PastCase,
     candidate: Policy,
     base: Policy | None,
-    group: Callable[[PastCase], str],
     versions: Mapping[str, str],
 ) -> None:
     tried = retry(case, candidate, base, versions)
@@ -257,7 +228,7 @@ def _add(
                 if versions.get(one.detector) == one.version
             }
         )
-    found.count(tried, candidate, group)
+    found.count(tried, candidate)
 
 
 def backtest_lines(
@@ -310,5 +281,5 @@ def _chunk(
         except InputError:
             found.unreadable += 1
             continue
-        _add(found, case, candidate, base, uploader_group, versions)
+        _add(found, case, candidate, base, versions)
     return found

@@ -27,11 +27,6 @@ class Coefficient:
     value: float
     within: float
 
-    @property
-    def is_growth(self) -> bool:
-        """Whether it is above zero for certain (95 %)."""
-        return self.value - self.within > 0
-
 
 def plane(
     columns: Mapping[str, Sequence[float]], measured: Sequence[float]

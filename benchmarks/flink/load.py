@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from benchmarks.document import machine, table, write_section
 from benchmarks.flink.deployment import Given, cluster, running
@@ -39,7 +40,7 @@ _TO_END = 600.0
 _LOOK = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Load:
     """What was published, and when each verdict came; in seconds after the beginning.
 
@@ -58,26 +59,24 @@ class Load:
         """Seconds from publication to verdict, sorted."""
         return sorted(came - sent for sent, came in zip(self.sent, self.came, strict=True))
 
+    @cached_property
+    def _decided(self) -> list[float]:
+        return sorted(self.came)
+
     def lag(self, at: float) -> int:
         """How many uploads were published and not decided at a time."""
-        done = bisect.bisect_right(sorted(self.came), at)
-        return bisect.bisect_right(list(self.sent), at) - done
+        return bisect.bisect_right(self.sent, at) - bisect.bisect_right(self._decided, at)
 
-    def recovered(self, step: float = 0.5) -> float | None:
+    def recovered(self) -> float | None:
         """Seconds from the burst's end until the lag is what it was before; None for never."""
         began, ended = self.burst
-        came, sent = sorted(self.came), list(self.sent)
-
-        def lag(at: float) -> int:
-            return bisect.bisect_right(sent, at) - bisect.bisect_right(came, at)
-
         # The highest of the second half before the burst: the lag of a steady stream.
-        before = [lag(began * (0.5 + 0.5 * part / 40)) for part in range(40)]
+        before = max(self.lag(began * (0.5 + 0.5 * part / 40)) for part in range(40))
         at = ended
-        while at <= sent[-1]:
-            if lag(at) <= max(before):
+        while at <= self.sent[-1]:
+            if self.lag(at) <= before:
                 return at - ended
-            at += step
+            at += 0.5
         return None
 
 

@@ -195,13 +195,13 @@ def labelled(data: Path, packages: Path | None) -> list[Sentence]:
     return found
 
 
-def patterns(folder: Path = CONTRAST, most: int = _EACH) -> list[Sentence]:
+def patterns() -> list[Sentence]:
     """The sentences of all files of patterns; the group is the pattern."""
     return [
         Sentence(text, one.kind, one.language, "patterns", one.text)
-        for path in sorted(folder.glob("*.txt"))
+        for path in sorted(CONTRAST.glob("*.txt"))
         for one in read_patterns(path)
-        for text in expanded(one, most)
+        for text in expanded(one, _EACH)
     ]
 
 

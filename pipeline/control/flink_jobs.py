@@ -106,19 +106,10 @@ class FlinkJobs:
             began_from=_path(latest.get("restored")),
         )
 
-    def stop(self, job: str, *, seconds: float = 600.0, folder: str = "") -> str:
-        """Stop a job with a savepoint; see JobService.
-
-        Args:
-            job: Its id.
-            seconds: How long that may take.
-            folder: Where the savepoint goes; by default where the cluster's configuration says.
-        """
-        body: dict[str, Any] = {"drain": False}
-        if folder:
-            body["targetDirectory"] = folder
+    def stop(self, job: str, *, seconds: float = 600.0) -> str:
+        """Stop a job with a savepoint, where the cluster's configuration says; see JobService."""
         try:
-            trigger = self.cluster.ask("POST", f"/jobs/{job}/stop", body)["request-id"]
+            trigger = self.cluster.ask("POST", f"/jobs/{job}/stop", {"drain": False})["request-id"]
         except NotThere:
             raise NoSuchJob(self._unknown(job)) from None
         end = time.monotonic() + seconds

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from quorum.aggregator.policy.policy import Policy, load_policy
+from quorum.aggregator.study.trial import try_policy
 from quorum.core.messages import Prediction, Review, Status, Upload, prediction_id
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -44,3 +45,8 @@ def three_detectors(name):
     text = load_policy(name).text
     text = re.sub(r"(?m)^  nsfw:.*\n(?:    .*\n)*", "", text)
     return Policy.from_text(re.sub(r"(?m)^  - name: nsfw-.*\n(?:    .*\n)*", "", text))
+
+
+def backtest(cases, candidate, base=None):
+    """The backtest of a trial over all cases of a period."""
+    return try_policy([(case, 1.0) for case in cases], candidate, base).backtest

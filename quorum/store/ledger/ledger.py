@@ -219,11 +219,9 @@ class Ledger:
             lambda connection: reading.count_uploads(connection, period or TimeRange())
         )
 
-    def dead_letters(
-        self, period: TimeRange | None = None, *, page: int = 50
-    ) -> Iterator[DeadLetter]:
-        """Iterate over the dead letters of a period, oldest first, page by page."""
-        return self._pages(reading.dead_letter_page, period, page)
+    def dead_letters(self) -> Iterator[DeadLetter]:
+        """Iterate over the dead letters, oldest first, page by page."""
+        return self._pages(reading.dead_letter_page, None, 50)
 
     def find(
         self,

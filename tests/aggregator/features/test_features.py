@@ -14,7 +14,6 @@ from quorum.aggregator.features.keys import keys_of
 from quorum.aggregator.features.table import FeatureTable
 from quorum.aggregator.features.windows import step_of
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.study.backtest import backtest
 from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.features import with_features
 from quorum.aggregator.study.golden import read_golden, run_golden
@@ -22,7 +21,7 @@ from quorum.aggregator.study.record import PastCase
 from quorum.core import metrics
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action, Upload
-from tests.aggregator.aggregator_cases import START, after, said
+from tests.aggregator.aggregator_cases import START, after, backtest, said
 
 LATENESS = 3
 

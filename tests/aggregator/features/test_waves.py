@@ -12,7 +12,6 @@ from quorum.aggregator.decider import Decider
 from quorum.aggregator.features.table import FeatureTable
 from quorum.aggregator.features.waves import MAX_EARLIER
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.study.backtest import backtest
 from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.difference import differences
 from quorum.aggregator.study.features import with_features
@@ -20,7 +19,7 @@ from quorum.aggregator.study.golden import read_golden, run_golden
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import PolicyError
 from quorum.core.messages import Action, Upload, Verdict
-from tests.aggregator.aggregator_cases import START, after, said
+from tests.aggregator.aggregator_cases import START, after, backtest, said
 
 LATENESS = 3
 

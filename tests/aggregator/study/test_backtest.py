@@ -7,11 +7,11 @@ from quorum.aggregator.case.case import Case, Emit
 from quorum.aggregator.decision.compact import CompactPrediction
 from quorum.aggregator.decision.evaluate import decide
 from quorum.aggregator.policy.policy import load_policy
-from quorum.aggregator.study.backtest import SAMPLES, backtest, backtest_lines
+from quorum.aggregator.study.backtest import SAMPLES, backtest_lines
 from quorum.aggregator.study.record import PastCase
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
-from tests.aggregator.aggregator_cases import after, reviewed, said, upload
+from tests.aggregator.aggregator_cases import after, backtest, reviewed, said, upload
 
 BALANCED, STRICT = load_policy("balanced"), load_policy("strict")
 

@@ -1,14 +1,13 @@
 """Actions that time changes, as golden cases, explanations, backtests and checks see them."""
 
 from quorum.aggregator.policy.policy import Policy
-from quorum.aggregator.study.backtest import backtest
 from quorum.aggregator.study.check import check_policy
 from quorum.aggregator.study.difference import differences
 from quorum.aggregator.study.explain import explain
 from quorum.aggregator.study.golden import read_golden, run_golden
 from quorum.aggregator.study.record import PastCase
 from quorum.core.messages import Action
-from tests.aggregator.aggregator_cases import said, upload
+from tests.aggregator.aggregator_cases import backtest, said, upload
 from tests.aggregator.case.test_steps import HOUR, POLICY, begun
 
 

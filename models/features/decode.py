@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +37,12 @@ AUDIO_RATE: Final = 16_000
 _LOOK: Final = (32, 18)
 #: The most ways of seeing one file that are judged: tracks, each on the grounds that show through.
 _MAX_SIGHTS: Final = 6
+#: The most subtitles that are pictures whose words are read, each on two grounds, and their pixels.
+_MAX_DRAWN: Final = 48
+_DRAWN_PIXELS: Final = 300_000
+#: The shorter side of one that is more than lines, in pixels and by that of the film.
+_LARGE: Final = 96
+_LARGE_SHARE: Final = 0.25
 _TOO_MANY: Final = f"only the first {MAX_SUBTITLES:,} lines of subtitles were read"
 _NO_VIDEO: Final = "no video in the media"
 
@@ -86,10 +94,12 @@ class _Sight:
     ) -> None:
         self.track = track
         self.ground = ground
-        self.grid: Bursts[_Pixels] = Bursts(limits.max_unseen, looked=track.between)
+        #: Each picture is one to look at, rather than a part of what is sampled.
+        self.chosen = track.between or track.kind is TrackKind.SUBTITLE
+        self.grid: Bursts[_Pixels] = Bursts(limits.max_unseen, looked=self.chosen)
         self.changes = Changes()
-        self.windows = Windows(limits.max_unseen) if motion and not track.between else None
-        self.pages = Pages(max_pages, limits.max_unseen, None if track.between else looks)
+        self.windows = Windows(limits.max_unseen) if motion and not self.chosen else None
+        self.pages = Pages(max_pages, limits.max_unseen, None if self.chosen else looks)
         self.end = 0.0
         self.transparent = False
         self._last: Shown | None = None
@@ -109,7 +119,7 @@ class _Sight:
         self._last = shown
         if frames:
             self.grid.show(start, end, lambda: reduced(_SHORT_SIDE))
-            if not self.track.between:
+            if not self.chosen:
                 self.changes.show(
                     start,
                     end,
@@ -125,7 +135,7 @@ class _Sight:
     def finish(self) -> None:
         """Look at the last picture, which stays on the screen when a film has ended."""
         last, self._last = self._last, None
-        if last is None or last.track.still or self.track.between:
+        if last is None or last.track.still or self.chosen:
             return
         self.changes.end(
             last.start,
@@ -165,8 +175,8 @@ class _Sight:
             self.end,
             name=self.name,
             length=max(length, self.end),
-            # What is between the looks is no sample of the film: what it misses, its track has.
-            reach=max(reach, length, self.end) if self.track.between else reach,
+            # What was chosen is no sample of the film: what it misses, the film's track has.
+            reach=max(reach, length, self.end) if self.chosen else reach,
         )
 
 
@@ -198,6 +208,48 @@ class _Sound:
             return None
         samples = np.clip(np.nan_to_num(np.concatenate(self._parts)), -1.0, 1.0)
         return Audio(samples.astype(np.float32), AUDIO_RATE, name=str(self.track))
+
+
+class _Drawn:
+    """Pages of subtitles that are pictures: which ones, if they are many, the file's bytes choose.
+
+    Args:
+        seed: The SHA-256 of the file.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+        self._count = 0
+        self._kept: list[tuple[bytes, int, Frames]] = []
+
+    def take(self, shown: Shown) -> None:
+        """Keep a picture, if it is one of the chosen."""
+        self._count += 1
+        place = hashlib.sha256(self._seed + b"drawn" + self._count.to_bytes(8, "big")).digest()
+        full = len(self._kept) == _MAX_DRAWN
+        if full and place > self._kept[-1][0]:
+            return
+        insort(self._kept, (place, self._count, self._page(shown)))
+        del self._kept[_MAX_DRAWN:]
+
+    @staticmethod
+    def _page(shown: Shown) -> Frames:
+        width, height = shown.picture.size
+        scale = min(1.0, _LONG_SIDE / max(width, height), (_DRAWN_PIXELS / width / height) ** 0.5)
+        size = (max(2, round(width * scale)), max(2, round(height * scale)))
+        pixels = np.stack([shown.picture.rgb(*size, ground) for ground in GROUNDS])
+        return Frames(pixels, np.full(len(pixels), shown.start), shown.end, name=str(shown.track))
+
+    def pages(self) -> list[Frames]:
+        """What was kept, in order of time."""
+        return [one for _, _, one in sorted(self._kept, key=lambda each: each[1])]
+
+    @property
+    def unread(self) -> str:
+        """What was not kept; empty if nothing."""
+        if self._count <= _MAX_DRAWN:
+            return ""
+        return f"only {_MAX_DRAWN} of {self._count:,} pictures of subtitles were read"
 
 
 class Decoding:
@@ -236,6 +288,7 @@ class Decoding:
         self._lines: list[MediaLine] = []
         self._sounds: dict[Track, _Sound] = {}
         self._sights: dict[Track, list[_Sight]] = {}
+        self._drawn = _Drawn(media.seed)
 
     @property
     def kinds(self) -> frozenset[TrackKind]:
@@ -261,7 +314,12 @@ class Decoding:
 
     def take(self, one: Shown | Heard | MediaLine) -> None:
         """Look at, hear or read one thing, of the kinds that it needs."""
-        if isinstance(one, Shown):
+        if isinstance(one, Shown) and one.track.kind is TrackKind.SUBTITLE:
+            self._drawn.take(one)
+            if self._frames and self._is_large(one):
+                for sight in self._sights_of(one, self._sights):
+                    sight.show(one, frames=True)
+        elif isinstance(one, Shown):
             for sight in self._sights_of(one, self._sights):
                 sight.show(one, frames=self._frames)
         elif isinstance(one, Heard):
@@ -302,10 +360,14 @@ class Decoding:
             mine[1].transparent = True
         return mine
 
+    def _is_large(self, drawn: Shown) -> bool:
+        """Whether a subtitle shows more than lines."""
+        films = [min(track.size) for track in self._media.of(TrackKind.VIDEO)]
+        return min(drawn.picture.size) >= max([_LARGE, *(_LARGE_SHARE * side for side in films)])
+
     def _sight(self, track: Track, ground: str) -> _Sight:
-        return _Sight(
-            track, ground, self._limits, self._max_pages, self._looks, motion=self._motion
-        )
+        pages = 0 if track.kind is TrackKind.SUBTITLE else self._max_pages
+        return _Sight(track, ground, self._limits, pages, self._looks, motion=self._motion)
 
     def _finish(self, result: Decoded, sights: dict[Track, list[_Sight]], *, frames: bool) -> None:
         media, reach = self._media, self._limits.max_unseen
@@ -317,9 +379,10 @@ class Decoding:
         result.motion = together(
             one.windows.motion(one.name) for one in order if one.windows is not None
         )
-        result.pages = together(one.kept(one.pages, media.length, reach) for one in order)
+        pages = [one.kept(one.pages, media.length, reach) for one in order]
+        result.pages = together([*pages, *self._drawn.pages()])
         result.problems = media.problems
-        unread = [*self._unseen, *media.left_out]
+        unread = list(filter(None, [*self._unseen, self._drawn.unread, *media.left_out]))
         for track in media.of(TrackKind.VIDEO):
             if track not in sights and media.why_not(track) is None:
                 unread.append(f"no frame of {track} could be read")

@@ -15,6 +15,7 @@ from quorum.models.media.between import Looks
 from quorum.models.media.boxes import check_tables
 from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.clock import TrackClock
+from quorum.models.media.drawn import DRAWN_CODECS, DrawnSubtitles
 from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.orientation import UPRIGHT, Orientation
@@ -108,6 +109,7 @@ class _Playing:
         self.counted = False
         self.captions = Captions()
         self.captioned = False
+        self.drawn: DrawnSubtitles | None = None
 
 
 class ContainerReader:
@@ -333,6 +335,8 @@ class ContainerReader:
         for one in playing.values():
             end = min(one.clock.end, self._limits.max_seconds)
             yield from one.captions.rest()
+            if one.drawn is not None and one.drawn.lost:
+                self.left_out[one.track.index] = f"no picture of {one.track} could be read"
             for piece, begin in one.sound.rest():
                 yield Heard(one.track, piece, begin, end)
             if one.waiting is not None:
@@ -436,6 +440,9 @@ class ContainerReader:
         context = stream.codec_context
         rate = 25.0
         one = _Playing(track, stream, TrackClock(0.0, 0.0, resets=False))
+        if track.codec in DRAWN_CODECS:
+            context.options = {"max_pixels": str(self._limits.max_pixels)}
+            one.drawn = DrawnSubtitles(track.codec, bytes(context.extradata or b""))
         if track.kind in (TrackKind.VIDEO, TrackKind.ATTACHED):
             options = {"max_pixels": str(self._limits.max_pixels)}
             stream.thread_type = "NONE"
@@ -488,7 +495,10 @@ class ContainerReader:
         self, one: _Playing, packet: Any, work: Work
     ) -> Iterator[Shown | Heard | MediaLine]:
         if one.track.kind is TrackKind.SUBTITLE:
-            yield from self._line(one, packet)
+            if one.drawn is None:
+                yield from self._line(one, packet)
+            else:
+                yield from self._drawing(one, one.drawn, packet, work)
             return
         frames = one.decoder.decode(packet) if one.decoder is not None else packet.decode()
         for frame in frames:
@@ -570,6 +580,35 @@ class ContainerReader:
     def _start_of(self, packet: Any, time: int) -> float:
         began = (self._container.start_time or 0) / 1_000_000
         return max(0.0, time * float(packet.time_base or 0) - began)
+
+    def _drawing(
+        self, one: _Playing, drawn: DrawnSubtitles, packet: Any, work: Work
+    ) -> Iterator[Shown]:
+        """The picture of a subtitle, at the second at which it appears.
+
+        Raises:
+            MediaRefused: If the work is out of proportion.
+        """
+        if not packet.size or packet.pts is None:
+            return
+        at = self._start_of(packet, packet.pts)
+        drawn.tell(bytes(packet))
+        parts = one.stream.codec_context.decode2(packet)
+        if not parts:
+            return
+        at += parts.start_display_time / 1000
+        rects = [rect for rect in parts if rect.width and rect.height and len(rect)]
+        work.spend(sum(rect.width * rect.height for rect in rects), min(at, self.reached))
+        if not rects:
+            return
+        left, top, right, bottom = drawn.box(rects)
+        width, height = right - left, bottom - top
+        if width * height > self._limits.max_pixels:
+            self._tell(f"subtitles: {self._limits.too_large(width, height)}")
+            return
+        pixels = drawn.draw(rects)
+        if pixels is not None:
+            yield Shown(one.track, Picture.of_pixels(pixels, Renderer()), at, at)
 
     def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
         if one.track.codec == _CLOSED and packet.size and packet.pts is not None:

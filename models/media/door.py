@@ -15,6 +15,7 @@ from quorum.core.errors import InputError, MediaRefused
 from quorum.models.media.appended import Tail, behind
 from quorum.models.media.between import Between, Looks
 from quorum.models.media.container import ContainerReader, PacketListener
+from quorum.models.media.drawn import DRAWN_CODECS
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.opposite import Opposite
@@ -268,7 +269,7 @@ class Media:
             found = self.of(kind)
             if kind is TrackKind.SUBTITLE:
                 unread = [track for track in found if not _is_read(track)]
-                self._ignored += [f"the words of {track} are not text" for track in unread]
+                self._ignored += [f"the words of {track} cannot be read" for track in unread]
                 found = [track for track in found if _is_read(track)]
             judged += found[:MAX_TRACKS]
             if len(found) > MAX_TRACKS:
@@ -277,7 +278,7 @@ class Media:
 
 
 def _is_read(track: Track) -> bool:
-    return track.kind is not TrackKind.SUBTITLE or track.codec in TEXT_CODECS
+    return track.kind is not TrackKind.SUBTITLE or track.codec in TEXT_CODECS | DRAWN_CODECS
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,17 @@ class Picture:
     renderer: Renderer
     orientation: Orientation = UPRIGHT
     aspect: float = 1.0
+
+    @classmethod
+    def of_pixels(
+        cls, pixels: NDArray[np.uint8], renderer: Renderer, orientation: Orientation = UPRIGHT
+    ) -> Self:
+        """A picture of RGB or RGBA, shape (height, width, 3) or (height, width, 4)."""
+        import av
+
+        form = "rgba" if pixels.shape[2] == 4 else "rgb24"
+        made = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)
+        return cls(made, renderer, orientation)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -189,7 +189,7 @@ class StillReader:
             self.problems.append(f"damaged at {at:.1f} s: {type(error).__name__}")
             return None
         work.spend(_COST * pixels.shape[0] * pixels.shape[1], at)
-        return Picture(_frame(pixels), renderer, self._orientation)
+        return Picture.of_pixels(pixels, renderer, self._orientation)
 
     def close(self) -> None:
         """Release the decoder."""
@@ -269,10 +269,3 @@ def _orientation(image: Any, form: str) -> Orientation:
         return Orientation.of_exif(exif.get(_EXIF_ORIENTATION))
     except Exception:  # a damaged EXIF block: a browser ignores it
         return UPRIGHT
-
-
-def _frame(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
-    import av
-
-    form = "rgba" if pixels.shape[2] == 4 else "rgb24"
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=form)

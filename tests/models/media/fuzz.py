@@ -39,6 +39,7 @@ from quorum.models.features.decoders import prepare, read_media
 from quorum.models.features.reading import Reading, Wanted
 from quorum.models.media.apart import Bounds, apart, grow_memory
 from quorum.models.media.limits import Limits
+from tests.models.media.blu_ray import lettered, write_subtitles
 
 __all__ = ["Decoded", "Reading", "Report", "corpus", "damaged", "fuzz", "os", "read_media"]
 
@@ -78,6 +79,12 @@ FILMS = {
     "a.aac": ("-vn",),
     "a.opus": ("-vn", "-c:a", "libopus"),
 }
+#: The same, for files with subtitles that are pictures.
+DRAWN = {
+    "drawn.mkv": ("-c:v", "mpeg4", "-c:a", "mp3", "-c:s", "copy"),
+    "disc.mpg": ("-c:v", "mpeg2video", "-c:a", "mp2", "-r", "25", "-c:s", "dvdsub"),
+    "broadcast.ts": ("-c:v", "mpeg2video", "-c:a", "mp2", "-r", "25", "-c:s", "dvbsub"),
+}
 PICTURES = {
     "a.jpg": {}, "a.png": {}, "a.bmp": {}, "a.gif": {}, "a.webp": {"lossless": True}, "a.avif": {},
     "a.heic": {}, "moving.png": {"save_all": True, "duration": 100},
@@ -90,10 +97,15 @@ PICTURES = {
 def corpus(folder: Path) -> dict[str, bytes]:
     """Small files of all formats; those that the tool cannot make are left out."""
     made: dict[str, bytes] = {}
-    for name, options in FILMS.items():
+    lines = folder / "lines.sup"
+    write_subtitles(lines, lettered("words"), lettered("more"))
+    for name, options in (FILMS | DRAWN).items():
         path = folder / name
         command = [get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", "-threads", "1"]
-        command += [*PICTURE, *TONE, "-shortest", *options, str(path)]
+        command += [*PICTURE, *TONE]
+        if name in DRAWN:
+            command += ["-i", str(lines), "-map", "0", "-map", "1", "-map", "2"]
+        command += ["-shortest", *options, str(path)]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             made[name] = path.read_bytes()
     pillow_heif.register_heif_opener()

@@ -13,6 +13,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageCms
 
+from tests.models.media.blu_ray import lettered, write_subtitles
 from tests.models.media.carriers import WORDS, X264, blank, ffmpeg, mask, subtitled
 
 Make = Callable[[Path, Path], None]
@@ -459,6 +460,18 @@ def caption_track(_source: Path, out: Path) -> None:
     ffmpeg(*film, "-i", lines, "-map", 0, "-map", 1, "-c:s", "copy", out)
 
 
+def drawn(*coding: object) -> Make:
+    """The words are subtitles that are pictures."""
+
+    def make(_source: Path, out: Path) -> None:
+        lines = out.with_suffix(".sup")
+        write_subtitles(lines, lettered(*WORDS))
+        film = ("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=2")
+        ffmpeg(*film, "-i", lines, "-map", 0, "-map", 1, *coding, out)
+
+    return make
+
+
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 
 LINE = " ".join(WORDS)
@@ -516,6 +529,12 @@ PICTURES: dict[str, Make] = {
     "captions.mpg": captioned(analogue(LINE, roll=True), *MPEG2, "-bf", 2, suffix=".mkv"),
     "captions.mov": caption_track,
     "captions.mkv": captioned(digital(LINE), *HEVC),
+    "drawn.mkv": drawn("-c:s", "copy"),
+    "drawn.m2ts": drawn(*MPEG2, "-c:s", "copy"),
+    "disc.mkv": drawn("-c:s", "dvdsub"),
+    "disc.mpg": drawn(*MPEG2, "-c:s", "dvdsub"),
+    "broadcast.ts": drawn(*MPEG2, "-c:s", "dvbsub"),
+    "broadcast.mkv": drawn("-c:s", "dvbsub"),
     "transparent-gray16.png": one_transparent(1),
     "transparent-rgb16.png": one_transparent(3),
 }  # fmt: skip

@@ -25,6 +25,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,10 +41,13 @@ from quorum.core.errors import ArtifactError, ConfigurationError
 from quorum.core.messages import Evidence
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
+from quorum.models.features.languages import ALL, Languages
+from quorum.models.features.sights import seen, told_of, unread
 from quorum.models.features.text import evidence_of
 from quorum.models.registry.artifacts import file_digests, files_digest
 from quorum.models.registry.descriptions import (
     Calibration,
+    LanguageCode,
     read_description,
     reference_of,
     validated,
@@ -61,6 +66,11 @@ _MOST_EVIDENCE = 3
 _MOST_SENTENCES = 12
 _MOST_FRAMES = 16
 _SMOOTHING = 3
+#: Tokens of a piece of text, at most, and how many pieces of an upload are judged.
+_TOKENS, _MOST_PIECES = 512, 16
+#: Characters by which pieces overlap, so that a sentence at a cut is whole in one of them.
+_OVERLAP = 80
+_SPACE = re.compile(r"\s+")
 
 
 class Recipe(BaseModel):
@@ -79,7 +89,7 @@ class Recipe(BaseModel):
     several: bool | None = None
     #: The model's licence, for people.
     licence: str | None = None
-    language: tuple[str, ...] = ()
+    language: tuple[LanguageCode, ...] = ()
     calibration: Calibration | None = None
 
 
@@ -151,6 +161,8 @@ class HuggingFaceDetector(Detector):
             self._classifier = replace(self._classifier, several=self.recipe.several)
         _check_labels(self.recipe, self._classifier.names, path)
         self._text = self.recipe.task == "text-classification"
+        self._longest = _longest(self._classifier) if self._text else 0
+        self._languages = Languages(self.recipe.language or (ALL,))
         self.needs = frozenset({Feature.TEXT if self._text else Feature.FRAMES})
         self.version = _version(folder, self.recipe)
         platt = self.recipe.calibration
@@ -164,32 +176,60 @@ class HuggingFaceDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
+        return self._languages.judged(batch, self._judged)
+
+    def _judged(self, batch: Sequence[Features]) -> list[Finding]:
         return [self._score_one(features) for features in batch]
 
     def _score_one(self, features: Features) -> Finding:
-        text = features.text
-        if self.recipe.language and text and text.language not in self.recipe.language:
-            return Finding.abstained(f"language not covered: {text.language or 'unknown'}")
         if self._text:
-            if text is None:
-                return Finding.without(features, Feature.TEXT)
-            made = self._harms(self._texts(_parts(text)))
-            score = float(made["score"].max())
-            evidence = self._sentences(text) if score >= _EXPLAIN_FROM else []
-        elif features.frames is None:
+            return self._score_text(features)
+        return self._score_frames(features)
+
+    def _score_text(self, features: Features) -> Finding:
+        text = features.text
+        if text is None:
+            return Finding.without(features, Feature.TEXT)
+        pieces = [piece for part in _parts(text) for piece in self._pieces(part)]
+        made = self._harms(self._texts(pieces[:_MOST_PIECES]))
+        score = float(made["score"].max())
+        if score < _EXPLAIN_FROM and len(pieces) > _MOST_PIECES:
+            return Finding.failed(
+                f"the text is too long: {_MOST_PIECES} parts of {self._longest} tokens are judged; "
+                f"they score {score:.2f}"
+            )
+        evidence = self._sentences(text) if score >= _EXPLAIN_FROM else []
+        return Finding.scored(score, self._labels(made), evidence)
+
+    def _score_frames(self, features: Features) -> Finding:
+        frames = features.frames
+        if frames is None:
             return Finding.without(features, Feature.FRAMES)
-        else:
-            chosen = spread(len(features.frames.times), _MOST_FRAMES)
-            made = self._harms(self._pictures(features.frames.pixels[chosen]))
+        best: dict[str, float] = {}
+        evidence: list[Evidence] = []
+        looks = []
+        for sight in frames.sights:
+            # Long media has more bursts of frames than are looked at of a short one.
+            most = max(_MOST_FRAMES, math.ceil(sight.length / sight.reach))
+            chosen = spread(len(sight.times), most)
+            made = self._harms(self._pictures(sight.pixels[chosen]))
             made = {name: smoothed(values, _SMOOTHING) for name, values in made.items()}
-            score = float(made["score"].max())
-            times = features.frames.times[chosen]
-            evidence = [
-                Evidence(kind="video", what=self.name, start=start, end=end, weight=weight)
+            for name, values in made.items():
+                best[name] = max(best.get(name, 0.0), float(values.max()))
+            times = sight.times[chosen]
+            what = told_of(self.name, sight)
+            evidence += [
+                Evidence(kind="video", what=what, start=start, end=end, weight=weight)
                 for start, end, weight in runs(made["score"], times, _EXPLAIN_FROM, _MOST_EVIDENCE)
             ]
-        labels = {name: float(made[name].max()) for name in set(self.recipe.labels.values())}
-        return Finding.scored(score, labels, evidence)
+            looks.append(times)
+        score = best.pop("score")
+        if score < _EXPLAIN_FROM and frames.unread:
+            return unread(frames, score)
+        return Finding.scored(score, best, [*evidence, seen(frames, looks)])
+
+    def _labels(self, made: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+        return {name: float(values.max()) for name, values in made.items() if name != "score"}
 
     def _harms(self, probabilities: NDArray[np.float64]) -> Mapping[str, NDArray[np.float64]]:
         """Calibrated score of each item, and the probability of each mapped label."""
@@ -206,12 +246,26 @@ class HuggingFaceDetector(Detector):
         made = {name: np.clip(values, 0.0, 1.0) for name, values in made.items()}
         return {**made, "score": np.clip(score, 0.0, 1.0)}
 
-    def _texts(self, texts: list[str]) -> NDArray[np.float64]:
-        longest = min(512, int(self._classifier.prepare.model_max_length))
+    def _pieces(self, text: str) -> list[str]:
+        """A text in pieces that the model reads to their end, somewhat overlapping."""
         with self._lock:  # the tokenizer's padding and truncation settings are mutable state
+            tokens = self._classifier.prepare(text, truncation=False, verbose=False)["input_ids"]
+        if len(tokens) <= self._longest or len(text) <= 4 * _OVERLAP:
+            return [text]
+        middle = len(text) // 2
+        first = _cut(text, middle + _OVERLAP // 2)
+        second = _cut(text, middle - _OVERLAP // 2)
+        return [*self._pieces(text[:first]), *self._pieces(text[second:])]
+
+    def _texts(self, texts: list[str]) -> NDArray[np.float64]:
+        with self._lock:
             return self._run(
                 self._classifier.prepare(
-                    texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+                    texts,
+                    padding=True,
+                    truncation=True,
+                    max_length=self._longest,
+                    return_tensors="pt",
                 )
             )
 
@@ -289,6 +343,21 @@ def _check_labels(recipe: Recipe, names: Sequence[str], path: Path) -> None:
     if unnamed:
         msg = f"{path}: neither labels nor others name {', '.join(unnamed)}; {there}"
         raise ConfigurationError(msg)
+
+
+def _longest(classifier: _Classifier) -> int:
+    """The most tokens that a model of text reads at once."""
+    config = classifier.model.config
+    places = int(getattr(config, "max_position_embeddings", _TOKENS))
+    # Their first places stand for padding.
+    places -= 2 if "roberta" in config.model_type else 0
+    return min(_TOKENS, int(classifier.prepare.model_max_length), places)
+
+
+def _cut(text: str, place: int) -> int:
+    """Where to cut: behind the next white space, if some is near."""
+    space = _SPACE.search(text, place, place + _OVERLAP)
+    return space.end() if space else place
 
 
 def _parts(text: Text) -> list[str]:

@@ -26,7 +26,7 @@ from quorum.core.messages import Status
 from quorum.models.detectors import Feature, Features, Finding, Text
 from quorum.models.features.normalise import normalise
 
-__all__ = ["Coverage", "Languages"]
+__all__ = ["ALL", "Coverage", "Languages"]
 
 #: In a document: the detector judges every language.
 ALL = "*"

@@ -38,6 +38,7 @@ from quorum.core.errors import ConfigurationError
 from quorum.core.messages import Evidence, Usage
 from quorum.core.settings import Settings
 from quorum.models.detectors import Detector, Example, Feature, Features, Finding, Text
+from quorum.models.features.languages import ALL, Languages
 from quorum.models.features.text import evidence_of
 from quorum.models.prompt.answer import (
     Answer,
@@ -104,6 +105,7 @@ class PolicyPromptDetector(Detector):
         self._shared = SharedState(recipe.tokens_per_hour, recipe.cache)
         self.version = _version(recipe, self._policy)
         self.max_batch = 4 * recipe.concurrency
+        self._languages = Languages(recipe.language or (ALL,))
         platt = recipe.calibration
         self._calibration = Platt(platt.slope, platt.offset, platt.prevalence) if platt else None
 
@@ -123,6 +125,10 @@ class PolicyPromptDetector(Detector):
 
     def score(self, batch: Sequence[Features]) -> Sequence[Finding]:
         """See Detector."""
+        return self._languages.judged(batch, self._judged)
+
+    def _judged(self, batch: Sequence[Features]) -> Sequence[Finding]:
+        """Ask about the words that are read."""
         until = time.monotonic() + self.recipe.seconds
         gate = asyncio.Semaphore(self.recipe.concurrency)
 
@@ -136,8 +142,6 @@ class PolicyPromptDetector(Detector):
         recipe = self.recipe
         if text is None:
             return Finding.without(features, Feature.TEXT)
-        if recipe.language and text.language not in recipe.language:
-            return Finding.abstained(f"language not covered: {text.language or 'unknown'}")
         parts, whole = parts_of(text.fields, recipe.max_characters, recipe.max_parts)
         asked = await asyncio.gather(*(self._ask(part, gate, until) for part in parts))
         usage = Usage(

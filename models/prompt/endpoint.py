@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -32,6 +35,8 @@ _WAITS = (0.2, 1.0)
 #: After so many questions in a row without an answer, none is asked for some seconds.
 _FAILURES = 3
 _REST_SECONDS = 10.0
+#: A server that asks for time with ``retry-after`` is left alone for no longer.
+_LONGEST_REST = 300.0
 
 #: Answers after which the same question may be asked again.
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -87,10 +92,10 @@ class Endpoint:
         # Reading certificates takes long: once, before processes are forked.
         self._verify = httpx.create_ssl_context() if url.startswith("https:") else False
         self._formats = formats
-        #: The first format that the server has not refused.
+        #: The first format that the server is known to answer.
         self._format = 0
         self._failures = 0
-        self._rests_until = 0.0
+        self._rests_until, self._why_rest = 0.0, ""
         self._client: tuple[int, httpx.AsyncClient] | None = None
 
     async def ask(self, question: dict[str, Any], schema: dict[str, Any], until: float) -> Response:
@@ -106,24 +111,29 @@ class Endpoint:
         """
         rest = self._rests_until - time.monotonic()
         if rest > 0:
-            msg = f"the server did not answer {self._failures} times; next try in {rest:.0f} s"
+            msg = f"{self._why_rest}; next try in {rest:.0f} s"
             raise CallFailed(msg, 0)
         try:
             made = await self._ask(question, schema, until)
         except CallFailed as error:
             self._failures += error.silent
             if self._failures >= _FAILURES:
-                self._rests_until = time.monotonic() + _REST_SECONDS
+                self._rest(_REST_SECONDS, f"the server did not answer {self._failures} times")
             raise
         self._failures = 0
         return made
+
+    def _rest(self, seconds: float, why: str) -> None:
+        """Ask nothing for some seconds."""
+        self._rests_until = max(self._rests_until, time.monotonic() + seconds)
+        self._why_rest = why
 
     async def _ask(
         self, question: dict[str, Any], schema: dict[str, Any], until: float
     ) -> Response:
         calls = tries = 0
+        chosen = self._format
         while True:
-            chosen = self._format
             sent = {**question, **_response_format(self._formats[chosen], schema)}
             calls += 1
             try:
@@ -133,12 +143,13 @@ class Endpoint:
                 msg = "no answer in time"
                 raise CallFailed(msg, calls, silent=True) from None
             except httpx.HTTPError as error:
-                status, wait, body = 0, None, type(error).__name__.encode()
+                status, wait, body = 0, None, _told(error).encode()
             if status == 200:
+                # Only now: what was refused may have been this question, not its format.
+                self._format = max(self._format, chosen)
                 return Response(_json(body), calls)
             if status in _REFUSES and chosen + 1 < len(self._formats):
-                # Another question may have moved it on meanwhile.
-                self._format = max(self._format, chosen + 1)
+                chosen += 1
                 continue
             why = f"HTTP {status}" if status else f"no connection: {body.decode()}"
             if 300 <= status < 400:
@@ -152,6 +163,8 @@ class Endpoint:
             pause = _WAITS[tries] if wait is None else wait
             tries += 1
             if time.monotonic() + pause >= until:
+                if wait:
+                    self._rest(min(wait, _LONGEST_REST), f"{why}, and the server asks for time")
                 msg = f"{why}; the next try in {pause:g} s would be too late"
                 raise CallFailed(msg, calls, silent=status != 429)
             await asyncio.sleep(pause)
@@ -209,12 +222,30 @@ def _json(body: bytes) -> Any:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds of ``retry-after``; None where it has none, or names a date."""
+    """The seconds of ``retry-after``, which may name a date; None where it has none."""
     try:
         seconds = float(retry_after or "")
     except ValueError:
-        return None
+        try:
+            at = parsedate_to_datetime(retry_after or "")
+        except ValueError:
+            return None
+        seconds = max(
+            0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        )
     return seconds if 0 <= seconds <= 86_400 else None
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong with a connection, and with its certificate, where that is it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate is refused: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {(cause.reason or type(cause).__name__).replace('_', ' ').lower()}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
 
 
 _lock = threading.Lock()

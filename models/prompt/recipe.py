@@ -11,7 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from quorum.core.errors import ConfigurationError
 from quorum.core.settings import Settings
-from quorum.models.registry.descriptions import Calibration, read_description, validated
+from quorum.models.registry.descriptions import (
+    Calibration,
+    LanguageCode,
+    read_description,
+    validated,
+)
 
 __all__ = [
     "NONE",
@@ -39,7 +44,8 @@ def endpoint_url(value: str) -> str:
         ValueError: If it is none, or holds a key.
     """
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    # A port that is none is a ValueError, too.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         msg = "must be a URL such as http://127.0.0.1:11434/v1"
         raise ValueError(msg)
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -63,7 +69,7 @@ class PromptRecipe(BaseModel):
     #: Maps the labels that the model may give, beside ``none``, to paths in the tree of labels.
     labels: Annotated[dict[str, str], Field(min_length=1, max_length=50)]
     #: Languages that it is asked about; of others it abstains. Empty for all.
-    language: tuple[str, ...] = ()
+    language: tuple[LanguageCode, ...] = ()
     #: The environment variable with the API key; None for no key.
     key_env: Annotated[str, Field(pattern="^[A-Z][A-Z0-9_]*$")] | None = None
     #: How the server is asked for JSON. ``auto`` begins with the first and goes on to the next

@@ -13,7 +13,17 @@ from ruamel.yaml.error import YAMLError
 from quorum.core.errors import ConfigurationError
 from quorum.core.settings import Settings
 
-__all__ = ["Calibration", "read_description", "reference_of", "task_of", "validated"]
+__all__ = [
+    "Calibration",
+    "LanguageCode",
+    "read_description",
+    "reference_of",
+    "task_of",
+    "validated",
+]
+
+#: A language as the identifier names it: no region, no capitals.
+LanguageCode = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

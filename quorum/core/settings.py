@@ -13,6 +13,7 @@ from collections.abc import Container
 from datetime import date
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -66,7 +67,8 @@ def _bucket(value: str) -> str:
 
 
 def _origin(value: str) -> str:
-    if not _ORIGIN.fullmatch(value):
+    # A port that is none is a ValueError, too.
+    if not _ORIGIN.fullmatch(value) or urlsplit(value).port == 0:
         msg = "must be a scheme, a host and its port alone, such as https://llm.example.org:8000"
         raise ValueError(msg)
     return value

@@ -1,6 +1,7 @@
 """Hugging Face detectors with tiny models created by the tests."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,11 +92,37 @@ def test_the_version_follows_weights_and_configuration(text_model, tmp_path):
     assert load_detector("insults", recipe(third, text_model, labels=both)).version != first
 
 
-def test_a_language_that_is_not_covered_abstains(text_model, tmp_path):
+def test_a_language_that_is_not_covered_abstains_whatever_is_declared(text_model, tmp_path):
     detector = load_detector("insults", recipe(tmp_path, text_model, language=["en"]))
     extractor = Extractor(detector.needs, MediaAccess())
-    (finding,) = detector.score(extractor.extract([upload(title="x", language="de")]))
-    assert finding.reason == "language not covered: de"
+    german, english, regional = detector.score(
+        extractor.extract(
+            [
+                upload(title="Das ist ein deutscher Satz, den hier niemand liest", language="en"),
+                upload(title="you are an idiot", language="de"),
+                upload(title="you are an idiot", language="en-GB"),
+            ]
+        )
+    )
+    assert german.reason == "language not covered: de"
+    assert english.score == regional.score > 0.5
+    with pytest.raises(ConfigurationError, match=r"language\.0"):
+        HuggingFaceDetector.of("insults", recipe(tmp_path, text_model, language=["en-GB"]))
+
+
+def test_a_long_text_is_read_to_its_end(text_model, tmp_path):
+    detector = load_detector("insults", recipe(tmp_path, text_model))
+    plain = "you are my friend . " * 40
+    assert len(detector._pieces(plain)) > 2
+    hidden, innocent, longer = detector.score(
+        [
+            Features(upload(), text_of(upload(title="my", description=words))[0])
+            for words in (f"{plain}you are an idiot . {plain}", plain, plain * 40)
+        ]
+    )
+    assert hidden.score > 0.5 > innocent.score
+    assert longer.status is Status.FAILED
+    assert "16 parts of 64 tokens are judged" in longer.reason
 
 
 def test_calibration_from_a_csv(text_model, tmp_path):
@@ -166,9 +193,21 @@ def test_an_image_model_by_configuration_alone(tmp_path):
         ]
     )
     assert seen.status is Status.SCORED
+    assert seen.evidence[-1].what == "seen: 100% of 5.0 s of the media"
     assert seen.score == pytest.approx(seen.labels["violence/gore"])
     assert unseen.status is Status.FAILED
     assert none.status is Status.ABSTAINED
+    # A viewer may see each track: the worst counts, and what cannot be read is not innocent.
+    other = Frames(255 - pixels, frames.times, 5.0, name="track 2")
+    lost = Frames(pixels[:2], frames.times[:2], 5.0, unread=("track 2: no decoder",))
+    second, first, both, without = detector.score(
+        [
+            Features(upload(media="file:///x"), frames=one)
+            for one in (other, frames, replace(frames, others=(other,)), lost)
+        ]
+    )
+    assert both.score == max(first.score, second.score) != min(first.score, second.score)
+    assert without.status is Status.FAILED or without.score >= 0.5
 
 
 def test_a_model_whose_files_changed_is_refused(text_model, tmp_path):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -20,7 +23,7 @@ from quorum.models.detectors import Features
 from quorum.models.features.text import text_of
 from quorum.models.installed import load_detector, release, selected
 from quorum.models.prompt.detector import PolicyPromptDetector
-from quorum.models.prompt.endpoint import MAX_ANSWER
+from quorum.models.prompt.endpoint import MAX_ANSWER, _told
 from tests.models.prompt.chat_server import ChatServer, completion, dripping, judged, raw
 from tests.models.prompt.conftest import Make, written
 
@@ -177,6 +180,17 @@ def test_a_format_that_the_server_refuses_is_not_asked_for_again(
     assert kinds == ["json_schema", "json_object", "json_object"]
 
 
+def test_a_question_that_the_server_refuses_changes_no_format(
+    make: Make, server: ChatServer
+) -> None:
+    """As a text that is longer than the model reads, which servers answer with 400."""
+    server.reply = lambda asked: raw(400) if "long" in asked["messages"][1]["content"] else INSULT
+    detector = make(cache=0)
+    assert one(detector, of("too long")).reason == "no judgement from tiny: HTTP 400"
+    assert one(detector).usage.calls == 1
+    assert server.requests[-1]["response_format"]["type"] == "json_schema"
+
+
 def test_a_redirect_is_not_followed(make: Make, server: ChatServer) -> None:
     server.reply = lambda _: raw(307, location=f"{server.address}/elsewhere")
     assert "redirects are not followed" in one(make()).reason
@@ -193,8 +207,25 @@ def test_retry_after_is_waited_for_within_the_time(make: Make, server: ChatServe
     assert time.monotonic() - began >= 0.3
     server.reply = lambda _: raw(429, retry_after="60")
     began = time.monotonic()
-    assert "the next try in 60 s would be too late" in one(make(cache=0)).reason
+    detector = make(cache=0)
+    assert "the next try in 60 s would be too late" in one(detector).reason
     assert time.monotonic() - began < 1
+    asked = len(server.requests)
+    assert "HTTP 429, and the server asks for time; next try in " in one(detector).reason
+    assert len(server.requests) == asked
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    server.reply = lambda _: raw(503, retry_after=later)
+    assert "would be too late" in one(make(cache=0)).reason
+
+
+def test_what_is_wrong_with_encryption_is_told(make: Make, server: ChatServer) -> None:
+    server.address = server.address.replace("http:", "https:")
+    assert "no connection: TLS: wrong version number" in one(make()).reason
+    refused = ssl.SSLCertVerificationError("no")
+    refused.verify_message = "self-signed certificate"
+    with pytest.raises(httpx.ConnectError) as caught:
+        raise httpx.ConnectError("no") from refused
+    assert _told(caught.value) == "the certificate is refused: self-signed certificate"
 
 
 @pytest.mark.parametrize("head", [None, b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"])
@@ -293,6 +324,13 @@ def test_languages(make: Make, server: ChatServer) -> None:
     german = of("Das ist ein deutscher Satz, den niemand hier versteht.")
     assert one(detector, german).reason == "language not covered: de"
     assert not server.requests
+    # Whatever the uploader declares, and beside other languages.
+    server.reply = lambda _: INSULT
+    mixed = of("Das ist ein deutscher Satz, den niemand versteht.\nyou are an idiot", language="de")
+    found = one(detector, mixed)
+    assert found.score == 0.93
+    assert mixed.text.fields["title"][int(found.evidence[0].start) :] == "you are an idiot"
+    assert "deutsch" not in server.requests[0]["messages"][1]["content"]
 
 
 def test_calibration_moves_the_score(make: Make, server: ChatServer) -> None:
@@ -308,6 +346,8 @@ def test_calibration_moves_the_score(make: Make, server: ChatServer) -> None:
         ({"endpoint": "http://127.0.0.1:1/v1"}, "the settings do not allow http://127.0.0.1:1"),
         ({"endpoint": "http://me:secret@127.0.0.1:1/v1"}, "must hold no key"),
         ({"endpoint": "file:///etc"}, "must be a URL"),
+        ({"endpoint": "http://127.0.0.1:99999/v1"}, "Port out of range"),
+        ({"language": ["en-US"]}, "language.0: String should match pattern"),
         ({"policy": "absent.md"}, "cannot read"),
         ({"labels": {"none": "harass/none"}}, "none is what breaks no policy"),
         ({"key_env": "QUORUM_TEST_NO_KEY"}, "the environment has no QUORUM_TEST_NO_KEY"),
@@ -322,9 +362,11 @@ def test_what_cannot_be_used_is_refused_at_the_start(
         make(**change)
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1:80", "https://a/v1", "https://k@a", "ftp://a"])
+@pytest.mark.parametrize(
+    "value", ["127.0.0.1:80", "https://a/v1", "https://k@a", "ftp://a", "http://a:99999"]
+)
 def test_an_endpoint_of_the_settings_is_an_origin(value: str) -> None:
-    with pytest.raises(ValueError, match="must be a scheme"):
+    with pytest.raises(ValueError, match=r"must be a scheme|Port out of range"):
         Settings(endpoints=(value,))
 
 

@@ -8,10 +8,9 @@ directions, how unlike its neighbours each place moves, and where in the picture
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -51,6 +50,7 @@ _BLOCK_GRID: Final = (8, 6)
 _DIRECTIONS: Final = 8
 
 _Map = NDArray[np.floating[Any]]
+_Luma = NDArray[np.uint8]
 
 _OF_PAIRS: Final = (
     *(f"speed {share:.0%}" for share in _QUANTILES),
@@ -138,43 +138,81 @@ class Windows:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
-    """The movement from one picture to the next.
+class _Moves:
+    """The movement of a window; each row of an array is a pair of pictures.
 
     Attributes:
-        apart: Seconds between them.
-        flow: Speed of each place less that of the camera, in sides of the picture a second, shape
-            (height, width, 2).
-        camera: Speed of the camera.
-        change: Change of luma of each place.
+        apart: Seconds between the pictures, shape (n,).
+        across: Speed of each place to the right less that of the camera, in sides of the picture a
+            second, shape (n, height, width).
+        down: The same downwards.
+        camera: Speed of the camera, shape (n,).
+        change: Change of luma of each place, shape (n, height, width).
         unexplained: The same after the movement is undone.
     """
 
-    apart: float
-    flow: _Map
-    camera: float
+    apart: _Map
+    across: _Map
+    down: _Map
+    camera: _Map
     change: _Map
     unexplained: _Map
 
     @cached_property
     def speed(self) -> _Map:
         """Speed of each place."""
-        return np.asarray(np.hypot(self.flow[..., 0], self.flow[..., 1]))
+        return _length(self.across, self.down)
+
+    @cached_property
+    def moving(self) -> NDArray[np.bool_]:
+        """Whether a place takes part in the movement."""
+        return np.asarray(self.speed > _MOVES)
 
     @cached_property
     def weight(self) -> _Map:
-        """The same where something moves, else 0."""
-        return np.asarray(self.speed * (self.speed > _MOVES))
+        """The speed of a place that does, else 0."""
+        return self.speed * self.moving
 
     @cached_property
-    def centre(self) -> tuple[float, float]:
-        """Where the movement is, in sides of the picture, from the left and from the top."""
-        across, down = _places(self.speed.shape)
-        total = self.weight.sum() + 1e-6
-        return (
-            float((self.weight * across).sum() / total),
-            float((self.weight * down).sum() / total),
+    def total(self) -> _Map:
+        """The sum of these, shape (n,)."""
+        return _sums(self.weight) + 1e-6
+
+    @cached_property
+    def middle(self) -> _Map:
+        """Where the movement is, in sides of the picture, from the left and top, shape (n, 2)."""
+        return np.stack([share @ at for at, share in self._shares], axis=1)
+
+    @cached_property
+    def extent(self) -> _Map:
+        """How wide and how high the movement is, in sides of the picture, shape (n, 2)."""
+        away = (
+            (share * (at - middle[:, None]) ** 2).sum(axis=1)
+            for (at, share), middle in zip(self._shares, self.middle.T, strict=True)
         )
+        return np.asarray(np.sqrt(np.stack(list(away), axis=1)))
+
+    @cached_property
+    def _shares(self) -> list[tuple[_Map, _Map]]:
+        """Places of the columns and of the rows, and how much of the movement is in each."""
+        height, width = self.speed.shape[1:]
+        return [
+            (
+                np.arange(count) / min(height, width),
+                self.weight.sum(axis=axis) / self.total[:, None],
+            )
+            for axis, count in ((1, width), (2, height))
+        ]
+
+    @cached_property
+    def step(self) -> _Map:
+        """Seconds from one pair to the next, shape (n - 1,)."""
+        return (self.apart[1:] + self.apart[:-1]) / 2
+
+    @cached_property
+    def faster(self) -> _Map:
+        """Change of the speed of each place from one pair to the next."""
+        return np.asarray(np.abs(np.diff(self.speed, axis=0)) / _maps(self.step))
 
 
 def measured(stills: Sequence[Still]) -> NDArray[np.float32] | None:
@@ -183,56 +221,74 @@ def measured(stills: Sequence[Still]) -> NDArray[np.float32] | None:
     Args:
         stills: Its pictures; one that is shown at several moments may stand there several times.
     """
-    pairs = list(_pairs(stills))
-    if len(pairs) < _MIN_PAIRS or max(np.quantile(one.speed, 0.99) for one in pairs) < _STILL:
+    moves = _moves(stills)
+    if moves is None:
         return None
-    series = np.array([_of_pair(one) for one in pairs])
-    further = np.array([_of_step(*one) for one in pairwise(pairs)])
+    speeds = _quantiles(moves.speed, _QUANTILES)
+    if speeds[:, -1].max() < _STILL:
+        return None
     made = [
         np.stack([each.mean(axis=0), each.max(axis=0), each.std(axis=0)], axis=1).ravel()
-        for each in (series, further)
+        for each in (_of_pairs(moves, speeds), _of_steps(moves))
     ]
-    return np.concatenate([*made, _of_window(pairs)]).astype(np.float32)
+    return np.concatenate([*made, _of_window(moves)]).astype(np.float32)
 
 
-def _pairs(stills: Sequence[Still]) -> Iterator[_Pair]:
-    """The pairs of pictures of one scene that follow one another."""
-    if not stills or min(stills[0].luma.shape) < _MIN_LINES:
-        return
+def _moves(stills: Sequence[Still]) -> _Moves | None:
+    """How the pictures of one scene move; None if too few pairs tell it."""
+    if len(stills) <= _MIN_PAIRS or min(stills[0].luma.shape) < _MIN_LINES:
+        return None
     cv2, before = load_opencv(), stills[0]
-    height, width = before.luma.shape
-    side = min(height, width)
-    half = (width // 2, height // 2)
-    across, down = (
-        one.astype(np.float32) for one in np.meshgrid(np.arange(width), np.arange(height))
-    )
+    apart, found = [], []
     for after in stills[1:]:
-        apart = after.start - before.start
-        if apart <= _APART[0]:
+        seconds = after.start - before.start
+        if seconds <= _APART[0]:
             continue
         one, other, before = before.luma, after.luma, after
-        change = cv2.absdiff(one, other).astype(np.float32)
-        if apart > _APART[1] or change.mean() > _CUT:
+        change = cv2.absdiff(one, other)
+        if seconds > _APART[1] or change.mean() > _CUT:
             continue
-        flow = _flow().calc(one, other, None)
-        undone = cv2.remap(
-            other, across + flow[..., 0], down + flow[..., 1], cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        unexplained = cv2.absdiff(one, undone).astype(np.float32)
-        flow, change, unexplained = (
-            cv2.resize(each, half, interpolation=cv2.INTER_AREA)
-            for each in (flow, change, unexplained)
-        )
-        camera = np.median(flow.reshape(-1, 2), axis=0)
-        scale = side * apart
-        yield _Pair(
-            apart,
-            (flow - camera) / scale,
-            float(np.hypot(*camera)) / scale,
-            change,
-            unexplained,
-        )
+        apart.append(seconds)
+        found.append(_moved(one, other, change))
+    if len(found) < _MIN_PAIRS:
+        return None
+    flows, changes, unexplained = (np.stack(each) for each in zip(*found, strict=True))
+    sides = (flows[..., 0], flows[..., 1])
+    camera = [_quantiles(each, (0.5,))[:, 0].astype(np.float32) for each in sides]
+    scale = (min(before.luma.shape) * np.array(apart)).astype(np.float32)
+    across, down = (
+        (each - _maps(one)) / _maps(scale) for each, one in zip(sides, camera, strict=True)
+    )
+    return _Moves(
+        np.array(apart, np.float32),
+        across,
+        down,
+        np.hypot(*camera) / scale,
+        changes,
+        unexplained,
+    )
+
+
+def _moved(one: _Luma, other: _Luma, change: _Luma) -> tuple[_Map, _Map, _Map]:
+    """The flow from one picture to another, the change, and that which the flow does not explain.
+
+    They are at half the size, in pixels of the whole one.
+    """
+    height, width = one.shape
+    half = (width // 2, height // 2)
+    if not change.any():
+        still = np.zeros((*half[::-1], 2), np.float32)
+        return still, still[..., 0], still[..., 0]
+    cv2 = load_opencv()
+    flow = _flow().calc(one, other, None)
+    undone = cv2.remap(
+        other, _places(one.shape) + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    flowing, changing, unexplained = (
+        cv2.resize(each.astype(np.float32, copy=False), half, interpolation=cv2.INTER_AREA)
+        for each in (flow, change, cv2.absdiff(one, undone))
+    )
+    return flowing, changing, unexplained
 
 
 @lru_cache(maxsize=1)
@@ -242,9 +298,33 @@ def _flow() -> Any:
 
 
 @lru_cache(maxsize=4)
-def _places(shape: tuple[int, int]) -> tuple[_Map, _Map]:
-    down, across = np.mgrid[0 : shape[0], 0 : shape[1]] / min(shape)
-    return across, down
+def _places(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Column and row of each place, shape (height, width, 2)."""
+    height, width = shape
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+
+
+def _maps(values: NDArray[Any]) -> NDArray[Any]:
+    """A value for each map of a stack."""
+    return values[:, None, None]
+
+
+def _sums(maps: Any) -> _Map:
+    """The sum of each map of a stack."""
+    return np.asarray(maps.sum(axis=(1, 2)))
+
+
+def _length(across: _Map, down: _Map) -> _Map:
+    return np.asarray(np.sqrt(across * across + down * down))
+
+
+def _quantiles(maps: _Map, shares: Sequence[float]) -> NDArray[np.float64]:
+    """Quantiles of each map of a stack, shape (n, shares); NumPy's own take five times as long."""
+    ordered = np.sort(maps.reshape(len(maps), -1), axis=1)
+    at = np.array(shares) * (ordered.shape[1] - 1)
+    low = at.astype(np.intp)
+    high = np.minimum(low + 1, ordered.shape[1] - 1)
+    return np.asarray(ordered[:, low] + (ordered[:, high] - ordered[:, low]) * (at - low))
 
 
 def _log(speed: Any) -> NDArray[np.float64]:
@@ -252,88 +332,96 @@ def _log(speed: Any) -> NDArray[np.float64]:
     return np.asarray(np.log1p(20.0 * np.asarray(speed, np.float64)))
 
 
-def _blocks(values: _Map) -> _Map:
-    """Means over the blocks of a picture, the greatest first."""
+def _blocks(maps: _Map) -> _Map:
+    """Means over the blocks of each map of a stack, the greatest first."""
     cv2 = load_opencv()
-    made = cv2.resize(values.astype(np.float32), _BLOCK_GRID, interpolation=cv2.INTER_AREA)
-    return np.asarray(np.sort(made.ravel())[::-1])
+    made = [cv2.resize(each, _BLOCK_GRID, interpolation=cv2.INTER_AREA).ravel() for each in maps]
+    return np.asarray(np.sort(made, axis=1)[:, ::-1])
 
 
-def _of_pair(pair: _Pair) -> list[float]:
-    """See ``_OF_PAIRS``."""
-    speed, weight, flow = pair.speed, pair.weight, pair.flow
-    total = weight.sum() + 1e-6
-    moving = speed > _MOVES
-    together = np.hypot(*(flow * moving[..., None]).sum(axis=(0, 1)))
-    angle = np.arctan2(flow[..., 1], flow[..., 0])
-    sector = ((angle + np.pi) / (2 * np.pi) * _DIRECTIONS).astype(int) % _DIRECTIONS
-    counts = np.bincount(sector.ravel(), weights=weight.ravel(), minlength=_DIRECTIONS)
-    counts = counts / (counts.sum() + 1e-9)
-    side = min(speed.shape)
+def _of_pairs(moves: _Moves, speeds: _Map) -> _Map:
+    """See ``_OF_PAIRS``.
+
+    Args:
+        moves: The movement.
+        speeds: ``_QUANTILES`` of its speeds.
+    """
+    across, down, speed, moving = moves.across, moves.down, moves.speed, moves.moving
+    together = np.hypot(_sums(across * moving), _sums(down * moving))
+    coherence = np.where(moves.total > 1e-3, together / moves.total, 1.0)
+    counts = _directions(moves)
+    side = min(speed.shape[1:])
+    slopes = [np.diff(each, axis=axis) for each in (across, down) for axis in (1, 2)]
     gradient = side * np.sqrt(
-        (np.diff(flow, axis=1)[:-1] ** 2).sum(-1) + (np.diff(flow, axis=0)[:, :-1] ** 2).sum(-1)
+        sum(one[:, : speed.shape[1] - 1, : speed.shape[2] - 1] ** 2 for one in slopes)
     )
-    across, down = _places(speed.shape)
-    left, top = pair.centre
-    blocks = _blocks(weight)
-    blocks = blocks / (blocks.sum() + 1e-9)
-    return [
-        *_log(np.quantile(speed, _QUANTILES)),
-        float(_log(speed.mean())),
-        *(float((speed > one).mean()) for one in _SPEEDS),
-        float(_log(pair.camera)),
-        np.log1p(pair.unexplained.mean()),
-        *np.log1p(np.quantile(pair.unexplained, (0.9, 0.99))),
-        np.log1p(pair.change.mean()),
-        np.log1p(np.quantile(pair.change, 0.99)),
-        together / total if total > 1e-3 else 1.0,
-        -(counts * np.log(counts + 1e-9)).sum(),
-        float(_log(gradient.mean() / 20)),
-        float(_log(np.quantile(gradient, 0.99) / 20)),
-        np.sqrt((weight * (across - left) ** 2).sum() / total),
-        np.sqrt((weight * (down - top) ** 2).sum() / total),
-        blocks[0],
-        blocks[:4].sum(),
-    ]
+    blocks = _blocks(moves.weight)
+    blocks = blocks / (blocks.sum(axis=1, keepdims=True) + 1e-9)
+    return np.column_stack(
+        [
+            _log(speeds),
+            _log(speed.mean(axis=(1, 2))),
+            *((speed > one).mean(axis=(1, 2)) for one in _SPEEDS),
+            _log(moves.camera),
+            np.log1p(moves.unexplained.mean(axis=(1, 2))),
+            np.log1p(_quantiles(moves.unexplained, (0.9, 0.99))),
+            np.log1p(moves.change.mean(axis=(1, 2))),
+            np.log1p(_quantiles(moves.change, (0.99,))),
+            coherence,
+            -(counts * np.log(counts + 1e-9)).sum(axis=1),
+            _log(gradient.mean(axis=(1, 2)) / 20),
+            _log(_quantiles(gradient, (0.99,)) / 20),
+            moves.extent,
+            blocks[:, 0],
+            blocks[:, :4].sum(axis=1),
+        ]
+    )
 
 
-def _speed_change(one: _Pair, other: _Pair) -> _Map:
-    return np.abs(other.speed - one.speed) / ((one.apart + other.apart) / 2)
+def _directions(moves: _Moves) -> _Map:
+    """The share of the movement in each direction, shape (n, directions)."""
+    angle = np.arctan2(moves.down, moves.across)
+    sector = ((angle + np.pi) * (_DIRECTIONS / (2 * np.pi))).astype(np.intp) % _DIRECTIONS
+    sector += _maps(np.arange(len(angle)) * _DIRECTIONS)
+    counts = np.bincount(
+        sector.ravel(), weights=moves.weight.ravel(), minlength=len(angle) * _DIRECTIONS
+    ).reshape(-1, _DIRECTIONS)
+    return np.asarray(counts / (counts.sum(axis=1, keepdims=True) + 1e-9))
 
 
-def _of_step(one: _Pair, other: _Pair) -> list[float]:
+def _of_steps(moves: _Moves) -> _Map:
     """See ``_OF_STEPS``."""
-    change = (other.flow - one.flow) / ((one.apart + other.apart) / 2)
-    acceleration = np.hypot(change[..., 0], change[..., 1])
-    faster = _speed_change(one, other)
-    both = one.speed * other.speed
+    across, down, speed = moves.across, moves.down, moves.speed
+    acceleration = _length(np.diff(across, axis=0), np.diff(down, axis=0)) / _maps(moves.step)
+    both = speed[:-1] * speed[1:]
     chosen = both > _MOVES**2
-    turned = (one.flow * other.flow).sum(-1)[chosen].sum() / (both[chosen].sum() + 1e-6)
-    return [
-        float(_log(acceleration.mean() / 8)),
-        float(_log(np.quantile(acceleration, 0.99) / 8)),
-        float(_log(faster.mean() / 8)),
-        float(_log(np.quantile(faster, 0.95) / 8)),
-        turned if chosen.any() else 1.0,
-    ]
+    turned = _sums((across[:-1] * across[1:] + down[:-1] * down[1:]) * chosen)
+    return np.column_stack(
+        [
+            _log(acceleration.mean(axis=(1, 2)) / 8),
+            _log(_quantiles(acceleration, (0.99,)) / 8),
+            _log(moves.faster.mean(axis=(1, 2)) / 8),
+            _log(_quantiles(moves.faster, (0.95,)) / 8),
+            np.where(_sums(chosen), turned / (_sums(both * chosen) + 1e-6), 1.0),
+        ]
+    )
 
 
-def _of_window(pairs: Sequence[_Pair]) -> list[float]:
+def _of_window(moves: _Moves) -> list[float]:
     """See ``_OF_WINDOW``."""
-    changes = [_speed_change(one, other) for one, other in pairwise(pairs)]
-    changing = np.mean([each > max(each.mean(), 0.2) for each in changes], axis=0)
-    blocks = _blocks(changing)
-    speeds = np.stack([one.speed for one in pairs])
-    means = speeds.mean(axis=(1, 2))
-    most, usual = speeds.max(axis=0), np.median(speeds, axis=0)
-    centres = np.array([one.centre for one in pairs])
+    least = np.maximum(moves.faster.mean(axis=(1, 2)), 0.2)
+    changing = (moves.faster > _maps(least)).mean(axis=0)
+    blocks = _blocks(changing[None])[0]
+    means = moves.speed.mean(axis=(1, 2))
+    most, usual = moves.speed.max(axis=0), np.median(moves.speed, axis=0)
+    wander = np.hypot(*np.diff(moves.middle, axis=0).T).mean()
     return [
-        centres[:, 1].mean(),
-        float(_log(np.hypot(*np.diff(centres, axis=0).T).mean())),
+        moves.middle[:, 1].mean(),
+        float(_log(wander)),
         *blocks[list(_BLOCKS)],
         changing.mean(),
         (changing > 0.5).mean(),
         means.std() / (means.mean() + 1e-4),
-        *_log(np.quantile(usual, (0.99, 0.95))),
+        *_log(_quantiles(usual[None], (0.99, 0.95))[0]),
         *((most > one).mean() for one in _SPEEDS),
     ]

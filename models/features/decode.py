@@ -44,6 +44,7 @@ _DRAWN_PIXELS: Final = 300_000
 _LARGE: Final = 96
 _LARGE_SHARE: Final = 0.25
 _TOO_MANY: Final = f"only the first {MAX_SUBTITLES:,} lines of subtitles were read"
+_TOO_SLOW: Final = "too slow to decode"
 _NO_VIDEO: Final = "no video in the media"
 
 _Pixels = NDArray[np.uint8]
@@ -335,7 +336,12 @@ class Decoding:
         """All that was made, once the file has been read."""
         result = Decoded()
         if self._max_pages:
-            result.lines = [*self._media.chapters[:MAX_SUBTITLES], *self._lines]
+            titles = self._media.chapters
+            if len(titles) > MAX_SUBTITLES:
+                self._unseen.append(
+                    f"only the first {MAX_SUBTITLES:,} titles of chapters were read"
+                )
+            result.lines = [*titles[:MAX_SUBTITLES], *self._lines]
         self._finish(result, self._sights, frames=self._frames)
         order = [track for track in self._media.tracks if track in self._sounds]
         result.audio = together(self._sounds[track].finish() for track in order)
@@ -376,12 +382,18 @@ class Decoding:
             one.finish()
         if frames:
             result.frames = together(one.kept(one.grid, media.length, reach) for one in order)
+        windows = [(one, one.windows) for one in order if one.windows is not None]
         result.motion = together(
-            one.windows.motion(one.name) for one in order if one.windows is not None
+            each.motion(one.name, lambda: media.spent) for one, each in windows
         )
         pages = [one.kept(one.pages, media.length, reach) for one in order]
         result.pages = together([*pages, *self._drawn.pages()])
-        result.problems = media.problems
+        slow = [
+            f"{_TOO_SLOW}: the movement of {one.name} was measured only to {each.ended:.0f} s"
+            for one, each in windows
+            if each.ended is not None
+        ]
+        result.problems = media.problems + slow
         unread = list(filter(None, [*self._unseen, self._drawn.unread, *media.left_out]))
         for track in media.of(TrackKind.VIDEO):
             if track not in sights and media.why_not(track) is None:
@@ -389,7 +401,7 @@ class Decoding:
         if result.frames is not None:
             result.frames = replace(result.frames, unread=tuple(unread))
         if order:
-            result.no_motion = "nothing moves in the media"
+            result.no_motion = next(iter(slow), "nothing moves in the media")
             result.problems = [*result.problems, *unread]
             return
         why = self._why_none(TrackKind.VIDEO, TrackKind.ATTACHED)

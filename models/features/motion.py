@@ -106,9 +106,13 @@ class Windows:
     Args:
         max_unseen: Seconds from one window to the next that are not exceeded, unless the media is
             so long that there would be more than 64.
+
+    Attributes:
+        ended: The second from which on the movement was not measured; None if it was to the end.
     """
 
     def __init__(self, max_unseen: float) -> None:
+        self.ended: float | None = None
         self._kept: Bursts[Still] = Bursts(max_unseen, step=STEP, count=PICTURES)
 
     def show(self, start: float, end: float, make: Callable[[], NDArray[np.uint8]]) -> None:
@@ -120,16 +124,20 @@ class Windows:
         at = float(np.ceil(start / STEP)) * STEP
         return at <= end and self._kept.wants(at)
 
-    def motion(self, name: str) -> Motion | None:
+    def motion(self, name: str, spent: Callable[[], bool] = lambda: False) -> Motion | None:
         """How the pictures move; None if they do not.
 
         Args:
             name: The name of the track.
+            spent: Whether no more work is allowed: then the rest is not measured.
         """
         windows = self._kept.split
         starts, kept = [], []
         for index in spread(len(windows), _MAX_WINDOWS):
             times, stills = windows[index]
+            if spent():
+                self.ended = times[0]
+                break
             statistics = measured(stills)
             if statistics is not None:
                 starts.append(times[0])

@@ -10,8 +10,15 @@ from quorum.models.media.lines import MediaLine
 
 __all__ = ["Captions", "caption_data"]
 
-#: How the data begin: T.35 of H.264, HEVC and AV1 (United States, ATSC), user data of MPEG-2.
-_STARTS: Final = (b"\xb5\x00\x31GA94\x03", b"\x00\x00\x01\xb2GA94\x03")
+#: How the data begin in a message by ITU-T T.35 (United States, ATSC).
+_MESSAGE: Final = b"\xb5\x00\x31GA94\x03"
+#: How they begin in the user data of MPEG-2: by ATSC A/53, by SCTE 20, and on a DVD.
+_USER_DATA: Final = b"\x00\x00\x01\xb2"
+_ATSC, _SCTE, _DVD = b"GA94\x03", b"\x03", b"CC\x01\xf8"
+#: Codings in which a byte stands after two zeros, so that they hold no start code.
+_ESCAPED: Final = frozenset({"h264", "hevc"})
+#: Bytes that hold the data of a picture, or on a DVD of a group of pictures.
+_MOST: Final = 400
 #: The most data of one picture; broadcasts have one, or two of two fields.
 _MAX_DATA: Final = 64
 #: The longest line; a longer one is told in parts.
@@ -32,23 +39,66 @@ _BYTES_AFTER: Final = bytes([0] * 8 + [1] * 6 + [0, 0, 2, 3, 2, 0, 0, 0, 0, 4] +
 _ENDS: Final = frozenset({0x0C, 0x0D, 0x0E, 0x88, 0x8A, 0x8B, 0x8C, 0x8F})
 
 
-def caption_data(data: bytes) -> bytes:
+def caption_data(data: bytes, codec: str) -> bytes:
     """The captions of one coded picture: three bytes for each pair of characters.
 
     Args:
         data: The packet, in any wrapping of its units.
+        codec: The coding of the pictures, by FFmpeg's name.
     """
+    user_data = codec.startswith("mpeg")
+    start = _USER_DATA if user_data else _MESSAGE
+    found, at = b"", -1
+    for _ in range(_MAX_DATA):
+        at = data.find(start, at + 1)
+        if at < 0:
+            break
+        begin = at + len(start)
+        body = data[begin : begin + _MOST]
+        if codec in _ESCAPED:
+            body = body.replace(b"\0\0\3", b"\0\0")
+        found += _of_user_data(body) if user_data else _of_message(body)
+    return found
+
+
+def _of_message(body: bytes) -> bytes:
+    return body[2 : 2 + 3 * (body[0] & 31)] if body else b""
+
+
+def _of_user_data(body: bytes) -> bytes:
+    """What FFmpeg's ``mpeg12dec.c`` takes for captions, too."""
+    if body.startswith(_ATSC):
+        return _of_message(body[len(_ATSC) :])
+    if body.startswith(_DVD):
+        return _of_disc(body[len(_DVD) :])
+    if body.startswith(_SCTE) and body[1:2] in (b"\x01", b"\x81"):
+        return _of_cable(body[2:])
+    return b""
+
+
+def _of_disc(body: bytes) -> bytes:
+    """Source: CEA-608 on a DVD: a byte with the field that comes first, then pairs of fields."""
     found = b""
-    for start in _STARTS:
-        at = -1
-        for _ in range(_MAX_DATA):
-            at = data.find(start, at + 1)
-            if at < 0:
-                break
-            begin = at + len(start)
-            # Units of H.264 and HEVC have a byte after two zeros, so that they hold no start code.
-            body = data[begin : begin + 160].replace(b"\0\0\3", b"\0\0")
-            found += body[2 : 2 + 3 * (body[0] & 31)] if body else b""
+    first = body[:1] >= b"\x80"
+    for at in range(1, len(body) - 5, 6):
+        if body[at] & 0xFE != 0xFE:
+            break
+        for mark, field in ((at, first), (at + 3, not first)):
+            kind = 0xFC if body[mark] == 0xFF and field else 0xFD
+            found += bytes([kind]) + body[mark + 1 : mark + 3]
+    return found
+
+
+def _of_cable(body: bytes) -> bytes:
+    """Source: ANSI/SCTE 20, whose characters have their lowest bit first."""
+    bits = "".join(f"{one:08b}" for one in body)
+    count, at, found = int(bits[:5] or "0", 2), 5, b""
+    while count and at + 26 <= len(bits):
+        field = int(bits[at + 2 : at + 4], 2)
+        pair = [int(bits[begin : begin + 8][::-1], 2) for begin in (at + 9, at + 17)]
+        if field:
+            found += bytes([0xFC | (field == 2), *pair])
+        count, at = count - 1, at + 26
     return found
 
 

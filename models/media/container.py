@@ -16,8 +16,8 @@ from quorum.models.media.boxes import check_tables
 from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.drawn import DRAWN_CODECS, DrawnSubtitles
-from quorum.models.media.limits import CONTAINER_OPTIONS, MAX_SUBTITLES, Limits, Work
-from quorum.models.media.lines import MediaLine
+from quorum.models.media.limits import CONTAINER_OPTIONS, Limits, Work
+from quorum.models.media.lines import MediaLine, lines_of
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.sound import Gathered
@@ -63,6 +63,8 @@ _CROPPED: Final = re.compile(
 
 #: FFmpeg's name of CEA-608 as a track of its own.
 _CLOSED: Final = "cc_dec"
+#: Bytes of it after which the work is checked: a packet has any number of pairs.
+_CLOSED_BYTES: Final = 3_000
 _SKIPPING: Final = "too slow to decode: only key frames"
 
 
@@ -246,16 +248,15 @@ class ContainerReader:
     @property
     def chapters(self) -> list[MediaLine]:
         """The titles of its chapters."""
-        found = []
+        found: list[MediaLine] = []
         try:
             for one in self._container.chapters():
                 base = float(one["time_base"] or 0)
                 text = str(one["metadata"].get("title", "")).strip()
-                if text:
-                    found.append(MediaLine(text[:500], one["start"] * base, one["end"] * base))
+                found += lines_of(text, one["start"] * base, one["end"] * base)
         except self._errors:
             return found
-        return found[:MAX_SUBTITLES]
+        return found
 
     def why_not(self, track: Track) -> str | None:
         """Why a track cannot be decoded; None if it may be tried."""
@@ -496,7 +497,7 @@ class ContainerReader:
     ) -> Iterator[Shown | Heard | MediaLine]:
         if one.track.kind is TrackKind.SUBTITLE:
             if one.drawn is None:
-                yield from self._line(one, packet)
+                yield from self._line(one, packet, work)
             else:
                 yield from self._drawing(one, one.drawn, packet, work)
             return
@@ -569,7 +570,9 @@ class ContainerReader:
 
         Pictures without times are put in order by the decoder, which then leaves none out.
         """
-        data = caption_data(bytes(packet)) if packet.size and not one.captioned else b""
+        data = b""
+        if packet.size and not one.captioned:
+            data = caption_data(bytes(packet), one.track.codec)
         if data and packet.pts is None:
             one.captioned = True
         elif data:
@@ -610,18 +613,23 @@ class ContainerReader:
         if pixels is not None:
             yield Shown(one.track, Picture.of_pixels(pixels, Renderer()), at, at)
 
-    def _line(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
-        if one.track.codec == _CLOSED and packet.size and packet.pts is not None:
-            at = self._start_of(packet, packet.pts)
-            one.captions.add(bytes(packet), at)
-            yield from one.captions.through(at)
+    def _line(self, one: _Playing, packet: Any, work: Work) -> Iterator[MediaLine]:
+        """The words of a packet.
+
+        Raises:
+            MediaRefused: If the work is out of proportion.
+        """
+        if not packet.size or packet.pts is None:
             return
-        text = subtitle_text(one.track.codec, bytes(packet)) if packet.size else ""
-        if not text or packet.pts is None:
+        start, data = self._start_of(packet, packet.pts), bytes(packet)
+        if one.track.codec == _CLOSED:
+            for at in range(0, len(data), _CLOSED_BYTES):
+                work.check()
+                one.captions.add(data[at : at + _CLOSED_BYTES], start)
+                yield from one.captions.through(start)
             return
-        start = self._start_of(packet, packet.pts)
         duration = float(packet.duration or 0) * float(packet.time_base or 0)
-        yield MediaLine(text[:1000], start, start + duration)
+        yield from lines_of(subtitle_text(one.track.codec, data), start, start + duration)
 
 
 def _named(stream: Any) -> tuple[int, str]:

@@ -59,6 +59,7 @@ class Media:
         self._limits = limits
         self._held = held
         self._ignored: list[str] = []
+        self._work = Work(limits.bounded)
         self.unknown = ""
         self.tracks: tuple[Track, ...] = ()
 
@@ -114,6 +115,11 @@ class Media:
         return list(dict.fromkeys(chain(*(one.problems for one in self._readers))))
 
     @property
+    def spent(self) -> bool:
+        """Whether the work is done that the file allows; what is made of it counts, too."""
+        return self._work.share >= 1.0
+
+    @property
     def complete(self) -> bool:
         """Whether every packet of a container was read."""
         return all(isinstance(one, ContainerReader) and one.complete for one in self._readers)
@@ -164,7 +170,7 @@ class Media:
             only: The one track to decode, rather than all of the kinds.
         """
         chosen = [only] if only is not None else self._judged(kinds)
-        work = Work(self._limits.bounded)
+        work = self._work = Work(self._limits.bounded)
         looks = None if moments is None else Looks(moments, self.seed, finer)
         between: dict[Track, Between] = {}
         opposite: dict[Track, Opposite] = {}

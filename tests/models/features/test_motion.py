@@ -8,6 +8,9 @@ from PIL import Image
 
 from quorum.models.features.decode import decode
 from quorum.models.features.motion import LINES, PICTURES, STATISTICS, STEP, Still, measured
+from quorum.models.media import limits
+from quorum.models.media.door import Media, open_media
+from quorum.models.media.tracks import TrackKind
 
 LIMITS = {"max_seconds": 600.0, "max_pixels": 10**7}
 
@@ -118,6 +121,30 @@ def test_a_film_is_seen_in_windows_and_its_frames_stay_the_same(tmp_path):
 def test_windows_of_a_long_film_are_spread(tmp_path):
     made = decode(film(tmp_path / "a.mkv", 40.0), frames=False, audio=False, motion=True, **LIMITS)
     assert made.motion.times.tolist() == [float(second) for second in range(0, 40, 4)]
+
+
+def test_movement_is_measured_within_the_work_that_the_file_allows(tmp_path, monkeypatch):
+    path = film(tmp_path / "a.mkv", 3.0)
+    for answers, times in (([False, False, True], [0.0, 1.0]), ([True], None)):
+        spent = iter(answers)
+        monkeypatch.setattr(Media, "spent", property(lambda _, spent=spent: next(spent)))
+        made = decode(path, frames=True, audio=False, motion=True, **LIMITS)
+        told = f"the movement of {made.frames.name} was measured only to {len(answers) - 1} s"
+        assert made.problems == [f"too slow to decode: {told}"]
+        if times is None:
+            assert (made.motion, made.no_motion) == (None, made.problems[0])
+        else:
+            assert made.motion.times.tolist() == times
+
+
+def test_what_is_done_after_a_file_was_read_counts(tmp_path, monkeypatch):
+    with open_media(film(tmp_path / "a.mkv", 1.0)) as media:
+        list(media.read({TrackKind.VIDEO}))
+        assert not media.spent
+        now = limits.time.thread_time() + 9.0  # 8 for any file, a quarter each second
+        monkeypatch.setattr(limits.time, "thread_time", lambda: now)
+        monkeypatch.setattr(limits, "_LOOK_SECONDS", 0.0)
+        assert media.spent
 
 
 def test_pictures_that_do_not_move_have_a_reason(tmp_path):

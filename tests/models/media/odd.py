@@ -379,22 +379,45 @@ def digital(text: str) -> list[bytes]:
     return found
 
 
-def captioned(line: list[bytes], *options: object, suffix: str = ".mp4") -> Make:
+def by_atsc(pairs: list[bytes]) -> bytes:
+    """Pairs of characters, each with its kind, as ATSC A/53 has them."""
+    return b"GA94\3" + bytes([0x40 | len(pairs), 0xFF]) + b"".join(pairs) + b"\xff"
+
+
+def by_scte(pairs: list[bytes]) -> bytes:
+    """The same by SCTE 20, for cable."""
+    bits = f"{len(pairs):05b}"
+    for kind, *pair in pairs:
+        bits += f"00{1 + (kind & 1):02b}00000" + "".join(f"{one:08b}"[::-1] for one in pair) + "1"
+    bits += "0" * (-len(bits) % 8)
+    return b"\3\x81" + bytes(int(bits[n : n + 8], 2) for n in range(0, len(bits), 8))
+
+
+def on_disc(pairs: list[bytes]) -> bytes:
+    """The same as a DVD has them: each pair of the first field with one of the second."""
+    each = b"".join(b"\xff" + one[1:] + b"\xfe\x80\x80" for one in pairs)
+    return b"CC\1\xf8" + bytes([0x80 | 2 * len(pairs)]) + each
+
+
+def captioned(
+    line: list[bytes],
+    *options: object,
+    suffix: str = ".mp4",
+    form: Callable[[list[bytes]], bytes] = by_atsc,
+) -> Make:
     """The words are closed captions within the pictures of a film of nothing."""
 
     def make(_source: Path, out: Path) -> None:
         film, made = out.with_suffix(".1" + suffix), out.with_suffix(".2" + suffix)
         ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=2", *options, film)
         with av.open(str(film)) as opened, av.open(str(made), "w") as written:
-            stream = written.add_stream_from_template(opened.streams[0])
+            stream = written.add_stream_from_template(opened.streams[0], opaque=True)
             packets = [one for one in opened.demux(0) if one.size]
             order = sorted(packets, key=lambda one: one.pts)
             share = -(-len(line) // (len(packets) - 5))
             for one in packets:
                 n = order.index(one) * share
-                data = b"GA94\3" + bytes([0x40 | len(line[n : n + share]), 0xFF])
-                data += b"".join(line[n : n + share]) + b"\xff"
-                packet = av.Packet(in_picture(bytes(one), data, options[1]))
+                packet = av.Packet(in_picture(bytes(one), form(line[n : n + share]), options[1]))
                 packet.pts, packet.dts, packet.time_base = one.pts, one.dts, one.time_base
                 packet.is_keyframe, packet.stream = one.is_keyframe, stream
                 written.mux(packet)
@@ -408,6 +431,10 @@ def in_picture(picture: bytes, data: bytes, codec: object) -> bytes:
         at = picture.index(b"\0\0\1\1")
         return picture[:at] + b"\0\0\1\xb2" + data + picture[at:]
     data = b"\xb5\0\x31" + data
+    if codec == "libsvtav1":  # before what is drawn, and after the sequence's header
+        size = 2 + picture[1] if picture[0] >> 3 & 15 == 1 else 0
+        unit = b"\4" + data + b"\x80"
+        return picture[:size] + bytes([0x2A, len(unit)]) + unit + picture[size:]
     head = b"\x06" if codec == "libx264" else b"\x4e\1"
     unit = head + bytes([4, len(data)]) + data.replace(b"\0\0", b"\0\0\3") + b"\x80"
     return struct.pack(">I", len(unit)) + unit + picture
@@ -451,13 +478,15 @@ def cropped_avif(source: Path, out: Path) -> None:
     out.write_bytes(data[:end] + made + data[end:])
 
 
+NOTHING = ("-f", "lavfi", "-i", "color=gray:s=64x48:r=5:d=2")
+
+
 def caption_track(_source: Path, out: Path) -> None:
     """The words are closed captions in a track of their own."""
     lines = out.with_suffix(".scc")
     pairs = " ".join(one[1:].hex() for one in analogue(LINE))
     lines.write_text(f"Scenarist_SCC V1.0\n\n00:00:00:10\t{pairs}\n\n00:00:01:10\t942c 942c\n")
-    film = ("-f", "lavfi", "-i", "color=gray:s=64x48:r=5:d=2")
-    ffmpeg(*film, "-i", lines, "-map", 0, "-map", 1, "-c:s", "copy", out)
+    ffmpeg(*NOTHING, "-i", lines, "-map", 0, "-map", 1, "-c:s", "copy", out)
 
 
 def drawn(*coding: object) -> Make:
@@ -472,9 +501,22 @@ def drawn(*coding: object) -> Make:
     return make
 
 
+AV1 = ("-c:v", "libsvtav1", "-preset", 12, "-svtav1-params", "lp=1")
 HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 
 LINE = " ".join(WORDS)
+
+
+def full_of_captions(out: Path, pairs: bytes) -> None:
+    """A film whose track of closed captions has one sample of many pairs."""
+    caption_track(out, out)
+    data = bytearray(out.read_bytes())
+    at = data.index(b"clcp")
+    size, place = data.index(b"stsz", at) + 16, data.index(b"stco", at) + 12
+    data[size : size + 4], data[place : place + 4] = words(8 + len(pairs)), words(len(data))
+    out.write_bytes(data + words(8 + len(pairs)) + b"cdat" + pairs)
+
+
 #: Ways in which a viewer sees the words.
 PICTURES: dict[str, Make] = {
     "no-delay.gif": gif(0, 0, 0),
@@ -527,6 +569,8 @@ PICTURES: dict[str, Make] = {
     "captions.mp4": captioned(analogue(LINE), *X264, "-bf", 3),
     "captions.h264": captioned(analogue(LINE), *X264, "-bf", 3),
     "captions.mpg": captioned(analogue(LINE, roll=True), *MPEG2, "-bf", 2, suffix=".mkv"),
+    "captions-disc.mpg": captioned(analogue(LINE), *MPEG2, suffix=".mkv", form=on_disc),
+    "captions-cable.ts": captioned(analogue(LINE), *MPEG2, suffix=".mkv", form=by_scte),
     "captions.mov": caption_track,
     "captions.mkv": captioned(digital(LINE), *HEVC),
     "drawn.mkv": drawn("-c:s", "copy"),
@@ -535,6 +579,9 @@ PICTURES: dict[str, Make] = {
     "disc.mpg": drawn(*MPEG2, "-c:s", "dvdsub"),
     "broadcast.ts": drawn(*MPEG2, "-c:s", "dvbsub"),
     "broadcast.mkv": drawn("-c:s", "dvbsub"),
+    "captions-av1.mp4": captioned(analogue(LINE), *AV1),
+    "captions-av1.obu": captioned(analogue(LINE), *AV1),
+    "captions.webm": captioned(digital(LINE), *AV1),
     "transparent-gray16.png": one_transparent(1),
     "transparent-rgb16.png": one_transparent(3),
 }  # fmt: skip

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 
+import av
 import pytest
 
 from quorum.models.features.decode import Decoding
+from quorum.models.media import limits
 from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.door import open_media
 from quorum.models.media.limits import Limits
 from quorum.models.media.lines import MediaLine
+from quorum.models.media.tracks import TrackKind
 
 odd = pytest.importorskip("tests.models.media.odd", reason="no ffmpeg tool")
 
@@ -84,12 +87,69 @@ def test_lines_beyond_the_most_are_told(tmp_path):
         assert decoded.problems == list(unread)
 
 
+@pytest.mark.parametrize("form", [odd.by_atsc, odd.by_scte, odd.on_disc])
+def test_captions_in_user_data_are_those_that_ffmpeg_finds(form, tmp_path):
+    path = tmp_path / "captions.mkv"
+    odd.captioned(odd.analogue("some words"), *odd.MPEG2, suffix=".mkv", form=form)(path, path)
+    ours, theirs = [], []
+    with av.open(str(path)) as film:
+        for packet in film.demux(video=0):
+            ours.append(caption_data(bytes(packet), "mpeg2video") if packet.size else b"")
+            theirs += [bytes(one.side_data.get("A53_CC") or b"") for one in packet.decode()]
+    ours, theirs = (
+        [{one[n + 1 : n + 3] for n in range(0, len(one), 3)} for one in each if one]
+        for each in (ours, theirs)
+    )
+    # Of cable's, FFmpeg takes the fields of progressive pictures the other way round.
+    assert ours == theirs
+    assert len(ours) > 10
+
+
+def test_a_byte_behind_two_zeros_is_left_out_only_where_coders_put_one_there():
+    body = bytes([0x42, 0xFF, 0xFC, 0, 0, 3, 1, 2, 0xFC, 0x41, 0x42])
+    begin = b"\xb5\0\x31GA94\3"
+    assert caption_data(begin + body, "h264") == bytes([0xFC, 0, 0, 1, 2, 0xFC])
+    assert caption_data(begin + body, "libdav1d") == body[2:8]
+    assert caption_data(b"\0\0\1\xb2GA94\3" + body, "mpeg2video") == body[2:8]
+    assert caption_data(b"\0\0\1\xb2GA94\3" + body, "h264") == b""
+
+
+def test_a_sample_of_nothing_but_captions_is_read_within_the_limits(tmp_path, monkeypatch):
+    path = tmp_path / "full.mov"
+    odd.full_of_captions(path, ROLL + (b"AB" * 40 + RETURN) * 3_000)
+    with open_media(path) as media:
+        lines = [one.text for one in media.read({TrackKind.SUBTITLE})]
+        assert lines == ["AB" * 40] * 3_000
+        assert media.problems == []
+    monkeypatch.setattr(limits, "_BASE_SECONDS", 0.02)
+    with open_media(path) as media:
+        assert len(list(media.read({TrackKind.SUBTITLE}))) < 3_000
+        assert media.problems == ["too slow to decode: only the first 0 s"]
+
+
+def test_a_long_subtitle_is_read_to_its_end(tmp_path):
+    path = tmp_path / "long.mkv"
+    lines = path.with_suffix(".srt")
+    text = " ".join(f"word{number}" for number in range(400))
+    lines.write_text(f"1\n00:00:00,500 --> 00:00:01,000\n{text} {'x' * 2500} end\n")
+    odd.ffmpeg(*odd.NOTHING, "-i", lines, "-map", 0, "-map", 1, path)
+    with open_media(path) as media:
+        found = [one for one in media.read({TrackKind.SUBTITLE}) if isinstance(one, MediaLine)]
+    whole = "".join(one.text for one in found)
+    assert whole.replace(" ", "") == text.replace(" ", "") + "x" * 2500 + "end"
+    assert all(one.text.endswith(tuple("0123456789")) for one in found[:3])
+    assert max(len(one.text) for one in found) == 1000
+    assert {(one.start, one.end) for one in found} == {(0.5, 1.0)}
+
+
 def test_any_bytes_are_read():
     made = random.Random(15)
     for _ in range(300):
-        data = b"GA94\3" + made.randbytes(made.randrange(200))
+        data = made.randbytes(made.randrange(200))
         captions = Captions()
-        captions.add(caption_data(b"\xb5\0\x31" + data + b"\0\0\1\xb2" + data), 0.0)
+        begin = made.choice([b"GA94\3", b"CC\1\xf8", b"\3\x81"])
+        user = caption_data(b"\0\0\1\xb2" + begin + data, "mpeg2video")
+        captions.add(caption_data(b"\xb5\0\x31GA94\3" + data, "hevc") + user, 0.0)
         for line in captions.rest():
             assert line.text
             assert line.start == line.end == 0.0

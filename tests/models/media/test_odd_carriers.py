@@ -69,7 +69,7 @@ USUAL = {
     "once-late.gif", "xmp.jpg", "thumbnail.jpg", "gray16.png", "two-bits.png", "avis.avif",
     "attached.mkv", "covers.mp3", "covers.flac", "covers.m4a", "same-coding.mp4", "larger.mp4",
     "gap.mp4", "beyond.mp4", "aperture.mkv", "larger.hevc", "larger.ts", "larger.mpg",
-    "chapters.mkv", "drawn.m2ts", "disc.mpg", "broadcast.mkv",
+    "chapters.mkv", "drawn.m2ts", "disc.mpg", "broadcast.mkv", "captions-av1.mp4",
 }  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = [
         {"id": "insult", "title": "you are an idiot", "language": "en"},
         {"id": "friend", "title": "you are my friend", "language": "en"},
-        {"id": "german", "title": "du bist mein Freund", "language": "de"},
+        {"id": "german", "title": "Du bist der beste Freund, den ich je hatte"},
         {
             "id": "clip",
             "title": "you are my friend",

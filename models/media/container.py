@@ -16,6 +16,7 @@ from quorum.models.media.boxes import check_tables
 from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.drawn import DRAWN_CODECS, DrawnSubtitles
+from quorum.models.media.flash import FLASH, later_tags
 from quorum.models.media.limits import CONTAINER_OPTIONS, Limits, Work
 from quorum.models.media.lines import MediaLine, lines_of
 from quorum.models.media.orientation import UPRIGHT, Orientation
@@ -47,7 +48,7 @@ _WITH_ALPHA: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 #: In these tracks may begin anywhere.
-_GROWING: Final = frozenset({"mpegts", "mpeg", "flv"})
+_GROWING: Final = frozenset({"mpegts", "mpeg", FLASH})
 #: Bytes or seconds after which it is looked whether there are more tracks.
 _LOOK_BYTES: Final = 1_000_000
 _LOOK_SECONDS: Final = 1.0
@@ -134,6 +135,7 @@ class ContainerReader:
         problems: What could not be decoded.
         complete: Whether every packet was read.
         known: Its tracks and those that are left to another reader.
+        form: FFmpeg's name of its format.
         later: Bytes from which to look for tracks that it does not know, and the second; None if
             there are none, or it has not come to them.
 
@@ -188,9 +190,11 @@ class ContainerReader:
             if len(each) > 1
         }
         self._refused: dict[int, str] = {}
-        self._before = self._described() if opened.format.name in _GROWING else {}
+        self.form = opened.format.name
+        self._sights_and_sounds = sum(one.type in ("video", "audio") for one in opened.streams)
+        self._before = self._described() if self.form in _GROWING else {}
         self.tracks = self._tracks()
-        self.parts = self._parts() if opened.format.name in _CROPPING else {}
+        self.parts = self._parts() if self.form in _CROPPING else {}
         self.known |= {_named(stream) for stream in opened.streams}
         self.length = max(0.0, (self._container.duration or 0) / 1_000_000)
         self._flags = int(opened.format.flags)
@@ -294,12 +298,12 @@ class ContainerReader:
         )
         playing = {index: one for index, one in begun if one is not None}
         heard = {t.index: t for t in self.tracks if listener and t.kind != TrackKind.SUBTITLE}
-        if not playing and not heard:
+        if not playing and not heard and self.form not in _GROWING:
             return
         if start:
             self._seek(start)
         alive = set(playing)
-        holes = _Holes(self._container.format.name)
+        holes = _Holes(self.form)
         packets = self._container.demux()
         try:
             while alive or not playing:
@@ -316,12 +320,15 @@ class ContainerReader:
                         self._tell(f"damaged after {self.reached:.1f} s")
                     break
                 index = self._first + packet.stream.index
+                if not playing and packet.dts is not None:
+                    self.reached = max(self.reached, self._start_of(packet, packet.dts))
                 self._look_for_tracks(packet.pos)
                 if holes.passes(packet):
                     self._tell(f"damaged at {self.reached:.1f} s")
                 if listener is not None and packet.size and index in heard:
                     listener.packet(heard[index], packet)
                 if index not in alive:
+                    work.check()
                     continue
                 one = playing[index]
                 if captions and one.track.kind is TrackKind.VIDEO:
@@ -381,13 +388,15 @@ class ContainerReader:
         Args:
             at: The byte that is read; None at the end.
         """
-        if self.later is not None or self._container.format.name not in _GROWING:
+        if self.later is not None or self.form not in _GROWING:
             return
         byte, second = self._looked
         if at is not None and at < byte + _LOOK_BYTES and self.reached < second + _LOOK_SECONDS:
             return
         if self._described() != self._before:
-            places = (byte, at or byte, self._file.tell())
+            places: tuple[int, ...] = (byte, at or byte, self._file.tell())
+            if self.form == FLASH:
+                places = later_tags(self._file, self._sights_and_sounds)
             self.later = tuple(dict.fromkeys(self._start + one for one in places)), self.reached
         self._looked = (at or 0, self.reached)
 
@@ -461,11 +470,11 @@ class ContainerReader:
                 one.decoder = self._alpha_decoder(name)
         began = self._container.start_time
         resets = bool(self._flags & _RESETS) and not sought
-        one.counted = self._container.format.name in _ONE_PACE and not sought
+        one.counted = self.form in _ONE_PACE and not sought
         one.clock = TrackClock(
             (began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets, begin=self._begin_at
         )
-        if track.kind is TrackKind.VIDEO and self._container.format.name in _TIMES_SHOWN:
+        if track.kind is TrackKind.VIDEO and self.form in _TIMES_SHOWN:
             one.ahead = Ahead(one.clock, looks, resets=resets)
         return one
 

@@ -16,6 +16,7 @@ from quorum.models.media.appended import Tail, behind
 from quorum.models.media.between import Between, Looks
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.drawn import DRAWN_CODECS
+from quorum.models.media.flash import FLASH, LaterFlash
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.opposite import Opposite
@@ -90,7 +91,9 @@ class Media:
         file = self._held.enter_context(self._path.open("rb"))
         size = file.seek(0, 2) - start
         file.seek(0)
-        part = Tail(file, start) if start else file
+        part: BinaryIO | Tail = file
+        if start:
+            part = LaterFlash(file, start) if form == FLASH else Tail(file, start)
         first = 1 + max((track.index for track in self.tracks), default=-1)
         made = ContainerReader(
             part, size, self._limits, form, first=first, begin=begin, known=known
@@ -251,7 +254,8 @@ class Media:
             if len(self._readers) >= _MOST_READERS:
                 break
             with suppress(MediaRefused):
-                made = self.add_film(start, begin=second, known=reader.known)
+                form = FLASH if reader.form == FLASH else None
+                made = self.add_film(start, form, begin=second, known=reader.known)
                 found = [one for one in made.tracks if one.kind in kinds and _is_read(one)]
                 if found:
                     return found[:MAX_TRACKS]

@@ -507,6 +507,30 @@ HEVC = ("-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
 LINE = " ".join(WORDS)
 
 
+def flv_tags(path: Path, shift: int = 0, *, script: bool = False) -> bytes:
+    """The tags of an FLV file, later by some milliseconds, with the script or without."""
+    data, at, found = bytearray(path.read_bytes()), 13, b""
+    while at < len(data):
+        end = at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")
+        time = shift + int.from_bytes(data[at + 4 : at + 7], "big")
+        data[at + 4 : at + 7] = time.to_bytes(3, "big")
+        found += data[at:end] * (script or data[at] != 18)
+        at = end
+    return found
+
+
+def flv_after(first: Callable[[Path], object]) -> Make:
+    """Twelve seconds of something else, then the words, in one FLV file."""
+
+    def make(source: Path, out: Path) -> None:
+        one, two = out.with_suffix(".1.flv"), out.with_suffix(".2.flv")
+        first(one)
+        film_of(source, two, *X264)
+        out.write_bytes(one.read_bytes()[:13] + flv_tags(one) + flv_tags(two, 12000))
+
+    return make
+
+
 def full_of_captions(out: Path, pairs: bytes) -> None:
     """A film whose track of closed captions has one sample of many pairs."""
     caption_track(out, out)
@@ -561,6 +585,14 @@ PICTURES: dict[str, Make] = {
     "end.avi": at_the_end("-c:v", "mpeg4", "-q:v", 3),
     "not-primary.heic": not_primary,
     "script.flv": late_script,
+    "other-coding.flv": flv_after(
+        lambda out: ffmpeg(
+            "-f", "lavfi", "-i", "color=gray:s=640x360:r=5:d=12", "-c:v", "flv", "-q:v", 3, out
+        )
+    ),
+    "sound-first.flv": flv_after(
+        lambda out: ffmpeg("-f", "lavfi", "-i", "sine=d=12", "-c:a", "mp3", "-ar", 44100, out)
+    ),
     "cues.mp4": subtitled_by(b"wvtt"),
     "timed.mp4": subtitled("ttml"),
     "aperture.mp4": cropped_film,
@@ -637,40 +669,8 @@ SOUNDS: dict[str, Make] = {
 }
 
 
-def flv_tags(path: Path, shift: int = 0, *, script: bool = False) -> bytes:
-    """The tags of an FLV file, later by some milliseconds, with the script or without."""
-    data, at, found = bytearray(path.read_bytes()), 13, b""
-    while at < len(data):
-        end = at + 15 + int.from_bytes(data[at + 1 : at + 4], "big")
-        time = shift + int.from_bytes(data[at + 4 : at + 7], "big")
-        data[at + 4 : at + 7] = time.to_bytes(3, "big")
-        found += data[at:end] * (script or data[at] != 18)
-        at = end
-    return found
-
-
-def flv_after(first: Callable[[Path], object]) -> Make:
-    """Twelve seconds of something else, then the words, in one FLV file."""
-
-    def make(source: Path, out: Path) -> None:
-        one, two = out.with_suffix(".1.flv"), out.with_suffix(".2.flv")
-        first(one)
-        film_of(source, two, *X264)
-        out.write_bytes(one.read_bytes()[:13] + flv_tags(one) + flv_tags(two, 12000))
-
-    return make
-
-
 #: Files whose words no reader finds: nobody may say that all was seen.
 UNSEEN: dict[str, Make] = {
-    "other-coding.flv": flv_after(
-        lambda out: ffmpeg(
-            "-f", "lavfi", "-i", "color=gray:s=640x360:r=5:d=12", "-c:v", "flv", "-q:v", 3, out
-        )
-    ),
-    "sound-first.flv": flv_after(
-        lambda out: ffmpeg("-f", "lavfi", "-i", "sine=d=12", "-c:a", "mp3", "-ar", 44100, out)
-    ),
     "other-coding.mp4": described_twice(("-c:v", "mpeg4", "-q:v", 2), X264),
     "jpegs-then-film.mp4": described_twice(("-c:v", "mjpeg", "-q:v", 2), X264),
     "pages.tif": lambda source, out: blank().save(
@@ -679,5 +679,5 @@ UNSEEN: dict[str, Make] = {
 }
 #: What is told of them, by the end of their names.
 UNSEEN_TOLD = {
-    "tif": "TIFF", "mp4": "track 1 changes its coding (", "flv": "s were not judged",
+    "tif": "TIFF", "mp4": "track 1 changes its coding (",
 }  # fmt: skip

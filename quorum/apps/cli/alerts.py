@@ -13,6 +13,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -21,11 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Tell people when rates leave their weekly pattern.",
-)
+app = verb("Tell people when rates leave their weekly pattern.")
 
 #: Seconds from SIGTERM to the end of the process.
 _DRAIN_SECONDS = 15.0

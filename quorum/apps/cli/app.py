@@ -6,9 +6,9 @@ import importlib
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from quorum import __version__
+from quorum.apps.cli.verb import Group, verb
 
 __all__ = ["app"]
 
@@ -47,7 +47,7 @@ _VERBS: dict[str, str] = {
 }
 
 
-class _Lazy(TyperGroup):
+class _Lazy(Group):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_VERBS)
 
@@ -60,11 +60,13 @@ class _Lazy(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         ctx.meta["quorum.verb"] = args[0] if args else None
+        # What a misspelt verb is compared with.
+        self.commands = {name: _help_stub(line) for name, line in _VERBS.items()}
         return super().resolve_command(ctx, args)
 
 
 def _help_stub(line: str) -> Any:
-    stub = typer.Typer(add_completion=False)
+    stub = verb()
     stub.command(help=line, short_help=line)(lambda: None)
     return typer.main.get_command(stub)
 
@@ -72,7 +74,7 @@ def _help_stub(line: str) -> Any:
 def _load(name: str) -> Any:
     found = importlib.import_module(f"quorum.apps.cli.{name.replace('-', '_')}")
     if not hasattr(found, "app"):
-        made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        made = verb()
         made.command()(getattr(found, name))
         return typer.main.get_command(made)
     return typer.main.get_command(found.app)

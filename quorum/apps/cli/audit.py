@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import QuorumError
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    rich_markup_mode=None, pretty_exceptions_enable=False, help="Check the console's audit log."
-)
+app = verb("Check the console's audit log.")
 
 Database = Annotated[
     str | None,

@@ -12,6 +12,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError, InputError
 from quorum.core.messages import now
 from quorum.pipeline.batch.windows import Window, windows
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from quorum.apps.cli.catalogue_options import Folder, InDatabase
 from quorum.apps.cli.catalogue_rescan import keep, rescan
 from quorum.apps.cli.catalogue_sources import print_of, work_of
 from quorum.apps.cli.catalogue_transfer import export, import_works
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import InputError
 from quorum.core.messages import Action
 from quorum.models.copyright.catalogue.catalogue import Catalogue
@@ -27,12 +28,9 @@ from quorum.models.fingerprint.fingerprint import UPLOAD_RATE
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Register, list and search the works that uploads are compared with.\n\n"
-    "Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove",
+app = verb(
+    "Register, list and search the works that uploads are compared with.\n\n"
+    "Example: quorum catalogue add film.mp4 --id film-1 --owner 'A Studio' --action remove"
 )
 
 

@@ -16,6 +16,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.apps.http.loopback import is_loopback
 from quorum.core.errors import ConfigurationError
 
@@ -33,7 +34,7 @@ __all__ = ["app"]
 #: Seconds from SIGTERM to the end of the process.
 _DRAIN_SECONDS = 15
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @dataclass(frozen=True)
@@ -328,6 +329,8 @@ def create_user(
     """Create a user, or change the role and password of one; prompts for the password.
 
     In a script, pass the password on standard input.
+
+    Example: quorum console create-user ana --role lead
     """
     _require_extra()
     from quorum.apps.console.accounts import access
@@ -394,6 +397,8 @@ def unlink_user(
     """Take a user from the person of the identity provider who has it, and end its sessions.
 
     A password for it is set with `quorum console create-user`.
+
+    Example: quorum console unlink-user ana
     """
     _require_extra()
     from quorum.apps.console.accounts import identities

@@ -9,10 +9,11 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @dataclass(frozen=True)

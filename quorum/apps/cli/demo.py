@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from quorum.apps.cli import options
+from quorum.apps.cli.verb import verb
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @app.command()

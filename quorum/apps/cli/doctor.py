@@ -13,13 +13,14 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.topics import Halves, kafka_readers
+from quorum.apps.cli.verb import verb
 
 if TYPE_CHECKING:
     from quorum.apps.doctor.findings import Finding
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @app.command()

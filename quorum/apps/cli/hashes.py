@@ -10,6 +10,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.ledger_holds import By, who
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError, InputError, QuorumError
 from quorum.core.messages import now
 
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Hashes that exchanges and authorities list, and what was said of them here.\n\n"
-    "Example: quorum hashes list",
+app = verb(
+    "Hashes that exchanges and authorities list, and what was said of them here.\n\n"
+    "Example: quorum hashes list"
 )
 
 Hash = Annotated[

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import QuorumError
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 @app.command()

@@ -18,6 +18,7 @@ from quorum.apps.cli.jobs_change import drain, resume, rollback, upgrade
 from quorum.apps.cli.jobs_options import AsJson, JobName, Place, subscriptions_of
 from quorum.apps.cli.jobs_restore import restore
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import QuorumError
 
 if TYPE_CHECKING:
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Jobs on a Flink cluster or on Dataflow: list, show, stop, upgrade, restore.\n\n"
-    "Example: quorum jobs list --flink-master jobmanager:8081",
+app = verb(
+    "Jobs on a Flink cluster or on Dataflow: list, show, stop, upgrade, restore.\n\n"
+    "Example: quorum jobs list --flink-master jobmanager:8081"
 )
 
 
@@ -256,6 +254,6 @@ def _waiting(backlog: Backlog) -> str:
     return f"{backlog.subscription}: {count} messages, the oldest {oldest} old"
 
 
-for verb in (drain, upgrade, rollback, resume):
-    app.command(context_settings={"ignore_unknown_options": True})(verb)
+for change in (drain, upgrade, rollback, resume):
+    app.command(context_settings={"ignore_unknown_options": True})(change)
 app.command()(restore)

@@ -7,18 +7,14 @@ from typing import Annotated
 
 import typer
 
+from quorum.apps.cli.verb import verb
 from quorum.core.identity import SigningKey
 from quorum.core.messages import now
 from quorum.core.private_files import write_secret
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Keys that sign messages on the streams (docs/security.md).",
-)
+app = verb("Keys that sign messages on the streams (docs/security.md).")
 
 
 @app.callback()

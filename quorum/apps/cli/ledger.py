@@ -12,6 +12,7 @@ from rich.table import Table
 
 from quorum.apps.cli.ledger_holds import hold, list_holds, release
 from quorum.apps.cli.ledger_transparency import transparency
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 from quorum.store.ledger import Ledger, Pruned, database_url, redacted
@@ -19,12 +20,9 @@ from quorum.store.ledger.revisions import migration_sql, wanted_revision
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="The database of uploads, predictions, verdicts and reviews.\n\n"
-    "Example: quorum ledger init --database sqlite:///quorum.db",
+app = verb(
+    "The database of uploads, predictions, verdicts and reviews.\n\n"
+    "Example: quorum ledger init --database sqlite:///quorum.db"
 )
 
 Database = Annotated[

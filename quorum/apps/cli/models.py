@@ -13,18 +13,16 @@ from rich.table import Table
 from quorum.apps.cli import models_compare, models_learn, models_recipes, models_registry
 from quorum.apps.cli.labels import export_labels, sample
 from quorum.apps.cli.models_options import AsJson, Model, Name, shipped_artifact
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import QuorumError
 from quorum.models.installed import installed
 from quorum.models.registry.references import open_reference
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="List, show, train, evaluate, compare, calibrate and register detectors.\n\n"
-    "Example: quorum models evaluate spam --data comments.csv --page report.html",
+app = verb(
+    "List, show, train, evaluate, compare, calibrate and register detectors.\n\n"
+    "Example: quorum models evaluate spam --data comments.csv --page report.html"
 )
 
 

@@ -14,6 +14,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import InputError, MalformedMessage
 from quorum.core.logs import LogLevel
 from quorum.core.messages import Upload
@@ -21,7 +22,7 @@ from quorum.core.messages.lines import json_lines
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 #: Uploads that are decided together.
 BATCH = 64

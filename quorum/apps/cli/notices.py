@@ -14,6 +14,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.exported import OutFile, check_out, plain, write_rows
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError, EngineUnavailable, InputError
 from quorum.core.messages import now
 
@@ -25,12 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Legal notices: intimate images, copyright, counter-notices.\n\n"
-    "Example: quorum notices list",
+app = verb(
+    "Legal notices: intimate images, copyright, counter-notices.\n\nExample: quorum notices list"
 )
 
 KindOption = Annotated[

@@ -37,16 +37,13 @@ from quorum.apps.cli.policy_release import activate, publish, releases
 from quorum.apps.cli.policy_report import write_report
 from quorum.apps.cli.policy_rollout import rollout
 from quorum.apps.cli.policy_statements import statements
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import InputError, PolicyError
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Read, check, explain, compare and test policies.\n\n"
-    "Example: quorum policy check mine.yaml",
+app = verb(
+    "Read, check, explain, compare and test policies.\n\nExample: quorum policy check mine.yaml"
 )
 
 

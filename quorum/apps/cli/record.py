@@ -13,6 +13,7 @@ import typer
 
 from quorum.apps.cli.options import MetricsOptions, SettingsFile
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.core import health, monitoring, tracing
 from quorum.core.errors import ConfigurationError
 from quorum.core.logs import LogFormat, LogLevel, configure_logs
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 
 def _option(what: str) -> Any:

@@ -13,6 +13,7 @@ from rich.table import Table
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.cli.policy_cases import Limit, Since, Until, time_range
+from quorum.apps.cli.verb import verb
 from quorum.core.messages import Verdict, now
 from quorum.pipeline.capped import count_capped
 from quorum.store.histories import history_before
@@ -20,7 +21,7 @@ from quorum.store.ledger import Ledger, LedgerCase
 
 __all__ = ["app", "is_due", "replayed"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 #: Verdicts that are published and then recorded together.
 _TOGETHER = 500

@@ -12,17 +12,15 @@ import typer
 from quorum.apps.cli import options
 from quorum.apps.cli.exported import OutFile, check_out, plain, write_rows
 from quorum.apps.cli.ledger_holds import By, who
+from quorum.apps.cli.verb import verb
 from quorum.core.errors import ConfigurationError
 from quorum.core.messages import now
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Sealed cases: apparent child-abuse material, whose media nobody is shown.\n\n"
-    "Example: quorum sealed list",
+app = verb(
+    "Sealed cases: apparent child-abuse material, whose media nobody is shown.\n\n"
+    "Example: quorum sealed list"
 )
 
 Case = Annotated[str, typer.Argument(metavar="CASE", help="Its id, or the beginning of it.")]

@@ -13,6 +13,7 @@ import typer
 
 from quorum.apps.cli import options
 from quorum.apps.cli.parameters import expanded
+from quorum.apps.cli.verb import verb
 from quorum.apps.http.keys import new_key as make_key
 from quorum.apps.http.keys import read_keys
 from quorum.apps.http.loopback import is_loopback
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = verb()
 
 _MEGABYTE = 1024 * 1024
 

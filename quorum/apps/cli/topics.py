@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
+from quorum.apps.cli.verb import verb
+
 __all__ = ["Halves", "app", "kafka_readers"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="The topics and subscriptions that producers, detectors and deciders share.",
-)
+app = verb("The topics and subscriptions that producers, detectors and deciders share.")
 
 
 class Halves(StrEnum):

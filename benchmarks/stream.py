@@ -2,7 +2,9 @@
 
 ``python -m benchmarks.stream`` starts the Pub/Sub emulator and a job on Prism for each ensemble,
 and writes a section of ``docs/benchmarks.md``. The plain loop has the same models, the same
-features in the same batches and the same decision, and neither streams nor engine.
+features in the same batches and the same decision, and neither streams nor engine. The shipped
+texts repeat, and what repeats is not embedded again; ``--data FOLDER``, which holds
+``youtube_uploads`` and ``youtube_trending``, adds a row of texts that come once.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from google.api_core import exceptions as google_errors
 from google.pubsub_v1.types import PublishRequest, PubsubMessage, PullResponse
 
 from benchmarks.document import machine, peak_megabytes, table, write_section
 from benchmarks.soak.processes import descendants
+from benchmarks.traffic import NEVER, real
 from quorum.aggregator.decider import Decider
 from quorum.aggregator.policy.policy import Policy, load_policy
 from quorum.apps.demo.examples import example_messages, examples_folder
@@ -101,8 +107,29 @@ def ensemble(kind: str) -> tuple[tuple[ConfiguredDetector, ...], Policy]:
     )
 
 
-def uploads(count: int, prefix: str) -> list[bytes]:
-    """Uploads with the texts of the shipped examples, each with an id of its own."""
+def uploads(count: int, prefix: str, data: Path | None = None) -> list[bytes]:
+    """Uploads, each with an id of its own: the titles in a folder of data, or the shipped texts."""
+    texts = _shipped() if data is None else _titles(data)
+    if data is not None and count > len(texts):
+        sys.exit(f"{data} has {len(texts)} titles of channels that no model was trained on")
+    return [
+        json.dumps({**texts[index % len(texts)], "id": f"{prefix}-{index}"}).encode()
+        for index in range(count)
+    ]
+
+
+def _titles(data: Path) -> list[dict[str, Any]]:
+    """Titles of channels that no model was trained on, each once."""
+    found = (one.upload for one in real(data, np.random.default_rng(0)) if one.part == NEVER)
+    keys = {"uploader", "published_at"}
+    return [
+        {**one.model_dump(mode="json", include=keys), "title": title}
+        for title, one in {one.title: one for one in found}.items()
+    ]
+
+
+def _shipped() -> list[dict[str, Any]]:
+    """The shipped examples without their media."""
     texts = []
     for data in example_messages(examples_folder()):
         try:
@@ -110,10 +137,7 @@ def uploads(count: int, prefix: str) -> list[bytes]:
         except MalformedMessage:
             continue
         texts.append({**json.loads(data), "media": None})
-    return [
-        json.dumps({**texts[index % len(texts)], "id": f"{prefix}-{index}"}).encode()
-        for index in range(count)
-    ]
+    return texts
 
 
 class Loop:
@@ -148,10 +172,10 @@ class Loop:
         return decided
 
 
-def plain(kind: str, count: int) -> float:
+def plain(kind: str, count: int, folder: Path | None) -> float:
     """Uploads a second of the plain loop, without a broker."""
     loop = Loop(kind)
-    data = uploads(count, "plain")
+    data = uploads(count, "plain", folder)
     done = 0
     began = time.perf_counter()
     for start in range(0, count, _BATCH):
@@ -297,9 +321,9 @@ class Platform:
                 sys.exit(f"not all verdicts of {prefix} came within {limit:g} s")
             time.sleep(0.02)
 
-    def throughput(self, count: int, prefix: str) -> float:
+    def throughput(self, count: int, prefix: str, folder: Path | None = None) -> float:
         """Uploads a second, from the first publication to the last verdict."""
-        data = uploads(count, prefix)
+        data = uploads(count, prefix, folder)
         began = time.perf_counter()
         self.publish(data)
         self.await_all(count, prefix, 300.0)
@@ -347,10 +371,14 @@ def running(*options: str, warm: str) -> Iterator[tuple[Platform, int]]:
                 process.wait()
 
 
-def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
-    """One row of the table."""
+def measure(
+    kind: str, count: int, rate: float, seconds: float, folder: Path | None = None
+) -> list[str]:
+    """One row of the table; its throughput is of the texts in a folder, or of the shipped ones."""
+    ways = ["--plain", kind, "--count", str(count)]
+    ways += [] if folder is None else ["--data", str(folder)]
     told = subprocess.run(
-        [sys.executable, "-m", "benchmarks.stream", "--plain", kind, "--count", str(count)],
+        [sys.executable, "-m", "benchmarks.stream", *ways],
         check=True,
         capture_output=True,
         text=True,
@@ -358,12 +386,12 @@ def measure(kind: str, count: int, rate: float, seconds: float) -> list[str]:
     bare = float(told.split()[-1])
     with running("--job", kind, warm=f"{kind}-warm") as (platform, pid):
         spent = platform.latencies(rate, round(rate * seconds), f"{kind}-steady")
-        through = platform.throughput(count, f"{kind}-burst")
+        through = platform.throughput(count, f"{kind}-burst", folder)
         memory = peak_megabytes(pid)
         engine = sum(peak_megabytes(one.pid) for one in descendants(pid) if one.is_prism)
     p99 = spent[min(len(spent) - 1, int(len(spent) * 0.99))]
     row = [
-        kind,
+        kind if folder is None else f"{kind}, each text once",
         f"{through:,.0f}",
         f"{bare:,.0f}",
         f"{through / bare:.2f}",
@@ -394,6 +422,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trivial", type=int, default=4000, help="uploads with trivial detectors")
     parser.add_argument("--real", type=int, default=800, help="uploads with the real detectors")
+    parser.add_argument("--data", type=Path, help="of texts that come once, for a row more")
+    parser.add_argument("--once", type=int, default=600, help="uploads with these texts")
     parser.add_argument("--rate", type=float, default=20.0, help="uploads/s for the latency")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long at that rate")
     parser.add_argument("--rounds", type=int, default=2, help="of isolation's cost; 0 for none")
@@ -409,7 +439,7 @@ def main() -> None:
     if args.loop:
         loop_at_broker(args.loop)
     if args.plain:
-        print(plain(args.plain, args.count))
+        print(plain(args.plain, args.count, args.data))
         return
     head = [
         "detectors",
@@ -422,7 +452,14 @@ def main() -> None:
     ]
     print("  ".join(head))
     kinds = (("trivial", args.trivial), ("real", args.real))
-    rows = [measure(kind, count, args.rate, args.seconds) for kind, count in kinds]
+    rows = [measure(kind, count, args.rate, args.seconds) for kind, count in kinds if count]
+    once = ""
+    if args.data is not None:
+        rows.append(measure("real", args.once, args.rate, args.seconds, args.data))
+        once = f"""
+The shipped texts repeat, so that their embeddings are known; `each text once` is the throughput of
+{args.once:,} titles of channels that no model was trained on, none of them twice (`--data DATA`).
+"""
     costs = ""
     if args.rounds:
         costs_head = ["detectors", "in children, uploads/s", "in the worker, uploads/s", "ratio"]
@@ -431,7 +468,7 @@ def main() -> None:
 What the children cost that features and detectors run in (`isolation: false` runs them in the
 worker): the median throughput of {3 * args.rounds} bursts each, jobs of both kinds in turn.
 
-{table(costs_head, [cost_of_isolation(kind, count, args.rounds) for kind, count in kinds])}
+{table(costs_head, [cost_of_isolation(kind, count, args.rounds) for kind, count in kinds if count])}
 """
     write_section(
         "stream",
@@ -446,7 +483,7 @@ latency is from publication to the verdict at the platform. The plain loop is on
 same models, features and decisions in batches of {_BATCH}.
 
 {table(head, rows)}
-{costs}""",
+{once}{costs}""",
     )
 
 

@@ -86,8 +86,10 @@ def uploads_of(data: Path, count: int, seed: int) -> dict[str, list[Upload]]:
 def never_trained(data: Path, seed: int) -> dict[str, list[Upload]]:
     """Uploads of which no student saw the channel, and written ones in many languages."""
     rng = np.random.default_rng(seed)
-    whole = [one.upload for one in real(data, rng) if one.part == NEVER]
-    bare = {"description": "", "tags": (), "comments": ()}
+    # The comments are of videos that taught.
+    every = [one.upload for one in real(data, rng) if one.part == NEVER]
+    whole = [one.model_copy(update={"comments": ()}) for one in every]
+    bare = {"description": "", "tags": ()}
     return {
         "of channels never trained on": whole,
         "titles of these": [one.model_copy(update=bare) for one in whole],

@@ -20,7 +20,7 @@ from quorum.models.registry.artifacts import TrainingData
 from quorum.models.training.channels import channels_of, held_out
 from quorum.models.violence.readings import readings_of
 
-__all__ = ["FOR_STUDENT", "Ordinary", "ordinary", "origins_of"]
+__all__ = ["FOR_STUDENT", "Ordinary", "channels", "ordinary", "origins_of"]
 
 #: How the names of these sources end in a manifest.
 FOR_STUDENT = ", for the student"
@@ -75,11 +75,30 @@ def _read(source: str, group: str, **fields: Any) -> Iterator[Ordinary]:
         yield Ordinary(text, source if place == 0 else f"parts of {source}", group)
 
 
-def _uploads(data: Path) -> Iterator[Ordinary]:
+def _by_channel(data: Path) -> Iterator[tuple[dict[str, str], str]]:
     path = data / "youtube_uploads" / "innocent.csv"
     rows = _rows(path) if path.is_file() else []
     for row, channel in zip(rows, channels_of(rows), strict=True):
-        group = f"channel {channel}"
+        yield row, f"channel {channel}"
+
+
+def _trending_by_channel(data: Path) -> Iterator[tuple[dict[str, str], str]]:
+    for path in sorted((data / "youtube_trending").glob("*.csv")):
+        for row in _rows(path):
+            yield row, f"trending {row['channel_title']}"
+
+
+def channels(data: Path) -> dict[tuple[str, str], str]:
+    """The channel of each source and group of sentences (``sources.innocents``)."""
+    uploads = enumerate(_by_channel(data))
+    return {
+        **{("uploads", str(index)): channel for index, (_, channel) in uploads},
+        **{("trending", row["channel_title"]): name for row, name in _trending_by_channel(data)},
+    }
+
+
+def _uploads(data: Path) -> Iterator[Ordinary]:
+    for row, group in _by_channel(data):
         if not held_out(group):
             title, description = row["title"][:300], row["description"][:5000]
             yield from _read("uploads", group, title=title, description=description)
@@ -87,25 +106,25 @@ def _uploads(data: Path) -> Iterator[Ordinary]:
 
 
 def _trending(data: Path) -> Iterator[Ordinary]:
-    for path in sorted((data / "youtube_trending").glob("*.csv")):
-        for row in _rows(path):
-            group = f"trending {row['channel_title']}"
-            if not held_out(group):
-                tags = () if row["tags"] == "[none]" else tuple(row["tags"].split("|"))
-                yield from _read("trending", group, title=row["title"])
-                yield from _read("trending", group, title=row["title"], tags=tags)
+    for row, group in _trending_by_channel(data):
+        if not held_out(group):
+            tags = () if row["tags"] == "[none]" else tuple(row["tags"].split("|"))
+            yield from _read("trending", group, title=row["title"])
+            yield from _read("trending", group, title=row["title"], tags=tags)
 
 
 def _comments(data: Path) -> Iterator[Ordinary]:
     for path in sorted((data / "youtube_spam").glob("*.csv")):
         for row in _rows(path):
-            yield from _read("comments", path.stem, title="", comments=(row["CONTENT"],))
+            yield from _read(
+                "comments", f"comments: {path.stem}", title="", comments=(row["CONTENT"],)
+            )
     for name, one_in in (("scamspot_instagram", 1), *_READ.items()):
         path = data / "scam_comments" / f"{name}.csv"
         for index, row in enumerate(_rows(path) if path.is_file() else []):
             text = next(row[key] for key in ("text", "comment", "content") if key in row)
             if text.strip() and _chance(text) % one_in == 0:
-                yield from _read(name, f"{name} {index}", title="", comments=(text[:5000],))
+                yield from _read(name, f"{name}: {index}", title="", comments=(text[:5000],))
 
 
 def _chance(text: str) -> int:

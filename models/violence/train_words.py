@@ -6,7 +6,7 @@ Every figure is of sentences whose source, or whose pattern or channel, took no 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from quorum.models.scoring.calibration import (
 from quorum.models.scoring.settling import Outcome, agreement, cut_of
 from quorum.models.scoring.student import KNOWN, Student, Tokens
 from quorum.models.scoring.teaching import MISSED, teach
+from quorum.models.training.channels import held_out as is_kept
 from quorum.models.violence.head import TrainedWords
-from quorum.models.violence.lessons import Ordinary, ordinary, origins_of
+from quorum.models.violence.lessons import Ordinary, channels, ordinary, origins_of
 from quorum.models.violence.network import Network, train_network
 from quorum.models.violence.sources import GRAPHIC, Sentence, innocents, labelled, patterns, written
 from quorum.models.violence.train_text import RECIPE, measured
@@ -226,7 +227,9 @@ def train_words(
     metrics["languages"] = _by_language(held, seed, progress)
     lessons = ordinary(data)
     if student is None:
-        student, metrics["student"] = taught(held, lessons, network, harm, seed, progress, cache)
+        student, metrics["student"] = taught(
+            held, lessons, channels(data), network, harm, seed, progress, cache
+        )
     else:
         student, metrics["student"] = kept(student, held, network, harm)
     origins = (*_origins(found), *origins_of(lessons))
@@ -236,6 +239,7 @@ def train_words(
 def taught(
     held: Sentences,
     lessons: Sequence[Ordinary],
+    channel_of: Mapping[tuple[str, str], str],
     network: Network,
     harm: Platt,
     seed: int,
@@ -247,6 +251,8 @@ def taught(
     Args:
         held: Sentences of all sources.
         lessons: Ordinary texts as the detector reads them.
+        channel_of: The channel of a source and group of sentences; those of channels that are kept
+            for tests do not teach.
         network: The teacher.
         harm: Its calibration.
         seed: Of the student's training.
@@ -256,18 +262,21 @@ def taught(
     Returns:
         The student, and how it agrees with the network on what it did not see.
     """
-    known = set(held.read)
+    sources = list(zip(held.sources.tolist(), held.groups.tolist(), strict=True))
+    rows = [at for at, one in enumerate(sources) if not is_kept(channel_of.get(one, ""))]
+    read = [held.read[at] for at in rows]
+    known = set(read)
     more = [one for one in lessons if one.text not in known]
     texts = [one.text for one in more]
     told = network.answer(features_of(texts, embedded(texts, cache, progress))).odds
-    odds = np.concatenate([network.answer(held.features).odds, told])
+    odds = np.concatenate([network.answer(held.features[rows]).odds, told])
     groups = [
-        source if source in LABELLED else f"{source}: {group}"
-        for source, group in zip(held.sources.tolist(), held.groups.tolist(), strict=True)
+        source if source in LABELLED else channel_of.get((source, group), f"{source}: {group}")
+        for source, group in (sources[at] for at in rows)
     ]
-    usual = traffic_of(held)
+    usual = traffic_of(held)[rows]
     return teach(
-        [*held.read, *texts],
+        [*read, *texts],
         log_odds(harm.apply(odds)),
         [*groups, *(one.group for one in more)],
         np.concatenate([usual, np.ones(len(more), dtype=bool)]),
@@ -320,7 +329,7 @@ def train_student(
     harm = Platt.from_document(artifact.document("model.json")["calibration"]["text"])
     held = Sentences(chosen(data, packages), cache, progress)
     lessons = ordinary(data)
-    student, metrics = taught(held, lessons, network, harm, seed, progress, cache)
+    student, metrics = taught(held, lessons, channels(data), network, harm, seed, progress, cache)
     return student, metrics, origins_of(lessons)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, desc, insert, select, text
+from sqlalchemy import Column, Connection, Row, Select, desc, insert, select, text, update
 
 from quorum.apps.console.accounts.audit_key import (
     ANCHORS,
@@ -38,9 +38,12 @@ __all__ = [
     "AuditEntry",
     "adopt",
     "append",
+    "append_event",
     "begin_keyed",
     "contains",
     "newest",
+    "of_words",
+    "unlogged",
     "verify",
 ]
 
@@ -49,6 +52,8 @@ GENESIS: Final = "0" * 64
 #: Key of PostgreSQL's advisory lock that all writers of the log take.
 _LOCK: Final = 0x51_4C_4F_47
 _PAGE: Final = 2000
+#: Events of another table that one transaction takes in.
+_EVENTS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,44 @@ def append(connection: Connection, actor: str, event: str, subject: str, **detai
     digest = line.expected()
     mac = None if key is None else key.mac("line", digest)
     connection.execute(insert(audit_log), {**row, "digest": digest, "mac": mac})
+
+
+def of_words(words: str) -> str:
+    """What the log has of a person's words: a digest, by which a later change shows."""
+    return hashlib.sha256(words.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def unlogged(key: Column[str]) -> Select[Any]:
+    """The next events that the log does not have, of the table whose subjects a column names."""
+    e = key.table.c
+    return select(key.table).where(e.logged.is_(False)).order_by(e.at, key, e.number).limit(_EVENTS)
+
+
+def append_event(
+    connection: Connection,
+    kind: str,
+    key: Column[str],
+    event: Row[Any],
+    words: Sequence[str],
+    **digests: str,
+) -> None:
+    """Append an event of another table, and mark it there as logged.
+
+    Args:
+        connection: A transaction that writes.
+        kind: ``notice`` or ``sealed``.
+        key: The column that names the subjects of that table.
+        event: Its row.
+        words: The details that are a person's words.
+        digests: Of the row, and of what else the log is to vouch for.
+    """
+    told = json.loads(event.details)
+    told |= {name: of_words(told[name]) for name in words if name in told}
+    told |= {"number": event.number, "happened": event.at.isoformat(), **digests}
+    subject = event._mapping[key]
+    append(connection, event.actor, f"{kind}.{event.event}", subject, **told)
+    its = (key == subject) & (key.table.c.number == event.number)
+    connection.execute(update(key.table).where(its).values(logged=True))
 
 
 def verify(ledger: Ledger, anchors: Sequence[Anchor] = ()) -> AuditCheck:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -49,7 +48,7 @@ def place(
             hold=made.id,
             kind=kind,
             until=told,
-            why=_digest(made.why),
+            why=audit.of_words(made.why),
             row=hold_digest(made),
         )
         column = cases.c.upload_id if kind == "upload" else cases.c.uploader
@@ -75,7 +74,7 @@ def release(ledger: Ledger, hold_id: str, *, why: str, by: str) -> Hold:
             ended.subject,
             hold=ended.id,
             kind=ended.kind,
-            why=_digest(why.strip()),
+            why=audit.of_words(why.strip()),
             row=hold_digest(ended),
         )
         return ended
@@ -99,8 +98,3 @@ def waiting_erasure(ledger: Ledger, hold: Hold) -> str | None:
         return uploader if connection.execute(query).first() is not None else None
 
     return ledger.transact(work)
-
-
-def _digest(text: str) -> str:
-    """The log holds no text; a digest shows that the reason was not changed later."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]

@@ -7,8 +7,6 @@ decided that the content returns after the term, unless a suit is recorded befor
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -101,31 +99,16 @@ def log_events(connection: Connection, rules: NoticeRules | None = None) -> int:
         connection: A transaction that writes.
         rules: The terms, by which the letters of each event are made and kept; None for no letters.
     """
-    e = notice_events.c
-    query = (
-        select(notice_events)
-        .where(e.logged.is_(False))
-        .order_by(e.at, e.notice_id, e.number)
-        .limit(_BATCH)
-    )
+    key = notice_events.c.notice_id
+    query = audit.unlogged(key)
     rows = connection.execute(query).all()
     if rules is not None and any(row.letters is None for row in rows):
         _keep_letters(connection, rows, rules)
         rows = connection.execute(query).all()
     for row in rows:
-        told = json.loads(row.details)
-        for name in _WORDS:
-            if name in told:
-                told[name] = hashlib.sha256(told[name].encode()).hexdigest()[:32]
-        told |= {"number": row.number, "happened": row.at.isoformat(), "row": event_digest(row)}
-        if (letters := letters_digest(row)) is not None:
-            told["letters"] = letters
-        audit.append(connection, row.actor, f"notice.{row.event}", row.notice_id, **told)
-        connection.execute(
-            update(notice_events)
-            .where(e.notice_id == row.notice_id, e.number == row.number)
-            .values(logged=True)
-        )
+        letters = letters_digest(row)
+        digests = {"row": event_digest(row)} | ({} if letters is None else {"letters": letters})
+        audit.append_event(connection, "notice", key, row, _WORDS, **digests)
     return len(rows)
 
 

@@ -6,8 +6,6 @@ of the audit log never name an upload.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -105,26 +103,10 @@ def _quarantine(connection: Connection, rules: SealedRules, at: datetime) -> Non
 
 def log_events(connection: Connection) -> int:
     """Append the events of sealed cases to the audit log, which has no words of people."""
-    e = sealed_events.c
-    query = (
-        select(sealed_events)
-        .where(e.logged.is_(False))
-        .order_by(e.at, e.case_id, e.number)
-        .limit(_BATCH)
-    )
-    rows = connection.execute(query).all()
+    key = sealed_events.c.case_id
+    rows = connection.execute(audit.unlogged(key)).all()
     for row in rows:
-        told = json.loads(row.details)
-        for name in _WORDS:
-            if name in told:
-                told[name] = hashlib.sha256(told[name].encode()).hexdigest()[:32]
-        told |= {"number": row.number, "happened": row.at.isoformat(), "row": sealed_digest(row)}
-        audit.append(connection, row.actor, f"sealed.{row.event}", row.case_id, **told)
-        connection.execute(
-            update(sealed_events)
-            .where(e.case_id == row.case_id, e.number == row.number)
-            .values(logged=True)
-        )
+        audit.append_event(connection, "sealed", key, row, _WORDS, row=sealed_digest(row))
     return len(rows)
 
 
@@ -264,9 +246,8 @@ def stand(
                 raise InputError(msg)
         else:
             records.set_standing(connection, kind, value, standing, by=by, at=now(), why=reason)
-        told = hashlib.sha256(reason.encode()).hexdigest()[:32]
         event = "hash.forgotten" if standing is None else f"hash.{standing}"
-        audit.append(connection, by, event, f"{kind}:{value}", why=told)
+        audit.append(connection, by, event, f"{kind}:{value}", why=audit.of_words(reason))
         if standing in ("trusted", None):
             _unflood(connection, f"{kind}:{value}")
 

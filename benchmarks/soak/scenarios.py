@@ -76,16 +76,7 @@ DEFAULT: Final = (
     "forged",
     "mad",
     "answers",
-    "kill",
-    "prism",
-    "pause",
-    "slow",
-    "stall",
-    "away",
-    "remade",
-    "disk",
-    "taskmanager",
-    "jobmanager",
+    *FAULTS,
 )
 
 _OF_KIND: Final = {

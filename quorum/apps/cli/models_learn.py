@@ -141,15 +141,10 @@ def calibrate(
     if held is None:
         msg = f"{name} keeps no artifact that could be calibrated"
         raise ConfigurationError(msg)
-    (findings,) = run_all([load(name, model)], examples)
-    kept = [index for index, finding in enumerate(findings) if finding.score is not None]
-    if not kept:
-        msg = f"{name} scored none of the examples"
-        raise InputError(msg)
-    scores = [findings[index].score for index in kept]
+    kept, scores = _scored(name, model, examples)
     made = recalibrated(
         held,
-        scores,  # type: ignore[arg-type]
+        scores,
         examples.labels[kept],
         out,
         examples.origin.name,
@@ -162,6 +157,18 @@ def calibrate(
         return
     typer.echo(f"Expected calibration error {made.before:.3f} before, {made.after:.3f} after.")
     typer.echo(f"Wrote {out}, version {made.artifact.version}.")
+
+
+def _scored(name: str, model: Model, examples: Labelled) -> tuple[list[int], list[float]]:
+    """The examples that a detector scores, and their scores."""
+    (findings,) = run_all([load(name, model)], examples)
+    scored = {
+        index: finding.score for index, finding in enumerate(findings) if finding.score is not None
+    }
+    if not scored:
+        msg = f"{name} scored none of the examples"
+        raise InputError(msg)
+    return list(scored), list(scored.values())
 
 
 def _calibrate_recipe(
@@ -186,14 +193,9 @@ def _calibrate_recipe(
     if recipe.calibration is not None:
         msg = f"{model} has a calibration already; take it out first"
         raise ConfigurationError(msg)
-    (findings,) = run_all([load(name, model)], examples)
-    kept = [index for index, finding in enumerate(findings) if finding.score is not None]
-    if not kept:
-        msg = f"{name} scored none of the examples"
-        raise InputError(msg)
-    scores = np.array([findings[index].score or 0.0 for index in kept])
+    kept, scores = _scored(name, model, examples)
     share = REFERENCE_PREVALENCE if prevalence is None else prevalence
-    made = measured(lambda: fit_log_odds(scores, examples.labels[kept], share))
+    made = measured(lambda: fit_log_odds(np.array(scores), examples.labels[kept], share))
     document = recipe.model_dump(mode="json", exclude_none=True)
     document["calibration"] = made.as_document()
     with out.open("w", encoding="utf-8") as file:

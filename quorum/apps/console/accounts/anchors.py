@@ -62,7 +62,10 @@ class AnchorWriter:
             _append(self._file, made)
         self._last = made.number
         _log.info(
-            "audit log anchored: line %d, digest %s, code %s", made.number, made.digest, made.mac
+            "audit log anchored: line %d, digest %s, code %s",
+            made.number,
+            made.digest,
+            made.mac or "none: it is not keyed",
         )
 
 

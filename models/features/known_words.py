@@ -46,7 +46,7 @@ def known_spelling(written: str, read: str) -> str:
 
 _CURRENCY = r"\u00a2-\u00a5\u058f\u060b\u0e3f\u20a0-\u20cf\ufdfc"
 #: Words in which currency signs stand for letters: not prices, which have digits.
-WITH_CURRENCY = re.compile(rf"[^\W\d_]*[{_CURRENCY}](?:[^\W\d_]|[{_CURRENCY}])*(?!\d)")
+WITH_CURRENCY = re.compile(rf"(?<![^\W\d_])[^\W\d_]*[{_CURRENCY}](?:[^\W\d_]|[{_CURRENCY}])*(?!\d)")
 
 
 def spell_currency(match: re.Match[str]) -> str:

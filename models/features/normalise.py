@@ -58,7 +58,20 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,30});?", re.
 _MOST_ESCAPES = 3
 _ANCHOR = re.compile(r"<a\s[^>]{0,300}?href=[\"']?([^\"'>\s]{1,1000})[^>]{0,300}>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][^<>]{0,300}>", re.IGNORECASE)
-_EMOJI_INSIDE = re.compile(rf"(?<=[a-z0-9]){EMOJI}{{1,3}}(?=[a-z0-9])")
+#: Words with emoji in them, or between them in place of spaces, in scripts that have spaces.
+_SPACED = (
+    rf"(?:(?!{EMOJI})"
+    "[^\\W_\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])+"
+)
+_WITH_EMOJI = re.compile(rf"(?<![^\W_]){_SPACED}(?:{EMOJI}{{1,3}}{_SPACED})+")
+_EMOJI = re.compile(f"{EMOJI}+")
+#: From so many letters on, what stands between emoji is a word.
+_A_WORD = 4
+#: A word that one sign parts, but for an ending of links.
+_PARTED = re.compile(
+    rf"(?<![\w.@/'-])([a-z]{{2,}})[.*~|'\u2019\u2022\u00b7_-](?!(?:{_ENDINGS})(?![a-z0-9]))"
+    r"([a-z]{2,})(?![\w@/'-]|\.\w)"
+)
 _DOT_WORD = re.compile(
     r"(?<=[a-z0-9])\s?[(\[{<]\s?(?:dot|\.|punkt|point|d0t)\s?[)\]}>]\s?(?=[a-z0-9])"
     r"|(?<=\bwww)\s?(?:dot|\.)\s?(?=[a-z0-9])"
@@ -107,6 +120,12 @@ _PLAIN_NUMBER = re.compile(
 #: A name with a number, such as ``player77``, whose digits are letters only if they spell a word.
 _NAME_AND_NUMBER = re.compile(r"[a-z]{3,}\d{2,3}")
 
+#: Digits and signs that stand for Cyrillic letters, and words that have some before a letter.
+_CYRILLIC_LEET = {"0": "о", "3": "зе", "4": "ач", "6": "б", "8": "в", "@": "а"}
+_CYRILLIC_WORD = re.compile(
+    "(?<![\\w@])(?=[\u0400-\u052f03468@]*[03468@][\u0400-\u052f])[\u0400-\u052f03468@]{4,40}(?!\\w)"
+)
+
 #: Characters of a text that is kept once normalised, and how many are kept.
 _SHORT, _KEPT = 500, 2048
 
@@ -152,7 +171,8 @@ def _read_fonts(aligned: _T) -> _T:
     table = fonts()
 
     def read(word: str) -> str:
-        return "".join(table.get(character, character) for character in word)
+        made = "".join(table.get(character, character) for character in word)
+        return known_spelling(word, made) if len(made) == len(word) else made
 
     foreign = [word for word in aligned.text.split() if not word.isascii() and len(word) >= 3]
     known = sum(read(word).strip(".,!?:;").lower() in known_words() for word in foreign)
@@ -215,6 +235,35 @@ def _shorten_repeats(match: re.Match[str]) -> str:
         if made in known_words():
             return made
     return _LONG_RUN.sub(lambda run: run.group(1), word)
+
+
+def _of_emoji(match: re.Match[str]) -> str:
+    """Words between emoji apart, letters between them together."""
+    pieces = _EMOJI.split(match.group())
+    together = "".join(pieces)
+    if together in known_words():
+        return together
+    words = all(map(known_words().__contains__, pieces)) or min(map(len, pieces)) >= _A_WORD
+    return " ".join(pieces) if words else together
+
+
+def _whole(match: re.Match[str]) -> str:
+    """A word of which a sign was put into the middle."""
+    first, second = match.groups()
+    both = first in known_words() and second in known_words()
+    made = first + second
+    return made if len(made) > _A_WORD and not both and made in known_words() else match.group()
+
+
+def _cyrillic(match: re.Match[str]) -> str:
+    """Read digits as letters where that makes fewer pieces of the vocabulary."""
+    word = match.group()
+    doubtful = sum(one in "34" for one in word)
+    if sum(map(str.isalpha, word)) < 3 or doubtful > 6:
+        return word
+    choices = product(*(_CYRILLIC_LEET.get(one, one) for one in word))
+    best = min(map("".join, choices), key=_pieces)
+    return best if _pieces(best) < _pieces(word) else word
 
 
 def _upright(match: re.Match[str]) -> str:
@@ -286,7 +335,9 @@ def _steps(made: _T) -> _T:
     if _DOT.search(made.text):
         made = made.replace(_DOT_WORD, lambda match: ".")
     if not made.text.isascii():
-        made = made.replace(_EMOJI_INSIDE, lambda match: "")
+        made = made.replace(_WITH_EMOJI, _of_emoji)
+        made = made.replace(_CYRILLIC_WORD, _cyrillic)
+    made = made.replace(_PARTED, _whole)
     if "." in made.text or "://" in made.text:
         made = made.replace(_LINK, _link)
     if "@" in made.text:

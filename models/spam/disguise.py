@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from quorum.models.features.lookalikes import is_ignorable, shown, signs
+from quorum.models.features.lookalikes import confusables, is_ignorable, shown, signs
 
 __all__ = ["Disguise", "disguise_of", "joined"]
 
 _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SET_APART = re.compile(rf"(?<!\w)\w(?:(?:[ _]|[{signs()}]{{1,2}})\w){{4,}}(?!\w)")
+_SET_APART = re.compile(rf"(?<!\w)\w(?:(?:[ _]|[{signs()}]{{1,2}})\w){{4,60}}(?!\w)")
 _NO_LETTER = re.compile(r"[\W_]")
 _MIXED = re.compile(r"[a-zA-Z][\u0370-\u052f]|[\u0370-\u052f][a-zA-Z]")
 _WIDE = range(0xFF10, 0xFF5B)
@@ -28,7 +28,7 @@ class Disguise:
         decorated: Letters and digits in fonts, enclosures, raised or with marks.
         share: Of all its Latin letters and digits, those that are decorated; from 0 to 1.
         partly: Whether one word is decorated and others are plain, as names are made to stand out.
-        mixed: Places where a Latin letter stands beside a Greek or Cyrillic one.
+        mixed: Places where a Latin letter stands beside a Greek or Cyrillic one, but for formulas.
         invisible: Characters that nobody sees, between Latin letters.
         apart: Words whose letters are set apart.
     """
@@ -44,6 +44,14 @@ class Disguise:
 def joined(text: str) -> str:
     """A text whose words that are set apart are written as words."""
     return _SET_APART.sub(lambda match: _NO_LETTER.sub("", match.group()), text)
+
+
+@lru_cache(maxsize=1)
+def _formula() -> re.Pattern[str]:
+    """Greek letters as science writes them: alone, and like no Latin one; or before one letter."""
+    greek = "\u0370-\u03ff"
+    unlike = "".join(one for one in map(chr, range(0x370, 0x400)) if one not in confusables())
+    return re.compile(rf"(?<![{greek}])[{unlike}](?![{greek}])|(?<!\w)[{greek}](?=[a-zA-Z](?!\w))")
 
 
 @lru_cache(maxsize=8192)
@@ -106,7 +114,7 @@ def disguise_of(raw: str) -> Disguise:
         decorated,
         decorated / max(1, decorated + plain),
         words > 0 and plain > 3,
-        len(_MIXED.findall(raw)),
+        len(_MIXED.findall(_formula().sub("", raw))) if _MIXED.search(raw) else 0,
         _hidden(raw),
         apart,
     )

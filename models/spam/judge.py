@@ -114,8 +114,9 @@ def capped(score: float, signs: frozenset[Sign], kind: FieldKind) -> float:
     """The score that a part may have for its kinds of evidence.
 
     One kind alone stays under every removal, and nothing under every limit. In the uploader's own
-    fields a link and a call to subscribe are usual: both count as one kind, and alone as nothing.
-    What the models make of words and meaning counts as one, too: they are two views of one text.
+    fields a link and a call to subscribe are usual: both count as one kind, and alone as nothing;
+    nor are decorated letters anything there without other evidence. What the models make of words
+    and meaning counts as one, too: they are two views of one text.
     """
     kinds = set(signs)
     if kind is not FieldKind.COMMENT and Sign.CALL in kinds:
@@ -123,7 +124,7 @@ def capped(score: float, signs: frozenset[Sign], kind: FieldKind) -> float:
         kinds.add(Sign.WAY_OUT)
     if Sign.MEANING in kinds and Sign.WORDS in kinds:
         kinds.remove(Sign.WORDS)
-    if not kinds or (kind is not FieldKind.COMMENT and kinds == {Sign.WAY_OUT}):
+    if not kinds or (kind is not FieldKind.COMMENT and kinds <= {Sign.WAY_OUT, Sign.STYLE}):
         return min(score, FAINT)
     return score if len(kinds) >= 2 else min(score, CAP)
 

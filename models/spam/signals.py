@@ -34,7 +34,9 @@ class Sign(StrEnum):
     CALL = "a call"
     """Words that ask for an act, or press for time."""
     DISGUISE = "disguise"
-    """Look-alike or decorated letters, letters set apart, a hidden link."""
+    """Look-alike letters, hidden characters, a hidden link, or a name that is decorated."""
+    STYLE = "decorated letters"
+    """Letters in fonts, enclosures or with marks, or set apart."""
     INSISTENCE = "insistence"
     """The same again and again, in capitals and exclamation marks."""
     WORDS = "words"
@@ -92,6 +94,12 @@ _PROMISES = ("gain", "gamble", "prize", "adult", "recovery", "goods")
 _OUT = (LinkKind.SHORTENER, LinkKind.MESSENGER, LinkKind.ODD, LinkKind.LURE, LinkKind.OTHER)
 
 
+def _plain(part: Part, disguise: Disguise) -> str:
+    """The words of a part in plain letters, with their digits."""
+    plain = plain_letters(part.contacts.rest)
+    return joined(plain) if disguise.apart else plain
+
+
 def _base(part: Part) -> list[float]:
     contacts, raw, words = part.contacts, part.raw, part.words
     kinds = Counter(link.kind for link in contacts.links)
@@ -103,9 +111,7 @@ def _base(part: Part) -> list[float]:
     repeated = 1.0 - len(set(tokens)) / len(tokens) if len(tokens) > 5 else 0.0
     disguise = disguise_of(raw)
     hidden = bool(_HIDDEN_LINK.search(words))
-    plain = plain_letters(contacts.rest)
-    if disguise.apart:
-        plain = joined(plain)
+    plain = _plain(part, disguise)
     names = _NAME_WITH_DIGITS.findall(plain)
     concealed = disguise.decorated > 2 or disguise.mixed > 0 or disguise.invisible > 2
     outs = sum(kinds[kind] for kind in _OUT) + contacts.handles + contacts.phones
@@ -143,12 +149,6 @@ def _base(part: Part) -> list[float]:
     ]  # fmt: skip
 
 
-def _is_disguised(disguise: Disguise) -> bool:
-    return bool(
-        disguise.decorated > 2 or disguise.mixed or disguise.invisible > 2 or disguise.apart
-    )
-
-
 def signals_of(part: Part) -> NDArray[np.float64]:
     """The numbers of a part, shape (len(NAMES),)."""
     base = np.array(_base(part))
@@ -175,8 +175,12 @@ def signs_of(part: Part) -> frozenset[Sign]:
         signs.add(Sign.PROMISE)
     if "call" in found or "urgent" in found:
         signs.add(Sign.CALL)
-    if _is_disguised(disguise_of(part.raw)) or _HIDDEN_LINK.search(part.words):
+    disguise = disguise_of(part.raw)
+    if disguise.mixed or disguise.invisible > 2 or _HIDDEN_LINK.search(part.words):
         signs.add(Sign.DISGUISE)
+    elif disguise.decorated > 2 or disguise.apart:
+        named = _NAME_WITH_DIGITS.search(_plain(part, disguise))
+        signs.add(Sign.DISGUISE if named else Sign.STYLE)
     tokens = _WORD.findall(part.words)
     letters = sum(map(str.isalpha, contacts.rest))
     upper = sum(map(str.isupper, contacts.rest))

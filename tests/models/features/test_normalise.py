@@ -1,8 +1,11 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quorum.models.features.normalise import align, normalise
+from quorum.models.spam.disguise import disguise_of
 
 
 @pytest.mark.parametrize(
@@ -16,6 +19,12 @@ from quorum.models.features.normalise import align, normalise
         ("S-U-B-S-C-R-I-B-E", "subscribe"),
         ("f🔥r🔥e🔥e", "free"),
         ("su😀bscr😀ibe", "subscribe"),
+        ("Earn🔥money🔥fast, Gana🔥dinero🔥rápido", "earn money fast, gana dinero rapido"),
+        ("E🔥a🔥r🔥n🔥 m🔥o🔥n🔥e🔥y🔥", "earn🔥 money🔥"),
+        ("З🔥арабатывай д🔥еньги", "зарабатывай деньги"),
+        ("З4р4б4тыв4й д3ньги, вл0жений", "зарабатывай деньги, вложений"),
+        ("mo.ney guara*nteed mes-sage", "money guaranteed message"),
+        ("ꓚꓡꓲꓚꓗ ꓧꓰꓣꓰ ꓝꓳꓣ ꓝꓣꓰꓰ ꓖꓲꓝꓔ", "click here for free gift"),
         ("fr33 m0n3y $ub$cribe ch4nnel", "free money subscribe channel"),
         ("(fr33) (asino !nstant ac+ion v!deo|fr33", "(free) casino instant action video|free"),
         ("vis\u200bit my ch\u200can\u00adnel", "visit my channel"),
@@ -52,10 +61,28 @@ def test_evasions_read_as_what_they_say(evasion, meaning):
         "song (official video) (4th part) 18+",
         "iphone 10|news 2017|day 365",
         "c++ a+b photo(s) !important",
+        "node.js co-op e-mail don't rock'n'roll re-release btv❶❻❽",
+        "3d-печать на 4к, 8марта, 4этажный дом, ваз2107",
+        "今天🔥真好🔥啊",
     ],
 )
 def test_innocent_text_stays_as_it_is(text):
     assert normalise(text) == text
+
+
+@pytest.mark.parametrize("piece", ["今", "aé", "@", "а0", "a🔥", "ab.", "€a", "#a_", "_a"])
+def test_a_long_word_takes_as_long_as_its_letters(piece):
+    """Work that grows with the square of a word's length costs a worker its deadline."""
+
+    def cost(length):
+        text = piece * (length // len(piece))
+        began = time.process_time()
+        for one in (text, f"{text}é"):
+            normalise(one)
+            disguise_of(one)
+        return time.process_time() - began
+
+    assert cost(24_000) < 8 * max(cost(4_000), 0.04)
 
 
 @given(st.text(max_size=300))

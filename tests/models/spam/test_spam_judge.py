@@ -38,7 +38,7 @@ def upload(**fields):
 @pytest.mark.parametrize("sign", list(Sign))
 @pytest.mark.parametrize("kind", list(FieldKind))
 def test_one_kind_of_evidence_is_capped(sign, kind):
-    usual = kind is not FieldKind.COMMENT and sign in (Sign.WAY_OUT, Sign.CALL)
+    usual = kind is not FieldKind.COMMENT and sign in (Sign.WAY_OUT, Sign.CALL, Sign.STYLE)
     assert capped(0.9999, frozenset({sign}), kind) == (FAINT if usual else CAP)
     assert capped(0.9999, frozenset(), kind) == FAINT
     assert capped(0.2, frozenset({sign}), kind) == 0.2
@@ -79,6 +79,25 @@ def test_honest_uploads_with_their_own_site_are_left_alone_in_many_languages(det
     scores = {one.title: found.score or 0.0 for one, found in
               zip(sent, detector.score([read(one) for one in sent]), strict=True)}  # fmt: skip
     assert {title: score for title, score in scores.items() if score >= 0.5} == {}
+
+
+@pytest.mark.parametrize(
+    ("title", "description"),
+    [
+        (
+            "𝓥𝓮𝓵𝓿𝓮𝓽 𝓡𝓸𝓸𝓶 ⋆ˎˊ˗ 𝒶𝓂𝒷𝒾𝑒𝓃𝓉",
+            "𝘁𝗵𝗮𝗻𝗸 𝘆𝗼𝘂 𝗳𝗼𝗿 𝗹𝗶𝘀𝘁𝗲𝗻𝗶𝗻𝗴\nꜰᴏʟʟᴏᴡ ᴍᴇ: https://instagram.com/velvetroom",
+        ),
+        ("ⓜⓨ ⓓⓐⓘⓛⓨ ⓥⓛⓞⓖ", "S U M M E R   D A Y S"),
+        ("Why ΔxΔp ≥ ħ/2?", "ΔG = ΔH − TΔS, λmax and σx. Worksheets: https://chemlab.example"),
+    ],
+)
+def test_letters_that_are_a_style_or_a_formula_are_no_spam(detector, title, description):
+    (found,) = detector.score([read(upload(title=title, description=description))])
+    assert found.score < 0.4
+    spam = "𝗘𝗮𝗿𝗻 $𝟱𝟬𝟬𝟬 𝘄𝗲𝗲𝗸𝗹𝘆, 𝗴𝘂𝗮𝗿𝗮𝗻𝘁𝗲𝗲𝗱 𝗽𝗿𝗼𝗳𝗶𝘁, 𝘄𝗿𝗶𝘁𝗲 𝗺𝗲 𝗼𝗻 𝗪𝗵𝗮𝘁𝘀𝗔𝗽𝗽 +1 205 555 0147"
+    (found,) = detector.score([read(upload(title=title, description=f"{description}\n{spam}"))])
+    assert found.score >= 0.5
 
 
 def test_what_could_not_be_read_is_told(detector):

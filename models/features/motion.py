@@ -8,6 +8,7 @@ directions, how unlike its neighbours each place moves, and where in the picture
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -121,7 +122,7 @@ class Windows:
 
     def wants(self, start: float, end: float) -> bool:
         """Whether a moment of a window lies between two seconds, both included."""
-        at = float(np.ceil(start / STEP)) * STEP
+        at = math.ceil(start / STEP) * STEP
         return at <= end and self._kept.wants(at)
 
     def motion(self, name: str, spent: Callable[[], bool] = lambda: False) -> Motion | None:

@@ -309,11 +309,10 @@ class _PacketDigest:
         self._different: set[bytes] = set()
 
     def add(self, packet: Any) -> None:
-        data = bytes(packet)
-        self._sha.update(len(data).to_bytes(8, "big"))
-        self._sha.update(data)
-        if len(data) >= _MIN_PACKET_BYTES and len(self._different) < _MIN_DIFFERENT_PACKETS:
-            self._different.add(data)
+        self._sha.update(packet.size.to_bytes(8, "big"))
+        self._sha.update(packet)
+        if packet.size >= _MIN_PACKET_BYTES and len(self._different) < _MIN_DIFFERENT_PACKETS:
+            self._different.add(bytes(packet))
 
     def result(self) -> str | None:
         """The digest; None if the stream is not distinctive."""

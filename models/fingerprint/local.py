@@ -187,6 +187,7 @@ class LocalPrint:
         return np.asarray(at * self.shape)
 
 
+@lru_cache(maxsize=1)
 def load_opencv() -> Any:
     """OpenCV on one thread: its threads would be missing in a process that is forked later."""
     import cv2

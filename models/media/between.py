@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -56,6 +57,7 @@ class Looks:
         self._seed = seed
         self._finer = finer
         self._pages = [0]
+        self._pair = (-1, b"")
         self.each = False
 
     def after(self, number: int) -> float:
@@ -64,7 +66,9 @@ class Looks:
         It is infinite if there is none.
         """
         pair, second = divmod(number, 2)
-        drawn = hashlib.sha256(self._seed + pair.to_bytes(8, "big")).digest()
+        if pair != self._pair[0]:
+            self._pair = (pair, self._digest(b"", pair))
+        drawn = self._pair[1]
         if not self.each and drawn[2] % 2 != second:
             return math.inf
         return (number + (0.5 + drawn[second]) / 256) * self.step
@@ -81,13 +85,16 @@ class Looks:
         """The seconds of all pages from a second on."""
         return filter(second.__le__, map(self.page, itertools.count()))
 
-    @property
+    @cached_property
     def spare(self) -> float:
         """The second of a page of a film that ends before its second one."""
         return (1 + self._drawn(0) % (round(self.page(1) / self.step) - 1)) * self.step
 
     def _drawn(self, page: int) -> int:
-        return hashlib.sha256(self._seed + b"page" + page.to_bytes(8, "big")).digest()[0]
+        return self._digest(b"page", page)[0]
+
+    def _digest(self, what: bytes, number: int) -> bytes:
+        return hashlib.sha256(self._seed + what + number.to_bytes(8, "big")).digest()
 
     def within(self, start: float, end: float) -> bool:
         """Whether somebody looks between two seconds, both included."""

@@ -187,6 +187,11 @@ class Captions:
         self._count += 1
         heapq.heappush(self._waiting, (at, self._count, data))
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are captions of pictures that are not shown yet."""
+        return bool(self._waiting)
+
     def through(self, at: float) -> Iterator[MediaLine]:
         """The lines that are complete when no picture before a second is to come."""
         while self._waiting and self._waiting[0][0] <= at:

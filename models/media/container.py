@@ -109,6 +109,7 @@ class _Playing:
         self.begun = False
         self.rotation = 0
         self.skips = False
+        self.base = 0.0  # seconds of a tick
         self.counted = False
         self.captions = Captions()
         self.captioned = False
@@ -571,7 +572,8 @@ class ContainerReader:
         if one.track.kind is TrackKind.AUDIO:
             duration = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         else:
-            duration = float(frame.duration or 0) * float(frame.time_base or 0)
+            one.base = one.base or float(frame.time_base or 0)
+            duration = (frame.duration or 0) * one.base
         return one.clock.seconds(None if one.counted else frame.time, duration)
 
     def _captions(self, one: _Playing, packet: Any) -> Iterator[MediaLine]:
@@ -586,7 +588,7 @@ class ContainerReader:
             one.captioned = True
         elif data:
             one.captions.add(data, self._start_of(packet, packet.pts))
-        if packet.dts is not None and not one.captioned:
+        if one.captions.waits and packet.dts is not None and not one.captioned:
             yield from one.captions.through(self._start_of(packet, packet.dts))
 
     def _start_of(self, packet: Any, time: int) -> float:

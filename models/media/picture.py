@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -198,7 +199,14 @@ def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
 
 
 def _may_be_transparent(frame: Any) -> bool:
-    return frame.format.name == "pal8" or any(one.is_alpha for one in frame.format.components)
+    return _has_alpha(frame.format.name)
+
+
+@lru_cache(maxsize=256)
+def _has_alpha(form: str) -> bool:
+    from av.video.format import VideoFormat
+
+    return form == "pal8" or any(one.is_alpha for one in VideoFormat(form).components)
 
 
 def _is_hdr(frame: Any) -> bool:

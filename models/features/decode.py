@@ -33,8 +33,6 @@ _SHORT_SIDE: Final = 256
 _PAGE_SHORT_SIDE: Final = 480
 _LONG_SIDE: Final = 1024
 AUDIO_RATE: Final = 16_000
-#: Size of the luma by which scenes are told apart.
-_LOOK: Final = (32, 18)
 #: The most ways of seeing one file that are judged: tracks, each on the grounds that show through.
 _MAX_SIGHTS: Final = 6
 #: The most subtitles that are pictures whose words are read, each on two grounds, and their pixels.
@@ -124,7 +122,7 @@ class _Sight:
                 self.changes.show(
                     start,
                     end,
-                    lambda: shown.picture.gray(*_LOOK, self.ground),
+                    lambda: shown.picture.look(self.ground),
                     lambda: reduced(_SHORT_SIDE),
                 )
         if self.windows is not None:
@@ -140,7 +138,7 @@ class _Sight:
             return
         self.changes.end(
             last.start,
-            lambda: last.picture.gray(*_LOOK, self.ground),
+            lambda: last.picture.look(self.ground),
             lambda: self._reduced(last, _SHORT_SIDE),
         )
         self.pages.finish()

@@ -34,6 +34,7 @@ _CUT = 16.0
 _OTHER = 32.0
 
 _Pixels = NDArray[np.uint8]
+_Look = NDArray[np.float32]
 _Kept = TypeVar("_Kept")
 
 
@@ -124,13 +125,13 @@ class Changes:
     """
 
     def __init__(self) -> None:
-        self._last: NDArray[np.float32] | None = None
+        self._last: _Look | None = None
         self._bursts: list[tuple[float, list[tuple[float, _Pixels]]]] = []
         self._open = 0.0
         self._current: list[tuple[float, _Pixels]] | None = None
 
     def show(
-        self, start: float, end: float, look: Callable[[], _Pixels], make: Callable[[], _Pixels]
+        self, start: float, end: float, look: Callable[[], _Look], make: Callable[[], _Pixels]
     ) -> None:
         """Compare a picture with the one before, and keep it if a scene begins.
 
@@ -141,7 +142,7 @@ class Changes:
             make: Makes its pixels.
         """
         for at in _moments(start, end, GRID, first=self._last is None):
-            luma = look().astype(np.float32)
+            luma = look()
             change = 0.0 if self._last is None else float(np.abs(luma - self._last).mean())
             self._last = luma
             if change > _CUT and at >= self._open:
@@ -158,7 +159,7 @@ class Changes:
             if at >= self._open and end - at > GRID:
                 break
 
-    def end(self, at: float, look: Callable[[], _Pixels], make: Callable[[], _Pixels]) -> None:
+    def end(self, at: float, look: Callable[[], _Look], make: Callable[[], _Pixels]) -> None:
         """Keep the last picture, which stays on the screen, if nothing like it was looked at.
 
         Args:
@@ -168,7 +169,7 @@ class Changes:
         """
         if self._last is None:
             return
-        change = float(np.abs(look().astype(np.float32) - self._last).mean())
+        change = float(np.abs(look() - self._last).mean())
         if change > _OTHER:
             self._bursts.append((change, [(at, make())]))
 

@@ -29,8 +29,6 @@ __all__ = ["PAGE_WITHIN", "Between", "Looks"]
 #: Seconds between two pages, at least and at most: a caption that stands so long is read.
 _PAGE_AFTER: Final = 1.25
 PAGE_WITHIN: Final = 2.0
-#: Size of the luma by which pictures are compared.
-_LOOK: Final = (32, 18)
 #: Mean difference of luma, of 255, each block of the picture from the look before or after it, from
 #: which a picture is like neither.
 _UNLIKE: Final = 10.0
@@ -115,8 +113,8 @@ class Between:
     def __init__(self, track: Track, looks: Looks) -> None:
         self.track = replace(track, chosen=False, between=True)
         self._looks = looks
-        self._before: NDArray[np.int16] | None = None
-        self._held: tuple[Shown, NDArray[np.int16]] | None = None
+        self._before: NDArray[np.float32] | None = None
+        self._held: tuple[Shown, NDArray[np.float32]] | None = None
         self._unlike: list[Shown] = []
         self.found = False
 
@@ -125,17 +123,20 @@ class Between:
         step = self._looks.step
         first = math.ceil((shown.start - 1e-6) / step)
         if first * step < shown.end - 1e-6:
-            return self._seen(_luma(shown))
+            return self._seen(shown.picture.look())
         at = self._looks.after(max(0, first - 1))
         if shown.start <= at < shown.end:
-            self._held = (replace(shown, track=self.track, start=at, end=at + step), _luma(shown))
+            self._held = (
+                replace(shown, track=self.track, start=at, end=at + step),
+                shown.picture.look(),
+            )
         return []
 
     def rest(self) -> list[Shown]:
         """The pictures that are left at the end."""
         return self._seen(self._before)
 
-    def _seen(self, luma: NDArray[np.int16] | None) -> list[Shown]:
+    def _seen(self, luma: NDArray[np.float32] | None) -> list[Shown]:
         held, self._held = self._held, None
         before, self._before = self._before, luma
         if held is not None and before is not None and luma is not None:
@@ -147,7 +148,3 @@ class Between:
         self.found = self._looks.each = True
         known, self._unlike = self._unlike, []
         return known
-
-
-def _luma(shown: Shown) -> NDArray[np.int16]:
-    return shown.picture.gray(*_LOOK).astype(np.int16)

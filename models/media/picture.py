@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from quorum.models.media.orientation import UPRIGHT, Orientation
 
-__all__ = ["GROUNDS", "Picture", "Renderer", "luma_plane"]
+__all__ = ["GROUNDS", "RASTER", "Picture", "Renderer", "luma_plane"]
+
+#: Rows and columns of the luma that is hashed.
+RASTER = 128
+#: Columns and rows of that by which pictures are compared.
+_LOOK = (32, 18)
 
 #: What is behind a picture that is transparent in parts; the first is what most players show.
 GROUNDS = ("white", "black")
@@ -38,9 +43,9 @@ class Renderer:
         self._scalers: dict[tuple[int, int, str], Any] = {}
         self._rgba: tuple[Any, NDArray[np.uint8]] | None = None
         self._opaque: dict[str, tuple[Any, Any]] = {}
-        self._lumas: tuple[Any, dict[tuple[int, int, str], NDArray[np.uint8]]] | None = None
+        self._lumas: tuple[Any, dict[tuple[int, int, str], NDArray[Any]]] | None = None
 
-    def lumas(self, frame: Any) -> dict[tuple[int, int, str], NDArray[np.uint8]]:
+    def lumas(self, frame: Any) -> dict[tuple[int, int, str], NDArray[Any]]:
         """What was made of the luma of a frame, by width, height and ground; until the next."""
         if self._lumas is None or self._lumas[0] is not frame:
             self._lumas = (frame, {})
@@ -145,6 +150,16 @@ class Picture:
             known[width, height, ground] = made
         return known[width, height, ground]
 
+    def look(self, ground: str = "white") -> NDArray[np.float32]:
+        """Its luma in few places, shape (18, 32): of the raster, which is hashed as well."""
+        known = self.renderer.lumas(self.frame)
+        key = (*_LOOK, ground)
+        if key not in known:
+            columns, rows = map(_means, _LOOK)
+            raster = self.gray(RASTER, RASTER, ground).astype(np.float32)
+            known[key] = rows @ (raster @ columns.T)
+        return known[key]
+
     def luma(self, ground: str = "white") -> NDArray[np.uint8]:
         """The luma of the picture at its stored size, upright; of high dynamic range as coded."""
         plane = luma_plane(self.frame)
@@ -174,6 +189,16 @@ class Picture:
         # Composed before it is reduced, so that no hidden colour bleeds into a visible one.
         opaque = self.renderer.opaque(self.frame, ground)
         return np.ascontiguousarray(scale(opaque, width, height, "rgb24", interpolation))
+
+
+@lru_cache(maxsize=2)
+def _means(places: int) -> NDArray[np.float32]:
+    """Weights that average one axis of the raster into some places, shape (places, RASTER)."""
+    edges = np.linspace(0, RASTER, places + 1)[:, None]
+    shares = np.clip(edges[1:] - np.arange(RASTER), 0, 1) - np.clip(
+        edges[:-1] - np.arange(RASTER), 0, 1
+    )
+    return (shares * (places / RASTER)).astype(np.float32)
 
 
 def _composed(rgba: NDArray[np.uint8], ground: str) -> NDArray[np.uint8]:

@@ -106,8 +106,8 @@ class Level:
     def __init__(self, level):
         self.level = level
 
-    def gray(self, width, height):
-        return np.full((height, width), self.level, np.uint8)
+    def look(self):
+        return np.full((18, 32), self.level, np.float32)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_scene_between_two_bursts_is_found_by_its_change():
     changes, grid = Changes(), Bursts()
     for step in range(4 * 200):
         at = step / 4
-        bright = np.full((18, 32), 250 if 101.0 <= at < 103.0 else 20, np.uint8)
+        bright = np.full((18, 32), 250 if 101.0 <= at < 103.0 else 20, np.float32)
         grid.show(at, at + 0.25, lambda bright=bright: bright)
         changes.show(at, at + 0.25, lambda bright=bright: bright, lambda bright=bright: bright)
     assert changes.found == [101.0, 103.0]
@@ -57,7 +57,7 @@ def test_only_the_greatest_changes_are_kept():
     changes = Changes()
     rng = np.random.default_rng(0)
     for step in range(400):
-        picture = np.full((18, 32), rng.integers(0, 255), np.uint8)
+        picture = np.full((18, 32), rng.integers(0, 255), np.float32)
         changes.show(step / 4, (step + 1) / 4, lambda one=picture: one, lambda one=picture: one)
     assert len(changes.found) <= 8
     assert changes.found == sorted(changes.found)

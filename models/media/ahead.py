@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from statistics import median_low
 from typing import Any, Final
 
 from quorum.models.media.between import Looks
@@ -14,6 +15,10 @@ __all__ = ["Ahead"]
 #: Packets that are read ahead: H.264 and HEVC show a frame at most 16 frames after it is coded, so
 #: that what replaces a frame on the screen is known.
 _PACKETS: Final = 17
+#: A packet is large from so many bytes for each pixel on, and so many times the median of those
+#: before it: a flash is coded by itself, and the frames that nothing needs say how they differ.
+_LEAST_BYTES: Final = 0.03 / 8
+_LARGE: Final = 3
 #: Of times, in seconds.
 _ROUNDING: Final = 1e-4
 
@@ -27,14 +32,19 @@ class Ahead:
         clock: The clock of the track.
         looks: When somebody looks; None for always.
         resets: Whether the clock may jump: then what came before tells nothing.
+        pixels: Of a frame.
     """
 
-    def __init__(self, clock: TrackClock, looks: Looks | None, *, resets: bool = False) -> None:
+    def __init__(
+        self, clock: TrackClock, looks: Looks | None, *, resets: bool = False, pixels: int = 0
+    ) -> None:
         self._clock = clock
         self._looks = looks
         self._queue: deque[tuple[Any, int | None]] = deque()
         self._before: deque[int] = deque(maxlen=0 if resets else _PACKETS)
         self._base = 0.0
+        self._least = _LEAST_BYTES * pixels
+        self._sizes: deque[int] = deque(maxlen=2 * _PACKETS)
 
     def through(self, packet: Any) -> Iterator[tuple[Any, bool]]:
         """The packets to decode now, each with whether its frame is looked at."""
@@ -68,4 +78,9 @@ class Ahead:
         start = self._clock.start
         shown = pts * self._base - start - _ROUNDING
         gone = min(later) * self._base - start + _ROUNDING
-        return packet, self._looks.within(shown, gone)
+        return packet, self._looks.within(shown, gone) or self._is_large(packet.size)
+
+    def _is_large(self, size: int) -> bool:
+        """Whether a packet may show what those around it do not: they say little of its picture."""
+        self._sizes.append(size)
+        return size >= self._least and size >= _LARGE * median_low(self._sizes)

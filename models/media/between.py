@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.models.media.flashes import Flashes
 from quorum.models.media.tracks import Shown, Track
 
 __all__ = ["PAGE_WITHIN", "Between", "Looks"]
@@ -116,11 +117,16 @@ class Between:
         self._before: NDArray[np.float32] | None = None
         self._held: tuple[Shown, NDArray[np.float32]] | None = None
         self._unlike: list[Shown] = []
+        self._flashes = Flashes(looks.step)
+        self._flashed: dict[int, Shown] = {}
         self.found = False
 
     def take(self, shown: Shown) -> list[Shown]:
         """Look at the next picture; the pictures of ``track`` that are known now."""
         step = self._looks.step
+        flash = self._flashes.take(shown)
+        if flash is not None:  # one for each step
+            self._flashed.setdefault(int(flash.start / step), flash)
         first = math.ceil((shown.start - 1e-6) / step)
         if first * step < shown.end - 1e-6:
             return self._seen(shown.picture.look())
@@ -143,8 +149,13 @@ class Between:
             change = np.minimum(np.abs(held[1] - before), np.abs(held[1] - luma))
             if change.mean() >= _UNLIKE:
                 self._unlike.append(held[0])
-        if not self.found and len(self._unlike) <= _FLASHES:
-            return []
-        self.found = self._looks.each = True
-        known, self._unlike = self._unlike, []
-        return known
+        known = [
+            replace(one, track=self.track, end=one.start + self._looks.step)
+            for one in self._flashed.values()
+        ]
+        self._flashed.clear()
+        if self.found or len(self._unlike) > _FLASHES:
+            self.found = self._looks.each = True
+            known += self._unlike
+            self._unlike = []
+        return sorted(known, key=lambda one: one.start)

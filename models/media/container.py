@@ -476,7 +476,7 @@ class ContainerReader:
             (began or 0) / 1_000_000, 1 / max(rate, 0.01), resets=resets, begin=self._begin_at
         )
         if track.kind is TrackKind.VIDEO and self.form in _TIMES_SHOWN:
-            one.ahead = Ahead(one.clock, looks, resets=resets)
+            one.ahead = Ahead(one.clock, looks, resets=resets, pixels=track.size[0] * track.size[1])
         return one
 
     def _alpha_decoder(self, name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -103,11 +105,18 @@ def test_words_of_a_short_film_that_begins_innocently_are_on_a_page():
 
 
 class Level:
+    frame = SimpleNamespace(
+        format=SimpleNamespace(name="rgb24", components=[SimpleNamespace(bits=8)])
+    )
+
     def __init__(self, level):
         self.level = level
 
     def look(self):
         return np.full((18, 32), self.level, np.float32)
+
+    def gray(self, width, height):
+        return np.full((height, width), self.level, np.uint8)
 
 
 @pytest.mark.parametrize(

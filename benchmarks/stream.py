@@ -42,9 +42,9 @@ from quorum.models.detectors import Detector, Example, Feature, Features, Findin
 from quorum.models.features.extract import Extractor
 from quorum.models.runner import predict, score_safely
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.carrier import Carrier, signer_name
 from quorum.pipeline.streams.emulator import emulator
+from quorum.pipeline.streams.open import sink, source
 from quorum.pipeline.streams.pubsub_clients import publisher_client, subscriber_client
 from quorum.pipeline.streams.topics import create_topics, planned
 

@@ -26,7 +26,7 @@ from quorum.pipeline.engine import Engine
 from quorum.pipeline.engines import DIRECT_RISK, cancel, launch
 from quorum.pipeline.flink.options import FlinkOptions
 from quorum.pipeline.job_health import Patience, checked
-from quorum.pipeline.streams import Source
+from quorum.pipeline.streams.base import Source
 from quorum.pipeline.streams.pubsub_turns import TurnSource
 from quorum.pipeline.streams.subscription import NACK_SECONDS, open_subscriptions
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from quorum.core import health
 from quorum.pipeline.cases.table import overdue_cases
-from quorum.pipeline.streams import Source
+from quorum.pipeline.streams.base import Source
 from quorum.pipeline.streams.progress import Progress, ended, unreachable, without_progress
 from quorum.pipeline.streams.publishing import stuck_publishing
 from quorum.pipeline.streams.pulse import not_begun, standstill

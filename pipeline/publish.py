@@ -9,9 +9,9 @@ import apache_beam as beam
 from quorum.core.identity import SigningKey, check_signer
 from quorum.core.messages import Message, Prediction, now
 from quorum.core.settings import load_settings
-from quorum.pipeline.streams import sink
 from quorum.pipeline.streams.address import AddressKind, parse_address
 from quorum.pipeline.streams.base import Outgoing
+from quorum.pipeline.streams.open import sink
 
 __all__ = ["publish"]
 

@@ -14,8 +14,6 @@ torch: in a library of C++, which takes and gives the lock again and again. loop
 
 import ctypes
 
-import torch
-
 from quorum.detectors import Detector, Feature, Finding
 
 
@@ -31,6 +29,8 @@ class Hanging(Detector):
             if "hold" in features.upload.title:
                 ctypes.PyDLL(None).sleep(5)
             if "torch" in features.upload.title:
+                import torch
+
                 made = torch.ones(64, 64)
                 while True:
                     made = (made @ made).clamp(0, 1)

@@ -30,8 +30,8 @@ from quorum.core.report.plots import bars, histogram
 from quorum.messages import MalformedMessage
 from quorum.pipeline.batch.windows import Window, windows
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Outgoing
+from quorum.pipeline.streams.open import sink, source
 
 __all__ = ["read", "report", "score", "train_on"]
 

@@ -17,8 +17,8 @@ from examples.rides.estimators import WHATS, Estimator, train
 from examples.rides.messages import Estimate, Ride
 from quorum.messages import DeadLetter, MalformedMessage, now
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import Sink, Source, sink, source
-from quorum.pipeline.streams.base import Outgoing, Received
+from quorum.pipeline.streams.base import Outgoing, Received, Sink, Source
+from quorum.pipeline.streams.open import sink, source
 
 __all__ = ["build", "run"]
 

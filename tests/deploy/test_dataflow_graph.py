@@ -15,7 +15,7 @@ from quorum.pipeline import graph
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.engines import Engine, pipeline_options
 from quorum.pipeline.moderator import ensemble_of
-from quorum.pipeline.streams import sink
+from quorum.pipeline.streams.open import sink
 
 EXTRA = ["--project=p", "--region=r", "--temp_location=gs://b/t", "--sdk_container_image=i"]
 SUBSCRIPTION = "projects/my-project/subscriptions/{}"

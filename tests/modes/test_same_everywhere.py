@@ -30,7 +30,7 @@ from quorum.pipeline.batch.run import BatchOptions, ModerateBatch
 from quorum.pipeline.batch.sources import FileBatch
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.moderator import Moderator, ensemble_of
-from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.open import sink, source
 from quorum.store.ledger import Ledger, TimeRange
 from tests.apps.web.doubles import POLICY as DOUBLES
 from tests.apps.web.doubles import Slow, Words

@@ -16,8 +16,8 @@ from quorum.core.settings import MediaAccess
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.engines import Engine, acknowledge_on
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Sink
+from quorum.pipeline.streams.open import sink, source
 from quorum.pipeline.streams.unbounded import Unbounded
 from quorum.pipeline.worker_pool import worker_pool
 from tests.pipeline.doubles import ensemble, policy

@@ -11,7 +11,7 @@ from quorum.core.settings import MediaAccess
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.open import sink, source
 from tests.pipeline.doubles import POLICY, Policy, ensemble, lines, upload
 from tests.pipeline.jobs import Streams, fused
 

@@ -21,8 +21,8 @@ from quorum.pipeline import graph
 from quorum.pipeline.cases.in_state import BoundedCaseDoFn
 from quorum.pipeline.cases.options import CaseOptions
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Joined, Received
+from quorum.pipeline.streams.open import sink, source
 from quorum.store.ledger import Ledger
 from tests.pipeline.doubles import POLICY, Load, ensemble, lines, policy, upload
 

@@ -16,7 +16,7 @@ from quorum.core.settings import MediaAccess
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
+from quorum.pipeline.streams.open import sink, source
 from tests.pipeline.doubles import POLICY, ensemble, lines, policy, upload
 
 

@@ -24,8 +24,8 @@ from quorum.pipeline.detect import DecodeUploads
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.record import FeedMessage, StreamRecorder
 from quorum.pipeline.streams import pubsub_sink as module
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Outgoing, Received
+from quorum.pipeline.streams.open import sink, source
 from quorum.pipeline.streams.pubsub_sink import PubSubSink
 from quorum.store.ledger import Ledger
 from tests.pipeline.doubles import ensemble, lines, policy, upload

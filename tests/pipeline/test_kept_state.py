@@ -25,8 +25,8 @@ from quorum.core.settings import MediaAccess
 from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.cases.in_state import StreamCaseDoFn
-from quorum.pipeline.streams import Acknowledge, sink, source
-from quorum.pipeline.streams.base import Joined, Received
+from quorum.pipeline.streams.base import Acknowledge, Joined, Received
+from quorum.pipeline.streams.open import sink, source
 from tests.pipeline.doubles import ensemble, policy
 
 STATE = Path(__file__).parent / "state"

@@ -17,9 +17,9 @@ from quorum.models.supervision.spec import EnsembleSpec
 from quorum.pipeline import graph
 from quorum.pipeline.decide import KeyByUpload
 from quorum.pipeline.engines import Engine, launch
-from quorum.pipeline.streams import sink, source
 from quorum.pipeline.streams.base import Outgoing, Received, ReceivedCoder
 from quorum.pipeline.streams.carrier import NO_KEY, Carrier
+from quorum.pipeline.streams.open import sink, source
 from quorum.pipeline.streams.pubsub_sink import _Publish
 from tests.pipeline.doubles import ensemble, lines, policy, upload
 from tests.tracing import PRODUCER, TRACE, Spans, traces_in_memory

@@ -49,7 +49,7 @@ def decide(
     logs.configure()
     from quorum.apps.cli.running import case_options, open_admission, open_sources, patience_of, run
     from quorum.pipeline import graph
-    from quorum.pipeline.streams import sink
+    from quorum.pipeline.streams.open import sink
 
     settings, policy, shadows = policies.load()
     live = policies.live(settings, policy, scores=False)

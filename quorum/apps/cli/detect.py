@@ -42,7 +42,7 @@ def detect(
     from quorum.apps.cli.running import ensemble_of, open_admission, open_sources, run
     from quorum.core.settings import load_settings
     from quorum.pipeline import graph
-    from quorum.pipeline.streams import sink
+    from quorum.pipeline.streams.open import sink
 
     chosen = load_settings(settings)
     if chosen.cascade:

@@ -27,10 +27,11 @@ from quorum.pipeline.job_health import Patience
 from quorum.pipeline.moderator import ensemble_of
 from quorum.pipeline.policies.live import LivePolicy
 from quorum.pipeline.refused import KeepRefused
-from quorum.pipeline.streams import Source, parse_address, sink, source
-from quorum.pipeline.streams.address import KAFKA, AddressKind, KafkaAddress
+from quorum.pipeline.streams.address import KAFKA, AddressKind, KafkaAddress, parse_address
+from quorum.pipeline.streams.base import Source
 from quorum.pipeline.streams.check import NoSuchStream, check_streams
 from quorum.pipeline.streams.flink_source import FlinkPubSubSource
+from quorum.pipeline.streams.open import sink, source
 from quorum.store.ledger import Ledger, LedgerUnavailable
 
 __all__ = [

@@ -72,7 +72,7 @@ def stream(
         run,
     )
     from quorum.pipeline import graph
-    from quorum.pipeline.streams import sink
+    from quorum.pipeline.streams.open import sink
 
     settings, policy, shadows = policies.load()
     live = policies.live(settings, policy)

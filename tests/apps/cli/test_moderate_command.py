@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,13 @@ def test_a_policy_in_shadow_is_told_and_never_acts() -> None:
     assert [one["action"] for one in bad["shadow_policies"]] == ["review", "remove"]
     assert [one["action"] for one in fine["shadow_policies"]] == ["allow", "allow"]
     assert bad["shadow_policies"][0]["policy_version"].startswith("mild@")
+
+
+def test_deciding_in_this_process_imports_no_beam() -> None:
+    """Beam costs two seconds of processor time and 150 MiB in each process of them."""
+    code = (
+        "import sys, quorum.apps.web.app, quorum.pipeline.moderator\n"
+        "assert 'apache_beam' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()

@@ -19,8 +19,8 @@ import pytest
 from quorum.core.errors import QuorumError
 from quorum.core.messages import DeadLetter, Upload, now
 from quorum.pipeline.record import Feed, FeedMessage
-from quorum.pipeline.streams import sink
 from quorum.pipeline.streams.base import Outgoing
+from quorum.pipeline.streams.open import sink
 
 SECONDS = 60.0
 

@@ -12,8 +12,9 @@ import apache_beam as beam
 from quorum.core.messages import DeadLetter, now
 from quorum.pipeline.engines import Engine, launch
 from quorum.pipeline.refused import KeepRefused
-from quorum.pipeline.streams import sink, source, subscription
+from quorum.pipeline.streams import subscription
 from quorum.pipeline.streams.base import Outgoing, Received
+from quorum.pipeline.streams.open import sink, source
 
 
 def processed(received: Received) -> Outgoing:

@@ -11,13 +11,13 @@ import pytest
 from quorum.core.errors import ConfigurationError, EngineUnavailable
 from quorum.core.messages import Review, now
 from quorum.pipeline.engines import Acknowledge
-from quorum.pipeline.streams import source
 from quorum.pipeline.streams.address import AddressKind, KafkaAddress, parse_address
 from quorum.pipeline.streams.base import Outgoing
 from quorum.pipeline.streams.check import check_streams
 from quorum.pipeline.streams.flink_source import FlinkPubSubSource
 from quorum.pipeline.streams.kafka_clients import consumer_client, security
 from quorum.pipeline.streams.kafka_topic import KafkaRecord, KafkaTopic, key_of
+from quorum.pipeline.streams.open import source
 from tests.kafka_mock import KafkaMock
 from tests.pipeline.streams.contract import publish
 

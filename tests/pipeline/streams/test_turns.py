@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quorum.core.errors import ConfigurationError
-from quorum.pipeline.streams import source
+from quorum.pipeline.streams.open import source
 from tests.pipeline.jobs import Job, Streams
 from tests.pipeline.test_stream_job import mixed
 

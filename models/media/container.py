@@ -16,13 +16,13 @@ from quorum.models.media.boxes import check_tables
 from quorum.models.media.captions import Captions, caption_data
 from quorum.models.media.clock import TrackClock
 from quorum.models.media.drawn import DRAWN_CODECS, DrawnSubtitles
-from quorum.models.media.flash import FLASH, later_tags
+from quorum.models.media.flv import FLASH, later_tags
 from quorum.models.media.limits import CONTAINER_OPTIONS, Limits, Work
 from quorum.models.media.lines import MediaLine, lines_of
 from quorum.models.media.orientation import UPRIGHT, Orientation
 from quorum.models.media.picture import Picture, Renderer
 from quorum.models.media.sound import Gathered
-from quorum.models.media.subtitles import TEXT_BOXES, subtitle_text
+from quorum.models.media.subtitles import TEXT_BOXES, draws, subtitle_text
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
 __all__ = ["ContainerReader", "PacketListener"]
@@ -639,6 +639,8 @@ class ContainerReader:
                 one.captions.add(data[at : at + _CLOSED_BYTES], start)
                 yield from one.captions.through(start)
             return
+        if draws(one.track.codec, data):
+            self.left_out[one.track.index] = f"the drawings of {one.track} were not seen"
         duration = float(packet.duration or 0) * float(packet.time_base or 0)
         yield from lines_of(subtitle_text(one.track.codec, data), start, start + duration)
 

@@ -16,7 +16,7 @@ from quorum.models.media.appended import Tail, behind
 from quorum.models.media.between import Between, Looks
 from quorum.models.media.container import ContainerReader, PacketListener
 from quorum.models.media.drawn import DRAWN_CODECS
-from quorum.models.media.flash import FLASH, LaterFlash
+from quorum.models.media.flv import FLASH, LaterFlash
 from quorum.models.media.limits import MAX_TRACKS, Limits, Work
 from quorum.models.media.lines import MediaLine
 from quorum.models.media.opposite import Opposite

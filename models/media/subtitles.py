@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
-__all__ = ["TEXT_CODECS", "subtitle_text"]
+__all__ = ["TEXT_BOXES", "TEXT_CODECS", "draws", "subtitle_text"]
 
 #: Codings of subtitles that are text; the others are pictures.
 TEXT_CODECS = frozenset(
@@ -16,6 +16,10 @@ TEXT_CODECS = frozenset(
 TEXT_BOXES = {"stpp": "ttml", "wvtt": "wvtt"}
 
 _TAGS = re.compile(r"<[^<>]{0,2000}>|\{\\[^{}]{0,200}\}")
+#: Codings whose lines may be drawings: ``{\p1}`` begins one, ``{\p0}`` ends it.
+_STYLED = frozenset({"ass", "ssa"})
+_BLOCK = re.compile(r"(\{[^{}]{0,2000}\})([^{}]*)")
+_DRAWS = re.compile(r"\\p[1-9]")
 #: How a script of FLV begins: a string and the length of its name.
 _SCRIPT = b"\x02\0"
 #: Fields of a line of ASS before its text.
@@ -42,9 +46,22 @@ def subtitle_text(codec: str, data: bytes) -> str:
         return ""
     else:
         text = data.decode("utf-8", "replace")
-    if codec in ("ass", "ssa"):
+    if codec in _STYLED:
+        text = _BLOCK.sub(lambda block: " " if _DRAWS.search(block[1]) else block[0], text)
         text = text.split(",", _ASS_FIELDS)[-1].replace("\\N", " ").replace("\\n", " ")
     return " ".join(html.unescape(_TAGS.sub(" ", text)).replace("\0", " ").split())
+
+
+def draws(codec: str, data: bytes) -> bool:
+    """Whether a packet has drawings, which are no words.
+
+    Args:
+        codec: Its coding, by FFmpeg's name.
+        data: The packet.
+    """
+    if codec not in _STYLED or b"\\p" not in data:
+        return False
+    return any(_DRAWS.search(one[1]) for one in _BLOCK.finditer(data.decode("utf-8", "replace")))
 
 
 def _payloads(data: bytes) -> Iterator[str]:

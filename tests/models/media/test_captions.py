@@ -142,6 +142,22 @@ def test_a_long_subtitle_is_read_to_its_end(tmp_path):
     assert {(one.start, one.end) for one in found} == {(0.5, 1.0)}
 
 
+def test_drawings_of_subtitles_are_no_words_and_are_told(tmp_path):
+    path = tmp_path / "drawn.mkv"
+    script = path.with_suffix(".ass")
+    text = r"one{\an5\p1\pos(1,2)}m 0 0 l 100 0 100 100{\p0} two{\pos(3,4)} three"
+    script.write_text(
+        "[Script Info]\nScriptType: v4.00+\n[Events]\nFormat: Layer, Start, End, Style, Name, "
+        "MarginL, MarginR, MarginV, Effect, Text\n"
+        f"Dialogue: 0,0:00:00.50,0:00:01.00,,,0,0,0,,{text}\n"
+    )
+    odd.ffmpeg(*odd.NOTHING, "-i", script, "-map", 0, "-map", 1, "-c:s", "copy", path)
+    with open_media(path) as media:
+        (line,) = (one for one in media.read({TrackKind.SUBTITLE}) if isinstance(one, MediaLine))
+        assert line.text == "one two three"
+        assert [one.partition(" of ")[0] for one in media.left_out] == ["the drawings"]
+
+
 def test_any_bytes_are_read():
     made = random.Random(15)
     for _ in range(300):

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from quorum.models.media import flash
+from quorum.models.media import flv
 from quorum.models.media.door import open_media
-from quorum.models.media.flash import LaterFlash, later_tags
+from quorum.models.media.flv import LaterFlash, later_tags
 from quorum.models.media.tracks import Shown, TrackKind
 
 carriers = pytest.importorskip("tests.models.media.carriers", reason="no ffmpeg tool")
@@ -66,7 +66,7 @@ def test_what_begins_later_is_shown_then_or_told(tmp_path, monkeypatch):
         assert media.left_out == []
     assert shown[0].start == pytest.approx(12, abs=0.2)
     assert shown[-1].end == pytest.approx(15, abs=0.3)
-    monkeypatch.setattr(flash, "_MAX_TAGS", 30)
+    monkeypatch.setattr(flv, "_MAX_TAGS", 30)
     with open_media(path) as media:
         assert list(media.read({TrackKind.VIDEO})) == []
         assert media.left_out[0].endswith("s were not judged")

@@ -1,6 +1,9 @@
 """Read labelled uploads from a user's own files: a CSV, JSON lines, or a folder of these.
 
-Columns (the first name that is there counts; others are ignored):
+A table is in UTF-8, or in UTF-16 with its mark, and parted by commas, semicolons or tabs, as
+spreadsheets write it.
+
+Columns (in capitals or not; the first name that is there counts; others are ignored):
 
 ============ =================================================================================
 label        ``label``, ``CLASS``, ``class``, ``V``, ``fight``: 1, true or yes for the harm
@@ -17,6 +20,7 @@ language, id as an upload has them
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import json
@@ -43,7 +47,15 @@ _TEXT = ("text", "CONTENT", "prompt", "title")
 _FIELDS = ("title", "description", "comment", "tags")
 _TRUE = {"1", "1.0", "true", "yes", "y"}
 _FALSE = {"0", "0.0", "false", "no", "n"}
-_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_TABLES = (".csv", ".tsv")
+_SUFFIXES = (*_TABLES, ".jsonl", ".ndjson")
+_NAMES = (
+    *_LABEL,
+    *_TEXT,
+    *_FIELDS,
+    *("field", "media", "file", "source", "kind", "language", "id"),
+)
+_BY_LOWER = {name.lower(): name for name in reversed(_NAMES)}
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -76,7 +88,7 @@ def read_labelled(path: Path) -> Labelled:
             names the file and the line.
     """
     if path.is_dir():
-        files = sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES)
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
     else:
         files = [path] if path.is_file() else []
     if not files:
@@ -107,10 +119,16 @@ def read_labelled(path: Path) -> Labelled:
 
 def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     csv.field_size_limit(min(sys.maxsize, 16 * 1024 * 1024))
+    with file.open("rb") as opened:
+        wide = opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    line = 0
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            if file.suffix == ".csv":
-                reader = csv.DictReader(opened)
+        with file.open(encoding="utf-16" if wide else "utf-8-sig", newline="") as opened:
+            if file.suffix.lower() in _TABLES:
+                head = opened.readline()
+                opened.seek(0)
+                reader = csv.DictReader(opened, delimiter=_delimiter(head))
+                reader.fieldnames = [_named(name) for name in reader.fieldnames or ()]
                 for row in reader:
                     yield reader.line_num, row
                 return
@@ -120,16 +138,37 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                     if not isinstance(row, dict):
                         msg = f"{file}:{line}: not a JSON object"
                         raise InputError(msg)
-                    yield line, row
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+                    yield line, {_named(name): value for name, value in row.items()}
+    except UnicodeDecodeError as error:
+        msg = f"{file} is no UTF-8 ({error.reason}): save it as UTF-8, or convert it with iconv"
+        raise InputError(msg) from None
+    except json.JSONDecodeError as error:
+        msg = f"{file}:{line}: no JSON: {error.msg}"
+        raise InputError(msg) from None
+    except (csv.Error, ValueError) as error:
         msg = f"{file} cannot be read: {error}"
         raise InputError(msg) from None
+
+
+def _delimiter(head: str) -> str:
+    """What parts the columns of a table, by the line of their names."""
+    found = {mark: {_named(name) for name in head.split(mark)} for mark in ",;\t"}
+    return max(found, key=lambda mark: len(found[mark] & set(_NAMES)))
+
+
+def _named(column: str) -> str:
+    """The name of a column, as it is written here."""
+    bare = column.strip().strip('"').strip()
+    return bare if bare in _NAMES else _BY_LOWER.get(bare.lower(), bare)
 
 
 def _label(row: Mapping[str, Any], file: Path, line: int) -> int:
     name = next((one for one in _LABEL if row.get(one) is not None), None)
     if name is None:
+        short = next((one for one in _LABEL if one in row), None)
         msg = f"{file}:{line}: no column {' or '.join(_LABEL)}"
+        if short:
+            msg = f"{file}:{line}: the row has no {short}"
         raise InputError(msg)
     value = str(row[name]).strip().lower()
     if value not in _TRUE | _FALSE:

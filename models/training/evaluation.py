@@ -7,7 +7,7 @@ compared on the same examples by a paired bootstrap.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,6 +135,8 @@ def _error_at_reference(labels: NDArray[np.int64], scores: NDArray[np.float64]) 
 
 #: Score from which an example counts as flagged.
 _FLAGGED = 0.5
+#: Examples of a value that has a row of its own, and how many values have one.
+_FEWEST, _MOST_VALUES = 10, 50
 
 _METRICS: Mapping[str, _Metric] = {
     "roc_auc": _roc_auc,
@@ -147,28 +149,33 @@ _METRICS: Mapping[str, _Metric] = {
 }
 
 
-def _draws(labels: NDArray[np.int64], count: int, seed: int) -> list[NDArray[np.int64]]:
-    """Bootstrap samples, drawn within each class so that both are always there."""
+def _draws(labels: NDArray[np.int64], count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Bootstrap samples, drawn within each class so that both are always there.
+
+    One at a time: all samples of many examples would fill the memory.
+    """
     rng = np.random.default_rng(seed)
     kinds = [np.flatnonzero(labels == kind) for kind in (0, 1)]
-    return [
-        np.concatenate([rng.choice(kind, len(kind)) for kind in kinds if len(kind)])
-        for _ in range(count)
-    ]
+    for _ in range(count):
+        yield np.concatenate([rng.choice(kind, len(kind)) for kind in kinds if len(kind)])
 
 
-def _figure(
-    metric: _Metric,
+def _figures(
+    metrics: Mapping[str, _Metric],
     labels: NDArray[np.int64],
     scores: NDArray[np.float64],
-    draws: Sequence[NDArray[np.int64]],
-) -> Figure:
-    value = metric(labels, scores)
-    if np.isnan(value) or not draws:
-        return Figure(value, float("nan"), float("nan"))
-    made = [metric(labels[draw], scores[draw]) for draw in draws]
-    low, high = np.nanpercentile(made, [2.5, 97.5])
-    return Figure(value, float(low), float(high))
+    draws: Iterator[NDArray[np.int64]],
+) -> dict[str, Figure]:
+    values = {name: metric(labels, scores) for name, metric in metrics.items()}
+    known = [name for name, value in values.items() if not np.isnan(value)]
+    made = [[metrics[name](labels[draw], scores[draw]) for name in known] for draw in draws]
+    if not known or not made:
+        return {name: Figure(value, float("nan"), float("nan")) for name, value in values.items()}
+    bounds = dict(zip(known, np.nanpercentile(made, [2.5, 97.5], axis=0).T, strict=True))
+    return {
+        name: Figure(value, *map(float, bounds.get(name, (float("nan"), float("nan")))))
+        for name, value in values.items()
+    }
 
 
 def evaluate(
@@ -185,7 +192,7 @@ def evaluate(
         labels: 1 for the harm, else 0.
         scores: From 0 to 1; None if the detector did not score it.
         slices: By name (``language``): the value of each example. Values of fewer than ten
-            examples are put together as ``other``.
+            examples, and all but the fifty most frequent, are put together as ``other``.
         draws: Bootstrap samples.
         seed: Of the samples.
 
@@ -202,21 +209,21 @@ def evaluate(
         raise ValueError(msg)
     values = np.array([score for score in scores if score is not None], dtype=np.float64)
     kept = truth[scored]
-    samples = _draws(kept, draws, seed)
-    figures = {name: _figure(one, kept, values, samples) for name, one in _METRICS.items()}
+    figures = _figures(_METRICS, kept, values, _draws(kept, draws, seed))
     measured: dict[str, tuple[int, int, Figure]] = {}
     errors: dict[str, Errors] = {}
     for name, of_each in (slices or {}).items():
         group = np.array(of_each, dtype=object)[scored]
-        counts = Counter(group.tolist())
-        group = np.array([one if counts[one] >= 10 else "other" for one in group], dtype=object)
+        counts = Counter(group.tolist()).most_common(_MOST_VALUES)
+        named = {one for one, count in counts if count >= _FEWEST}
+        group = np.array([one if one in named else "other" for one in group], dtype=object)
         for value in sorted(set(group.tolist()), key=_by_number):
             inside = group == value
             inner = _draws(kept[inside], draws // 5, seed)
             measured[f"{name}={value}"] = (
                 int(inside.sum()),
                 int(kept[inside].sum()),
-                _figure(_roc_auc, kept[inside], values[inside], inner),
+                _figures({"roc_auc": _roc_auc}, kept[inside], values[inside], inner)["roc_auc"],
             )
             errors[f"{name}={value}"] = _errors(kept[inside], values[inside])
     return Report(len(kept), int(kept.sum()), int((~scored).sum()), figures, measured, errors)
@@ -269,11 +276,14 @@ def compare(
     if len({len(truth), len(first), len(second)}) != 1 or not _has_both(truth):
         msg = "a comparison needs the same examples for both, with the harm and without"
         raise ValueError(msg)
-    samples = _draws(truth, draws, seed)
-    gaps = np.array(
-        [_roc_auc(truth[one], second[one]) - _roc_auc(truth[one], first[one]) for one in samples]
-    )
-    gap = _roc_auc(truth, second) - _roc_auc(truth, first)
+    drawn = np.array([
+        [_roc_auc(truth[one], scores[one]) for scores in (first, second)]
+        for one in _draws(truth, draws, seed)
+    ])  # fmt: skip
+    gaps = drawn[:, 1] - drawn[:, 0]
+    bounds = np.percentile(drawn, [2.5, 97.5], axis=0).T.tolist()
+    before, after = _roc_auc(truth, first), _roc_auc(truth, second)
+    gap = after - before
     low, high = (float(one) for one in np.percentile(gaps, [2.5, 97.5]))
     tail = min((np.sum(gaps <= 0) + 1) / (draws + 1), (np.sum(gaps >= 0) + 1) / (draws + 1))
     p_value = float(min(1.0, 2 * tail))
@@ -285,10 +295,9 @@ def compare(
         ship, why = False, "do not ship: worse beyond chance"
     else:
         ship, why = False, f"do not ship yet: it may be worse by {-low:.3f}; more data would decide"
-    few = samples[: min(500, draws)]
     return Comparison(
-        _figure(_roc_auc, truth, first, few),
-        _figure(_roc_auc, truth, second, few),
+        Figure(before, *bounds[0]),
+        Figure(after, *bounds[1]),
         Figure(gap, low, high),
         p_value,
         ship,

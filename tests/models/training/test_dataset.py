@@ -41,3 +41,33 @@ def test_without_kinds_there_is_no_slice_of_them(tmp_path):
     data = read_labelled(file)
     assert data.kinds == ()
     assert "kind" not in slices_of(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "table"),
+    [
+        ("ours.csv", "utf-8-sig", 'Text;Label\r\na;1\r\n"b; c";0\r\n'),
+        ("ours.tsv", "utf-16", "LABEL\t text \n1\ta\n0\tb; c\n"),
+        ("OURS.CSV", "utf-8", '"text","Class"\ra,1\rb; c,0\r'),
+        ("ours.jsonl", "utf-8", '{"Text": "a", "LABEL": true}\n\n{"text": "b; c", "label": 0}\n'),
+    ],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path, name, encoding, table):
+    (tmp_path / name).write_text(table, encoding=encoding, newline="")
+    data = read_labelled(tmp_path / name)
+    assert [one.title for one in data.uploads] == ["a", "b; c"]
+    assert data.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", b"text,label\ncaf\xe9,1\n", "a.csv is no UTF-8 .*: save it as UTF-8"),
+        ("a.csv", b"text,label\nb,1\nalone\n", "a.csv:3: the row has no label"),
+        ("a.jsonl", b'{"text": "a", "label": 1}\nno\n', "a.jsonl:2: no JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_line(tmp_path, name, content, told):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        read_labelled(tmp_path / name)

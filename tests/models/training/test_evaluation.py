@@ -46,6 +46,10 @@ def test_what_was_not_scored_is_counted_and_slices_are_told():
     given_scores = [None if index % 10 == 0 else score for index, score in enumerate(scores)]
     languages = ["en"] * 250 + ["de"] * 145 + ["fr"] * 5
     report = evaluate(labels, given_scores, {"language": languages})
+    many = evaluate(
+        *sample(700), {"source": [f"channel {one % 60}" for one in range(700)]}, draws=5
+    )
+    assert len(many.slices) == 51
     assert report.unscored == 40
     assert report.rows == 360
     assert set(report.slices) == {"language=en", "language=de", "language=other"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -69,6 +70,13 @@ def test_the_answer_has_perspectives_form(client: httpx.Client) -> None:
         "detectedLanguages": ["en"],
         "clientToken": "mine",
     }
+
+
+def test_a_token_goes_back_as_it_came(client: httpx.Client) -> None:
+    body = {"comment": {"text": ENGLISH}, "requestedAttributes": {"SPAM": {}}}
+    sent = json.dumps(body | {"clientToken": "\ud800 ü"})
+    answer = client.post(PATH, content=sent, headers={"content-type": "application/json"})
+    assert json.loads(answer.text)["clientToken"] == "\ud800 ü"
 
 
 def test_an_attribute_is_a_score_or_a_label(client: httpx.Client) -> None:

@@ -140,7 +140,7 @@ def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                         raise InputError(msg)
                     yield line, {_named(name): value for name, value in row.items()}
     except UnicodeDecodeError as error:
-        msg = f"{file} is no UTF-8 ({error.reason}): save it as UTF-8, or convert it with iconv"
+        msg = f"{file} cannot be read as UTF-8 ({error.reason}): save or convert (iconv) it so"
         raise InputError(msg) from None
     except json.JSONDecodeError as error:
         msg = f"{file}:{line}: no JSON: {error.msg}"

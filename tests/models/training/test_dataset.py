@@ -62,7 +62,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path, name, encoding, table):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.csv", b"text,label\ncaf\xe9,1\n", "a.csv is no UTF-8 .*: save it as UTF-8"),
+        ("a.csv", b"text,label\ncaf\xe9,1\n", "a.csv cannot be read as UTF-8 .*: save or convert"),
         ("a.csv", b"text,label\nb,1\nalone\n", "a.csv:3: the row has no label"),
         ("a.jsonl", b'{"text": "a", "label": 1}\nno\n', "a.jsonl:2: no JSON"),
     ],

@@ -124,10 +124,9 @@ def _what_a_stream_adds(console: Console, lacking: str) -> None:
     console.print(
         f"\nOne process decided these, one after the other: this machine has {lacking}.\n"
         "[bold]quorum stream[/] on a broker decides many at once, goes on where a process was "
-        "killed,\nand lets other consumers read each prediction and verdict. "
+        "killed, and lets other consumers read each prediction and verdict. "
         "[bold]quorum doctor[/] says what is missing.",
         highlight=False,
-        soft_wrap=True,
     )
 
 

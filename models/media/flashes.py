@@ -7,7 +7,7 @@ two frames is found, and looked at.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,16 @@ _POINTS: Final = (32, 18)
 _OTHER: Final = 16.0
 #: Deviation of a picture's points below which it shows nothing: white and black.
 _PLAIN: Final = 6.0
+
+#: Formats of pixels with a plane of luma or green, and those whose fourth plane is alpha.
+_PLANAR: Final = ("yuv4", "yuvj4", "yuva4", "nv12", "nv21", "gray", "gbrp", "gbrap")
+_WITH_ALPHA: Final = ("yuva4", "gbrap")
+#: Formats in one plane: bytes of a pixel, the place of green or luma, and that of alpha.
+_PACKED: Final[dict[str, tuple[int, int, int | None]]] = {
+    "rgb24": (3, 1, None), "bgr24": (3, 1, None), "rgba": (4, 1, 3), "bgra": (4, 1, 3),
+    "argb": (4, 2, 0), "abgr": (4, 2, 0), "ya8": (2, 0, 1),
+}  # fmt: skip
+_GREY, _WHITE = np.float32(128), np.float32(255)
 
 _Points = NDArray[np.float32]
 
@@ -59,25 +69,35 @@ class Flashes:
 
 
 def _points(shown: Shown) -> _Points:
-    """The luma at some points of a picture as stored, from 0 to 255."""
+    """The luma at some points of a picture as stored, from 0 to 255, on grey if it has alpha."""
     frame = shown.picture.frame
-    name, bits = frame.format.name, frame.format.components[0].bits
-    if bits > 16 or not name.startswith(("yuv4", "yuvj4", "nv12", "nv21", "gray")):
+    name = frame.format.name
+    step, light, alpha = _PACKED.get(name, (1, 0, None))
+    bits = 8 if name in _PACKED else frame.format.components[0].bits
+    if bits > 16 or (name not in _PACKED and not name.startswith(_PLANAR)):
         return shown.picture.gray(*_POINTS).astype(np.float32).ravel()
-    plane = frame.planes[0]
-    if bits == 8:
-        places = _places(frame.width, frame.height, plane.line_size)
+    made = _levels(frame, 0, step, light, bits)
+    if alpha is not None:
+        return _GREY + (made - _GREY) * _levels(frame, 0, step, alpha, bits) / _WHITE
+    if name.startswith(_WITH_ALPHA):
+        return _GREY + (made - _GREY) * _levels(frame, 3, step, 0, bits) / _WHITE
+    return made
+
+
+def _levels(frame: Any, number: int, step: int, offset: int, bits: int) -> _Points:
+    plane = frame.planes[number]
+    size = 1 if bits == 8 else 2
+    places = _places(frame.width, frame.height, plane.line_size // size, step, offset)
+    if size == 1:
         return np.frombuffer(plane, np.uint8)[places].astype(np.float32)
-    kind = ">u2" if name.endswith("be") else "<u2"
-    places = _places(frame.width, frame.height, plane.line_size // 2)
-    made = np.frombuffer(plane, kind)[places].astype(np.float32)
-    return made / np.float32(1 << bits - 8)
+    kind = ">u2" if frame.format.name.endswith("be") else "<u2"
+    return np.frombuffer(plane, kind)[places].astype(np.float32) / np.float32(1 << bits - 8)
 
 
 @lru_cache(maxsize=16)
-def _places(width: int, height: int, line: int) -> NDArray[np.intp]:
+def _places(width: int, height: int, line: int, step: int, offset: int) -> NDArray[np.intp]:
     """The places of the points in a plane whose lines have so many samples."""
     across, down = _POINTS
     columns = (2 * np.arange(across) + 1) * width // (2 * across)
     rows = (2 * np.arange(down) + 1) * height // (2 * down)
-    return np.asarray(rows[:, None] * line + columns).ravel()
+    return np.asarray(rows[:, None] * line + columns * step + offset).ravel()

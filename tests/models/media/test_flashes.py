@@ -33,7 +33,8 @@ def found(*parts: tuple[np.ndarray, int], form: str = "rgb24") -> list[float]:
     """The seconds of the flashes of a film of 25 frames a second."""
     flashes, made, number = Flashes(0.25), [], 0
     for pixels, count in parts:
-        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=form)
+        stored = "rgb24" if pixels.shape[2] == 3 else "rgba"
+        frame = av.VideoFrame.from_ndarray(pixels, format=stored).reformat(format=form)
         for _ in range(count):
             picture = Picture(frame, Renderer())
             flash = flashes.take(Shown(TRACK, picture, number / 25, (number + 1) / 25))
@@ -42,7 +43,13 @@ def found(*parts: tuple[np.ndarray, int], form: str = "rgb24") -> list[float]:
     return made
 
 
-@pytest.mark.parametrize("form", ["rgb24", "yuv420p", "yuv420p10le", "gray16be", "rgba"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "rgb24", "rgba", "argb", "yuv420p", "yuva420p", "yuv420p10le", "yuva444p12be", "gray16be",
+        "gbrp", "ya8", "yuyv422",
+    ],
+)  # fmt: skip
 def test_what_is_shown_shortly_between_others_is_a_flash(form):
     assert found((SCENE, 10), (FLASH, 1), (SCENE, 10), form=form) == [0.4]
     assert found((SCENE, 10), (FLASH, 6), (OTHER, 10), (FLASH, 2), (OTHER, 5)) == [0.4, 1.04]
@@ -61,6 +68,15 @@ def test_what_is_shown_shortly_between_others_is_a_flash(form):
 )
 def test_what_else_changes_is_none(parts):
     assert found(*parts) == []
+
+
+@pytest.mark.parametrize("form", ["rgba", "yuva420p"])
+def test_a_flash_may_be_in_the_alpha_alone(form):
+    seen, hidden = (np.dstack([FLASH, np.full(FLASH.shape[:2], one, np.uint8)]) for one in (255, 0))
+    assert found((hidden, 10), (seen, 2), (hidden, 10), form=form) == [0.4]
+    assert (
+        found((hidden, 10), (np.dstack([OTHER, hidden[..., 3]]), 2), (hidden, 5), form=form) == []
+    )
 
 
 def test_pictures_of_another_size_are_compared():

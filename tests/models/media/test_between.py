@@ -106,7 +106,7 @@ def test_words_of_a_short_film_that_begins_innocently_are_on_a_page():
 
 class Level:
     frame = SimpleNamespace(
-        format=SimpleNamespace(name="rgb24", components=[SimpleNamespace(bits=8)])
+        format=SimpleNamespace(name="yuyv422", components=[SimpleNamespace(bits=8)])
     )
 
     def __init__(self, level):

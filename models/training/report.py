@@ -19,6 +19,10 @@ from quorum.models.training.trial import words_of
 __all__ = ["write_page"]
 
 _TEMPLATE: Final = Path(__file__).with_name("report.html")
+#: Of fewer examples with the harm, or without, a bootstrap's intervals are too narrow.
+_FEW: Final = 10
+#: How far a score on the wrong side of 0.5 is from its label.
+_WRONG: Final = 0.5
 
 
 def write_page(
@@ -38,7 +42,7 @@ def write_page(
         data: The examples.
         scores: One for each example; None where it was not scored.
         report: The figures of the same scores.
-        mistakes: How many of the worst are listed.
+        mistakes: How many of the worst are listed: scores on the wrong side of 0.5.
     """
     scored = np.array([index for index, score in enumerate(scores) if score is not None], dtype=int)
     values = np.array([score for score in scores if score is not None], dtype=np.float64)
@@ -46,6 +50,7 @@ def write_page(
         _TEMPLATE,
         title=title,
         report=report,
+        few=min(report.positives, report.rows - report.positives) < _FEW,
         figures=[(name.replace("_", " "), figure) for name, figure in report.figures.items()],
         plots=_plots(data.labels[scored], values),
         slices=[
@@ -70,7 +75,7 @@ def _plots(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, 
     if not 0 < labels.sum() < len(labels):
         return None
     false_positives, true_positives, _ = roc_curve(labels, scores)
-    precision, recall, _ = precision_recall_curve(labels, scores)
+    precision, recall, _ = precision_recall_curve(labels, scores, drop_intermediate=True)
     return {
         "share": f"{labels.mean():.0%}",
         "reference": f"{REFERENCE_PREVALENCE:.0%}",
@@ -112,6 +117,8 @@ def _mistakes(
     labels = data.labels[scored]
     gaps = np.abs(scores - labels)
     for place in np.argsort(-gaps, kind="stable")[:most]:
+        if gaps[place] < _WRONG:
+            return
         upload = data.uploads[int(scored[place])]
         text = " ".join(" ".join((*words_of(upload), upload.media or "")).split())
         kind = data.kinds[int(scored[place])] if data.kinds else ""

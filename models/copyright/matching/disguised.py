@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from quorum.models.copyright.catalogue.works import WorkPrint
 from quorum.models.copyright.index import kernels
 from quorum.models.copyright.index.segments import Hits
-from quorum.models.copyright.matching.alignment import Alignment
-from quorum.models.copyright.matching.geometry import Pairs, located
+from quorum.models.copyright.matching.alignment import Alignment, Seeds
+from quorum.models.copyright.matching.cut import cut_from
+from quorum.models.copyright.matching.geometry import Pairs, agreeing, located
 from quorum.models.copyright.matching.pairing import SAME_SPEED
 from quorum.models.copyright.matching.straightened import Straightening, closer, followed
 from quorum.models.fingerprint.local import KIND_LOCAL, LocalPrint
@@ -191,7 +192,13 @@ def candidates(local: LocalPrint, hits: Hits, most: int) -> list[tuple[int, bool
 
 
 def runs_of(
-    video: VideoPrint, local: LocalPrint, hits: Hits, work: WorkPrint, *, mirrored: bool
+    video: VideoPrint,
+    local: LocalPrint,
+    hits: Hits,
+    work: WorkPrint,
+    *,
+    mirrored: bool,
+    cut: bool = True,
 ) -> list[DisguisedRun]:
     """Find the runs in which an upload shows one work.
 
@@ -201,6 +208,7 @@ def runs_of(
         hits: Hits of ``queries_of`` on this work.
         work: The work's fingerprint.
         mirrored: Whether it is looked for in the mirrored frames.
+        cut: Whether it is looked for as a cut of the work, too, where features do not find it.
     """
     theirs = work.local
     if theirs is None or not len(theirs) or len(video.luma) < 2 or len(work.luma) < 2:
@@ -209,15 +217,32 @@ def runs_of(
         return []
     hits, _ = _consistent(local, hits)
     mine = hits.where((hits.queries >= len(local)) == mirrored)
-    shared = _shared(local, theirs, mine)
+    moments, counts = _moments(local, theirs, mine)
+    shared = moments[:_FRAME_PAIRS]
     luma = video.luma[:, :, ::-1] if mirrored else video.luma
+    pairs = _pairs(local, theirs, shared, mirrored=mirrored).distinct()
+    windows = _windows(video, local, theirs, shared, work.times)
     found: list[DisguisedRun] = []
-    for place in located(_pairs(local, theirs, shared, mirrored=mirrored).distinct()):
-        for rows in _windows(video, local, theirs, shared, work.times):
+
+    def compare(turn: NDArray[np.float64], agreed: int) -> bool:
+        for rows in windows:
             view = Straightening(luma, local.shape, work.luma[rows], theirs.shape)
-            found += _runs(view, *place, video.times, work.times[rows], mirrored=mirrored)
-        if any(run.score >= _FOUND for run in found):
-            break
+            found.extend(
+                _runs(view, turn, agreed, video.times, work.times[rows], mirrored=mirrored)
+            )
+        return any(run.score >= _FOUND for run in found)
+
+    if any(compare(*place) for place in located(pairs)) or not cut:
+        return found
+    seeds = Seeds(
+        local.times[moments[:, 0]].astype(np.float64),
+        theirs.times[moments[:, 1]].astype(np.float64),
+        counts.astype(np.float64),
+    )
+    whole = Straightening(luma, local.shape, work.luma, theirs.shape)
+    turn = cut_from(whole, video.times, work.times, seeds)
+    if turn is not None:
+        compare(turn, agreeing(pairs, turn))
     return found
 
 
@@ -263,12 +288,15 @@ def _runs(
     return made
 
 
-def _shared(local: LocalPrint, theirs: LocalPrint, hits: Hits) -> NDArray[np.int64]:
-    """Keyframes of the upload and of the work with most hits, most first, shape (k, 2)."""
+def _moments(
+    local: LocalPrint, theirs: LocalPrint, hits: Hits
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keyframes of the upload and of the work with hits, most first, shape (k, 2), and how many."""
     ours = local.frames[hits.queries % max(1, len(local))].astype(np.int64)
     keyframe = np.searchsorted(theirs.times, hits.seconds - 1e-4)
     pairs, counts = np.unique(np.stack([ours, keyframe], axis=1), axis=0, return_counts=True)
-    return np.asarray(pairs[np.argsort(-counts, kind="stable")[:_FRAME_PAIRS]])
+    order = np.argsort(-counts, kind="stable")
+    return np.asarray(pairs[order]), np.asarray(counts[order])
 
 
 def _windows(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quorum.models.fingerprint.local import STEP
 
-__all__ = ["LEAST_PAIRS", "Pairs", "located", "moved"]
+__all__ = ["LEAST_PAIRS", "Pairs", "agreeing", "located", "moved"]
 
 #: Fewer pairs that agree are chance.
 LEAST_PAIRS = 8
@@ -73,6 +73,15 @@ def moved(turn: _Floats, points: _Floats) -> _Floats:
     made = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ turn.T
     depth = np.where(np.abs(made[:, 2:]) < 1e-9, 1e-9, made[:, 2:])
     return np.asarray(made[:, :2] / depth)
+
+
+def agreeing(pairs: Pairs, turn: _Floats) -> int:
+    """How many pairs agree with a map."""
+    if not len(pairs.upload):
+        return 0
+    size = np.sqrt(abs(np.linalg.det(turn[:2, :2])))
+    off = np.abs(moved(turn, pairs.work) - pairs.upload).max(axis=1)
+    return int((off <= _REACHES[-2] * size).sum())
 
 
 def located(pairs: Pairs, most: int = 2) -> list[tuple[_Floats, int]]:

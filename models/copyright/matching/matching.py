@@ -31,6 +31,8 @@ _LONG_SECONDS = 60.0
 
 #: Maximum number of works that are looked for in perspective, in parts and in corners.
 _DISGUISED = 16
+#: Of those, the ones that are looked for as a cut: it costs more, and a copy is among the first.
+_CUTS = 6
 
 #: Share of an upload's length from which a work that is found in its picture is not looked for
 #: again, and share of a picture that counts as all of it.
@@ -166,7 +168,8 @@ def _with_disguised(
         by_work.setdefault(match.work.id, []).append(match)
     for frames, features in disguised.parts_of(video, local):
         hits = catalogue.search_local(disguised.queries_of(features), disguised.RADIUS)
-        for serial, mirrored in disguised.candidates(features, hits, _DISGUISED):
+        likely = disguised.candidates(features, hits, _DISGUISED)
+        for rank, (serial, mirrored) in enumerate(likely):
             pair = catalogue.by_serial(serial)
             if pair is None:
                 continue
@@ -175,7 +178,9 @@ def _with_disguised(
             if sum(one.upload_fraction for one in known if one.medium != "audio") >= _ENOUGH:
                 continue
             mine = hits.where(hits.works == serial)
-            runs = disguised.runs_of(frames, features, mine, kept, mirrored=mirrored)
+            runs = disguised.runs_of(
+                frames, features, mine, kept, mirrored=mirrored, cut=rank < _CUTS
+            )
             good = [
                 _match(found, work, kept, run, "video") for run in runs if run.score >= MIN_SCORE
             ]

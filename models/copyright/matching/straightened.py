@@ -114,13 +114,24 @@ class Straightening:
         """Width and height of the work in units of its shorter side."""
         return self._work_shape
 
+    @property
+    def shape(self) -> _Floats:
+        """Width and height of the upload in units of its shorter side."""
+        return self._shape
+
+    def pictures(
+        self, rows: NDArray[np.intp], work_rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Some frames of the upload, and some of the work."""
+        ours = self._luma[rows].reshape(-1, LUMA, LUMA)
+        return ours, self._work[work_rows].reshape(-1, WORK_LUMA, WORK_LUMA)
+
     def mean(
         self, rows: NDArray[np.intp], work_rows: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean picture of some frames of the upload, and of some of the work."""
-        ours = self._luma[rows].mean(axis=0, dtype=np.float32).reshape(LUMA, LUMA)
-        theirs = self._work[work_rows].mean(axis=0, dtype=np.float32)
-        return ours, theirs.reshape(WORK_LUMA, WORK_LUMA)
+        ours, theirs = self.pictures(rows, work_rows)
+        return ours.mean(axis=0, dtype=np.float32), theirs.mean(axis=0, dtype=np.float32)
 
     def pixels(self) -> tuple[_Floats, _Floats]:
         """Maps from positions to pixels, shape (3, 3), of the upload's frames and of the work's."""

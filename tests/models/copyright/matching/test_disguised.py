@@ -101,7 +101,7 @@ def test_an_edit_of_the_shape_is_told(film, tmp_path):
     assert any("of the upload's picture" in edit for edit in match.edits)
 
 
-def test_the_same_scene_with_other_movement_is_no_copy(tmp_path):
+def test_the_same_scene_with_other_movement_is_no_copy(tmp_path, monkeypatch):
     """Two takes of one room share every corner of it, and nothing of what happens there."""
     room = picture_frames(4, size=SIZE, seconds=1)[0]
 
@@ -123,6 +123,13 @@ def test_the_same_scene_with_other_movement_is_no_copy(tmp_path):
     other = fingerprint(write_video(tmp_path / "other.mp4", keystone(take(2))))
     assert other.local is not None
     assert find_matches(other, catalogue) == []
+
+    # Where features agree on no place, a cut is found by its pictures.
+    monkeypatch.setattr(disguised, "located", lambda pairs: [])
+    for seed, works in ((1, ["take"]), (2, [])):
+        cut = [np.ascontiguousarray(frame[:, 100:280]) for frame in take(seed)]
+        found = fingerprint(write_video(tmp_path / "cut.mp4", cut))
+        assert [match.work.id for match in find_matches(found, catalogue)] == works
 
 
 def test_a_still_in_a_corner_is_no_evidence(film, tmp_path):

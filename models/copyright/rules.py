@@ -58,6 +58,14 @@ def rulings(matches: Sequence[CopyMatch], upload: Upload, at: datetime) -> list[
 
 
 def _rule(found: Sequence[CopyMatch], upload: Upload, at: datetime) -> tuple[Action, str]:
+    """The outcome; nothing is removed unseen where a part of the picture contradicts the copy."""
+    action, why = _owners_rule(found, upload, at)
+    if action is Action.REMOVE and all(match.doubted for match in found):
+        return Action.REVIEW, f"{why}; a part of the picture is not the work's for a while"
+    return action, why
+
+
+def _owners_rule(found: Sequence[CopyMatch], upload: Upload, at: datetime) -> tuple[Action, str]:
     work, rule = found[0].work, found[0].work.rule
     if upload.uploader in work.exceptions:
         return Action.ALLOW, f"{upload.uploader} may use it"

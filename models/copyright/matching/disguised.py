@@ -93,6 +93,7 @@ class DisguisedRun:
         ways: Number of independent changes of the work (participation ratio of its changes).
         area: Share of the upload that the work takes.
         odd: Share of frames that contradict the match.
+        turn: Map from positions in the work to positions in the upload.
     """
 
     start: float
@@ -107,6 +108,7 @@ class DisguisedRun:
     ways: float
     area: float
     odd: float
+    turn: NDArray[np.float64]
 
     @property
     def score(self) -> float:
@@ -273,6 +275,7 @@ def _runs(
                 one.ways,
                 view.area(turn),
                 one.odd,
+                turn,
             )
             for one in runs
         ]
@@ -281,7 +284,9 @@ def _runs(
             break
         if any(run.score >= _CERTAIN for run in made):
             break
-        moved = closer(view, turn, best, times, work_times)
+        moved = closer(
+            view, turn, np.arange(best.low, best.high), best.alignment, times, work_times
+        )
         if moved is None:
             break
         turn = moved

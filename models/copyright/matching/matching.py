@@ -13,6 +13,8 @@ from quorum.models.copyright.catalogue.works import KIND_SOUND, Work, WorkPrint
 from quorum.models.copyright.index.segments import Hits
 from quorum.models.copyright.matching import disguised, picture, sound
 from quorum.models.copyright.matching.alignment import Alignment
+from quorum.models.copyright.matching.contradiction import contradicted
+from quorum.models.copyright.matching.straightened import Straightening
 from quorum.models.fingerprint.audio import AudioPrint
 from quorum.models.fingerprint.fingerprint import Fingerprint
 
@@ -59,6 +61,7 @@ class CopyMatch:
         pitch: Pitch of the upload's sound as a multiple of the work's.
         area: Share of the upload's picture that the work takes.
         visible: Share of the work's picture that is seen.
+        doubted: Whether a part of the picture differs for a while, and no sound agrees.
     """
 
     work: Work
@@ -75,6 +78,7 @@ class CopyMatch:
     pitch: float = 1.0
     area: float = 1.0
     visible: float = 1.0
+    doubted: bool = False
 
     @property
     def seconds(self) -> float:
@@ -90,6 +94,7 @@ class CopyMatch:
             *([f"at {self.pitch:.2f} times its pitch"] if abs(self.pitch - 1) > 0.01 else []),
             *([f"cut to {self.visible:.0%} of its picture"] if self.visible < _WHOLE else []),
             *([f"in {self.area:.0%} of the upload's picture"] if self.area < _WHOLE else []),
+            *(["with something else in a part of it for a while"] if self.doubted else []),
         ]
 
 
@@ -223,7 +228,23 @@ def _match(
         min(1.0, float(ends[1] - ends[0]) / max(kept.duration, 0.1)),
         run.score,
         *_seen_as(run),
+        not isinstance(run, sound.SoundRun) and _doubted(found, kept, run),
     )
+
+
+def _doubted(
+    found: Fingerprint, kept: WorkPrint, run: picture.VideoRun | disguised.DisguisedRun
+) -> bool:
+    """Whether a part of the picture contradicts a run; False where pictures were not kept."""
+    video = found.video
+    if video is None or found.local is None or kept.local is None or len(kept.luma) < 2:
+        return False
+    luma = video.luma[:, :, ::-1] if run.mirrored else video.luma
+    view = Straightening(luma, found.local.shape, kept.luma, kept.local.shape)
+    same = np.diag([*(view.shape / view.work_shape), 1.0])
+    turn = run.turn if isinstance(run, disguised.DisguisedRun) else same
+    span = (run.start, run.end)
+    return contradicted(view, turn, run.alignment, video.times, kept.times, span)
 
 
 def _seen_as(run: Run) -> tuple[float, float, float]:
@@ -242,7 +263,8 @@ def _merged(matches: list[CopyMatch]) -> list[CopyMatch]:
             if overlap > 0.5 * min(match.seconds, other.seconds):
                 apart = abs((match.work_start - match.start) - (other.work_start - other.start))
                 if match.medium != other.medium and apart < 1.5:
-                    kept[index] = replace(other, medium="both", score=max(other.score, match.score))
+                    score = max(other.score, match.score)
+                    kept[index] = replace(other, medium="both", score=score, doubted=False)
                 break
         else:
             kept.append(match)

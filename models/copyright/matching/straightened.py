@@ -22,12 +22,12 @@ from quorum.models.copyright.matching.voting import mean_along
 from quorum.models.fingerprint.local import load_opencv
 from quorum.models.fingerprint.video import LUMA
 
-__all__ = ["Followed", "Straightening", "closer", "followed"]
+__all__ = ["LEAST_CELLS", "Followed", "Straightening", "closer", "followed"]
 
 #: Points within each cell of the work's luma at which the upload is sampled, a side.
 _SAMPLES = 4
 #: Fewer visible cells of the work's luma cannot be compared.
-_LEAST_CELLS = 64
+LEAST_CELLS = 64
 
 #: Similarity of two frames from which they are seeds of an alignment, and the neutral one.
 _SEED = 0.4
@@ -185,7 +185,8 @@ class Straightening:
 def closer(
     view: Straightening,
     turn: _Floats,
-    run: Followed,
+    rows: NDArray[np.intp],
+    alignment: Alignment,
     times: NDArray[np.float32],
     work_times: NDArray[np.float32],
 ) -> _Floats | None:
@@ -198,7 +199,8 @@ def closer(
     Args:
         view: Their frames.
         turn: Map from positions in the work to positions in the upload.
-        run: A run that was found with that map.
+        rows: Frames of the upload that were found with that map.
+        alignment: Map to times of the work.
         times: Seconds of the upload's frames.
         work_times: Seconds of the work's frames.
 
@@ -206,8 +208,7 @@ def closer(
         None if there is none near the given one.
     """
     cv2 = load_opencv()
-    rows = np.arange(run.low, run.high)
-    partner, _ = around(work_times, run.alignment.at(times[rows].astype(np.float64)))
+    partner, _ = around(work_times, alignment.at(times[rows].astype(np.float64)))
     ours, theirs = view.mean(rows, partner)
     into, out = view.pixels()
     begun = into @ turn @ np.linalg.inv(out)
@@ -241,7 +242,7 @@ def followed(
         work_times: Seconds of the work's frames.
     """
     sampler, seen = view.cells(turn)
-    if seen.sum() < _LEAST_CELLS:
+    if seen.sum() < LEAST_CELLS:
         return
     ours, theirs = view.straight(sampler), view.work(seen)
     compared = _Compared(times.astype(np.float64), work_times.astype(np.float64), ours, theirs)

@@ -4,8 +4,9 @@ The spam was written for this test (``spam_uploads.yaml``), in fourteen language
 uploads may not be used. Ordinary uploads are those of channels that the shipped model was never
 trained on, and those in the languages of ``traffic_made.yaml``. Prints the ROC-AUC of the score,
 and the share that reaches each threshold of the shipped policies, also by language and kind. Then
-the same of short messages and offers (``spam_short.yaml``), spam against honest ones that look
-like it, and how often a label names the kind.
+the same of short messages and offers, spam against honest ones that look like it, and how often a
+label names the kind: of ``spam_short.yaml``, which models were chosen by, and of
+``spam_unread.yaml``, whose single scores nobody read.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from quorum.models.spam.detector import ARTIFACT, SpamDetector
 
 _SPAM = Path(__file__).with_name("spam_uploads.yaml")
 _SHORT = Path(__file__).with_name("spam_short.yaml")
+_UNREAD = Path(__file__).with_name("spam_unread.yaml")
 _THRESHOLDS = (0.4, 0.5, 0.7, 0.85, 0.98)
 _BATCH = 32
 
@@ -54,12 +56,12 @@ def spam_uploads() -> list[tuple[Upload, str, str]]:
     ]
 
 
-def short(part: str) -> list[tuple[Upload, str, str]]:
+def short(part: str, file: Path = _SHORT) -> list[tuple[Upload, str, str]]:
     """Short messages and offers, ``honest`` or ``spam``, each with its language and kind."""
     from ruamel.yaml import YAML
 
-    with _SHORT.open(encoding="utf-8") as file:
-        by_language = YAML(typ="safe", pure=True).load(file)[part]
+    with file.open(encoding="utf-8") as opened:
+        by_language = YAML(typ="safe", pure=True).load(opened)[part]
     return [
         (
             Upload(
@@ -112,16 +114,16 @@ def shares(groups: Sequence[tuple[str, Sequence[float]]]) -> str:
     return table(["uploads", "count", *(f"at {one}" for one in _THRESHOLDS)], rows)
 
 
-def tell_short(detector: SpamDetector) -> None:
-    """Print the tables of short messages and offers."""
+def tell_short(detector: SpamDetector, file: Path) -> None:
+    """Print the tables of a file's short messages and offers."""
     from sklearn.metrics import roc_auc_score
 
-    spam, honest = short("spam"), short("honest")
+    spam, honest = short("spam", file), short("honest", file)
     findings = findings_of(detector, [one for one, _, _ in spam])
     high = [one.score or 0.0 for one in findings]
     low = scores_of(detector, [one for one, _, _ in honest])
     auc = roc_auc_score([1] * len(high) + [0] * len(low), high + low)
-    print(f"\n{len(high)} short spam, {len(low)} honest, ROC-AUC {auc:.3f}")
+    print(f"\n{file.stem}: {len(high)} short spam, {len(low)} honest, ROC-AUC {auc:.3f}")
     groups: list[tuple[str, list[float]]] = [("short spam", high), ("honest", low)]
     for rows, scores in ((spam, high), (honest, low)):
         for name in sorted({kind for _, _, kind in rows}):
@@ -169,7 +171,8 @@ def main() -> None:
     false = sorted(zip(low, (one.upload.title for one in honest), strict=True), reverse=True)
     for score, title in [*ranked[: given.worst], *false[: given.worst]]:
         print(f"{score:.3f} {title}", file=sys.stderr)
-    tell_short(detector)
+    for file in (_SHORT, _UNREAD):
+        tell_short(detector, file)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.models.spam.model import SpamModel, group_of
+from quorum.models.spam.model import MEANINGS, SpamModel, group_of
 from quorum.models.spam.reading import FieldKind, Part, Unit
 from quorum.models.spam.signals import Sign, signs_of
 from quorum.models.spam.words import FAMILIES
@@ -182,7 +182,7 @@ def judge(
     if not parts:
         return [None] * len(uploads)
     words, signals = model.heads.cheap(parts)
-    meaning = np.full((len(parts), len(FAMILIES)), np.nan)
+    meaning = np.full((len(parts), MEANINGS), np.nan)
     groups = np.array([group_of(part.kind) for part in parts])
     cheap = _odds(model, groups, words, signals, meaning)
     places: list[list[tuple[Unit, range, NDArray[np.float64]]]] = []
@@ -221,7 +221,7 @@ def judge(
             index = where[place]
             before = float((cheap[where.start : where.stop] - less).max())
             scored = Scored(
-                parts[index], words[index], float(signals[index]), float(meaning[index].max()),
+                parts[index], words[index], float(signals[index]), float(meaning[index][:-1].max()),
                 float(odds[place]),
             )  # fmt: skip
             raw = float(odds[place])

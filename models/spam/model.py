@@ -19,12 +19,31 @@ from quorum.models.spam.reading import FieldKind, Part
 from quorum.models.spam.signals import NAMES, NEVER_AGAINST, signals_of
 from quorum.models.spam.words import FAMILIES, WordHeads, family_of
 
-__all__ = ["GROUPS", "Heads", "SpamModel", "Stack", "group_of"]
+__all__ = [
+    "GROUPS",
+    "MEANINGS",
+    "OF_MEANING",
+    "OF_WORDS",
+    "Heads",
+    "SpamModel",
+    "Stack",
+    "group_of",
+]
 
 #: Groups of fields that share a calibration and the weights of the stack.
 GROUPS = ("title", "body", "comment")
 #: The log-odds of one head count within these bounds, so that none decides alone.
 _BOUND = 6.0
+#: What an honest notice says of itself counts from these log-odds on, up to so much, and weighs
+#: so much against spam.
+_NOTICE_FROM, _NOTICE_MOST, _NOTICE_WEIGHT = 1.0, 4.0, 0.8
+#: The name of the head of honest notices.
+_NOTICE = "notice"
+#: How many numbers the heads of meaning give of a part: one a family, and one for notices.
+MEANINGS = len(FAMILIES) + 1
+#: Which columns of a stack are the families' words, and which their meaning.
+OF_WORDS = slice(0, len(FAMILIES))
+OF_MEANING = slice(len(FAMILIES) + 2, 2 * len(FAMILIES) + 2)
 
 
 def group_of(kind: FieldKind) -> str:
@@ -42,7 +61,8 @@ class Heads:
         words: By words, for each family of spam.
         signals: By the numbers of ``signals_of``.
         meaning: By the sentence embedding, one for each family of spam and group of fields,
-            ``comment/fraud`` or ``own/vice``; empty if the model was trained without.
+            ``comment/fraud`` or ``own/vice``, and ``notice``, which tells honest notices and offers
+            from all else; empty if the model was trained without.
     """
 
     words: WordHeads
@@ -58,6 +78,7 @@ class Heads:
         sources: Sequence[str],
         weights: NDArray[np.float64],
         vectors: NDArray[np.float32] | None,
+        notices: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Train all heads.
 
@@ -69,9 +90,12 @@ class Heads:
             weights: How much each counts, but for words.
             vectors: Embeddings of what the parts tell, NaN where a part has none; None to train
                 without.
+            notices: Which parts are of honest notices and offers; None for none.
         """
         comments = np.array([part.kind is FieldKind.COMMENT for part in parts])
-        words = WordHeads.fit([part.told for part in parts], labels, comments, harms, sources)
+        words = WordHeads.fit(
+            [part.told for part in parts], labels, comments, harms, sources, notices
+        )
         numbers = np.array([signals_of(part) for part in parts])
         signals = DenseLogistic.fit_scaled(
             numbers, labels, strength=0.3, weights=weights, never_against=NEVER_AGAINST
@@ -79,6 +103,7 @@ class Heads:
         meaning = {}
         if vectors is not None:
             known = ~np.isnan(vectors[:, 0])
+            sources_of = np.array(sources)
             families = np.array([family_of(one) if one else "" for one in harms])
             for name, of_group in (("comment", comments & known), ("own", ~comments & known)):
                 for family in FAMILIES:
@@ -87,7 +112,23 @@ class Heads:
                         meaning[f"{name}/{family}"] = DenseLogistic.fit_scaled(
                             vectors[chosen], labels[chosen], strength=0.02, weights=weights[chosen]
                         )
+            if notices is not None and (notices & known).any():
+                meaning[_NOTICE] = cls._notices(notices[known], sources_of[known], vectors[known])
         return cls(words, signals, meaning)
+
+    @staticmethod
+    def _notices(
+        notices: NDArray[np.bool_], sources: NDArray[np.str_], vectors: NDArray[np.float32]
+    ) -> DenseLogistic:
+        """What tells notices from all else: both count alike, other sources by their root."""
+        made = np.ones(len(notices))
+        for name, count in zip(*np.unique(sources[~notices], return_counts=True), strict=True):
+            made[~notices & (sources == name)] = float(count) ** -0.5
+        for side in (notices, ~notices):
+            made[side] /= made[side].sum()
+        return DenseLogistic.fit_scaled(
+            vectors, notices.astype(int), strength=0.02, weights=made / made.mean()
+        )
 
     def cheap(self, parts: Sequence[Part]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log-odds by families of words, shape (n, families), and by signals, shape (n,)."""
@@ -96,8 +137,13 @@ class Heads:
         return words, self.signals.decide(np.array([signals_of(part) for part in parts]))
 
     def means(self, parts: Sequence[Part], vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Log-odds by families of meaning, shape (n, families); -6 where none was learned."""
-        made = np.full((len(parts), len(FAMILIES)), -_BOUND)
+        """Log-odds by families of meaning, then of a notice, shape (n, families + 1).
+
+        -6 where none was learned.
+        """
+        made = np.full((len(parts), MEANINGS), -_BOUND)
+        if _NOTICE in self.meaning:
+            made[:, -1] = self.meaning[_NOTICE].decide(vectors)
         comments = np.array([part.kind is FieldKind.COMMENT for part in parts], dtype=bool)
         for place, family in enumerate(FAMILIES):
             for group, chosen in (("comment", comments), ("own", ~comments)):
@@ -123,26 +169,28 @@ class Stack:
     @staticmethod
     def width() -> int:
         """How many columns are weighed."""
-        return 2 * len(FAMILIES) + 3
+        return 2 * len(FAMILIES) + 4
 
     @staticmethod
     def columns(
         words: NDArray[np.float64], signals: NDArray[np.float64], meaning: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """What is weighed, each within bounds, shape (n, 2 * families + 3).
+        """What is weighed, each within bounds, shape (n, 2 * families + 4).
 
-        What each family's words say for spam, what all of them say against it, the signals, and
-        the same of meaning; where that is NaN, it counts as undecided.
+        What each family's words say for spam, what all of them say against it, the signals, the
+        same of meaning, and that it is an honest notice, against; where meaning is NaN, it counts
+        as undecided.
 
         Args:
             words: Log-odds by family, shape (n, families).
             signals: Log-odds, shape (n,).
-            meaning: Log-odds by family, shape (n, families).
+            meaning: Log-odds by family and of a notice, shape (n, families + 1).
         """
-        told = np.nan_to_num(meaning)
+        told, notice = np.split(np.nan_to_num(meaning), [len(FAMILIES)], axis=1)
         made = np.column_stack([
             np.maximum(words, 0.0), np.minimum(words.max(axis=1), 0.0), signals,
             np.maximum(told, 0.0), np.minimum(told.max(axis=1), 0.0),
+            -np.clip(notice - _NOTICE_FROM, 0.0, _NOTICE_MOST),
         ])  # fmt: skip
         return np.asarray(np.clip(made, -_BOUND, _BOUND), dtype=np.float64)
 
@@ -159,7 +207,7 @@ class Stack:
     @property
     def most_of_meaning(self) -> float:
         """The most that meaning can add."""
-        return sum(self.weights[-1 - len(FAMILIES) : -1]) * _BOUND
+        return sum(self.weights[OF_MEANING]) * _BOUND
 
     @classmethod
     def fit(
@@ -182,6 +230,7 @@ class Stack:
             return fit / float(weights.sum()) + 0.002 * float(given[:-1] @ given[:-1])
 
         bounds = [(0.0, 2.0) if one else (0.0, 0.0) for one in used]
+        bounds[-1] = (_NOTICE_WEIGHT, _NOTICE_WEIGHT)
         start = np.append(0.3 * used, 0.0)
         found = minimize(loss, start, method="L-BFGS-B", bounds=[*bounds, (None, None)]).x
         return cls(tuple(float(one) for one in found[:-1]), float(found[-1]))
@@ -282,8 +331,9 @@ class SpamModel:
         weighed = {len(one["weights"]) for one in document["stacks"].values()}
         if told != len(NAMES) or weighed != {Stack.width()}:
             msg = (
-                f"the spam model in {held.folder} was trained on {told} signals by another version,"
-                f" and this one reads {len(NAMES)}: train it anew with `quorum models train spam`"
+                f"the spam model in {held.folder} was made by another version, of {told} signals"
+                f" and {sorted(weighed)} weights; this one reads {len(NAMES)} and {Stack.width()}:"
+                " train it anew with `quorum models train spam`"
             )
             raise ArtifactError(msg)
         heads = Heads(

@@ -13,7 +13,7 @@ import numpy as np
 
 from quorum.models.registry.artifacts import TrainingData, digest_of_file
 from quorum.models.spam.links import contacts_of
-from quorum.models.spam.made import form_rows, made_rows
+from quorum.models.spam.made import NOTICE, form_rows, made_rows
 from quorum.models.spam.reading import FieldKind
 from quorum.models.training.channels import channels_of
 
@@ -34,6 +34,7 @@ class Row:
         source: Data set; evaluation leaves whole sources out.
         group: Channel, video or language within it: never split.
         harm: Kind of spam, such as ``scam``; empty if innocent.
+        notice: Whether it is an honest notice or offer that looks like spam.
         composed: Whether it was put together for training, of texts of ``source`` and others:
             no figure is of it.
     """
@@ -44,6 +45,7 @@ class Row:
     source: str
     group: str
     harm: str = ""
+    notice: bool = False
     composed: bool = False
 
 
@@ -181,7 +183,8 @@ def _remarks(folder: Path, rng: np.random.Generator) -> Iterator[Row]:
 
 def _made(rng: np.random.Generator) -> Iterator[Row]:
     for kind, text, label, language, harm in chain(made_rows(rng), form_rows(rng)):
-        yield Row(kind, text, label, "made", f"made {language}", harm)
+        notice = harm == NOTICE
+        yield Row(kind, text, label, "made", f"made {language}", "" if notice else harm, notice)
 
 
 def read_sources(data: Path, seed: int = 0) -> tuple[list[Row], list[TrainingData]]:

@@ -28,17 +28,24 @@ from quorum.models.spam.detector import ARTIFACT
 from quorum.models.spam.figures import figures_of
 from quorum.models.spam.folds import FOLDS, Examples, read_examples, weights_of
 from quorum.models.spam.judge import Judged, capped, judge
-from quorum.models.spam.model import GROUPS, SpamModel, Stack, group_of
+from quorum.models.spam.model import (
+    GROUPS,
+    MEANINGS,
+    OF_MEANING,
+    OF_WORDS,
+    SpamModel,
+    Stack,
+    group_of,
+)
 from quorum.models.spam.reading import FieldKind
 from quorum.models.spam.sources import read_sources
 from quorum.models.spam.vectors import CachedVectors, vectors_of
-from quorum.models.spam.words import FAMILIES
 
 #: What a head's log-odds must reach to count as evidence of its own: at most this share of
 #: innocent parts that were left out reaches it.
 _CLEAR = 0.01
 #: The largest share of left-out innocent fields that may reach 0.5.
-_INNOCENT_AT_HALF = 0.005
+_INNOCENT_AT_HALF = 0.004
 #: The lowest score of spam that a rule of a shipped policy asks for.
 FLOOR = 0.4
 #: How far the cut that settles without an embedding lies under what left-out fields ask for.
@@ -70,7 +77,7 @@ def columns_of(
         if len(left):
             parts = [examples.parts[index] for index in left]
             words, signals = heads[fold].cheap(parts)
-            meaning = np.full((len(left), len(FAMILIES)), np.nan)
+            meaning = np.full((len(left), MEANINGS), np.nan)
             if vectors is not None:
                 known = np.flatnonzero(~np.isnan(vectors[left, 0]))
                 meaning[known] = heads[fold].means(
@@ -105,7 +112,11 @@ def _sampled_vectors(examples: Examples, embed: CachedVectors) -> NDArray[np.flo
 
 
 def _cautious(fitted: Platt, raws: list[float], labels: list[int]) -> Platt:
-    """A calibration under which few left-out innocents reach 0.5, whatever that costs in recall."""
+    """A calibration under which few left-out innocents reach 0.5, whatever that costs in recall.
+
+    Honest notices are not to be among them: of a language left out they are the hardest there are,
+    and few uploads are one.
+    """
     innocent = [raw for raw, label in zip(raws, labels, strict=True) if not label]
     highest = float(np.quantile(innocent, 1 - _INNOCENT_AT_HALF))
     offset = min(fitted.offset, -fitted.slope * highest)
@@ -176,9 +187,10 @@ def train(
     for group in GROUPS:
         chosen = left_out & (groups == group)
         stacks[group] = Stack.fit(columns[chosen], labels[chosen], weights[chosen])
-    innocent = columns[left_out & (labels == 0)]
-    of_words = innocent[:, : len(FAMILIES)].max(axis=1)
-    of_meaning = innocent[:, -1 - len(FAMILIES) : -1].max(axis=1)
+    notices = np.array([rows[index].notice for index in examples.trained])
+    innocent = columns[left_out & (labels == 0) & ~notices]
+    of_words = innocent[:, OF_WORDS].max(axis=1)
+    of_meaning = innocent[:, OF_MEANING].max(axis=1)
     clear = {
         "words": max(0.5, float(np.quantile(of_words, 1 - _CLEAR))),
         "meaning": max(0.5, float(np.quantile(of_meaning, 1 - _CLEAR))),
@@ -203,9 +215,10 @@ def train(
     for group in GROUPS:
         raws, truth = [], []
         for index, one in judged.items():
-            if examples.folds[index] >= 0 and group_of(rows[index].kind) == group:
+            row = rows[index]
+            if examples.folds[index] >= 0 and group_of(row.kind) == group and not row.notice:
                 raws.append(one.raw)
-                truth.append(rows[index].label)
+                truth.append(row.label)
         if group == "body":
             raws += [one.raw for one in of_placed.values()]
             truth += [1] * len(of_placed)

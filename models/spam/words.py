@@ -27,6 +27,8 @@ _GROUPS = ("own", "comment")
 _FAR = 0.2
 #: How much a fill of a form counts, which is filled three times, beside another text there.
 _FORM = 1 / 3
+#: How much a fill of an honest notice counts; of promotion in comments it says nothing.
+_OF_NOTICE = 1 / 3
 
 
 def family_of(harm: str) -> str:
@@ -58,6 +60,7 @@ class WordHeads:
         comments: NDArray[np.bool_],
         harms: Sequence[str],
         sources: Sequence[str],
+        notices: NDArray[np.bool_] | None = None,
         *,
         most: int = 60_000,
         strength: float = 10.0,
@@ -71,12 +74,14 @@ class WordHeads:
             harms: Kind of spam of each; empty if innocent.
             sources: Where each is from. Innocents of a source without spam of a family count a
                 fifth there: they would tell the source, and not the spam.
+            notices: Which are honest notices and offers; None for none.
             most: The most terms of the vocabulary, the frequent ones.
             strength: Inverse of the L2 regularisation, scikit-learn's ``C``.
         """
         vectorizers, matrix = TfidfLogistic.vocabulary(texts, most)
         families = np.array([family_of(one) if one else "" for one in harms])
         origins = np.array(sources)
+        told = np.zeros(len(texts), dtype=bool) if notices is None else notices
         parts = {}
         for group in _GROUPS:
             of_group = comments if group == "comment" else ~comments
@@ -89,9 +94,9 @@ class WordHeads:
                         matrix[np.flatnonzero(chosen)],
                         labels[chosen],
                         strength,
-                        np.where(near, 1.0, _FAR)[chosen],
+                        (np.where(near, 1.0, _FAR) * np.where(told, _OF_NOTICE, 1.0))[chosen],
                     )
-        near = np.isin(origins, np.unique(origins[comments & (families == "promotion")]))
+        near = np.isin(origins, np.unique(origins[comments & (families == "promotion")])) & ~told
         chosen = np.flatnonzero(comments & near & ((labels == 0) | (families == "promotion")))
         if not 0 < labels[chosen].sum() < len(chosen):
             return cls(parts)

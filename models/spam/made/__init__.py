@@ -18,13 +18,15 @@ import numpy as np
 from quorum.models.spam.made.letters import decorated
 from quorum.models.spam.reading import FieldKind
 
-__all__ = ["filled", "form_rows", "made_rows"]
+__all__ = ["NOTICE", "filled", "form_rows", "made_rows"]
 
 _FOLDER = Path(__file__).parent
 _SLOT = re.compile(r"\{(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
-#: How often each form is filled, and how often an innocent one of ``notices``, which are many.
-_FILLS, _NOTICE_FILLS = 3, 1
+#: How often each form is filled.
+_FILLS = 3
+#: The kind that honest notices and offers are told by.
+NOTICE = "notice"
 #: Kinds of spam in the order in which the forms of a language of ``mixed`` stand.
 _MIXED = (
     "scam", "scam", "gambling", "gambling", "promotion", "promotion", "recovery", "adult",
@@ -181,11 +183,10 @@ def _advertised(text: str, harm: str, rng: np.random.Generator) -> str:
 
 
 def form_rows(rng: np.random.Generator) -> Iterator[tuple[FieldKind, str, int, str, str]]:
-    """Texts of forms, as ``made_rows`` gives them."""
-    for names in (("forms", "remarks"), ("notices",)):
+    """Texts of forms, as ``made_rows`` gives them; honest notices are of kind ``NOTICE``."""
+    for names, kind in ((("forms", "remarks"), ""), (("notices",), NOTICE)):
         yield from _spam_forms([f"{name}_spam" for name in names], rng)
-        fills = _NOTICE_FILLS if names == ("notices",) else _FILLS
-        yield from _innocent_forms([f"{name}_innocent" for name in names], fills, rng)
+        yield from _innocent_forms([f"{name}_innocent" for name in names], kind, rng)
 
 
 def _spam_forms(
@@ -208,19 +209,19 @@ def _spam_forms(
 
 
 def _innocent_forms(
-    names: Sequence[str], fills: int, rng: np.random.Generator
+    names: Sequence[str], kind: str, rng: np.random.Generator
 ) -> Iterator[tuple[FieldKind, str, int, str, str]]:
     fields = {"titles": FieldKind.TITLE, "descriptions": FieldKind.DESCRIPTION}
     for language, by_field in chain.from_iterable(_read(name).items() for name in names):
         for field, texts in by_field.items():
             for text in texts:
-                for fill in range(1 if field == "titles" else fills):
+                for fill in range(1 if field == "titles" else _FILLS):
                     made = _advertised(_spun(text, rng), "", rng)
                     if field != "casual":
-                        yield fields[field], made, 0, language, ""
+                        yield fields[field], made, 0, language, kind
                         continue
-                    yield FieldKind.COMMENT, made, 0, language, ""
+                    yield FieldKind.COMMENT, made, 0, language, kind
                     if fill < 2:
-                        yield FieldKind.TITLE, made, 0, language, ""
+                        yield FieldKind.TITLE, made, 0, language, kind
                     if fill == 0:
-                        yield FieldKind.DESCRIPTION, made, 0, language, ""
+                        yield FieldKind.DESCRIPTION, made, 0, language, kind

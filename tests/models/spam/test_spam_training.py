@@ -16,9 +16,10 @@ from quorum.models.scoring.settling import Outcome, cut_of
 from quorum.models.spam import model as spam_model
 from quorum.models.spam.detector import ARTIFACT, SpamDetector
 from quorum.models.spam.disguise import disguise_of
-from quorum.models.spam.folds import FOLDS, read_examples
-from quorum.models.spam.made import form_rows
+from quorum.models.spam.folds import FOLDS, read_examples, weights_of
+from quorum.models.spam.made import NOTICE, form_rows
 from quorum.models.spam.made.letters import decorated
+from quorum.models.spam.model import Stack
 from quorum.models.spam.reading import FieldKind
 from quorum.models.spam.signals import NAMES, NEVER_AGAINST
 from quorum.models.spam.sources import Row, comments_of
@@ -31,6 +32,25 @@ def test_forms_are_filled_the_same_way_for_the_same_seed():
     assert first == second
     assert {label for _, _, label, _, _ in first} == {0, 1}
     assert not any(sign in text for _, text, _, _, _ in first for sign in "{}|")
+
+
+def test_an_honest_notice_counts_less_and_takes_no_weight_from_others():
+    plain = [Row(FieldKind.COMMENT, str(n), 0, "made", "made en") for n in range(9)]
+    notices = [replace(plain[0], text=f"n{n}", notice=True) for n in range(30)]
+    alone, beside = weights_of(plain), weights_of([*plain, *notices])
+    assert beside[9] == pytest.approx(beside[0] / 4)
+    assert beside[0] / beside[1] == alone[0] / alone[1] == 1.0
+    assert {kind for _, _, label, _, kind in form_rows(np.random.default_rng(5)) if not label} == {
+        "",
+        NOTICE,
+    }
+
+
+def test_what_is_clearly_a_notice_speaks_against_spam_and_nothing_else_does():
+    words, signals = np.zeros((4, 3)), np.zeros(4)
+    meaning = np.array([[0.0, 0.0, 0.0, notice] for notice in (np.nan, -6.0, 1.0, 3.0)])
+    stack = Stack((0.0,) * (Stack.width() - 1) + (0.8,), 0.5)
+    assert stack.apply(words, signals, meaning).tolist() == pytest.approx([0.5, 0.5, 0.5, -1.1])
 
 
 def test_decorated_letters_are_told_from_letters_of_alphabets():

@@ -21,7 +21,7 @@ from quorum.models.media.between import Looks
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
 from quorum.models.media.lines import MediaLine
-from quorum.models.media.picture import GROUNDS
+from quorum.models.media.picture import GROUNDS, fitted
 from quorum.models.media.sound import MonoSound
 from quorum.models.media.tracks import Heard, Shown, Track, TrackKind
 
@@ -151,9 +151,7 @@ class _Sight:
         """The size of the first frame, scaled, even if the stream changes its size later."""
         key = (short_side, long_side)
         if key not in self._sizes:
-            width, height = shown.picture.size
-            scale = min(1.0, short_side / min(width, height), long_side / max(width, height))
-            self._sizes[key] = (max(2, round(width * scale)), max(2, round(height * scale)))
+            self._sizes[key] = fitted(shown.picture.size, short_side, long_side)
         return self._sizes[key]
 
     @property

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from quorum.models.detectors import Motion
 from quorum.models.features.grid import Bursts
 from quorum.models.fingerprint.local import load_opencv
+from quorum.models.media.picture import SMALL
 from quorum.models.scoring.timeline import spread
 
 __all__ = ["LINES", "LONG_SIDE", "PICTURES", "STATISTICS", "STEP", "Still", "Windows", "measured"]
@@ -28,8 +29,7 @@ __all__ = ["LINES", "LONG_SIDE", "PICTURES", "STATISTICS", "STEP", "Still", "Win
 STEP: Final = 0.125
 PICTURES: Final = 8
 #: The shorter side of these pictures, and the most of the longer one, in pixels.
-LINES: Final = 96
-LONG_SIDE: Final = 256
+LINES, LONG_SIDE = SMALL
 #: A picture with a shorter side is too small for its flow.
 _MIN_LINES: Final = 32
 #: The most windows of a track that are measured; of more they are evenly spread.

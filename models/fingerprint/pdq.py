@@ -21,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from quorum.models.media.picture import RASTER
-
 __all__ = [
     "BITS",
     "RASTER",
@@ -40,6 +38,8 @@ __all__ = [
 #: Bits per hash.
 BITS = 256
 
+#: Rows and columns of the luma raster.
+RASTER = 128
 _SIDE = 16
 #: Rows that are converted at once: what fits a cache is faster than a whole frame.
 _STRIP = 64

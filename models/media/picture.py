@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from quorum.models.media.orientation import UPRIGHT, Orientation
 
-__all__ = ["GROUNDS", "RASTER", "Picture", "Renderer", "luma_plane"]
+__all__ = ["GROUNDS", "SMALL", "Picture", "Renderer", "fitted", "luma_plane"]
 
-#: Rows and columns of the luma that is hashed.
-RASTER = 128
+#: The shorter side of the luma by which movement is measured, and the most of the longer one.
+SMALL = (96, 256)
 #: Columns and rows of that by which pictures are compared.
 _LOOK = (32, 18)
 
@@ -151,13 +151,13 @@ class Picture:
         return known[width, height, ground]
 
     def look(self, ground: str = "white") -> NDArray[np.float32]:
-        """Its luma in few places, shape (18, 32): of the raster, which is hashed as well."""
+        """Its luma in few places, shape (18, 32): of that by which movement is measured."""
         known = self.renderer.lumas(self.frame)
         key = (*_LOOK, ground)
         if key not in known:
-            columns, rows = map(_means, _LOOK)
-            raster = self.gray(RASTER, RASTER, ground).astype(np.float32)
-            known[key] = rows @ (raster @ columns.T)
+            size = fitted(self.size, *SMALL)
+            columns, rows = map(_means, size, _LOOK)
+            known[key] = rows @ (self.gray(*size, ground).astype(np.float32) @ columns.T)
         return known[key]
 
     def luma(self, ground: str = "white") -> NDArray[np.uint8]:
@@ -191,14 +191,18 @@ class Picture:
         return np.ascontiguousarray(scale(opaque, width, height, "rgb24", interpolation))
 
 
-@lru_cache(maxsize=2)
-def _means(places: int) -> NDArray[np.float32]:
-    """Weights that average one axis of the raster into some places, shape (places, RASTER)."""
-    edges = np.linspace(0, RASTER, places + 1)[:, None]
-    shares = np.clip(edges[1:] - np.arange(RASTER), 0, 1) - np.clip(
-        edges[:-1] - np.arange(RASTER), 0, 1
-    )
-    return (shares * (places / RASTER)).astype(np.float32)
+def fitted(size: tuple[int, int], shorter: int, longer: int) -> tuple[int, int]:
+    """A width and height, reduced until neither side is longer than it may be; at least 2."""
+    width, height = size
+    scale = min(1.0, shorter / min(width, height), longer / max(width, height))
+    return max(2, round(width * scale)), max(2, round(height * scale))
+
+
+@lru_cache(maxsize=32)
+def _means(pixels: int, places: int) -> NDArray[np.float32]:
+    """Weights that average one axis of a picture into some places, shape (places, pixels)."""
+    reached = np.linspace(0, pixels, places + 1)[:, None] - np.arange(pixels)
+    return (np.diff(np.clip(reached, 0, 1), axis=0) * (places / pixels)).astype(np.float32)
 
 
 def _composed(rgba: NDArray[np.uint8], ground: str) -> NDArray[np.uint8]:

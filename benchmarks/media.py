@@ -252,6 +252,7 @@ class Served:
     def __init__(self, checkout: Path) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).resolve()), "--serve"],
+            cwd=checkout,  # where what it starts finds its modules first
             env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

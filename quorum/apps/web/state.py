@@ -117,6 +117,8 @@ class State:
                     "the ledger is unreachable and too many verdicts wait for it",
                     {"retry-after": "10"},
                 )
+            # A full service refuses before it asks the ledger.
+            self.service.check(1)
             async with self.flights.join(upload.id, client, upload.digest):
                 known = await self._known(upload, client)
                 earlier = known.superseded_by(upload)

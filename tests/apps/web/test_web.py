@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from quorum.core.settings import MediaAccess, Settings
 from quorum.models.ensemble import Ensemble
 from quorum.pipeline.moderator import Moderator
 from quorum.store.ledger import Ledger, LedgerUnavailable
-from tests.apps.web.doubles import POLICY, Slow, Words
+from tests.apps.web.doubles import PATIENT, POLICY, Slow, Words
 from tests.apps.web.serving import event, serving
 
 
@@ -287,6 +287,29 @@ def test_more_than_it_can_hold_is_turned_away_with_a_time() -> None:
         batch = {"uploads": [event(n) for n in range(4)]}
         assert is_problem(client.post("/v1/moderate:batch", json=batch), 429)
         assert client.post("/v1/moderate", json=event(9)).status_code == 200
+
+
+def test_a_full_service_refuses_before_it_asks_the_ledger(tmp_path: Path) -> None:
+    words, slow = Words(), Slow()
+    slow.gate.clear()
+    asked: list[str] = []
+    with Ledger(f"sqlite:///{tmp_path}/l.db", create=True) as ledger:
+        real = ledger.recorded_upload
+
+        def look_up(upload_id: str, parts: Sequence[str]):  # type: ignore[no-untyped-def]
+            asked.append(upload_id)
+            return real(upload_id, parts)
+
+        ledger.recorded_upload = look_up  # type: ignore[method-assign]
+        more = {"policy": PATIENT, "ledger": ledger, "limits": ServiceLimits(pending=1)}
+        with serving(words, slow, **more) as client, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(client.post, "/v1/moderate", json=event(1))
+            while not words.batches and not first.done():
+                time.sleep(0.02)
+            is_problem(client.post("/v1/moderate", json=event(2)), 429)
+            slow.gate.set()
+            assert first.result().status_code == 200
+    assert asked == ["u1"]
 
 
 def test_idempotency_keys() -> None:

@@ -15,8 +15,17 @@ _T = TypeVar("_T", Aligned, Unaligned)
 
 EMOJI = "[\u2190-\u2bff\U0001f000-\U0001faff]"
 _HAN = "[\u3040-\u30ff\u3400-\u9fff]"
+_LATIN, _LETTER = "[a-z0-9@$!]", r"[^\W_]"
 #: Words of which every letter is written twice.
 _DOUBLED = re.compile(r"(?<![a-z0-9])(?:([a-z0-9])\1){3,}(?![a-z0-9])")
+
+
+def _by_emoji(letter: str, least: int) -> str:
+    """Emoji before each of some letters, with spaces around them in one way throughout."""
+    ways = (("", ""), ("[ ]", "[ ]"), ("", "[ ]"), ("[ ]", ""))
+    return "".join(
+        f"|(?:{before}{EMOJI}{{1,3}}{after}{letter}){{{least},}}" for before, after in ways
+    )
 
 
 @lru_cache(maxsize=1)
@@ -25,10 +34,7 @@ def _latin() -> re.Pattern[str]:
     return re.compile(
         r"(?<![a-z0-9])[(\[{<]?[a-z0-9@$!](?:"
         rf"([ \t,]|[{signs()}]{{1,3}})[a-z0-9@$!](?:\1[a-z0-9@$!])+"
-        rf"|(?:{EMOJI}{{1,3}}[a-z0-9@$!]){{2,}}"
-        rf"|(?:[ ]{EMOJI}{{1,3}}[ ][a-z0-9@$!]){{2,}}"
-        rf"|(?:{EMOJI}{{1,3}}[ ][a-z0-9@$!]){{2,}}"
-        rf"|(?:[ ]{EMOJI}{{1,3}}[a-z0-9@$!]){{2,}}"
+        rf"{_by_emoji(_LATIN, 2)}"
         r")(?![a-z0-9])[)\]}>]?"
     )
 
@@ -44,10 +50,7 @@ def _other() -> re.Pattern[str]:
         r"(?<![^\W_])[(\[{<]?[^\W\d_](?:"
         rf"([{signs()}]{{1,3}})[^\W_](?:\1[^\W_])+"
         rf"|(?:[ ][^\W_]){{4,}}|(?:[ ]{_HAN}){{2,}}"
-        rf"|(?:{EMOJI}{{1,3}}[^\W_]){{3,}}"
-        rf"|(?:[ ]{EMOJI}{{1,3}}[ ][^\W_]){{3,}}"
-        rf"|(?:{EMOJI}{{1,3}}[ ][^\W_]){{3,}}"
-        rf"|(?:[ ]{EMOJI}{{1,3}}[^\W_]){{3,}}"
+        rf"{_by_emoji(_LETTER, 3)}"
         r")(?![^\W_])[)\]}>]?"
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from quorum.core.errors import InputError, MediaRefused
 from quorum.models.detectors import Audio, Frames, Motion
 from quorum.models.features.grid import BURST, GRID, MAX_BURSTS, Bursts, Changes, Pages
 from quorum.models.features.motion import LINES, LONG_SIDE, Windows
-from quorum.models.media.between import Looks
+from quorum.models.media.between import Looks, drawn_by
 from quorum.models.media.door import Media, open_media
 from quorum.models.media.limits import MAX_SUBTITLES, Limits
 from quorum.models.media.lines import MediaLine
@@ -222,7 +221,7 @@ class _Drawn:
     def take(self, shown: Shown) -> None:
         """Keep a picture, if it is one of the chosen."""
         self._count += 1
-        place = hashlib.sha256(self._seed + b"drawn" + self._count.to_bytes(8, "big")).digest()
+        place = drawn_by(self._seed, b"drawn", self._count)
         full = len(self._kept) == _MAX_DRAWN
         if full and place > self._kept[-1][0]:
             return

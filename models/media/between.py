@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from quorum.models.media.flashes import Flashes
 from quorum.models.media.tracks import Shown, Track
 
-__all__ = ["PAGE_WITHIN", "Between", "Looks"]
+__all__ = ["PAGE_WITHIN", "Between", "Looks", "drawn_by"]
 
 #: Seconds between two pages, at least and at most: a caption that stands so long is read.
 _PAGE_AFTER: Final = 1.25
@@ -66,7 +66,7 @@ class Looks:
         """
         pair, second = divmod(number, 2)
         if pair != self._pair[0]:
-            self._pair = (pair, self._digest(b"", pair))
+            self._pair = (pair, drawn_by(self._seed, b"", pair))
         drawn = self._pair[1]
         if not self.each and drawn[2] % 2 != second:
             return math.inf
@@ -90,10 +90,7 @@ class Looks:
         return (1 + self._drawn(0) % (round(self.page(1) / self.step) - 1)) * self.step
 
     def _drawn(self, page: int) -> int:
-        return self._digest(b"page", page)[0]
-
-    def _digest(self, what: bytes, number: int) -> bytes:
-        return hashlib.sha256(self._seed + what + number.to_bytes(8, "big")).digest()
+        return drawn_by(self._seed, b"page", page)[0]
 
     def within(self, start: float, end: float) -> bool:
         """Whether somebody looks between two seconds, both included."""
@@ -101,6 +98,17 @@ class Looks:
         if first * self.step <= end or start <= self.after(max(0, first - 1)) <= end:
             return True
         return self._finer is not None and self._finer(start, end)
+
+
+def drawn_by(seed: bytes, what: bytes, number: int) -> bytes:
+    """Bytes that a file's own decide, so that who makes it cannot choose what is looked at.
+
+    Args:
+        seed: The SHA-256 of the file.
+        what: What they are drawn for.
+        number: The number of the draw.
+    """
+    return hashlib.sha256(seed + what + number.to_bytes(8, "big")).digest()
 
 
 class Between:

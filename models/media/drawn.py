@@ -36,15 +36,15 @@ class _Palette(ABC):
     """
 
     def __init__(self, extradata: bytes) -> None:
-        self._extradata = extradata
+        self._colours = _nothing()
 
     @abstractmethod
     def tell(self, packet: bytes) -> None:
         """Read the colours in a packet."""
 
-    @abstractmethod
     def of(self, rect: Any) -> _Colours:
         """The colours of a drawn part: RGBA, shape (256, 4)."""
+        return self._colours
 
 
 class _BluRay(_Palette):
@@ -147,7 +147,6 @@ class _Disc(_Palette):
         if found:
             text = b"".join(re.findall(rb"[0-9a-fA-F]{6}", found[1]))
             self._all = np.frombuffer(bytes.fromhex(text.decode()), np.uint8).reshape(16, 3)
-        self._colours = _nothing()
 
     def tell(self, packet: bytes) -> None:
         numbers, alphas = [0, 1, 2, 3], [0, 15, 15, 15]
@@ -180,9 +179,6 @@ class _Disc(_Palette):
                 made[entry, 3] = alpha * 17
         return made
 
-    def of(self, rect: Any) -> _Colours:
-        return self._colours
-
 
 class _DivX(_Palette):
     """Source: FFmpeg's ``xsubdec.c``."""
@@ -190,18 +186,11 @@ class _DivX(_Palette):
     #: A time in text, then seven numbers of two bytes.
     _BEGIN: Final = 27 + 14
 
-    def __init__(self, extradata: bytes) -> None:
-        super().__init__(extradata)
-        self._colours = _nothing()
-
     def tell(self, packet: bytes) -> None:
         told = packet[self._BEGIN : self._BEGIN + 12]
         if len(told) == 12:
             self._colours[:4, :3] = np.frombuffer(told, np.uint8).reshape(4, 3)
             self._colours[1:4, 3] = 255
-
-    def of(self, rect: Any) -> _Colours:
-        return self._colours
 
 
 _PALETTES: Final[dict[str, type[_Palette]]] = {

@@ -103,7 +103,6 @@ class Heads:
         meaning = {}
         if vectors is not None:
             known = ~np.isnan(vectors[:, 0])
-            sources_of = np.array(sources)
             families = np.array([family_of(one) if one else "" for one in harms])
             for name, of_group in (("comment", comments & known), ("own", ~comments & known)):
                 for family in FAMILIES:
@@ -113,7 +112,9 @@ class Heads:
                             vectors[chosen], labels[chosen], strength=0.02, weights=weights[chosen]
                         )
             if notices is not None and (notices & known).any():
-                meaning[_NOTICE] = cls._notices(notices[known], sources_of[known], vectors[known])
+                meaning[_NOTICE] = cls._notices(
+                    notices[known], np.array(sources)[known], vectors[known]
+                )
         return cls(words, signals, meaning)
 
     @staticmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -84,3 +85,9 @@ def write_sound(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def small(frames: Iterable[NDArray[np.generic]], side: int) -> NDArray[np.uint8]:
+    """Frames as a fingerprint keeps their luma, shape (n, side, side)."""
+    made = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in frames]
+    return np.array(made).astype(np.uint8)

@@ -7,6 +7,7 @@ import pytest
 from quorum.models.copyright.matching.alignment import Alignment
 from quorum.models.copyright.matching.contradiction import contradicted
 from quorum.models.copyright.matching.straightened import Straightening
+from tests.models.copyright.clips import small
 
 SHAPE = np.array([16 / 9, 1.0], np.float32)
 TIMES, WORK_TIMES = np.arange(32) / 4, np.arange(64) / 8
@@ -21,11 +22,6 @@ def page(at, bar=False):
     if bar:
         shown[:90] = 60
     return shown
-
-
-def small(frames, side):
-    made = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in frames]
-    return np.array(made).astype(np.uint8)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,12 @@ import numpy as np
 from quorum.models.copyright.matching.alignment import Seeds
 from quorum.models.copyright.matching.cut import cut_from
 from quorum.models.copyright.matching.straightened import Straightening
+from tests.models.copyright.clips import small
 
 SHAPE = np.array([1.0, 480 / 270], np.float32)
 WORK_SHAPE = np.array([16 / 9, 1.0], np.float32)
 TIMES = np.arange(16, dtype=np.float32) / 4
 WORK_TIMES = np.arange(48, dtype=np.float32) / 8
-
-
-def small(frames, side):
-    made = [cv2.resize(each, (side, side), interpolation=cv2.INTER_AREA) for each in frames]
-    return np.array(made, np.uint8)
 
 
 def drawn(seed, count=48):
